@@ -1,0 +1,105 @@
+//! The association as EKS has it, and whose it is.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::{Desired, DominoName};
+
+/// Tag that carries the id of the deployment that made an association or a policy.
+pub const DEPLOYMENT_TAG: &str = "domino-pod-identity:deployment";
+
+/// Tag that carries the Domino service account that an association was made for.
+pub const SERVICE_ACCOUNT_TAG: &str = "domino-pod-identity:service-account";
+
+/// An association in full.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Association {
+    /// Id, such as `a-abcdefghijklmnop1`.
+    pub id: String,
+    /// ARN.
+    pub arn: String,
+    /// Namespace.
+    pub namespace: String,
+    /// Kubernetes service account.
+    pub service_account: String,
+    /// ARN of its role.
+    pub role_arn: String,
+    /// ARN of its target role.
+    pub target_role_arn: Option<String>,
+    /// Whether EKS leaves out its session tags.
+    pub disable_session_tags: bool,
+    /// Session policy.
+    pub policy: Option<String>,
+    /// What the target role's trust policy has to ask for as `sts:ExternalId`.
+    pub external_id: Option<String>,
+    /// The add-on that owns it.
+    pub owner_arn: Option<String>,
+    /// Tags.
+    pub tags: BTreeMap<String, String>,
+    /// When it was made.
+    pub created_at: Option<Timestamp>,
+    /// When it was last changed, be it only a tag.
+    pub modified_at: Option<Timestamp>,
+}
+
+/// Whose an association is, as far as its own marks tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ownership {
+    /// Made by this deployment, for this Domino service account when the tag is readable.
+    Ours(Option<DominoName>),
+    /// Owned by an EKS add-on, which alone may change it.
+    AddOn(String),
+    /// Somebody else's.
+    Foreign,
+}
+
+impl Association {
+    /// Whose it is. The owner that EKS names counts more than any tag.
+    #[must_use]
+    pub fn ownership(&self, deployment: &str) -> Ownership {
+        if let Some(owner) = &self.owner_arn {
+            return Ownership::AddOn(owner.clone());
+        }
+        if self.tags.get(DEPLOYMENT_TAG).is_some_and(|tag| tag == deployment) {
+            let name = self.tags.get(SERVICE_ACCOUNT_TAG);
+            return Ownership::Ours(name.and_then(|name| name.parse().ok()));
+        }
+        Ownership::Foreign
+    }
+
+    /// Whether its pods work as they should.
+    #[must_use]
+    pub fn fits(&self, desired: &Desired) -> bool {
+        let Desired { role, target_role, disable_session_tags, session_policy } = desired;
+        // EKS may answer an absent value as an empty one.
+        let present = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
+        self.role_arn == role.as_str()
+            && present(&self.target_role_arn).as_deref()
+                == target_role.as_ref().map(|role| role.as_str())
+            && self.disable_session_tags == *disable_session_tags
+            && same_policy(present(&self.policy).as_deref(), session_policy.as_deref())
+    }
+}
+
+/// Policies are compared as JSON: EKS need not keep the white space.
+fn same_policy(a: Option<&str>, b: Option<&str>) -> bool {
+    let read = |text: &str| serde_json::from_str::<Value>(text).ok();
+    match (a, b) {
+        (Some(a), Some(b)) => a == b || read(a).is_some_and(|value| Some(value) == read(b)),
+        (a, b) => a == b,
+    }
+}
+
+/// The tags of an association that this deployment makes.
+#[must_use]
+pub fn association_tags(
+    deployment: &str,
+    service_account: &DominoName,
+) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        (DEPLOYMENT_TAG.to_owned(), deployment.to_owned()),
+        (SERVICE_ACCOUNT_TAG.to_owned(), service_account.to_string()),
+    ])
+}

@@ -1,0 +1,51 @@
+//! Types, validation, trust policy evaluation, planning and node policy
+//! sharding of domino-pod-identity. Everything here is pure and synchronous:
+//! no clock, no environment, no I/O.
+
+mod arn;
+mod association;
+mod binding;
+mod command;
+mod names;
+pub mod node_policy;
+mod pattern;
+pub mod plan;
+mod rules;
+pub mod trust;
+mod version;
+
+pub use arn::{ArnError, ClusterArn, PolicyArn, RoleArn};
+pub use association::{
+    Association, DEPLOYMENT_TAG, Ownership, SERVICE_ACCOUNT_TAG, association_tags,
+};
+pub use binding::{Binding, Clusters, Desired};
+pub use command::{Change, Command, Registration};
+pub use names::{DominoName, KubernetesName, NameError};
+pub use pattern::Pattern;
+pub use rules::{MAX_MINUTES_AHEAD, Rules};
+pub use version::{Version, VersionError};
+
+use sha2::Digest;
+
+/// Bytes as lower case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A name that the same parts always have, and others never: 40 hexadecimal digits.
+#[must_use]
+pub fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
+    let mut hash = sha2::Sha256::new();
+    for part in parts {
+        hash.update(part.as_bytes());
+        // A separator that no part holds, or `ab`, `c` were `a`, `bc`.
+        hash.update([0]);
+    }
+    hex(&hash.finalize()[..20])
+}
+
+/// SHA-256 of bytes, in hexadecimal.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> String {
+    hex(&sha2::Sha256::digest(bytes))
+}

@@ -1,0 +1,60 @@
+//! The policies of a cluster's node roles: which roles they list, how they
+//! are written, and how the list is spread over several policies (shards).
+//!
+//! The list is the blueprint's. By AWS's service authorization reference the
+//! resource of `eks-auth:AssumeRoleForPodIdentity` is the cluster, so the list
+//! alone may admit nothing and, beside the cluster statement, it is a record
+//! and no control. See docs/architecture.md.
+
+mod document;
+mod shards;
+#[cfg(test)]
+mod tests;
+
+pub use document::{Shard, characters, document, parse};
+pub use shards::{Extension, ShardChange, capacity, extend, needs_new_shard};
+
+use sha2::{Digest, Sha256};
+
+use crate::{ArnError, ClusterArn, PolicyArn};
+
+/// IAM's limit for a customer managed policy, in characters without white space.
+pub const MAX_POLICY_CHARACTERS: usize = 6_144;
+
+/// IAM's limit for the name of a policy.
+const MAX_NAME: usize = 128;
+
+/// Path of all policies made here, so that one resource pattern names them.
+pub const POLICY_PATH: &str = "/domino-pod-identity/";
+
+/// ARN of a cluster's node policy by its number, counted from 1:
+/// `DEPLOYMENT-REGION-CLUSTER-NUMBER` under [`POLICY_PATH`].
+///
+/// A cluster name that is too long for IAM is cut, and told apart by a hash.
+///
+/// # Errors
+/// When the deployment's id does not fit an IAM name.
+pub fn policy_arn(
+    deployment: &str,
+    cluster: &ClusterArn,
+    number: u32,
+) -> Result<PolicyArn, ArnError> {
+    let prefix = format!("{deployment}-{}-", cluster.region());
+    let suffix = format!("-{number}");
+    let room = MAX_NAME.saturating_sub(prefix.len() + suffix.len());
+    let name = cluster.name();
+    let name = if name.len() <= room {
+        name.to_owned()
+    } else {
+        let hash = crate::hex(&Sha256::digest(cluster.as_str())[..5]);
+        let kept = room.saturating_sub(hash.len() + 1);
+        // Cluster names are ASCII, so any cut is a boundary.
+        format!("{}-{hash}", &name[..kept.min(name.len())])
+    };
+    format!(
+        "arn:{}:iam::{}:policy{POLICY_PATH}{prefix}{name}{suffix}",
+        cluster.partition(),
+        cluster.account(),
+    )
+    .parse()
+}

@@ -1,0 +1,185 @@
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::RoleArn;
+
+fn cluster() -> ClusterArn {
+    "arn:aws:eks:eu-west-1:111122223333:cluster/blue".parse().unwrap()
+}
+
+fn role(name: &str) -> RoleArn {
+    format!("arn:aws:iam::111122223333:role/{name}").parse().unwrap()
+}
+
+fn roles(range: std::ops::Range<u32>) -> BTreeSet<RoleArn> {
+    range.map(|n| role(&format!("domino/service-account-role-{n:05}"))).collect()
+}
+
+fn applied(shards: &[Shard], extension: &Extension) -> Vec<Shard> {
+    let mut shards = shards.to_vec();
+    for change in &extension.changes {
+        shards.retain(|shard| shard.number != change.number);
+        shards.push(Shard { number: change.number, roles: change.roles.clone(), canonical: true });
+    }
+    shards.sort_by_key(|shard| shard.number);
+    shards
+}
+
+#[test]
+fn document_is_the_blueprints_with_the_cluster_beside_it() {
+    let roles = BTreeSet::from([role("PodIdentityRole1"), role("PodIdentityRole2")]);
+    let found: serde_json::Value =
+        serde_json::from_str(&document(&roles, Some(&cluster()))).unwrap();
+    assert_eq!(
+        found,
+        serde_json::json!({
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Sid": "WorkerNodePermissions",
+                    "Effect": "Allow",
+                    "Action": ["eks-auth:AssumeRoleForPodIdentity"],
+                    "Resource": [
+                        "arn:aws:iam::111122223333:role/PodIdentityRole1",
+                        "arn:aws:iam::111122223333:role/PodIdentityRole2",
+                    ],
+                },
+                {
+                    "Sid": "WorkerNodeCluster",
+                    "Effect": "Allow",
+                    "Action": ["eks-auth:AssumeRoleForPodIdentity"],
+                    "Resource": ["arn:aws:eks:eu-west-1:111122223333:cluster/blue"],
+                },
+            ],
+        })
+    );
+}
+
+#[test]
+fn white_space_does_not_count() {
+    assert_eq!(characters("{ \"a\":\n\t[1, 2] }"), "{\"a\":[1,2]}".len());
+}
+
+#[test]
+fn a_document_reads_back_as_it_was_written() {
+    let roles = roles(0..3);
+    let cluster = cluster();
+    let text = document(&roles, Some(&cluster));
+    let pretty =
+        serde_json::to_string_pretty(&serde_json::from_str::<serde_json::Value>(&text).unwrap());
+    let shard = parse(1, &pretty.unwrap(), Some(&cluster));
+    assert_eq!(shard, Shard { number: 1, roles, canonical: true });
+}
+
+#[test]
+fn a_document_changed_by_hand_is_not_canonical() {
+    let cluster = cluster();
+    let text = document(&roles(0..3), Some(&cluster))
+        .replace("[\"eks-auth:Assume", "[\"s3:*\",\"eks-auth:Assume");
+    let shard = parse(1, &text, Some(&cluster));
+    assert!(!shard.canonical);
+    assert_eq!(shard.roles, roles(0..3));
+    assert!(!parse(1, "not json", Some(&cluster)).canonical);
+}
+
+#[test]
+fn a_listed_role_changes_nothing() {
+    let shards = [Shard { number: 1, roles: roles(0..5), canonical: true }];
+    assert_eq!(extend(&shards, &roles(2..4), Some(&cluster()), 10), Extension::default());
+}
+
+#[test]
+fn the_fullest_policy_with_room_takes_a_new_role() {
+    let shard = |number, range| Shard { number, roles: roles(range), canonical: true };
+    let shards = [shard(1, 0..10), shard(2, 100..120), shard(3, 200..205)];
+    let extension = extend(&shards, &roles(500..501), Some(&cluster()), 10);
+    assert_eq!(extension.changes.iter().map(|change| change.number).collect::<Vec<_>>(), [2]);
+}
+
+#[test]
+fn roles_beyond_the_last_policy_are_named() {
+    let extension = extend(&[], &roles(0..400), Some(&cluster()), 2);
+    assert_eq!(extension.changes.len(), 2);
+    let placed: usize = extension.changes.iter().map(|change| change.roles.len()).sum();
+    assert_eq!(placed + extension.unplaced.len(), 400);
+    assert!(!extension.unplaced.is_empty());
+}
+
+#[test]
+fn capacity_counts_what_is_left() {
+    let cluster = cluster();
+    let empty = capacity(&[], Some(&cluster), 1);
+    assert_eq!((empty.policies, empty.max_policies, empty.roles, empty.used_percent), (0, 1, 0, 0));
+    assert!((90..110).contains(&empty.roles_left), "{empty:?}");
+    let full = extend(&[], &roles(0..1000), Some(&cluster), 1).changes.remove(0);
+    let full = capacity(&[(1, full.roles)], Some(&cluster), 1);
+    assert_eq!((full.roles_left, full.used_percent), (0, 100));
+}
+
+#[test]
+fn policy_names_carry_region_and_cluster_and_fit_iam() {
+    let arn = policy_arn("acme", &cluster(), 1).unwrap();
+    assert_eq!(
+        arn.as_str(),
+        "arn:aws:iam::111122223333:policy/domino-pod-identity/acme-eu-west-1-blue-1"
+    );
+    let long = |end: char| {
+        let name = format!("{}{end}", "c".repeat(99));
+        let cluster = ClusterArn::new("aws", "ap-southeast-1", "111122223333", &name).unwrap();
+        policy_arn(&"d".repeat(32), &cluster, 10).unwrap()
+    };
+    assert_eq!(long('a').name().len(), 128);
+    assert_ne!(long('a'), long('b'));
+}
+
+fn any_role() -> impl Strategy<Value = RoleArn> {
+    ("[a-z]{1,64}", proptest::option::of("[a-z]{1,400}")).prop_map(|(name, path)| match path {
+        Some(path) => role(&format!("{path}/{name}")),
+        None => role(&name),
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_document_passes_the_limit_and_no_role_is_lost_or_doubled(
+        batches in prop::collection::vec(prop::collection::btree_set(any_role(), 0..40), 1..12),
+        with_cluster in any::<bool>(),
+    ) {
+        let cluster = cluster();
+        let cluster = with_cluster.then_some(&cluster);
+        let mut shards = Vec::new();
+        let mut all = BTreeSet::new();
+        for batch in &batches {
+            let extension = extend(&shards, batch, cluster, u32::MAX);
+            prop_assert!(extension.unplaced.is_empty());
+            shards = applied(&shards, &extension);
+            all.extend(batch.iter().cloned());
+            prop_assert_eq!(extend(&shards, batch, cluster, u32::MAX), Extension::default());
+        }
+        let mut listed: Vec<_> = shards.iter().flat_map(|shard| &shard.roles).cloned().collect();
+        listed.sort();
+        prop_assert_eq!(listed, all.into_iter().collect::<Vec<_>>());
+        for (at, shard) in shards.iter().enumerate() {
+            prop_assert_eq!(shard.number as usize, at + 1);
+            let text = document(&shard.roles, cluster.filter(|_| shard.number == 1));
+            prop_assert!(characters(&text) <= MAX_POLICY_CHARACTERS);
+        }
+    }
+
+    #[test]
+    fn one_new_role_writes_one_policy(
+        before in prop::collection::btree_set(any_role(), 0..200),
+        new in any_role(),
+    ) {
+        let cluster = cluster();
+        let shards = applied(&[], &extend(&[], &before, Some(&cluster), u32::MAX));
+        let extension = extend(&shards, &BTreeSet::from([new.clone()]), Some(&cluster), u32::MAX);
+        prop_assert_eq!(extension.changes.len(), usize::from(!before.contains(&new)));
+    }
+}

@@ -1,0 +1,85 @@
+//! The plan as people read it.
+
+use std::fmt;
+
+use super::step::{AssociationStep, Plan, PolicyStep};
+use crate::RoleArn;
+
+fn names<'a>(roles: impl IntoIterator<Item = &'a RoleArn>) -> String {
+    roles.into_iter().map(short).collect::<Vec<_>>().join(", ")
+}
+
+/// `role/PATH/NAME`: the account is in the plan's first line.
+fn short(role: &RoleArn) -> &str {
+    short_text(role.as_str())
+}
+
+fn short_text(arn: &str) -> &str {
+    arn.splitn(6, ':').nth(5).unwrap_or(arn)
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cluster = &self.cluster;
+        writeln!(f, "cluster {} ({}, {})", cluster.name(), cluster.region(), cluster.account())?;
+        for step in &self.policy_steps {
+            writeln!(f, "  {step}")?;
+        }
+        for place in &self.places {
+            let kubernetes = &place.kubernetes;
+            match (&place.step, &place.bound) {
+                (Some(AssociationStep::CreateAssociation { desired, .. }), Some(bound)) => {
+                    let name = &bound.service_account;
+                    writeln!(
+                        f,
+                        "  + association {kubernetes} -> {} for {name}",
+                        short(&desired.role)
+                    )?;
+                }
+                (Some(AssociationStep::UpdateAssociation { id, from_role, .. }), Some(bound)) => {
+                    let (from, to) = (short_text(from_role), short(&bound.desired.role));
+                    let name = &bound.service_account;
+                    writeln!(f, "  ~ association {kubernetes} ({id}): {from} -> {to} for {name}")?;
+                }
+                (Some(AssociationStep::DeleteAssociation { id, role, .. }), _) => {
+                    writeln!(f, "  - association {kubernetes} ({id}) -> {}", short_text(role))?;
+                }
+                (_, Some(bound)) => {
+                    let (name, role) = (&bound.service_account, short(&bound.desired.role));
+                    writeln!(f, "  = association {kubernetes} -> {role} for {name}")?;
+                }
+                (_, None) => {}
+            }
+            if let Some(kept) = &place.kept {
+                writeln!(f, "  . kept: {kept}")?;
+            }
+            for blocked in &place.blocked {
+                let name = &blocked.service_account;
+                writeln!(f, "  ! {name} blocked: {}; {}", blocked.reason, blocked.way_out)?;
+            }
+            for warning in place.bound.iter().flat_map(|bound| &bound.warnings) {
+                writeln!(f, "  ! {warning}")?;
+            }
+        }
+        for warning in &self.warnings {
+            writeln!(f, "  ! {warning}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for PolicyStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CreatePolicy { policy, added, .. } => {
+                write!(f, "+ policy {} lists {}", policy.name(), names(added))
+            }
+            Self::RewritePolicy { policy, added, .. } => {
+                write!(f, "~ policy {} lists {} as well", policy.name(), names(added))
+            }
+            Self::AttachPolicy { policy, node_role, .. } => {
+                write!(f, "+ policy {} attached to {}", policy.name(), short(node_role))
+            }
+        }
+    }
+}

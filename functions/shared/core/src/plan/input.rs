@@ -1,0 +1,125 @@
+//! What planning looks at: the ledger's word and what was observed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pod_identity_events::{BlockedCode, RemovalReason};
+
+use crate::node_policy::Shard;
+use crate::{Association, Binding, ClusterArn, DominoName, KubernetesName, RoleArn, Version};
+
+/// What an untrusted role does to its binding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TrustMode {
+    /// The binding is blocked.
+    #[default]
+    Enforce,
+    /// The binding goes ahead and carries a warning.
+    Warn,
+}
+
+/// Settings of a deployment that planning needs.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Id of the deployment, the value of its tag.
+    pub deployment: String,
+    /// What an untrusted role does.
+    pub trust: TrustMode,
+    /// Whether the role list is the only grant, so that a full policy blocks instead of warns.
+    pub strict: bool,
+    /// Whether the node policy has the second statement with the cluster's ARN.
+    pub cluster_statement: bool,
+    /// Most associations that one run deletes on one cluster.
+    pub max_deletions: usize,
+}
+
+/// A binding that wants a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// The binding.
+    pub binding: Binding,
+    /// Its version.
+    pub version: Version,
+    /// The first version of the unbroken run of assignments to this Kubernetes
+    /// service account: the oldest claim holds the place.
+    pub since: Version,
+    /// Why the deployment's allow-lists no longer admit it.
+    pub refused: Option<String>,
+    /// The association that was last made for it here.
+    pub last_association: Option<String>,
+}
+
+/// One Kubernetes service account of the cluster, everyone who wants it, and what is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The Kubernetes service account.
+    pub kubernetes: KubernetesName,
+    /// The bindings that want it on this cluster.
+    pub claims: Vec<Claim>,
+    /// Those whom the ledger remembers to have given it up, and why.
+    pub leaving: BTreeMap<DominoName, RemovalReason>,
+    /// The association that EKS has for it.
+    pub association: Option<Association>,
+}
+
+/// What IAM says of a role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RoleState {
+    /// It exists, with this trust policy.
+    Found {
+        /// The JSON document.
+        trust_policy: String,
+    },
+    /// It does not exist.
+    Missing {
+        /// In words.
+        because: String,
+    },
+    /// It could not be read.
+    Unread {
+        /// In words.
+        because: String,
+    },
+}
+
+/// Something that keeps new roles out of the node policy, and so blocks their bindings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// What it is.
+    pub code: BlockedCode,
+    /// What happened, naming the object.
+    pub reason: String,
+    /// What to do about it.
+    pub way_out: String,
+}
+
+/// The policies of the cluster's node roles.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NodePolicies {
+    /// The policies that exist.
+    pub shards: Vec<Shard>,
+    /// The version in force of each, by number.
+    pub versions: BTreeMap<u32, String>,
+    /// The node roles of the cluster.
+    pub node_roles: BTreeSet<RoleArn>,
+    /// Which policies, by number, are attached to each node role.
+    pub attached: BTreeMap<RoleArn, BTreeSet<u32>>,
+    /// Most policies that the node roles' attachment slots admit.
+    pub max_shards: u32,
+    /// Roles of associations that are not ours, which the list names as well.
+    pub other_roles: BTreeSet<RoleArn>,
+    /// What keeps new roles out.
+    pub problem: Option<Problem>,
+}
+
+/// Everything that planning one cluster looks at.
+#[derive(Debug, Clone)]
+pub struct Observation {
+    /// The cluster.
+    pub cluster: ClusterArn,
+    /// The places to plan, in order.
+    pub places: Vec<Place>,
+    /// The roles that claims name.
+    pub roles: BTreeMap<RoleArn, RoleState>,
+    /// The node policies.
+    pub policies: NodePolicies,
+}

@@ -1,0 +1,38 @@
+//! The plan: what has to be done on one cluster so that it is as the ledger
+//! says, decided once and carried out elsewhere.
+
+mod display;
+mod input;
+mod place;
+mod policy;
+mod step;
+#[cfg(test)]
+mod tests;
+
+pub use input::{Claim, NodePolicies, Observation, Options, Place, Problem, RoleState, TrustMode};
+pub use step::{
+    AssociationStep, Blocked, Bound, PlacePlan, Plan, PolicyStep, Removed, UnchangedAssociation,
+};
+
+use place::Decision;
+
+/// Plans one cluster. The same input gives the same plan, and a plan made
+/// after this one was applied is empty.
+#[must_use]
+pub fn plan(observation: &Observation, options: &Options) -> Plan {
+    let decisions: Vec<Decision> =
+        observation.places.iter().map(|place| place::decide(place, observation, options)).collect();
+    let policies = policy::extend(&decisions, observation, options);
+    let mut deletions_left = options.max_deletions;
+    let places = decisions
+        .into_iter()
+        .map(|decision| decision.finish(&policies, &mut deletions_left, options))
+        .collect();
+    Plan {
+        cluster: observation.cluster.clone(),
+        policy_steps: policies.steps,
+        places,
+        capacity: policies.capacity,
+        warnings: policies.warnings,
+    }
+}

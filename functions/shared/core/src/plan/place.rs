@@ -1,0 +1,363 @@
+//! What happens at one Kubernetes service account.
+
+use pod_identity_events::{BlockedCode, RemovalReason, Trust, TrustVerdict};
+
+use super::input::{Claim, Observation, Options, Place, RoleState, TrustMode};
+use super::policy::Policies;
+use super::step::{AssociationStep, Blocked, Bound, PlacePlan, Removed, UnchangedAssociation};
+use crate::trust::{self, TrustQuestion};
+use crate::{Association, DominoName, Ownership, RoleArn, association_tags};
+
+/// What is there already, by what may be done with it.
+enum Standing<'a> {
+    Nothing,
+    /// Ours, and the ledger knows whom it was made for.
+    Managed(&'a Association, DominoName),
+    /// In the way: code, what it is, what to do.
+    Untouchable(BlockedCode, String, String),
+}
+
+/// A place with its holder chosen and judged. The node policies still have
+/// their say, and so has the ceiling of deletions.
+pub(super) struct Decision<'a> {
+    place: &'a Place,
+    observation: &'a Observation,
+    standing: Standing<'a>,
+    holder: Option<(&'a Claim, Trust, Vec<String>)>,
+    blocked: Vec<Blocked>,
+}
+
+pub(super) fn decide<'a>(
+    place: &'a Place,
+    observation: &'a Observation,
+    options: &Options,
+) -> Decision<'a> {
+    let standing = standing(place, observation, options);
+    let mut decision = Decision { place, observation, standing, holder: None, blocked: Vec::new() };
+    let oldest = place.claims.iter().min_by_key(|claim| {
+        (claim.refused.is_some(), &claim.since, &claim.binding.service_account)
+    });
+    for claim in &place.claims {
+        if let Some(reason) = &claim.refused {
+            decision.block(
+                claim,
+                None,
+                BlockedCode::NotAllowed,
+                reason.clone(),
+                "admit it in the deployment's allow-lists, or assign a role that they admit"
+                    .to_owned(),
+            );
+        } else if let Some(oldest) = oldest.filter(|oldest| *oldest != claim) {
+            let reason = format!(
+                "{} wants {} in cluster {}, which {} has held since {}",
+                claim.binding.service_account,
+                place.kubernetes,
+                observation.cluster.name(),
+                oldest.binding.service_account,
+                oldest.since.occurred_at(),
+            );
+            let way_out = format!(
+                "name another Kubernetes service account for {}, or unassign {}",
+                claim.binding.service_account, oldest.binding.service_account,
+            );
+            decision.block(claim, None, BlockedCode::Conflict, reason, way_out);
+        } else {
+            decision.judge(claim, options);
+        }
+    }
+    decision
+}
+
+fn standing<'a>(place: &'a Place, observation: &Observation, options: &Options) -> Standing<'a> {
+    let Some(association) = &place.association else {
+        return Standing::Nothing;
+    };
+    let what = format!("{} in cluster {}", place.kubernetes, observation.cluster.name());
+    match association.ownership(&options.deployment) {
+        Ownership::Ours(Some(name))
+            if place.leaving.contains_key(&name)
+                || place.claims.iter().any(|claim| claim.binding.service_account == name) =>
+        {
+            Standing::Managed(association, name)
+        }
+        Ownership::Ours(name) => Standing::Untouchable(
+            BlockedCode::OrphanAssociation,
+            format!(
+                "association {} of {what} carries this deployment's tag for {}, but the ledger does not know it",
+                association.id,
+                name.map_or_else(|| "nobody".to_owned(), |name| name.to_string()),
+            ),
+            "check that this is the right ledger; then adopt the association or delete it"
+                .to_owned(),
+        ),
+        Ownership::Foreign => Standing::Untouchable(
+            BlockedCode::ForeignAssociation,
+            format!(
+                "{what} already has association {} with role {}, which this deployment did not make",
+                association.id, association.role_arn,
+            ),
+            format!(
+                "delete association {}, or have an administrator adopt it: tag {} with {}={} and {}=NAME of the Domino service account, and send the event again",
+                association.id,
+                association.arn,
+                crate::DEPLOYMENT_TAG,
+                options.deployment,
+                crate::SERVICE_ACCOUNT_TAG,
+            ),
+        ),
+        Ownership::AddOn(owner) => Standing::Untouchable(
+            BlockedCode::AddOnOwnedAssociation,
+            format!("association {} of {what} is owned by add-on {owner}", association.id),
+            "name another Kubernetes service account; only the add-on may change its association"
+                .to_owned(),
+        ),
+    }
+}
+
+impl<'a> Decision<'a> {
+    fn block(
+        &mut self,
+        claim: &Claim,
+        trust: Option<(Trust, serde_json::Value)>,
+        code: BlockedCode,
+        reason: String,
+        way_out: String,
+    ) {
+        let (trust, trust_policy) = trust.unzip();
+        self.blocked.push(Blocked {
+            service_account: claim.binding.service_account.clone(),
+            version: Some(claim.version.clone()),
+            code,
+            reason,
+            way_out,
+            role: Some(claim.binding.desired.role.clone()),
+            trust,
+            trust_policy,
+        });
+    }
+
+    /// Whether the oldest claim can have the place.
+    fn judge(&mut self, claim: &'a Claim, options: &Options) {
+        let desired = &claim.binding.desired;
+        if let Standing::Untouchable(code, reason, way_out) = &self.standing {
+            let (code, reason, way_out) = (*code, reason.clone(), way_out.clone());
+            return self.block(claim, None, code, reason, way_out);
+        }
+        let question = TrustQuestion {
+            cluster: &self.observation.cluster,
+            kubernetes: &self.place.kubernetes,
+            session_tags: !desired.disable_session_tags,
+        };
+        let unread =
+            |because: &str| Trust { verdict: TrustVerdict::Unknown, because: because.to_owned() };
+        let trust = match self.observation.roles.get(&desired.role) {
+            Some(RoleState::Found { trust_policy }) => trust::evaluate(trust_policy, question),
+            Some(RoleState::Missing { because }) => {
+                let way_out = format!(
+                    "have role {} made, or assign another; then send the event again",
+                    desired.role
+                );
+                return self.block(
+                    claim,
+                    None,
+                    BlockedCode::RoleNotFound,
+                    because.clone(),
+                    way_out,
+                );
+            }
+            Some(RoleState::Unread { because }) => unread(because),
+            None => unread("the role was not read"),
+        };
+        let mut warnings = Vec::new();
+        match (trust.verdict, options.trust) {
+            (TrustVerdict::Trusted, _) => {}
+            (TrustVerdict::Untrusted, TrustMode::Enforce) => {
+                let reason = format!(
+                    "role {} does not trust EKS Pod Identity: {}",
+                    desired.role, trust.because
+                );
+                let way_out = format!(
+                    "have the owner of role {} add this statement to its trust policy: {}; then send the event again",
+                    desired.role,
+                    trust::required_policy(question)["Statement"][0],
+                );
+                let policy = trust::required_policy(question);
+                return self.block(
+                    claim,
+                    Some((trust, policy)),
+                    BlockedCode::UntrustedRole,
+                    reason,
+                    way_out,
+                );
+            }
+            (TrustVerdict::Untrusted, TrustMode::Warn) => warnings.push(format!(
+                "role {} does not trust EKS Pod Identity: {}",
+                desired.role, trust.because
+            )),
+            (TrustVerdict::Unknown, _) => warnings.push(format!(
+                "whether role {} trusts EKS Pod Identity cannot be known: {}",
+                desired.role, trust.because
+            )),
+        }
+        self.holder = Some((claim, trust, warnings));
+    }
+
+    /// The role that the node policy must list before this place is touched.
+    pub(super) fn role(&self) -> Option<&RoleArn> {
+        self.holder.as_ref().map(|(claim, _, _)| &claim.binding.desired.role)
+    }
+
+    pub(super) fn finish(
+        mut self,
+        policies: &Policies,
+        deletions_left: &mut usize,
+        options: &Options,
+    ) -> PlacePlan {
+        if let Some((claim, _, _)) = &self.holder
+            && let Some(problem) = policies.refusal(&claim.binding.desired.role)
+        {
+            let (claim, problem) = (*claim, problem.clone());
+            self.holder = None;
+            self.block(claim, None, problem.code, problem.reason, problem.way_out);
+        }
+        let kubernetes = self.place.kubernetes.clone();
+        let mut plan = PlacePlan {
+            kubernetes,
+            step: None,
+            bound: None,
+            blocked: Vec::new(),
+            removed: Vec::new(),
+            kept: None,
+        };
+        match self.holder.take() {
+            Some((claim, trust, warnings)) => self.bind(claim, trust, warnings, options, &mut plan),
+            None => self.unbind(deletions_left, options, &mut plan),
+        }
+        if let Standing::Untouchable(_, reason, _) = &self.standing {
+            plan.kept = Some(reason.clone());
+        }
+        let ceiling =
+            plan.blocked.iter().any(|blocked| blocked.code == BlockedCode::DeletionCeiling);
+        if !ceiling {
+            plan.removed = self.removed();
+        }
+        plan.blocked.append(&mut self.blocked);
+        plan
+    }
+
+    fn bind(
+        &self,
+        claim: &Claim,
+        trust: Trust,
+        warnings: Vec<String>,
+        options: &Options,
+        plan: &mut PlacePlan,
+    ) {
+        let desired = &claim.binding.desired;
+        let name = &claim.binding.service_account;
+        let mut unchanged = None;
+        plan.step = match &self.standing {
+            Standing::Managed(association, of) => {
+                let fits = association.fits(desired);
+                let tags = (of != name).then(|| association_tags(&options.deployment, name));
+                if fits && tags.is_none() {
+                    unchanged = Some(UnchangedAssociation {
+                        id: association.id.clone(),
+                        arn: association.arn.clone(),
+                        external_id: association.external_id.clone(),
+                    });
+                    None
+                } else {
+                    let modified = association.modified_at.map(|at| at.to_string());
+                    Some(AssociationStep::UpdateAssociation {
+                        id: association.id.clone(),
+                        arn: association.arn.clone(),
+                        from_role: association.role_arn.clone(),
+                        desired: (!fits).then(|| desired.clone()),
+                        tags,
+                        client_token: self.client_token(
+                            claim,
+                            &[&association.id, modified.as_deref().unwrap_or_default()],
+                        ),
+                    })
+                }
+            }
+            _ => Some(AssociationStep::CreateAssociation {
+                desired: desired.clone(),
+                tags: association_tags(&options.deployment, name),
+                client_token: self
+                    .client_token(claim, &[claim.last_association.as_deref().unwrap_or_default()]),
+            }),
+        };
+        plan.bound = Some(Bound {
+            service_account: name.clone(),
+            version: claim.version.clone(),
+            desired: desired.clone(),
+            trust,
+            unchanged,
+            warnings,
+        });
+    }
+
+    /// Takes away what nobody holds any more. Whoever still claims the place
+    /// keeps what is there, even while the claim is blocked.
+    fn unbind(&self, deletions_left: &mut usize, options: &Options, plan: &mut PlacePlan) {
+        let Standing::Managed(association, of) = &self.standing else {
+            return;
+        };
+        if self.place.claims.iter().any(|claim| claim.binding.service_account == *of) {
+            return;
+        }
+        if *deletions_left == 0 {
+            plan.blocked.push(Blocked {
+                service_account: of.clone(),
+                version: None,
+                code: BlockedCode::DeletionCeiling,
+                reason: format!(
+                    "association {} of {} in cluster {} is kept for now: one run deletes at most {} associations (MAX_DELETIONS)",
+                    association.id, self.place.kubernetes, self.observation.cluster.name(), options.max_deletions,
+                ),
+                way_out: "check that so many service accounts were meant to lose their role; the next run goes on, or raise MAX_DELETIONS".to_owned(),
+                role: association.role_arn.parse().ok(),
+                trust: None,
+                trust_policy: None,
+            });
+            return;
+        }
+        *deletions_left -= 1;
+        plan.step = Some(AssociationStep::DeleteAssociation {
+            id: association.id.clone(),
+            arn: association.arn.clone(),
+            role: association.role_arn.clone(),
+        });
+    }
+
+    fn removed(&self) -> Vec<Removed> {
+        let of_place = |name: &DominoName| match &self.standing {
+            Standing::Managed(association, of) if of == name => Some(*association),
+            _ => None,
+        };
+        self.place
+            .leaving
+            .iter()
+            .map(|(name, reason): (&DominoName, &RemovalReason)| Removed {
+                service_account: name.clone(),
+                reason: *reason,
+                association_id: of_place(name).map(|association| association.id.clone()),
+                role: of_place(name).map(|association| association.role_arn.clone()),
+            })
+            .collect()
+    }
+
+    /// The same work asks with the same token; work on a newer version, or
+    /// after the association was lost again, asks with another.
+    fn client_token(&self, claim: &Claim, parts: &[&str]) -> String {
+        let version = claim.version.to_string();
+        let own = [
+            version.as_str(),
+            claim.binding.service_account.as_str(),
+            self.observation.cluster.as_str(),
+        ];
+        crate::fingerprint(own.iter().chain(parts).copied())
+    }
+}

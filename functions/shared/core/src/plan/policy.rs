@@ -1,0 +1,150 @@
+//! The node policies' part of a plan.
+
+use std::collections::BTreeSet;
+
+use pod_identity_events::{BlockedCode, PolicyCapacity};
+
+use super::input::{Observation, Options, Problem};
+use super::place::Decision;
+use super::step::PolicyStep;
+use crate::node_policy::{self, ShardChange};
+use crate::{ClusterArn, RoleArn};
+
+/// How the node policies come to list every role, and which roles they cannot take.
+pub(super) struct Policies {
+    pub(super) steps: Vec<PolicyStep>,
+    pub(super) capacity: PolicyCapacity,
+    pub(super) warnings: Vec<String>,
+    unlisted: BTreeSet<RoleArn>,
+    problem: Option<Problem>,
+}
+
+impl Policies {
+    /// Why a role cannot be bound, when the node policy is what refuses it.
+    pub(super) fn refusal(&self, role: &RoleArn) -> Option<&Problem> {
+        self.problem.as_ref().filter(|_| self.unlisted.contains(role))
+    }
+}
+
+pub(super) fn extend(
+    decisions: &[Decision<'_>],
+    observation: &Observation,
+    options: &Options,
+) -> Policies {
+    let found = &observation.policies;
+    let cluster = options.cluster_statement.then_some(&observation.cluster);
+    let mut wanted: BTreeSet<RoleArn> =
+        decisions.iter().filter_map(Decision::role).cloned().collect();
+    if wanted.is_empty() {
+        // Nothing is granted, so nothing is listed either: a removal writes no policy.
+        return Policies {
+            steps: Vec::new(),
+            capacity: measure(&[], observation, cluster),
+            warnings: Vec::new(),
+            unlisted: BTreeSet::new(),
+            problem: None,
+        };
+    }
+    wanted.extend(found.other_roles.iter().cloned());
+    if let Some(problem) = &found.problem {
+        let listed: BTreeSet<&RoleArn> =
+            found.shards.iter().flat_map(|shard| &shard.roles).collect();
+        return Policies {
+            steps: Vec::new(),
+            capacity: measure(&[], observation, cluster),
+            warnings: Vec::new(),
+            unlisted: wanted.iter().filter(|role| !listed.contains(role)).cloned().collect(),
+            problem: Some(problem.clone()),
+        };
+    }
+    let extension = node_policy::extend(&found.shards, &wanted, cluster, found.max_shards);
+    let full =
+        (!extension.unplaced.is_empty()).then(|| full(observation, extension.unplaced.len()));
+    let mut policies = Policies {
+        steps: steps(&extension.changes, observation, options),
+        capacity: measure(&extension.changes, observation, cluster),
+        warnings: Vec::new(),
+        unlisted: extension.unplaced,
+        problem: None,
+    };
+    match full {
+        // The list alone grants, so a role that is not on it must not be bound.
+        Some(problem) if options.strict => policies.problem = Some(problem),
+        Some(problem) => policies.warnings.push(format!("{}; {}", problem.reason, problem.way_out)),
+        None => {}
+    }
+    policies
+}
+
+fn full(observation: &Observation, unplaced: usize) -> Problem {
+    let found = &observation.policies;
+    Problem {
+        code: BlockedCode::NodePolicyFull,
+        reason: format!(
+            "the node policies of cluster {} have no room for {unplaced} more roles: {} policies are all that the free attachment slots of its node roles admit",
+            observation.cluster.name(),
+            found.max_shards,
+        ),
+        way_out: "raise IAM's quota of managed policies attached to a role and NODE_ROLE_POLICY_SLOTS with it, or detach policies from the node roles".to_owned(),
+    }
+}
+
+/// Policies first, then their attachments.
+fn steps(changes: &[ShardChange], observation: &Observation, options: &Options) -> Vec<PolicyStep> {
+    let found = &observation.policies;
+    let arn =
+        |number| node_policy::policy_arn(&options.deployment, &observation.cluster, number).ok();
+    let mut steps = Vec::new();
+    for change in changes {
+        let statement =
+            (options.cluster_statement && change.number == 1).then_some(&observation.cluster);
+        let document = node_policy::document(&change.roles, statement);
+        let Some(policy) = arn(change.number) else { continue };
+        let (number, added) = (change.number, change.added.clone());
+        steps.push(match found.versions.get(&change.number) {
+            Some(version) if !change.is_new => PolicyStep::RewritePolicy {
+                policy,
+                number,
+                base_version: version.clone(),
+                document,
+                added,
+            },
+            _ => PolicyStep::CreatePolicy { policy, number, document, added },
+        });
+    }
+    let numbers: BTreeSet<u32> = found
+        .shards
+        .iter()
+        .map(|shard| shard.number)
+        .chain(changes.iter().map(|change| change.number))
+        .collect();
+    for node_role in &found.node_roles {
+        let attached = found.attached.get(node_role);
+        for &number in &numbers {
+            if attached.is_some_and(|attached| attached.contains(&number)) {
+                continue;
+            }
+            if let Some(policy) = arn(number) {
+                steps.push(PolicyStep::AttachPolicy {
+                    policy,
+                    number,
+                    node_role: node_role.clone(),
+                });
+            }
+        }
+    }
+    steps
+}
+
+fn measure(
+    changes: &[ShardChange],
+    observation: &Observation,
+    cluster: Option<&ClusterArn>,
+) -> PolicyCapacity {
+    let found = &observation.policies;
+    let mut shards: std::collections::BTreeMap<u32, BTreeSet<RoleArn>> =
+        found.shards.iter().map(|shard| (shard.number, shard.roles.clone())).collect();
+    shards.extend(changes.iter().map(|change| (change.number, change.roles.clone())));
+    let shards: Vec<_> = shards.into_iter().collect();
+    node_policy::capacity(&shards, cluster, found.max_shards)
+}

@@ -1,0 +1,203 @@
+//! The plan and its steps.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pod_identity_events::{BlockedCode, PolicyCapacity, RemovalReason, Trust};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::{ClusterArn, Desired, DominoName, KubernetesName, PolicyArn, RoleArn, Version};
+
+/// What has to be done on one cluster, and what was left alone and why.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// The cluster.
+    pub cluster: ClusterArn,
+    /// Changes to the node policies, in order, before any association is made or changed.
+    pub policy_steps: Vec<PolicyStep>,
+    /// What happens at each place.
+    pub places: Vec<PlacePlan>,
+    /// How full the node policies are once the plan is applied.
+    pub capacity: PolicyCapacity,
+    /// What works but should be looked at.
+    pub warnings: Vec<String>,
+}
+
+impl Plan {
+    /// Whether nothing has to be changed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        // A new field does not compile until somebody has decided about it.
+        let Self { cluster: _, policy_steps, places, capacity: _, warnings: _ } = self;
+        policy_steps.is_empty() && places.iter().all(|place| place.step.is_none())
+    }
+
+    /// Number of changes.
+    #[must_use]
+    pub fn steps(&self) -> usize {
+        self.policy_steps.len() + self.places.iter().filter(|place| place.step.is_some()).count()
+    }
+}
+
+/// One change to the node policies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "do")]
+pub enum PolicyStep {
+    /// Makes a policy.
+    CreatePolicy {
+        /// Its ARN to be.
+        policy: PolicyArn,
+        /// Its number, from 1.
+        number: u32,
+        /// Its document.
+        document: String,
+        /// The roles it lists.
+        added: BTreeSet<RoleArn>,
+    },
+    /// Gives a policy a new version.
+    RewritePolicy {
+        /// Its ARN.
+        policy: PolicyArn,
+        /// Its number.
+        number: u32,
+        /// The version that was read and is replaced.
+        base_version: String,
+        /// Its new document.
+        document: String,
+        /// The roles that it lists newly.
+        added: BTreeSet<RoleArn>,
+    },
+    /// Attaches a policy to a node role.
+    AttachPolicy {
+        /// The policy.
+        policy: PolicyArn,
+        /// Its number.
+        number: u32,
+        /// The node role.
+        node_role: RoleArn,
+    },
+}
+
+/// One change to an association.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "do")]
+pub enum AssociationStep {
+    /// Makes it.
+    CreateAssociation {
+        /// What its pods work as.
+        desired: Desired,
+        /// Its tags.
+        tags: BTreeMap<String, String>,
+        /// Idempotency token.
+        client_token: String,
+    },
+    /// Changes what its pods work as, whom it is for, or both.
+    UpdateAssociation {
+        /// Its id.
+        id: String,
+        /// Its ARN.
+        arn: String,
+        /// The role until now.
+        from_role: String,
+        /// What its pods work as from now on; absent when only the tags change.
+        desired: Option<Desired>,
+        /// Tags to write, when it is for somebody else from now on.
+        tags: Option<BTreeMap<String, String>>,
+        /// Idempotency token.
+        client_token: String,
+    },
+    /// Deletes it.
+    DeleteAssociation {
+        /// Its id.
+        id: String,
+        /// Its ARN.
+        arn: String,
+        /// The role until now.
+        role: String,
+    },
+}
+
+/// The claim that a place serves once the plan is applied.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Bound {
+    /// The Domino service account.
+    pub service_account: DominoName,
+    /// The version of its binding.
+    pub version: Version,
+    /// What its pods work as.
+    pub desired: Desired,
+    /// The verdict on the role's trust policy.
+    pub trust: Trust,
+    /// The association that is there already, when nothing has to be done.
+    pub unchanged: Option<UnchangedAssociation>,
+    /// What works but should be looked at.
+    pub warnings: Vec<String>,
+}
+
+/// An association that is as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnchangedAssociation {
+    /// Its id.
+    pub id: String,
+    /// Its ARN.
+    pub arn: String,
+    /// What the target role's trust policy has to ask for.
+    pub external_id: Option<String>,
+}
+
+/// A claim that the plan cannot serve.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Blocked {
+    /// The Domino service account.
+    pub service_account: DominoName,
+    /// The version of its binding; absent for one that is leaving.
+    pub version: Option<Version>,
+    /// What stands in the way.
+    pub code: BlockedCode,
+    /// What happened, naming the object.
+    pub reason: String,
+    /// What to do about it.
+    pub way_out: String,
+    /// The role that was asked for.
+    pub role: Option<RoleArn>,
+    /// The verdict on the role's trust policy.
+    pub trust: Option<Trust>,
+    /// For a trust problem: the exact policy for the role's owner.
+    pub trust_policy: Option<Value>,
+}
+
+/// Somebody who no longer has the place once the plan is applied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Removed {
+    /// The Domino service account.
+    pub service_account: DominoName,
+    /// Why.
+    pub reason: RemovalReason,
+    /// The association that is deleted or passed on for it.
+    pub association_id: Option<String>,
+    /// The role until now.
+    pub role: Option<String>,
+}
+
+/// What happens at one place.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlacePlan {
+    /// The Kubernetes service account.
+    pub kubernetes: KubernetesName,
+    /// The change to its association.
+    pub step: Option<AssociationStep>,
+    /// Whom it serves then.
+    pub bound: Option<Bound>,
+    /// Whom it cannot serve.
+    pub blocked: Vec<Blocked>,
+    /// Who has left it then.
+    pub removed: Vec<Removed>,
+    /// What was left alone although it looks like ours, and why.
+    pub kept: Option<String>,
+}

@@ -1,0 +1,39 @@
+//! What AWS asks of a session policy.
+
+use pod_identity_events::{MAX_SESSION_POLICY_CHARS, ServiceAccountRoleAssigned};
+use serde_json::Value;
+
+use super::broken::Broken;
+
+pub(super) fn policy(event: &ServiceAccountRoleAssigned, broken: &mut Broken) {
+    let Some(policy) = &event.session_policy else {
+        return;
+    };
+    match serde_json::from_str(policy) {
+        Ok(Value::Object(_)) => {}
+        Ok(_) => broken.rule("detail.sessionPolicy is JSON, but no object"),
+        Err(error) => broken.rule(format!("detail.sessionPolicy is not JSON: {error}")),
+    }
+    if !event.disable_session_tags {
+        broken.rule(
+            "detail.sessionPolicy needs detail.disableSessionTags true: EKS takes no session \
+             policy beside session tags",
+        );
+    }
+    let length = policy.chars().count();
+    if length > MAX_SESSION_POLICY_CHARS {
+        broken.rule(format!(
+            "detail.sessionPolicy has {length} characters; STS takes at most {MAX_SESSION_POLICY_CHARS}"
+        ));
+    }
+    if let Some(odd) = policy.chars().find(|&char| !is_policy_char(char)) {
+        broken.rule(format!(
+            "detail.sessionPolicy has `{odd}`; STS takes U+0020 to U+00FF, tab and line ends only"
+        ));
+    }
+}
+
+/// The pattern of `Policy` in STS's `AssumeRole`.
+fn is_policy_char(char: char) -> bool {
+    matches!(char, '\t' | '\n' | '\r' | '\u{20}'..='\u{ff}')
+}

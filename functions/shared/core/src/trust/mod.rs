@@ -1,0 +1,175 @@
+//! Whether a role's trust policy lets EKS Pod Identity assume the role for a
+//! Kubernetes service account.
+//!
+//! The answer is three-valued: what cannot be known before the call is made is
+//! *unknown*, never guessed.
+
+mod condition;
+mod document;
+#[cfg(test)]
+mod tests;
+
+use pod_identity_events::{Trust, TrustVerdict};
+use serde_json::{Value, json};
+
+use crate::{ClusterArn, KubernetesName};
+use document::{Effect, Statement};
+
+/// The service principal that assumes roles for pods.
+pub const POD_IDENTITY_PRINCIPAL: &str = "pods.eks.amazonaws.com";
+
+const ASSUME_ROLE: &str = "sts:AssumeRole";
+const TAG_SESSION: &str = "sts:TagSession";
+
+/// For whom, and how, EKS would assume the role.
+#[derive(Debug, Clone, Copy)]
+pub struct TrustQuestion<'a> {
+    /// The cluster whose pods want the role.
+    pub cluster: &'a ClusterArn,
+    /// Their Kubernetes service account.
+    pub kubernetes: &'a KubernetesName,
+    /// Whether EKS adds its session tags, which needs `sts:TagSession` as well.
+    pub session_tags: bool,
+}
+
+/// Yes, no, or what makes it unknowable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Answer {
+    Yes,
+    No(String),
+    Unknown(String),
+}
+
+impl Answer {
+    /// Both must hold. The first `No` decides, then the first `Unknown`.
+    fn and(self, other: impl FnOnce() -> Self) -> Self {
+        match self {
+            Self::No(_) => self,
+            Self::Yes => other(),
+            Self::Unknown(_) => match other() {
+                no @ Self::No(_) => no,
+                _ => self,
+            },
+        }
+    }
+}
+
+/// Evaluates a trust policy, a JSON document.
+#[must_use]
+pub fn evaluate(document: &str, question: TrustQuestion<'_>) -> Trust {
+    let statements = match document::parse(document) {
+        Ok(statements) => statements,
+        Err(problem) => {
+            return Trust {
+                verdict: TrustVerdict::Unknown,
+                because: format!("the trust policy cannot be read: {problem}"),
+            };
+        }
+    };
+    let mut actions = vec![ASSUME_ROLE];
+    if question.session_tags {
+        actions.push(TAG_SESSION);
+    }
+    let mut trusted_by = String::new();
+    let mut unknown = None;
+    for action in actions {
+        let trust = evaluate_action(&statements, action, question);
+        match trust.verdict {
+            TrustVerdict::Untrusted => return trust,
+            TrustVerdict::Unknown => unknown = unknown.or(Some(trust)),
+            TrustVerdict::Trusted => trusted_by = trust.because,
+        }
+    }
+    unknown.unwrap_or(Trust { verdict: TrustVerdict::Trusted, because: trusted_by })
+}
+
+fn evaluate_action(statements: &[Statement], action: &str, question: TrustQuestion<'_>) -> Trust {
+    let verdict = |verdict, because| Trust { verdict, because };
+    let mut deny_unknown = None;
+    let mut allowed_by = None;
+    let mut allow_unknown = None;
+    let mut nearest_miss = None;
+    for statement in statements {
+        let answer = applies(statement, action, question);
+        match (statement.effect, answer) {
+            (Effect::Deny, Answer::Yes) => {
+                return verdict(
+                    TrustVerdict::Untrusted,
+                    format!("{} denies {action} to {POD_IDENTITY_PRINCIPAL}", statement.label),
+                );
+            }
+            (Effect::Deny, Answer::Unknown(why)) => {
+                deny_unknown =
+                    deny_unknown.or(Some(format!("{} may deny {action}: {why}", statement.label)));
+            }
+            (Effect::Deny, Answer::No(_)) => {}
+            (Effect::Allow, Answer::Yes) => {
+                allowed_by = allowed_by.or(Some(format!(
+                    "{} allows {action} to {POD_IDENTITY_PRINCIPAL}",
+                    statement.label
+                )));
+            }
+            (Effect::Allow, Answer::Unknown(why)) => {
+                allow_unknown = allow_unknown
+                    .or(Some(format!("{} may allow {action}: {why}", statement.label)));
+            }
+            (Effect::Allow, Answer::No(why)) => {
+                // A statement for this very principal that fails elsewhere tells more than none.
+                if statement.names_principal(POD_IDENTITY_PRINCIPAL) {
+                    nearest_miss = nearest_miss.or(Some(format!("{}: {why}", statement.label)));
+                }
+            }
+        }
+    }
+    match (allowed_by, allow_unknown, deny_unknown) {
+        (Some(_), _, Some(why)) | (None, Some(why), _) => verdict(TrustVerdict::Unknown, why),
+        (Some(by), _, None) => verdict(TrustVerdict::Trusted, by),
+        (None, None, _) => {
+            let miss = nearest_miss.map(|why| format!(" ({why})")).unwrap_or_default();
+            verdict(
+                TrustVerdict::Untrusted,
+                format!("no statement allows {action} to {POD_IDENTITY_PRINCIPAL}{miss}"),
+            )
+        }
+    }
+}
+
+fn applies(statement: &Statement, action: &str, question: TrustQuestion<'_>) -> Answer {
+    statement
+        .matches_principal(POD_IDENTITY_PRINCIPAL)
+        .and(|| statement.matches_action(action))
+        .and(|| condition::holds(&statement.conditions, question))
+}
+
+/// The statement that a role's owner has to add so that exactly this service
+/// account can work as the role, on every cluster of the account.
+///
+/// Conditions stand on namespace and service account, which survive the move
+/// to another cluster, unlike cluster names and ARNs. Without session tags no
+/// condition on them can hold, so only the account is asked for.
+#[must_use]
+pub fn required_policy(question: TrustQuestion<'_>) -> Value {
+    let account = question.cluster.account();
+    let (actions, condition) = if question.session_tags {
+        (
+            vec![ASSUME_ROLE, TAG_SESSION],
+            json!({ "StringEquals": {
+                "aws:SourceAccount": account,
+                "aws:RequestTag/kubernetes-namespace": question.kubernetes.namespace(),
+                "aws:RequestTag/kubernetes-service-account": question.kubernetes.service_account(),
+            }}),
+        )
+    } else {
+        (vec![ASSUME_ROLE], json!({ "StringEquals": { "aws:SourceAccount": account } }))
+    };
+    json!({
+        "Version": "2012-10-17",
+        "Statement": [{
+            "Sid": "AllowEksAuthToAssumeRoleForPodIdentity",
+            "Effect": "Allow",
+            "Principal": { "Service": POD_IDENTITY_PRINCIPAL },
+            "Action": actions,
+            "Condition": condition,
+        }]
+    })
+}
