@@ -1,0 +1,290 @@
+//! Carries a plan out: node policies first, then associations.
+
+mod policies;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
+
+use futures::stream::{self, StreamExt};
+use jiff::Timestamp;
+use pod_identity_core::plan::{AssociationStep, PlacePlan, Plan, Problem};
+use pod_identity_core::{Association, ClusterArn, KubernetesName, PolicyArn, RoleArn, fingerprint};
+use pod_identity_events::BlockedCode;
+
+use crate::lease::Lease;
+use crate::observe::{self, problem_of};
+use crate::ports::{
+    AssociationUpdate, Clock, ClusterAccess, EksReader, EksWriter, ErrorKind, IamReader, IamWriter,
+    NewAssociation, PortError,
+};
+use crate::settings::{Settings, later};
+
+/// A step that was not done.
+#[derive(Debug, Clone)]
+pub(crate) enum Failure {
+    /// It will not work until somebody does something.
+    Blocked(Problem),
+    /// It may work later.
+    Passing(String),
+}
+
+/// A policy that has a new version in force.
+#[derive(Debug, Clone)]
+pub(crate) struct PolicyChange {
+    pub(crate) policy: PolicyArn,
+    pub(crate) version: String,
+    pub(crate) added: Vec<RoleArn>,
+}
+
+/// What was done.
+#[derive(Debug, Default)]
+pub(crate) struct Applied {
+    pub(crate) policy_changes: Vec<PolicyChange>,
+    pub(crate) created_shards: u32,
+    pub(crate) attached: Vec<(RoleArn, u32)>,
+    /// What became of each place that had a step.
+    pub(crate) places: BTreeMap<KubernetesName, Result<Option<Association>, Failure>>,
+    /// Steps that were done.
+    pub(crate) steps: usize,
+}
+
+/// Where a plan is applied, and for how long steps may start.
+pub(crate) struct Target<'a, R, W, C> {
+    pub(crate) reader: &'a R,
+    pub(crate) writer: &'a W,
+    pub(crate) access: &'a ClusterAccess,
+    pub(crate) clock: &'a C,
+    pub(crate) lease: &'a Lease,
+    pub(crate) deadline: Timestamp,
+    pub(crate) settings: &'a Settings,
+}
+
+impl<R, W, C: Clock> Target<'_, R, W, C> {
+    /// Whether one more step may start.
+    fn pass(&self) -> Result<(), Failure> {
+        let now = self.clock.now();
+        let over = |what| {
+            Err(Failure::Passing(format!("{what} is nearly over, so no new step was started")))
+        };
+        if later(now, self.settings.longest_call) >= self.deadline {
+            over("the invocation's time")
+        } else if !self.lease.covers(now, self.settings.longest_call) {
+            over("the lease of the cluster")
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The cluster, when the policy of that number names it.
+    fn statement(&self, number: u32) -> Option<&ClusterArn> {
+        (self.settings.plan.cluster_statement && number == 1).then_some(&self.access.cluster)
+    }
+}
+
+/// The whole chain of an error in one line.
+pub(crate) fn chain(error: &PortError) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let next = error.to_string();
+        // Wrappers of the SDKs repeat what they wrap.
+        if !text.ends_with(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        source = error.source();
+    }
+    text
+}
+
+/// Applies a plan. Steps that do not depend on a failed one are still done.
+pub(crate) async fn apply<R, W, C>(plan: &Plan, target: &Target<'_, R, W, C>) -> Applied
+where
+    R: EksReader + IamReader,
+    W: EksWriter + IamWriter,
+    C: Clock,
+{
+    let mut applied = Applied::default();
+    let policies = policies::apply(plan, target, &mut applied).await;
+    let places: Vec<_> = stream::iter(plan.places.iter().filter(|place| place.step.is_some()))
+        .map(|place| {
+            let policies = &policies;
+            async move {
+                // Grant before bind: only deletions go on when a grant failed.
+                let binds = !matches!(place.step, Some(AssociationStep::DeleteAssociation { .. }));
+                let result = match policies {
+                    Err(failure) if binds => Err(failure.clone()),
+                    _ => apply_place(place, target).await,
+                };
+                (place.kubernetes.clone(), result)
+            }
+        })
+        .buffer_unordered(target.settings.concurrency)
+        .collect()
+        .await;
+    applied.steps += places.iter().filter(|(_, result)| result.is_ok()).count();
+    applied.places.extend(places);
+    applied
+}
+
+async fn apply_place<R: EksReader, W: EksWriter, C: Clock>(
+    place: &PlacePlan,
+    target: &Target<'_, R, W, C>,
+) -> Result<Option<Association>, Failure> {
+    target.pass()?;
+    let Target { writer, access, .. } = *target;
+    match &place.step {
+        None => Ok(None),
+        Some(AssociationStep::DeleteAssociation { id, .. }) => {
+            let deleted = writer.delete_association(access, id).await;
+            deleted.map(|()| None).map_err(|error| association_failure(&error, access))
+        }
+        Some(AssociationStep::CreateAssociation { desired, tags, client_token }) => {
+            let new = NewAssociation {
+                kubernetes: place.kubernetes.clone(),
+                desired: desired.clone(),
+                tags: tags.clone(),
+                client_token: client_token.clone(),
+            };
+            create(&new, target).await.map(Some)
+        }
+        Some(AssociationStep::UpdateAssociation {
+            id, arn, desired, tags, client_token, ..
+        }) => {
+            let update = desired.as_ref().map(|desired| AssociationUpdate {
+                id: id.clone(),
+                kubernetes: place.kubernetes.clone(),
+                desired: desired.clone(),
+                client_token: client_token.clone(),
+            });
+            update_association(id, arn, update, tags.as_ref(), target).await
+        }
+    }
+}
+
+async fn update_association<R: EksReader, W: EksWriter, C: Clock>(
+    id: &str,
+    arn: &str,
+    update: Option<AssociationUpdate>,
+    tags: Option<&BTreeMap<String, String>>,
+    target: &Target<'_, R, W, C>,
+) -> Result<Option<Association>, Failure> {
+    let Target { reader, writer, access, .. } = *target;
+    let failed = |error: PortError| match error.kind {
+        // It vanished between list and change; the next attempt sees that.
+        ErrorKind::NotFound => Failure::Passing(chain(&error)),
+        _ => association_failure(&error, access),
+    };
+    let mut changed = None;
+    if let Some(update) = update {
+        let found = writer.update_association(access, &update).await.map_err(failed)?;
+        if !found.fits(&update.desired) {
+            return replace(update, found, tags, target).await.map(Some);
+        }
+        changed = Some(found);
+    }
+    if let Some(tags) = tags {
+        target.pass()?;
+        writer.tag_association(access, arn, tags).await.map_err(failed)?;
+    }
+    match changed {
+        Some(changed) => Ok(Some(changed)),
+        None => reader.association(access, id).await.map_err(failed),
+    }
+}
+
+/// EKS takes an empty value as "none", but does not promise to. When a value
+/// that had to go is still there, only a new association is rid of it.
+async fn replace<R: EksReader, W: EksWriter, C: Clock>(
+    update: AssociationUpdate,
+    found: Association,
+    tags: Option<&BTreeMap<String, String>>,
+    target: &Target<'_, R, W, C>,
+) -> Result<Association, Failure> {
+    let Target { writer, access, .. } = *target;
+    target.pass()?;
+    let deleted = writer.delete_association(access, &found.id).await;
+    deleted.map_err(|error| association_failure(&error, access))?;
+    target.pass()?;
+    let mut all_tags = found.tags;
+    all_tags.extend(tags.cloned().unwrap_or_default());
+    let new = NewAssociation {
+        kubernetes: update.kubernetes,
+        desired: update.desired,
+        tags: all_tags,
+        client_token: fingerprint([update.client_token.as_str(), "replaced"]),
+    };
+    create(&new, target).await
+}
+
+async fn create<R: EksReader, W: EksWriter, C: Clock>(
+    new: &NewAssociation,
+    target: &Target<'_, R, W, C>,
+) -> Result<Association, Failure> {
+    let Target { reader, writer, access, .. } = *target;
+    let failed = |error: PortError| association_failure(&error, access);
+    let error = match writer.create_association(access, new).await {
+        Ok(created) => return Ok(created),
+        Err(error) => error,
+    };
+    if error.kind != ErrorKind::InUse {
+        return Err(failed(error));
+    }
+    // Either our own earlier attempt, whose answer was lost, or somebody was
+    // faster. Only what is exactly as it was asked for counts as done.
+    let places = BTreeSet::from([new.kubernetes.clone()]);
+    let found = observe::associations(reader, access, &places, 1).await.map_err(failed)?;
+    let same = |found: &Association| {
+        found.owner_arn.is_none()
+            && new.tags.iter().all(|(key, value)| found.tags.get(key) == Some(value))
+            && found.fits(&new.desired)
+    };
+    match found.into_values().find(same) {
+        Some(found) => Ok(found),
+        None => Err(Failure::Passing(format!(
+            "{} in cluster {} got another association meanwhile, which the next attempt looks at",
+            new.kubernetes,
+            access.cluster.name()
+        ))),
+    }
+}
+
+/// What a failed call means for the place that it was made for.
+pub(crate) fn association_failure(error: &PortError, access: &ClusterAccess) -> Failure {
+    let cluster = access.cluster.name();
+    let said = chain(error).to_lowercase();
+    match error.kind {
+        ErrorKind::Passing => Failure::Passing(chain(error)),
+        ErrorKind::NotFound => Failure::Blocked(Problem {
+            code: BlockedCode::ClusterNotFound,
+            reason: format!("EKS does not know cluster {}", access.cluster),
+            way_out: "check the ARN that was registered; retire the cluster if it is gone"
+                .to_owned(),
+        }),
+        // GetRole saw the role, so EKS will see it soon.
+        ErrorKind::Invalid if said.contains("role") && said.contains("does not exist") => {
+            Failure::Passing(chain(error))
+        }
+        // EKS looks at the principal and actions itself; no setting lets it pass.
+        ErrorKind::Invalid if said.contains("trust policy") => {
+            let way_out = "have the role's owner trust pods.eks.amazonaws.com for sts:AssumeRole and sts:TagSession; then send the event again";
+            let problem = problem_of(error, &format!("cluster {cluster}"), way_out);
+            Failure::Blocked(Problem { code: BlockedCode::UntrustedRole, ..problem })
+        }
+        ErrorKind::Denied => Failure::Blocked(problem_of(
+            error,
+            &format!("cluster {cluster}"),
+            "allow the function's role that call: eks:*PodIdentityAssociation and eks:TagResource on the cluster, iam:PassRole and iam:GetRole on the role",
+        )),
+        ErrorKind::LimitReached => Failure::Blocked(problem_of(
+            error,
+            &format!("cluster {cluster}"),
+            "delete associations that are not needed: EKS takes 5,000 for a cluster, and no more",
+        )),
+        ErrorKind::Invalid | ErrorKind::InUse => Failure::Blocked(problem_of(
+            error,
+            &format!("cluster {cluster}"),
+            "correct what EKS refuses and send a new event",
+        )),
+    }
+}

@@ -1,0 +1,206 @@
+//! The node policies' part of applying a plan.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pod_identity_core::node_policy;
+use pod_identity_core::plan::{Plan, PolicyStep, Problem};
+use pod_identity_core::{DEPLOYMENT_TAG, PolicyArn, RoleArn};
+use pod_identity_events::BlockedCode;
+
+use super::{Applied, Failure, PolicyChange, Target, chain};
+use crate::observe::{self, pages, problem_of};
+use crate::ports::{Clock, ErrorKind, IamReader, IamWriter, NewPolicy, PolicyVersion, PortError};
+
+/// How often a policy that somebody else is writing too is written again.
+const MERGES: usize = 3;
+
+/// Does the policy steps in order and stops at the first that fails: no role
+/// may be bound that is not granted first.
+pub(super) async fn apply<R: IamReader, W: IamWriter, C: Clock>(
+    plan: &Plan,
+    target: &Target<'_, R, W, C>,
+    applied: &mut Applied,
+) -> Result<(), Failure> {
+    for step in &plan.policy_steps {
+        target.pass()?;
+        match step {
+            PolicyStep::CreatePolicy { policy, number, document, added } => {
+                let change = create(policy, *number, document, added, target).await?;
+                applied.policy_changes.push(change);
+                applied.created_shards += 1;
+            }
+            PolicyStep::RewritePolicy { policy, number, base_version, document, added } => {
+                let change =
+                    rewrite(policy, *number, base_version, document, added, target).await?;
+                applied.policy_changes.push(change);
+            }
+            PolicyStep::AttachPolicy { policy, number, node_role } => {
+                target
+                    .writer
+                    .attach_policy(target.access, node_role, policy)
+                    .await
+                    .map_err(|error| attach_failure(&error, policy, node_role))?;
+                applied.attached.push((node_role.clone(), *number));
+            }
+        }
+        applied.steps += 1;
+    }
+    Ok(())
+}
+
+async fn create<R: IamReader, W: IamWriter, C: Clock>(
+    policy: &PolicyArn,
+    number: u32,
+    document: &str,
+    added: &BTreeSet<RoleArn>,
+    target: &Target<'_, R, W, C>,
+) -> Result<PolicyChange, Failure> {
+    let Target { reader, writer, access, settings, .. } = *target;
+    let deployment = &settings.plan.deployment;
+    let new = NewPolicy {
+        arn: policy.clone(),
+        description: format!("IAM roles of EKS Pod Identity in cluster {}", access.cluster.name()),
+        document: document.to_owned(),
+        tags: BTreeMap::from([(DEPLOYMENT_TAG.to_owned(), deployment.clone())]),
+    };
+    let failed = |error: PortError| policy_failure(&error, policy);
+    let error = match writer.create_policy(access, &new).await {
+        Ok(made) => {
+            let added = added.iter().cloned().collect();
+            return Ok(PolicyChange {
+                policy: policy.clone(),
+                version: made.default_version,
+                added,
+            });
+        }
+        Err(error) => error,
+    };
+    if error.kind != ErrorKind::InUse {
+        return Err(failed(error));
+    }
+    // An earlier run made it and died before it could remember.
+    let found = reader.policy(access, policy).await.map_err(failed)?.ok_or_else(|| {
+        Failure::Passing(format!("policy {policy} exists but IAM does not show it yet"))
+    })?;
+    let version = &found.default_version;
+    let text = reader.policy_document(access, policy, version).await.map_err(failed)?;
+    let statement = target.statement(number);
+    let mut shard = node_policy::parse(number, &text.unwrap_or_default(), statement);
+    if !observe::is_ours(&found.tags, &shard, deployment) {
+        return Err(Failure::Blocked(observe::foreign_policy(policy, deployment)));
+    }
+    shard.roles.extend(added.iter().cloned());
+    let document = node_policy::document(&shard.roles, statement);
+    rewrite(policy, number, version, &document, added, target).await
+}
+
+/// Writes a version, and again when somebody else wrote in between.
+///
+/// IAM has no optimistic locking, but its version numbers grow by one: a number
+/// that skips shows another writer's version between what was read and what was
+/// written. That one is read and its roles are kept.
+async fn rewrite<R: IamReader, W: IamWriter, C: Clock>(
+    policy: &PolicyArn,
+    number: u32,
+    base_version: &str,
+    document: &str,
+    added: &BTreeSet<RoleArn>,
+    target: &Target<'_, R, W, C>,
+) -> Result<PolicyChange, Failure> {
+    let Target { reader, access, .. } = *target;
+    let failed = |error: PortError| policy_failure(&error, policy);
+    let mut base = counter(base_version);
+    let mut document = document.to_owned();
+    for _ in 0..=MERGES {
+        target.pass()?;
+        let version = write_version(policy, &document, target).await?;
+        let written = counter(&version);
+        let skipped = match (base, written) {
+            (Some(base), Some(written)) if written > base + 1 => written - 1,
+            _ => {
+                let added = added.iter().cloned().collect();
+                return Ok(PolicyChange { policy: policy.clone(), version, added });
+            }
+        };
+        let skipped = format!("v{skipped}");
+        let theirs = reader.policy_document(access, policy, &skipped).await.map_err(failed)?;
+        let statement = target.statement(number);
+        let ours = node_policy::parse(number, &document, statement).roles;
+        let mut merged = node_policy::parse(number, &theirs.unwrap_or_default(), statement).roles;
+        merged.extend(ours.iter().cloned());
+        if merged == ours {
+            let added = added.iter().cloned().collect();
+            return Ok(PolicyChange { policy: policy.clone(), version, added });
+        }
+        document = node_policy::document(&merged, statement);
+        base = written;
+    }
+    Err(Failure::Passing(format!("policy {policy} keeps being written by somebody else")))
+}
+
+/// The number in `v12`.
+fn counter(version: &str) -> Option<u64> {
+    version.strip_prefix('v')?.parse().ok()
+}
+
+/// Writes a version; when there are five, the oldest ones make room.
+async fn write_version<R: IamReader, W: IamWriter, C: Clock>(
+    policy: &PolicyArn,
+    document: &str,
+    target: &Target<'_, R, W, C>,
+) -> Result<String, Failure> {
+    let Target { reader, writer, access, .. } = *target;
+    let failed = |error: PortError| policy_failure(&error, policy);
+    match writer.create_policy_version(access, policy, document).await {
+        Err(error) if error.kind == ErrorKind::LimitReached => {}
+        result => return result.map_err(failed),
+    }
+    let listed =
+        pages(
+            |token| async move { reader.policy_versions(access, policy, token.as_deref()).await },
+        );
+    let mut versions: Vec<PolicyVersion> = listed.await.map_err(failed)?;
+    versions.retain(|version| !version.is_default);
+    versions.sort_by_key(|version| counter(&version.id));
+    // The newest old one stays, to go back to; several go at once, so that
+    // not every write has to prune.
+    versions.pop();
+    for version in versions {
+        target.pass()?;
+        writer.delete_policy_version(access, policy, &version.id).await.map_err(failed)?;
+    }
+    target.pass()?;
+    writer.create_policy_version(access, policy, document).await.map_err(failed)
+}
+
+fn policy_failure(error: &PortError, policy: &PolicyArn) -> Failure {
+    match error.kind {
+        ErrorKind::Passing | ErrorKind::NotFound => Failure::Passing(chain(error)),
+        _ => Failure::Blocked(problem_of(
+            error,
+            &format!("node policy {policy}"),
+            "allow the function's role to read, make and change that policy, or correct what IAM refuses",
+        )),
+    }
+}
+
+fn attach_failure(error: &PortError, policy: &PolicyArn, node_role: &RoleArn) -> Failure {
+    match error.kind {
+        ErrorKind::Passing => Failure::Passing(chain(error)),
+        ErrorKind::LimitReached => Failure::Blocked(Problem {
+            code: BlockedCode::NodePolicyFull,
+            reason: format!("node role {node_role} has no free slot for policy {policy}"),
+            way_out: "raise IAM's quota of managed policies attached to a role, or detach policies from the node role".to_owned(),
+        }),
+        ErrorKind::NotFound => Failure::Blocked(Problem {
+            code: BlockedCode::InvalidRequest,
+            reason: format!("node role {node_role} does not exist, so policy {policy} cannot be attached"),
+            way_out: "register the cluster with the node roles that it has".to_owned(),
+        }),
+        _ => Failure::Blocked(problem_of(
+            error,
+            &format!("node role {node_role}"),
+            "allow the function's role iam:AttachRolePolicy on the node role for that policy",
+        )),
+    }
+}

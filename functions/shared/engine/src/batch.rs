@@ -1,0 +1,128 @@
+//! A batch of incoming events, from their text to what became of each.
+
+mod accept;
+mod reject;
+mod report;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use pod_identity_core::{Change, ClusterArn, Command, DominoName};
+use pod_identity_events::Envelope;
+use serde_json::Value;
+
+pub use report::{BatchReport, Outcome, RecordReport};
+
+use crate::cluster::{self, ClusterReport, Context};
+use crate::ledger::{ClusterRecord, Decision, View};
+use crate::ports::{Clock, Reads, Writes};
+use crate::run::Run;
+use crate::settings::Settings;
+use reject::Rejection;
+
+/// One incoming event as it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// How the sender of the batch calls it, such as an SQS message id.
+    pub id: String,
+    /// The EventBridge envelope as JSON text, or whatever else was sent.
+    pub text: String,
+}
+
+/// An event that breaks no rule, on its way.
+struct Accepted {
+    at: usize,
+    command: Command,
+    original: Value,
+}
+
+/// Processes a batch: parse, validate, ledger, and then one plan for each
+/// cluster. One bad or failing record fails alone.
+///
+/// Every record gets a report. One whose outcome is [`Outcome::Failed`] should
+/// be delivered again; all others are in the ledger or on the bus.
+///
+/// `deadline` is the time by which everything has to be over; no step starts
+/// that might end later.
+pub async fn process<R, W, C>(
+    records: &[Record],
+    reader: &R,
+    writer: &W,
+    clock: &C,
+    run: &Run,
+    settings: &Settings,
+    deadline: Timestamp,
+) -> BatchReport
+where
+    R: Reads,
+    W: Writes,
+    C: Clock,
+{
+    let context = Context { reader, writer, clock, run, settings, deadline };
+    let mut reports: Vec<Option<RecordReport>> = records.iter().map(|_| None).collect();
+    let mut accepted = Vec::new();
+    let mut rejections = Vec::new();
+    for (at, record) in records.iter().enumerate() {
+        match read(&record.text, settings, clock.now()) {
+            Ok((command, original)) => accepted.push(Accepted { at, command, original }),
+            Err(reasons) => {
+                rejections.push(Rejection::new(at, &record.text, reasons));
+            }
+        }
+    }
+    // The order of the versions, so that a batch that holds an assignment and
+    // its removal ends as they were meant.
+    accepted.sort_by(|a, b| (&a.command.version, a.at).cmp(&(&b.command.version, b.at)));
+
+    let mut view = View::default();
+    let decided = accept::accept_all(&context, &accepted, &mut view).await;
+    for (event, decision) in accepted.iter().zip(&decided) {
+        if let Ok(Decision::Refused(reason)) = decision {
+            let text = &records[event.at].text;
+            rejections.push(Rejection::new(event.at, text, vec![reason.clone()]));
+        }
+    }
+    for (at, report) in reject::reject(&context, records, rejections).await {
+        reports[at] = Some(report);
+    }
+
+    let jobs = accept::jobs(&accepted, &decided, &view);
+    let mut clusters: BTreeMap<ClusterArn, ClusterReport> = BTreeMap::new();
+    for (cluster, (record, names)) in jobs {
+        // Boxed, or the compiler lays out one future as deep as everything below it.
+        let report = Box::pin(cluster::work(&context, &cluster, &record, &names, &view)).await;
+        clusters.insert(cluster, report);
+    }
+    let announced = accept::announce(&context, &accepted, &decided, &view).await;
+
+    for ((event, decision), announced) in accepted.iter().zip(decided).zip(announced) {
+        if reports[event.at].is_some() {
+            continue;
+        }
+        let record = &records[event.at];
+        let report = report::of(record, &event.command, decision, announced, &clusters, &view);
+        reports[event.at] = Some(report);
+    }
+    BatchReport { records: reports.into_iter().flatten().collect(), clusters }
+}
+
+/// Clusters to work on, how to reach them, and for whom.
+type Jobs = BTreeMap<ClusterArn, (ClusterRecord, BTreeSet<DominoName>)>;
+
+fn read(text: &str, settings: &Settings, now: Timestamp) -> Result<(Command, Value), Vec<String>> {
+    let original: Value = serde_json::from_str(text)
+        .map_err(|error| vec![format!("the record is not JSON: {error}")])?;
+    let envelope: Envelope = serde_json::from_value(original.clone())
+        .map_err(|error| vec![format!("the record is not an EventBridge event: {error}")])?;
+    let command = settings.rules.validate(&envelope, now)?;
+    Ok((command, original))
+}
+
+/// The service account that a command is about, or none for a cluster's.
+fn service_account(command: &Command) -> Option<&DominoName> {
+    match &command.change {
+        Change::Bind(binding) => Some(&binding.service_account),
+        Change::Unbind { service_account, .. } => Some(service_account),
+        Change::Register(_) | Change::Retire { .. } => None,
+    }
+}

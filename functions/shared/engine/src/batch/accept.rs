@@ -1,0 +1,322 @@
+//! The ledger's part of a batch: which events become its word, and which
+//! clusters that touches.
+
+use std::collections::BTreeSet;
+
+use pod_identity_core::plan::Blocked;
+use pod_identity_core::{Change, ClusterArn, DominoName, KubernetesName, Version};
+use pod_identity_events::{
+    Cause, EventReference, Outgoing, SCHEMA_VERSION, ServiceAccountEventSuperseded, detail_type,
+};
+
+use super::{Accepted, Jobs, service_account};
+use crate::apply::chain;
+use crate::cluster::Context;
+use crate::ledger::{
+    Acceptance, BindingRecord, Condition, ConditionState, Decision, LedgerError, Registry, View,
+    WriteSet, accept, binding_key, claims_key, condition_prefix, history_key, registry_key,
+    service_account_partition,
+};
+use crate::outcome::{Outcomes, time};
+use crate::ports::{Clock, Key, MAX_WRITE, Reads, WriteError, Writes};
+use crate::publish::publish;
+
+/// How often an event is decided anew when somebody else wrote first.
+const ATTEMPTS: usize = 5;
+
+/// Decides about every event, in order. An event whose ledger write fails is
+/// answered with the reason, and does not keep others from going on.
+pub(super) async fn accept_all<R: Reads, W: Writes, C: Clock>(
+    context: &Context<'_, R, W, C>,
+    events: &[Accepted],
+    view: &mut View,
+) -> Vec<Result<Decision, String>> {
+    let mut decided: Vec<Result<Decision, String>> = Vec::with_capacity(events.len());
+    if events.is_empty() {
+        return decided;
+    }
+    let mut rest = events;
+    let mut group = usize::MAX;
+    while !rest.is_empty() {
+        let (now, later) = rest.split_at(group.min(rest.len()));
+        match accept_group(context, now, view).await {
+            Ok((done, decisions)) => {
+                decided.extend(decisions.into_iter().map(Ok));
+                rest = &rest[done..];
+            }
+            Err(_) if now.len() > 1 => group = 1,
+            Err(error) => {
+                decided.push(Err(error));
+                rest = later;
+            }
+        }
+    }
+    decided
+}
+
+/// Decides about as many events as fit one transaction; says how many those were.
+async fn accept_group<R: Reads, W: Writes, C: Clock>(
+    context: &Context<'_, R, W, C>,
+    events: &[Accepted],
+    shared: &mut View,
+) -> Result<(usize, Vec<Decision>), String> {
+    for _ in 0..ATTEMPTS {
+        let mut view = shared.clone();
+        read(context, events, &mut view).await.map_err(|error| error.to_string())?;
+        let mut writes = WriteSet::default();
+        let mut decisions = Vec::new();
+        let revision = context.run.revision();
+        for event in events {
+            let (before_view, before) = (view.clone(), writes.clone());
+            let acceptance = Acceptance {
+                command: &event.command,
+                original: &event.original,
+                request_id: context.run.request_id(),
+                revision: &revision,
+                now: context.clock.now(),
+                notice_expires_at: context.settings.notice_expires_at(context.clock.now()),
+            };
+            let decision =
+                accept(acceptance, &mut view, &mut writes).map_err(|error| error.to_string())?;
+            if writes.len() > MAX_WRITE && !decisions.is_empty() {
+                (view, writes) = (before_view, before);
+                break;
+            }
+            decisions.push(decision);
+        }
+        match writes.commit(context.reader, context.writer).await {
+            Ok(()) => {
+                *shared = view;
+                return Ok((decisions.len(), decisions));
+            }
+            Err(WriteError::Conflict) if events.len() > 1 => {
+                return Err("somebody else wrote the ledger first".to_owned());
+            }
+            Err(WriteError::Conflict) => {}
+            Err(WriteError::Port(error)) => return Err(chain(&error)),
+        }
+    }
+    let subject = events.first().map(subject).unwrap_or_default();
+    Err(LedgerError::Contended(subject).to_string())
+}
+
+fn subject(event: &Accepted) -> String {
+    match &event.command.change {
+        Change::Register(registration) => registration.cluster.to_string(),
+        Change::Retire { cluster } => cluster.to_string(),
+        _ => service_account(&event.command).map(ToString::to_string).unwrap_or_default(),
+    }
+}
+
+/// Reads what deciding about the events needs: one call for new service
+/// accounts, and one more for each that is known already.
+async fn read<R: Reads, W, C>(
+    context: &Context<'_, R, W, C>,
+    events: &[Accepted],
+    view: &mut View,
+) -> Result<(), LedgerError> {
+    let mut keys = vec![registry_key()];
+    for event in events {
+        let command = &event.command;
+        keys.push(history_key(&subject(event), &command.version));
+        keys.extend(service_account(command).map(binding_key));
+        if let Change::Bind(binding) = &command.change {
+            keys.push(claims_key(&binding.kubernetes));
+        }
+    }
+    view.read(context.reader, &keys).await?;
+    let names: BTreeSet<&DominoName> =
+        events.iter().filter_map(|event| service_account(&event.command)).collect();
+    let mut more: BTreeSet<Key> = BTreeSet::new();
+    for name in names {
+        let Some(current) = view.get::<BindingRecord>(&binding_key(name))? else { continue };
+        let partition = service_account_partition(name);
+        view.query(context.reader, &partition, condition_prefix()).await?;
+        more.extend(current.record.binding().map(|binding| claims_key(&binding.kubernetes)));
+    }
+    let more: Vec<Key> = more.into_iter().filter(|key| !keys.contains(key)).collect();
+    if more.is_empty() { Ok(()) } else { view.read(context.reader, &more).await }
+}
+
+/// The clusters on which something is left to do, and for whom.
+pub(super) fn jobs(events: &[Accepted], decided: &[Result<Decision, String>], view: &View) -> Jobs {
+    let mut jobs = Jobs::new();
+    let registry =
+        view.get::<Registry>(&registry_key()).ok().flatten().map(|s| s.record).unwrap_or_default();
+    for (event, decision) in events.iter().zip(decided) {
+        let works = matches!(decision, Ok(Decision::Accepted | Decision::Repeated));
+        let Some(name) = service_account(&event.command).filter(|_| works) else { continue };
+        for cluster in unfinished(name, &registry, view) {
+            if let Some(record) = registry.clusters.get(&cluster) {
+                let job = jobs.entry(cluster).or_insert_with(|| (record.clone(), BTreeSet::new()));
+                job.1.insert(name.clone());
+            }
+        }
+    }
+    jobs
+}
+
+/// Clusters whose condition is not finished, and those that have none yet.
+fn unfinished(name: &DominoName, registry: &Registry, view: &View) -> BTreeSet<ClusterArn> {
+    let Ok(Some(current)) = view.get::<BindingRecord>(&binding_key(name)) else {
+        return BTreeSet::new();
+    };
+    let current = current.record;
+    let conditions = conditions(name, view);
+    let selected = registry
+        .clusters
+        .keys()
+        .filter(|cluster| current.binding().is_some_and(|binding| binding.selects(cluster)))
+        .filter(|cluster| conditions.iter().all(|condition| condition.cluster != **cluster))
+        .cloned();
+    conditions
+        .iter()
+        .filter(|condition| !condition.is_finished(&current.version))
+        .map(|condition| condition.cluster.clone())
+        .chain(selected)
+        .collect()
+}
+
+pub(super) fn conditions(name: &DominoName, view: &View) -> Vec<Condition> {
+    let partition = service_account_partition(name);
+    let stored = view.all::<Condition>(&partition, condition_prefix()).unwrap_or_default();
+    stored.into_iter().map(|stored| stored.record).collect()
+}
+
+/// Tells the bus what the ledger's word alone brings about: an overtaken
+/// removal, a binding that waits for its cluster, a cluster to reconcile.
+/// Answers one result an event, in order.
+pub(super) async fn announce<R, W: Writes, C: Clock>(
+    context: &Context<'_, R, W, C>,
+    events: &[Accepted],
+    decided: &[Result<Decision, String>],
+    view: &View,
+) -> Vec<Result<(), String>> {
+    let mut announcements: Vec<(usize, Outgoing)> = Vec::new();
+    for (at, (event, decision)) in events.iter().zip(decided).enumerate() {
+        let Ok(decision) = decision else { continue };
+        announcements
+            .extend(announcements_of(context, event, decision, view).into_iter().map(|a| (at, a)));
+    }
+    let outgoing: Vec<Outgoing> = announcements.iter().map(|(_, event)| event.clone()).collect();
+    let mut results: Vec<Result<(), String>> = events.iter().map(|_| Ok(())).collect();
+    if outgoing.is_empty() {
+        return results;
+    }
+    let sent = publish(context.writer, context.clock, &outgoing).await;
+    for ((at, event), sent) in announcements.iter().zip(sent) {
+        if let Err(why) = sent {
+            results[*at] = Err(format!("event {} was not sent: {why}", event.detail_type()));
+        }
+    }
+    results
+}
+
+fn announcements_of<R, W, C: Clock>(
+    context: &Context<'_, R, W, C>,
+    event: &Accepted,
+    decision: &Decision,
+    view: &View,
+) -> Vec<Outgoing> {
+    let command = &event.command;
+    let outcomes = |cluster| Outcomes {
+        cluster,
+        now: context.clock.now(),
+        request_id: context.run.request_id(),
+    };
+    match (&command.change, decision) {
+        (Change::Unbind { service_account, .. }, Decision::Superseded { .. }) => {
+            superseded(context, event, service_account, decision).into_iter().collect()
+        }
+        (Change::Bind(_), Decision::Accepted | Decision::Repeated) => {
+            let Some(name) = service_account(command) else { return Vec::new() };
+            waiting(name, &command.version, view)
+                .iter()
+                .map(|(condition, kubernetes, blocked)| {
+                    outcomes(&condition.cluster).blocked(kubernetes, blocked)
+                })
+                .collect()
+        }
+        (Change::Register(registration), Decision::Accepted | Decision::Repeated) => {
+            let cluster = &registration.cluster;
+            let reason = format!("cluster {} was registered", cluster.name());
+            vec![outcomes(cluster).reconciliation_requested(&command.version, reason)]
+        }
+        (Change::Retire { cluster }, Decision::Accepted | Decision::Repeated) => {
+            let reason = format!("the retirement of cluster {} was asked for", cluster.name());
+            vec![outcomes(cluster).reconciliation_requested(&command.version, reason)]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Conditions of this version that wait for their cluster to be registered.
+fn waiting(
+    name: &DominoName,
+    version: &Version,
+    view: &View,
+) -> Vec<(Condition, KubernetesName, Blocked)> {
+    conditions(name, view)
+        .into_iter()
+        .filter(|condition| {
+            condition.state == ConditionState::Waiting && condition.version == *version
+        })
+        .filter_map(|condition| {
+            let kubernetes = condition.wanted.clone()?;
+            let record = condition.blocked.clone()?;
+            let blocked = Blocked {
+                service_account: name.clone(),
+                version: Some(version.clone()),
+                code: record.code,
+                reason: record.reason,
+                way_out: record.way_out,
+                role: None,
+                trust: None,
+                trust_policy: None,
+            };
+            Some((condition, kubernetes, blocked))
+        })
+        .collect()
+}
+
+/// A removal that came late took nothing away, and somebody should know: a
+/// slow sender's clock must not keep a revoked grant alive unseen.
+fn superseded<R, W, C: Clock>(
+    context: &Context<'_, R, W, C>,
+    event: &Accepted,
+    name: &DominoName,
+    decision: &Decision,
+) -> Option<Outgoing> {
+    let Decision::Superseded { event_id, occurred_at, detail_type: by } = decision else {
+        return None;
+    };
+    let version = &event.command.version;
+    let event = ServiceAccountEventSuperseded {
+        schema_version: SCHEMA_VERSION,
+        event_id: pod_identity_core::fingerprint([
+            detail_type::EVENT_SUPERSEDED,
+            name.as_str(),
+            &version.to_string(),
+        ]),
+        occurred_at: time(context.clock.now()),
+        cause: Cause {
+            event_id: Some(version.event_id().to_owned()),
+            request_id: context.run.request_id().to_owned(),
+        },
+        service_account: name.to_string(),
+        superseded: EventReference {
+            event_id: version.event_id().to_owned(),
+            occurred_at: time(version.occurred_at()),
+            detail_type: event.command.detail_type.clone(),
+        },
+        by: EventReference {
+            event_id: event_id.clone(),
+            occurred_at: time(*occurred_at),
+            detail_type: by.clone(),
+        },
+        way_out: format!(
+            "if {name} was to lose its role, send the removal again with a new eventId and the present time"
+        ),
+    };
+    Some(event.into())
+}

@@ -1,0 +1,151 @@
+//! Events that break a rule: on the bus and in the ledger, with their original.
+
+use pod_identity_core::{fingerprint, sha256};
+use pod_identity_events::{
+    Cause, Outgoing, SCHEMA_VERSION, ServiceAccountEventRejected, detail_type,
+};
+use serde_json::Value;
+
+use super::Record;
+use super::report::{Outcome, RecordReport};
+use crate::apply::chain;
+use crate::cluster::Context;
+use crate::ledger::{NoticeKind, NoticeRecord, View, WriteSet, notice_key};
+use crate::outcome::time;
+use crate::ports::{Clock, Reads, WriteError, Writes};
+use crate::publish::publish;
+
+/// Largest original that is carried whole. An EventBridge entry takes 256 KiB,
+/// JSON in JSON grows by its escapes, and reasons and header need room as well.
+const MAX_ORIGINAL_BYTES: usize = 100 * 1024;
+
+/// One refused record.
+pub(super) struct Rejection {
+    at: usize,
+    reasons: Vec<String>,
+    event_id: Option<String>,
+    original: Value,
+    cut: bool,
+    bytes: usize,
+    sha256: String,
+}
+
+impl Rejection {
+    pub(super) fn new(at: usize, text: &str, reasons: Vec<String>) -> Self {
+        let parsed: Option<Value> = serde_json::from_str(text).ok();
+        let event_id = parsed
+            .as_ref()
+            .and_then(|value| value.pointer("/detail/eventId")?.as_str())
+            .filter(|id| id.len() <= 128)
+            .map(str::to_owned);
+        let cut = text.len() > MAX_ORIGINAL_BYTES;
+        let original = match parsed {
+            Some(value) if !cut => value,
+            _ => {
+                let end = (0..=MAX_ORIGINAL_BYTES.min(text.len()))
+                    .rev()
+                    .find(|at| text.is_char_boundary(*at))
+                    .unwrap_or_default();
+                Value::String(text[..end].to_owned())
+            }
+        };
+        Self {
+            at,
+            reasons,
+            event_id,
+            original,
+            cut,
+            bytes: text.len(),
+            sha256: sha256(text.as_bytes()),
+        }
+    }
+}
+
+/// Records rejections. One that could not be recorded fails, so that it is
+/// delivered again: it is never silently lost.
+pub(super) async fn reject<R: Reads, W: Writes, C: Clock>(
+    context: &Context<'_, R, W, C>,
+    records: &[Record],
+    rejections: Vec<Rejection>,
+) -> Vec<(usize, RecordReport)> {
+    let events: Vec<Outgoing> = rejections.iter().map(|one| event(context, one)).collect();
+    let sent = if events.is_empty() {
+        Vec::new()
+    } else {
+        publish(context.writer, context.clock, &events).await
+    };
+    let mut reports = Vec::new();
+    for (rejection, sent) in rejections.into_iter().zip(sent) {
+        let kept = match sent {
+            Ok(()) => keep(context, &rejection).await,
+            Err(why) => Err(format!("event {} was not sent: {why}", detail_type::EVENT_REJECTED)),
+        };
+        let (outcome, lines) = match kept {
+            Ok(()) => (Outcome::Rejected, rejection.reasons),
+            Err(why) => (Outcome::Failed, vec![why]),
+        };
+        tracing::warn!(
+            event_id = rejection.event_id.as_deref(),
+            message_id = records[rejection.at].id,
+            outcome = ?outcome,
+            reasons = lines.join("; "),
+            "event refused"
+        );
+        let report = RecordReport {
+            id: records[rejection.at].id.clone(),
+            event_id: rejection.event_id,
+            detail_type: None,
+            service_account: None,
+            outcome,
+            lines,
+        };
+        reports.push((rejection.at, report));
+    }
+    reports
+}
+
+fn event<R, W, C: Clock>(context: &Context<'_, R, W, C>, rejection: &Rejection) -> Outgoing {
+    ServiceAccountEventRejected {
+        schema_version: SCHEMA_VERSION,
+        event_id: fingerprint([detail_type::EVENT_REJECTED, &rejection.sha256]),
+        occurred_at: time(context.clock.now()),
+        cause: Cause {
+            event_id: rejection.event_id.clone(),
+            request_id: context.run.request_id().to_owned(),
+        },
+        reasons: rejection.reasons.clone(),
+        original_bytes: u64::try_from(rejection.bytes).unwrap_or(u64::MAX),
+        original_sha256: rejection.sha256.clone(),
+        original: rejection.original.clone(),
+        original_cut: rejection.cut,
+    }
+    .into()
+}
+
+async fn keep<R: Reads, W: Writes, C: Clock>(
+    context: &Context<'_, R, W, C>,
+    rejection: &Rejection,
+) -> Result<(), String> {
+    let now = context.clock.now();
+    let notice = NoticeRecord {
+        kind: NoticeKind::Rejected,
+        reasons: rejection.reasons.clone(),
+        original: rejection.original.clone(),
+        recorded_at: now,
+        request_id: context.run.request_id().to_owned(),
+    };
+    let mut writes = WriteSet::default();
+    let key = notice_key(NoticeKind::Rejected, now, &rejection.sha256);
+    let expires_at = Some(context.settings.notice_expires_at(now));
+    let revision = context.run.revision();
+    writes
+        .put_anyway(&mut View::default(), key, &notice, &revision, expires_at)
+        .map_err(|error| error.to_string())?;
+    match writes.commit(context.reader, context.writer).await {
+        Ok(()) => Ok(()),
+        Err(WriteError::Conflict) => {
+            Err("the rejection is being written by somebody else".to_owned())
+        }
+        Err(WriteError::Port(error)) => Err(chain(&error)),
+    }
+}

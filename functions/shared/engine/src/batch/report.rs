@@ -1,0 +1,193 @@
+//! What became of each record of a batch, for people and for machines.
+
+use std::collections::BTreeMap;
+
+use pod_identity_core::{Change, ClusterArn, Command};
+use serde::Serialize;
+
+use super::accept::conditions;
+use super::{Record, service_account};
+use crate::cluster::ClusterReport;
+use crate::ledger::{Condition, ConditionState, Decision, View};
+
+/// What became of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Outcome {
+    /// What it asked for is true on every cluster that it is meant for.
+    Applied,
+    /// Something stands in the way on at least one cluster.
+    Blocked,
+    /// It waits for a cluster to be registered.
+    Waiting,
+    /// It was carried out before.
+    Repeated,
+    /// It was accepted once, and a newer event has replaced it.
+    Overtaken,
+    /// A newer event was there before it.
+    Superseded,
+    /// It breaks a rule.
+    Rejected,
+    /// The ledger knows the cluster's new registration.
+    Registered,
+    /// The ledger knows that the cluster's retirement was asked for.
+    RetirementRequested,
+    /// A passing reason kept it from being finished; it should be delivered again.
+    Failed,
+}
+
+/// What became of one record.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RecordReport {
+    /// The record's id.
+    pub id: String,
+    /// The event's own id, when it could be read.
+    pub event_id: Option<String>,
+    /// The event's detail type, when it breaks no rule.
+    pub detail_type: Option<String>,
+    /// The Domino service account that it is about.
+    pub service_account: Option<String>,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// The same in words, a line a cluster or a reason.
+    pub lines: Vec<String>,
+}
+
+/// What became of a batch.
+#[derive(Debug)]
+pub struct BatchReport {
+    /// One report a record, in the batch's order.
+    pub records: Vec<RecordReport>,
+    /// What was planned and done on each cluster.
+    pub clusters: BTreeMap<ClusterArn, ClusterReport>,
+}
+
+impl BatchReport {
+    /// Ids of the records that should be delivered again.
+    pub fn failed(&self) -> impl Iterator<Item = &str> {
+        self.records.iter().filter(|r| r.outcome == Outcome::Failed).map(|r| r.id.as_str())
+    }
+}
+
+pub(super) fn of(
+    record: &Record,
+    command: &Command,
+    decision: Result<Decision, String>,
+    announced: Result<(), String>,
+    clusters: &BTreeMap<ClusterArn, ClusterReport>,
+    view: &View,
+) -> RecordReport {
+    let (mut outcome, mut lines) = match decision {
+        Err(why) => (Outcome::Failed, vec![why]),
+        Ok(decision) => decided(command, &decision, clusters, view),
+    };
+    if let Err(why) = announced {
+        outcome = Outcome::Failed;
+        lines.push(why);
+    }
+    RecordReport {
+        id: record.id.clone(),
+        event_id: Some(command.version.event_id().to_owned()),
+        detail_type: Some(command.detail_type.clone()),
+        service_account: service_account(command).map(ToString::to_string),
+        outcome,
+        lines,
+    }
+}
+
+fn decided(
+    command: &Command,
+    decision: &Decision,
+    clusters: &BTreeMap<ClusterArn, ClusterReport>,
+    view: &View,
+) -> (Outcome, Vec<String>) {
+    match (decision, &command.change) {
+        (Decision::Refused(reason), _) => (Outcome::Rejected, vec![reason.clone()]),
+        (Decision::Overtaken, _) => (
+            Outcome::Overtaken,
+            vec!["it was accepted before, and a newer event has replaced it".to_owned()],
+        ),
+        (Decision::Superseded { event_id, occurred_at, detail_type }, _) => (
+            Outcome::Superseded,
+            vec![format!("{detail_type} {event_id} of {occurred_at} is newer and stands")],
+        ),
+        (_, Change::Register(registration)) => (
+            Outcome::Registered,
+            vec![format!(
+                "cluster {} is registered; reconcile was asked to fill it",
+                registration.cluster.name()
+            )],
+        ),
+        (_, Change::Retire { cluster }) => (
+            Outcome::RetirementRequested,
+            vec![format!(
+                "the retirement of cluster {} is noted; nothing was deleted, reconcile was asked to look at it",
+                cluster.name()
+            )],
+        ),
+        _ => progress(command, decision, clusters, view),
+    }
+}
+
+/// How far a binding or its removal has come on every cluster.
+fn progress(
+    command: &Command,
+    decision: &Decision,
+    clusters: &BTreeMap<ClusterArn, ClusterReport>,
+    view: &View,
+) -> (Outcome, Vec<String>) {
+    let Some(name) = service_account(command) else {
+        return (Outcome::Applied, Vec::new());
+    };
+    let mut all: BTreeMap<ClusterArn, Condition> =
+        conditions(name, view).into_iter().map(|c| (c.cluster.clone(), c)).collect();
+    let mut failures = Vec::new();
+    let mut worked = false;
+    for (cluster, report) in clusters {
+        if let Some(why) = report.failures.get(name) {
+            failures.push(format!("{}: {why}", cluster.name()));
+        }
+        if let Some(condition) = report.conditions.get(name) {
+            worked = true;
+            all.insert(cluster.clone(), condition.clone());
+        }
+    }
+    if !failures.is_empty() {
+        return (Outcome::Failed, failures);
+    }
+    let lines: Vec<String> = all.values().map(line).collect();
+    let has = |state| all.values().any(|condition| condition.state == state);
+    let outcome = if has(ConditionState::Blocked) {
+        Outcome::Blocked
+    } else if has(ConditionState::Waiting)
+        || (all.is_empty() && matches!(command.change, Change::Bind(_)))
+    {
+        Outcome::Waiting
+    } else if *decision == Decision::Repeated && !worked {
+        Outcome::Repeated
+    } else {
+        Outcome::Applied
+    };
+    let nothing = match command.change {
+        Change::Bind(_) => {
+            "no cluster of the role's account is registered yet; the binding comes true when one is"
+        }
+        _ => "the ledger knew no binding of it; the removal is remembered",
+    };
+    let lines = if lines.is_empty() { vec![nothing.to_owned()] } else { lines };
+    (outcome, lines)
+}
+
+fn line(condition: &Condition) -> String {
+    let cluster = condition.cluster.name();
+    let place = condition.wanted.as_ref().map(ToString::to_string).unwrap_or_default();
+    match (condition.state, &condition.association, &condition.blocked) {
+        (ConditionState::Ready, Some(association), _) => {
+            format!("{cluster}: {place} works as {} ({})", association.desired.role, association.id)
+        }
+        (ConditionState::Removed, ..) => format!("{cluster}: it works as no role"),
+        (_, _, Some(blocked)) => format!("{cluster}: {}; {}", blocked.reason, blocked.way_out),
+        (state, ..) => format!("{cluster}: {state:?}").to_lowercase(),
+    }
+}

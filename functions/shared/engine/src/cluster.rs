@@ -1,0 +1,259 @@
+//! One cluster's part of a batch: lease, ledger, observation, plan,
+//! application, outcome events, conditions.
+
+mod places;
+mod settle;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use pod_identity_core::plan::{self, Blocked, Observation, Place, PlacePlan, Plan, Problem};
+use pod_identity_core::{ClusterArn, DominoName, RoleArn, node_policy};
+use pod_identity_events::PolicyCapacity;
+
+use crate::apply::{self, Applied, Failure, Target, association_failure};
+use crate::lease::Lease;
+use crate::ledger::{ClusterRecord, Condition, NodePolicyRecord, View, WriteSet, node_policy_key};
+use crate::observe;
+use crate::ports::{Clock, ClusterAccess, PortError, Reads, Writes};
+use crate::run::Run;
+use crate::settings::Settings;
+use places::Loaded;
+
+/// Everything that work on a cluster needs.
+pub(crate) struct Context<'a, R, W, C> {
+    pub(crate) reader: &'a R,
+    pub(crate) writer: &'a W,
+    pub(crate) clock: &'a C,
+    pub(crate) run: &'a Run,
+    pub(crate) settings: &'a Settings,
+    pub(crate) deadline: Timestamp,
+}
+
+/// What became of a cluster's part of a batch.
+#[derive(Debug, Default)]
+pub struct ClusterReport {
+    /// The plan, unless the work failed before there was one.
+    pub plan: Option<Plan>,
+    /// The conditions as they are now, of the batch's service accounts and of
+    /// others that share a place with them.
+    pub conditions: BTreeMap<DominoName, Condition>,
+    /// Service accounts whose work failed for a passing reason, and why.
+    pub failures: BTreeMap<DominoName, String>,
+    /// Steps that were done.
+    pub steps: usize,
+    /// How full the node policies are, when they were looked at.
+    pub capacity: Option<PolicyCapacity>,
+}
+
+/// Makes the ledger's word about some service accounts true on one cluster.
+pub(crate) async fn work<R, W, C>(
+    context: &Context<'_, R, W, C>,
+    cluster: &ClusterArn,
+    record: &ClusterRecord,
+    names: &BTreeSet<DominoName>,
+    hint: &View,
+) -> ClusterReport
+where
+    R: Reads,
+    W: Writes,
+    C: Clock,
+{
+    let all_failed = |why: String| ClusterReport {
+        failures: names.iter().map(|name| (name.clone(), why.clone())).collect(),
+        ..ClusterReport::default()
+    };
+    let Context { reader, writer, clock, run, settings, deadline } = *context;
+    let mut lease = match Lease::take(cluster, reader, writer, clock, run, settings, deadline).await
+    {
+        Ok(lease) => lease,
+        Err(error) => return all_failed(error.to_string()),
+    };
+    match work_leased(context, cluster, record, names, hint, &mut lease).await {
+        Ok(report) => report,
+        Err(why) => {
+            // Nothing is lost if this fails too: the lease expires.
+            let mut writes = WriteSet::default();
+            lease.release(&mut writes);
+            if writes.commit(reader, writer).await.is_err() {
+                tracing::warn!(cluster = cluster.name(), "the lease could not be given back");
+            }
+            all_failed(why)
+        }
+    }
+}
+
+/// Errors are passing ones, in words; the lease is given back only with success.
+async fn work_leased<R, W, C>(
+    context: &Context<'_, R, W, C>,
+    cluster: &ClusterArn,
+    record: &ClusterRecord,
+    names: &BTreeSet<DominoName>,
+    hint: &View,
+    lease: &mut Lease,
+) -> Result<ClusterReport, String>
+where
+    R: Reads,
+    W: Writes,
+    C: Clock,
+{
+    let Context { reader, writer, clock, run, settings, deadline } = *context;
+    let access = ClusterAccess {
+        cluster: cluster.clone(),
+        assume_role: record.registration.assume_role.clone(),
+    };
+    let mut loaded =
+        Loaded::read(context, cluster, names, hint).await.map_err(|e| e.to_string())?;
+    let remembered = loaded
+        .view
+        .get::<NodePolicyRecord>(&node_policy_key(cluster))
+        .map_err(|error| error.to_string())?
+        .map(|stored| stored.record);
+
+    let observed =
+        Box::pin(observe_all(context, &access, record, &mut loaded, remembered.clone())).await;
+    let (plan, node_policy) = match observed {
+        Ok((observation, node_policy)) => (plan::plan(&observation, &settings.plan), node_policy),
+        Err(Failure::Passing(why)) => return Err(why),
+        Err(Failure::Blocked(problem)) => {
+            (blocked_plan(cluster, &loaded.places()?, &problem), None)
+        }
+    };
+    tracing::info!(cluster = cluster.name(), steps = plan.steps(), plan = %plan, "planned");
+
+    // Half the lease may be gone by now, and creating many associations takes time.
+    if plan.steps() > 1 && !lease.covers(clock.now(), settings.lease / 2 + settings.longest_call) {
+        lease
+            .renew(reader, writer, clock, run, settings)
+            .await
+            .map_err(|error| error.to_string())?;
+    }
+    let applied = if plan.is_empty() {
+        Applied::default()
+    } else {
+        let access = &access;
+        let target = Target { reader, writer, access, clock, lease, deadline, settings };
+        Box::pin(apply::apply(&plan, &target)).await
+    };
+    let node_policy = node_policy.map(|mut record: NodePolicyRecord| {
+        record.shards += applied.created_shards;
+        for (role, number) in &applied.attached {
+            record.attached.entry(role.clone()).or_default().insert(*number);
+        }
+        record
+    });
+    let capacity = node_policy.is_some().then(|| plan.capacity.clone());
+    let mut report =
+        settle::settle(context, cluster, lease, loaded, &plan, &applied, node_policy).await?;
+    report.capacity = capacity;
+    report.steps = applied.steps;
+    report.plan = Some(plan);
+    Ok(report)
+}
+
+/// Observes what the plan looks at. What a removal does not need is not asked for.
+async fn observe_all<R, W, C>(
+    context: &Context<'_, R, W, C>,
+    access: &ClusterAccess,
+    record: &ClusterRecord,
+    loaded: &mut Loaded,
+    remembered: Option<NodePolicyRecord>,
+) -> Result<(Observation, Option<NodePolicyRecord>), Failure>
+where
+    R: Reads,
+    C: Clock,
+{
+    let Context { reader: aws, settings, .. } = *context;
+    let failed = |error: PortError| association_failure(&error, access);
+    let concurrency = settings.concurrency;
+    let associations = observe::associations(aws, access, &loaded.kubernetes(), concurrency)
+        .await
+        .map_err(failed)?;
+    loaded.associations = associations;
+    loaded
+        .know_owners(context, &access.cluster)
+        .await
+        .map_err(|error| Failure::Passing(error.to_string()))?;
+    let places = loaded.places().map_err(Failure::Passing)?;
+    let wanted: BTreeSet<RoleArn> = places
+        .iter()
+        .flat_map(|place| &place.claims)
+        .filter(|claim| claim.refused.is_none())
+        .map(|claim| claim.binding.desired.role.clone())
+        .collect();
+    let mut observation = Observation {
+        cluster: access.cluster.clone(),
+        places,
+        roles: BTreeMap::new(),
+        policies: plan::NodePolicies::default(),
+    };
+    if wanted.is_empty() {
+        return Ok((observation, None));
+    }
+    observation.roles =
+        observe::roles(aws, access, wanted.clone(), concurrency).await.map_err(failed)?;
+    let known = remembered.is_some();
+    let (mut policies, mut node_policy) =
+        observe::node_policies(aws, access, &record.registration, remembered, settings)
+            .await
+            .map_err(failed)?;
+    policies.other_roles.extend(foreign_roles(&observation.places, settings));
+    let statement = settings.plan.cluster_statement.then_some(&access.cluster);
+    let listed = wanted.union(&policies.other_roles).cloned().collect();
+    // Free slots only matter when a policy has to be added, and then as they are now.
+    if known && node_policy::needs_new_shard(&policies.shards, &listed, statement) {
+        observe::attachments(aws, access, settings, &mut node_policy, &mut policies)
+            .await
+            .map_err(failed)?;
+    }
+    observation.policies = policies;
+    Ok((observation, Some(node_policy)))
+}
+
+/// Roles of associations in the way that are not ours: the list names them as well.
+fn foreign_roles(places: &[Place], settings: &Settings) -> Vec<RoleArn> {
+    use pod_identity_core::Ownership;
+    places
+        .iter()
+        .filter_map(|place| place.association.as_ref())
+        .filter(|one| !matches!(one.ownership(&settings.plan.deployment), Ownership::Ours(_)))
+        .filter_map(|one| one.role_arn.parse().ok())
+        .collect()
+}
+
+/// The plan for a cluster that cannot be observed at all: nothing is done, and everyone is told.
+fn blocked_plan(cluster: &ClusterArn, places: &[Place], problem: &Problem) -> Plan {
+    let blocked = |service_account: &DominoName, version, role| Blocked {
+        service_account: service_account.clone(),
+        version,
+        code: problem.code,
+        reason: problem.reason.clone(),
+        way_out: problem.way_out.clone(),
+        role,
+        trust: None,
+        trust_policy: None,
+    };
+    let place_plan = |place: &Place| PlacePlan {
+        kubernetes: place.kubernetes.clone(),
+        step: None,
+        bound: None,
+        blocked: place
+            .claims
+            .iter()
+            .map(|claim| {
+                let role = claim.binding.desired.role.clone();
+                blocked(&claim.binding.service_account, Some(claim.version.clone()), Some(role))
+            })
+            .chain(place.leaving.keys().map(|name| blocked(name, None, None)))
+            .collect(),
+        removed: Vec::new(),
+        kept: None,
+    };
+    Plan {
+        cluster: cluster.clone(),
+        policy_steps: Vec::new(),
+        places: places.iter().map(place_plan).collect(),
+        capacity: node_policy::capacity(&[], None, 0),
+        warnings: Vec::new(),
+    }
+}

@@ -1,0 +1,289 @@
+//! The ledger's word about some service accounts on a cluster, arranged by
+//! Kubernetes service account.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pod_identity_core::plan::{Claim, Place};
+use pod_identity_core::{
+    Association, Binding, ClusterArn, DominoName, KubernetesName, Ownership, Version,
+};
+use pod_identity_events::RemovalReason;
+
+use super::Context;
+use crate::ledger::{
+    BindingRecord, BindingState, ClaimsRecord, Condition, ConditionState, HistoryRecord,
+    LedgerError, View, binding_key, claims_key, condition_key, history_partition, node_policy_key,
+};
+use crate::ports::{Clock, Key, LedgerReader};
+use crate::settings::Settings;
+
+/// What was read under the lease.
+pub(super) struct Loaded {
+    pub(super) view: View,
+    /// The service accounts that the batch is about.
+    pub(super) names: BTreeSet<DominoName>,
+    /// By service account: those of the batch and those that share a place with them.
+    pub(super) conditions: BTreeMap<DominoName, Condition>,
+    bindings: BTreeMap<DominoName, BindingRecord>,
+    /// By contested service account: since when it has had its place.
+    since: BTreeMap<DominoName, Version>,
+    refused: BTreeMap<DominoName, String>,
+    pub(super) associations: BTreeMap<KubernetesName, Association>,
+}
+
+impl Loaded {
+    /// Reads the ledger anew: another run may have written it while this one
+    /// waited for the lease. `hint` only says what is worth asking for in one go.
+    pub(super) async fn read<R: LedgerReader, W, C: Clock>(
+        context: &Context<'_, R, W, C>,
+        cluster: &ClusterArn,
+        names: &BTreeSet<DominoName>,
+        hint: &View,
+    ) -> Result<Self, LedgerError> {
+        let mut loaded = Self {
+            view: View::default(),
+            names: names.clone(),
+            conditions: BTreeMap::new(),
+            bindings: BTreeMap::new(),
+            since: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            associations: BTreeMap::new(),
+        };
+        let mut keys = vec![node_policy_key(cluster)];
+        let mut asked = BTreeSet::new();
+        for name in names {
+            keys.extend([binding_key(name), condition_key(name, cluster)]);
+            let hinted = hint.get::<Condition>(&condition_key(name, cluster))?;
+            let wanted = hint
+                .get::<BindingRecord>(&binding_key(name))?
+                .and_then(|stored| stored.record.binding().map(|b| b.kubernetes.clone()));
+            asked.extend(wanted);
+            asked.extend(hinted.into_iter().flat_map(|stored| stored.record.leaving.into_keys()));
+        }
+        keys.extend(asked.iter().map(claims_key));
+        loaded.view.read(context.reader, &keys).await?;
+        loaded.take_in(context, cluster, names.clone())?;
+
+        let unread: Vec<Key> = loaded.kubernetes().difference(&asked).map(claims_key).collect();
+        if !unread.is_empty() {
+            loaded.view.read(context.reader, &unread).await?;
+        }
+        let mut others = BTreeSet::new();
+        for kubernetes in loaded.kubernetes() {
+            if let Some(claims) = loaded.view.get::<ClaimsRecord>(&claims_key(&kubernetes))? {
+                others.extend(claims.record.claimants);
+            }
+        }
+        others.retain(|name| !names.contains(name));
+        loaded.meet(context, cluster, others).await?;
+        loaded.find_oldest(context.reader).await?;
+        Ok(loaded)
+    }
+
+    /// Reads the bindings and conditions of more service accounts.
+    async fn meet<R: LedgerReader, W, C: Clock>(
+        &mut self,
+        context: &Context<'_, R, W, C>,
+        cluster: &ClusterArn,
+        names: BTreeSet<DominoName>,
+    ) -> Result<(), LedgerError> {
+        if names.is_empty() {
+            return Ok(());
+        }
+        let keys: Vec<Key> = names
+            .iter()
+            .flat_map(|name| [binding_key(name), condition_key(name, cluster)])
+            .collect();
+        self.view.read(context.reader, &keys).await?;
+        self.take_in(context, cluster, names)
+    }
+
+    fn take_in<R, W, C: Clock>(
+        &mut self,
+        context: &Context<'_, R, W, C>,
+        cluster: &ClusterArn,
+        names: BTreeSet<DominoName>,
+    ) -> Result<(), LedgerError> {
+        for name in names {
+            let Some(record) = self.view.get::<BindingRecord>(&binding_key(&name))? else {
+                continue;
+            };
+            let before = self.view.get::<Condition>(&condition_key(&name, cluster))?;
+            let condition = current_condition(
+                &name,
+                cluster,
+                &record.record,
+                before.map(|stored| stored.record),
+                context,
+            );
+            if let Some(binding) = record.record.binding() {
+                self.refuse(&name, binding, context.settings);
+            }
+            self.conditions.insert(name.clone(), condition);
+            self.bindings.insert(name, record.record);
+        }
+        Ok(())
+    }
+
+    /// An allow-list may have been narrowed since the binding was accepted.
+    fn refuse(&mut self, name: &DominoName, binding: &Binding, settings: &Settings) {
+        if let Err(reasons) = settings.rules.admits(binding) {
+            self.refused.insert(name.clone(), reasons.join("; "));
+        }
+    }
+
+    /// The Kubernetes service accounts that the batch's service accounts want or leave.
+    pub(super) fn kubernetes(&self) -> BTreeSet<KubernetesName> {
+        self.names
+            .iter()
+            .filter_map(|name| self.conditions.get(name))
+            .flat_map(|condition| condition.wanted.iter().chain(condition.leaving.keys()))
+            .cloned()
+            .collect()
+    }
+
+    fn claimants(&self, kubernetes: &KubernetesName) -> Vec<&DominoName> {
+        self.conditions
+            .iter()
+            .filter(|(_, condition)| condition.wanted.as_ref() == Some(kubernetes))
+            .map(|(name, _)| name)
+            .collect()
+    }
+
+    /// Who of several claimants was first is in their histories: superseded
+    /// events count as well, so the order of arrival does not.
+    async fn find_oldest(&mut self, ledger: &impl LedgerReader) -> Result<(), LedgerError> {
+        for kubernetes in self.kubernetes() {
+            let claimants: Vec<DominoName> =
+                self.claimants(&kubernetes).into_iter().cloned().collect();
+            if claimants.len() < 2 {
+                continue;
+            }
+            for name in claimants {
+                let mut view = View::default();
+                let partition = history_partition(name.as_str());
+                view.query(ledger, &partition, "").await?;
+                let history = view.all::<HistoryRecord>(&partition, "")?;
+                let since = history
+                    .iter()
+                    .rev()
+                    .map(|stored| &stored.record)
+                    .take_while(|change| change.kubernetes.as_ref() == Some(&kubernetes))
+                    .last()
+                    .map(|change| change.version.clone());
+                self.since.extend(since.map(|since| (name, since)));
+            }
+        }
+        Ok(())
+    }
+
+    /// An association of ours can carry the tag of a service account that is
+    /// not in the batch. Whether the ledger knows that one decides between
+    /// managed and orphan.
+    pub(super) async fn know_owners<R: LedgerReader, W, C: Clock>(
+        &mut self,
+        context: &Context<'_, R, W, C>,
+        cluster: &ClusterArn,
+    ) -> Result<(), LedgerError> {
+        let deployment = &context.settings.plan.deployment;
+        let owners: BTreeMap<KubernetesName, DominoName> = self
+            .associations
+            .iter()
+            .filter_map(|(kubernetes, association)| match association.ownership(deployment) {
+                Ownership::Ours(Some(name)) => Some((kubernetes.clone(), name)),
+                _ => None,
+            })
+            .collect();
+        let unmet: BTreeSet<DominoName> =
+            owners.values().filter(|name| !self.conditions.contains_key(name)).cloned().collect();
+        self.meet(context, cluster, unmet).await?;
+        for (kubernetes, name) in owners {
+            let Some(condition) = self.conditions.get_mut(&name) else { continue };
+            if condition.wanted.as_ref() == Some(&kubernetes) {
+                continue;
+            }
+            // The ledger knows the service account and that this is not its place.
+            let reason = match self.bindings.get(&name).map(|record| &record.state) {
+                Some(BindingState::Unbound { reason }) => *reason,
+                _ => RemovalReason::Moved,
+            };
+            condition.leaving.entry(kubernetes).or_insert(reason);
+        }
+        self.find_oldest(context.reader).await
+    }
+
+    /// The places as planning takes them.
+    pub(super) fn places(&self) -> Result<Vec<Place>, String> {
+        self.kubernetes().into_iter().map(|kubernetes| self.place(kubernetes)).collect()
+    }
+
+    fn place(&self, kubernetes: KubernetesName) -> Result<Place, String> {
+        let mut claims = Vec::new();
+        for name in self.claimants(&kubernetes) {
+            let record = &self.bindings[name];
+            let Some(binding) = record.binding() else { continue };
+            claims.push(Claim {
+                binding: binding.clone(),
+                version: record.version.clone(),
+                since: self.since.get(name).unwrap_or(&record.version).clone(),
+                refused: self.refused.get(name).cloned(),
+                last_association: self.conditions[name].association.as_ref().map(|a| a.id.clone()),
+            });
+        }
+        let leaving = self
+            .conditions
+            .iter()
+            .filter_map(|(name, condition)| {
+                Some((name.clone(), *condition.leaving.get(&kubernetes)?))
+            })
+            .collect();
+        let association = self.associations.get(&kubernetes).cloned();
+        Ok(Place { kubernetes, claims, leaving, association })
+    }
+}
+
+/// The condition that fits the binding as it is now. One that was written for
+/// an older version, or none because the cluster was registered later, is
+/// brought up to date; what it remembers to be removed stays remembered.
+fn current_condition<R, W, C: Clock>(
+    name: &DominoName,
+    cluster: &ClusterArn,
+    record: &BindingRecord,
+    before: Option<Condition>,
+    context: &Context<'_, R, W, C>,
+) -> Condition {
+    let wanted = record.binding().filter(|b| b.selects(cluster)).map(|b| b.kubernetes.clone());
+    let mut condition = before.unwrap_or_else(|| Condition {
+        service_account: name.clone(),
+        cluster: cluster.clone(),
+        version: record.version.clone(),
+        wanted: wanted.clone(),
+        leaving: BTreeMap::new(),
+        state: ConditionState::Pending,
+        blocked: None,
+        association: None,
+        credentials_changed_at: None,
+        trust: None,
+        warnings: Vec::new(),
+        updated_at: context.clock.now(),
+        request_id: context.run.request_id().to_owned(),
+    });
+    if condition.wanted != wanted {
+        let reason = match &record.state {
+            BindingState::Unbound { reason } => *reason,
+            BindingState::Bound { .. } => RemovalReason::Moved,
+        };
+        if let Some(had) = condition.wanted.take() {
+            condition.leaving.insert(had, reason);
+        }
+    }
+    if let Some(wanted) = &wanted {
+        condition.leaving.remove(wanted);
+    }
+    condition.wanted = wanted;
+    if condition.version != record.version {
+        condition.version = record.version.clone();
+        condition.state = ConditionState::Pending;
+    }
+    condition
+}

@@ -1,0 +1,359 @@
+//! After the plan was applied: outcome events first, then conditions, then
+//! the lease goes back. A run that dies in between sends its events again.
+
+use std::collections::BTreeMap;
+
+use pod_identity_core::plan::{AssociationStep, Bound, PlacePlan, Plan};
+use pod_identity_core::{Association, ClusterArn, DominoName};
+use pod_identity_events::{AssociationChange, Outgoing, PolicyCapacity};
+
+use super::places::Loaded;
+use super::{ClusterReport, Context};
+use crate::apply::{Applied, Failure};
+use crate::lease::Lease;
+use crate::ledger::{
+    AssociationRecord, BlockedRecord, Condition, ConditionState, LedgerError, NodePolicyRecord,
+    View, WriteSet, condition_key, lease_key, node_policy_key,
+};
+use crate::outcome::Outcomes;
+use crate::ports::{Bus, Clock, Key, LedgerReader, LedgerWriter, MAX_WRITE, WriteError};
+use crate::publish::publish;
+
+/// How often conditions are written anew when newer events got in between.
+const ATTEMPTS: usize = 5;
+
+/// What is known of the outcome while it is put together.
+struct Settling<'a> {
+    loaded: &'a Loaded,
+    outcomes: Outcomes<'a>,
+    conditions: BTreeMap<DominoName, Condition>,
+    failures: BTreeMap<DominoName, String>,
+    events: Vec<(Option<DominoName>, Outgoing)>,
+}
+
+pub(super) async fn settle<R, W, C>(
+    context: &Context<'_, R, W, C>,
+    cluster: &ClusterArn,
+    lease: &Lease,
+    loaded: Loaded,
+    plan: &Plan,
+    applied: &Applied,
+    node_policy: Option<NodePolicyRecord>,
+) -> Result<ClusterReport, String>
+where
+    R: LedgerReader,
+    W: LedgerWriter + Bus,
+    C: Clock,
+{
+    let now = context.clock.now();
+    let outcomes = Outcomes { cluster, now, request_id: context.run.request_id() };
+    let mut settling = Settling {
+        loaded: &loaded,
+        outcomes,
+        conditions: BTreeMap::new(),
+        failures: BTreeMap::new(),
+        events: Vec::new(),
+    };
+    settling.policy_events(applied, node_policy.as_ref(), &plan.capacity);
+    for place in &plan.places {
+        settling.place(place, applied.places.get(&place.kubernetes));
+    }
+    settling.finish();
+    let Settling { mut conditions, mut failures, events, .. } = settling;
+
+    let outgoing: Vec<Outgoing> = events.iter().map(|(_, event)| event.clone()).collect();
+    for ((name, event), sent) in
+        events.iter().zip(publish(context.writer, context.clock, &outgoing).await)
+    {
+        let Err(why) = sent else { continue };
+        let why = format!("event {} was not sent: {why}", event.detail_type());
+        tracing::warn!(cluster = cluster.name(), "{why}");
+        // Without its event the condition stays unfinished, so that it is sent again.
+        if let Some(name) = name {
+            failures.entry(name.clone()).or_insert(why);
+        }
+    }
+    conditions.retain(|name, _| !failures.contains_key(name));
+    write(context, cluster, lease, &loaded, &mut conditions, &mut failures, node_policy).await?;
+    Ok(ClusterReport { conditions, failures, ..ClusterReport::default() })
+}
+
+impl Settling<'_> {
+    fn policy_events(
+        &mut self,
+        applied: &Applied,
+        record: Option<&NodePolicyRecord>,
+        capacity: &PolicyCapacity,
+    ) {
+        for change in &applied.policy_changes {
+            let node_roles = record.map(|record| record.node_roles.iter()).into_iter().flatten();
+            let event = self.outcomes.policy_changed(change, node_roles, capacity);
+            self.events.push((None, event));
+        }
+    }
+
+    /// The condition of a service account, as far as it has been put together.
+    fn condition(&mut self, name: &DominoName) -> Option<&mut Condition> {
+        if !self.conditions.contains_key(name) {
+            let before = self.loaded.conditions.get(name)?.clone();
+            self.conditions.insert(name.clone(), before);
+        }
+        self.conditions.get_mut(name)
+    }
+
+    fn place(&mut self, place: &PlacePlan, result: Option<&Result<Option<Association>, Failure>>) {
+        let kubernetes = &place.kubernetes;
+        match result {
+            Some(Err(Failure::Passing(why))) => {
+                let here = place.bound.iter().map(|bound| &bound.service_account);
+                let gone = place.removed.iter().map(|removed| &removed.service_account);
+                for name in here.chain(gone) {
+                    self.failures.entry(name.clone()).or_insert_with(|| why.clone());
+                }
+            }
+            Some(Err(Failure::Blocked(problem))) => {
+                let blocked = BlockedRecord {
+                    code: problem.code,
+                    reason: problem.reason.clone(),
+                    way_out: problem.way_out.clone(),
+                };
+                let here = place.bound.iter().map(|bound| bound.service_account.clone());
+                let gone = place.removed.iter().map(|removed| removed.service_account.clone());
+                for name in here.chain(gone).collect::<Vec<_>>() {
+                    self.block(&name, blocked.clone());
+                }
+            }
+            Some(Ok(association)) => {
+                self.bound(place, association.as_ref());
+                self.removed(place);
+            }
+            None => {
+                self.bound(place, None);
+                self.removed(place);
+            }
+        }
+        for blocked in &place.blocked {
+            let record = BlockedRecord {
+                code: blocked.code,
+                reason: blocked.reason.clone(),
+                way_out: blocked.way_out.clone(),
+            };
+            let (name, trust) = (&blocked.service_account, blocked.trust.clone());
+            self.block(name, record);
+            if let Some(condition) = self.condition(name) {
+                condition.trust = trust;
+            }
+            if self.has_news(name) {
+                let event = self.outcomes.blocked(kubernetes, blocked);
+                self.events.push((Some(name.clone()), event));
+            }
+        }
+    }
+
+    fn block(&mut self, name: &DominoName, blocked: BlockedRecord) {
+        if let Some(condition) = self.condition(name) {
+            condition.state = ConditionState::Blocked;
+            condition.blocked = Some(blocked);
+        }
+    }
+
+    fn bound(&mut self, place: &PlacePlan, association: Option<&Association>) {
+        let Some(bound) = &place.bound else { return };
+        let found = match (association, &bound.unchanged) {
+            (Some(made), _) => (made.id.clone(), made.arn.clone(), made.external_id.clone()),
+            (None, Some(there)) => (there.id.clone(), there.arn.clone(), there.external_id.clone()),
+            (None, None) => {
+                // Changed, and then gone when it was looked at again.
+                let why = format!("the association of {} vanished", place.kubernetes);
+                self.failures.entry(bound.service_account.clone()).or_insert(why);
+                return;
+            }
+        };
+        let change = match &place.step {
+            Some(AssociationStep::CreateAssociation { .. }) => AssociationChange::Created,
+            Some(_) => AssociationChange::Updated,
+            None => AssociationChange::Unchanged,
+        };
+        let (id, arn, external_id) = found;
+        let record = AssociationRecord { id, arn, desired: bound.desired.clone(), external_id };
+        self.ready(bound, &record);
+        if self.has_news(&bound.service_account) {
+            let event = self.outcomes.ready(&place.kubernetes, bound, &record, change);
+            self.events.push((Some(bound.service_account.clone()), event));
+        }
+    }
+
+    fn ready(&mut self, bound: &Bound, association: &AssociationRecord) {
+        let now = self.outcomes.now;
+        let Some(condition) = self.condition(&bound.service_account) else { return };
+        // An association made anew with the same role gives the same credentials.
+        let same =
+            condition.association.as_ref().is_some_and(|was| was.desired == association.desired);
+        if !same {
+            condition.credentials_changed_at = Some(now);
+        }
+        // What is still to be removed elsewhere decides later.
+        if condition.blocked.is_none()
+            || condition.leaving.is_empty()
+            || condition.state != ConditionState::Blocked
+        {
+            condition.state = ConditionState::Ready;
+            condition.blocked = None;
+        }
+        condition.association = Some(association.clone());
+        condition.trust = Some(bound.trust.clone());
+        condition.warnings.clone_from(&bound.warnings);
+    }
+
+    fn removed(&mut self, place: &PlacePlan) {
+        let now = self.outcomes.now;
+        for removed in &place.removed {
+            let name = &removed.service_account;
+            let Some(condition) = self.condition(name) else { continue };
+            condition.leaving.remove(&place.kubernetes);
+            if removed.association_id.is_some() {
+                condition.credentials_changed_at = Some(now);
+            }
+            let version = condition.version.clone();
+            let event = self.outcomes.removed(&place.kubernetes, removed, &version);
+            self.events.push((Some(name.clone()), event));
+        }
+    }
+
+    /// Whether the condition says something else than the ledger's.
+    fn has_news(&self, name: &DominoName) -> bool {
+        let after = self.conditions.get(name).map(said);
+        let before = self.loaded.conditions.get(name).map(said);
+        after != before
+    }
+
+    /// Service accounts that have nothing left to remove and want nothing here are done.
+    fn finish(&mut self) {
+        let (now, request_id) = (self.outcomes.now, self.outcomes.request_id.to_owned());
+        for name in self.loaded.names.clone() {
+            // A condition that nothing was planned for, such as a tombstone without a place.
+            self.condition(&name);
+        }
+        for condition in self.conditions.values_mut() {
+            if condition.wanted.is_none() && condition.leaving.is_empty() {
+                condition.state = ConditionState::Removed;
+                condition.blocked = None;
+                condition.association = None;
+                condition.trust = None;
+                condition.warnings.clear();
+            }
+            condition.updated_at = now;
+            condition.request_id.clone_from(&request_id);
+        }
+        let stored = &self.loaded.conditions;
+        let names = &self.loaded.names;
+        self.conditions.retain(|name, condition| {
+            names.contains(name) || stored.get(name).map(said) != Some(said(condition))
+        });
+    }
+}
+
+/// What a condition says, without when and by whom it was said.
+fn said(condition: &Condition) -> impl PartialEq + use<> {
+    let mut said = condition.clone();
+    said.updated_at = jiff::Timestamp::UNIX_EPOCH;
+    said.request_id.clear();
+    said
+}
+
+/// Writes the conditions under the lease's fence and gives the lease back with
+/// the last of them. A condition that a newer event has changed meanwhile is
+/// left to that event.
+async fn write<R, W, C>(
+    context: &Context<'_, R, W, C>,
+    cluster: &ClusterArn,
+    lease: &Lease,
+    loaded: &Loaded,
+    conditions: &mut BTreeMap<DominoName, Condition>,
+    failures: &mut BTreeMap<DominoName, String>,
+    node_policy: Option<NodePolicyRecord>,
+) -> Result<(), String>
+where
+    R: LedgerReader,
+    W: LedgerWriter,
+    C: Clock,
+{
+    let policy_key = node_policy_key(cluster);
+    let remembered = loaded.view.get::<NodePolicyRecord>(&policy_key).map_err(|e| e.to_string())?;
+    let mut node_policy =
+        node_policy.filter(|record| remembered.as_ref().is_none_or(|was| was.record != *record));
+    let mut view = loaded.view.clone();
+    let mut left: Vec<DominoName> = conditions.keys().cloned().collect();
+    for _ in 0..ATTEMPTS {
+        let revision = context.run.revision();
+        // One write of each transaction is the lease's, and the last has the node policy's.
+        let chunk: Vec<DominoName> = left.iter().take(MAX_WRITE - 2).cloned().collect();
+        let is_last = chunk.len() == left.len();
+        let mut writes = WriteSet::default();
+        let mut attempt = view.clone();
+        for name in &chunk {
+            let key = condition_key(name, cluster);
+            writes
+                .put(&mut attempt, key, &conditions[name], &revision)
+                .map_err(|error: LedgerError| error.to_string())?;
+        }
+        if let Some(record) = node_policy.as_ref().filter(|_| is_last) {
+            writes
+                .put(&mut attempt, policy_key.clone(), record, &revision)
+                .map_err(|error| error.to_string())?;
+        }
+        if is_last {
+            lease.release(&mut writes)
+        } else {
+            lease.fence(&mut writes)
+        }
+        match writes.commit(context.reader, context.writer).await {
+            Ok(()) if is_last => return Ok(()),
+            Ok(()) => {
+                left.drain(..chunk.len());
+            }
+            Err(WriteError::Port(error)) => return Err(crate::apply::chain(&error)),
+            Err(WriteError::Conflict) => {
+                let fresh = reread(context, cluster, &left, lease).await?;
+                left.retain(|name| {
+                    let key = condition_key(name, cluster);
+                    let same = fresh.revision(&key) == view.revision(&key);
+                    if !same {
+                        conditions.remove(name);
+                        failures.insert(
+                            name.clone(),
+                            "a newer event changed the ledger meanwhile; it goes on from here"
+                                .to_owned(),
+                        );
+                    }
+                    same
+                });
+                if fresh.revision(&policy_key) != view.revision(&policy_key) {
+                    node_policy = None;
+                }
+                view = fresh;
+            }
+        }
+    }
+    Err(format!("the ledger kept changing under cluster {}", cluster.name()))
+}
+
+async fn reread<R: LedgerReader, W, C>(
+    context: &Context<'_, R, W, C>,
+    cluster: &ClusterArn,
+    names: &[DominoName],
+    lease: &Lease,
+) -> Result<View, String> {
+    let mut keys: Vec<Key> = names.iter().map(|name| condition_key(name, cluster)).collect();
+    keys.extend([node_policy_key(cluster), lease_key(cluster)]);
+    let mut view = View::default();
+    view.read(context.reader, &keys).await.map_err(|error| error.to_string())?;
+    if lease.is_held(&view) {
+        Ok(view)
+    } else {
+        Err(format!(
+            "the lease of cluster {} was lost before the work was written down",
+            cluster.name()
+        ))
+    }
+}

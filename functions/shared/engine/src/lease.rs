@@ -1,0 +1,125 @@
+//! The lease of a cluster: one writer at a time.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use pod_identity_core::ClusterArn;
+
+use crate::ledger::{LeaseRecord, LedgerError, Stored, View, WriteSet, lease_key};
+use crate::ports::{Clock, LedgerReader, LedgerWriter, WriteError};
+use crate::run::Run;
+use crate::settings::{Settings, later};
+
+/// First pause while somebody else holds the lease; it doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// The right to change a cluster, until it expires.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    cluster: ClusterArn,
+    revision: String,
+    expires_at: Timestamp,
+}
+
+/// The lease could not be had.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LeaseError {
+    #[error(
+        "cluster {cluster} is being changed by invocation {owner}, at the latest until {until}"
+    )]
+    Held { cluster: String, owner: String, until: Timestamp },
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+impl Lease {
+    /// Takes the lease; waits for it while the deadline is far enough.
+    pub(crate) async fn take(
+        cluster: &ClusterArn,
+        reader: &impl LedgerReader,
+        writer: &impl LedgerWriter,
+        clock: &impl Clock,
+        run: &Run,
+        settings: &Settings,
+        deadline: Timestamp,
+    ) -> Result<Self, LeaseError> {
+        let key = lease_key(cluster);
+        let mut view = View::default();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let revision = run.revision();
+            let expires_at = later(clock.now(), settings.lease);
+            let record = LeaseRecord { owner: run.request_id().to_owned(), expires_at };
+            let mut writes = WriteSet::default();
+            writes.put(&mut view, key.clone(), &record, &revision)?;
+            match writes.commit(reader, writer).await {
+                Ok(()) => return Ok(Self { cluster: cluster.clone(), revision, expires_at }),
+                Err(WriteError::Port(error)) => return Err(LedgerError::from(error).into()),
+                Err(WriteError::Conflict) => {}
+            }
+            // Wait until the holder gives it back or its time is over.
+            loop {
+                view.read(reader, std::slice::from_ref(&key)).await?;
+                let Some(held) = view.get::<LeaseRecord>(&key)? else { break };
+                let Stored { record: held, .. } = held;
+                let now = clock.now();
+                if held.expires_at <= now {
+                    break;
+                }
+                // What follows the lease needs time as well.
+                let enough = later(later(now, pause), settings.longest_call) < deadline;
+                if !enough {
+                    return Err(LeaseError::Held {
+                        cluster: cluster.name().to_owned(),
+                        owner: held.owner,
+                        until: held.expires_at,
+                    });
+                }
+                clock.sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+    }
+
+    /// Whether a call that starts now ends before the lease does.
+    pub(crate) fn covers(&self, now: Timestamp, longest_call: Duration) -> bool {
+        later(now, longest_call) < self.expires_at
+    }
+
+    /// Begins the lease's time anew.
+    pub(crate) async fn renew(
+        &mut self,
+        reader: &impl LedgerReader,
+        writer: &impl LedgerWriter,
+        clock: &impl Clock,
+        run: &Run,
+        settings: &Settings,
+    ) -> Result<(), WriteError> {
+        let (mut view, revision) = (View::default(), run.revision());
+        let expires_at = later(clock.now(), settings.lease);
+        let record = LeaseRecord { owner: run.request_id().to_owned(), expires_at };
+        let mut writes = WriteSet::default();
+        writes
+            .put_at(&mut view, lease_key(&self.cluster), &record, &revision, &self.revision)
+            .map_err(|_| WriteError::Conflict)?;
+        writes.commit(reader, writer).await?;
+        (self.revision, self.expires_at) = (revision, expires_at);
+        Ok(())
+    }
+
+    /// Whether the lease is still this one, by the view.
+    pub(crate) fn is_held(&self, view: &View) -> bool {
+        view.revision(&lease_key(&self.cluster)) == Some(self.revision.as_str())
+    }
+
+    /// Fences a transaction: it fails when the lease is no longer ours.
+    pub(crate) fn fence(&self, writes: &mut WriteSet) {
+        writes.check(lease_key(&self.cluster), &self.revision);
+    }
+
+    /// Gives the lease back with a transaction, which fails when it is no longer ours.
+    pub(crate) fn release(&self, writes: &mut WriteSet) {
+        writes.delete_at(lease_key(&self.cluster), &self.revision);
+    }
+}

@@ -1,0 +1,398 @@
+//! The rule that decides whether a change becomes the ledger's word, and what
+//! is written with it. The same over every store.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use pod_identity_core::{
+    Binding, Change, ClusterArn, Clusters, Command, DominoName, KubernetesName, Registration,
+};
+use pod_identity_events::{BlockedCode, RemovalReason};
+use serde_json::{Value, json};
+
+use super::records::{
+    BindingRecord, BindingState, BlockedRecord, ClaimsRecord, ClusterRecord, Condition,
+    ConditionState, HistoryOutcome, HistoryRecord, NoticeKind, NoticeRecord, Registry,
+};
+use super::view::{LedgerError, View, WriteSet};
+use super::{
+    MAX_CLUSTERS, binding_key, claims_key, condition_key, condition_prefix, history_key,
+    notice_key, registry_key, service_account_partition,
+};
+
+/// What became of a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// It is the ledger's word now.
+    Accepted,
+    /// It is the ledger's word already; unfinished work goes on.
+    Repeated,
+    /// It was accepted once and a newer one has replaced it since.
+    Overtaken,
+    /// A newer one was there before it.
+    Superseded {
+        /// Event id of the newer one.
+        event_id: String,
+        /// When the newer one was made.
+        occurred_at: Timestamp,
+        /// Detail type of the newer one.
+        detail_type: String,
+    },
+    /// It breaks a rule that only the ledger can check.
+    Refused(String),
+}
+
+/// A change, its original, and what is written about it.
+#[derive(Debug, Clone, Copy)]
+pub struct Acceptance<'a> {
+    /// The change.
+    pub command: &'a Command,
+    /// The event as it came.
+    pub original: &'a Value,
+    /// Request id of the invocation.
+    pub request_id: &'a str,
+    /// Revision of everything written.
+    pub revision: &'a str,
+    /// Now.
+    pub now: Timestamp,
+    /// When a notice of a superseded event may be forgotten, in seconds since 1970.
+    pub notice_expires_at: i64,
+}
+
+/// Decides about one change against the view, and adds what it writes to both.
+///
+/// The view has to hold, as far as they exist: the binding and all conditions
+/// of the service account, the claims of the Kubernetes service accounts that
+/// it has and gets, the change's own place in the history, and the registry.
+///
+/// # Errors
+/// When an item of the view does not read as what it should be.
+pub fn accept(
+    acceptance: Acceptance<'_>,
+    view: &mut View,
+    writes: &mut WriteSet,
+) -> Result<Decision, LedgerError> {
+    match &acceptance.command.change {
+        Change::Bind(binding) => {
+            accept_binding(acceptance, &binding.service_account, Ok(binding), view, writes)
+        }
+        Change::Unbind { service_account, reason } => {
+            accept_binding(acceptance, service_account, Err(*reason), view, writes)
+        }
+        Change::Register(registration) => {
+            accept_cluster(acceptance, &registration.cluster, Some(registration), view, writes)
+        }
+        Change::Retire { cluster } => accept_cluster(acceptance, cluster, None, view, writes),
+    }
+}
+
+fn accept_binding(
+    acceptance: Acceptance<'_>,
+    name: &DominoName,
+    change: Result<&Binding, RemovalReason>,
+    view: &mut View,
+    writes: &mut WriteSet,
+) -> Result<Decision, LedgerError> {
+    let command = acceptance.command;
+    let current = view.get::<BindingRecord>(&binding_key(name))?.map(|stored| stored.record);
+    let kubernetes = change.ok().map(|binding| binding.kubernetes.clone());
+    let described = match change {
+        Ok(binding) => json!(binding),
+        Err(reason) => json!({ "removal": reason }),
+    };
+    if let Some(current) = &current {
+        let replaced = (&current.version, current.detail_type.as_str());
+        if let Some(decision) = older(
+            acceptance,
+            name.as_str(),
+            replaced,
+            described.clone(),
+            kubernetes.clone(),
+            view,
+            writes,
+        )? {
+            return Ok(decision);
+        }
+    }
+    let previous = current.as_ref().and_then(BindingRecord::binding).cloned();
+    let state = match change {
+        Ok(binding) => BindingState::Bound { binding: binding.clone() },
+        Err(reason) => BindingState::Unbound { reason },
+    };
+    let record = BindingRecord {
+        version: command.version.clone(),
+        state,
+        detail_type: command.detail_type.clone(),
+        actor: command.actor.clone(),
+        request_id: acceptance.request_id.to_owned(),
+    };
+    writes.put(view, binding_key(name), &record, acceptance.revision)?;
+    remember(
+        acceptance,
+        name.as_str(),
+        HistoryOutcome::Accepted,
+        described,
+        kubernetes.clone(),
+        view,
+        writes,
+    )?;
+    move_claim(
+        acceptance,
+        name,
+        previous.as_ref().map(|b| &b.kubernetes),
+        kubernetes.as_ref(),
+        view,
+        writes,
+    )?;
+    let reason = change.err().unwrap_or(RemovalReason::Moved);
+    write_conditions(acceptance, name, change.ok(), reason, view, writes)?;
+    Ok(Decision::Accepted)
+}
+
+/// Whether the change is not newer than what stands, and what that makes it.
+fn older(
+    acceptance: Acceptance<'_>,
+    of: &str,
+    (standing, standing_type): (&pod_identity_core::Version, &str),
+    described: Value,
+    kubernetes: Option<KubernetesName>,
+    view: &mut View,
+    writes: &mut WriteSet,
+) -> Result<Option<Decision>, LedgerError> {
+    let version = &acceptance.command.version;
+    if version > standing {
+        return Ok(None);
+    }
+    if version == standing {
+        return Ok(Some(Decision::Repeated));
+    }
+    if let Some(known) = view.get::<HistoryRecord>(&history_key(of, version))?
+        && known.record.outcome == HistoryOutcome::Accepted
+    {
+        return Ok(Some(Decision::Overtaken));
+    }
+    remember(acceptance, of, HistoryOutcome::Superseded, described, kubernetes, view, writes)?;
+    let notice = NoticeRecord {
+        kind: NoticeKind::Superseded,
+        reasons: vec![format!(
+            "{of}: the change of {} is older than that of {}, which stands",
+            version.occurred_at(),
+            standing.occurred_at(),
+        )],
+        original: acceptance.original.clone(),
+        recorded_at: acceptance.now,
+        request_id: acceptance.request_id.to_owned(),
+    };
+    let key = notice_key(NoticeKind::Superseded, acceptance.now, &format!("{of}#{version}"));
+    writes.put_anyway(
+        view,
+        key,
+        &notice,
+        acceptance.revision,
+        Some(acceptance.notice_expires_at),
+    )?;
+    Ok(Some(Decision::Superseded {
+        event_id: standing.event_id().to_owned(),
+        occurred_at: standing.occurred_at(),
+        detail_type: standing_type.to_owned(),
+    }))
+}
+
+fn remember(
+    acceptance: Acceptance<'_>,
+    of: &str,
+    outcome: HistoryOutcome,
+    change: Value,
+    kubernetes: Option<KubernetesName>,
+    view: &mut View,
+    writes: &mut WriteSet,
+) -> Result<(), LedgerError> {
+    let command = acceptance.command;
+    let record = HistoryRecord {
+        version: command.version.clone(),
+        outcome,
+        detail_type: command.detail_type.clone(),
+        change,
+        kubernetes,
+        actor: command.actor.clone(),
+        reason: command.reason.clone(),
+        request_id: acceptance.request_id.to_owned(),
+        recorded_at: acceptance.now,
+    };
+    writes.put_anyway(view, history_key(of, &command.version), &record, acceptance.revision, None)
+}
+
+fn move_claim(
+    acceptance: Acceptance<'_>,
+    name: &DominoName,
+    from: Option<&KubernetesName>,
+    to: Option<&KubernetesName>,
+    view: &mut View,
+    writes: &mut WriteSet,
+) -> Result<(), LedgerError> {
+    if let Some(from) = from.filter(|from| Some(*from) != to) {
+        let key = claims_key(from);
+        let mut claims = view.get::<ClaimsRecord>(&key)?.map(|s| s.record).unwrap_or_default();
+        if claims.claimants.remove(name) {
+            writes.put(view, key, &claims, acceptance.revision)?;
+        }
+    }
+    if let Some(to) = to {
+        let key = claims_key(to);
+        let mut claims = view.get::<ClaimsRecord>(&key)?.map(|s| s.record).unwrap_or_default();
+        if claims.claimants.insert(name.clone()) {
+            writes.put(view, key, &claims, acceptance.revision)?;
+        }
+    }
+    Ok(())
+}
+
+/// Every place where an association may be, or shall be, is remembered with
+/// the change itself, so that no crash afterwards can forget one.
+fn write_conditions(
+    acceptance: Acceptance<'_>,
+    name: &DominoName,
+    binding: Option<&Binding>,
+    reason: RemovalReason,
+    view: &mut View,
+    writes: &mut WriteSet,
+) -> Result<(), LedgerError> {
+    let registry = view.get::<Registry>(&registry_key())?.map(|s| s.record).unwrap_or_default();
+    let before: BTreeMap<ClusterArn, Condition> = view
+        .all::<Condition>(&service_account_partition(name), condition_prefix())?
+        .into_iter()
+        .map(|stored| (stored.record.cluster.clone(), stored.record))
+        .collect();
+    let mut clusters: BTreeSet<ClusterArn> = before.keys().cloned().collect();
+    if let Some(binding) = binding {
+        clusters
+            .extend(registry.clusters.keys().filter(|cluster| binding.selects(cluster)).cloned());
+        if let Clusters::Named(named) = &binding.clusters {
+            clusters.extend(named.iter().cloned());
+        }
+    }
+    for cluster in clusters {
+        let wanted = binding.filter(|b| b.selects(&cluster)).map(|b| b.kubernetes.clone());
+        let registered = registry.clusters.contains_key(&cluster);
+        let condition = next_condition(
+            acceptance,
+            name,
+            &cluster,
+            wanted,
+            reason,
+            before.get(&cluster),
+            registered,
+        );
+        writes.put(view, condition_key(name, &cluster), &condition, acceptance.revision)?;
+    }
+    Ok(())
+}
+
+fn next_condition(
+    acceptance: Acceptance<'_>,
+    name: &DominoName,
+    cluster: &ClusterArn,
+    wanted: Option<KubernetesName>,
+    reason: RemovalReason,
+    before: Option<&Condition>,
+    registered: bool,
+) -> Condition {
+    let mut leaving = before.map(|b| b.leaving.clone()).unwrap_or_default();
+    // A condition that only ever waited for its cluster has made nothing there.
+    let had = before.filter(|b| b.state != ConditionState::Waiting).and_then(|b| b.wanted.clone());
+    if let Some(had) = had.filter(|had| Some(had) != wanted.as_ref()) {
+        leaving.insert(had, reason);
+    }
+    if let Some(wanted) = &wanted {
+        leaving.remove(wanted);
+    }
+    let (state, blocked) = match (&wanted, registered) {
+        (Some(_), false) => (ConditionState::Waiting, Some(not_registered(cluster))),
+        (None, _) if leaving.is_empty() => (ConditionState::Removed, None),
+        _ => (ConditionState::Pending, None),
+    };
+    Condition {
+        service_account: name.clone(),
+        cluster: cluster.clone(),
+        version: acceptance.command.version.clone(),
+        wanted,
+        leaving,
+        state,
+        blocked,
+        association: before.and_then(|b| b.association.clone()),
+        credentials_changed_at: before.and_then(|b| b.credentials_changed_at),
+        trust: None,
+        warnings: Vec::new(),
+        updated_at: acceptance.now,
+        request_id: acceptance.request_id.to_owned(),
+    }
+}
+
+fn not_registered(cluster: &ClusterArn) -> BlockedRecord {
+    BlockedRecord {
+        code: BlockedCode::ClusterNotRegistered,
+        reason: format!("cluster {} ({cluster}) is not registered yet", cluster.name()),
+        way_out: "register it with a Cluster Registered event; the binding comes true then"
+            .to_owned(),
+    }
+}
+
+fn accept_cluster(
+    acceptance: Acceptance<'_>,
+    cluster: &ClusterArn,
+    registration: Option<&Registration>,
+    view: &mut View,
+    writes: &mut WriteSet,
+) -> Result<Decision, LedgerError> {
+    let command = acceptance.command;
+    let mut registry = view.get::<Registry>(&registry_key())?.map(|s| s.record).unwrap_or_default();
+    let current = registry.clusters.get(cluster).cloned();
+    let described = match registration {
+        Some(registration) => json!(registration),
+        None => json!({ "retire": cluster }),
+    };
+    if let Some(current) = &current {
+        let kind = if current.retirement_requested {
+            pod_identity_events::detail_type::CLUSTER_RETIRED
+        } else {
+            pod_identity_events::detail_type::CLUSTER_REGISTERED
+        };
+        let standing = (&current.version, kind);
+        if let Some(decision) =
+            older(acceptance, cluster.as_str(), standing, described.clone(), None, view, writes)?
+        {
+            return Ok(decision);
+        }
+    }
+    let registration = match (registration, current) {
+        (Some(registration), _) => registration.clone(),
+        (None, Some(current)) => current.registration,
+        (None, None) => {
+            return Ok(Decision::Refused(format!(
+                "cluster {cluster} is not registered, so it cannot be retired"
+            )));
+        }
+    };
+    if registry.clusters.len() >= MAX_CLUSTERS && !registry.clusters.contains_key(cluster) {
+        return Ok(Decision::Refused(format!(
+            "cluster {cluster} would be one too many: at most {MAX_CLUSTERS} clusters can be registered"
+        )));
+    }
+    let record = ClusterRecord {
+        registration,
+        version: command.version.clone(),
+        retirement_requested: matches!(command.change, Change::Retire { .. }),
+    };
+    registry.clusters.insert(cluster.clone(), record);
+    writes.put(view, registry_key(), &registry, acceptance.revision)?;
+    remember(
+        acceptance,
+        cluster.as_str(),
+        HistoryOutcome::Accepted,
+        described,
+        None,
+        view,
+        writes,
+    )?;
+    Ok(Decision::Accepted)
+}

@@ -1,0 +1,87 @@
+//! Where the ledger's items are. `docs/ledger.md` is the table of this.
+
+use jiff::Timestamp;
+use pod_identity_core::{ClusterArn, DominoName, KubernetesName, Version};
+
+use super::records::NoticeKind;
+use crate::ports::Key;
+
+fn key(partition: impl Into<String>, sort: impl Into<String>) -> Key {
+    Key { partition: partition.into(), sort: sort.into() }
+}
+
+/// Partition of a service account's binding and conditions.
+#[must_use]
+pub fn service_account_partition(name: &DominoName) -> String {
+    format!("SA#{name}")
+}
+
+/// The current binding of a service account, or its tombstone.
+#[must_use]
+pub fn binding_key(name: &DominoName) -> Key {
+    key(service_account_partition(name), "BINDING")
+}
+
+/// The condition of a binding on a cluster.
+#[must_use]
+pub fn condition_key(name: &DominoName, cluster: &ClusterArn) -> Key {
+    key(service_account_partition(name), format!("{}{cluster}", condition_prefix()))
+}
+
+/// What the sort keys of conditions begin with.
+#[must_use]
+pub fn condition_prefix() -> &'static str {
+    "CONDITION#"
+}
+
+/// Partition of the history of a service account or, by ARN, of a cluster.
+#[must_use]
+pub fn history_partition(of: &str) -> String {
+    format!("HISTORY#{of}")
+}
+
+/// One change in a history; the sort key is in order of the versions.
+#[must_use]
+pub fn history_key(of: &str, version: &Version) -> Key {
+    key(history_partition(of), version.to_string())
+}
+
+/// Who wants a Kubernetes service account.
+#[must_use]
+pub fn claims_key(kubernetes: &KubernetesName) -> Key {
+    key(format!("KSA#{kubernetes}"), "CLAIMS")
+}
+
+/// The registered clusters.
+#[must_use]
+pub fn registry_key() -> Key {
+    key("CLUSTERS", "REGISTRY")
+}
+
+/// The lease of a cluster.
+#[must_use]
+pub fn lease_key(cluster: &ClusterArn) -> Key {
+    key(format!("CLUSTER#{cluster}"), "LEASE")
+}
+
+/// What is remembered of a cluster's node policies.
+#[must_use]
+pub fn node_policy_key(cluster: &ClusterArn) -> Key {
+    key(format!("CLUSTER#{cluster}"), "NODE-POLICY")
+}
+
+/// Partition of one day's rejections or superseded events.
+#[must_use]
+pub fn notice_partition(kind: NoticeKind, at: Timestamp) -> String {
+    let kind = match kind {
+        NoticeKind::Rejected => "REJECTED",
+        NoticeKind::Superseded => "SUPERSEDED",
+    };
+    format!("{kind}#{}", at.strftime("%Y-%m-%d"))
+}
+
+/// One rejection or superseded event; the same event has the same key within a day.
+#[must_use]
+pub fn notice_key(kind: NoticeKind, at: Timestamp, id: &str) -> Key {
+    key(notice_partition(kind, at), id)
+}

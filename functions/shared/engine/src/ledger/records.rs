@@ -1,0 +1,268 @@
+//! What the ledger's items say.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use pod_identity_core::{
+    Binding, ClusterArn, Desired, DominoName, KubernetesName, Registration, RoleArn, Version,
+};
+use pod_identity_events::{BlockedCode, RemovalReason, Trust};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The current word on a service account.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BindingRecord {
+    /// The version of the change that made it so.
+    pub version: Version,
+    /// Bound, or a tombstone, which never expires.
+    pub state: BindingState,
+    /// Detail type of the event.
+    pub detail_type: String,
+    /// Who did it, as the event claims.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    /// Request id of the invocation that accepted it.
+    pub request_id: String,
+}
+
+/// Bound or not.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "is")]
+pub enum BindingState {
+    /// The service account works as a role.
+    Bound {
+        /// As which, and where.
+        binding: Binding,
+    },
+    /// The service account works as no role.
+    Unbound {
+        /// Why.
+        reason: RemovalReason,
+    },
+}
+
+impl BindingRecord {
+    /// The binding, unless this is a tombstone.
+    #[must_use]
+    pub fn binding(&self) -> Option<&Binding> {
+        match &self.state {
+            BindingState::Bound { binding } => Some(binding),
+            BindingState::Unbound { .. } => None,
+        }
+    }
+}
+
+/// What became of an event when it arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum HistoryOutcome {
+    /// It was the newest and became the ledger's word.
+    Accepted,
+    /// A newer one was there already.
+    Superseded,
+}
+
+/// One change in the history of a service account or a cluster.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HistoryRecord {
+    /// Its version.
+    pub version: Version,
+    /// What became of it.
+    pub outcome: HistoryOutcome,
+    /// Detail type of the event.
+    pub detail_type: String,
+    /// What it asked for: a binding, a removal reason, or a registration.
+    pub change: Value,
+    /// The Kubernetes service account that it assigned; none for a removal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubernetes: Option<KubernetesName>,
+    /// Who did it, as the event claims. CloudTrail knows better.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    /// Why, as the event says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Request id of the invocation that recorded it.
+    pub request_id: String,
+    /// When it was recorded.
+    pub recorded_at: Timestamp,
+}
+
+/// Who wants a Kubernetes service account.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClaimsRecord {
+    /// Service accounts whose current binding names it.
+    pub claimants: BTreeSet<DominoName>,
+}
+
+/// The clusters of the deployment.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Registry {
+    /// By ARN; at most [`super::MAX_CLUSTERS`].
+    pub clusters: BTreeMap<ClusterArn, ClusterRecord>,
+}
+
+/// One registered cluster.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterRecord {
+    /// How to reach it and its node roles.
+    pub registration: Registration,
+    /// Version of the last change.
+    pub version: Version,
+    /// Whether its guarded retirement was asked for.
+    #[serde(default)]
+    pub retirement_requested: bool,
+}
+
+/// How far a binding has come true on a cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ConditionState {
+    /// Accepted, not yet carried out.
+    Pending,
+    /// The cluster is not registered yet.
+    Waiting,
+    /// The association exists as it should.
+    Ready,
+    /// There is no association any more, as it should be.
+    Removed,
+    /// Something stands in the way.
+    Blocked,
+}
+
+/// What stands in the way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BlockedRecord {
+    /// What kind of thing.
+    pub code: BlockedCode,
+    /// What happened, naming the object.
+    pub reason: String,
+    /// What to do about it.
+    pub way_out: String,
+}
+
+/// The association that stands for a binding on a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AssociationRecord {
+    /// Its id.
+    pub id: String,
+    /// Its ARN.
+    pub arn: String,
+    /// What its pods work as.
+    #[serde(flatten)]
+    pub desired: Desired,
+    /// What the target role's trust policy has to ask for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
+}
+
+/// A binding on a cluster.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Condition {
+    /// The service account.
+    pub service_account: DominoName,
+    /// The cluster.
+    pub cluster: ClusterArn,
+    /// The version of the binding that this is about.
+    pub version: Version,
+    /// The Kubernetes service account that the binding wants here; none when it wants none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wanted: Option<KubernetesName>,
+    /// Those that it gave up and whose association may still be there: the
+    /// memory that a deletion needs.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub leaving: BTreeMap<KubernetesName, RemovalReason>,
+    /// How far it has come.
+    pub state: ConditionState,
+    /// What stands in the way, when it is blocked or waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<BlockedRecord>,
+    /// The association, as last seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub association: Option<AssociationRecord>,
+    /// When what its pods work as last changed: pods admitted earlier are stale.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials_changed_at: Option<Timestamp>,
+    /// The verdict on the role's trust policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust: Option<Trust>,
+    /// What works but should be looked at.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// When this was written.
+    pub updated_at: Timestamp,
+    /// Request id of the invocation that wrote it.
+    pub request_id: String,
+}
+
+impl Condition {
+    /// Whether nothing is left to do for a version of the binding.
+    #[must_use]
+    pub fn is_finished(&self, version: &Version) -> bool {
+        let settled = matches!(self.state, ConditionState::Ready | ConditionState::Removed);
+        settled && self.leaving.is_empty() && self.version == *version
+    }
+}
+
+/// Who may change a cluster now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LeaseRecord {
+    /// Request id of the invocation.
+    pub owner: String,
+    /// Until when; afterwards anybody may take it.
+    pub expires_at: Timestamp,
+}
+
+/// What is remembered of a cluster's node policies, so that an event need not ask for it.
+/// Reconcile checks it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodePolicyRecord {
+    /// How many policies there are.
+    pub shards: u32,
+    /// The node roles.
+    pub node_roles: BTreeSet<RoleArn>,
+    /// Which policies, by number, are attached to each node role.
+    pub attached: BTreeMap<RoleArn, BTreeSet<u32>>,
+    /// Most policies that the attachment slots admit.
+    pub max_shards: u32,
+    /// The managed policy of a node role that allows the action on everything, if one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broad_grant: Option<String>,
+}
+
+/// Two kinds of events that changed nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum NoticeKind {
+    /// It broke a rule.
+    Rejected,
+    /// It was older than the ledger's word.
+    Superseded,
+}
+
+/// An event that changed nothing, with its original.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NoticeRecord {
+    /// Which kind.
+    pub kind: NoticeKind,
+    /// Why.
+    pub reasons: Vec<String>,
+    /// The original as JSON, or as text when it is none or had to be cut.
+    pub original: Value,
+    /// When it was recorded.
+    pub recorded_at: Timestamp,
+    /// Request id of the invocation.
+    pub request_id: String,
+}

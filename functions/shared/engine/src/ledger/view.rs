@@ -1,0 +1,288 @@
+//! What was read of the ledger, and what is about to be written.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::ports::{
+    Expect, Item, Key, LedgerReader, LedgerWriter, MAX_READ, MAX_WRITE, PortError, Write,
+    WriteError,
+};
+
+/// The ledger could not be read or written as it should.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// A call failed.
+    #[error(transparent)]
+    Port(#[from] PortError),
+    /// Somebody else wrote first, several times over.
+    #[error("the ledger kept changing under {0}")]
+    Contended(String),
+    /// An item is not what it should be.
+    #[error("ledger item {partition} / {sort} cannot be read")]
+    Malformed {
+        /// Its partition key.
+        partition: String,
+        /// Its sort key.
+        sort: String,
+        /// What is wrong with it.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+/// A record and the revision it was read at.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stored<T> {
+    /// What the item says.
+    pub record: T,
+    /// The revision that a write has to expect.
+    pub revision: String,
+}
+
+/// Items as they were read, with the run's own writes on top.
+#[derive(Debug, Clone, Default)]
+pub struct View {
+    items: BTreeMap<Key, Item>,
+}
+
+impl View {
+    /// Reads items by key, whatever their number.
+    ///
+    /// # Errors
+    /// When a call fails.
+    pub async fn read(
+        &mut self,
+        ledger: &impl LedgerReader,
+        keys: &[Key],
+    ) -> Result<(), LedgerError> {
+        let mut keys = keys.to_vec();
+        keys.sort();
+        keys.dedup();
+        for chunk in keys.chunks(MAX_READ) {
+            for key in chunk {
+                self.items.remove(key);
+            }
+            for item in ledger.read(chunk).await? {
+                self.items.insert(item.key.clone(), item);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a partition, all its pages.
+    ///
+    /// # Errors
+    /// When a call fails.
+    pub async fn query(
+        &mut self,
+        ledger: &impl LedgerReader,
+        partition: &str,
+        prefix: &str,
+    ) -> Result<(), LedgerError> {
+        let mut page = None;
+        loop {
+            let found = ledger.query(partition, prefix, page.as_deref()).await?;
+            self.items.extend(found.items.into_iter().map(|item| (item.key.clone(), item)));
+            match found.next {
+                Some(next) => page = Some(next),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// One record, if it exists.
+    ///
+    /// # Errors
+    /// When the item does not read as one.
+    pub fn get<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<Stored<T>>, LedgerError> {
+        self.items.get(key).map(stored).transpose()
+    }
+
+    /// Every record of a partition whose sort key begins with a prefix, in order.
+    ///
+    /// # Errors
+    /// When an item does not read as one.
+    pub fn all<T: DeserializeOwned>(
+        &self,
+        partition: &str,
+        prefix: &str,
+    ) -> Result<Vec<Stored<T>>, LedgerError> {
+        self.items
+            .values()
+            .filter(|item| item.key.partition == partition && item.key.sort.starts_with(prefix))
+            .map(stored)
+            .collect()
+    }
+
+    /// The revision that an item was read at, if it exists.
+    #[must_use]
+    pub fn revision(&self, key: &Key) -> Option<&str> {
+        self.items.get(key).map(|item| item.revision.as_str())
+    }
+
+    fn expect(&self, key: &Key) -> Expect {
+        self.items.get(key).map_or(Expect::Absent, |item| Expect::Revision(item.revision.clone()))
+    }
+}
+
+fn stored<T: DeserializeOwned>(item: &Item) -> Result<Stored<T>, LedgerError> {
+    let record =
+        serde_json::from_value(item.body.clone()).map_err(|source| LedgerError::Malformed {
+            partition: item.key.partition.clone(),
+            sort: item.key.sort.clone(),
+            source,
+        })?;
+    Ok(Stored { record, revision: item.revision.clone() })
+}
+
+/// Writes to be done together. Writing one key twice keeps the first
+/// expectation and the last value.
+#[derive(Debug, Clone, Default)]
+pub struct WriteSet {
+    writes: BTreeMap<Key, Write>,
+}
+
+impl WriteSet {
+    /// Number of writes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.writes.len()
+    }
+
+    /// Whether there is nothing to write.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.writes.is_empty()
+    }
+
+    /// Stores a record if the item is still as the view has it, and shows it in the view.
+    ///
+    /// # Errors
+    /// When the record is not JSON.
+    pub fn put<T: Serialize>(
+        &mut self,
+        view: &mut View,
+        key: Key,
+        record: &T,
+        revision: &str,
+    ) -> Result<(), LedgerError> {
+        let expect = view.expect(&key);
+        self.put_expecting(view, key, record, revision, expect, None)
+    }
+
+    /// Stores a record whatever is there, to be forgotten at a time.
+    ///
+    /// # Errors
+    /// When the record is not JSON.
+    pub fn put_anyway<T: Serialize>(
+        &mut self,
+        view: &mut View,
+        key: Key,
+        record: &T,
+        revision: &str,
+        expires_at: Option<i64>,
+    ) -> Result<(), LedgerError> {
+        self.put_expecting(view, key, record, revision, Expect::Anything, expires_at)
+    }
+
+    /// Stores a record if the item is still at a revision.
+    ///
+    /// # Errors
+    /// When the record is not JSON.
+    pub fn put_at<T: Serialize>(
+        &mut self,
+        view: &mut View,
+        key: Key,
+        record: &T,
+        revision: &str,
+        expected: &str,
+    ) -> Result<(), LedgerError> {
+        let expect = Expect::Revision(expected.to_owned());
+        self.put_expecting(view, key, record, revision, expect, None)
+    }
+
+    fn put_expecting<T: Serialize>(
+        &mut self,
+        view: &mut View,
+        key: Key,
+        record: &T,
+        revision: &str,
+        expect: Expect,
+        expires_at: Option<i64>,
+    ) -> Result<(), LedgerError> {
+        let body = serde_json::to_value(record).map_err(|source| LedgerError::Malformed {
+            partition: key.partition.clone(),
+            sort: key.sort.clone(),
+            source,
+        })?;
+        let expect = self.first_expectation(&key).unwrap_or(expect);
+        let item = Item { key: key.clone(), revision: revision.to_owned(), body };
+        view.items.insert(key.clone(), item.clone());
+        self.writes.insert(key, Write::Put { item, expires_at, expect });
+        Ok(())
+    }
+
+    /// Removes an item if it is still at a revision.
+    pub fn delete_at(&mut self, key: Key, revision: &str) {
+        let expect = Expect::Revision(revision.to_owned());
+        self.writes.insert(key.clone(), Write::Delete { key, expect });
+    }
+
+    /// Writes nothing but asks that an item is still at a revision.
+    pub fn check(&mut self, key: Key, revision: &str) {
+        let expect = Expect::Revision(revision.to_owned());
+        self.writes.insert(key.clone(), Write::Check { key, expect });
+    }
+
+    fn first_expectation(&self, key: &Key) -> Option<Expect> {
+        match self.writes.get(key) {
+            Some(Write::Put { expect, .. } | Write::Delete { expect, .. }) => Some(expect.clone()),
+            _ => None,
+        }
+    }
+
+    /// Writes everything in one transaction.
+    ///
+    /// A call that broke off may have had its effect, and its repetition then
+    /// meets its own writes as a conflict. Revisions are unique, so finding
+    /// them all in place settles that.
+    ///
+    /// # Errors
+    /// [`WriteError::Conflict`] when an expectation does not hold.
+    pub async fn commit(
+        &self,
+        reader: &impl LedgerReader,
+        writer: &impl LedgerWriter,
+    ) -> Result<(), WriteError> {
+        let writes: Vec<Write> = self.writes.values().cloned().collect();
+        debug_assert!(writes.len() <= MAX_WRITE, "a transaction holds {MAX_WRITE} writes");
+        if writes.is_empty() {
+            return Ok(());
+        }
+        match writer.write(&writes).await {
+            Err(WriteError::Conflict) if self.is_in_place(reader).await? => Ok(()),
+            result => result,
+        }
+    }
+
+    async fn is_in_place(&self, reader: &impl LedgerReader) -> Result<bool, PortError> {
+        let keys: Vec<Key> = self
+            .writes
+            .iter()
+            .filter(|(_, write)| !matches!(write, Write::Check { .. }))
+            .map(|(key, _)| key.clone())
+            .collect();
+        if keys.is_empty() {
+            return Ok(false);
+        }
+        let found: BTreeMap<Key, String> =
+            reader.read(&keys).await?.into_iter().map(|item| (item.key, item.revision)).collect();
+        Ok(self.writes.iter().all(|(key, write)| match write {
+            Write::Put { item, .. } => found.get(key) == Some(&item.revision),
+            Write::Delete { .. } => !found.contains_key(key),
+            Write::Check { .. } => true,
+        }))
+    }
+}

@@ -1,0 +1,20 @@
+//! The engine of domino-pod-identity: observes AWS and the ledger through
+//! narrow ports, plans with `pod-identity-core`, applies the plan through
+//! ports again. It knows no SDK and no runtime, and spawns nothing.
+
+mod apply;
+mod batch;
+mod cluster;
+mod lease;
+pub mod ledger;
+mod observe;
+mod outcome;
+pub mod ports;
+mod publish;
+mod run;
+mod settings;
+
+pub use batch::{BatchReport, Outcome, Record, RecordReport, process};
+pub use cluster::ClusterReport;
+pub use run::Run;
+pub use settings::Settings;

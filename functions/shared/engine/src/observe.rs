@@ -1,0 +1,363 @@
+//! What is: associations, roles and node policies of a cluster. Reads only.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::stream::{self, StreamExt, TryStreamExt};
+use pod_identity_core::node_policy::{self, Shard};
+use pod_identity_core::plan::{NodePolicies, Problem, RoleState};
+use pod_identity_core::{
+    Association, DEPLOYMENT_TAG, KubernetesName, Ownership, PolicyArn, Registration, RoleArn,
+};
+use pod_identity_events::BlockedCode;
+
+use crate::ledger::NodePolicyRecord;
+use crate::ports::{
+    AssociationFilter, AssociationSummary, ClusterAccess, EksReader, ErrorKind, IamReader, Page,
+    PortError,
+};
+use crate::settings::Settings;
+
+/// Up to so many places are asked for one by one; beyond, the namespace is listed.
+const FILTERED_LISTS: usize = 10;
+
+/// The policy that allows every node to get credentials for every association.
+const BROAD_POLICIES: [&str; 1] = ["AmazonEKSWorkerNodePolicy"];
+
+/// Follows the pages of a list.
+pub(crate) async fn pages<T, F>(
+    mut page_of: impl FnMut(Option<String>) -> F,
+) -> Result<Vec<T>, PortError>
+where
+    F: Future<Output = Result<Page<T>, PortError>>,
+{
+    let (mut all, mut token) = (Vec::new(), None);
+    loop {
+        let page = page_of(token).await?;
+        all.extend(page.items);
+        match page.next {
+            Some(next) => token = Some(next),
+            None => return Ok(all),
+        }
+    }
+}
+
+async fn list(
+    aws: &impl EksReader,
+    access: &ClusterAccess,
+    filter: AssociationFilter,
+) -> Result<Vec<AssociationSummary>, PortError> {
+    let filter = &filter;
+    pages(|token| async move { aws.associations(access, filter, token.as_deref()).await }).await
+}
+
+/// Describes associations; those that are gone meanwhile are left out.
+async fn describe(
+    aws: &impl EksReader,
+    access: &ClusterAccess,
+    summaries: Vec<AssociationSummary>,
+    concurrency: usize,
+) -> Result<Vec<Association>, PortError> {
+    stream::iter(summaries)
+        .map(|summary| async move { aws.association(access, &summary.id).await })
+        .buffer_unordered(concurrency)
+        .try_filter_map(|found| async move { Ok(found) })
+        .try_collect()
+        .await
+}
+
+/// The associations of some places.
+pub(crate) async fn associations(
+    aws: &impl EksReader,
+    access: &ClusterAccess,
+    places: &BTreeSet<KubernetesName>,
+    concurrency: usize,
+) -> Result<BTreeMap<KubernetesName, Association>, PortError> {
+    let filters: Vec<AssociationFilter> = if places.len() <= FILTERED_LISTS {
+        let one = |place: &KubernetesName| AssociationFilter {
+            namespace: Some(place.namespace().to_owned()),
+            service_account: Some(place.service_account().to_owned()),
+        };
+        places.iter().map(one).collect()
+    } else {
+        let namespaces: BTreeSet<&str> = places.iter().map(KubernetesName::namespace).collect();
+        let one = |namespace: &str| AssociationFilter {
+            namespace: Some(namespace.to_owned()),
+            service_account: None,
+        };
+        namespaces.into_iter().map(one).collect()
+    };
+    let lists: Vec<Vec<AssociationSummary>> = stream::iter(filters)
+        .map(|filter| list(aws, access, filter))
+        .buffer_unordered(concurrency)
+        .try_collect()
+        .await?;
+    let place_of = |namespace: &str, service_account: &str| {
+        KubernetesName::new(namespace, service_account).ok().filter(|place| places.contains(place))
+    };
+    // Not every service honours the filter, so it is applied here again.
+    let wanted: Vec<AssociationSummary> = lists
+        .into_iter()
+        .flatten()
+        .filter(|found| place_of(&found.namespace, &found.service_account).is_some())
+        .collect();
+    let found = describe(aws, access, wanted, concurrency).await?;
+    Ok(found
+        .into_iter()
+        .filter_map(|one| place_of(&one.namespace, &one.service_account).map(|place| (place, one)))
+        .collect())
+}
+
+/// What IAM says of roles. A role that may not be read is no reason to stop.
+pub(crate) async fn roles(
+    aws: &impl IamReader,
+    access: &ClusterAccess,
+    roles: BTreeSet<RoleArn>,
+    concurrency: usize,
+) -> Result<BTreeMap<RoleArn, RoleState>, PortError> {
+    stream::iter(roles)
+        .map(|role| async move {
+            let state = match aws.role(access, &role).await {
+                Ok(Some(found)) if found.arn == role.as_str() => {
+                    RoleState::Found { trust_policy: found.trust_policy }
+                }
+                // Names are unique in an account, so GetRole finds a role by another path.
+                Ok(Some(found)) => RoleState::Missing {
+                    because: format!(
+                        "role {role} does not exist; its name belongs to {}",
+                        found.arn
+                    ),
+                },
+                Ok(None) => RoleState::Missing { because: format!("role {role} does not exist") },
+                Err(error) if error.kind == ErrorKind::Passing => return Err(error),
+                Err(error) => RoleState::Unread {
+                    because: format!("{error} ({})", error.code.as_deref().unwrap_or("no code")),
+                },
+            };
+            Ok((role, state))
+        })
+        .buffer_unordered(concurrency)
+        .try_collect()
+        .await
+}
+
+/// The node policies of a cluster, and what to remember of them.
+///
+/// What the ledger remembers is believed, so that an event costs two calls a
+/// policy; a cluster that it does not know yet is observed completely, foreign
+/// associations included, because the list is to be exhaustive.
+pub(crate) async fn node_policies<A: EksReader + IamReader>(
+    aws: &A,
+    access: &ClusterAccess,
+    registration: &Registration,
+    remembered: Option<NodePolicyRecord>,
+    settings: &Settings,
+) -> Result<(NodePolicies, NodePolicyRecord), PortError> {
+    let known = remembered.is_some();
+    let mut record = remembered.unwrap_or_default();
+    let mut found = NodePolicies::default();
+    if !registration.node_roles.is_empty() {
+        record.node_roles.clone_from(&registration.node_roles);
+    } else if !known {
+        match node_roles_of(aws, access, settings.concurrency).await? {
+            Ok(roles) => record.node_roles = roles,
+            Err(problem) => found.problem = Some(problem),
+        }
+    }
+    if let Some(problem) = refused_node_role(&record.node_roles, settings) {
+        found.problem = Some(problem);
+    }
+    shards(aws, access, known.then_some(record.shards), settings, &mut found).await?;
+    record.shards = u32::try_from(found.shards.len()).unwrap_or(u32::MAX);
+    // Attachments of roles that are no longer node roles do not bound anything.
+    record.attached.retain(|role, _| record.node_roles.contains(role));
+    if !known {
+        found.other_roles = other_roles(aws, access, settings).await?;
+    }
+    let unseen = record.node_roles.iter().any(|role| !record.attached.contains_key(role));
+    if !known || unseen {
+        attachments(aws, access, settings, &mut record, &mut found).await?;
+    }
+    found.node_roles.clone_from(&record.node_roles);
+    found.attached.clone_from(&record.attached);
+    found.max_shards = record.max_shards;
+    Ok((found, record))
+}
+
+/// Reads anew what is attached to the node roles, and so how many policies fit.
+pub(crate) async fn attachments(
+    aws: &impl IamReader,
+    access: &ClusterAccess,
+    settings: &Settings,
+    record: &mut NodePolicyRecord,
+    found: &mut NodePolicies,
+) -> Result<(), PortError> {
+    record.max_shards = u32::MAX;
+    record.broad_grant = None;
+    let ours: BTreeMap<String, u32> = (1..=settings.policy_slots)
+        .filter_map(|number| {
+            let arn = node_policy::policy_arn(&settings.plan.deployment, &access.cluster, number);
+            Some((arn.ok()?.to_string(), number))
+        })
+        .collect();
+    for role in &record.node_roles {
+        let listed =
+            pages(
+                |token| async move { aws.attached_policies(access, role, token.as_deref()).await },
+            )
+            .await;
+        let policies = match listed {
+            Ok(policies) => policies,
+            Err(error) if error.kind == ErrorKind::Passing => return Err(error),
+            Err(error) => {
+                found.problem = Some(problem_of(
+                    &error,
+                    &format!("node role {role}"),
+                    "register the cluster with its node roles, and let the function read them",
+                ));
+                continue;
+            }
+        };
+        let attached: BTreeSet<u32> =
+            policies.iter().filter_map(|arn| ours.get(arn)).copied().collect();
+        let others = u32::try_from(policies.len() - attached.len()).unwrap_or(u32::MAX);
+        record.max_shards = record.max_shards.min(settings.policy_slots.saturating_sub(others));
+        record.broad_grant = record.broad_grant.take().or_else(|| {
+            policies
+                .iter()
+                .find(|arn| BROAD_POLICIES.iter().any(|name| arn.ends_with(&format!("/{name}"))))
+                .cloned()
+        });
+        record.attached.insert(role.clone(), attached);
+    }
+    if record.node_roles.is_empty() {
+        record.max_shards = 0;
+    }
+    found.attached.clone_from(&record.attached);
+    found.max_shards = record.max_shards;
+    Ok(())
+}
+
+/// Node roles of the cluster's node groups, or the name that Domino's module
+/// gives when there are no node groups.
+async fn node_roles_of(
+    aws: &impl EksReader,
+    access: &ClusterAccess,
+    concurrency: usize,
+) -> Result<Result<BTreeSet<RoleArn>, Problem>, PortError> {
+    let groups =
+        pages(|token| async move { aws.node_groups(access, token.as_deref()).await }).await;
+    let groups = match groups {
+        Ok(groups) => groups,
+        Err(error) if error.kind == ErrorKind::Denied => {
+            return Ok(Err(problem_of(
+                &error,
+                &format!("cluster {}", access.cluster),
+                "register the cluster with its node roles, or allow eks:ListNodegroups",
+            )));
+        }
+        Err(error) => return Err(error),
+    };
+    let roles: Vec<String> = stream::iter(groups)
+        .map(|group| async move { aws.node_group_role(access, &group).await })
+        .buffer_unordered(concurrency)
+        .try_filter_map(|role| async move { Ok(role) })
+        .try_collect()
+        .await?;
+    let mut roles: BTreeSet<RoleArn> = roles.iter().filter_map(|role| role.parse().ok()).collect();
+    if roles.is_empty() {
+        let cluster = &access.cluster;
+        let name = format!(
+            "arn:{}:iam::{}:role/{}-eks-nodes",
+            cluster.partition(),
+            cluster.account(),
+            cluster.name()
+        );
+        roles.extend(name.parse());
+    }
+    Ok(Ok(roles))
+}
+
+fn refused_node_role(roles: &BTreeSet<RoleArn>, settings: &Settings) -> Option<Problem> {
+    let listed = &settings.rules.node_roles;
+    let refused = roles.iter().find(|role| !listed.iter().any(|p| p.matches(role.as_str())))?;
+    Some(Problem {
+        code: BlockedCode::NotAllowed,
+        reason: format!("node role {refused} is not admitted by NODE_ROLES"),
+        way_out: "add it to NODE_ROLES, or register the cluster with the node roles that are meant"
+            .to_owned(),
+    })
+}
+
+/// Reads the policies by number until one is missing; of a cluster that the
+/// ledger knows, only as many as it remembers.
+async fn shards(
+    aws: &impl IamReader,
+    access: &ClusterAccess,
+    remembered: Option<u32>,
+    settings: &Settings,
+    found: &mut NodePolicies,
+) -> Result<(), PortError> {
+    let options = &settings.plan;
+    for number in 1..=remembered.unwrap_or(settings.policy_slots) {
+        let Ok(arn) = node_policy::policy_arn(&options.deployment, &access.cluster, number) else {
+            break;
+        };
+        let Some(policy) = aws.policy(access, &arn).await? else { break };
+        let document = aws.policy_document(access, &arn, &policy.default_version).await?;
+        let statement = (options.cluster_statement && number == 1).then_some(&access.cluster);
+        let shard = node_policy::parse(number, &document.unwrap_or_default(), statement);
+        if !is_ours(&policy.tags, &shard, &options.deployment) {
+            found.problem = Some(foreign_policy(&arn, &options.deployment));
+            break;
+        }
+        found.versions.insert(number, policy.default_version);
+        found.shards.push(shard);
+    }
+    Ok(())
+}
+
+pub(crate) fn foreign_policy(policy: &PolicyArn, deployment: &str) -> Problem {
+    Problem {
+        code: BlockedCode::ForeignPolicy,
+        reason: format!("policy {policy} exists and is not tagged {DEPLOYMENT_TAG}={deployment}"),
+        way_out: "delete or rename that policy, or tag it if it is this deployment's".to_owned(),
+    }
+}
+
+/// A policy whose tag was lost is still recognised by what it says.
+pub(crate) fn is_ours(tags: &BTreeMap<String, String>, shard: &Shard, deployment: &str) -> bool {
+    match tags.get(DEPLOYMENT_TAG) {
+        Some(tag) => tag == deployment,
+        None => shard.canonical,
+    }
+}
+
+/// Roles of all associations of the cluster that are not this deployment's.
+async fn other_roles<A: EksReader>(
+    aws: &A,
+    access: &ClusterAccess,
+    settings: &Settings,
+) -> Result<BTreeSet<RoleArn>, PortError> {
+    let all = list(aws, access, AssociationFilter::default()).await?;
+    let all = describe(aws, access, all, settings.concurrency).await?;
+    Ok(all
+        .iter()
+        .filter(|one| !matches!(one.ownership(&settings.plan.deployment), Ownership::Ours(_)))
+        .filter_map(|one| one.role_arn.parse().ok())
+        .collect())
+}
+
+/// What a lasting error of AWS means for bindings.
+pub(crate) fn problem_of(error: &PortError, object: &str, way_out: &str) -> Problem {
+    let code = match error.kind {
+        ErrorKind::Denied => BlockedCode::AccessDenied,
+        ErrorKind::LimitReached => BlockedCode::LimitReached,
+        _ => BlockedCode::InvalidRequest,
+    };
+    let service_code = error.code.as_deref().unwrap_or("no error code");
+    Problem {
+        code,
+        reason: format!("{error} ({object}): {service_code}: {}", error.source),
+        way_out: way_out.to_owned(),
+    }
+}

@@ -1,0 +1,38 @@
+//! The one error of all ports.
+
+/// What an error means to the engine, whatever service it came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The object does not exist (`ResourceNotFoundException`, `NoSuchEntity`).
+    NotFound,
+    /// Something of that name or place exists already (`ResourceInUseException`, `EntityAlreadyExists`).
+    InUse,
+    /// A limit of the service was reached (`ResourceLimitExceededException`, `LimitExceeded`).
+    LimitReached,
+    /// The caller may not do that.
+    Denied,
+    /// The service refuses a value; trying again will not help.
+    Invalid,
+    /// Throttled, a server error, a time-out or a broken connection: try again later.
+    /// The call may have had its effect.
+    Passing,
+}
+
+/// A call to AWS failed.
+///
+/// `Display` names operation and object and never repeats the source.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to {operation} {object}")]
+pub struct PortError {
+    /// What was tried, as a verb and a noun: `create association for`.
+    pub operation: &'static str,
+    /// On what, such as `domino-compute/svc-etl-sa in cluster blue`.
+    pub object: String,
+    /// What it means.
+    pub kind: ErrorKind,
+    /// The service's error code, when it answered with one.
+    pub code: Option<String>,
+    /// The cause.
+    #[source]
+    pub source: Box<dyn std::error::Error + Send + Sync>,
+}

@@ -1,0 +1,90 @@
+//! Outcome events, on their way to the bus.
+
+use std::time::Duration;
+
+use pod_identity_events::Outgoing;
+
+use crate::apply::chain;
+use crate::ports::{Bus, BusEntry, Clock, MAX_BUS_ENTRIES};
+
+/// Most bytes of one call, details and detail types together. EventBridge's
+/// limit counts more than these (256 KiB), so there is room.
+const MAX_CALL_BYTES: usize = 200 * 1024;
+
+const ATTEMPTS: u32 = 3;
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// Puts events on the bus. Answers one result an event, in order; an entry
+/// that EventBridge refuses is tried again beside others that it took.
+pub(crate) async fn publish(
+    bus: &impl Bus,
+    clock: &impl Clock,
+    events: &[Outgoing],
+) -> Vec<Result<(), String>> {
+    let mut results: Vec<Result<(), String>> = Vec::with_capacity(events.len());
+    let mut entries = Vec::with_capacity(events.len());
+    for event in events {
+        match serde_json::to_string(event) {
+            Ok(detail) => {
+                entries.push((
+                    results.len(),
+                    BusEntry { detail_type: event.detail_type().to_owned(), detail },
+                ));
+                results.push(Err("it was not sent".to_owned()));
+            }
+            Err(error) => results.push(Err(error.to_string())),
+        }
+    }
+    let mut pause = FIRST_PAUSE;
+    for attempt in 1..=ATTEMPTS {
+        let mut refused = Vec::new();
+        for call in calls(entries) {
+            let list: Vec<BusEntry> = call.iter().map(|(_, entry)| entry.clone()).collect();
+            match bus.put(&list).await {
+                Ok(answers) => {
+                    for ((at, entry), answer) in call.into_iter().zip(answers) {
+                        match answer {
+                            Ok(()) => results[at] = Ok(()),
+                            Err(failure) => {
+                                results[at] = Err(format!("{}: {}", failure.code, failure.message));
+                                refused.push((at, entry));
+                            }
+                        }
+                    }
+                }
+                // The SDK has already tried again as often as it may.
+                Err(error) => {
+                    for (at, _) in call {
+                        results[at] = Err(chain(&error));
+                    }
+                }
+            }
+        }
+        if refused.is_empty() || attempt == ATTEMPTS {
+            break;
+        }
+        entries = refused;
+        clock.sleep(pause).await;
+        pause *= 2;
+    }
+    results
+}
+
+fn calls(entries: Vec<(usize, BusEntry)>) -> Vec<Vec<(usize, BusEntry)>> {
+    let mut calls: Vec<Vec<(usize, BusEntry)>> = Vec::new();
+    let mut bytes = 0;
+    for (at, entry) in entries {
+        let size = entry.detail.len() + entry.detail_type.len();
+        match calls.last_mut() {
+            Some(call) if call.len() < MAX_BUS_ENTRIES && bytes + size <= MAX_CALL_BYTES => {
+                bytes += size;
+                call.push((at, entry));
+            }
+            _ => {
+                bytes = size;
+                calls.push(vec![(at, entry)]);
+            }
+        }
+    }
+    calls
+}

@@ -1,0 +1,189 @@
+//! A small deployment: clusters, roles, and events with times of their own.
+
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use pod_identity_core::{ClusterArn, DominoName, Pattern, RoleArn, Rules, plan};
+use pod_identity_engine::ledger::{Condition, condition_key};
+use pod_identity_engine::{BatchReport, Outcome, Record, RecordReport, Run, Settings, process};
+use pod_identity_world::{World, WorldPorts};
+use serde_json::{Value, json};
+
+pub(crate) const ACCOUNT: &str = "111122223333";
+pub(crate) const TRUSTED: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"pods.eks.amazonaws.com"},"Action":["sts:AssumeRole","sts:TagSession"]}]}"#;
+pub(crate) const UNTRUSTED: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
+
+pub(crate) fn role(name: &str) -> RoleArn {
+    format!("arn:aws:iam::{ACCOUNT}:role/domino/{name}").parse().unwrap()
+}
+
+pub(crate) fn cluster(name: &str) -> ClusterArn {
+    ClusterArn::new("aws", "eu-west-1", ACCOUNT, name).unwrap()
+}
+
+/// Runs a future over `world`, which only ever yields to itself.
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    for _ in 0..10_000_000_u64 {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+    }
+    panic!("the future never ends");
+}
+
+pub(crate) struct Scenario {
+    pub(crate) ports: WorldPorts,
+    pub(crate) settings: Settings,
+    events: i64,
+    invocations: u64,
+}
+
+impl Scenario {
+    /// Clusters blue and green exist with their node roles; nothing is registered.
+    pub(crate) fn new() -> Self {
+        let now: Timestamp = "2026-11-20T12:00:00Z".parse().unwrap();
+        let mut world = World::new(1, ACCOUNT, now);
+        for name in ["blue", "green"] {
+            let node_role: RoleArn =
+                format!("arn:aws:iam::{ACCOUNT}:role/{name}-eks-nodes").parse().unwrap();
+            world.add_role(&node_role, UNTRUSTED);
+            world.add_cluster(&cluster(name), &[("default", &node_role)]);
+        }
+        for name in ["etl", "etl-2", "report", "train"] {
+            world.add_role(&role(name), TRUSTED);
+        }
+        world.add_role(&role("untrusted"), UNTRUSTED);
+        let patterns = |list: &[&str]| list.iter().map(|text| Pattern::new(*text)).collect();
+        let settings = Settings {
+            rules: Rules {
+                region: "eu-west-1".to_owned(),
+                clusters: patterns(&["arn:aws:eks:eu-west-1:111122223333:cluster/*"]),
+                roles: patterns(&["arn:aws:iam::111122223333:role/domino/*"]),
+                target_roles: patterns(&["arn:aws:iam::444455556666:role/*"]),
+                namespaces: vec!["domino-compute".to_owned()],
+                node_roles: patterns(&["arn:aws:iam::111122223333:role/*-eks-nodes"]),
+                assume_roles: Vec::new(),
+                service_account_template: "{name}-sa".to_owned(),
+            },
+            plan: plan::Options {
+                deployment: "acme".to_owned(),
+                trust: plan::TrustMode::Enforce,
+                strict: false,
+                cluster_statement: true,
+                max_deletions: 50,
+            },
+            policy_slots: 10,
+            concurrency: 4,
+            lease: Duration::from_secs(60),
+            longest_call: Duration::from_secs(5),
+            notice_retention: Duration::from_secs(86_400),
+        };
+        let ports = WorldPorts::new(Arc::new(Mutex::new(world)), "association");
+        Self { ports, settings, events: 0, invocations: 0 }
+    }
+
+    /// Registers a cluster with its node role.
+    pub(crate) fn register(&mut self, name: &str) -> RecordReport {
+        let detail = json!({
+            "clusterArn": cluster(name),
+            "nodeRoleArns": [format!("arn:aws:iam::{ACCOUNT}:role/{name}-eks-nodes")],
+        });
+        let event = self.event("domino.administration", "Cluster Registered", detail);
+        self.send(&event)
+    }
+
+    /// An envelope one second younger than the last.
+    pub(crate) fn event(&mut self, source: &str, detail_type: &str, mut detail: Value) -> Value {
+        self.events += 1;
+        let at: Timestamp = "2026-11-20T10:00:00Z".parse().unwrap();
+        let at = at.checked_add(SignedDuration::from_secs(self.events)).unwrap();
+        detail["schemaVersion"] = json!(1);
+        detail["eventId"] = json!(format!("e-{}", self.events));
+        detail["occurredAt"] = json!(at.to_string());
+        json!({
+            "version": "0", "id": format!("d-{}", self.events), "source": source,
+            "detail-type": detail_type, "account": ACCOUNT, "region": "eu-west-1",
+            "time": at.to_string(), "resources": [], "detail": detail,
+        })
+    }
+
+    pub(crate) fn assigned(&mut self, name: &str, role_name: &str) -> Value {
+        self.assigned_with(name, role_name, json!({}))
+    }
+
+    pub(crate) fn assigned_with(&mut self, name: &str, role_name: &str, more: Value) -> Value {
+        let mut detail = json!({ "serviceAccount": name, "roleArn": role(role_name) });
+        detail.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        self.event("domino.automation", "Service Account Role Assigned", detail)
+    }
+
+    pub(crate) fn unassigned(&mut self, name: &str) -> Value {
+        let detail = json!({ "serviceAccount": name });
+        self.event("domino.automation", "Service Account Role Unassigned", detail)
+    }
+
+    pub(crate) fn send(&mut self, event: &Value) -> RecordReport {
+        self.batch(std::slice::from_ref(event)).records.remove(0)
+    }
+
+    /// One invocation with as many seconds as Lambda gives here.
+    pub(crate) fn batch(&mut self, events: &[Value]) -> BatchReport {
+        let deadline = self.now().checked_add(SignedDuration::from_secs(60)).unwrap();
+        self.batch_until(events, deadline)
+    }
+
+    pub(crate) fn batch_until(&mut self, events: &[Value], deadline: Timestamp) -> BatchReport {
+        self.invocations += 1;
+        let run = Run::new(format!("request-{}", self.invocations), self.now());
+        let records: Vec<Record> = events
+            .iter()
+            .enumerate()
+            .map(|(at, event)| Record { id: format!("m-{at}"), text: event.to_string() })
+            .collect();
+        let ports = &self.ports;
+        block_on(process(&records, ports, ports, ports, &run, &self.settings, deadline))
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.ports.world().now
+    }
+
+    /// Events on the bus by detail type.
+    pub(crate) fn outcomes(&self, detail_type: &str) -> Vec<Value> {
+        let world = self.ports.world();
+        let of_type = |event: &&pod_identity_world::BusEvent| event.detail_type == detail_type;
+        world.bus.events.iter().filter(of_type).map(|event| event.detail.clone()).collect()
+    }
+
+    /// (namespace/service account, role name) of a cluster's associations.
+    pub(crate) fn associations(&self, name: &str) -> Vec<(String, String)> {
+        let world = self.ports.world();
+        let mut found: Vec<(String, String)> = world
+            .eks
+            .associations(&cluster(name))
+            .into_iter()
+            .map(|one| {
+                let role = one.role_arn.rsplit('/').next().unwrap().to_owned();
+                (format!("{}/{}", one.namespace, one.service_account), role)
+            })
+            .collect();
+        found.sort();
+        found
+    }
+
+    pub(crate) fn condition(&self, name: &str, cluster_name: &str) -> Option<Condition> {
+        let name: DominoName = name.parse().unwrap();
+        let key = condition_key(&name, &cluster(cluster_name));
+        let world = self.ports.world();
+        let item = world.ledger.items().find(|item| item.key == key)?.clone();
+        Some(serde_json::from_value(item.body).unwrap())
+    }
+
+    pub(crate) fn assert_outcome(report: &RecordReport, outcome: Outcome) {
+        assert_eq!(report.outcome, outcome, "{report:?}");
+    }
+}
