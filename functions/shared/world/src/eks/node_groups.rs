@@ -1,0 +1,78 @@
+//! Clusters and node groups, read only.
+
+use jiff::Timestamp;
+use pod_identity_engine::ports::Page;
+
+use super::invalid_parameter;
+use crate::error::AwsError;
+use crate::paging::cut;
+use crate::world::{Caller, World};
+
+/// What `DescribeCluster` tells here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterDescription {
+    /// Name.
+    pub name: String,
+    /// ARN.
+    pub arn: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+impl World {
+    /// `DescribeCluster`.
+    ///
+    /// # Errors
+    /// `ResourceNotFoundException`.
+    pub fn describe_cluster(
+        &self,
+        caller: &Caller,
+        cluster: &str,
+    ) -> Result<ClusterDescription, AwsError> {
+        let arn = self.eks.resolve(caller, cluster)?;
+        Ok(ClusterDescription {
+            name: cluster.to_owned(),
+            created_at: self.eks.clusters[&arn].created_at,
+            arn: arn.to_string(),
+        })
+    }
+
+    /// `ListNodegroups`.
+    ///
+    /// # Errors
+    /// `ResourceNotFoundException`, `InvalidParameterException`.
+    pub fn list_nodegroups(
+        &self,
+        caller: &Caller,
+        cluster: &str,
+        max_results: Option<usize>,
+        next_token: Option<&str>,
+    ) -> Result<Page<String>, AwsError> {
+        let arn = self.eks.resolve(caller, cluster)?;
+        let size = self.eks_page_size(max_results)?;
+        let names = self.eks.clusters[&arn].node_groups.keys();
+        let (items, next) = cut(names.map(|name| (name.clone(), name.clone())), next_token, size)
+            .ok_or_else(|| invalid_parameter("Invalid nextToken provided."))?;
+        Ok(Page { items, next })
+    }
+
+    /// `DescribeNodegroup`; answers the ARN of its role.
+    ///
+    /// # Errors
+    /// `ResourceNotFoundException`.
+    pub fn describe_nodegroup(
+        &self,
+        caller: &Caller,
+        cluster: &str,
+        name: &str,
+    ) -> Result<String, AwsError> {
+        let arn = self.eks.resolve(caller, cluster)?;
+        self.eks.clusters[&arn].node_groups.get(name).cloned().ok_or_else(|| {
+            AwsError::new(
+                404,
+                "ResourceNotFoundException",
+                format!("No node group found for name: {name}."),
+            )
+        })
+    }
+}

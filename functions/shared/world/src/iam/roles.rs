@@ -1,0 +1,157 @@
+//! Roles, and what is attached to them.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use pod_identity_engine::ports::Page;
+
+use super::{Role, encoded, invalid_input, limit, no_entity, own};
+use crate::error::AwsError;
+use crate::paging::cut;
+use crate::settling::Settling;
+use crate::world::{Caller, World};
+
+/// What `GetRole` tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoleOutput {
+    /// ARN.
+    pub arn: String,
+    /// Name.
+    pub name: String,
+    /// Path, with slashes at both ends.
+    pub path: String,
+    /// Id, such as `AROA...`.
+    pub id: String,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Its trust policy, percent-encoded.
+    pub assume_role_policy_document: String,
+}
+
+/// One entry of `ListAttachedRolePolicies`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttachedPolicy {
+    /// ARN.
+    pub arn: String,
+    /// Name.
+    pub name: String,
+}
+
+impl World {
+    fn role(&self, caller: &Caller, name: &str) -> Result<&Role, AwsError> {
+        self.iam
+            .roles
+            .get(&(caller.account.clone(), name.to_owned()))
+            .ok_or_else(|| no_entity(format!("The role with name {name} cannot be found.")))
+    }
+
+    /// `GetRole`. IAM finds roles by name in the caller's account.
+    ///
+    /// # Errors
+    /// `NoSuchEntity`.
+    pub fn get_role(&self, caller: &Caller, name: &str) -> Result<RoleOutput, AwsError> {
+        let role = self.role(caller, name)?;
+        let arn = role.arn.to_string();
+        let (_, path_and_name) = arn.split_once(":role").unwrap_or_default();
+        Ok(RoleOutput {
+            path: path_and_name.strip_suffix(name).unwrap_or("/").to_owned(),
+            name: name.to_owned(),
+            id: role.id.clone(),
+            created: role.created,
+            assume_role_policy_document: encoded(&role.trust),
+            arn,
+        })
+    }
+
+    /// `AttachRolePolicy`. Attached already is no error.
+    ///
+    /// # Errors
+    /// `NoSuchEntity`, `LimitExceeded`, `AccessDenied`, `InvalidInput`.
+    pub fn attach_role_policy(
+        &mut self,
+        caller: &Caller,
+        role_name: &str,
+        policy_arn: &str,
+    ) -> Result<(), AwsError> {
+        let mut attached = self.attached(caller, role_name)?;
+        own(caller, policy_arn)?;
+        if self.iam.policies.get(policy_arn).and_then(Settling::latest).is_none() {
+            return Err(no_entity(format!(
+                "Policy {policy_arn} does not exist or is not attachable."
+            )));
+        }
+        if attached.contains(policy_arn) {
+            return Ok(());
+        }
+        let most = self.settings.policies_per_role;
+        if attached.len() >= most {
+            return Err(limit(format!("Cannot exceed quota for PoliciesPerRole: {most}")));
+        }
+        attached.insert(policy_arn.to_owned());
+        self.set_attached(caller, role_name, attached);
+        Ok(())
+    }
+
+    /// `DetachRolePolicy`.
+    ///
+    /// # Errors
+    /// `NoSuchEntity`, also when the policy is not attached.
+    pub fn detach_role_policy(
+        &mut self,
+        caller: &Caller,
+        role_name: &str,
+        policy_arn: &str,
+    ) -> Result<(), AwsError> {
+        let mut attached = self.attached(caller, role_name)?;
+        if !attached.remove(policy_arn) {
+            return Err(no_entity(format!("Policy {policy_arn} was not found.")));
+        }
+        self.set_attached(caller, role_name, attached);
+        Ok(())
+    }
+
+    fn attached(&self, caller: &Caller, role: &str) -> Result<BTreeSet<String>, AwsError> {
+        Ok(self.role(caller, role)?.attached.latest().cloned().unwrap_or_default())
+    }
+
+    fn set_attached(&mut self, caller: &Caller, role: &str, attached: BTreeSet<String>) {
+        let (now, delay) = (self.now, self.settings.visible_after);
+        if let Some(role) = self.iam.roles.get_mut(&(caller.account.clone(), role.to_owned())) {
+            role.attached.set(Some(attached), now, delay);
+        }
+    }
+
+    /// `ListAttachedRolePolicies`.
+    ///
+    /// # Errors
+    /// `NoSuchEntity`, `InvalidInput`.
+    pub fn list_attached_role_policies(
+        &self,
+        caller: &Caller,
+        role_name: &str,
+        max_items: Option<usize>,
+        marker: Option<&str>,
+    ) -> Result<Page<AttachedPolicy>, AwsError> {
+        let role = self.role(caller, role_name)?;
+        let size = self.iam_page_size(max_items)?;
+        let entries = role.attached.visible(self.now).into_iter().flatten().map(|arn| {
+            let name = arn.rsplit('/').next().unwrap_or_default().to_owned();
+            (arn.clone(), AttachedPolicy { arn: arn.clone(), name })
+        });
+        let (items, next) =
+            cut(entries, marker, size).ok_or_else(|| invalid_input("Invalid marker."))?;
+        Ok(Page { items, next })
+    }
+
+    pub(super) fn iam_page_size(&self, max_items: Option<usize>) -> Result<usize, AwsError> {
+        match max_items.unwrap_or(100) {
+            asked @ 1..=1000 => Ok(asked.min(self.settings.page_size)),
+            _ => Err(AwsError::new(
+                400,
+                "ValidationError",
+                "1 validation error detected: Value at 'maxItems' failed to satisfy constraint: \
+                 Member must have value between 1 and 1000",
+            )),
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The engine's ports straight over the world, without HTTP.
+
+mod eks;
+mod faults;
+mod iam;
+mod rest;
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+
+use jiff::SignedDuration;
+use pod_identity_engine::ports::{ClusterAccess, PortError};
+
+pub use faults::{PortFault, When};
+
+use crate::error::AwsError;
+use crate::settling::after;
+use crate::world::{Caller, World};
+
+/// A caller's hands on a shared world.
+///
+/// Every call gives way once before it acts, so that calls made together
+/// interleave, always in the same order. Time stands still unless
+/// [`crate::Settings::call_takes`] says otherwise or somebody sleeps.
+#[derive(Debug, Clone)]
+pub struct WorldPorts {
+    world: Arc<Mutex<World>>,
+    faults: Arc<Mutex<Vec<PortFault>>>,
+    caller: String,
+    bus: String,
+}
+
+impl WorldPorts {
+    /// Ports for a caller, by the name that the log shows. Faults are this handle's own.
+    #[must_use]
+    pub fn new(world: Arc<Mutex<World>>, caller: &str) -> Self {
+        Self {
+            world,
+            faults: Arc::default(),
+            caller: caller.to_owned(),
+            bus: "domino-pod-identity".to_owned(),
+        }
+    }
+
+    /// The world behind the ports. Never hold it across an `await`.
+    pub fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Breaks a call to come.
+    pub fn fault(&self, fault: PortFault) {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner).push(fault);
+    }
+
+    /// Forgets all faults.
+    pub fn clear_faults(&self) {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    async fn call<T>(
+        &self,
+        (service, operation): (&str, &str),
+        verb: &'static str,
+        object: String,
+        act: impl FnOnce(&mut World) -> Result<T, AwsError>,
+    ) -> Result<T, PortError> {
+        give_way().await;
+        let fault = faults::strike(
+            &mut self.faults.lock().unwrap_or_else(PoisonError::into_inner),
+            operation,
+        );
+        let mut world = self.world();
+        world.now = after(
+            world.now,
+            SignedDuration::try_from(world.settings.call_takes).unwrap_or(SignedDuration::MAX),
+        );
+        let outcome = match fault {
+            Some((When::Before, error)) => Err(error),
+            Some((When::After, error)) => act(&mut world).and(Err(error)),
+            None => act(&mut world),
+        };
+        let logged = outcome.as_ref().map(|_| 200);
+        world.record(&self.caller, service, operation, &object, logged);
+        outcome.map_err(|error| port_error(verb, object, error))
+    }
+
+    /// Credentials are those of the world's own account, unless a role is assumed.
+    fn caller(&self, access: &ClusterAccess, world: &World) -> Caller {
+        let assumed = access.assume_role.as_ref().map(|role| role.account().to_owned());
+        Caller {
+            name: self.caller.clone(),
+            account: assumed.unwrap_or_else(|| world.account.clone()),
+            region: access.cluster.region().to_owned(),
+        }
+    }
+}
+
+fn port_error(operation: &'static str, object: String, error: AwsError) -> PortError {
+    PortError {
+        operation,
+        object,
+        kind: error.kind(),
+        code: Some(error.code.clone()),
+        source: Box::new(error),
+    }
+}
+
+/// Lets whatever else waits go first, once.
+async fn give_way() {
+    let mut waited = false;
+    std::future::poll_fn(|context| {
+        if waited {
+            return Poll::Ready(());
+        }
+        waited = true;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
