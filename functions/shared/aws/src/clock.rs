@@ -1,0 +1,20 @@
+//! Time, by the system's clock and tokio's timer.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use pod_identity_engine::ports::Clock;
+
+/// The system's clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+}

@@ -1,0 +1,208 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+
+use super::*;
+
+const REQUIRED: [(&str, &str); 6] = [
+    ("DEPLOYMENT_ID", "prod-1"),
+    ("LEDGER_TABLE", "pod-identity"),
+    ("AWS_REGION", "eu-west-1"),
+    ("CLUSTERS", "arn:aws:eks:eu-west-1:111122223333:cluster/*"),
+    ("ROLES", "arn:aws:iam::111122223333:role/domino/*"),
+    ("NODE_ROLES", "arn:aws:iam::111122223333:role/*-eks-nodes"),
+];
+
+fn read(changes: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+    let mut variables = BTreeMap::from(REQUIRED);
+    variables.extend(changes.iter().copied());
+    Settings::read(|name| variables.get(name).map(ToString::to_string))
+}
+
+fn problems(changes: &[(&str, &str)]) -> Vec<String> {
+    let error = read(changes).unwrap_err();
+    error.problems.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn the_defaults_are_those_of_the_table() {
+    let settings = read(&[]).unwrap();
+    assert_eq!(settings.deployment_id, "prod-1");
+    assert_eq!(settings.ledger_table, "pod-identity");
+    assert_eq!(settings.event_bus, "domino-pod-identity");
+    assert_eq!(settings.region, "eu-west-1");
+    assert_eq!(settings.rules.region, "eu-west-1");
+    assert_eq!(settings.rules.clusters.len(), 1);
+    assert!(settings.rules.target_roles.is_empty());
+    assert!(settings.rules.assume_roles.is_empty());
+    assert_eq!(settings.rules.namespaces, ["domino-compute"]);
+    assert_eq!(settings.rules.service_account_template, "{name}-sa");
+    assert_eq!(settings.trust, TrustMode::Enforce);
+    assert!(!settings.strict);
+    assert!(settings.cluster_statement);
+    assert_eq!(settings.policy_slots, 10);
+    assert_eq!(settings.max_deletions, 50);
+    assert_eq!(settings.concurrency, 8);
+    assert_eq!(settings.lease, Duration::from_secs(60));
+    assert_eq!(settings.calls.timeout, Duration::from_secs(5));
+    assert_eq!(settings.calls.attempts, 3);
+    assert_eq!(settings.calls.backoff, Duration::from_millis(200));
+    assert_eq!(settings.calls.backoff_max, Duration::from_secs(2));
+    assert_eq!(settings.deadline_margin, Duration::from_secs(3));
+    assert_eq!(settings.notice_retention, Duration::from_secs(90 * 24 * 60 * 60));
+}
+
+#[test]
+fn every_variable_is_read() {
+    let settings = read(&[
+        ("EVENT_BUS", "arn:aws:events:eu-west-1:111122223333:event-bus/other"),
+        ("ROLES", "arn:aws:iam::*:role/a, arn:aws:iam::*:role/b\n\tarn:aws:iam::*:role/c,"),
+        ("TARGET_ROLES", "arn:aws:iam::444455556666:role/*"),
+        ("ASSUME_ROLES", "arn:aws:iam::444455556666:role/pod-identity"),
+        ("NAMESPACES", "first second"),
+        ("SERVICE_ACCOUNT_NAME", "sa-{name}.x"),
+        ("TRUST", "warn"),
+        ("NODE_POLICY", "strict"),
+        ("CLUSTER_STATEMENT", "false"),
+        ("NODE_ROLE_POLICY_SLOTS", "20"),
+        ("MAX_DELETIONS", "0"),
+        ("CONCURRENCY", "64"),
+        ("LEASE_SECONDS", "30"),
+        ("CALL_TIMEOUT_MS", "1000"),
+        ("CALL_ATTEMPTS", "4"),
+        ("CALL_BACKOFF_MS", "100"),
+        ("CALL_BACKOFF_MAX_MS", "300"),
+        ("DEADLINE_MARGIN_MS", "0"),
+        ("NOTICE_DAYS", "1"),
+        ("SOMETHING_ELSE", "is ignored"),
+    ])
+    .unwrap();
+    assert!(settings.event_bus.ends_with("event-bus/other"));
+    assert_eq!(settings.rules.roles.len(), 3);
+    assert_eq!(settings.rules.target_roles.len(), 1);
+    assert_eq!(settings.rules.assume_roles.len(), 1);
+    assert_eq!(settings.rules.namespaces, ["first", "second"]);
+    assert_eq!(settings.rules.service_account_template, "sa-{name}.x");
+    assert_eq!(settings.trust, TrustMode::Warn);
+    assert!(settings.strict);
+    assert!(!settings.cluster_statement);
+    assert_eq!(settings.policy_slots, 20);
+    assert_eq!(settings.max_deletions, 0);
+    assert_eq!(settings.concurrency, 64);
+    assert_eq!(settings.lease, Duration::from_secs(30));
+    assert_eq!(settings.deadline_margin, Duration::ZERO);
+    assert_eq!(settings.notice_retention, Duration::from_secs(24 * 60 * 60));
+    // Four attempts of 1000 ms, with pauses of 100, 200 and 300.
+    assert_eq!(settings.calls.longest(), Duration::from_millis(4600));
+}
+
+#[test]
+fn an_empty_variable_counts_as_absent() {
+    let settings = read(&[("TARGET_ROLES", ""), ("CONCURRENCY", " "), ("TRUST", "")]).unwrap();
+    assert_eq!(settings, read(&[]).unwrap());
+    assert_eq!(
+        problems(&[("LEDGER_TABLE", " ")]),
+        ["LEDGER_TABLE is missing: it must be the name of a DynamoDB table, 3 to 255 letters, \
+          digits and `_.-`, or its ARN"]
+    );
+}
+
+#[test]
+fn everything_missing_is_listed_at_once() {
+    let error = Settings::read(|_| None).unwrap_err();
+    let names: Vec<_> = error.problems.iter().map(|problem| problem.variable).collect();
+    let required =
+        ["DEPLOYMENT_ID", "LEDGER_TABLE", "AWS_REGION", "CLUSTERS", "ROLES", "NODE_ROLES"];
+    assert_eq!(names, required);
+    assert_eq!(error.to_string().lines().count(), 1 + required.len());
+}
+
+#[test]
+fn everything_wrong_is_listed_at_once_with_rule_and_value() {
+    let wrong = [
+        ("DEPLOYMENT_ID", "1prod", "beginning with a letter, not `1prod`"),
+        ("LEDGER_TABLE", "a b", "or its ARN, not `a b`"),
+        ("EVENT_BUS", "bus!", "or its ARN, not `bus!`"),
+        ("AWS_REGION", "EU", "such as `eu-west-1`, not `EU`"),
+        ("CLUSTERS", "blue, arn:aws:eks:*, *", "beginning with `arn:`, not `blue`, `*`"),
+        ("ROLES", "role/x", "patterns of role ARNs, each beginning with `arn:`, not `role/x`"),
+        ("TARGET_ROLES", "x", "not `x`"),
+        ("NAMESPACES", "ok Not_ok -no", "not `Not_ok`, `-no`"),
+        ("NODE_ROLES", ",", "not `,`"),
+        ("ASSUME_ROLES", "*", "not `*`"),
+        ("SERVICE_ACCOUNT_NAME", "{name}-{name}", "that holds `{name}` once, not `{name}-{name}`"),
+        ("TRUST", "maybe", "must be `enforce` or `warn`, not `maybe`"),
+        ("NODE_POLICY", "Strict", "must be `record` or `strict`, not `Strict`"),
+        ("CLUSTER_STATEMENT", "yes", "must be `true` or `false`, not `yes`"),
+        ("NODE_ROLE_POLICY_SLOTS", "21", "a whole number from 1 to 20, not `21`"),
+        ("MAX_DELETIONS", "-1", "a whole number from 0 to 4294967295, not `-1`"),
+        ("CONCURRENCY", "0", "a whole number from 1 to 64, not `0`"),
+        ("CALL_TIMEOUT_MS", "5s", "a whole number from 100 to 60000, not `5s`"),
+        ("CALL_ATTEMPTS", "0", "a whole number from 1 to 10, not `0`"),
+        ("CALL_BACKOFF_MS", "0", "a whole number from 1 to 60000, not `0`"),
+        ("CALL_BACKOFF_MAX_MS", "100", "a whole number from 200 to 60000, not `100`"),
+        ("LEASE_SECONDS", "901", "a whole number from 1 to 900, not `901`"),
+        ("DEADLINE_MARGIN_MS", "1.5", "a whole number from 0 to 900000, not `1.5`"),
+        ("NOTICE_DAYS", "0", "a whole number from 1 to 3650, not `0`"),
+    ];
+    let changes: Vec<_> = wrong.iter().map(|(name, value, _)| (*name, *value)).collect();
+    let problems = problems(&changes);
+    assert_eq!(problems.len(), wrong.len(), "{problems:#?}");
+    for ((name, _, words), problem) in wrong.iter().zip(&problems) {
+        assert!(problem.starts_with(&format!("{name} must be ")), "{problem}");
+        assert!(problem.ends_with(words), "{problem}");
+    }
+}
+
+#[test]
+fn the_deployment_id_fits_a_tag_and_a_policy_name() {
+    for id in ["a", "prod", "a-1", &"a".repeat(32)] {
+        assert!(read(&[("DEPLOYMENT_ID", id)]).is_ok(), "{id}");
+    }
+    for id in ["-a", "1a", "A", "a_b", "é", &"a".repeat(33)] {
+        assert!(read(&[("DEPLOYMENT_ID", id)]).is_err(), "{id}");
+    }
+}
+
+#[test]
+fn the_name_of_a_service_account_is_a_kubernetes_name_around_the_domino_name() {
+    for template in ["{name}", "a.{name}", "x-{name}-y"] {
+        assert!(read(&[("SERVICE_ACCOUNT_NAME", template)]).is_ok(), "{template}");
+    }
+    for template in ["sa", "{Name}-sa", "{name}_sa", "-{name}", "{name}/x"] {
+        assert!(read(&[("SERVICE_ACCOUNT_NAME", template)]).is_err(), "{template}");
+    }
+}
+
+#[test]
+fn strict_is_refused_while_the_cluster_statement_admits_every_association() {
+    let expected = "NODE_POLICY must be `record` (strict needs CLUSTER_STATEMENT=false, because \
+                    the cluster statement admits every association), not `strict`";
+    assert_eq!(problems(&[("NODE_POLICY", "strict")]), [expected]);
+    assert_eq!(problems(&[("NODE_POLICY", "strict"), ("CLUSTER_STATEMENT", "true")]), [expected]);
+}
+
+#[test]
+fn a_lease_outlasts_the_longest_call_twice() {
+    // Three attempts of 5000 ms, pauses of 200 and 400.
+    assert_eq!(read(&[]).unwrap().calls.longest(), Duration::from_millis(15_600));
+    assert_eq!(
+        problems(&[("LEASE_SECONDS", "31")]),
+        ["LEASE_SECONDS must be at least 32, twice the 15600 ms that one call may take by \
+          CALL_TIMEOUT_MS, CALL_ATTEMPTS, CALL_BACKOFF_MS and CALL_BACKOFF_MAX_MS, not `31`"]
+    );
+    assert!(read(&[("LEASE_SECONDS", "32")]).is_ok());
+    assert_eq!(problems(&[("CALL_ATTEMPTS", "10")])[0].split(' ').next(), Some("LEASE_SECONDS"));
+}
+
+#[test]
+fn one_attempt_has_no_pause() {
+    let settings = read(&[("CALL_ATTEMPTS", "1")]).unwrap();
+    assert_eq!(settings.calls.longest(), settings.calls.timeout);
+}
+
+#[test]
+fn a_longer_first_pause_raises_the_default_of_the_longest() {
+    let settings = read(&[("CALL_BACKOFF_MS", "3000")]).unwrap();
+    assert_eq!(settings.calls.backoff_max, Duration::from_secs(3));
+}
