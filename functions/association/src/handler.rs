@@ -1,0 +1,116 @@
+//! Parses an invocation, calls the engine, answers.
+
+use std::time::{Duration, SystemTime};
+
+use jiff::Timestamp;
+use lambda_runtime::Error;
+use pod_identity_core::ClusterArn;
+use pod_identity_engine::ports::{Clock, Reads, Writes};
+use pod_identity_engine::{BatchReport, Outcome, RecordReport, Run, Settings, process};
+use serde_json::{Value, json};
+
+use crate::payload::{self, Payload};
+
+/// The function and everything that it works with.
+pub(crate) struct Function<'a, R, W, C> {
+    pub(crate) reader: &'a R,
+    pub(crate) writer: &'a W,
+    pub(crate) clock: &'a C,
+    pub(crate) settings: &'a Settings,
+    pub(crate) deadline_margin: Duration,
+}
+
+/// What came of an invocation.
+pub(crate) struct Invocation {
+    /// What Lambda is told.
+    pub(crate) answer: Result<Value, Error>,
+    /// What was done, for the metrics.
+    pub(crate) report: Option<BatchReport>,
+}
+
+impl<R: Reads, W: Writes, C: Clock> Function<'_, R, W, C> {
+    /// Handles one invocation.
+    pub(crate) async fn invoke(
+        &self,
+        payload: Value,
+        request_id: &str,
+        deadline: SystemTime,
+    ) -> Invocation {
+        let deadline = deadline
+            .checked_sub(self.deadline_margin)
+            .and_then(|deadline| Timestamp::try_from(deadline).ok())
+            .unwrap_or(Timestamp::MIN);
+        let run = Run::new(request_id, self.clock.now());
+        let payload = payload::read(&payload);
+        let records = match &payload {
+            Payload::Batch(records) => records.as_slice(),
+            Payload::Single(record) => std::slice::from_ref(record),
+        };
+        let report =
+            process(records, self.reader, self.writer, self.clock, &run, self.settings, deadline)
+                .await;
+        for record in &report.records {
+            log(record);
+        }
+        let answer = match payload {
+            Payload::Batch(_) => Ok(batch_answer(&report)),
+            Payload::Single(_) => single_answer(&report),
+        };
+        Invocation { answer, report: Some(report) }
+    }
+}
+
+fn log(record: &RecordReport) {
+    let text = record.lines.join("; ");
+    let failed = record.outcome == Outcome::Failed;
+    macro_rules! event {
+        ($level:ident) => {
+            tracing::$level!(
+                message_id = record.id,
+                event_id = record.event_id,
+                detail_type = record.detail_type,
+                service_account = record.service_account,
+                outcome = ?record.outcome,
+                text,
+                "event processed"
+            )
+        };
+    }
+    if failed { event!(error) } else { event!(info) }
+}
+
+/// The records that SQS should deliver again.
+fn batch_answer(report: &BatchReport) -> Value {
+    let failures: Vec<Value> = report.failed().map(|id| json!({ "itemIdentifier": id })).collect();
+    json!({ "batchItemFailures": failures })
+}
+
+/// What a person in the console reads. Only what may work later is an error,
+/// because Lambda tries an asynchronous invocation again after one.
+fn single_answer(report: &BatchReport) -> Result<Value, Error> {
+    let Some(record) = report.records.first() else {
+        return Err(Error::from("the event was not processed; send it again"));
+    };
+    let text = record.lines.join("\n");
+    if record.outcome == Outcome::Failed {
+        let what = record.service_account.as_deref().or(record.event_id.as_deref());
+        return Err(Error::from(format!(
+            "the event of {} is not finished; send it again: {text}",
+            what.unwrap_or("an unknown sender"),
+        )));
+    }
+    let plan = |(cluster, plan): (&ClusterArn, String)| json!({ "cluster": cluster, "text": plan });
+    let plans: Vec<Value> = report
+        .clusters
+        .iter()
+        .filter_map(|(cluster, report)| Some((cluster, report.plan.as_ref()?.to_string())))
+        .map(plan)
+        .collect();
+    Ok(json!({
+        "outcome": record.outcome,
+        "text": text,
+        "eventId": record.event_id,
+        "serviceAccount": record.service_account,
+        "plans": plans,
+    }))
+}
