@@ -186,7 +186,7 @@ impl World {
             service: service.to_owned(),
             operation: operation.to_owned(),
             object: object.to_owned(),
-            status: outcome.map_or_else(|error| error.status, |status| status),
+            status: outcome.unwrap_or_else(|error| error.status),
             error: outcome.err().map(|error| error.code.clone()),
         });
     }

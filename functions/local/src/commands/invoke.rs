@@ -1,0 +1,97 @@
+//! `cargo run -- invoke`: one payload to the function, and its answer.
+
+use std::io::{self, Read};
+use std::path::Path;
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Full;
+use serde_json::Value;
+
+use super::serve::note_path;
+use super::{CommandError, failure, last_words, register, say, stage};
+use crate::child::Log;
+use crate::client;
+use crate::front::{FUNCTION_ERROR, invoke_path};
+use crate::runtime_api::InvocationResult;
+use crate::show;
+
+/// Answers whether the function answered without an error.
+pub(super) async fn run(
+    function: &str,
+    file: &Path,
+    endpoint: Option<String>,
+    log: Log,
+) -> Result<bool, CommandError> {
+    let payload = payload(file)?;
+    if let Some(endpoint) = endpoint {
+        return send(&endpoint, function, payload)
+            .await
+            .map_err(|source| CommandError::Unreachable { endpoint, source });
+    }
+    if let Ok(endpoint) = std::fs::read_to_string(note_path()) {
+        match send(&endpoint, function, payload.clone()).await {
+            // A `serve` that was killed leaves its address behind.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
+            result => {
+                return result.map_err(|source| CommandError::Unreachable { endpoint, source });
+            }
+        }
+    }
+    alone(payload, log).await
+}
+
+fn payload(file: &Path) -> Result<Bytes, CommandError> {
+    let mut bytes = Vec::new();
+    let read = if file == Path::new("-") {
+        io::stdin().read_to_end(&mut bytes)
+    } else {
+        std::fs::File::open(file).and_then(|mut file| file.read_to_end(&mut bytes))
+    };
+    let name = file.display();
+    read.map_err(|error| CommandError::Input(format!("file `{name}` cannot be read: {error}")))?;
+    serde_json::from_slice::<Value>(&bytes).map_err(|error| {
+        CommandError::Input(format!("file `{name}` is not JSON, which Lambda asks for: {error}"))
+    })?;
+    Ok(bytes.into())
+}
+
+/// To a running `serve`, which prints the outcome events itself.
+async fn send(endpoint: &str, function: &str, payload: Bytes) -> io::Result<bool> {
+    let request = Request::post(invoke_path(function))
+        .header("host", client::authority(endpoint)?)
+        .body(Full::new(payload))
+        .map_err(io::Error::other)?;
+    let answer = client::send(endpoint, request).await?;
+    say(&format!("Answer of {function} at {endpoint}"));
+    say(&pretty(&serde_json::from_slice(answer.body()).map_err(io::Error::other)?));
+    Ok(answer.status().is_success() && !answer.headers().contains_key(FUNCTION_ERROR))
+}
+
+/// To a scene of its own.
+async fn alone(payload: Bytes, log: Log) -> Result<bool, CommandError> {
+    let mut stage = stage(log).await?;
+    say("No `serve` runs: a fresh embedded AWS");
+    let mut problems = register(&mut stage).await?;
+    match stage.association().invoke(payload).await {
+        Ok(InvocationResult::Answer(answer)) => {
+            say(&format!("\nAnswer of association\n{}", pretty(&answer)));
+        }
+        Ok(other) => problems.push(failure(&other)),
+        Err(error) => problems.push(error.to_string()),
+    }
+    for event in stage.new_events() {
+        say(&show::outcome(&event).join("\n"));
+    }
+    for problem in &problems {
+        say(&format!("! {problem}"));
+    }
+    if !problems.is_empty() {
+        say(&last_words(&stage));
+    }
+    Ok(problems.is_empty())
+}
+
+fn pretty(value: &Value) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string())
+}

@@ -1,0 +1,128 @@
+//! `cargo run -- serve`: stays up, and delivers what is put on the bus.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use pod_identity_events::{Envelope, source};
+use tokio::time::MissedTickBehavior;
+
+use super::{CommandError, problem, register, say, stage};
+use crate::child::Log;
+use crate::front::Front;
+use crate::scene::{EVENT_BUS, LEDGER_TABLE, REGION};
+use crate::show;
+use crate::stage::Stage;
+
+/// How often the bus is looked at.
+const TICK: Duration = Duration::from_millis(50);
+
+/// Runs until Ctrl-C.
+pub(super) async fn run(port: Option<u16>, log: Log) -> Result<(), CommandError> {
+    let mut stage = stage(log).await?;
+    let port = port.unwrap_or(0);
+    let front = Front::start(port, Arc::clone(stage.association()))
+        .await
+        .map_err(|source| CommandError::Port { port, source })?;
+    for problem in register(&mut stage).await? {
+        say(&format!("! {problem}"));
+    }
+    let _note = Note::leave(&front.endpoint());
+    say(&help(&front.endpoint()));
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => break,
+            _ = tick.tick() => deliver(&mut stage).await,
+        }
+    }
+    say("\nEnded.");
+    Ok(())
+}
+
+/// What the bus's rule and the queue do: our senders' events go to the
+/// function. Everything is printed.
+async fn deliver(stage: &mut Stage) {
+    for event in stage.new_events() {
+        if !is_for_the_function(&event) {
+            say(&show::outcome(&event).join("\n"));
+            continue;
+        }
+        say(&show::heading(&event));
+        match serde_json::to_string(&event) {
+            Ok(text) => {
+                stage.send(text);
+            }
+            Err(error) => say(&format!("! the event cannot be sent: {error}")),
+        }
+    }
+    for turn in stage.drain().await {
+        if let Some(problem) = problem(&turn) {
+            say(&format!("! {problem}"));
+        }
+    }
+}
+
+fn is_for_the_function(event: &Envelope) -> bool {
+    event.source == source::AUTOMATION || event.source == source::ADMINISTRATION
+}
+
+fn help(endpoint: &str) -> String {
+    let now = Timestamp::now();
+    let at = now.strftime("%Y-%m-%dT%H:%M:%S.000Z");
+    format!(
+        "
+AWS and the association function are at {endpoint}. In another terminal:
+
+  export AWS_ENDPOINT_URL={endpoint} AWS_DEFAULT_REGION={REGION} AWS_ACCESS_KEY_ID=me AWS_SECRET_ACCESS_KEY=local
+
+Look
+  aws eks list-pod-identity-associations --cluster-name blue
+  aws iam list-attached-role-policies --role-name blue-eks-nodes
+  aws dynamodb scan --table-name {LEDGER_TABLE}
+
+Invoke the function with an event
+  cargo run -- invoke association events/samples/accepted/04-assigned-minimal.json
+  aws lambda invoke --function-name association --cli-binary-format raw-in-base64-out \\
+    --payload file://events/samples/accepted/04-assigned-minimal.json /dev/stdout
+
+Put an event on the bus, which brings it to the function
+  aws events put-events --entries '[{{\"EventBusName\":\"{EVENT_BUS}\",\"Source\":\"domino.automation\",\
+\"DetailType\":\"Service Account Role Assigned\",\"Detail\":\"{{\\\"schemaVersion\\\":1,\\\"eventId\\\":\\\"svc-new-1\\\",\
+\\\"occurredAt\\\":\\\"{at}\\\",\\\"serviceAccount\\\":\\\"svc-new\\\",\
+\\\"roleArn\\\":\\\"arn:aws:iam::111122223333:role/domino/new\\\"}}\"}}]'
+
+Ctrl-C ends it.
+"
+    )
+}
+
+/// Where a running `serve` leaves its address for `invoke`.
+pub(super) fn note_path() -> PathBuf {
+    let user = std::env::var("USER").or_else(|_| std::env::var("USERNAME")).unwrap_or_default();
+    let user: String = user.chars().filter(char::is_ascii_alphanumeric).collect();
+    std::env::temp_dir().join(format!("domino-pod-identity-{user}.endpoint"))
+}
+
+/// The address in that file, which goes when `serve` ends.
+struct Note(String);
+
+impl Note {
+    fn leave(endpoint: &str) -> Self {
+        if let Err(error) = std::fs::write(note_path(), endpoint) {
+            say(&format!("! `invoke` will need `--endpoint {endpoint}`: {error}"));
+        }
+        Self(endpoint.to_owned())
+    }
+}
+
+impl Drop for Note {
+    fn drop(&mut self) {
+        // A later `serve` may have put its own there.
+        if std::fs::read_to_string(note_path()).is_ok_and(|text| text == self.0) {
+            let _ = std::fs::remove_file(note_path());
+        }
+    }
+}

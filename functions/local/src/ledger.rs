@@ -1,0 +1,83 @@
+//! The whole ledger as it lies in DynamoDB, for looking at.
+
+#[cfg(test)]
+mod tests;
+
+use std::io;
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Full;
+use pod_identity_engine::ports::{Item, Key};
+use serde_json::{Map, Value, json};
+
+use crate::client;
+
+/// Every item of the ledger's table, in the order of their keys.
+///
+/// # Errors
+/// When the endpoint does not answer as DynamoDB does.
+pub async fn scan(endpoint: &str, region: &str, table: &str) -> io::Result<Vec<Item>> {
+    let mut items = Vec::new();
+    let mut start = Value::Null;
+    loop {
+        let mut input = json!({ "TableName": table, "ConsistentRead": true });
+        if !start.is_null() {
+            input["ExclusiveStartKey"] = start;
+        }
+        let answer = call(endpoint, region, &input).await?;
+        let page = answer["Items"].as_array().into_iter().flatten();
+        items.extend(page.map(item));
+        start = answer["LastEvaluatedKey"].clone();
+        if start.is_null() {
+            break;
+        }
+    }
+    items.sort_by(|a, b| a.key.cmp(&b.key));
+    Ok(items)
+}
+
+async fn call(endpoint: &str, region: &str, input: &Value) -> io::Result<Value> {
+    let credential = format!("LOCAL/20260101/{region}/dynamodb/aws4_request");
+    let request = Request::post("/")
+        .header("host", client::authority(endpoint)?)
+        .header("content-type", "application/x-amz-json-1.0")
+        .header("x-amz-target", "DynamoDB_20120810.Scan")
+        .header(
+            "authorization",
+            format!("AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders=host, Signature=0"),
+        )
+        .body(Full::new(Bytes::from(input.to_string())))
+        .map_err(io::Error::other)?;
+    let answer = client::send(endpoint, request).await?;
+    if !answer.status().is_success() {
+        let text = String::from_utf8_lossy(answer.body());
+        return Err(io::Error::other(format!("DynamoDB refused to scan the ledger: {text}")));
+    }
+    serde_json::from_slice(answer.body()).map_err(io::Error::other)
+}
+
+fn item(attributes: &Value) -> Item {
+    let text = |name: &str| attributes[name]["S"].as_str().unwrap_or_default().to_owned();
+    Item {
+        key: Key { partition: text("pk"), sort: text("sk") },
+        revision: text("revision"),
+        body: plain(&attributes["body"]),
+    }
+}
+
+/// DynamoDB's typed values as plain JSON.
+fn plain(attribute: &Value) -> Value {
+    let Some((kind, value)) = attribute.as_object().and_then(|object| object.iter().next()) else {
+        return Value::Null;
+    };
+    match (kind.as_str(), value) {
+        ("NULL", _) => Value::Null,
+        ("N", Value::String(text)) => serde_json::from_str(text).unwrap_or(Value::Null),
+        ("L", Value::Array(list)) => list.iter().map(plain).collect(),
+        ("M", Value::Object(map)) => {
+            Value::Object(map.iter().map(|(k, v)| (k.clone(), plain(v))).collect::<Map<_, _>>())
+        }
+        (_, value) => value.clone(),
+    }
+}

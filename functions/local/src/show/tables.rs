@@ -1,0 +1,184 @@
+//! The ledger and the embedded AWS as tables.
+
+use std::collections::BTreeMap;
+
+use pod_identity_core::node_policy::{self, MAX_POLICY_CHARACTERS};
+use pod_identity_core::{Association, Clusters, Ownership, RoleArn};
+use pod_identity_engine::ledger::{
+    BindingRecord, BindingState, Condition, ConditionState, Registry, condition_prefix,
+    registry_key,
+};
+use pod_identity_engine::ports::Item;
+use pod_identity_events::RemovalReason;
+use pod_identity_world::World;
+use serde::de::DeserializeOwned;
+
+use super::short;
+use crate::scene::DEPLOYMENT;
+use crate::table::table;
+
+/// Bindings, conditions and clusters, as the ledger has them.
+pub(crate) fn ledger(items: &[Item]) -> String {
+    format!(
+        "Clusters\n{}\nBindings\n{}\nConditions\n{}",
+        clusters(items),
+        bindings(items),
+        conditions(items)
+    )
+}
+
+/// Associations and node role policies, as EKS and IAM have them.
+pub(crate) fn aws(world: &World) -> String {
+    format!(
+        "Associations in EKS\n{}\nNode role policies in IAM\n{}",
+        associations(world),
+        policies(world)
+    )
+}
+
+/// How often a caller called each operation.
+pub(crate) fn calls(world: &World, caller: &str) -> String {
+    let mut counts: BTreeMap<(&str, &str), (usize, usize)> = BTreeMap::new();
+    for call in world.calls.iter().filter(|call| call.caller == caller) {
+        let count = counts.entry((&call.service, &call.operation)).or_default();
+        count.0 += 1;
+        count.1 += usize::from(call.error.is_some());
+    }
+    let rows: Vec<_> = counts
+        .iter()
+        .map(|((service, operation), (count, errors))| {
+            let errors = if *errors == 0 { String::new() } else { errors.to_string() };
+            [(*service).to_owned(), (*operation).to_owned(), count.to_string(), errors]
+        })
+        .collect();
+    format!(
+        "Calls to AWS by {caller}\n{}",
+        table(["service", "operation", "calls", "errors"], &rows)
+    )
+}
+
+fn read<T: DeserializeOwned>(item: &Item) -> Option<T> {
+    T::deserialize(&item.body).ok()
+}
+
+fn clusters(items: &[Item]) -> String {
+    let registry = items.iter().find(|item| item.key == registry_key());
+    let registry: Registry = registry.and_then(read).unwrap_or_default();
+    let rows: Vec<_> = registry
+        .clusters
+        .iter()
+        .map(|(arn, record)| {
+            let roles = record.registration.node_roles.iter().map(RoleArn::name);
+            let roles = roles.collect::<Vec<_>>().join(", ");
+            let roles =
+                if roles.is_empty() { "those of its node groups".to_owned() } else { roles };
+            let state =
+                if record.retirement_requested { "retirement asked for" } else { "registered" };
+            [arn.name().to_owned(), state.to_owned(), roles]
+        })
+        .collect();
+    table(["cluster", "state", "node roles"], &rows)
+}
+
+fn bindings(items: &[Item]) -> String {
+    let of = |item: &Item| {
+        let name = item.key.partition.strip_prefix("SA#").filter(|_| item.key.sort == "BINDING")?;
+        let record: BindingRecord = read(item)?;
+        let since = record.version.occurred_at().to_string();
+        Some(match record.state {
+            BindingState::Bound { binding } => {
+                let desired = &binding.desired;
+                let mut role = short(desired.role.as_str()).to_owned();
+                if let Some(target) = &desired.target_role {
+                    role = format!("{role} -> {}", short(target.as_str()));
+                }
+                let clusters = match &binding.clusters {
+                    Clusters::All => "all".to_owned(),
+                    Clusters::Named(named) => {
+                        named.iter().map(|arn| arn.name()).collect::<Vec<_>>().join(", ")
+                    }
+                };
+                [name.to_owned(), binding.kubernetes.to_string(), role, clusters, since]
+            }
+            BindingState::Unbound { reason } => {
+                let reason = match reason {
+                    RemovalReason::Unassigned => "none, unassigned",
+                    RemovalReason::Deactivated => "none, deactivated",
+                    RemovalReason::Moved => "none, moved",
+                };
+                [name.to_owned(), String::new(), reason.to_owned(), String::new(), since]
+            }
+        })
+    };
+    let rows: Vec<_> = items.iter().filter_map(of).collect();
+    table(["service account", "Kubernetes", "role", "clusters", "since"], &rows)
+}
+
+fn conditions(items: &[Item]) -> String {
+    let of = |item: &Item| {
+        item.key.sort.strip_prefix(condition_prefix())?;
+        let condition: Condition = read(item)?;
+        let state = match condition.state {
+            ConditionState::Pending => "pending",
+            ConditionState::Waiting => "waiting",
+            ConditionState::Ready => "ready",
+            ConditionState::Removed => "removed",
+            ConditionState::Blocked => "blocked",
+        };
+        let why = match (&condition.blocked, condition.warnings.first()) {
+            (Some(blocked), _) => blocked.reason.clone(),
+            (None, Some(warning)) => format!("warning: {warning}"),
+            (None, None) => String::new(),
+        };
+        Some([
+            condition.service_account.to_string(),
+            condition.cluster.name().to_owned(),
+            state.to_owned(),
+            condition.association.map(|association| association.id).unwrap_or_default(),
+            why,
+        ])
+    };
+    let rows: Vec<_> = items.iter().filter_map(of).collect();
+    table(["service account", "cluster", "condition", "association", "why"], &rows)
+}
+
+fn associations(world: &World) -> String {
+    let mut rows = Vec::new();
+    for cluster in world.eks.cluster_arns() {
+        let mut associations = world.eks.associations(cluster);
+        associations.sort_by_key(|a| (&a.namespace, &a.service_account));
+        rows.extend(associations.into_iter().map(|association| {
+            [
+                cluster.name().to_owned(),
+                format!("{}/{}", association.namespace, association.service_account),
+                short(&association.role_arn).to_owned(),
+                association.id.clone(),
+                whose(association).to_owned(),
+            ]
+        }));
+    }
+    table(["cluster", "Kubernetes", "role", "association", "whose"], &rows)
+}
+
+fn whose(association: &Association) -> &'static str {
+    match association.ownership(DEPLOYMENT) {
+        Ownership::Ours(_) => "ours",
+        Ownership::AddOn(_) => "an add-on's",
+        Ownership::Foreign => "somebody else's",
+    }
+}
+
+fn policies(world: &World) -> String {
+    let row = |arn: &str| {
+        let document = world.iam.document_in_force(arn)?;
+        let shard = node_policy::parse(1, document, None);
+        Some([
+            arn.rsplit('/').next().unwrap_or(arn).to_owned(),
+            shard.roles.len().to_string(),
+            format!("{} of {MAX_POLICY_CHARACTERS}", node_policy::characters(document)),
+            shard.roles.iter().map(|role| short(role.as_str())).collect::<Vec<_>>().join(", "),
+        ])
+    };
+    let rows: Vec<_> = world.iam.policy_arns().filter_map(row).collect();
+    table(["policy", "roles", "characters", "which"], &rows)
+}

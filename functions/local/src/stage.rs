@@ -1,0 +1,165 @@
+//! Everything that plays together: the embedded AWS, the queue and the function.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use pod_identity_engine::ports::Item;
+use pod_identity_events::Envelope;
+use pod_identity_world::{BusEvent, World};
+
+use crate::child::{Log, Program};
+use crate::function::{Configuration, Function, FunctionError, TIMEOUT};
+use crate::ledger;
+use crate::queue::{Batch, Queue};
+use crate::runtime_api::InvocationResult;
+use crate::scene::{ACCOUNT, EVENT_BUS, LEDGER_TABLE, REGION};
+use crate::wire::Wire;
+
+/// How often the queue gives a message to the function before it is a dead letter.
+pub const MAX_RECEIVES: u32 = 3;
+
+/// A batch that the function was given, and how that ended.
+#[derive(Debug)]
+pub struct Turn {
+    /// The batch.
+    pub batch: Batch,
+    /// How the invocation ended.
+    pub result: Result<InvocationResult, FunctionError>,
+    /// Ids of the messages that went back to the queue.
+    pub failed: BTreeSet<String>,
+}
+
+/// The embedded AWS, the queue behind its bus, and the association function.
+pub struct Stage {
+    world: Arc<Mutex<World>>,
+    wire: Wire,
+    association: Arc<Function>,
+    queue: Queue,
+    seen: usize,
+}
+
+impl Stage {
+    /// Serves `world`, with an empty ledger, and makes the association
+    /// function with `settings`. No child is started yet.
+    ///
+    /// # Errors
+    /// When no port can be had.
+    pub async fn start(
+        world: World,
+        settings: BTreeMap<String, String>,
+        program: Program,
+        log: Log,
+    ) -> io::Result<Self> {
+        let world = Arc::new(Mutex::new(world));
+        let wire = Wire::start(Arc::clone(&world)).await?;
+        wire.create_ledger_table(REGION, LEDGER_TABLE).await.map_err(io::Error::other)?;
+        let configuration = Configuration {
+            name: "association".to_owned(),
+            account: ACCOUNT.to_owned(),
+            region: REGION.to_owned(),
+            endpoint: wire.endpoint().to_owned(),
+            program,
+            settings,
+            timeout: TIMEOUT,
+        };
+        Ok(Self {
+            world,
+            wire,
+            association: Arc::new(Function::new(configuration, log)),
+            queue: Queue::new("domino-pod-identity-association", REGION, ACCOUNT, MAX_RECEIVES),
+            seen: 0,
+        })
+    }
+
+    /// The world. Never hold it across an `await`.
+    pub fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The wire in front of the world: its log, and faults.
+    #[must_use]
+    pub fn wire(&self) -> &Wire {
+        &self.wire
+    }
+
+    /// The association function.
+    #[must_use]
+    pub fn association(&self) -> &Arc<Function> {
+        &self.association
+    }
+
+    /// The queue.
+    #[must_use]
+    pub fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    /// Puts an envelope into the queue, as the bus's rule does, and answers the message's id.
+    pub fn send(&mut self, envelope: impl Into<String>) -> String {
+        self.queue.send(envelope, Timestamp::now())
+    }
+
+    /// Gives the next batch to the function, unless nothing waits.
+    pub async fn turn(&mut self) -> Option<Turn> {
+        let batch = self.queue.receive(Timestamp::now())?;
+        let result = self.association.invoke(batch.event().to_string()).await;
+        let failed = match &result {
+            Ok(result) => self.queue.settle(batch.clone(), result),
+            Err(error) => {
+                self.queue.settle(batch.clone(), &InvocationResult::ChildDied(error.to_string()))
+            }
+        };
+        Some(Turn { batch, result, failed })
+    }
+
+    /// Gives batches to the function until nothing waits any more.
+    pub async fn drain(&mut self) -> Vec<Turn> {
+        let mut turns = Vec::new();
+        while let Some(turn) = self.turn().await {
+            turns.push(turn);
+        }
+        turns
+    }
+
+    /// What was put on our bus since the last call, in order.
+    pub fn new_events(&mut self) -> Vec<Envelope> {
+        let (events, seen) = {
+            let world = self.world();
+            let new = &world.bus.events[self.seen..];
+            let events = new.iter().filter(|event| on_our_bus(event)).map(envelope);
+            (events.collect(), world.bus.events.len())
+        };
+        self.seen = seen;
+        events
+    }
+
+    /// The whole ledger.
+    ///
+    /// # Errors
+    /// When the embedded DynamoDB does not answer.
+    pub async fn ledger(&self) -> io::Result<Vec<Item>> {
+        ledger::scan(self.wire.endpoint(), REGION, LEDGER_TABLE).await
+    }
+}
+
+fn on_our_bus(event: &BusEvent) -> bool {
+    event.bus == EVENT_BUS || event.bus.ends_with(&format!(":event-bus/{EVENT_BUS}"))
+}
+
+/// The envelope that EventBridge makes of an entry.
+fn envelope(event: &BusEvent) -> Envelope {
+    Envelope {
+        version: "0".to_owned(),
+        id: event.id.clone(),
+        detail_type: event.detail_type.clone(),
+        source: event.source.clone(),
+        account: ACCOUNT.to_owned(),
+        // EventBridge sends whole seconds.
+        time: event.at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        region: REGION.to_owned(),
+        resources: event.resources.clone(),
+        detail: event.detail.clone(),
+    }
+}

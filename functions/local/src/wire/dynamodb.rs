@@ -1,0 +1,118 @@
+//! DynamoDB, in process, by winterbaume.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http_body_util::Full;
+use pod_identity_world::AwsError;
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+use winterbaume_core::{MockRequest, MockResponse, MockService};
+use winterbaume_dynamodb::DynamoDbService;
+
+use super::answer::{Answer, with_id};
+use super::request::Request;
+
+/// DynamoDB refused to make a table.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to create table {table}: {answer}")]
+pub struct TableError {
+    table: String,
+    answer: String,
+}
+
+/// All tables. One call at a time: the server checks the conditions of a
+/// transaction and writes it under different locks.
+#[derive(Default)]
+pub(super) struct Tables(Mutex<DynamoDbService>);
+
+pub(super) struct Operation {
+    name: String,
+    object: String,
+}
+
+impl Operation {
+    pub(super) fn route(request: &Request) -> Result<Self, AwsError> {
+        let name = request.target().ok_or_else(|| {
+            AwsError::new(400, "UnknownOperationException", "X-Amz-Target is missing")
+        })?;
+        let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+        Ok(Self { name: name.to_owned(), object: object(&body) })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn object(&self) -> String {
+        self.object.clone()
+    }
+}
+
+/// What a call is about: its table, or how many items of which tables.
+fn object(body: &Value) -> String {
+    if let Some(table) = body["TableName"].as_str() {
+        return table.to_owned();
+    }
+    if let Some(writes) = body["TransactItems"].as_array() {
+        return format!("{} items", writes.len());
+    }
+    let tables = body["RequestItems"].as_object().into_iter().flatten();
+    let tables: Vec<String> = tables
+        .map(|(table, request)| {
+            let items = request["Keys"].as_array().or(request.as_array()).map_or(0, Vec::len);
+            format!("{items} items of {table}")
+        })
+        .collect();
+    tables.join(", ")
+}
+
+impl Tables {
+    async fn call(&self, region: &str, headers: HeaderMap, body: Bytes) -> MockResponse {
+        let service = self.0.lock().await;
+        // The region is taken from the host name.
+        let uri = format!("https://dynamodb.{region}.amazonaws.com/");
+        service.handle(MockRequest { method: "POST".to_owned(), uri, headers, body }).await
+    }
+
+    pub(super) async fn answer(
+        &self,
+        request: &Request,
+        id: &str,
+    ) -> (Answer, Result<u16, AwsError>) {
+        let found = self.call(&request.region, request.headers.clone(), request.body.clone()).await;
+        let outcome = if found.status < 300 { Ok(found.status) } else { Err(error(&found)) };
+        let mut answer = Response::new(Full::new(found.body));
+        *answer.status_mut() =
+            StatusCode::from_u16(found.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        *answer.headers_mut() = found.headers;
+        with_id(&mut answer, id);
+        (answer, outcome)
+    }
+
+    pub(super) async fn create(&self, region: &str, table: &str) -> Result<(), TableError> {
+        let mut headers = HeaderMap::new();
+        let target = HeaderValue::from_static("DynamoDB_20120810.CreateTable");
+        headers.insert("x-amz-target", target);
+        let key = |name: &str, role: &str| json!({"AttributeName": name, "KeyType": role});
+        let string = |name: &str| json!({"AttributeName": name, "AttributeType": "S"});
+        let body = json!({
+            "TableName": table,
+            "BillingMode": "PAY_PER_REQUEST",
+            "KeySchema": [key("pk", "HASH"), key("sk", "RANGE")],
+            "AttributeDefinitions": [string("pk"), string("sk")],
+        });
+        let answer = self.call(region, headers, Bytes::from(body.to_string())).await;
+        if answer.status < 300 {
+            return Ok(());
+        }
+        let answer = String::from_utf8_lossy(&answer.body).into_owned();
+        Err(TableError { table: table.to_owned(), answer })
+    }
+}
+
+fn error(answer: &MockResponse) -> AwsError {
+    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let code = body["__type"].as_str().and_then(|code| code.rsplit('#').next());
+    let message = body["message"].as_str().or(body["Message"].as_str()).unwrap_or_default();
+    AwsError::new(answer.status, code.unwrap_or("Unknown"), message)
+}

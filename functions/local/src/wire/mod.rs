@@ -1,0 +1,320 @@
+//! AWS's wire formats around a world, on one loopback port.
+//!
+//! Services are told apart by the signature's scope, as AWS's own front ends
+//! could; signatures themselves are not checked. DynamoDB is winterbaume's
+//! in-process server, everything else is [`World`].
+
+mod answer;
+mod dynamodb;
+mod eks;
+mod events;
+mod fault;
+mod iam;
+mod request;
+mod sts;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use jiff::Timestamp;
+use pod_identity_world::{AwsError, Call, Caller, World};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, JoinSet};
+
+pub use dynamodb::TableError;
+pub use fault::{Fault, FaultKind, Held, When};
+
+use answer::{Answer, Format};
+use fault::{Action, Armed};
+use request::Request;
+
+/// A running AWS on loopback. Dropping it closes the port and all connections.
+pub struct Wire {
+    shared: Arc<Shared>,
+    endpoint: String,
+    server: JoinHandle<()>,
+}
+
+struct Shared {
+    world: Arc<Mutex<World>>,
+    armed: Mutex<Vec<Armed>>,
+    /// Access keys that `AssumeRole` gave out: account, and the key that asked first.
+    assumed: Mutex<BTreeMap<String, (String, String)>>,
+    dynamodb: dynamodb::Tables,
+    requests: AtomicU64,
+}
+
+/// The connection is to be closed without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection was reset on demand")]
+struct Reset;
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl Wire {
+    /// Listens on a free port of 127.0.0.1.
+    ///
+    /// # Errors
+    /// When no port can be had.
+    pub async fn start(world: Arc<Mutex<World>>) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let endpoint = format!("http://{}", listener.local_addr()?);
+        let shared = Arc::new(Shared {
+            world,
+            armed: Mutex::default(),
+            assumed: Mutex::default(),
+            dynamodb: dynamodb::Tables::default(),
+            requests: AtomicU64::new(1),
+        });
+        let server = tokio::spawn(serve(listener, Arc::clone(&shared)));
+        Ok(Self { shared, endpoint, server })
+    }
+
+    /// The URL for `AWS_ENDPOINT_URL`.
+    #[must_use]
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// Every call so far, oldest first: the log of the world. The caller is the
+    /// access key, of an assumed role the one that assumed it.
+    #[must_use]
+    pub fn log(&self) -> Vec<Call> {
+        self.shared.world().calls.clone()
+    }
+
+    /// The world behind the wire. Never hold it across an `await`.
+    pub fn world(&self) -> MutexGuard<'_, World> {
+        self.shared.world()
+    }
+
+    /// Breaks a call to come.
+    pub fn fault(&self, fault: Fault) {
+        lock(&self.shared.armed).push(Armed::fault(fault));
+    }
+
+    /// Stops a call to come in its tracks: tells when it is there, and keeps it
+    /// waiting until it is released. So a test can kill its caller at that point.
+    pub fn hold(&self, operation: &str, nth: usize, when: When) -> Held {
+        let (armed, held) = Armed::hold(operation, nth, when);
+        lock(&self.shared.armed).push(armed);
+        held
+    }
+
+    /// Forgets all faults and holds that have not struck.
+    pub fn clear_faults(&self) {
+        lock(&self.shared.armed).clear();
+    }
+
+    /// Makes the ledger's table: partition key `pk` and sort key `sk`, both strings.
+    ///
+    /// # Errors
+    /// When DynamoDB refuses, for example because the table exists.
+    pub async fn create_ledger_table(&self, region: &str, name: &str) -> Result<(), TableError> {
+        self.shared.dynamodb.create(region, name).await
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+    // Dropped with this task, and its connections with it.
+    let mut connections = JoinSet::new();
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(_) = connections.join_next() => continue,
+        };
+        // A connection that failed before it was accepted is its client's concern.
+        let Ok((stream, _)) = stream else { continue };
+        let _ = stream.set_nodelay(true);
+        let shared = Arc::clone(&shared);
+        connections.spawn(async move {
+            let service = service_fn(|request| handle(&shared, request));
+            if let Err(error) =
+                http1::Builder::new().serve_connection(TokioIo::new(stream), service).await
+            {
+                tracing::debug!(error = &error as &dyn std::error::Error, "connection ended");
+            }
+        });
+    }
+}
+
+async fn handle(shared: &Shared, request: http::Request<Incoming>) -> Result<Answer, Reset> {
+    let number = shared.requests.fetch_add(1, Ordering::Relaxed);
+    let id = format!("00000000-0000-4000-8000-{number:012x}");
+    let request = Request::read(request).await.map_err(|_| Reset)?;
+    let format = Format::of(&request.service);
+    let operation = match Operation::route(&request) {
+        Ok(operation) => operation,
+        Err(error) => return Ok(format.error(&error, &id)),
+    };
+    let (name, object) = (operation.name().to_owned(), operation.object());
+    let caller = shared.caller(&request);
+    let log = |outcome: Result<u16, &AwsError>| {
+        let mut world = shared.world();
+        world.record(&caller.name, &request.service, &name, &object, outcome);
+    };
+
+    let action = fault::strike(&mut lock(&shared.armed), &name, &caller.name);
+    let mut after = None;
+    match action {
+        None => {}
+        Some(Action::Error(kind)) => {
+            let error = format.injected(kind);
+            log(Err(&error));
+            return Ok(format.error(&error, &id));
+        }
+        Some(Action::Silence(When::Before)) => {
+            log(Ok(0));
+            std::future::pending::<()>().await;
+        }
+        Some(Action::Reset(When::Before)) => {
+            log(Ok(0));
+            return Err(Reset);
+        }
+        Some(Action::Hold(When::Before, arrived, go)) => {
+            wait(arrived, go).await.inspect_err(|_| log(Ok(0)))?;
+        }
+        late => after = late,
+    }
+
+    let (answer, outcome) = operation.perform(shared, &caller, &request, format, &id).await;
+    match after {
+        Some(Action::Silence(_)) => {
+            log(Ok(0));
+            std::future::pending::<()>().await;
+        }
+        Some(Action::Reset(_)) => {
+            log(Ok(0));
+            return Err(Reset);
+        }
+        Some(Action::Hold(_, arrived, go)) => {
+            wait(arrived, go).await.inspect_err(|_| log(Ok(0)))?;
+        }
+        _ => {}
+    }
+    log(outcome.as_ref().copied());
+    Ok(answer)
+}
+
+/// Tells that a call is there and waits until it may go on; a test that dropped
+/// its hold before the call came lets it pass.
+async fn wait(arrived: oneshot::Sender<()>, go: oneshot::Receiver<()>) -> Result<(), Reset> {
+    if arrived.send(()).is_err() {
+        return Ok(());
+    }
+    go.await.map_err(|_| Reset)
+}
+
+impl Shared {
+    /// The world, at the time that it is.
+    fn world(&self) -> MutexGuard<'_, World> {
+        let mut world = lock(&self.world);
+        world.now = Timestamp::now();
+        world
+    }
+
+    fn caller(&self, request: &Request) -> Caller {
+        let (account, name) = match lock(&self.assumed).get(&request.access_key) {
+            Some((account, asked)) => (account.clone(), asked.clone()),
+            None => (lock(&self.world).account.clone(), request.access_key.clone()),
+        };
+        Caller { name, account, region: request.region.clone() }
+    }
+}
+
+/// A call that is understood.
+enum Operation {
+    Eks(eks::Operation),
+    Iam(iam::Operation),
+    Events(events::Entries),
+    Sts(sts::Operation),
+    DynamoDb(dynamodb::Operation),
+}
+
+impl Operation {
+    fn route(request: &Request) -> Result<Self, AwsError> {
+        match request.service.as_str() {
+            "eks" => eks::Operation::route(request).map(Self::Eks),
+            "iam" => iam::Operation::route(request).map(Self::Iam),
+            "events" => events::Entries::route(request).map(Self::Events),
+            "sts" => sts::Operation::route(request).map(Self::Sts),
+            "dynamodb" => dynamodb::Operation::route(request).map(Self::DynamoDb),
+            "" => Err(AwsError::new(
+                403,
+                "MissingAuthenticationTokenException",
+                "Missing Authentication Token",
+            )),
+            other => Err(AwsError::new(
+                501,
+                "NotImplemented",
+                format!("service {other} is not part of this AWS"),
+            )),
+        }
+    }
+
+    fn name(&self) -> &str {
+        match self {
+            Self::Eks(operation) => operation.name(),
+            Self::Iam(operation) => operation.name(),
+            Self::Events(_) => "PutEvents",
+            Self::Sts(operation) => operation.name(),
+            Self::DynamoDb(operation) => operation.name(),
+        }
+    }
+
+    fn object(&self) -> String {
+        match self {
+            Self::Eks(operation) => operation.object(),
+            Self::Iam(operation) => operation.object(),
+            Self::Events(entries) => entries.object(),
+            Self::Sts(operation) => operation.object(),
+            Self::DynamoDb(operation) => operation.object(),
+        }
+    }
+
+    /// Does it, and answers with what the log shall say.
+    async fn perform(
+        self,
+        shared: &Shared,
+        caller: &Caller,
+        request: &Request,
+        format: Format,
+        id: &str,
+    ) -> (Answer, Result<u16, AwsError>) {
+        let outcome = match self {
+            Self::Eks(operation) => {
+                operation.perform(&mut shared.world(), caller).map(|body| answer::json(&body, id))
+            }
+            Self::Iam(operation) => operation
+                .perform(&mut shared.world(), caller)
+                .map(|result| answer::xml(iam::NAMESPACE, operation.name(), &result, id)),
+            Self::Events(entries) => {
+                entries.perform(&mut shared.world(), caller).map(|body| answer::json(&body, id))
+            }
+            Self::Sts(operation) => operation
+                .perform(shared, caller)
+                .map(|result| answer::xml(sts::NAMESPACE, operation.name(), &result, id)),
+            Self::DynamoDb(_) => return shared.dynamodb.answer(request, id).await,
+        };
+        match outcome {
+            Ok(answer) => (answer, Ok(200)),
+            Err(error) => (format.error(&error, id), Err(error)),
+        }
+    }
+}
