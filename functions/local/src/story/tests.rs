@@ -70,7 +70,8 @@ fn refusal_must_have_the_samples_reasons() {
     let record = refused();
     let with = |reasons: Vec<&str>| {
         let detail = json!({"cause": {"eventId": record.event_id()}, "reasons": reasons});
-        report(std::slice::from_ref(&record), &[outcome(detail_type::EVENT_REJECTED, detail)]).problems
+        report(std::slice::from_ref(&record), &[outcome(detail_type::EVENT_REJECTED, detail)])
+            .problems
     };
     assert_eq!(with(record.refusal.unwrap().trim_end().lines().collect()), Vec::<String>::new());
     assert!(with(vec!["another"])[0].contains("otherwise than expected"));

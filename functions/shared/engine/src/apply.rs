@@ -40,7 +40,8 @@ pub(crate) struct PolicyChange {
 #[derive(Debug, Default)]
 pub(crate) struct Applied {
     pub(crate) policy_changes: Vec<PolicyChange>,
-    pub(crate) created_shards: u32,
+    /// Numbers of the policies that were made.
+    pub(crate) created: Vec<u32>,
     pub(crate) attached: Vec<(RoleArn, u32)>,
     /// What became of each place that had a step.
     pub(crate) places: BTreeMap<KubernetesName, Result<Option<Association>, Failure>>,
@@ -274,7 +275,7 @@ pub(crate) fn association_failure(error: &PortError, access: &ClusterAccess) -> 
         ErrorKind::Denied => Failure::Blocked(problem_of(
             error,
             &format!("cluster {cluster}"),
-            "allow the function's role that call: eks:*PodIdentityAssociation and eks:TagResource on the cluster, iam:PassRole and iam:GetRole on the role",
+            "allow the function's role the call that is named here; associations also need eks:TagResource, and iam:PassRole and iam:GetRole on the role",
         )),
         ErrorKind::LimitReached => Failure::Blocked(problem_of(
             error,

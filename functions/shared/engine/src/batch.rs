@@ -6,6 +6,7 @@ mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
 use pod_identity_core::{Change, ClusterArn, Command, DominoName};
 use pod_identity_events::Envelope;
@@ -19,6 +20,9 @@ use crate::ports::{Clock, Reads, Writes};
 use crate::run::Run;
 use crate::settings::Settings;
 use reject::Rejection;
+
+/// Clusters that one batch works on side by side.
+const CLUSTERS_AT_ONCE: usize = 4;
 
 /// One incoming event as it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,12 +91,15 @@ where
     }
 
     let jobs = accept::jobs(&accepted, &decided, &view);
-    let mut clusters: BTreeMap<ClusterArn, ClusterReport> = BTreeMap::new();
-    for (cluster, (record, names)) in jobs {
-        // Boxed, or the compiler lays out one future as deep as everything below it.
-        let report = Box::pin(cluster::work(&context, &cluster, &record, &names, &view)).await;
-        clusters.insert(cluster, report);
-    }
+    // Side by side: a cluster whose lease somebody else holds keeps no other waiting.
+    let clusters: BTreeMap<ClusterArn, ClusterReport> = stream::iter(&jobs)
+        .map(|(cluster, (record, names))| {
+            let work = cluster::work(&context, cluster, record, names, &view);
+            async move { (cluster.clone(), work.await) }
+        })
+        .buffer_unordered(CLUSTERS_AT_ONCE)
+        .collect()
+        .await;
     let announced = accept::announce(&context, &accepted, &decided, &view).await;
 
     for ((event, decision), announced) in accepted.iter().zip(decided).zip(announced) {

@@ -17,7 +17,7 @@ use crate::ledger::{ClusterRecord, Condition, NodePolicyRecord, View, WriteSet, 
 use crate::observe;
 use crate::ports::{Clock, ClusterAccess, PortError, Reads, Writes};
 use crate::run::Run;
-use crate::settings::Settings;
+use crate::settings::{Settings, later};
 use places::Loaded;
 
 /// Everything that work on a cluster needs.
@@ -64,6 +64,11 @@ where
         ..ClusterReport::default()
     };
     let Context { reader, writer, clock, run, settings, deadline } = *context;
+    if later(clock.now(), settings.longest_call) >= deadline {
+        return all_failed(
+            "the invocation's time is nearly over, so its work was not begun".to_owned(),
+        );
+    }
     let mut lease = match Lease::take(cluster, reader, writer, clock, run, settings, deadline).await
     {
         Ok(lease) => lease,
@@ -136,7 +141,7 @@ where
         Box::pin(apply::apply(&plan, &target)).await
     };
     let node_policy = node_policy.map(|mut record: NodePolicyRecord| {
-        record.shards += applied.created_shards;
+        record.shards = applied.created.iter().copied().fold(record.shards, u32::max);
         for (role, number) in &applied.attached {
             record.attached.entry(role.clone()).or_default().insert(*number);
         }
@@ -206,8 +211,10 @@ where
             .await
             .map_err(failed)?;
     }
+    // What was not understood is not remembered.
+    let node_policy = policies.problem.is_none().then_some(node_policy);
     observation.policies = policies;
-    Ok((observation, Some(node_policy)))
+    Ok((observation, node_policy))
 }
 
 /// Roles of associations in the way that are not ours: the list names them as well.

@@ -157,7 +157,7 @@ pub(crate) async fn node_policies<A: EksReader + IamReader>(
     let mut found = NodePolicies::default();
     if !registration.node_roles.is_empty() {
         record.node_roles.clone_from(&registration.node_roles);
-    } else if !known {
+    } else if record.node_roles.is_empty() {
         match node_roles_of(aws, access, settings.concurrency).await? {
             Ok(roles) => record.node_roles = roles,
             Err(problem) => found.problem = Some(problem),
@@ -167,7 +167,8 @@ pub(crate) async fn node_policies<A: EksReader + IamReader>(
         found.problem = Some(problem);
     }
     shards(aws, access, known.then_some(record.shards), settings, &mut found).await?;
-    record.shards = u32::try_from(found.shards.len()).unwrap_or(u32::MAX);
+    let highest = found.shards.iter().map(|shard| shard.number).max().unwrap_or_default();
+    record.shards = record.shards.max(highest);
     // Attachments of roles that are no longer node roles do not bound anything.
     record.attached.retain(|role, _| record.node_roles.contains(role));
     if !known {
@@ -302,7 +303,13 @@ async fn shards(
         let Ok(arn) = node_policy::policy_arn(&options.deployment, &access.cluster, number) else {
             break;
         };
-        let Some(policy) = aws.policy(access, &arn).await? else { break };
+        let Some(policy) = aws.policy(access, &arn).await? else {
+            match remembered {
+                // Somebody deleted it; those behind it are still there.
+                Some(_) => continue,
+                None => break,
+            }
+        };
         let document = aws.policy_document(access, &arn, &policy.default_version).await?;
         let statement = (options.cluster_statement && number == 1).then_some(&access.cluster);
         let shard = node_policy::parse(number, &document.unwrap_or_default(), statement);

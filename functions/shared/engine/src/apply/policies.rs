@@ -27,7 +27,7 @@ pub(super) async fn apply<R: IamReader, W: IamWriter, C: Clock>(
             PolicyStep::CreatePolicy { policy, number, document, added } => {
                 let change = create(policy, *number, document, added, target).await?;
                 applied.policy_changes.push(change);
-                applied.created_shards += 1;
+                applied.created.push(*number);
             }
             PolicyStep::RewritePolicy { policy, number, base_version, document, added } => {
                 let change =

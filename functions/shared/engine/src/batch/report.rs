@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::accept::conditions;
 use super::{Record, service_account};
 use crate::cluster::ClusterReport;
-use crate::ledger::{Condition, ConditionState, Decision, View};
+use crate::ledger::{BindingRecord, Condition, ConditionState, Decision, View, binding_key};
 
 /// What became of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -140,6 +140,13 @@ fn progress(
     let Some(name) = service_account(command) else {
         return (Outcome::Applied, Vec::new());
     };
+    let current = view.get::<BindingRecord>(&binding_key(name)).ok().flatten();
+    if current.is_some_and(|current| current.record.version > command.version) {
+        return (
+            Outcome::Overtaken,
+            vec!["a newer event of the same batch replaced it".to_owned()],
+        );
+    }
     let mut all: BTreeMap<ClusterArn, Condition> =
         conditions(name, view).into_iter().map(|c| (c.cluster.clone(), c)).collect();
     let mut failures = Vec::new();

@@ -74,6 +74,25 @@ where
         }
     }
     conditions.retain(|name, _| !failures.contains_key(name));
+    // Nobody delivers anything again for those who only share a place with the
+    // batch's service accounts: what failed for them fails for the batch.
+    let shared = failures.iter().find(|(name, _)| !loaded.names.contains(*name));
+    if let Some((_, why)) = shared.map(|(name, why)| (name.clone(), why.clone())) {
+        for name in &loaded.names {
+            failures.entry(name.clone()).or_insert_with(|| why.clone());
+        }
+    }
+    for condition in conditions.values() {
+        tracing::info!(
+            event_id = condition.version.event_id(),
+            service_account = condition.service_account.as_str(),
+            cluster = cluster.name(),
+            state = ?condition.state,
+            reason = condition.blocked.as_ref().map(|blocked| blocked.reason.as_str()),
+            association = condition.association.as_ref().map(|one| one.id.as_str()),
+            "condition"
+        );
+    }
     write(context, cluster, lease, &loaded, &mut conditions, &mut failures, node_policy).await?;
     Ok(ClusterReport { conditions, failures, ..ClusterReport::default() })
 }
@@ -93,10 +112,13 @@ impl Settling<'_> {
     }
 
     /// The condition of a service account, as far as it has been put together.
+    /// It begins without a verdict: whatever was said before was seen anew.
     fn condition(&mut self, name: &DominoName) -> Option<&mut Condition> {
         if !self.conditions.contains_key(name) {
-            let before = self.loaded.conditions.get(name)?.clone();
-            self.conditions.insert(name.clone(), before);
+            let mut condition = self.loaded.conditions.get(name)?.clone();
+            condition.state = ConditionState::Pending;
+            condition.blocked = None;
+            self.conditions.insert(name.clone(), condition);
         }
         self.conditions.get_mut(name)
     }
@@ -192,13 +214,9 @@ impl Settling<'_> {
         if !same {
             condition.credentials_changed_at = Some(now);
         }
-        // What is still to be removed elsewhere decides later.
-        if condition.blocked.is_none()
-            || condition.leaving.is_empty()
-            || condition.state != ConditionState::Blocked
-        {
+        // What could not be removed elsewhere counts more.
+        if condition.state != ConditionState::Blocked {
             condition.state = ConditionState::Ready;
-            condition.blocked = None;
         }
         condition.association = Some(association.clone());
         condition.trust = Some(bound.trust.clone());
@@ -213,6 +231,10 @@ impl Settling<'_> {
             condition.leaving.remove(&place.kubernetes);
             if removed.association_id.is_some() {
                 condition.credentials_changed_at = Some(now);
+                let last = condition.association.as_ref().map(|one| &one.id);
+                if last == removed.association_id.as_ref() {
+                    condition.association = None;
+                }
             }
             let version = condition.version.clone();
             let event = self.outcomes.removed(&place.kubernetes, removed, &version);

@@ -116,7 +116,7 @@ fn accept_binding(
     }
     let previous = current.as_ref().and_then(BindingRecord::binding).cloned();
     let state = match change {
-        Ok(binding) => BindingState::Bound { binding: binding.clone() },
+        Ok(binding) => BindingState::Bound { binding: Box::new(binding.clone()) },
         Err(reason) => BindingState::Unbound { reason },
     };
     let record = BindingRecord {
@@ -163,13 +163,22 @@ fn older(
     if version > standing {
         return Ok(None);
     }
+    if let Some(known) = view.get::<HistoryRecord>(&history_key(of, version))? {
+        let known = known.record;
+        if known.change != described || known.detail_type != acceptance.command.detail_type {
+            return Ok(Some(Decision::Refused(format!(
+                "{of}: an event with eventId `{}` and occurredAt {} was already taken and asked for \
+                 something else; a change needs a new eventId or a new time",
+                version.event_id(),
+                version.occurred_at(),
+            ))));
+        }
+        if version != standing && known.outcome == HistoryOutcome::Accepted {
+            return Ok(Some(Decision::Overtaken));
+        }
+    }
     if version == standing {
         return Ok(Some(Decision::Repeated));
-    }
-    if let Some(known) = view.get::<HistoryRecord>(&history_key(of, version))?
-        && known.record.outcome == HistoryOutcome::Accepted
-    {
-        return Ok(Some(Decision::Overtaken));
     }
     remember(acceptance, of, HistoryOutcome::Superseded, described, kubernetes, view, writes)?;
     let notice = NoticeRecord {

@@ -34,7 +34,7 @@ pub enum BindingState {
     /// The service account works as a role.
     Bound {
         /// As which, and where.
-        binding: Binding,
+        binding: Box<Binding>,
     },
     /// The service account works as no role.
     Unbound {
