@@ -1,6 +1,6 @@
 //! What the function is invoked with.
 
-use aws_lambda_events::sqs::SqsEvent;
+use aws_lambda_events::sqs::SqsMessage;
 use pod_identity_engine::Record;
 use serde::Deserialize;
 use serde_json::Value;
@@ -17,15 +17,20 @@ pub(crate) enum Payload {
 /// Tells the two apart. Whatever is no SQS batch is taken for an event, and
 /// refused as such with the rule that it breaks.
 pub(crate) fn read(payload: &Value) -> Payload {
-    if payload.get("Records").is_some_and(Value::is_array)
-        && let Ok(batch) = SqsEvent::deserialize(payload)
-    {
-        let records = batch.records.into_iter().map(|message| Record {
-            id: message.message_id.unwrap_or_default(),
-            text: message.body.unwrap_or_default(),
-        });
-        return Payload::Batch(records.collect());
+    if let Some(records) = payload.get("Records").and_then(Value::as_array) {
+        return Payload::Batch(records.iter().map(message).collect());
     }
-    let id = payload.get("id").and_then(Value::as_str).unwrap_or_default();
-    Payload::Single(Record { id: id.to_owned(), text: payload.to_string() })
+    Payload::Single(Record { id: text_of(payload, "id"), text: payload.to_string() })
+}
+
+/// One message of a batch. What is none is refused alone.
+fn message(record: &Value) -> Record {
+    match SqsMessage::deserialize(record) {
+        Ok(SqsMessage { message_id: Some(id), body: Some(text), .. }) => Record { id, text },
+        _ => Record { id: text_of(record, "messageId"), text: record.to_string() },
+    }
+}
+
+fn text_of(value: &Value, field: &str) -> String {
+    value.get(field).and_then(Value::as_str).unwrap_or_default().to_owned()
 }

@@ -1,5 +1,8 @@
 //! The ARNs that this software handles, checked once and then trusted.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::str::FromStr;
 

@@ -1,5 +1,8 @@
 //! Names of Domino and Kubernetes service accounts.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::str::FromStr;
 

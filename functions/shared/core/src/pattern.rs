@@ -1,5 +1,8 @@
 //! Patterns of allow-lists.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};

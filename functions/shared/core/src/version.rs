@@ -1,5 +1,8 @@
 //! The version of a change, which decides between two events about one thing.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::str::FromStr;
 
