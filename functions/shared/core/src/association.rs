@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::{Desired, DominoName};
+use crate::{Desired, DominoName, RoleArn};
 
 /// Tag that carries the id of the deployment that made an association or a policy.
 pub const DEPLOYMENT_TAG: &str = "domino-pod-identity:deployment";
@@ -72,14 +72,26 @@ impl Association {
     /// Whether its pods work as they should.
     #[must_use]
     pub fn fits(&self, desired: &Desired) -> bool {
+        self.differences(desired).is_empty()
+    }
+
+    /// What of it is not as it should be.
+    #[must_use]
+    pub fn differences(&self, desired: &Desired) -> Vec<&'static str> {
         let Desired { role, target_role, disable_session_tags, session_policy } = desired;
         // EKS may answer an absent value as an empty one.
         let present = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
-        self.role_arn == role.as_str()
-            && present(&self.target_role_arn).as_deref()
-                == target_role.as_ref().map(|role| role.as_str())
-            && self.disable_session_tags == *disable_session_tags
-            && same_policy(present(&self.policy).as_deref(), session_policy.as_deref())
+        let target = target_role.as_ref().map(RoleArn::as_str);
+        let same = [
+            ("role", self.role_arn == role.as_str()),
+            ("target role", present(&self.target_role_arn).as_deref() == target),
+            ("session tags", self.disable_session_tags == *disable_session_tags),
+            (
+                "session policy",
+                same_policy(present(&self.policy).as_deref(), session_policy.as_deref()),
+            ),
+        ];
+        same.into_iter().filter(|(_, same)| !same).map(|(what, _)| what).collect()
     }
 }
 

@@ -36,10 +36,23 @@ impl fmt::Display for Plan {
                         short(&desired.role)
                     )?;
                 }
-                (Some(AssociationStep::UpdateAssociation { id, from_role, .. }), Some(bound)) => {
+                (
+                    Some(AssociationStep::UpdateAssociation { id, from_role, changes, .. }),
+                    Some(bound),
+                ) => {
                     let (from, to) = (short_text(from_role), short(&bound.desired.role));
                     let name = &bound.service_account;
-                    writeln!(f, "  ~ association {kubernetes} ({id}): {from} -> {to} for {name}")?;
+                    write!(f, "  ~ association {kubernetes} ({id}): ")?;
+                    if from != to {
+                        write!(f, "{from} -> ")?;
+                    }
+                    write!(f, "{to} for {name}")?;
+                    let others: Vec<&str> =
+                        changes.iter().copied().filter(|change| *change != "role").collect();
+                    match others.as_slice() {
+                        [] => writeln!(f)?,
+                        others => writeln!(f, ", {} changed", others.join(" and "))?,
+                    }
                 }
                 (Some(AssociationStep::DeleteAssociation { id, role, .. }), _) => {
                     writeln!(f, "  - association {kubernetes} ({id}) -> {}", short_text(role))?;

@@ -258,7 +258,8 @@ impl<'a> Decision<'a> {
         let mut unchanged = None;
         plan.step = match &self.standing {
             Standing::Managed(association, of) => {
-                let fits = association.fits(desired);
+                let changes = association.differences(desired);
+                let fits = changes.is_empty();
                 let tags = (of != name).then(|| association_tags(&options.deployment, name));
                 if fits && tags.is_none() {
                     unchanged = Some(UnchangedAssociation {
@@ -273,6 +274,7 @@ impl<'a> Decision<'a> {
                         id: association.id.clone(),
                         arn: association.arn.clone(),
                         from_role: association.role_arn.clone(),
+                        changes,
                         desired: (!fits).then(|| desired.clone()),
                         tags,
                         client_token: self.client_token(

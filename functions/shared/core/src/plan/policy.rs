@@ -58,8 +58,7 @@ pub(super) fn extend(
         };
     }
     let extension = node_policy::extend(&found.shards, &wanted, cluster, found.max_shards);
-    let full =
-        (!extension.unplaced.is_empty()).then(|| full(observation, extension.unplaced.len()));
+    let full = (!extension.unplaced.is_empty()).then(|| full(observation));
     let mut policies = Policies {
         steps: steps(&extension.changes, observation, options),
         capacity: measure(&extension.changes, observation, cluster),
@@ -76,12 +75,13 @@ pub(super) fn extend(
     policies
 }
 
-fn full(observation: &Observation, unplaced: usize) -> Problem {
+/// The same words whatever the batch, or every delivery would be news.
+fn full(observation: &Observation) -> Problem {
     let found = &observation.policies;
     Problem {
         code: BlockedCode::NodePolicyFull,
         reason: format!(
-            "the node policies of cluster {} have no room for {unplaced} more roles: {} policies are all that the free attachment slots of its node roles admit",
+            "the node policies of cluster {} have no room for more roles: {} policies are all that the free attachment slots of its node roles admit",
             observation.cluster.name(),
             found.max_shards,
         ),

@@ -100,6 +100,8 @@ pub enum AssociationStep {
         arn: String,
         /// The role until now.
         from_role: String,
+        /// What changes of what its pods work as.
+        changes: Vec<&'static str>,
         /// What its pods work as from now on; absent when only the tags change.
         desired: Option<Desired>,
         /// Tags to write, when it is for somebody else from now on.

@@ -415,6 +415,20 @@ fn the_client_token_changes_with_version_and_lost_association() {
 }
 
 #[test]
+fn a_change_beside_the_role_is_named() {
+    let mut claim = claim("svc-etl", "etl", 1);
+    claim.binding.desired.target_role =
+        Some("arn:aws:iam::444455556666:role/domino-target-etl".parse().unwrap());
+    let observation = observation(vec![place(vec![claim], &[], Some(managed("etl", "svc-etl")))]);
+    let plan = plan(&observation, &options());
+    let line = plan.to_string().lines().last().unwrap().trim().to_owned();
+    assert_eq!(
+        line,
+        "~ association domino-compute/sa (a-1): role/domino/etl for svc-etl, target role changed"
+    );
+}
+
+#[test]
 fn a_session_policy_is_compared_as_json() {
     let mut claim = claim("svc-etl", "etl", 1);
     claim.binding.desired.disable_session_tags = true;
