@@ -1,0 +1,16 @@
+//! The functions end to end: real processes, the real SDK, AWS's wire formats.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod accounts;
+mod batches;
+mod calls;
+mod changes;
+mod crashes;
+mod direct;
+mod faults;
+mod logs;
+mod ownership;
+mod pages;
+mod samples;
+mod scenario;
+mod trust;

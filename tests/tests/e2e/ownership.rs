@@ -1,0 +1,104 @@
+//! Associations of others.
+
+use local::scene;
+use pod_identity_core::{DEPLOYMENT_TAG, SERVICE_ACCOUNT_TAG};
+use pod_identity_events::detail_type;
+
+use crate::scenario::{Scenario, assigned, somebody, unassigned};
+
+#[tokio::test]
+async fn foreign_association_in_the_way_blocks_until_it_is_gone() {
+    let mut scenario = Scenario::on_blue(&[]).await;
+    let theirs = scenario.association("blue", "svc-warehouse-sa").unwrap();
+    let event = assigned("svc-warehouse", "warehouse", 10);
+    scenario.deliver(std::slice::from_ref(&event)).await;
+    assert_eq!(scenario.condition("blue", "svc-warehouse").await.as_deref(), Some("blocked"));
+    let blocked = scenario.news(detail_type::ASSOCIATION_BLOCKED);
+    assert_eq!(blocked.len(), 1);
+    assert_eq!(blocked[0].detail["code"], "foreignAssociation");
+    assert!(blocked[0].detail["wayOut"].as_str().unwrap().contains(&theirs.id));
+    assert_eq!(scenario.association("blue", "svc-warehouse-sa"), Some(theirs.clone()));
+
+    scenario
+        .stage
+        .world()
+        .delete_pod_identity_association(&somebody(), "blue", &theirs.id)
+        .unwrap();
+    scenario.deliver(&[event]).await;
+    assert_eq!(scenario.condition("blue", "svc-warehouse").await.as_deref(), Some("ready"));
+    let ours = scenario.association("blue", "svc-warehouse-sa").unwrap();
+    assert_ne!(ours.id, theirs.id);
+    assert_eq!(ours.tags[DEPLOYMENT_TAG], scene::DEPLOYMENT);
+    assert_eq!(scenario.news(detail_type::ASSOCIATION_READY).len(), 1);
+}
+
+#[tokio::test]
+async fn foreign_association_outlives_the_binding_that_it_blocked() {
+    let mut scenario = Scenario::on_blue(&[]).await;
+    let theirs = scenario.association("blue", "svc-warehouse-sa");
+    scenario.deliver(&[assigned("svc-warehouse", "warehouse", 10)]).await;
+    scenario.deliver(&[unassigned("svc-warehouse", 11)]).await;
+    assert_eq!(scenario.condition("blue", "svc-warehouse").await.as_deref(), Some("removed"));
+    assert_eq!(scenario.association("blue", "svc-warehouse-sa"), theirs);
+    assert_eq!(scenario.stage.world().count("DeletePodIdentityAssociation"), 0);
+}
+
+#[tokio::test]
+async fn association_that_an_administrator_has_tagged_is_adopted_in_place() {
+    let mut scenario = Scenario::on_blue(&[]).await;
+    let event = assigned("svc-warehouse", "warehouse", 10);
+    scenario.deliver(std::slice::from_ref(&event)).await;
+    let theirs = scenario.association("blue", "svc-warehouse-sa").unwrap();
+    let tags = [(DEPLOYMENT_TAG, scene::DEPLOYMENT), (SERVICE_ACCOUNT_TAG, "svc-warehouse")];
+    let tags = tags.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    scenario.stage.world().tag_resource(&somebody(), &theirs.arn, &tags).unwrap();
+    scenario.deliver(&[event]).await;
+    assert_eq!(scenario.condition("blue", "svc-warehouse").await.as_deref(), Some("ready"));
+    let ours = scenario.association("blue", "svc-warehouse-sa").unwrap();
+    assert_eq!(ours.id, theirs.id);
+    assert!(ours.role_arn.ends_with(":role/domino/warehouse"));
+}
+
+#[tokio::test]
+async fn association_of_an_add_on_is_left_as_it_is() {
+    let mut scenario = Scenario::on_blue(&[]).await;
+    let owner = "arn:aws:eks:eu-west-1:111122223333:addon/blue/agent/0";
+    let role = scene::role("aws-ebs-csi").unwrap();
+    let cluster = scene::cluster("blue").unwrap();
+    let theirs = scenario
+        .stage
+        .world()
+        .add_addon_association(&cluster, "domino-compute", "svc-addon-sa", role.as_str(), owner)
+        .unwrap();
+    scenario.deliver(&[assigned("svc-addon", "new", 10)]).await;
+    let blocked = scenario.news(detail_type::ASSOCIATION_BLOCKED);
+    assert_eq!(blocked[0].detail["code"], "addOnOwnedAssociation");
+    scenario.deliver(&[unassigned("svc-addon", 11)]).await;
+    assert_eq!(scenario.association("blue", "svc-addon-sa"), Some(theirs));
+}
+
+#[tokio::test]
+async fn of_two_bindings_of_one_kubernetes_account_the_oldest_holds_and_the_other_follows() {
+    let mut scenario = Scenario::on_blue(&[]).await;
+    let other = |second| {
+        let detail = serde_json::json!({
+            "serviceAccount": "svc-other",
+            "kubernetes": { "serviceAccount": "svc-new-sa" },
+            "roleArn": crate::scenario::role("old"),
+        });
+        let source = pod_identity_events::source::AUTOMATION;
+        crate::scenario::event(source, detail_type::ROLE_ASSIGNED, detail, second)
+    };
+    scenario.deliver(&[assigned("svc-new", "new", 10)]).await;
+    scenario.deliver(&[other(11)]).await;
+    assert_eq!(scenario.condition("blue", "svc-new").await.as_deref(), Some("ready"));
+    assert_eq!(scenario.condition("blue", "svc-other").await.as_deref(), Some("blocked"));
+    let blocked = scenario.news(detail_type::ASSOCIATION_BLOCKED);
+    assert_eq!(blocked[0].detail["code"], "conflict");
+
+    scenario.deliver(&[unassigned("svc-new", 12)]).await;
+    let held = scenario.association("blue", "svc-new-sa").unwrap();
+    assert!(held.role_arn.ends_with(":role/domino/old"));
+    assert_eq!(scenario.condition("blue", "svc-other").await.as_deref(), Some("ready"));
+    assert_eq!(scenario.condition("blue", "svc-new").await.as_deref(), Some("removed"));
+}
