@@ -3,7 +3,6 @@
 mod policies;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::error::Error;
 
 use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
@@ -11,6 +10,7 @@ use pod_identity_core::plan::{AssociationStep, PlacePlan, Plan, Problem};
 use pod_identity_core::{Association, ClusterArn, KubernetesName, PolicyArn, RoleArn, fingerprint};
 use pod_identity_events::BlockedCode;
 
+use crate::error::chain;
 use crate::lease::Lease;
 use crate::observe::{self, problem_of};
 use crate::ports::{
@@ -32,6 +32,7 @@ pub(crate) enum Failure {
 #[derive(Debug, Clone)]
 pub(crate) struct PolicyChange {
     pub(crate) policy: PolicyArn,
+    pub(crate) number: u32,
     pub(crate) version: String,
     pub(crate) added: Vec<RoleArn>,
 }
@@ -80,22 +81,6 @@ impl<R, W, C: Clock> Target<'_, R, W, C> {
     fn statement(&self, number: u32) -> Option<&ClusterArn> {
         (self.settings.plan.cluster_statement && number == 1).then_some(&self.access.cluster)
     }
-}
-
-/// The whole chain of an error in one line.
-pub(crate) fn chain(error: &PortError) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let next = error.to_string();
-        // Wrappers of the SDKs repeat what they wrap.
-        if !text.ends_with(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        source = error.source();
-    }
-    text
 }
 
 /// Applies a plan. Steps that do not depend on a failed one are still done.

@@ -5,6 +5,7 @@ mod places;
 mod settle;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use pod_identity_core::plan::{self, Blocked, Observation, Place, PlacePlan, Plan, Problem};
@@ -12,6 +13,7 @@ use pod_identity_core::{ClusterArn, DominoName, RoleArn, node_policy};
 use pod_identity_events::PolicyCapacity;
 
 use crate::apply::{self, Applied, Failure, Target, association_failure};
+use crate::error::chain;
 use crate::lease::Lease;
 use crate::ledger::{ClusterRecord, Condition, NodePolicyRecord, View, WriteSet, node_policy_key};
 use crate::observe;
@@ -19,6 +21,9 @@ use crate::ports::{Clock, ClusterAccess, PortError, Reads, Writes};
 use crate::run::Run;
 use crate::settings::{Settings, later};
 use places::Loaded;
+
+/// How long IAM may show an older version of a policy. AWS names no bound; seconds are usual.
+const IAM_SETTLES: Duration = Duration::from_secs(120);
 
 /// Everything that work on a cluster needs.
 pub(crate) struct Context<'a, R, W, C> {
@@ -72,7 +77,7 @@ where
     let mut lease = match Lease::take(cluster, reader, writer, clock, run, settings, deadline).await
     {
         Ok(lease) => lease,
-        Err(error) => return all_failed(error.to_string()),
+        Err(error) => return all_failed(chain(&error)),
     };
     match work_leased(context, cluster, record, names, hint, &mut lease).await {
         Ok(report) => report,
@@ -108,12 +113,12 @@ where
         assume_role: record.registration.assume_role.clone(),
     };
     let mut loaded =
-        Loaded::read(context, cluster, names, hint).await.map_err(|e| e.to_string())?;
+        Loaded::read(context, cluster, names, hint).await.map_err(|error| chain(&error))?;
     let remembered = loaded
         .view
         .get::<NodePolicyRecord>(&node_policy_key(cluster))
-        .map_err(|error| error.to_string())?
-        .map(|stored| stored.record);
+        .map_err(|error| chain(&error))?
+        .map(|stored| settled(stored.record, clock.now()));
 
     let observed =
         Box::pin(observe_all(context, &access, record, &mut loaded, remembered.clone())).await;
@@ -128,10 +133,7 @@ where
 
     // Half the lease may be gone by now, and creating many associations takes time.
     if plan.steps() > 1 && !lease.covers(clock.now(), settings.lease / 2 + settings.longest_call) {
-        lease
-            .renew(reader, writer, clock, run, settings)
-            .await
-            .map_err(|error| error.to_string())?;
+        lease.renew(reader, writer, clock, run, settings).await.map_err(|error| chain(&error))?;
     }
     let applied = if plan.is_empty() {
         Applied::default()
@@ -142,6 +144,10 @@ where
     };
     let node_policy = node_policy.map(|mut record: NodePolicyRecord| {
         record.shards = applied.created.iter().copied().fold(record.shards, u32::max);
+        for change in &applied.policy_changes {
+            record.versions.insert(change.number, change.version.clone());
+            record.written_at = Some(clock.now());
+        }
         for (role, number) in &applied.attached {
             record.attached.entry(role.clone()).or_default().insert(*number);
         }
@@ -154,6 +160,16 @@ where
     report.steps = applied.steps;
     report.plan = Some(plan);
     Ok(report)
+}
+
+/// What is remembered, without the versions that IAM has had time enough to show: by then
+/// what it shows is right, be it that somebody set a version back.
+fn settled(mut record: NodePolicyRecord, now: Timestamp) -> NodePolicyRecord {
+    if record.written_at.is_none_or(|at| later(at, IAM_SETTLES) <= now) {
+        record.versions.clear();
+        record.written_at = None;
+    }
+    record
 }
 
 /// Observes what the plan looks at. What a removal does not need is not asked for.
@@ -178,7 +194,7 @@ where
     loaded
         .know_owners(context, &access.cluster)
         .await
-        .map_err(|error| Failure::Passing(error.to_string()))?;
+        .map_err(|error| Failure::Passing(chain(&error)))?;
     let places = loaded.places().map_err(Failure::Passing)?;
     let wanted: BTreeSet<RoleArn> = places
         .iter()

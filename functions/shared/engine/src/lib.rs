@@ -5,6 +5,7 @@
 mod apply;
 mod batch;
 mod cluster;
+mod error;
 mod lease;
 pub mod ledger;
 mod observe;

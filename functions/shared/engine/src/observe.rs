@@ -166,7 +166,8 @@ pub(crate) async fn node_policies<A: EksReader + IamReader>(
     if let Some(problem) = refused_node_role(&record.node_roles, settings) {
         found.problem = Some(problem);
     }
-    shards(aws, access, known.then_some(record.shards), settings, &mut found).await?;
+    let remembered = known.then_some(&record);
+    shards(aws, access, remembered, settings, &mut found).await?;
     let highest = found.shards.iter().map(|shard| shard.number).max().unwrap_or_default();
     record.shards = record.shards.max(highest);
     // Attachments of roles that are no longer node roles do not bound anything.
@@ -294,12 +295,12 @@ fn refused_node_role(roles: &BTreeSet<RoleArn>, settings: &Settings) -> Option<P
 async fn shards(
     aws: &impl IamReader,
     access: &ClusterAccess,
-    remembered: Option<u32>,
+    remembered: Option<&NodePolicyRecord>,
     settings: &Settings,
     found: &mut NodePolicies,
 ) -> Result<(), PortError> {
     let options = &settings.plan;
-    for number in 1..=remembered.unwrap_or(settings.policy_slots) {
+    for number in 1..=remembered.map_or(settings.policy_slots, |record| record.shards) {
         let Ok(arn) = node_policy::policy_arn(&options.deployment, &access.cluster, number) else {
             break;
         };
@@ -310,6 +311,10 @@ async fn shards(
                 None => break,
             }
         };
+        let written = remembered.and_then(|record| record.versions.get(&number));
+        if written.and_then(|id| counter(id)) > counter(&policy.default_version) {
+            return Err(stale(&arn, &policy.default_version));
+        }
         let document = aws.policy_document(access, &arn, &policy.default_version).await?;
         let statement = (options.cluster_statement && number == 1).then_some(&access.cluster);
         let shard = node_policy::parse(number, &document.unwrap_or_default(), statement);
@@ -321,6 +326,23 @@ async fn shards(
         found.shards.push(shard);
     }
     Ok(())
+}
+
+/// The number in `v12`.
+pub(crate) fn counter(version: &str) -> Option<u64> {
+    version.strip_prefix('v')?.parse().ok()
+}
+
+/// IAM shows an older version than the one that was written last. Writing on
+/// top of that one would take away what the newer one grants.
+fn stale(policy: &PolicyArn, version: &str) -> PortError {
+    PortError {
+        operation: "read policy",
+        object: policy.to_string(),
+        kind: ErrorKind::Passing,
+        code: None,
+        source: format!("IAM still shows version {version}, and a newer one was written").into(),
+    }
 }
 
 pub(crate) fn foreign_policy(policy: &PolicyArn, deployment: &str) -> Problem {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pod_identity_events::Outgoing;
 
-use crate::apply::chain;
+use crate::error::chain;
 use crate::ports::{Bus, BusEntry, Clock, MAX_BUS_ENTRIES};
 
 /// Most bytes of one call, details and detail types together. EventBridge's

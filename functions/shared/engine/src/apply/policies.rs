@@ -1,18 +1,24 @@
 //! The node policies' part of applying a plan.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use pod_identity_core::node_policy;
 use pod_identity_core::plan::{Plan, PolicyStep, Problem};
 use pod_identity_core::{DEPLOYMENT_TAG, PolicyArn, RoleArn};
 use pod_identity_events::BlockedCode;
 
-use super::{Applied, Failure, PolicyChange, Target, chain};
-use crate::observe::{self, pages, problem_of};
+use super::{Applied, Failure, PolicyChange, Target};
+use crate::error::chain;
+use crate::observe::{self, counter, pages, problem_of};
 use crate::ports::{Clock, ErrorKind, IamReader, IamWriter, NewPolicy, PolicyVersion, PortError};
 
 /// How often a policy that somebody else is writing too is written again.
 const MERGES: usize = 3;
+
+/// How long IAM is given to show another writer's version.
+const PAUSES: [Duration; 4] =
+    [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
 
 /// Does the policy steps in order and stops at the first that fails: no role
 /// may be bound that is not granted first.
@@ -69,6 +75,7 @@ async fn create<R: IamReader, W: IamWriter, C: Clock>(
             let added = added.iter().cloned().collect();
             return Ok(PolicyChange {
                 policy: policy.clone(),
+                number,
                 version: made.default_version,
                 added,
             });
@@ -107,8 +114,6 @@ async fn rewrite<R: IamReader, W: IamWriter, C: Clock>(
     added: &BTreeSet<RoleArn>,
     target: &Target<'_, R, W, C>,
 ) -> Result<PolicyChange, Failure> {
-    let Target { reader, access, .. } = *target;
-    let failed = |error: PortError| policy_failure(&error, policy);
     let mut base = counter(base_version);
     let mut document = document.to_owned();
     for _ in 0..=MERGES {
@@ -119,18 +124,18 @@ async fn rewrite<R: IamReader, W: IamWriter, C: Clock>(
             (Some(base), Some(written)) if written > base + 1 => written - 1,
             _ => {
                 let added = added.iter().cloned().collect();
-                return Ok(PolicyChange { policy: policy.clone(), version, added });
+                return Ok(PolicyChange { policy: policy.clone(), number, version, added });
             }
         };
         let skipped = format!("v{skipped}");
-        let theirs = reader.policy_document(access, policy, &skipped).await.map_err(failed)?;
+        let theirs = document_of(policy, &skipped, target).await?;
         let statement = target.statement(number);
         let ours = node_policy::parse(number, &document, statement).roles;
-        let mut merged = node_policy::parse(number, &theirs.unwrap_or_default(), statement).roles;
+        let mut merged = node_policy::parse(number, &theirs, statement).roles;
         merged.extend(ours.iter().cloned());
         if merged == ours {
             let added = added.iter().cloned().collect();
-            return Ok(PolicyChange { policy: policy.clone(), version, added });
+            return Ok(PolicyChange { policy: policy.clone(), number, version, added });
         }
         document = node_policy::document(&merged, statement);
         base = written;
@@ -138,9 +143,22 @@ async fn rewrite<R: IamReader, W: IamWriter, C: Clock>(
     Err(Failure::Passing(format!("policy {policy} keeps being written by somebody else")))
 }
 
-/// The number in `v12`.
-fn counter(version: &str) -> Option<u64> {
-    version.strip_prefix('v')?.parse().ok()
+/// The document of a version that another writer has just made, once IAM shows it.
+async fn document_of<R: IamReader, W, C: Clock>(
+    policy: &PolicyArn,
+    version: &str,
+    target: &Target<'_, R, W, C>,
+) -> Result<String, Failure> {
+    let Target { reader, access, clock, .. } = *target;
+    for pause in PAUSES {
+        clock.sleep(pause).await;
+        target.pass()?;
+        let found = reader.policy_document(access, policy, version).await;
+        if let Some(document) = found.map_err(|error| policy_failure(&error, policy))? {
+            return Ok(document);
+        }
+    }
+    Err(Failure::Passing(format!("IAM does not show version {version} of policy {policy} yet")))
 }
 
 /// Writes a version; when there are five, the oldest ones make room.

@@ -10,12 +10,12 @@ use pod_identity_events::{
 };
 
 use super::{Accepted, Jobs, service_account};
-use crate::apply::chain;
 use crate::cluster::Context;
+use crate::error::chain;
 use crate::ledger::{
-    Acceptance, BindingRecord, Condition, ConditionState, Decision, LedgerError, Registry, View,
-    WriteSet, accept, binding_key, claims_key, condition_prefix, history_key, registry_key,
-    service_account_partition,
+    Acceptance, BindingRecord, ClaimsRecord, Condition, ConditionState, Decision, LedgerError,
+    Registry, View, WriteSet, accept, binding_key, claims_key, condition_prefix, history_key,
+    registry_key, service_account_partition,
 };
 use crate::outcome::{Outcomes, time};
 use crate::ports::{Clock, Key, MAX_WRITE, Reads, WriteError, Writes};
@@ -62,7 +62,7 @@ async fn accept_group<R: Reads, W: Writes, C: Clock>(
 ) -> Result<(usize, Vec<Decision>), String> {
     for _ in 0..ATTEMPTS {
         let mut view = shared.clone();
-        read(context, events, &mut view).await.map_err(|error| error.to_string())?;
+        read(context, events, &mut view).await.map_err(|error| chain(&error))?;
         let mut writes = WriteSet::default();
         let mut decisions = Vec::new();
         let revision = context.run.revision();
@@ -77,7 +77,7 @@ async fn accept_group<R: Reads, W: Writes, C: Clock>(
                 notice_expires_at: context.settings.notice_expires_at(context.clock.now()),
             };
             let decision =
-                accept(acceptance, &mut view, &mut writes).map_err(|error| error.to_string())?;
+                accept(acceptance, &mut view, &mut writes).map_err(|error| chain(&error))?;
             if writes.len() > MAX_WRITE && !decisions.is_empty() {
                 (view, writes) = (before_view, before);
                 break;
@@ -141,12 +141,16 @@ async fn read<R: Reads, W, C>(
 /// The clusters on which something is left to do, and for whom.
 pub(super) fn jobs(events: &[Accepted], decided: &[Result<Decision, String>], view: &View) -> Jobs {
     let mut jobs = Jobs::new();
-    let registry =
-        view.get::<Registry>(&registry_key()).ok().flatten().map(|s| s.record).unwrap_or_default();
+    let registry = registry(view);
     for (event, decision) in events.iter().zip(decided) {
-        let works = matches!(decision, Ok(Decision::Accepted | Decision::Repeated));
-        let Some(name) = service_account(&event.command).filter(|_| works) else { continue };
-        for cluster in unfinished(name, &registry, view) {
+        let Some(name) = service_account(&event.command) else { continue };
+        let clusters = match decision {
+            Ok(Decision::Accepted | Decision::Repeated) => unfinished(name, &registry, view),
+            // It changes nobody's role, but perhaps who was first at a place.
+            Ok(Decision::Superseded { .. }) => contested(name, view),
+            _ => continue,
+        };
+        for cluster in clusters {
             if let Some(record) = registry.clusters.get(&cluster) {
                 let job = jobs.entry(cluster).or_insert_with(|| (record.clone(), BTreeSet::new()));
                 job.1.insert(name.clone());
@@ -154,6 +158,10 @@ pub(super) fn jobs(events: &[Accepted], decided: &[Result<Decision, String>], vi
         }
     }
     jobs
+}
+
+fn registry(view: &View) -> Registry {
+    view.get::<Registry>(&registry_key()).ok().flatten().map(|s| s.record).unwrap_or_default()
 }
 
 /// Clusters whose condition is not finished, and those that have none yet.
@@ -174,6 +182,24 @@ fn unfinished(name: &DominoName, registry: &Registry, view: &View) -> BTreeSet<C
         .filter(|condition| !condition.is_finished(&current.version))
         .map(|condition| condition.cluster.clone())
         .chain(selected)
+        .collect()
+}
+
+/// Clusters where others want the same Kubernetes service account.
+fn contested(name: &DominoName, view: &View) -> BTreeSet<ClusterArn> {
+    let current = view.get::<BindingRecord>(&binding_key(name)).ok().flatten();
+    let Some(kubernetes) = current.and_then(|c| c.record.binding().map(|b| b.kubernetes.clone()))
+    else {
+        return BTreeSet::new();
+    };
+    let claims = view.get::<ClaimsRecord>(&claims_key(&kubernetes)).ok().flatten();
+    if claims.is_none_or(|claims| claims.record.claimants.len() < 2) {
+        return BTreeSet::new();
+    }
+    conditions(name, view)
+        .into_iter()
+        .filter(|condition| condition.wanted.as_ref() == Some(&kubernetes))
+        .map(|condition| condition.cluster)
         .collect()
 }
 
@@ -250,16 +276,20 @@ fn announcements_of<R, W, C: Clock>(
     }
 }
 
-/// Conditions of this version that wait for their cluster to be registered.
+/// Conditions of this version that wait for their cluster to be registered. One
+/// whose cluster is registered by now was worked on, whatever it said before.
 fn waiting(
     name: &DominoName,
     version: &Version,
     view: &View,
 ) -> Vec<(Condition, KubernetesName, Blocked)> {
+    let registry = registry(view);
     conditions(name, view)
         .into_iter()
         .filter(|condition| {
-            condition.state == ConditionState::Waiting && condition.version == *version
+            condition.state == ConditionState::Waiting
+                && condition.version == *version
+                && !registry.clusters.contains_key(&condition.cluster)
         })
         .filter_map(|condition| {
             let kubernetes = condition.wanted.clone()?;

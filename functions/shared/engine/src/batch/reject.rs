@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::Record;
 use super::report::{Outcome, RecordReport};
-use crate::apply::chain;
 use crate::cluster::Context;
+use crate::error::chain;
 use crate::ledger::{NoticeKind, NoticeRecord, View, WriteSet, notice_key};
 use crate::outcome::time;
 use crate::ports::{Clock, Reads, WriteError, Writes};
@@ -18,6 +18,10 @@ use crate::publish::publish;
 /// Largest original that is carried whole. An EventBridge entry takes 256 KiB,
 /// JSON in JSON grows by its escapes, and reasons and header need room as well.
 const MAX_ORIGINAL_BYTES: usize = 100 * 1024;
+
+/// Longest reason. A parser quotes the value that it stumbles over, however
+/// long that is, and a rejection that does not fit its event is refused for ever.
+const MAX_REASON_BYTES: usize = 2 * 1024;
 
 /// One refused record.
 pub(super) struct Rejection {
@@ -41,17 +45,11 @@ impl Rejection {
         let cut = text.len() > MAX_ORIGINAL_BYTES;
         let original = match parsed {
             Some(value) if !cut => value,
-            _ => {
-                let end = (0..=MAX_ORIGINAL_BYTES.min(text.len()))
-                    .rev()
-                    .find(|at| text.is_char_boundary(*at))
-                    .unwrap_or_default();
-                Value::String(text[..end].to_owned())
-            }
+            _ => Value::String(beginning(text, MAX_ORIGINAL_BYTES).to_owned()),
         };
         Self {
             at,
-            reasons,
+            reasons: reasons.into_iter().map(short).collect(),
             event_id,
             original,
             cut,
@@ -59,6 +57,18 @@ impl Rejection {
             sha256: sha256(text.as_bytes()),
         }
     }
+}
+
+/// At most so many bytes of a text, in whole characters.
+fn beginning(text: &str, bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes)]
+}
+
+fn short(reason: String) -> String {
+    if reason.len() <= MAX_REASON_BYTES {
+        return reason;
+    }
+    format!("{}... ({} bytes)", beginning(&reason, MAX_REASON_BYTES), reason.len())
 }
 
 /// Records rejections. One that could not be recorded fails, so that it is
@@ -140,7 +150,7 @@ async fn keep<R: Reads, W: Writes, C: Clock>(
     let revision = context.run.revision();
     writes
         .put_anyway(&mut View::default(), key, &notice, &revision, expires_at)
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| chain(&error))?;
     match writes.commit(context.reader, context.writer).await {
         Ok(()) => Ok(()),
         Err(WriteError::Conflict) => {

@@ -108,10 +108,15 @@ fn decided(
             Outcome::Overtaken,
             vec!["it was accepted before, and a newer event has replaced it".to_owned()],
         ),
-        (Decision::Superseded { event_id, occurred_at, detail_type }, _) => (
-            Outcome::Superseded,
-            vec![format!("{detail_type} {event_id} of {occurred_at} is newer and stands")],
-        ),
+        (Decision::Superseded { event_id, occurred_at, detail_type }, _) => {
+            let failures = failures(command, clusters);
+            if failures.is_empty() {
+                let line = format!("{detail_type} {event_id} of {occurred_at} is newer and stands");
+                (Outcome::Superseded, vec![line])
+            } else {
+                (Outcome::Failed, failures)
+            }
+        }
         (_, Change::Register(registration)) => (
             Outcome::Registered,
             vec![format!(
@@ -128,6 +133,17 @@ fn decided(
         ),
         _ => progress(command, decision, clusters, view),
     }
+}
+
+/// What failed for a passing reason, a line a cluster.
+fn failures(command: &Command, clusters: &BTreeMap<ClusterArn, ClusterReport>) -> Vec<String> {
+    let Some(name) = service_account(command) else { return Vec::new() };
+    clusters
+        .iter()
+        .filter_map(|(cluster, report)| {
+            Some(format!("{}: {}", cluster.name(), report.failures.get(name)?))
+        })
+        .collect()
 }
 
 /// How far a binding or its removal has come on every cluster.
@@ -149,12 +165,9 @@ fn progress(
     }
     let mut all: BTreeMap<ClusterArn, Condition> =
         conditions(name, view).into_iter().map(|c| (c.cluster.clone(), c)).collect();
-    let mut failures = Vec::new();
+    let failures = failures(command, clusters);
     let mut worked = false;
     for (cluster, report) in clusters {
-        if let Some(why) = report.failures.get(name) {
-            failures.push(format!("{}: {why}", cluster.name()));
-        }
         if let Some(condition) = report.conditions.get(name) {
             worked = true;
             all.insert(cluster.clone(), condition.clone());

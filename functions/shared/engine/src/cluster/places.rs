@@ -202,12 +202,13 @@ impl Loaded {
             if condition.wanted.as_ref() == Some(&kubernetes) {
                 continue;
             }
-            // The ledger knows the service account and that this is not its place.
-            let reason = match self.bindings.get(&name).map(|record| &record.state) {
-                Some(BindingState::Unbound { reason }) => *reason,
-                _ => RemovalReason::Moved,
-            };
-            condition.leaving.entry(kubernetes).or_insert(reason);
+            // Its tombstone says that it has no place. One that is bound elsewhere has given up
+            // only what its condition remembers; the rest is an orphan.
+            if let Some(BindingState::Unbound { reason }) =
+                self.bindings.get(&name).map(|record| &record.state)
+            {
+                condition.leaving.entry(kubernetes).or_insert(*reason);
+            }
         }
         self.find_oldest(context.reader).await
     }

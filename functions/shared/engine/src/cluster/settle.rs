@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use pod_identity_core::plan::{AssociationStep, Bound, PlacePlan, Plan};
+use pod_identity_core::plan::{AssociationStep, Blocked, Bound, PlacePlan, Plan};
 use pod_identity_core::{Association, ClusterArn, DominoName};
 use pod_identity_events::{AssociationChange, Outgoing, PolicyCapacity};
 
 use super::places::Loaded;
 use super::{ClusterReport, Context};
 use crate::apply::{Applied, Failure};
+use crate::error::chain;
 use crate::lease::Lease;
 use crate::ledger::{
     AssociationRecord, BlockedRecord, Condition, ConditionState, LedgerError, NodePolicyRecord,
@@ -139,10 +140,27 @@ impl Settling<'_> {
                     reason: problem.reason.clone(),
                     way_out: problem.way_out.clone(),
                 };
-                let here = place.bound.iter().map(|bound| bound.service_account.clone());
-                let gone = place.removed.iter().map(|removed| removed.service_account.clone());
-                for name in here.chain(gone).collect::<Vec<_>>() {
-                    self.block(&name, blocked.clone());
+                let here = place.bound.iter().map(|bound| {
+                    let version = Some(bound.version.clone());
+                    (&bound.service_account, version, Some(bound.desired.role.clone()))
+                });
+                let gone = place.removed.iter().map(|one| (&one.service_account, None, None));
+                for (name, version, role) in here.chain(gone) {
+                    self.block(name, blocked.clone());
+                    if self.has_news(name) {
+                        let blocked = Blocked {
+                            service_account: name.clone(),
+                            version,
+                            code: problem.code,
+                            reason: problem.reason.clone(),
+                            way_out: problem.way_out.clone(),
+                            role,
+                            trust: None,
+                            trust_policy: None,
+                        };
+                        let event = self.outcomes.blocked(kubernetes, &blocked);
+                        self.events.push((Some(name.clone()), event));
+                    }
                 }
             }
             Some(Ok(association)) => {
@@ -227,9 +245,12 @@ impl Settling<'_> {
         let now = self.outcomes.now;
         for removed in &place.removed {
             let name = &removed.service_account;
+            // A run that died may have deleted it already; then only the ledger remembers it.
+            let was_there = removed.association_id.is_some()
+                || self.loaded.conditions.get(name).is_some_and(|was| was.association.is_some());
             let Some(condition) = self.condition(name) else { continue };
             condition.leaving.remove(&place.kubernetes);
-            if removed.association_id.is_some() {
+            if was_there {
                 condition.credentials_changed_at = Some(now);
                 let last = condition.association.as_ref().map(|one| &one.id);
                 if last == removed.association_id.as_ref() {
@@ -301,12 +322,14 @@ where
     C: Clock,
 {
     let policy_key = node_policy_key(cluster);
-    let remembered = loaded.view.get::<NodePolicyRecord>(&policy_key).map_err(|e| e.to_string())?;
+    let remembered =
+        loaded.view.get::<NodePolicyRecord>(&policy_key).map_err(|error| chain(&error))?;
     let mut node_policy =
         node_policy.filter(|record| remembered.as_ref().is_none_or(|was| was.record != *record));
     let mut view = loaded.view.clone();
     let mut left: Vec<DominoName> = conditions.keys().cloned().collect();
-    for _ in 0..ATTEMPTS {
+    let mut conflicts = 0;
+    while conflicts < ATTEMPTS {
         let revision = context.run.revision();
         // One write of each transaction is the lease's, and the last has the node policy's.
         let chunk: Vec<DominoName> = left.iter().take(MAX_WRITE - 2).cloned().collect();
@@ -317,12 +340,12 @@ where
             let key = condition_key(name, cluster);
             writes
                 .put(&mut attempt, key, &conditions[name], &revision)
-                .map_err(|error: LedgerError| error.to_string())?;
+                .map_err(|error: LedgerError| chain(&error))?;
         }
         if let Some(record) = node_policy.as_ref().filter(|_| is_last) {
             writes
                 .put(&mut attempt, policy_key.clone(), record, &revision)
-                .map_err(|error| error.to_string())?;
+                .map_err(|error| chain(&error))?;
         }
         if is_last {
             lease.release(&mut writes)
@@ -334,8 +357,9 @@ where
             Ok(()) => {
                 left.drain(..chunk.len());
             }
-            Err(WriteError::Port(error)) => return Err(crate::apply::chain(&error)),
+            Err(WriteError::Port(error)) => return Err(chain(&error)),
             Err(WriteError::Conflict) => {
+                conflicts += 1;
                 let fresh = reread(context, cluster, &left, lease).await?;
                 left.retain(|name| {
                     let key = condition_key(name, cluster);
@@ -369,7 +393,7 @@ async fn reread<R: LedgerReader, W, C>(
     let mut keys: Vec<Key> = names.iter().map(|name| condition_key(name, cluster)).collect();
     keys.extend([node_policy_key(cluster), lease_key(cluster)]);
     let mut view = View::default();
-    view.read(context.reader, &keys).await.map_err(|error| error.to_string())?;
+    view.read(context.reader, &keys).await.map_err(|error| chain(&error))?;
     if lease.is_held(&view) {
         Ok(view)
     } else {

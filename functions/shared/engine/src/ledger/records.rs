@@ -234,6 +234,13 @@ pub struct NodePolicyRecord {
     pub node_roles: BTreeSet<RoleArn>,
     /// Which policies, by number, are attached to each node role.
     pub attached: BTreeMap<RoleArn, BTreeSet<u32>>,
+    /// The newest version of each policy that was written, by number: IAM may show an older one
+    /// for a while.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub versions: BTreeMap<u32, String>,
+    /// When the last of them was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written_at: Option<Timestamp>,
     /// Most policies that the attachment slots admit.
     pub max_shards: u32,
     /// The managed policy of a node role that allows the action on everything, if one does.

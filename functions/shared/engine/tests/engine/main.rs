@@ -1,5 +1,18 @@
 //! The engine over `world`, without HTTP: what a batch of events makes true.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod bus;
 mod calls;
+mod check;
+mod conflicts;
+mod faults;
+mod leases;
+mod ledger;
+mod limits;
+mod moves;
+mod ownership;
+mod policies;
+mod rejections;
 mod scenario;
+mod trust;
+mod versions;

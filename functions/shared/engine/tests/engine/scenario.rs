@@ -1,5 +1,6 @@
 //! A small deployment: clusters, roles, and events with times of their own.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -8,8 +9,11 @@ use jiff::{SignedDuration, Timestamp};
 use pod_identity_core::{ClusterArn, DominoName, Pattern, RoleArn, Rules, plan};
 use pod_identity_engine::ledger::{Condition, condition_key};
 use pod_identity_engine::{BatchReport, Outcome, Record, RecordReport, Run, Settings, process};
+use pod_identity_events::BlockedCode;
 use pod_identity_world::{World, WorldPorts};
 use serde_json::{Value, json};
+
+use crate::check;
 
 pub(crate) const ACCOUNT: &str = "111122223333";
 pub(crate) const TRUSTED: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"pods.eks.amazonaws.com"},"Action":["sts:AssumeRole","sts:TagSession"]}]}"#;
@@ -23,12 +27,19 @@ pub(crate) fn cluster(name: &str) -> ClusterArn {
     ClusterArn::new("aws", "eu-west-1", ACCOUNT, name).unwrap()
 }
 
-/// Runs a future over `world`, which only ever yields to itself.
-pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+pub(crate) fn node_role(name: &str) -> RoleArn {
+    format!("arn:aws:iam::{ACCOUNT}:role/{name}").parse().unwrap()
+}
+
+/// Runs a future over `world`, which only ever yields to itself, and looks at
+/// the world after every poll: no call acts more than once in between.
+pub(crate) fn drive<F: Future>(future: F, mut look: impl FnMut()) -> F::Output {
     let mut future = std::pin::pin!(future);
     let mut context = Context::from_waker(Waker::noop());
     for _ in 0..10_000_000_u64 {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+        let polled = future.as_mut().poll(&mut context);
+        look();
+        if let Poll::Ready(output) = polled {
             return output;
         }
     }
@@ -38,6 +49,13 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
 pub(crate) struct Scenario {
     pub(crate) ports: WorldPorts,
     pub(crate) settings: Settings,
+    /// The node roles that each cluster really has.
+    pub(crate) node_roles: BTreeMap<ClusterArn, Vec<RoleArn>>,
+    /// Off where the policies are full and the list is a record only.
+    pub(crate) grants_before_binding: bool,
+    /// Every event that was sent, each once, in the order of its first arrival.
+    pub(crate) sent: Vec<Value>,
+    shared: Arc<Mutex<World>>,
     events: i64,
     invocations: u64,
 }
@@ -47,11 +65,12 @@ impl Scenario {
     pub(crate) fn new() -> Self {
         let now: Timestamp = "2026-11-20T12:00:00Z".parse().unwrap();
         let mut world = World::new(1, ACCOUNT, now);
+        let mut node_roles = BTreeMap::new();
         for name in ["blue", "green"] {
-            let node_role: RoleArn =
-                format!("arn:aws:iam::{ACCOUNT}:role/{name}-eks-nodes").parse().unwrap();
+            let node_role = node_role(&format!("{name}-eks-nodes"));
             world.add_role(&node_role, UNTRUSTED);
             world.add_cluster(&cluster(name), &[("default", &node_role)]);
+            node_roles.insert(cluster(name), vec![node_role]);
         }
         for name in ["etl", "etl-2", "report", "train"] {
             world.add_role(&role(name), TRUSTED);
@@ -82,8 +101,31 @@ impl Scenario {
             longest_call: Duration::from_secs(5),
             notice_retention: Duration::from_secs(86_400),
         };
-        let ports = WorldPorts::new(Arc::new(Mutex::new(world)), "association");
-        Self { ports, settings, events: 0, invocations: 0 }
+        let shared = Arc::new(Mutex::new(world));
+        let ports = WorldPorts::new(Arc::clone(&shared), "association");
+        Self {
+            ports,
+            settings,
+            node_roles,
+            grants_before_binding: true,
+            sent: Vec::new(),
+            shared,
+            events: 0,
+            invocations: 0,
+        }
+    }
+
+    /// blue and green are registered.
+    pub(crate) fn registered() -> Self {
+        let mut scenario = Self::new();
+        scenario.register("blue");
+        scenario.register("green");
+        scenario
+    }
+
+    /// Another caller's hands on the same world.
+    pub(crate) fn other_ports(&self) -> WorldPorts {
+        WorldPorts::new(Arc::clone(&self.shared), "another")
     }
 
     /// Registers a cluster with its node role.
@@ -130,22 +172,69 @@ impl Scenario {
         self.batch(std::slice::from_ref(event)).records.remove(0)
     }
 
+    pub(crate) fn deactivated(&mut self, name: &str) -> Value {
+        let detail = json!({ "serviceAccount": name });
+        self.event("domino.automation", "Service Account Deactivated", detail)
+    }
+
     /// One invocation with as many seconds as Lambda gives here.
     pub(crate) fn batch(&mut self, events: &[Value]) -> BatchReport {
-        let deadline = self.now().checked_add(SignedDuration::from_secs(60)).unwrap();
-        self.batch_until(events, deadline)
+        self.batch_until(events, self.in_seconds(60))
     }
 
     pub(crate) fn batch_until(&mut self, events: &[Value], deadline: Timestamp) -> BatchReport {
-        self.invocations += 1;
-        let run = Run::new(format!("request-{}", self.invocations), self.now());
-        let records: Vec<Record> = events
-            .iter()
-            .enumerate()
-            .map(|(at, event)| Record { id: format!("m-{at}"), text: event.to_string() })
-            .collect();
+        self.batch_with(events, deadline, |_| {})
+    }
+
+    /// One invocation during which others may change the world between two calls.
+    pub(crate) fn batch_with(
+        &mut self,
+        events: &[Value],
+        deadline: Timestamp,
+        meddle: impl FnMut(&mut World),
+    ) -> BatchReport {
+        for event in events {
+            if !self.sent.contains(event) {
+                self.sent.push(event.clone());
+            }
+        }
+        let texts: Vec<String> = events.iter().map(Value::to_string).collect();
+        self.texts(&texts, deadline, meddle)
+    }
+
+    /// One invocation with records of any text.
+    pub(crate) fn texts(
+        &mut self,
+        texts: &[String],
+        deadline: Timestamp,
+        mut meddle: impl FnMut(&mut World),
+    ) -> BatchReport {
+        let (records, run) = (records(texts), self.next_run());
         let ports = &self.ports;
-        block_on(process(&records, ports, ports, ports, &run, &self.settings, deadline))
+        let mut seen = ports.world().calls.len();
+        let future = process(&records, ports, ports, ports, &run, &self.settings, deadline);
+        drive(future, || {
+            let mut world = ports.world();
+            meddle(&mut world);
+            if self.grants_before_binding {
+                check::nothing_is_bound_before_it_is_granted(&world, &self.node_roles, seen);
+            }
+            seen = world.calls.len();
+        })
+    }
+
+    pub(crate) fn next_run(&mut self) -> Run {
+        self.invocations += 1;
+        Run::new(format!("request-{}", self.invocations), self.now())
+    }
+
+    pub(crate) fn in_seconds(&self, seconds: i64) -> Timestamp {
+        self.now().checked_add(SignedDuration::from_secs(seconds)).unwrap()
+    }
+
+    pub(crate) fn advance(&self, seconds: i64) {
+        let later = self.in_seconds(seconds);
+        self.ports.world().now = later;
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -183,7 +272,19 @@ impl Scenario {
         Some(serde_json::from_value(item.body).unwrap())
     }
 
+    /// The code that a condition is blocked or waits with.
+    pub(crate) fn code(&self, name: &str, cluster_name: &str) -> Option<BlockedCode> {
+        self.condition(name, cluster_name)?.blocked.map(|blocked| blocked.code)
+    }
+
     pub(crate) fn assert_outcome(report: &RecordReport, outcome: Outcome) {
         assert_eq!(report.outcome, outcome, "{report:?}");
     }
+}
+
+/// Records with ids in order.
+pub(crate) fn records(texts: &[String]) -> Vec<Record> {
+    let record =
+        |(at, text): (usize, &String)| Record { id: format!("m-{at}"), text: text.clone() };
+    texts.iter().enumerate().map(record).collect()
 }

@@ -1,0 +1,126 @@
+//! What the role's own trust policy, or its absence, means for a binding.
+
+use pod_identity_core::plan::TrustMode;
+use pod_identity_engine::Outcome;
+use pod_identity_engine::ports::ErrorKind;
+use pod_identity_events::{BlockedCode, TrustVerdict};
+use pod_identity_world::{PortFault, When};
+use serde_json::json;
+
+use crate::check::settled;
+use crate::scenario::{Scenario, TRUSTED, role};
+
+#[test]
+fn an_untrusted_role_is_blocked_with_the_exact_policy_until_it_is_repaired() {
+    let mut scenario = Scenario::new();
+    scenario.register("blue");
+    let event = scenario.assigned("svc-etl", "untrusted");
+    Scenario::assert_outcome(&scenario.send(&event), Outcome::Blocked);
+    assert!(scenario.associations("blue").is_empty());
+    assert_eq!(scenario.code("svc-etl", "blue"), Some(BlockedCode::UntrustedRole));
+    let blocked = scenario.outcomes("Pod Identity Association Blocked");
+    assert_eq!(blocked.len(), 1);
+    assert_eq!(blocked[0]["code"], "untrustedRole");
+    assert_eq!(blocked[0]["trust"]["verdict"], "untrusted");
+    let expected: serde_json::Value = json!({
+        "Version": "2012-10-17",
+        "Statement": [{
+            "Effect": "Allow",
+            "Principal": { "Service": "pods.eks.amazonaws.com" },
+            "Action": ["sts:AssumeRole", "sts:TagSession"],
+        }],
+    });
+    let policy = &blocked[0]["trustPolicy"];
+    assert_eq!(policy["Version"], expected["Version"]);
+    for field in ["Effect", "Principal", "Action"] {
+        assert_eq!(policy["Statement"][0][field], expected["Statement"][0][field], "{policy}");
+    }
+    settled(&mut scenario);
+
+    // The policy that was handed out is the one that helps.
+    scenario.ports.world().set_trust(&role("untrusted"), &policy.to_string());
+    Scenario::assert_outcome(&scenario.send(&event), Outcome::Applied);
+    assert_eq!(scenario.associations("blue").len(), 1);
+    let condition = scenario.condition("svc-etl", "blue").unwrap();
+    assert_eq!(condition.trust.unwrap().verdict, TrustVerdict::Trusted);
+    assert_eq!(scenario.outcomes("Pod Identity Association Ready").len(), 1);
+    settled(&mut scenario);
+}
+
+#[test]
+fn a_role_change_to_an_untrusted_role_keeps_what_is_there() {
+    let mut scenario = Scenario::new();
+    scenario.register("blue");
+    let events = [scenario.assigned("svc-etl", "etl"), scenario.assigned("svc-etl", "untrusted")];
+    scenario.send(&events[0]);
+    Scenario::assert_outcome(&scenario.send(&events[1]), Outcome::Blocked);
+    assert_eq!(scenario.associations("blue")[0].1, "etl");
+    settled(&mut scenario);
+}
+
+#[test]
+fn warn_mode_lets_an_untrusted_role_go_ahead_with_a_warning() {
+    let mut scenario = Scenario::new();
+    scenario.settings.plan.trust = TrustMode::Warn;
+    scenario.ports.world().settings.checks_trust = false;
+    scenario.register("blue");
+    let event = scenario.assigned("svc-etl", "untrusted");
+    Scenario::assert_outcome(&scenario.send(&event), Outcome::Applied);
+    let ready = scenario.outcomes("Pod Identity Association Ready");
+    assert_eq!(ready[0]["trust"]["verdict"], "untrusted");
+    assert!(ready[0]["warnings"][0].as_str().unwrap().contains("does not trust"));
+    settled(&mut scenario);
+}
+
+#[test]
+fn a_role_that_eks_refuses_is_blocked_as_untrusted() {
+    let mut scenario = Scenario::new();
+    scenario.settings.plan.trust = TrustMode::Warn;
+    scenario.register("blue");
+    let event = scenario.assigned("svc-etl", "untrusted");
+    Scenario::assert_outcome(&scenario.send(&event), Outcome::Blocked);
+    assert_eq!(scenario.code("svc-etl", "blue"), Some(BlockedCode::UntrustedRole));
+    assert_eq!(scenario.outcomes("Pod Identity Association Blocked").len(), 1);
+    assert!(scenario.outcomes("Pod Identity Association Ready").is_empty());
+}
+
+#[test]
+fn a_role_that_may_not_be_read_goes_ahead_with_an_unknown_verdict() {
+    let mut scenario = Scenario::new();
+    scenario.register("blue");
+    scenario.ports.fault(PortFault::nth("GetRole", 1, When::Before, ErrorKind::Denied));
+    let event = scenario.assigned("svc-etl", "etl");
+    Scenario::assert_outcome(&scenario.send(&event), Outcome::Applied);
+    let condition = scenario.condition("svc-etl", "blue").unwrap();
+    assert_eq!(condition.trust.unwrap().verdict, TrustVerdict::Unknown);
+    assert_eq!(condition.warnings.len(), 1);
+    let ready = scenario.outcomes("Pod Identity Association Ready");
+    assert_eq!(ready[0]["trust"]["verdict"], "unknown");
+    assert_eq!(scenario.associations("blue").len(), 1);
+    settled(&mut scenario);
+}
+
+#[test]
+fn a_missing_role_is_blocked_until_it_is_made() {
+    let mut scenario = Scenario::new();
+    scenario.register("blue");
+    let event = scenario.assigned("svc-etl", "to-come");
+    Scenario::assert_outcome(&scenario.send(&event), Outcome::Blocked);
+    assert_eq!(scenario.code("svc-etl", "blue"), Some(BlockedCode::RoleNotFound));
+    assert!(scenario.associations("blue").is_empty());
+    settled(&mut scenario);
+    scenario.ports.world().add_role(&role("to-come"), TRUSTED);
+    Scenario::assert_outcome(&scenario.send(&event), Outcome::Applied);
+    settled(&mut scenario);
+}
+
+#[test]
+fn a_role_of_the_same_name_under_another_path_is_a_missing_role() {
+    let mut scenario = Scenario::new();
+    scenario.register("blue");
+    let arn = "arn:aws:iam::111122223333:role/domino/deeper/etl";
+    let event = scenario.assigned_with("svc-etl", "etl", json!({ "roleArn": arn }));
+    Scenario::assert_outcome(&scenario.send(&event), Outcome::Blocked);
+    assert_eq!(scenario.code("svc-etl", "blue"), Some(BlockedCode::RoleNotFound));
+    settled(&mut scenario);
+}

@@ -1,0 +1,103 @@
+//! Versions of a node policy that others write meanwhile, or that IAM shows late.
+
+use std::collections::BTreeSet;
+
+use pod_identity_core::node_policy;
+use pod_identity_engine::Outcome;
+use pod_identity_engine::ledger::node_policy_key;
+use pod_identity_engine::ports::{Expect, Write};
+use serde_json::json;
+
+use crate::check::{listed, settled};
+use crate::policies::{administrator, blue_nodes, names, policy};
+use crate::scenario::{Scenario, cluster, role};
+
+#[test]
+fn another_writers_version_between_read_and_write_is_merged() {
+    let mut scenario = Scenario::new();
+    scenario.register("blue");
+    let first = scenario.assigned("svc-first", "report");
+    scenario.send(&first);
+    let event = scenario.assigned("svc-etl", "etl");
+    let calls = scenario.ports.world().calls.len();
+    let mut written = false;
+    let report = scenario.batch_with(&[event], scenario.in_seconds(60), |world| {
+        let read = world.calls[calls..].iter().any(|call| call.operation == "GetPolicyVersion");
+        if read && !written {
+            written = true;
+            let roles = BTreeSet::from([role("report"), role("train")]);
+            let document = node_policy::document(&roles, Some(&cluster("blue")));
+            world.create_policy_version(&administrator(), &policy(1), &document, true).unwrap();
+        }
+    });
+    assert!(written);
+    Scenario::assert_outcome(&report.records[0], Outcome::Applied);
+    assert_eq!(listed(&scenario.ports.world(), &blue_nodes()), names(&["report", "train", "etl"]));
+    settled(&mut scenario);
+}
+
+#[test]
+fn a_version_that_iam_does_not_show_yet_is_not_overwritten() {
+    let mut scenario = Scenario::new();
+    scenario.register("blue");
+    let first = scenario.assigned("svc-first", "report");
+    scenario.send(&first);
+    scenario.ports.world().settings.visible_after = jiff::SignedDuration::from_secs(5);
+    let events = [scenario.assigned("svc-etl", "etl"), scenario.assigned("svc-train", "train")];
+    for event in &events {
+        for _ in 0..10 {
+            if scenario.send(event).outcome != Outcome::Failed {
+                break;
+            }
+            scenario.advance(1);
+        }
+    }
+    assert_eq!(listed(&scenario.ports.world(), &blue_nodes()), names(&["report", "train", "etl"]));
+    scenario.advance(10);
+    settled(&mut scenario);
+}
+
+#[test]
+fn a_version_that_iam_never_shows_is_waited_for_only_a_while() {
+    let mut scenario = Scenario::new();
+    scenario.register("blue");
+    let first = scenario.assigned("svc-first", "report");
+    scenario.send(&first);
+    {
+        let mut world = scenario.ports.world();
+        let mut item = world.ledger.get(&node_policy_key(&cluster("blue"))).unwrap().clone();
+        assert_eq!(item.body["versions"], json!({ "1": "v1" }));
+        // As if v9 had been written, and somebody had set v1 in force again.
+        item.body["versions"] = json!({ "1": "v9" });
+        let write = Write::Put { item, expires_at: None, expect: Expect::Anything };
+        world.ledger_write(&[write]).unwrap();
+    }
+    let event = scenario.assigned("svc-etl", "etl");
+    let report = scenario.send(&event);
+    Scenario::assert_outcome(&report, Outcome::Failed);
+    assert!(report.lines[0].contains("still shows version v1"), "{report:?}");
+    scenario.advance(120);
+    Scenario::assert_outcome(&scenario.send(&event), Outcome::Applied);
+    assert_eq!(listed(&scenario.ports.world(), &blue_nodes()), names(&["report", "etl"]));
+    settled(&mut scenario);
+}
+
+#[test]
+fn a_skipped_version_that_iam_shows_late_is_waited_for() {
+    let mut scenario = Scenario::new();
+    scenario.register("blue");
+    let first = scenario.assigned("svc-first", "report");
+    scenario.send(&first);
+    scenario.ports.world().settings.visible_after = jiff::SignedDuration::from_secs(2);
+    {
+        let mut world = scenario.ports.world();
+        let roles = BTreeSet::from([role("report"), role("train")]);
+        let document = node_policy::document(&roles, Some(&cluster("blue")));
+        world.create_policy_version(&administrator(), &policy(1), &document, true).unwrap();
+    }
+    let event = scenario.assigned("svc-etl", "etl");
+    Scenario::assert_outcome(&scenario.send(&event), Outcome::Applied);
+    assert_eq!(listed(&scenario.ports.world(), &blue_nodes()), names(&["report", "train", "etl"]));
+    scenario.advance(10);
+    settled(&mut scenario);
+}
