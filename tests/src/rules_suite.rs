@@ -7,8 +7,8 @@ use pod_identity_core::{
 };
 use pod_identity_engine::ledger::{
     Acceptance, BindingRecord, BindingState, ClaimsRecord, Condition, ConditionState, Decision,
-    HistoryOutcome, HistoryRecord, View, WriteSet, accept, binding_key, claims_key, condition_prefix,
-    history_key, history_partition, registry_key, service_account_partition,
+    HistoryOutcome, HistoryRecord, View, WriteSet, accept, binding_key, claims_key,
+    condition_prefix, history_key, history_partition, registry_key, service_account_partition,
 };
 use pod_identity_engine::ports::{LedgerReader, LedgerWriter, WriteError};
 use pod_identity_events::RemovalReason;
@@ -126,7 +126,10 @@ pub async fn suite<R: LedgerReader, W: LedgerWriter>(reader: &R, writer: &W) {
     let late = send(reader, writer, &unbind(15), "r5").await;
     assert!(matches!(late, Decision::Superseded { ref event_id, .. } if event_id == "e-20"));
     let other = send(reader, writer, &bind(20, "sa-1"), "r6").await;
-    assert!(matches!(other, Decision::Refused(ref why) if why.contains("something else")), "{other:?}");
+    assert!(
+        matches!(other, Decision::Refused(ref why) if why.contains("something else")),
+        "{other:?}"
+    );
 
     // A tombstone stands like a binding, and frees the place.
     assert_eq!(send(reader, writer, &unbind(30), "r7").await, Decision::Accepted);

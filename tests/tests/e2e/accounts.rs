@@ -95,7 +95,6 @@ async fn role_that_cannot_be_assumed_blocks_only_its_own_cluster() {
 }
 
 #[tokio::test]
-#[ignore = "the reason names the call that needed the credentials, not the role that was denied"]
 async fn role_that_cannot_be_assumed_is_named_in_the_reason() {
     let mut scenario = scenario().await;
     let blocked = denied(&mut scenario).await;

@@ -171,7 +171,6 @@ async fn lease_of_a_dead_function_keeps_nobody_waiting_for_longer_than_it_lasts(
 }
 
 #[tokio::test]
-#[ignore = "nothing remembers a policy version between IAM's answer and PutEvents"]
 async fn new_policy_version_is_told_although_the_function_died_after_it() {
     let mut scenario = begun(&Story { before: on_blue(), event: String::new() }).await;
     scenario.kill_at(&assigned("svc-new", "new", 10), ("CreatePolicyVersion", 1, After)).await;

@@ -35,6 +35,7 @@ pub(crate) struct PolicyChange {
     pub(crate) number: u32,
     pub(crate) version: String,
     pub(crate) added: Vec<RoleArn>,
+    pub(crate) removed: Vec<RoleArn>,
 }
 
 /// What was done.
@@ -237,7 +238,6 @@ async fn create<R: EksReader, W: EksWriter, C: Clock>(
 
 /// What a failed call means for the place that it was made for.
 pub(crate) fn association_failure(error: &PortError, access: &ClusterAccess) -> Failure {
-    let cluster = access.cluster.name();
     let said = chain(error).to_lowercase();
     match error.kind {
         ErrorKind::Passing => Failure::Passing(chain(error)),
@@ -254,22 +254,22 @@ pub(crate) fn association_failure(error: &PortError, access: &ClusterAccess) -> 
         // EKS looks at the principal and actions itself; no setting lets it pass.
         ErrorKind::Invalid if said.contains("trust policy") => {
             let way_out = "have the role's owner trust pods.eks.amazonaws.com for sts:AssumeRole and sts:TagSession; then send the event again";
-            let problem = problem_of(error, &format!("cluster {cluster}"), way_out);
+            let problem = problem_of(error, access, way_out);
             Failure::Blocked(Problem { code: BlockedCode::UntrustedRole, ..problem })
         }
         ErrorKind::Denied => Failure::Blocked(problem_of(
             error,
-            &format!("cluster {cluster}"),
+            access,
             "allow the function's role the call that is named here; associations also need eks:TagResource, and iam:PassRole and iam:GetRole on the role",
         )),
         ErrorKind::LimitReached => Failure::Blocked(problem_of(
             error,
-            &format!("cluster {cluster}"),
+            access,
             "delete associations that are not needed: EKS takes 5,000 for a cluster, and no more",
         )),
         ErrorKind::Invalid | ErrorKind::InUse => Failure::Blocked(problem_of(
             error,
-            &format!("cluster {cluster}"),
+            access,
             "correct what EKS refuses and send a new event",
         )),
     }

@@ -12,11 +12,11 @@ use pod_identity_core::plan::{self, Blocked, Observation, Place, PlacePlan, Plan
 use pod_identity_core::{ClusterArn, DominoName, RoleArn, node_policy};
 use pod_identity_events::PolicyCapacity;
 
-use crate::apply::{self, Applied, Failure, Target, association_failure};
+use crate::apply::{self, Applied, Failure, PolicyChange, Target, association_failure};
 use crate::error::chain;
 use crate::lease::Lease;
 use crate::ledger::{ClusterRecord, Condition, NodePolicyRecord, View, WriteSet, node_policy_key};
-use crate::observe;
+use crate::observe::{self, FoundPolicies};
 use crate::ports::{Clock, ClusterAccess, PortError, Reads, Writes};
 use crate::run::Run;
 use crate::settings::{Settings, later};
@@ -122,8 +122,8 @@ where
 
     let observed =
         Box::pin(observe_all(context, &access, record, &mut loaded, remembered.clone())).await;
-    let (plan, node_policy) = match observed {
-        Ok((observation, node_policy)) => (plan::plan(&observation, &settings.plan), node_policy),
+    let (plan, found) = match observed {
+        Ok((observation, found)) => (plan::plan(&observation, &settings.plan), found),
         Err(Failure::Passing(why)) => return Err(why),
         Err(Failure::Blocked(problem)) => {
             (blocked_plan(cluster, &loaded.places()?, &problem), None)
@@ -142,17 +142,7 @@ where
         let target = Target { reader, writer, access, clock, lease, deadline, settings };
         Box::pin(apply::apply(&plan, &target)).await
     };
-    let node_policy = node_policy.map(|mut record: NodePolicyRecord| {
-        record.shards = applied.created.iter().copied().fold(record.shards, u32::max);
-        for change in &applied.policy_changes {
-            record.versions.insert(change.number, change.version.clone());
-            record.written_at = Some(clock.now());
-        }
-        for (role, number) in &applied.attached {
-            record.attached.entry(role.clone()).or_default().insert(*number);
-        }
-        record
-    });
+    let node_policy = found.map(|found| remember(found, &applied, clock.now()));
     let capacity = node_policy.is_some().then(|| plan.capacity.clone());
     let mut report =
         settle::settle(context, cluster, lease, loaded, &plan, &applied, node_policy).await?;
@@ -160,6 +150,34 @@ where
     report.steps = applied.steps;
     report.plan = Some(plan);
     Ok(report)
+}
+
+/// What the ledger shall remember of the node policies, and what the bus shall be told.
+fn remember(found: FoundPolicies, applied: &Applied, now: Timestamp) -> NodePolicyMemory {
+    let FoundPolicies { mut record, unannounced, .. } = found;
+    record.shards = applied.created.iter().copied().fold(record.shards, u32::max);
+    let mut changes: BTreeMap<u32, PolicyChange> =
+        unannounced.into_iter().map(|change| (change.number, change)).collect();
+    for change in &applied.policy_changes {
+        record.versions.insert(change.number, change.version.clone());
+        record.written_at = Some(now);
+        let told = changes.entry(change.number).or_insert_with(|| change.clone());
+        told.version.clone_from(&change.version);
+        told.added.extend(change.added.iter().cloned());
+        told.added.sort();
+        told.added.dedup();
+    }
+    for (role, number) in &applied.attached {
+        record.attached.entry(role.clone()).or_default().insert(*number);
+    }
+    NodePolicyMemory { record, changes: changes.into_values().collect() }
+}
+
+/// What the ledger shall remember of the node policies.
+struct NodePolicyMemory {
+    record: NodePolicyRecord,
+    /// Versions that the bus has to be told of.
+    changes: Vec<PolicyChange>,
 }
 
 /// What is remembered, without the versions that IAM has had time enough to show: by then
@@ -179,7 +197,7 @@ async fn observe_all<R, W, C>(
     record: &ClusterRecord,
     loaded: &mut Loaded,
     remembered: Option<NodePolicyRecord>,
-) -> Result<(Observation, Option<NodePolicyRecord>), Failure>
+) -> Result<(Observation, Option<FoundPolicies>), Failure>
 where
     R: Reads,
     C: Clock,
@@ -214,23 +232,23 @@ where
     observation.roles =
         observe::roles(aws, access, wanted.clone(), concurrency).await.map_err(failed)?;
     let known = remembered.is_some();
-    let (mut policies, mut node_policy) =
-        observe::node_policies(aws, access, &record.registration, remembered, settings)
-            .await
-            .map_err(failed)?;
+    let mut found = observe::node_policies(aws, access, &record.registration, remembered, settings)
+        .await
+        .map_err(failed)?;
+    let policies = &mut found.policies;
     policies.other_roles.extend(foreign_roles(&observation.places, settings));
     let statement = settings.plan.cluster_statement.then_some(&access.cluster);
     let listed = wanted.union(&policies.other_roles).cloned().collect();
     // Free slots only matter when a policy has to be added, and then as they are now.
     if known && node_policy::needs_new_shard(&policies.shards, &listed, statement) {
-        observe::attachments(aws, access, settings, &mut node_policy, &mut policies)
+        observe::attachments(aws, access, settings, &mut found.record, policies)
             .await
             .map_err(failed)?;
     }
+    observation.policies = std::mem::take(policies);
     // What was not understood is not remembered.
-    let node_policy = policies.problem.is_none().then_some(node_policy);
-    observation.policies = policies;
-    Ok((observation, node_policy))
+    let understood = observation.policies.problem.is_none();
+    Ok((observation, understood.then_some(found)))
 }
 
 /// Roles of associations in the way that are not ours: the list names them as well.

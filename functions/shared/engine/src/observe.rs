@@ -10,6 +10,7 @@ use pod_identity_core::{
 };
 use pod_identity_events::BlockedCode;
 
+use crate::apply::PolicyChange;
 use crate::ledger::NodePolicyRecord;
 use crate::ports::{
     AssociationFilter, AssociationSummary, ClusterAccess, EksReader, ErrorKind, IamReader, Page,
@@ -140,6 +141,17 @@ pub(crate) async fn roles(
         .await
 }
 
+/// What was found of the node policies.
+pub(crate) struct FoundPolicies {
+    /// What planning looks at.
+    pub(crate) policies: NodePolicies,
+    /// What to remember of them.
+    pub(crate) record: NodePolicyRecord,
+    /// Versions that the bus has not been told of: their writer died, or
+    /// somebody wrote them by hand.
+    pub(crate) unannounced: Vec<PolicyChange>,
+}
+
 /// The node policies of a cluster, and what to remember of them.
 ///
 /// What the ledger remembers is believed, so that an event costs two calls a
@@ -151,7 +163,7 @@ pub(crate) async fn node_policies<A: EksReader + IamReader>(
     registration: &Registration,
     remembered: Option<NodePolicyRecord>,
     settings: &Settings,
-) -> Result<(NodePolicies, NodePolicyRecord), PortError> {
+) -> Result<FoundPolicies, PortError> {
     let known = remembered.is_some();
     let mut record = remembered.unwrap_or_default();
     let mut found = NodePolicies::default();
@@ -167,11 +179,12 @@ pub(crate) async fn node_policies<A: EksReader + IamReader>(
         found.problem = Some(problem);
     }
     let remembered = known.then_some(&record);
-    shards(aws, access, remembered, settings, &mut found).await?;
+    let unannounced = shards(aws, access, remembered, settings, &mut found).await?;
     let highest = found.shards.iter().map(|shard| shard.number).max().unwrap_or_default();
     record.shards = record.shards.max(highest);
     // Attachments of roles that are no longer node roles do not bound anything.
     record.attached.retain(|role, _| record.node_roles.contains(role));
+    forget_lost_attachments(&mut record, &found);
     if !known {
         found.other_roles = other_roles(aws, access, settings).await?;
     }
@@ -182,7 +195,23 @@ pub(crate) async fn node_policies<A: EksReader + IamReader>(
     found.node_roles.clone_from(&record.node_roles);
     found.attached.clone_from(&record.attached);
     found.max_shards = record.max_shards;
-    Ok((found, record))
+    found.broad_grant = record.broad_grant.is_some();
+    Ok(FoundPolicies { policies: found, record, unannounced })
+}
+
+/// A policy that was deleted was detached before, and one that was made anew
+/// since, whose numbers begin again, is not attached by itself.
+fn forget_lost_attachments(record: &mut NodePolicyRecord, found: &NodePolicies) {
+    let announced = |number| record.announced.get(&number).and_then(|id| counter(id));
+    let kept: BTreeSet<u32> = found
+        .versions
+        .iter()
+        .filter(|(number, version)| counter(version) >= announced(**number))
+        .map(|(number, _)| *number)
+        .collect();
+    for attached in record.attached.values_mut() {
+        attached.retain(|number| kept.contains(number));
+    }
 }
 
 /// Reads anew what is attached to the node roles, and so how many policies fit.
@@ -213,7 +242,7 @@ pub(crate) async fn attachments(
             Err(error) => {
                 found.problem = Some(problem_of(
                     &error,
-                    &format!("node role {role}"),
+                    access,
                     "register the cluster with its node roles, and let the function read them",
                 ));
                 continue;
@@ -236,6 +265,7 @@ pub(crate) async fn attachments(
     }
     found.attached.clone_from(&record.attached);
     found.max_shards = record.max_shards;
+    found.broad_grant = record.broad_grant.is_some();
     Ok(())
 }
 
@@ -253,7 +283,7 @@ async fn node_roles_of(
         Err(error) if error.kind == ErrorKind::Denied => {
             return Ok(Err(problem_of(
                 &error,
-                &format!("cluster {}", access.cluster),
+                access,
                 "register the cluster with its node roles, or allow eks:ListNodegroups",
             )));
         }
@@ -298,8 +328,9 @@ async fn shards(
     remembered: Option<&NodePolicyRecord>,
     settings: &Settings,
     found: &mut NodePolicies,
-) -> Result<(), PortError> {
+) -> Result<Vec<PolicyChange>, PortError> {
     let options = &settings.plan;
+    let mut unannounced = Vec::new();
     for number in 1..=remembered.map_or(settings.policy_slots, |record| record.shards) {
         let Ok(arn) = node_policy::policy_arn(&options.deployment, &access.cluster, number) else {
             break;
@@ -322,10 +353,25 @@ async fn shards(
             found.problem = Some(foreign_policy(&arn, &options.deployment));
             break;
         }
+        let announced = remembered.and_then(|record| record.announced.get(&number));
+        if announced != Some(&policy.default_version) {
+            let before = match announced {
+                Some(version) => aws.policy_document(access, &arn, version).await?,
+                None => None,
+            };
+            let before = node_policy::parse(number, &before.unwrap_or_default(), statement).roles;
+            unannounced.push(PolicyChange {
+                number,
+                policy: arn,
+                version: policy.default_version.clone(),
+                added: shard.roles.difference(&before).cloned().collect(),
+                removed: before.difference(&shard.roles).cloned().collect(),
+            });
+        }
         found.versions.insert(number, policy.default_version);
         found.shards.push(shard);
     }
-    Ok(())
+    Ok(unannounced)
 }
 
 /// The number in `v12`.
@@ -341,6 +387,7 @@ fn stale(policy: &PolicyArn, version: &str) -> PortError {
         object: policy.to_string(),
         kind: ErrorKind::Passing,
         code: None,
+        message: None,
         source: format!("IAM still shows version {version}, and a newer one was written").into(),
     }
 }
@@ -376,17 +423,20 @@ async fn other_roles<A: EksReader>(
         .collect())
 }
 
-/// What a lasting error of AWS means for bindings.
-pub(crate) fn problem_of(error: &PortError, object: &str, way_out: &str) -> Problem {
+/// What a lasting error of AWS means for bindings. The reason has the service's
+/// own words but no request id, which would make each delivery's reason new.
+pub(crate) fn problem_of(error: &PortError, access: &ClusterAccess, way_out: &str) -> Problem {
     let code = match error.kind {
         ErrorKind::Denied => BlockedCode::AccessDenied,
         ErrorKind::LimitReached => BlockedCode::LimitReached,
         _ => BlockedCode::InvalidRequest,
     };
-    let service_code = error.code.as_deref().unwrap_or("no error code");
-    Problem {
-        code,
-        reason: format!("{error} ({object}): {service_code}: {}", error.source),
-        way_out: way_out.to_owned(),
-    }
+    let said = match (&error.code, &error.message) {
+        (Some(code), Some(message)) => format!("{code}: {message}"),
+        (Some(code), None) => code.clone(),
+        (None, _) => error.source.to_string(),
+    };
+    let by = access.assume_role.as_ref().map(|role| format!(" as role {role}"));
+    let reason = format!("{error}{}: {said}", by.unwrap_or_default());
+    Problem { code, reason, way_out: way_out.to_owned() }
 }

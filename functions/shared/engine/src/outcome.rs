@@ -1,5 +1,7 @@
 //! Outcome events, made from what was planned and done.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use pod_identity_core::plan::{Blocked, Bound, Removed};
 use pod_identity_core::{ClusterArn, DominoName, KubernetesName, RoleArn, Version, fingerprint};
@@ -79,9 +81,12 @@ impl Outcomes<'_> {
         &self,
         kubernetes: &KubernetesName,
         removed: &Removed,
+        remembered: Option<&AssociationRecord>,
         version: &Version,
     ) -> Outgoing {
         let name = &removed.service_account;
+        let id = remembered.map(|association| association.id.clone());
+        let role = remembered.map(|association| association.desired.role.to_string());
         let place = kubernetes.to_string();
         PodIdentityAssociationRemoved {
             schema_version: SCHEMA_VERSION,
@@ -92,8 +97,8 @@ impl Outcomes<'_> {
             occurred_at: time(self.now),
             cause: self.cause(Some(version)),
             subject: self.subject(name, kubernetes),
-            association_id: removed.association_id.clone(),
-            role_arn: removed.role.clone(),
+            association_id: removed.association_id.clone().or(id),
+            role_arn: removed.role.clone().or(role),
             reason: removed.reason,
         }
         .into()
@@ -121,10 +126,10 @@ impl Outcomes<'_> {
         .into()
     }
 
-    pub(crate) fn policy_changed<'a>(
+    pub(crate) fn policy_changed(
         &self,
         change: &PolicyChange,
-        node_roles: impl Iterator<Item = &'a RoleArn>,
+        node_roles: &BTreeSet<RoleArn>,
         capacity: &PolicyCapacity,
     ) -> Outgoing {
         NodeRolePolicyChanged {
@@ -139,8 +144,8 @@ impl Outcomes<'_> {
             policy_arn: change.policy.to_string(),
             policy_version: change.version.clone(),
             added_role_arns: change.added.iter().map(RoleArn::to_string).collect(),
-            removed_role_arns: Vec::new(),
-            node_role_arns: node_roles.map(RoleArn::to_string).collect(),
+            removed_role_arns: change.removed.iter().map(RoleArn::to_string).collect(),
+            node_role_arns: node_roles.iter().map(RoleArn::to_string).collect(),
             capacity: capacity.clone(),
         }
         .into()

@@ -45,6 +45,7 @@ impl Bus for AwsWriter {
                 object: object(),
                 kind: ErrorKind::Passing,
                 code: None,
+                message: None,
                 source: format!("{got} results for {put} entries").into(),
             });
         }

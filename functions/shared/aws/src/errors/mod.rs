@@ -20,8 +20,8 @@ pub(crate) fn port_error<E>(
 where
     E: Error + ProvideErrorMetadata + Send + Sync + 'static,
 {
-    let (kind, code) = classify(&error);
-    PortError { operation, object: object.into(), kind, code, source: Box::new(error) }
+    let Class { kind, code, message } = classify(&error);
+    PortError { operation, object: object.into(), kind, code, message, source: Box::new(error) }
 }
 
 /// A call succeeded, but its answer or its input is not what it must be.
@@ -35,6 +35,7 @@ pub(crate) fn invalid(
         object: object.into(),
         kind: ErrorKind::Invalid,
         code: None,
+        message: None,
         source: source.into(),
     }
 }
@@ -48,7 +49,20 @@ pub(crate) fn absent<T>(result: Result<T, PortError>) -> Result<Option<T>, PortE
     }
 }
 
-fn classify<E>(error: &SdkError<E, HttpResponse>) -> (ErrorKind, Option<String>)
+/// What an error means, and the service's own words for it.
+struct Class {
+    kind: ErrorKind,
+    code: Option<String>,
+    message: Option<String>,
+}
+
+impl Class {
+    fn bare(kind: ErrorKind) -> Self {
+        Self { kind, code: None, message: None }
+    }
+}
+
+fn classify<E>(error: &SdkError<E, HttpResponse>) -> Class
 where
     E: Error + ProvideErrorMetadata + 'static,
 {
@@ -57,19 +71,22 @@ where
             let code = service.err().code();
             let status = service.raw().status().as_u16();
             let kind = code.and_then(kind_of_code).unwrap_or(kind_of_status(status));
-            (kind, code.map(str::to_owned))
+            let message = service.err().message().map(str::to_owned);
+            Class { kind, code: code.map(str::to_owned), message }
         }
-        SdkError::ConstructionFailure(_) => (ErrorKind::Invalid, None),
+        SdkError::ConstructionFailure(_) => Class::bare(ErrorKind::Invalid),
         // Credentials are fetched before the request is sent; a role that may
         // not be assumed arrives here and not as an answer of the service.
-        SdkError::DispatchFailure(_) => credentials(error).unwrap_or((ErrorKind::Passing, None)),
+        SdkError::DispatchFailure(_) => {
+            credentials(error).unwrap_or(Class::bare(ErrorKind::Passing))
+        }
         // A time-out, or an answer that cannot be read, which may follow an effect.
-        _ => (ErrorKind::Passing, None),
+        _ => Class::bare(ErrorKind::Passing),
     }
 }
 
 /// Why there are no credentials, when that is in the chain of causes.
-fn credentials(error: &(dyn Error + 'static)) -> Option<(ErrorKind, Option<String>)> {
+fn credentials(error: &(dyn Error + 'static)) -> Option<Class> {
     let mut found = None;
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -79,11 +96,14 @@ fn credentials(error: &(dyn Error + 'static)) -> Option<(ErrorKind, Option<Strin
                 | CredentialsError::InvalidConfiguration(_) => ErrorKind::Denied,
                 _ => ErrorKind::Passing,
             };
-            found = Some((kind, None));
+            found = Some(Class::bare(kind));
         }
-        if let Some(code) = error.downcast_ref::<ErrorMetadata>().and_then(ErrorMetadata::code) {
+        if let Some(said) = error.downcast_ref::<ErrorMetadata>()
+            && let Some(code) = said.code()
+        {
             let kind = kind_of_code(code).unwrap_or(ErrorKind::Denied);
-            return Some((kind, Some(code.to_owned())));
+            let message = said.message().map(|message| format!("no credentials: {message}"));
+            return Some(Class { kind, code: Some(code.to_owned()), message });
         }
         cause = error.source();
     }

@@ -70,6 +70,7 @@ impl LedgerReader for AwsReader {
                         object: object(),
                         kind: ErrorKind::Passing,
                         code: None,
+                        message: None,
                         source: format!("{} keys were left unprocessed", left.len()).into(),
                     });
                 }

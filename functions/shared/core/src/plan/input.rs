@@ -105,6 +105,8 @@ pub struct NodePolicies {
     pub attached: BTreeMap<RoleArn, BTreeSet<u32>>,
     /// Most policies that the node roles' attachment slots admit.
     pub max_shards: u32,
+    /// Whether a managed policy of the node roles allows the action on everything.
+    pub broad_grant: bool,
     /// Roles of associations that are not ours, which the list names as well.
     pub other_roles: BTreeSet<RoleArn>,
     /// What keeps new roles out.

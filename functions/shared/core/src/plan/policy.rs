@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use pod_identity_events::{BlockedCode, PolicyCapacity};
 
-use super::input::{Observation, Options, Problem};
+use super::input::{NodePolicies, Observation, Options, Problem};
 use super::place::Decision;
 use super::step::PolicyStep;
 use crate::node_policy::{self, ShardChange};
@@ -67,8 +67,10 @@ pub(super) fn extend(
         problem: None,
     };
     match full {
-        // The list alone grants, so a role that is not on it must not be bound.
-        Some(problem) if options.strict => policies.problem = Some(problem),
+        // Nothing but the list grants, so a role that is not on it must not be bound.
+        Some(problem) if options.strict || !granted_anyway(found, &extension.changes, options) => {
+            policies.problem = Some(problem);
+        }
         Some(problem) => policies.warnings.push(format!("{}; {}", problem.reason, problem.way_out)),
         None => {}
     }
@@ -76,6 +78,18 @@ pub(super) fn extend(
 }
 
 /// The same words whatever the batch, or every delivery would be news.
+/// Whether the node roles may get credentials for roles that no policy lists:
+/// by AWS's own broad policy, or by the cluster statement, which is in the
+/// first policy.
+fn granted_anyway(found: &NodePolicies, changes: &[ShardChange], options: &Options) -> bool {
+    let mut numbers = found
+        .shards
+        .iter()
+        .map(|shard| shard.number)
+        .chain(changes.iter().map(|change| change.number));
+    found.broad_grant || (options.cluster_statement && numbers.any(|number| number == 1))
+}
+
 fn full(observation: &Observation) -> Problem {
     let found = &observation.policies;
     Problem {

@@ -362,6 +362,12 @@ fn deletions_stop_at_the_ceiling_and_say_so() {
 fn a_full_policy_warns_and_blocks_only_in_strict_mode() {
     let mut observation = observation(vec![place(vec![claim("svc-etl", "etl", 1)], &[], None)]);
     observation.policies.max_shards = 0;
+    // Nothing grants then: neither the list, nor the cluster statement, nor AWS's policy.
+    assert_eq!(
+        codes(&planned_with(observation.clone(), &options())),
+        [BlockedCode::NodePolicyFull]
+    );
+    observation.policies.broad_grant = true;
     let warned = planned_with(observation.clone(), &options());
     assert!(warned.places[0].step.is_some());
     assert!(warned.warnings[0].contains("no room"), "{warned}");

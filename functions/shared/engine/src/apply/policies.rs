@@ -11,7 +11,9 @@ use pod_identity_events::BlockedCode;
 use super::{Applied, Failure, PolicyChange, Target};
 use crate::error::chain;
 use crate::observe::{self, counter, pages, problem_of};
-use crate::ports::{Clock, ErrorKind, IamReader, IamWriter, NewPolicy, PolicyVersion, PortError};
+use crate::ports::{
+    Clock, ClusterAccess, ErrorKind, IamReader, IamWriter, NewPolicy, PolicyVersion, PortError,
+};
 
 /// How often a policy that somebody else is writing too is written again.
 const MERGES: usize = 3;
@@ -45,7 +47,7 @@ pub(super) async fn apply<R: IamReader, W: IamWriter, C: Clock>(
                     .writer
                     .attach_policy(target.access, node_role, policy)
                     .await
-                    .map_err(|error| attach_failure(&error, policy, node_role))?;
+                    .map_err(|error| attach_failure(&error, target.access, policy, node_role))?;
                 applied.attached.push((node_role.clone(), *number));
             }
         }
@@ -69,7 +71,7 @@ async fn create<R: IamReader, W: IamWriter, C: Clock>(
         document: document.to_owned(),
         tags: BTreeMap::from([(DEPLOYMENT_TAG.to_owned(), deployment.clone())]),
     };
-    let failed = |error: PortError| policy_failure(&error, policy);
+    let failed = |error: PortError| policy_failure(&error, access);
     let error = match writer.create_policy(access, &new).await {
         Ok(made) => {
             let added = added.iter().cloned().collect();
@@ -78,6 +80,7 @@ async fn create<R: IamReader, W: IamWriter, C: Clock>(
                 number,
                 version: made.default_version,
                 added,
+                removed: Vec::new(),
             });
         }
         Err(error) => error,
@@ -124,7 +127,13 @@ async fn rewrite<R: IamReader, W: IamWriter, C: Clock>(
             (Some(base), Some(written)) if written > base + 1 => written - 1,
             _ => {
                 let added = added.iter().cloned().collect();
-                return Ok(PolicyChange { policy: policy.clone(), number, version, added });
+                return Ok(PolicyChange {
+                    policy: policy.clone(),
+                    number,
+                    version,
+                    added,
+                    removed: Vec::new(),
+                });
             }
         };
         let skipped = format!("v{skipped}");
@@ -135,7 +144,13 @@ async fn rewrite<R: IamReader, W: IamWriter, C: Clock>(
         merged.extend(ours.iter().cloned());
         if merged == ours {
             let added = added.iter().cloned().collect();
-            return Ok(PolicyChange { policy: policy.clone(), number, version, added });
+            return Ok(PolicyChange {
+                policy: policy.clone(),
+                number,
+                version,
+                added,
+                removed: Vec::new(),
+            });
         }
         document = node_policy::document(&merged, statement);
         base = written;
@@ -154,7 +169,7 @@ async fn document_of<R: IamReader, W, C: Clock>(
         clock.sleep(pause).await;
         target.pass()?;
         let found = reader.policy_document(access, policy, version).await;
-        if let Some(document) = found.map_err(|error| policy_failure(&error, policy))? {
+        if let Some(document) = found.map_err(|error| policy_failure(&error, access))? {
             return Ok(document);
         }
     }
@@ -168,7 +183,7 @@ async fn write_version<R: IamReader, W: IamWriter, C: Clock>(
     target: &Target<'_, R, W, C>,
 ) -> Result<String, Failure> {
     let Target { reader, writer, access, .. } = *target;
-    let failed = |error: PortError| policy_failure(&error, policy);
+    let failed = |error: PortError| policy_failure(&error, access);
     match writer.create_policy_version(access, policy, document).await {
         Err(error) if error.kind == ErrorKind::LimitReached => {}
         result => return result.map_err(failed),
@@ -191,18 +206,23 @@ async fn write_version<R: IamReader, W: IamWriter, C: Clock>(
     writer.create_policy_version(access, policy, document).await.map_err(failed)
 }
 
-fn policy_failure(error: &PortError, policy: &PolicyArn) -> Failure {
+fn policy_failure(error: &PortError, access: &ClusterAccess) -> Failure {
     match error.kind {
         ErrorKind::Passing | ErrorKind::NotFound => Failure::Passing(chain(error)),
         _ => Failure::Blocked(problem_of(
             error,
-            &format!("node policy {policy}"),
+            access,
             "allow the function's role to read, make and change that policy, or correct what IAM refuses",
         )),
     }
 }
 
-fn attach_failure(error: &PortError, policy: &PolicyArn, node_role: &RoleArn) -> Failure {
+fn attach_failure(
+    error: &PortError,
+    access: &ClusterAccess,
+    policy: &PolicyArn,
+    node_role: &RoleArn,
+) -> Failure {
     match error.kind {
         ErrorKind::Passing => Failure::Passing(chain(error)),
         ErrorKind::LimitReached => Failure::Blocked(Problem {
@@ -217,7 +237,7 @@ fn attach_failure(error: &PortError, policy: &PolicyArn, node_role: &RoleArn) ->
         }),
         _ => Failure::Blocked(problem_of(
             error,
-            &format!("node role {node_role}"),
+            access,
             "allow the function's role iam:AttachRolePolicy on the node role for that policy",
         )),
     }

@@ -11,8 +11,9 @@ use pod_identity_events::RemovalReason;
 
 use super::Context;
 use crate::ledger::{
-    BindingRecord, BindingState, ClaimsRecord, Condition, ConditionState, HistoryRecord,
-    LedgerError, View, binding_key, claims_key, condition_key, history_partition, node_policy_key,
+    AssociationRecord, BindingRecord, BindingState, ClaimsRecord, Condition, ConditionState,
+    HistoryRecord, LedgerError, View, binding_key, claims_key, condition_key, history_partition,
+    node_policy_key,
 };
 use crate::ports::{Clock, Key, LedgerReader};
 use crate::settings::Settings;
@@ -211,6 +212,26 @@ impl Loaded {
             }
         }
         self.find_oldest(context.reader).await
+    }
+
+    /// Ends the condition of a service account outside the batch, of which only
+    /// a place that it shares with the batch was planned: it is ready if its
+    /// own place was as its binding says, or else as it was.
+    pub(super) fn carry_over(&self, name: &DominoName, condition: &mut Condition) {
+        let Some(before) = self.conditions.get(name) else { return };
+        let binding = self.bindings.get(name).and_then(BindingRecord::binding);
+        let stands = |association: &AssociationRecord| {
+            binding.is_some_and(|binding| {
+                association.desired == binding.desired
+                    && association.kubernetes == binding.kubernetes
+            })
+        };
+        if condition.leaving.is_empty() && condition.association.as_ref().is_some_and(stands) {
+            condition.state = ConditionState::Ready;
+        } else {
+            condition.state = before.state;
+            condition.blocked.clone_from(&before.blocked);
+        }
     }
 
     /// The places as planning takes them.

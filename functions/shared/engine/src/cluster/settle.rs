@@ -8,7 +8,7 @@ use pod_identity_core::{Association, ClusterArn, DominoName};
 use pod_identity_events::{AssociationChange, Outgoing, PolicyCapacity};
 
 use super::places::Loaded;
-use super::{ClusterReport, Context};
+use super::{ClusterReport, Context, NodePolicyMemory};
 use crate::apply::{Applied, Failure};
 use crate::error::chain;
 use crate::lease::Lease;
@@ -29,7 +29,13 @@ struct Settling<'a> {
     outcomes: Outcomes<'a>,
     conditions: BTreeMap<DominoName, Condition>,
     failures: BTreeMap<DominoName, String>,
-    events: Vec<(Option<DominoName>, Outgoing)>,
+    events: Vec<(About, Outgoing)>,
+}
+
+/// What an outcome event is about, and so what stays unfinished without it.
+enum About {
+    Binding(DominoName),
+    Policy { number: u32, version: String },
 }
 
 pub(super) async fn settle<R, W, C>(
@@ -39,7 +45,7 @@ pub(super) async fn settle<R, W, C>(
     loaded: Loaded,
     plan: &Plan,
     applied: &Applied,
-    node_policy: Option<NodePolicyRecord>,
+    node_policy: Option<NodePolicyMemory>,
 ) -> Result<ClusterReport, String>
 where
     R: LedgerReader,
@@ -55,23 +61,34 @@ where
         failures: BTreeMap::new(),
         events: Vec::new(),
     };
-    settling.policy_events(applied, node_policy.as_ref(), &plan.capacity);
+    settling.policy_events(node_policy.as_ref(), &plan.capacity);
     for place in &plan.places {
         settling.place(place, applied.places.get(&place.kubernetes));
     }
     settling.finish();
     let Settling { mut conditions, mut failures, events, .. } = settling;
 
+    let mut record = node_policy.map(|memory| memory.record);
     let outgoing: Vec<Outgoing> = events.iter().map(|(_, event)| event.clone()).collect();
-    for ((name, event), sent) in
-        events.iter().zip(publish(context.writer, context.clock, &outgoing).await)
+    for ((about, event), sent) in
+        events.into_iter().zip(publish(context.writer, context.clock, &outgoing).await)
     {
-        let Err(why) = sent else { continue };
-        let why = format!("event {} was not sent: {why}", event.detail_type());
-        tracing::warn!(cluster = cluster.name(), "{why}");
-        // Without its event the condition stays unfinished, so that it is sent again.
-        if let Some(name) = name {
-            failures.entry(name.clone()).or_insert(why);
+        match (about, sent) {
+            (About::Binding(_), Ok(())) => {}
+            (About::Policy { number, version }, Ok(())) => {
+                record.iter_mut().for_each(|record| {
+                    record.announced.insert(number, version.clone());
+                });
+            }
+            (about, Err(why)) => {
+                let why = format!("event {} was not sent: {why}", event.detail_type());
+                tracing::warn!(cluster = cluster.name(), "{why}");
+                // Without its event the condition stays unfinished, so that it is sent again;
+                // a policy's version stays unannounced until the next work on the cluster.
+                if let About::Binding(name) = about {
+                    failures.entry(name).or_insert(why);
+                }
+            }
         }
     }
     conditions.retain(|name, _| !failures.contains_key(name));
@@ -94,21 +111,16 @@ where
             "condition"
         );
     }
-    write(context, cluster, lease, &loaded, &mut conditions, &mut failures, node_policy).await?;
+    write(context, cluster, lease, &loaded, &mut conditions, &mut failures, record).await?;
     Ok(ClusterReport { conditions, failures, ..ClusterReport::default() })
 }
 
 impl Settling<'_> {
-    fn policy_events(
-        &mut self,
-        applied: &Applied,
-        record: Option<&NodePolicyRecord>,
-        capacity: &PolicyCapacity,
-    ) {
-        for change in &applied.policy_changes {
-            let node_roles = record.map(|record| record.node_roles.iter()).into_iter().flatten();
-            let event = self.outcomes.policy_changed(change, node_roles, capacity);
-            self.events.push((None, event));
+    fn policy_events(&mut self, memory: Option<&NodePolicyMemory>, capacity: &PolicyCapacity) {
+        for (memory, change) in memory.iter().flat_map(|m| m.changes.iter().map(move |c| (m, c))) {
+            let event = self.outcomes.policy_changed(change, &memory.record.node_roles, capacity);
+            let about = About::Policy { number: change.number, version: change.version.clone() };
+            self.events.push((about, event));
         }
     }
 
@@ -159,7 +171,7 @@ impl Settling<'_> {
                             trust_policy: None,
                         };
                         let event = self.outcomes.blocked(kubernetes, &blocked);
-                        self.events.push((Some(name.clone()), event));
+                        self.events.push((About::Binding(name.clone()), event));
                     }
                 }
             }
@@ -185,7 +197,7 @@ impl Settling<'_> {
             }
             if self.has_news(name) {
                 let event = self.outcomes.blocked(kubernetes, blocked);
-                self.events.push((Some(name.clone()), event));
+                self.events.push((About::Binding(name.clone()), event));
             }
         }
     }
@@ -215,11 +227,17 @@ impl Settling<'_> {
             None => AssociationChange::Unchanged,
         };
         let (id, arn, external_id) = found;
-        let record = AssociationRecord { id, arn, desired: bound.desired.clone(), external_id };
+        let record = AssociationRecord {
+            id,
+            arn,
+            kubernetes: place.kubernetes.clone(),
+            desired: bound.desired.clone(),
+            external_id,
+        };
         self.ready(bound, &record);
         if self.has_news(&bound.service_account) {
             let event = self.outcomes.ready(&place.kubernetes, bound, &record, change);
-            self.events.push((Some(bound.service_account.clone()), event));
+            self.events.push((About::Binding(bound.service_account.clone()), event));
         }
     }
 
@@ -246,20 +264,23 @@ impl Settling<'_> {
         for removed in &place.removed {
             let name = &removed.service_account;
             // A run that died may have deleted it already; then only the ledger remembers it.
-            let was_there = removed.association_id.is_some()
-                || self.loaded.conditions.get(name).is_some_and(|was| was.association.is_some());
+            let before = self.loaded.conditions.get(name);
+            let remembered = before
+                .and_then(|before| before.association.clone())
+                .filter(|association| association.kubernetes == place.kubernetes);
             let Some(condition) = self.condition(name) else { continue };
             condition.leaving.remove(&place.kubernetes);
-            if was_there {
+            if removed.association_id.is_some() || remembered.is_some() {
                 condition.credentials_changed_at = Some(now);
-                let last = condition.association.as_ref().map(|one| &one.id);
-                if last == removed.association_id.as_ref() {
-                    condition.association = None;
-                }
+            }
+            let here = |last: &AssociationRecord| last.kubernetes == place.kubernetes;
+            if condition.association.as_ref().is_some_and(here) {
+                condition.association = None;
             }
             let version = condition.version.clone();
-            let event = self.outcomes.removed(&place.kubernetes, removed, &version);
-            self.events.push((Some(name.clone()), event));
+            let event =
+                self.outcomes.removed(&place.kubernetes, removed, remembered.as_ref(), &version);
+            self.events.push((About::Binding(name.clone()), event));
         }
     }
 
@@ -277,7 +298,11 @@ impl Settling<'_> {
             // A condition that nothing was planned for, such as a tombstone without a place.
             self.condition(&name);
         }
-        for condition in self.conditions.values_mut() {
+        for (name, condition) in &mut self.conditions {
+            // Of those outside the batch only the shared place was planned.
+            if condition.state == ConditionState::Pending && !self.loaded.names.contains(name) {
+                self.loaded.carry_over(name, condition);
+            }
             if condition.wanted.is_none() && condition.leaving.is_empty() {
                 condition.state = ConditionState::Removed;
                 condition.blocked = None;

@@ -156,6 +156,8 @@ pub struct AssociationRecord {
     pub id: String,
     /// Its ARN.
     pub arn: String,
+    /// Where it is.
+    pub kubernetes: KubernetesName,
     /// What its pods work as.
     #[serde(flatten)]
     pub desired: Desired,
@@ -241,6 +243,9 @@ pub struct NodePolicyRecord {
     /// When the last of them was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub written_at: Option<Timestamp>,
+    /// The version of each policy that the bus was last told of, by number.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub announced: BTreeMap<u32, String>,
     /// Most policies that the attachment slots admit.
     pub max_shards: u32,
     /// The managed policy of a node role that allows the action on everything, if one does.

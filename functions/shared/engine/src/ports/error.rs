@@ -32,6 +32,8 @@ pub struct PortError {
     pub kind: ErrorKind,
     /// The service's error code, when it answered with one.
     pub code: Option<String>,
+    /// What the service said, when it answered with an error.
+    pub message: Option<String>,
     /// The cause.
     #[source]
     pub source: Box<dyn std::error::Error + Send + Sync>,

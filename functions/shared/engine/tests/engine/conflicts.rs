@@ -155,7 +155,6 @@ fn a_claim_that_the_rules_no_longer_admit_is_blocked_and_keeps_what_is_there() {
 }
 
 #[test]
-#[ignore = "of a service account outside the batch only the shared place is planned, so its state is pending until its next event"]
 fn somebody_whose_old_place_is_taken_over_is_ready_at_the_new_one() {
     let mut scenario = Scenario::new();
     scenario.register("blue");

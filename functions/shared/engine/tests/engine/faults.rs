@@ -209,7 +209,6 @@ fn a_call_that_fails_for_a_passing_reason_fails_its_record_alone() {
 }
 
 #[test]
-#[ignore = "the next delivery finds the role listed and has no change to tell"]
 fn a_policy_change_is_told_even_when_its_maker_died_before() {
     let mut scenario = Scenario::new();
     scenario.register("blue");

@@ -197,11 +197,25 @@ fn fill_the_slots(scenario: &Scenario, free: usize) {
 }
 
 #[test]
-fn without_a_free_slot_the_record_goes_ahead_with_a_warning() {
+fn without_a_free_slot_and_any_other_grant_a_binding_is_blocked() {
+    let mut scenario = Scenario::new();
+    scenario.register("blue");
+    fill_the_slots(&scenario, 0);
+    let event = scenario.assigned("svc-etl", "etl");
+    Scenario::assert_outcome(&scenario.send(&event), Outcome::Blocked);
+    assert_eq!(scenario.code("svc-etl", "blue"), Some(BlockedCode::NodePolicyFull));
+    settled(&mut scenario);
+}
+
+#[test]
+fn without_a_free_slot_the_record_goes_ahead_with_a_warning_beside_awss_policy() {
     let mut scenario = Scenario::new();
     scenario.grants_before_binding = false;
     scenario.register("blue");
-    fill_the_slots(&scenario, 0);
+    fill_the_slots(&scenario, 1);
+    let now = scenario.now();
+    let broad = "arn:aws:iam::aws:policy/AmazonEKSWorkerNodePolicy";
+    scenario.ports.world().iam.attach(&blue_nodes(), broad, now);
     let event = scenario.assigned("svc-etl", "etl");
     let report = scenario.batch(std::slice::from_ref(&event));
     Scenario::assert_outcome(&report.records[0], Outcome::Applied);

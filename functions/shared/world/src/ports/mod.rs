@@ -103,6 +103,7 @@ fn port_error(operation: &'static str, object: String, error: AwsError) -> PortE
         object,
         kind: error.kind(),
         code: Some(error.code.clone()),
+        message: Some(error.message.clone()),
         source: Box::new(error),
     }
 }
