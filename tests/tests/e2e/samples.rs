@@ -203,7 +203,8 @@ async fn rejected_samples_are_on_the_bus_and_in_the_ledger_with_reasons_and_orig
         let notice = notice.unwrap_or_else(|| panic!("{name} has no notice"));
         assert!(notice.key.partition.starts_with("REJECTED#"));
         assert_eq!(notice.body["reasons"], serde_json::json!(reasons), "{name}");
-        assert_eq!(notice.body["original"], original, "{name}");
+        let kept: Value = serde_json::from_str(notice.body["original"].as_str().unwrap()).unwrap();
+        assert_eq!(kept, original, "{name}");
     }
     assert!(scenario.conditions().await.is_empty());
 }

@@ -10,6 +10,7 @@ use pod_identity_core::plan::{AssociationStep, PlacePlan, Plan, Problem};
 use pod_identity_core::{Association, ClusterArn, KubernetesName, PolicyArn, RoleArn, fingerprint};
 use pod_identity_events::BlockedCode;
 
+use crate::cluster::time_is_over;
 use crate::error::chain;
 use crate::lease::Lease;
 use crate::observe::{self, problem_of};
@@ -45,6 +46,9 @@ pub(crate) struct Applied {
     /// Numbers of the policies that were made.
     pub(crate) created: Vec<u32>,
     pub(crate) attached: Vec<(RoleArn, u32)>,
+    /// Why the policies could not be brought to list every role: then no place is ready,
+    /// even one whose association is as it should be.
+    pub(crate) policy_failure: Option<Failure>,
     /// What became of each place that had a step.
     pub(crate) places: BTreeMap<KubernetesName, Result<Option<Association>, Failure>>,
     /// Steps that were done.
@@ -66,16 +70,16 @@ impl<R, W, C: Clock> Target<'_, R, W, C> {
     /// Whether one more step may start.
     fn pass(&self) -> Result<(), Failure> {
         let now = self.clock.now();
-        let over = |what| {
-            Err(Failure::Passing(format!("{what} is nearly over, so no new step was started")))
-        };
         if later(now, self.settings.longest_call) >= self.deadline {
-            over("the invocation's time")
-        } else if !self.lease.covers(now, self.settings.longest_call) {
-            over("the lease of the cluster")
-        } else {
-            Ok(())
+            return Err(Failure::Passing(time_is_over(self.settings)));
         }
+        if !self.lease.covers(now, self.settings.longest_call) {
+            return Err(Failure::Passing(format!(
+                "the lease of cluster {} is nearly over, so no new step was started",
+                self.access.cluster.name()
+            )));
+        }
+        Ok(())
     }
 
     /// The cluster, when the policy of that number names it.
@@ -109,6 +113,7 @@ where
         .buffer_unordered(target.settings.concurrency)
         .collect()
         .await;
+    applied.policy_failure = policies.err();
     applied.steps += places.iter().filter(|(_, result)| result.is_ok()).count();
     applied.places.extend(places);
     applied

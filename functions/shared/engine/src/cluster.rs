@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use pod_identity_core::plan::{self, Blocked, Observation, Place, PlacePlan, Plan, Problem};
-use pod_identity_core::{ClusterArn, DominoName, RoleArn, node_policy};
-use pod_identity_events::PolicyCapacity;
+use pod_identity_core::{Association, ClusterArn, DominoName, RoleArn, node_policy};
+use pod_identity_events::{BlockedCode, PolicyCapacity};
 
 use crate::apply::{self, Applied, Failure, PolicyChange, Target, association_failure};
 use crate::error::chain;
@@ -33,6 +33,27 @@ pub(crate) struct Context<'a, R, W, C> {
     pub(crate) run: &'a Run,
     pub(crate) settings: &'a Settings,
     pub(crate) deadline: Timestamp,
+}
+
+impl<R, W, C: Clock> Context<'_, R, W, C> {
+    /// Whether a call that starts now might end after the deadline.
+    pub(crate) fn is_over(&self) -> bool {
+        later(self.clock.now(), self.settings.longest_call) >= self.deadline
+    }
+
+    /// Why nothing more is begun.
+    pub(crate) fn over(&self) -> String {
+        time_is_over(self.settings)
+    }
+}
+
+/// What a step that was not started says.
+pub(crate) fn time_is_over(settings: &Settings) -> String {
+    format!(
+        "the invocation's time is nearly over, so nothing more was begun: one call may take {} s; \
+         raise the function's time-out, or lower CALL_TIMEOUT_MS or CALL_ATTEMPTS",
+        settings.longest_call.as_secs()
+    )
 }
 
 /// What became of a cluster's part of a batch.
@@ -69,10 +90,8 @@ where
         ..ClusterReport::default()
     };
     let Context { reader, writer, clock, run, settings, deadline } = *context;
-    if later(clock.now(), settings.longest_call) >= deadline {
-        return all_failed(
-            "the invocation's time is nearly over, so its work was not begun".to_owned(),
-        );
+    if context.is_over() {
+        return all_failed(context.over());
     }
     let mut lease = match Lease::take(cluster, reader, writer, clock, run, settings, deadline).await
     {
@@ -120,8 +139,19 @@ where
         .map_err(|error| chain(&error))?
         .map(|stored| settled(stored.record, clock.now()));
 
-    let observed =
-        Box::pin(observe_all(context, &access, record, &mut loaded, remembered.clone())).await;
+    // The allow-lists may have been narrowed since the cluster was registered.
+    let admitted = settings.rules.admits_registration(&record.registration);
+    let observed = match admitted {
+        Err(reasons) => Err(Failure::Blocked(Problem {
+            code: BlockedCode::NotAllowed,
+            reason: reasons.join("; "),
+            way_out: "admit it in the deployment's allow-lists, or register the cluster anew"
+                .to_owned(),
+        })),
+        Ok(()) => {
+            Box::pin(observe_all(context, &access, record, &mut loaded, remembered.clone())).await
+        }
+    };
     let (plan, found) = match observed {
         Ok((observation, found)) => (plan::plan(&observation, &settings.plan), found),
         Err(Failure::Passing(why)) => return Err(why),
@@ -208,6 +238,9 @@ where
     let associations = observe::associations(aws, access, &loaded.kubernetes(), concurrency)
         .await
         .map_err(failed)?;
+    if let Some(problem) = of_another_account(&access.cluster, associations.values()) {
+        return Err(Failure::Blocked(problem));
+    }
     loaded.associations = associations;
     loaded
         .know_owners(context, &access.cluster)
@@ -232,9 +265,8 @@ where
     observation.roles =
         observe::roles(aws, access, wanted.clone(), concurrency).await.map_err(failed)?;
     let known = remembered.is_some();
-    let mut found = observe::node_policies(aws, access, &record.registration, remembered, settings)
-        .await
-        .map_err(failed)?;
+    let mut found =
+        observe::node_policies(aws, access, record, remembered, settings).await.map_err(failed)?;
     let policies = &mut found.policies;
     policies.other_roles.extend(foreign_roles(&observation.places, settings));
     let statement = settings.plan.cluster_statement.then_some(&access.cluster);
@@ -249,6 +281,24 @@ where
     // What was not understood is not remembered.
     let understood = observation.policies.problem.is_none();
     Ok((observation, understood.then_some(found)))
+}
+
+/// EKS is asked for a cluster by its name. A cluster of another account that was registered
+/// without a role to assume is then taken for one of our own that has the same name.
+fn of_another_account<'a>(
+    cluster: &ClusterArn,
+    mut associations: impl Iterator<Item = &'a Association>,
+) -> Option<Problem> {
+    let (partition, region, account) = (cluster.partition(), cluster.region(), cluster.account());
+    let prefix = format!("arn:{partition}:eks:{region}:{account}:");
+    let other = associations.find(|association| !association.arn.starts_with(&prefix))?;
+    Some(Problem {
+        code: BlockedCode::InvalidRequest,
+        reason: format!("EKS answers {} when asked for cluster {cluster}", other.arn),
+        way_out: format!(
+            "register the cluster again with assumeRoleArn, the role in account {account} to assume"
+        ),
+    })
 }
 
 /// Roles of associations in the way that are not ours: the list names them as well.

@@ -6,12 +6,12 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use pod_identity_core::node_policy::{self, Shard};
 use pod_identity_core::plan::{NodePolicies, Problem, RoleState};
 use pod_identity_core::{
-    Association, DEPLOYMENT_TAG, KubernetesName, Ownership, PolicyArn, Registration, RoleArn,
+    Association, ClusterArn, DEPLOYMENT_TAG, KubernetesName, Ownership, PolicyArn, RoleArn,
 };
 use pod_identity_events::BlockedCode;
 
 use crate::apply::PolicyChange;
-use crate::ledger::NodePolicyRecord;
+use crate::ledger::{ClusterRecord, NodePolicyRecord};
 use crate::ports::{
     AssociationFilter, AssociationSummary, ClusterAccess, EksReader, ErrorKind, IamReader, Page,
     PortError,
@@ -160,17 +160,27 @@ pub(crate) struct FoundPolicies {
 pub(crate) async fn node_policies<A: EksReader + IamReader>(
     aws: &A,
     access: &ClusterAccess,
-    registration: &Registration,
+    cluster: &ClusterRecord,
     remembered: Option<NodePolicyRecord>,
     settings: &Settings,
 ) -> Result<FoundPolicies, PortError> {
     let known = remembered.is_some();
     let mut record = remembered.unwrap_or_default();
     let mut found = NodePolicies::default();
+    let registration = &cluster.registration;
+    if record.guessed || record.registration.as_ref() != Some(&cluster.version) {
+        record.node_roles.clear();
+        record.guessed = false;
+    }
+    record.registration = Some(cluster.version.clone());
     if !registration.node_roles.is_empty() {
         record.node_roles.clone_from(&registration.node_roles);
     } else if record.node_roles.is_empty() {
         match node_roles_of(aws, access, settings.concurrency).await? {
+            Ok(roles) if roles.is_empty() => {
+                record.node_roles.extend(guessed_node_role(access));
+                record.guessed = true;
+            }
             Ok(roles) => record.node_roles = roles,
             Err(problem) => found.problem = Some(problem),
         }
@@ -269,8 +279,7 @@ pub(crate) async fn attachments(
     Ok(())
 }
 
-/// Node roles of the cluster's node groups, or the name that Domino's module
-/// gives when there are no node groups.
+/// Node roles of the cluster's node groups.
 async fn node_roles_of(
     aws: &impl EksReader,
     access: &ClusterAccess,
@@ -295,18 +304,14 @@ async fn node_roles_of(
         .try_filter_map(|role| async move { Ok(role) })
         .try_collect()
         .await?;
-    let mut roles: BTreeSet<RoleArn> = roles.iter().filter_map(|role| role.parse().ok()).collect();
-    if roles.is_empty() {
-        let cluster = &access.cluster;
-        let name = format!(
-            "arn:{}:iam::{}:role/{}-eks-nodes",
-            cluster.partition(),
-            cluster.account(),
-            cluster.name()
-        );
-        roles.extend(name.parse());
-    }
-    Ok(Ok(roles))
+    Ok(Ok(roles.iter().filter_map(|role| role.parse().ok()).collect()))
+}
+
+/// The name that Domino's module for EKS gives a cluster's node role.
+fn guessed_node_role(access: &ClusterAccess) -> Option<RoleArn> {
+    let cluster = &access.cluster;
+    let (partition, account, name) = (cluster.partition(), cluster.account(), cluster.name());
+    format!("arn:{partition}:iam::{account}:role/{name}-eks-nodes").parse().ok()
 }
 
 fn refused_node_role(roles: &BTreeSet<RoleArn>, settings: &Settings) -> Option<Problem> {
@@ -346,20 +351,26 @@ async fn shards(
         if written.and_then(|id| counter(id)) > counter(&policy.default_version) {
             return Err(stale(&arn, &policy.default_version));
         }
-        let document = aws.policy_document(access, &arn, &policy.default_version).await?;
+        let version = &policy.default_version;
+        let Some(document) = aws.policy_document(access, &arn, version).await? else {
+            return Err(stale(&arn, version));
+        };
         let statement = (options.cluster_statement && number == 1).then_some(&access.cluster);
-        let shard = node_policy::parse(number, &document.unwrap_or_default(), statement);
-        if !is_ours(&policy.tags, &shard, &options.deployment) {
-            found.problem = Some(foreign_policy(&arn, &options.deployment));
-            break;
-        }
+        let shard = match ours(&arn, &policy.tags, number, &document, statement, settings) {
+            Ok(shard) => shard,
+            Err(problem) => {
+                found.problem = Some(problem);
+                break;
+            }
+        };
         let announced = remembered.and_then(|record| record.announced.get(&number));
         if announced != Some(&policy.default_version) {
             let before = match announced {
                 Some(version) => aws.policy_document(access, &arn, version).await?,
                 None => None,
             };
-            let before = node_policy::parse(number, &before.unwrap_or_default(), statement).roles;
+            let before = before.and_then(|text| node_policy::parse(number, &text, statement));
+            let before = before.map(|shard| shard.roles).unwrap_or_default();
             unannounced.push(PolicyChange {
                 number,
                 policy: arn,
@@ -392,20 +403,32 @@ fn stale(policy: &PolicyArn, version: &str) -> PortError {
     }
 }
 
-pub(crate) fn foreign_policy(policy: &PolicyArn, deployment: &str) -> Problem {
-    Problem {
-        code: BlockedCode::ForeignPolicy,
-        reason: format!("policy {policy} exists and is not tagged {DEPLOYMENT_TAG}={deployment}"),
-        way_out: "delete or rename that policy, or tag it if it is this deployment's".to_owned(),
-    }
-}
-
-/// A policy whose tag was lost is still recognised by what it says.
-pub(crate) fn is_ours(tags: &BTreeMap<String, String>, shard: &Shard, deployment: &str) -> bool {
-    match tags.get(DEPLOYMENT_TAG) {
-        Some(tag) => tag == deployment,
-        None => shard.canonical,
-    }
+/// A policy of this deployment, read back; or why it is none that may be written.
+/// One whose tag was lost is still recognised by what it says.
+pub(crate) fn ours(
+    policy: &PolicyArn,
+    tags: &BTreeMap<String, String>,
+    number: u32,
+    document: &str,
+    statement: Option<&ClusterArn>,
+    settings: &Settings,
+) -> Result<Shard, Problem> {
+    let deployment = &settings.plan.deployment;
+    let shard = node_policy::parse(number, document, statement);
+    let tagged = tags.get(DEPLOYMENT_TAG).map(|tag| tag == deployment);
+    let (reason, way_out) = match (shard, tagged) {
+        (Some(shard), Some(true)) => return Ok(shard),
+        (Some(shard), None) if shard.canonical => return Ok(shard),
+        (None, Some(true)) => (
+            format!("policy {policy} says more than this deployment writes, so it is left alone"),
+            "set its default version back to one that only lists roles, or move what was added to a policy of its own",
+        ),
+        _ => (
+            format!("policy {policy} exists and is not tagged {DEPLOYMENT_TAG}={deployment}"),
+            "delete or rename that policy, or tag it if it is this deployment's",
+        ),
+    };
+    Err(Problem { code: BlockedCode::ForeignPolicy, reason, way_out: way_out.to_owned() })
 }
 
 /// Roles of all associations of the cluster that are not this deployment's.

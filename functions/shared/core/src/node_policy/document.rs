@@ -38,25 +38,41 @@ pub fn document(roles: &BTreeSet<RoleArn>, cluster: Option<&ClusterArn>) -> Stri
     json!({ "Version": "2012-10-17", "Statement": statements }).to_string()
 }
 
-/// Reads a policy back. Whatever is not a role in it makes it not canonical,
-/// and so does anything that was changed by hand.
+/// Reads a policy back. None when it is not JSON, or says anything that
+/// [`document`] would never write: rewriting it would then lose something.
 #[must_use]
-pub fn parse(number: u32, text: &str, cluster: Option<&ClusterArn>) -> Shard {
-    let value: Value = serde_json::from_str(text).unwrap_or_default();
-    let statements = value.get("Statement").and_then(Value::as_array);
-    let roles: BTreeSet<RoleArn> = statements
-        .into_iter()
-        .flatten()
-        .filter(|statement| statement["Sid"] == ROLES_SID && statement["Effect"] == "Allow")
-        .flat_map(|statement| match &statement["Resource"] {
-            Value::Array(list) => list.as_slice(),
-            single => std::slice::from_ref(single),
-        })
-        .filter_map(|resource| resource.as_str()?.parse().ok())
-        .collect();
+pub fn parse(number: u32, text: &str, cluster: Option<&ClusterArn>) -> Option<Shard> {
+    let value: Value = serde_json::from_str(text).ok()?;
+    let mut roles = BTreeSet::new();
+    for statement in list(value.get("Statement")?) {
+        let fields = statement.as_object()?;
+        let known = ["Sid", "Effect", "Action", "Resource"];
+        let is_ours = fields.keys().all(|field| known.contains(&field.as_str()))
+            && statement["Effect"] == "Allow"
+            && list(fields.get("Action")?).iter().all(|action| action == ACTION);
+        if !is_ours {
+            return None;
+        }
+        for resource in list(fields.get("Resource")?) {
+            let resource = resource.as_str()?;
+            match resource.parse() {
+                Ok(role) => _ = roles.insert(role),
+                // The cluster's statement, also when the setting has changed since.
+                Err(_) => _ = resource.parse::<ClusterArn>().ok()?,
+            }
+        }
+    }
     let written = document(&roles, cluster);
     let canonical = serde_json::from_str::<Value>(&written).is_ok_and(|written| written == value);
-    Shard { number, roles, canonical }
+    Some(Shard { number, roles, canonical })
+}
+
+/// IAM takes one value where it takes a list.
+fn list(value: &Value) -> &[Value] {
+    match value {
+        Value::Array(list) => list,
+        single => std::slice::from_ref(single),
+    }
 }
 
 /// Characters as IAM counts them: white space is free.

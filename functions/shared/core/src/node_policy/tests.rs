@@ -72,18 +72,41 @@ fn a_document_reads_back_as_it_was_written() {
     let pretty =
         serde_json::to_string_pretty(&serde_json::from_str::<serde_json::Value>(&text).unwrap());
     let shard = parse(1, &pretty.unwrap(), Some(&cluster));
-    assert_eq!(shard, Shard { number: 1, roles, canonical: true });
+    assert_eq!(shard, Some(Shard { number: 1, roles, canonical: true }));
 }
 
 #[test]
-fn a_document_changed_by_hand_is_not_canonical() {
+fn a_document_that_says_the_same_otherwise_is_understood_but_not_canonical() {
     let cluster = cluster();
-    let text = document(&roles(0..3), Some(&cluster))
-        .replace("[\"eks-auth:Assume", "[\"s3:*\",\"eks-auth:Assume");
-    let shard = parse(1, &text, Some(&cluster));
-    assert!(!shard.canonical);
-    assert_eq!(shard.roles, roles(0..3));
-    assert!(!parse(1, "not json", Some(&cluster)).canonical);
+    let two = roles(0..2);
+    let [first, second] = [0, 1].map(|at| two.iter().nth(at).unwrap().as_str());
+    let action = "eks-auth:AssumeRoleForPodIdentity";
+    let one =
+        serde_json::json!({ "Effect": "Allow", "Action": action, "Resource": [first, second] });
+    let single = serde_json::json!({ "Version": "2012-10-17", "Statement": one });
+    let shard = parse(1, &single.to_string(), Some(&cluster)).unwrap();
+    assert_eq!((shard.roles, shard.canonical), (two.clone(), false));
+    // The cluster statement was switched off since.
+    let shard = parse(1, &document(&two, Some(&cluster)), None).unwrap();
+    assert_eq!((shard.roles, shard.canonical), (two, false));
+}
+
+#[test]
+fn a_document_that_says_anything_else_is_not_understood() {
+    let cluster = cluster();
+    let text = document(&roles(0..3), Some(&cluster));
+    for changed in [
+        text.replace("[\"eks-auth:Assume", "[\"s3:*\",\"eks-auth:Assume"),
+        text.replace("\"Allow\"", "\"Deny\""),
+        text.replace("\"Sid\"", "\"Condition\":{},\"Sid\""),
+        text.replace("arn:aws:eks:eu-west-1:111122223333:cluster/blue", "*"),
+        text.replace("\"Resource\"", "\"NotResource\""),
+        "not json".to_owned(),
+        "{}".to_owned(),
+        String::new(),
+    ] {
+        assert_eq!(parse(1, &changed, Some(&cluster)), None, "{changed}");
+    }
 }
 
 #[test]

@@ -34,9 +34,9 @@ pub(super) fn decide<'a>(
 ) -> Decision<'a> {
     let standing = standing(place, observation, options);
     let mut decision = Decision { place, observation, standing, holder: None, blocked: Vec::new() };
-    let oldest = place.claims.iter().min_by_key(|claim| {
-        (claim.refused.is_some(), &claim.since, &claim.binding.service_account)
-    });
+    // One that is refused holds its place too: no allow-list hands an identity to somebody else.
+    let oldest =
+        place.claims.iter().min_by_key(|claim| (&claim.since, &claim.binding.service_account));
     for claim in &place.claims {
         if let Some(reason) = &claim.refused {
             decision.block(
@@ -150,8 +150,12 @@ impl<'a> Decision<'a> {
         };
         let unread =
             |because: &str| Trust { verdict: TrustVerdict::Unknown, because: because.to_owned() };
+        let mut denied = false;
         let trust = match self.observation.roles.get(&desired.role) {
-            Some(RoleState::Found { trust_policy }) => trust::evaluate(trust_policy, question),
+            Some(RoleState::Found { trust_policy }) => {
+                denied = trust::is_denied(trust_policy, question);
+                trust::evaluate(trust_policy, question)
+            }
             Some(RoleState::Missing { because }) => {
                 let way_out = format!(
                     "have role {} made, or assign another; then send the event again",
@@ -176,8 +180,10 @@ impl<'a> Decision<'a> {
                     "role {} does not trust EKS Pod Identity: {}",
                     desired.role, trust.because
                 );
+                // No statement that is added helps against a Deny.
+                let first = if denied { "take that Deny out of its trust policy and " } else { "" };
                 let way_out = format!(
-                    "have the owner of role {} add this statement to its trust policy: {}; then send the event again",
+                    "have the owner of role {} {first}add this statement to its trust policy: {}; then send the event again",
                     desired.role,
                     trust::required_policy(question)["Statement"][0],
                 );

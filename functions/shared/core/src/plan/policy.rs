@@ -82,11 +82,8 @@ pub(super) fn extend(
 /// by AWS's own broad policy, or by the cluster statement, which is in the
 /// first policy.
 fn granted_anyway(found: &NodePolicies, changes: &[ShardChange], options: &Options) -> bool {
-    let mut numbers = found
-        .shards
-        .iter()
-        .map(|shard| shard.number)
-        .chain(changes.iter().map(|change| change.number));
+    let written = found.shards.iter().filter(|shard| shard.canonical).map(|shard| shard.number);
+    let mut numbers = written.chain(changes.iter().map(|change| change.number));
     found.broad_grant || (options.cluster_statement && numbers.any(|number| number == 1))
 }
 

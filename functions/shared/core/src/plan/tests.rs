@@ -122,7 +122,7 @@ fn applied(mut observation: Observation, plan: &Plan) -> Observation {
             | PolicyStep::RewritePolicy { number, document, .. } => {
                 let statement = (*number == 1).then_some(&observation.cluster);
                 policies.shards.retain(|shard| shard.number != *number);
-                policies.shards.push(node_policy::parse(*number, document, statement));
+                policies.shards.push(node_policy::parse(*number, document, statement).unwrap());
                 policies.versions.insert(*number, "v2".to_owned());
             }
             PolicyStep::AttachPolicy { number, node_role, .. } => {
@@ -340,12 +340,24 @@ fn a_blocked_change_keeps_what_is_there() {
 }
 
 #[test]
-fn a_refused_binding_is_blocked_and_lets_the_next_one_in() {
+fn a_refused_binding_is_blocked_and_hands_its_place_to_nobody() {
     let mut refused = claim("svc-a", "a", 1);
     refused.refused = Some("role a is not admitted by ROLES".to_owned());
-    let plan = planned(vec![place(vec![refused, claim("svc-b", "b", 2)], &[], None)]);
-    assert_eq!(codes(&plan), [BlockedCode::NotAllowed]);
-    assert_eq!(plan.places[0].bound.as_ref().unwrap().service_account.as_str(), "svc-b");
+    let claims = vec![refused, claim("svc-b", "b", 2)];
+    let plan = planned(vec![place(claims, &[], Some(managed("a", "svc-a")))]);
+    assert!(plan.is_empty());
+    assert_eq!(codes(&plan), [BlockedCode::NotAllowed, BlockedCode::Conflict]);
+}
+
+#[test]
+fn against_a_deny_the_way_out_is_not_one_more_statement() {
+    let mut observation = observation(vec![place(vec![claim("svc-etl", "etl", 1)], &[], None)]);
+    let deny = TRUSTED.replace("[{", r#"[{"Sid":"No","Effect":"Deny","Principal":{"Service":"pods.eks.amazonaws.com"},"Action":"*"},{"#);
+    observation.roles.insert(role("etl"), RoleState::Found { trust_policy: deny });
+    let plan = planned_with(observation, &options());
+    let blocked = &plan.places[0].blocked[0];
+    assert!(blocked.reason.contains("statement `No` denies"), "{}", blocked.reason);
+    assert!(blocked.way_out.contains("take that Deny out"), "{}", blocked.way_out);
 }
 
 #[test]

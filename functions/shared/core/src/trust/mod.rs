@@ -66,13 +66,9 @@ pub fn evaluate(document: &str, question: TrustQuestion<'_>) -> Trust {
             };
         }
     };
-    let mut actions = vec![ASSUME_ROLE];
-    if question.session_tags {
-        actions.push(TAG_SESSION);
-    }
     let mut trusted_by = String::new();
     let mut unknown = None;
-    for action in actions {
+    for action in needed_actions(question) {
         let trust = evaluate_action(&statements, action, question);
         match trust.verdict {
             TrustVerdict::Untrusted => return trust,
@@ -81,6 +77,25 @@ pub fn evaluate(document: &str, question: TrustQuestion<'_>) -> Trust {
         }
     }
     unknown.unwrap_or(Trust { verdict: TrustVerdict::Trusted, because: trusted_by })
+}
+
+/// Whether a `Deny` decides, against which no further statement helps.
+#[must_use]
+pub fn is_denied(document: &str, question: TrustQuestion<'_>) -> bool {
+    let statements = document::parse(document).unwrap_or_default();
+    let needed = needed_actions(question);
+    statements.iter().filter(|statement| statement.effect == Effect::Deny).any(|statement| {
+        needed.iter().any(|action| applies(statement, action, question) == Answer::Yes)
+    })
+}
+
+/// EKS assumes the role, and tags the session unless that is disabled.
+fn needed_actions(question: TrustQuestion<'_>) -> Vec<&'static str> {
+    let mut actions = vec![ASSUME_ROLE];
+    if question.session_tags {
+        actions.push(TAG_SESSION);
+    }
+    actions
 }
 
 fn evaluate_action(statements: &[Statement], action: &str, question: TrustQuestion<'_>) -> Trust {

@@ -93,12 +93,10 @@ async fn create<R: IamReader, W: IamWriter, C: Clock>(
         Failure::Passing(format!("policy {policy} exists but IAM does not show it yet"))
     })?;
     let version = &found.default_version;
-    let text = reader.policy_document(access, policy, version).await.map_err(failed)?;
     let statement = target.statement(number);
-    let mut shard = node_policy::parse(number, &text.unwrap_or_default(), statement);
-    if !observe::is_ours(&found.tags, &shard, deployment) {
-        return Err(Failure::Blocked(observe::foreign_policy(policy, deployment)));
-    }
+    let text = document_of(policy, version, target).await?;
+    let mut shard = observe::ours(policy, &found.tags, number, &text, statement, settings)
+        .map_err(Failure::Blocked)?;
     shard.roles.extend(added.iter().cloned());
     let document = node_policy::document(&shard.roles, statement);
     rewrite(policy, number, version, &document, added, target).await
@@ -123,34 +121,27 @@ async fn rewrite<R: IamReader, W: IamWriter, C: Clock>(
         target.pass()?;
         let version = write_version(policy, &document, target).await?;
         let written = counter(&version);
+        let done = PolicyChange {
+            policy: policy.clone(),
+            number,
+            version,
+            added: added.iter().cloned().collect(),
+            removed: Vec::new(),
+        };
         let skipped = match (base, written) {
             (Some(base), Some(written)) if written > base + 1 => written - 1,
-            _ => {
-                let added = added.iter().cloned().collect();
-                return Ok(PolicyChange {
-                    policy: policy.clone(),
-                    number,
-                    version,
-                    added,
-                    removed: Vec::new(),
-                });
-            }
+            _ => return Ok(done),
         };
         let skipped = format!("v{skipped}");
         let theirs = document_of(policy, &skipped, target).await?;
         let statement = target.statement(number);
-        let ours = node_policy::parse(number, &document, statement).roles;
-        let mut merged = node_policy::parse(number, &theirs, statement).roles;
-        merged.extend(ours.iter().cloned());
+        let roles = |text: &str| {
+            node_policy::parse(number, text, statement).map(|shard| shard.roles).unwrap_or_default()
+        };
+        let ours = roles(&document);
+        let merged: BTreeSet<RoleArn> = ours.union(&roles(&theirs)).cloned().collect();
         if merged == ours {
-            let added = added.iter().cloned().collect();
-            return Ok(PolicyChange {
-                policy: policy.clone(),
-                number,
-                version,
-                added,
-                removed: Vec::new(),
-            });
+            return Ok(done);
         }
         document = node_policy::document(&merged, statement);
         base = written;

@@ -21,6 +21,9 @@ use crate::outcome::{Outcomes, time};
 use crate::ports::{Clock, Key, MAX_WRITE, Reads, WriteError, Writes};
 use crate::publish::publish;
 
+/// Writes of an accepted change beside its conditions: binding, history, two claims.
+const FIXED_WRITES: usize = 4;
+
 /// How often an event is decided anew when somebody else wrote first.
 const ATTEMPTS: usize = 5;
 
@@ -38,6 +41,11 @@ pub(super) async fn accept_all<R: Reads, W: Writes, C: Clock>(
     let mut rest = events;
     let mut group = usize::MAX;
     while !rest.is_empty() {
+        // The first group is always written: what the ledger knows, reconcile can finish.
+        if !decided.is_empty() && context.is_over() {
+            decided.extend(rest.iter().map(|_| Err(context.over())));
+            break;
+        }
         let (now, later) = rest.split_at(group.min(rest.len()));
         match accept_group(context, now, view).await {
             Ok((done, decisions)) => {
@@ -78,11 +86,19 @@ async fn accept_group<R: Reads, W: Writes, C: Clock>(
             };
             let decision =
                 accept(acceptance, &mut view, &mut writes).map_err(|error| chain(&error))?;
-            if writes.len() > MAX_WRITE && !decisions.is_empty() {
-                (view, writes) = (before_view, before);
-                break;
+            if writes.len() <= MAX_WRITE {
+                decisions.push(decision);
+                continue;
             }
-            decisions.push(decision);
+            (view, writes) = (before_view, before);
+            if decisions.is_empty() {
+                decisions.push(Decision::Refused(format!(
+                    "{}: one change touches at most {} clusters, those of earlier changes included",
+                    subject(event),
+                    MAX_WRITE - FIXED_WRITES,
+                )));
+            }
+            break;
         }
         match writes.commit(context.reader, context.writer).await {
             Ok(()) => {

@@ -28,7 +28,10 @@ pub(super) struct Rejection {
     at: usize,
     reasons: Vec<String>,
     event_id: Option<String>,
+    /// For the bus, where JSON is JSON.
     original: Value,
+    /// For the ledger.
+    text: String,
     cut: bool,
     bytes: usize,
     sha256: String,
@@ -43,15 +46,17 @@ impl Rejection {
             .filter(|id| id.len() <= 128)
             .map(str::to_owned);
         let cut = text.len() > MAX_ORIGINAL_BYTES;
+        let kept = beginning(text, MAX_ORIGINAL_BYTES).to_owned();
         let original = match parsed {
             Some(value) if !cut => value,
-            _ => Value::String(beginning(text, MAX_ORIGINAL_BYTES).to_owned()),
+            _ => Value::String(kept.clone()),
         };
         Self {
             at,
             reasons: reasons.into_iter().map(short).collect(),
             event_id,
             original,
+            text: kept,
             cut,
             bytes: text.len(),
             sha256: sha256(text.as_bytes()),
@@ -87,6 +92,7 @@ pub(super) async fn reject<R: Reads, W: Writes, C: Clock>(
     let mut reports = Vec::new();
     for (rejection, sent) in rejections.into_iter().zip(sent) {
         let kept = match sent {
+            Ok(()) if context.is_over() => Err(context.over()),
             Ok(()) => keep(context, &rejection).await,
             Err(why) => Err(format!("event {} was not sent: {why}", detail_type::EVENT_REJECTED)),
         };
@@ -140,7 +146,7 @@ async fn keep<R: Reads, W: Writes, C: Clock>(
     let notice = NoticeRecord {
         kind: NoticeKind::Rejected,
         reasons: rejection.reasons.clone(),
-        original: rejection.original.clone(),
+        original: rejection.text.clone(),
         recorded_at: now,
         request_id: context.run.request_id().to_owned(),
     };

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pod_identity_core::plan::{Claim, Place};
 use pod_identity_core::{
-    Association, Binding, ClusterArn, DominoName, KubernetesName, Ownership, Version,
+    Association, Binding, ClusterArn, Clusters, DominoName, KubernetesName, Ownership, Version,
 };
 use pod_identity_events::RemovalReason;
 
@@ -118,7 +118,7 @@ impl Loaded {
                 context,
             );
             if let Some(binding) = record.record.binding() {
-                self.refuse(&name, binding, context.settings);
+                self.refuse(&name, binding, cluster, context.settings);
             }
             self.conditions.insert(name.clone(), condition);
             self.bindings.insert(name, record.record);
@@ -127,8 +127,17 @@ impl Loaded {
     }
 
     /// An allow-list may have been narrowed since the binding was accepted.
-    fn refuse(&mut self, name: &DominoName, binding: &Binding, settings: &Settings) {
-        if let Err(reasons) = settings.rules.admits(binding) {
+    /// Only this cluster counts: that another one of the binding's is gone is no reason here.
+    fn refuse(
+        &mut self,
+        name: &DominoName,
+        binding: &Binding,
+        cluster: &ClusterArn,
+        settings: &Settings,
+    ) {
+        let mut here = binding.clone();
+        here.clusters = Clusters::Named([cluster.clone()].into());
+        if let Err(reasons) = settings.rules.admits(&here) {
             self.refused.insert(name.clone(), reasons.join("; "));
         }
     }

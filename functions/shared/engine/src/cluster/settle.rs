@@ -62,8 +62,12 @@ where
         events: Vec::new(),
     };
     settling.policy_events(node_policy.as_ref(), &plan.capacity);
+    let ungranted = applied.policy_failure.clone().map(Err);
     for place in &plan.places {
-        settling.place(place, applied.places.get(&place.kubernetes));
+        let result = applied.places.get(&place.kubernetes);
+        // Grant before bind holds for what stands already, too.
+        let result = result.or(ungranted.as_ref().filter(|_| place.bound.is_some()));
+        settling.place(place, result);
     }
     settling.finish();
     let Settling { mut conditions, mut failures, events, .. } = settling;

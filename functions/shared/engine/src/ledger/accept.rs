@@ -145,7 +145,7 @@ fn accept_binding(
         writes,
     )?;
     let reason = change.err().unwrap_or(RemovalReason::Moved);
-    write_conditions(acceptance, name, change.ok(), reason, view, writes)?;
+    write_conditions(acceptance, name, previous.as_ref(), change.ok(), reason, view, writes)?;
     Ok(Decision::Accepted)
 }
 
@@ -188,7 +188,7 @@ fn older(
             version.occurred_at(),
             standing.occurred_at(),
         )],
-        original: acceptance.original.clone(),
+        original: acceptance.original.to_string(),
         recorded_at: acceptance.now,
         request_id: acceptance.request_id.to_owned(),
     };
@@ -261,6 +261,7 @@ fn move_claim(
 fn write_conditions(
     acceptance: Acceptance<'_>,
     name: &DominoName,
+    previous: Option<&Binding>,
     binding: Option<&Binding>,
     reason: RemovalReason,
     view: &mut View,
@@ -273,25 +274,32 @@ fn write_conditions(
         .map(|stored| (stored.record.cluster.clone(), stored.record))
         .collect();
     let mut clusters: BTreeSet<ClusterArn> = before.keys().cloned().collect();
-    if let Some(binding) = binding {
-        clusters
-            .extend(registry.clusters.keys().filter(|cluster| binding.selects(cluster)).cloned());
-        if let Clusters::Named(named) = &binding.clusters {
-            clusters.extend(named.iter().cloned());
-        }
+    // A cluster that was registered after the previous binding has no condition yet, and may
+    // have an association all the same.
+    for binding in previous.iter().chain(&binding) {
+        let selected = registry.clusters.keys().filter(|cluster| binding.selects(cluster));
+        clusters.extend(selected.cloned());
+    }
+    if let Some(Clusters::Named(named)) = binding.map(|binding| &binding.clusters) {
+        clusters.extend(named.iter().cloned());
     }
     for cluster in clusters {
         let wanted = binding.filter(|b| b.selects(&cluster)).map(|b| b.kubernetes.clone());
         let registered = registry.clusters.contains_key(&cluster);
-        let condition = next_condition(
-            acceptance,
-            name,
-            &cluster,
-            wanted,
-            reason,
-            before.get(&cluster),
-            registered,
-        );
+        let before = before.get(&cluster);
+        let mut leaving = before.map(|before| before.leaving.clone()).unwrap_or_default();
+        // On a cluster that is not registered nothing was ever made.
+        let waits = !registered && before.is_none_or(|b| b.state == ConditionState::Waiting);
+        let had = before.and_then(|before| before.wanted.as_ref());
+        let had = had
+            .into_iter()
+            .chain(previous.filter(|previous| previous.selects(&cluster)).map(|b| &b.kubernetes));
+        leaving.extend(had.filter(|_| !waits).map(|had| (had.clone(), reason)));
+        if let Some(wanted) = &wanted {
+            leaving.remove(wanted);
+        }
+        let condition =
+            next_condition(acceptance, name, &cluster, wanted, leaving, before, registered);
         writes.put(view, condition_key(name, &cluster), &condition, acceptance.revision)?;
     }
     Ok(())
@@ -302,19 +310,10 @@ fn next_condition(
     name: &DominoName,
     cluster: &ClusterArn,
     wanted: Option<KubernetesName>,
-    reason: RemovalReason,
+    leaving: BTreeMap<KubernetesName, RemovalReason>,
     before: Option<&Condition>,
     registered: bool,
 ) -> Condition {
-    let mut leaving = before.map(|b| b.leaving.clone()).unwrap_or_default();
-    // A condition that only ever waited for its cluster has made nothing there.
-    let had = before.filter(|b| b.state != ConditionState::Waiting).and_then(|b| b.wanted.clone());
-    if let Some(had) = had.filter(|had| Some(had) != wanted.as_ref()) {
-        leaving.insert(had, reason);
-    }
-    if let Some(wanted) = &wanted {
-        leaving.remove(wanted);
-    }
     let (state, blocked) = match (&wanted, registered) {
         (Some(_), false) => (ConditionState::Waiting, Some(not_registered(cluster))),
         (None, _) if leaving.is_empty() => (ConditionState::Removed, None),
@@ -376,10 +375,17 @@ fn accept_cluster(
     let registration = match (registration, current) {
         (Some(registration), _) => registration.clone(),
         (None, Some(current)) => current.registration,
+        // The registration may still be on its way: it must not make the cluster active then.
         (None, None) => {
-            return Ok(Decision::Refused(format!(
-                "cluster {cluster} is not registered, so it cannot be retired"
-            )));
+            let noted = registry.retirements.entry(cluster.clone());
+            let noted = noted.or_insert_with(|| command.version.clone());
+            if *noted < command.version {
+                noted.clone_from(&command.version);
+            }
+            writes.put(view, registry_key(), &registry, acceptance.revision)?;
+            let (of, outcome) = (cluster.as_str(), HistoryOutcome::Accepted);
+            remember(acceptance, of, outcome, described, None, view, writes)?;
+            return Ok(Decision::Accepted);
         }
     };
     if registry.clusters.len() >= MAX_CLUSTERS && !registry.clusters.contains_key(cluster) {
@@ -387,11 +393,16 @@ fn accept_cluster(
             "cluster {cluster} would be one too many: at most {MAX_CLUSTERS} clusters can be registered"
         )));
     }
-    let record = ClusterRecord {
+    let mut record = ClusterRecord {
         registration,
         version: command.version.clone(),
         retirement_requested: matches!(command.change, Change::Retire { .. }),
     };
+    if let Some(retired) = registry.retirements.remove(cluster)
+        && retired > record.version
+    {
+        (record.version, record.retirement_requested) = (retired, true);
+    }
     registry.clusters.insert(cluster.clone(), record);
     writes.put(view, registry_key(), &registry, acceptance.revision)?;
     remember(

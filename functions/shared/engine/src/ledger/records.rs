@@ -105,6 +105,9 @@ pub struct ClaimsRecord {
 pub struct Registry {
     /// By ARN; at most [`super::MAX_CLUSTERS`].
     pub clusters: BTreeMap<ClusterArn, ClusterRecord>,
+    /// Clusters whose retirement was asked for before they were registered.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub retirements: BTreeMap<ClusterArn, Version>,
 }
 
 /// One registered cluster.
@@ -230,6 +233,12 @@ pub struct LeaseRecord {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NodePolicyRecord {
+    /// The registration of the cluster that the node roles are from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registration: Option<Version>,
+    /// Whether the node role is only the name that Domino gives it: then it is asked for again.
+    #[serde(default)]
+    pub guessed: bool,
     /// How many policies there are.
     pub shards: u32,
     /// The node roles.
@@ -271,8 +280,10 @@ pub struct NoticeRecord {
     pub kind: NoticeKind,
     /// Why.
     pub reasons: Vec<String>,
-    /// The original as JSON, or as text when it is none or had to be cut.
-    pub original: Value,
+    /// The original as it came: JSON text, other text, or its beginning when it had to be
+    /// cut. Text, because DynamoDB's maps nest less deep and its numbers are smaller than
+    /// what JSON allows.
+    pub original: String,
     /// When it was recorded.
     pub recorded_at: Timestamp,
     /// Request id of the invocation.

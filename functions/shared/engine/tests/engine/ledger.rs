@@ -138,7 +138,7 @@ fn a_superseded_assignment_raises_none_but_is_remembered() {
             .items()
             .find(|item| item.key.partition == "SUPERSEDED#2026-11-20")
             .expect("a notice");
-        assert_eq!(notice.body["original"], older);
+        assert_eq!(notice.body["original"], older.to_string());
         assert!(world.ledger.expires_at(&notice.key).is_some());
     }
     settled(&mut scenario);
