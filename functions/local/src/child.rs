@@ -91,8 +91,7 @@ impl Log {
 }
 
 /// A running child. Dropping it kills the process.
-pub struct Child {
-    process_id: u32,
+pub(crate) struct Child {
     doomed: AtomicBool,
     kill: Arc<Notify>,
     watch: JoinHandle<()>,
@@ -111,7 +110,7 @@ impl Child {
     ///
     /// # Errors
     /// When the program cannot be started.
-    pub fn start(
+    pub(crate) fn start(
         program: &Program,
         environment: &BTreeMap<String, String>,
         api: &RuntimeApi,
@@ -129,7 +128,6 @@ impl Child {
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()?;
-        let process_id = process.id().unwrap_or_default();
         let stdout = follow(process.stdout.take(), log.clone());
         let stderr = follow(process.stderr.take(), log.clone());
         let kill = Arc::new(Notify::new());
@@ -148,24 +146,18 @@ impl Child {
             let _ = tokio::join!(stdout, stderr);
             report(how);
         });
-        Ok(Self { process_id, doomed: AtomicBool::new(false), kill, watch })
-    }
-
-    /// The operating system's id of the process.
-    #[must_use]
-    pub fn process_id(&self) -> u32 {
-        self.process_id
+        Ok(Self { doomed: AtomicBool::new(false), kill, watch })
     }
 
     /// Kills the process, as a crash would, without waiting for its end.
-    pub fn kill(&self) {
+    pub(crate) fn kill(&self) {
         self.doomed.store(true, Ordering::Relaxed);
         self.kill.notify_one();
     }
 
     /// Whether the process has ended or is being killed.
     #[must_use]
-    pub fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.doomed.load(Ordering::Relaxed) || self.watch.is_finished()
     }
 }

@@ -12,7 +12,7 @@ use crate::child::{Child, Log, Program};
 use crate::runtime_api::{InvocationResult, InvokeError, RuntimeApi};
 
 /// Time-out of a function here.
-pub const TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Memory that a function is told it has, in MiB.
 const MEMORY_MIB: u32 = 256;
@@ -77,7 +77,7 @@ impl Configuration {
 
 /// The access key of a function.
 #[must_use]
-pub fn access_key(function: &str) -> String {
+pub(crate) fn access_key(function: &str) -> String {
     format!("LOCAL{}", function.to_ascii_uppercase())
 }
 

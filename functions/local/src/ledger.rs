@@ -17,7 +17,7 @@ use crate::client;
 ///
 /// # Errors
 /// When the endpoint does not answer as DynamoDB does.
-pub async fn scan(endpoint: &str, region: &str, table: &str) -> io::Result<Vec<Item>> {
+pub(crate) async fn scan(endpoint: &str, region: &str, table: &str) -> io::Result<Vec<Item>> {
     let mut items = Vec::new();
     let mut start = Value::Null;
     loop {

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::runtime_api::InvocationResult;
 
 /// Most records of one batch; Lambda's default for a standard queue.
-pub const BATCH_SIZE: usize = 10;
+pub(crate) const BATCH_SIZE: usize = 10;
 
 /// A message of the queue.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -23,7 +23,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
 /// Longest time from the start of a child until it asks for work; Lambda's own limit.
-pub const INIT_LIMIT: Duration = Duration::from_secs(10);
+pub(crate) const INIT_LIMIT: Duration = Duration::from_secs(10);
 
 /// How an invocation ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -105,7 +105,7 @@ impl Shared {
 
 /// The Runtime API of one execution environment. Dropping it closes its port,
 /// which ends a child that `lambda_runtime` drives.
-pub struct RuntimeApi {
+pub(crate) struct RuntimeApi {
     address: SocketAddr,
     shared: Arc<Shared>,
     server: JoinHandle<()>,
@@ -122,7 +122,7 @@ impl RuntimeApi {
     ///
     /// # Errors
     /// When no port can be had.
-    pub async fn start(function: &str, function_arn: &str) -> io::Result<Self> {
+    pub(crate) async fn start(function: &str, function_arn: &str) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
@@ -138,7 +138,7 @@ impl RuntimeApi {
 
     /// `HOST:PORT`, what `AWS_LAMBDA_RUNTIME_API` has to hold.
     #[must_use]
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
@@ -147,7 +147,7 @@ impl RuntimeApi {
     ///
     /// # Errors
     /// When the child does not take it within [`INIT_LIMIT`], or does not answer within `limit`.
-    pub async fn invoke(
+    pub(crate) async fn invoke(
         &self,
         payload: Bytes,
         limit: Duration,
@@ -188,13 +188,8 @@ impl RuntimeApi {
         Err(InvokeError::TimedOut { function: self.shared.function.clone(), request_id, limit })
     }
 
-    /// Reports that the child ended, and how. Everything that it left
-    /// unanswered ends as [`InvocationResult::ChildDied`].
-    pub fn child_died(&self, how: &str) {
-        self.shared.end(&InvocationResult::ChildDied(how.to_owned()));
-    }
-
-    /// Reports the child's end from another task.
+    /// Reports, from any task, that the child ended, and how. Everything that
+    /// it left unanswered ends as [`InvocationResult::ChildDied`].
     pub(crate) fn obituary(&self) -> impl Fn(String) + Send + 'static {
         let shared = Arc::clone(&self.shared);
         move |how| shared.end(&InvocationResult::ChildDied(how))

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use pod_identity_events::{Envelope, detail_type, samples};
 use serde_json::Value;
 
+use crate::expected;
 use crate::queue::BATCH_SIZE;
 use crate::show;
 
@@ -102,6 +103,7 @@ pub(crate) fn report(batch: &[Record], outcomes: &[Envelope]) -> Report {
     for record in batch {
         report.lines.push(format!("{}  [{}]", show::heading(&record.envelope), record.name));
         let mut refusal = None;
+        let mut own = Vec::new();
         let mut silent = true;
         // The way out is often the same on every cluster.
         let mut details = BTreeSet::new();
@@ -113,6 +115,8 @@ pub(crate) fn report(batch: &[Record], outcomes: &[Envelope]) -> Report {
             silent = false;
             if outcome.detail_type == detail_type::EVENT_REJECTED {
                 refusal = Some(reasons(outcome));
+            } else {
+                own.push(outcome);
             }
             for line in show::outcome(outcome) {
                 if !line.starts_with(' ') || details.insert(line.clone()) {
@@ -123,11 +127,18 @@ pub(crate) fn report(batch: &[Record], outcomes: &[Envelope]) -> Report {
         if silent {
             report.lines.push("    = noted, nothing to change".to_owned());
         }
-        report.problems.extend(problem(record, refusal.as_deref()));
+        match problem(record, refusal.as_deref()) {
+            Some(problem) => report.problems.push(problem),
+            None => report.problems.extend(expected::differences(record.name, own)),
+        }
     }
     for (index, outcome) in outcomes.iter().enumerate() {
         if !told.contains(&index) {
             report.lines.extend(show::outcome(outcome).iter().map(|line| format!("  {line}")));
+            if outcome.detail_type != detail_type::NODE_ROLE_POLICY_CHANGED {
+                let kind = &outcome.detail_type;
+                report.problems.push(format!("no sample led to this `{kind}`: {}", outcome.detail));
+            }
         }
     }
     report

@@ -72,8 +72,9 @@ async fn every_log_line_is_an_object_that_says_what_it_is_about() {
     assert_eq!(condition["cluster"], "blue");
     assert_eq!(condition["state"], "Ready");
 
-    let refused = lines.iter().find(|line| line["message"] == "event refused").unwrap();
-    assert!(refused["reasons"].as_str().unwrap().contains("is not in CLUSTERS"));
+    let refused = lines.iter().find(|line| line["outcome"] == "Rejected").unwrap();
+    assert_eq!(refused["message"], "event processed");
+    assert!(refused["text"].as_str().unwrap().contains("is not in CLUSTERS"));
     assert!(!refused["event_id"].is_null());
 }
 

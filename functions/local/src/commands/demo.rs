@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use super::{CommandError, last_words, play, say, stage, story};
 use crate::child::Log;
-use crate::function::access_key;
 use crate::scene::{ACCOUNT, CLUSTERS, REGION};
 use crate::show;
 use crate::stage::Stage;
@@ -45,6 +44,6 @@ async fn tables(stage: &Stage) -> Result<(), CommandError> {
     let items = stage.ledger().await.map_err(CommandError::Ledger)?;
     say(&show::ledger(&items));
     let world = stage.world();
-    say(&format!("{}\n{}", show::aws(&world), show::calls(&world, &access_key("association"))));
+    say(&format!("{}\n{}", show::aws(&world), show::calls(&world, "association")));
     Ok(())
 }

@@ -1,11 +1,15 @@
 //! `cargo run -- serve`: stays up, and delivers what is put on the bus.
 
+use std::future::Future;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use pod_identity_events::{Envelope, source};
+#[cfg(unix)]
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 
 use super::{CommandError, problem, register, say, stage};
@@ -18,7 +22,7 @@ use crate::stage::Stage;
 /// How often the bus is looked at.
 const TICK: Duration = Duration::from_millis(50);
 
-/// Runs until Ctrl-C.
+/// Runs until Ctrl-C or SIGTERM.
 pub(super) async fn run(port: Option<u16>, log: Log) -> Result<(), CommandError> {
     let mut stage = stage(log).await?;
     let port = port.unwrap_or(0);
@@ -28,18 +32,41 @@ pub(super) async fn run(port: Option<u16>, log: Log) -> Result<(), CommandError>
     for problem in register(&mut stage).await? {
         say(&format!("! {problem}"));
     }
+    let stop = stop().map_err(CommandError::Start)?;
+    tokio::pin!(stop);
     let _note = Note::leave(&front.endpoint());
     say(&help(&front.endpoint()));
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = tokio::signal::ctrl_c() => break,
+            () = &mut stop => break,
             _ = tick.tick() => deliver(&mut stage).await,
         }
     }
     say("\nEnded.");
     Ok(())
+}
+
+/// Comes when somebody asks this process to end. It listens from the call on,
+/// so that nothing is missed while an event is delivered.
+#[cfg(unix)]
+fn stop() -> io::Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+#[cfg(not(unix))]
+fn stop() -> io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        let _ = tokio::signal::ctrl_c().await;
+    })
 }
 
 /// What the bus's rule and the queue do: our senders' events go to the

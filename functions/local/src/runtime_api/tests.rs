@@ -99,7 +99,7 @@ fn child_that_dies_ends_what_runs_and_what_waits() {
         call(&api, "GET", "invocation/next", "").await;
         let waiting = invoke(&api, LIMIT);
         tokio::task::yield_now().await;
-        api.child_died("signal: 9");
+        api.obituary()("signal: 9".to_owned());
         let died = InvocationResult::ChildDied("signal: 9".to_owned());
         assert_eq!(running.await.unwrap().unwrap(), died);
         assert_eq!(waiting.await.unwrap().unwrap(), died);
@@ -114,7 +114,7 @@ fn init_error_outlasts_the_exit_that_follows_it() {
         let waiting = invoke(&api, LIMIT);
         let error = json!({"errorType": "Settings", "errorMessage": "CLUSTERS is missing"});
         assert_eq!(status(&call(&api, "POST", "init/error", &error.to_string()).await), "202");
-        api.child_died("exit status: 1");
+        api.obituary()("exit status: 1".to_owned());
         assert_eq!(waiting.await.unwrap().unwrap(), InvocationResult::InitError(error.clone()));
         assert_eq!(invoke(&api, LIMIT).await.unwrap().unwrap(), InvocationResult::InitError(error));
     });

@@ -6,19 +6,18 @@ mod tests;
 use pod_identity_events::{
     AssociationChange, ClusterSelection, Envelope, Incoming, NodeRolePolicyChanged,
     PodIdentityAssociationBlocked, PodIdentityAssociationReady, PodIdentityAssociationRemoved,
-    ReconciliationRequested, RemovalReason, ServiceAccountEventRejected,
-    ServiceAccountEventSuperseded, Subject, TrustVerdict, detail_type,
+    ReconciliationRequested, ServiceAccountEventRejected, ServiceAccountEventSuperseded, Subject,
+    TrustVerdict, detail_type,
 };
-use serde::de::DeserializeOwned;
 
-use super::short;
+use super::{read, removal_words, roles, short};
 
 /// What an incoming event says, in one line.
 pub(crate) fn heading(envelope: &Envelope) -> String {
     match Incoming::parse(envelope) {
         Ok(Incoming::Assigned(event)) => {
             let target = event.target_role_arn.as_deref();
-            let target = target.map(|arn| format!(" and on as {}", short(arn))).unwrap_or_default();
+            let target = target.map(|arn| format!(", then as {}", short(arn))).unwrap_or_default();
             let clusters = match &event.clusters {
                 ClusterSelection::All => "every cluster".to_owned(),
                 ClusterSelection::Named(names) => {
@@ -32,7 +31,9 @@ pub(crate) fn heading(envelope: &Envelope) -> String {
         Ok(Incoming::Unassigned(event)) => format!("{} loses its role", event.service_account),
         Ok(Incoming::Deactivated(event)) => format!("{} is deactivated", event.service_account),
         Ok(Incoming::Registered(event)) => format!("cluster {} joins", short(&event.cluster_arn)),
-        Ok(Incoming::Retired(event)) => format!("cluster {} is to go", short(&event.cluster_arn)),
+        Ok(Incoming::Retired(event)) => {
+            format!("the retirement of cluster {} is asked for", short(&event.cluster_arn))
+        }
         Err(_) => format!("\"{}\"", envelope.detail_type),
     }
 }
@@ -55,10 +56,6 @@ pub(crate) fn outcome(envelope: &Envelope) -> Vec<String> {
     lines.unwrap_or_else(|| vec![format!("* {}: {}", envelope.detail_type, envelope.detail)])
 }
 
-fn read<T: DeserializeOwned>(envelope: &Envelope) -> Option<T> {
-    T::deserialize(&envelope.detail).ok()
-}
-
 fn place(subject: &Subject) -> String {
     format!(
         "{:<6} {}/{}",
@@ -74,10 +71,7 @@ fn ready(event: &PodIdentityAssociationReady) -> Vec<String> {
         AssociationChange::Updated => '~',
         AssociationChange::Unchanged => '=',
     };
-    let mut role = short(&event.role_arn).to_owned();
-    if let Some(target) = &event.target_role_arn {
-        role = format!("{role} -> {}", short(target));
-    }
+    let role = roles(&event.role_arn, event.target_role_arn.as_deref());
     let id = &event.association_id;
     let mut lines = vec![format!("{sign} association {} as {role}  {id}", place(&event.subject))];
     if let Some(external_id) = &event.external_id {
@@ -91,11 +85,7 @@ fn ready(event: &PodIdentityAssociationReady) -> Vec<String> {
 }
 
 fn removed(event: &PodIdentityAssociationRemoved) -> Vec<String> {
-    let why = match event.reason {
-        RemovalReason::Unassigned => "unassigned",
-        RemovalReason::Deactivated => "deactivated",
-        RemovalReason::Moved => "moved",
-    };
+    let why = removal_words(event.reason);
     let (sign, id) = match &event.association_id {
         Some(id) => ('-', format!("  {id}")),
         None => ('=', ", there was none".to_owned()),

@@ -9,11 +9,11 @@ use pod_identity_engine::ledger::{
     registry_key,
 };
 use pod_identity_engine::ports::Item;
-use pod_identity_events::RemovalReason;
 use pod_identity_world::World;
 use serde::de::DeserializeOwned;
 
-use super::short;
+use super::{removal_words, roles, short};
+use crate::function::access_key;
 use crate::scene::DEPLOYMENT;
 use crate::table::table;
 
@@ -36,8 +36,10 @@ pub(crate) fn aws(world: &World) -> String {
     )
 }
 
-/// How often a caller called each operation.
-pub(crate) fn calls(world: &World, caller: &str) -> String {
+/// How often a function called each operation. A probe for what does not
+/// exist yet is among those not found.
+pub(crate) fn calls(world: &World, function: &str) -> String {
+    let caller = access_key(function);
     let mut counts: BTreeMap<(&str, &str), (usize, usize)> = BTreeMap::new();
     for call in world.calls.iter().filter(|call| call.caller == caller) {
         let count = counts.entry((&call.service, &call.operation)).or_default();
@@ -52,8 +54,8 @@ pub(crate) fn calls(world: &World, caller: &str) -> String {
         })
         .collect();
     format!(
-        "Calls to AWS by {caller}\n{}",
-        table(["service", "operation", "calls", "errors"], &rows)
+        "Calls to AWS by the {function} function\n{}",
+        table(["service", "operation", "calls", "not found or refused"], &rows)
     )
 }
 
@@ -88,10 +90,8 @@ fn bindings(items: &[Item]) -> String {
         Some(match record.state {
             BindingState::Bound { binding } => {
                 let desired = &binding.desired;
-                let mut role = short(desired.role.as_str()).to_owned();
-                if let Some(target) = &desired.target_role {
-                    role = format!("{role} -> {}", short(target.as_str()));
-                }
+                let target = desired.target_role.as_ref().map(RoleArn::as_str);
+                let role = roles(desired.role.as_str(), target);
                 let clusters = match &binding.clusters {
                     Clusters::All => "all".to_owned(),
                     Clusters::Named(named) => {
@@ -101,12 +101,8 @@ fn bindings(items: &[Item]) -> String {
                 [name.to_owned(), binding.kubernetes.to_string(), role, clusters, since]
             }
             BindingState::Unbound { reason } => {
-                let reason = match reason {
-                    RemovalReason::Unassigned => "none, unassigned",
-                    RemovalReason::Deactivated => "none, deactivated",
-                    RemovalReason::Moved => "none, moved",
-                };
-                [name.to_owned(), String::new(), reason.to_owned(), String::new(), since]
+                let none = format!("none, {}", removal_words(reason));
+                [name.to_owned(), String::new(), none, String::new(), since]
             }
         })
     };
@@ -171,12 +167,18 @@ fn whose(association: &Association) -> &'static str {
 fn policies(world: &World) -> String {
     let row = |arn: &str| {
         let document = world.iam.document_in_force(arn)?;
-        let shard = node_policy::parse(1, document, None);
+        let (count, which) = match node_policy::parse(1, document, None) {
+            Some(shard) => {
+                let roles = shard.roles.iter().map(|role| short(role.as_str()));
+                (shard.roles.len().to_string(), roles.collect::<Vec<_>>().join(", "))
+            }
+            None => (String::new(), "not this deployment's words".to_owned()),
+        };
         Some([
             arn.rsplit('/').next().unwrap_or(arn).to_owned(),
-            shard.roles.len().to_string(),
+            count,
             format!("{} of {MAX_POLICY_CHARACTERS}", node_policy::characters(document)),
-            shard.roles.iter().map(|role| short(role.as_str())).collect::<Vec<_>>().join(", "),
+            which,
         ])
     };
     let rows: Vec<_> = world.iam.policy_arns().filter_map(row).collect();

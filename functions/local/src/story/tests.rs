@@ -43,12 +43,45 @@ fn no_batch_holds_an_accepted_subject_twice_or_more_than_ten() {
     }
 }
 
+fn accepted(name: &str) -> Record {
+    records().into_iter().find(|record| record.name == name).unwrap()
+}
+
 #[test]
-fn sample_without_an_outcome_is_noted() {
-    let record = records().remove(0);
-    let report = report(&[record], &[]);
+fn sample_that_changes_nothing_is_noted() {
+    let report = report(&[accepted("18-assigned-twice")], &[]);
     assert!(report.problems.is_empty());
     assert_eq!(report.lines[1], "    = noted, nothing to change");
+}
+
+#[test]
+fn outcome_that_is_not_the_samples_is_a_problem() {
+    let record = accepted("10-assigned-where-a-foreign-association-is");
+    let blocked = |code: &str| {
+        let detail = json!({
+            "schemaVersion": 1, "eventId": "o", "occurredAt": "2026-11-01T00:00:00Z",
+            "cause": {"eventId": record.event_id(), "requestId": "r"},
+            "serviceAccount": "svc-warehouse", "namespace": "domino-compute",
+            "kubernetesServiceAccount": "svc-warehouse-sa",
+            "clusterArn": "arn:aws:eks:eu-west-1:111122223333:cluster/blue",
+            "code": code, "reason": "no", "wayOut": "ask",
+        });
+        let outcome = outcome(detail_type::ASSOCIATION_BLOCKED, detail);
+        report(std::slice::from_ref(&record), &[outcome]).problems
+    };
+    assert_eq!(blocked("foreignAssociation"), Vec::<String>::new());
+    let [problem] = &blocked("untrustedRole")[..] else { panic!() };
+    let expected = "10-assigned-where-a-foreign-association-is: blue should be blocked \
+                    (ForeignAssociation), but is blocked (UntrustedRole): no";
+    assert_eq!(problem, expected);
+}
+
+#[test]
+fn missing_outcome_is_a_problem() {
+    let report = report(&[accepted("01-cluster-registered-blue")], &[]);
+    let expected =
+        ["01-cluster-registered-blue: blue should be registered, but nothing came of it"];
+    assert_eq!(report.problems, expected);
 }
 
 #[test]
@@ -78,9 +111,17 @@ fn refusal_must_have_the_samples_reasons() {
 }
 
 #[test]
-fn outcome_of_no_event_in_the_batch_is_shown_at_the_end() {
-    let record = records().remove(0);
+fn outcome_of_no_event_in_the_batch_is_shown_at_the_end_and_a_problem() {
+    let record = accepted("18-assigned-twice");
     let outcome = outcome("Sweep Requested", json!({"cause": {"requestId": "r"}}));
     let report = report(&[record], &[outcome]);
     assert!(report.lines.last().unwrap().contains("Sweep Requested"));
+    assert!(report.problems[0].starts_with("no sample led to"), "{:?}", report.problems);
+}
+
+#[test]
+fn change_of_a_node_policy_belongs_to_the_batch() {
+    let outcome = outcome(detail_type::NODE_ROLE_POLICY_CHANGED, json!({}));
+    let report = report(&[accepted("18-assigned-twice")], &[outcome]);
+    assert!(report.problems.is_empty());
 }

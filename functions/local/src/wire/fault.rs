@@ -30,17 +30,15 @@ pub struct Fault {
     pub operation: String,
     /// Which of the calls from now on: 1 is the next one. The SDK's own retries count.
     pub nth: usize,
-    /// Only calls with this access key; any when absent.
-    pub caller: Option<String>,
     /// How it breaks.
     pub kind: FaultKind,
 }
 
 impl Fault {
-    /// Breaks the nth call of an operation, whoever makes it.
+    /// Breaks the nth call of an operation.
     #[must_use]
     pub fn new(operation: &str, nth: usize, kind: FaultKind) -> Self {
-        Self { operation: operation.to_owned(), nth, caller: None, kind }
+        Self { operation: operation.to_owned(), nth, kind }
     }
 }
 
@@ -55,7 +53,7 @@ pub struct Held {
 
 impl Held {
     /// Waits until the call is there; answers false when it can never be
-    /// (the wire is gone, or its faults were cleared).
+    /// (the wire is gone).
     pub async fn arrived(&mut self) -> bool {
         if let Some(is_here) = self.is_here {
             return is_here;
@@ -91,7 +89,6 @@ pub(super) enum Action {
 #[derive(Debug)]
 pub(super) struct Armed {
     operation: String,
-    caller: Option<String>,
     nth: usize,
     action: Action,
 }
@@ -107,23 +104,23 @@ impl Armed {
             FaultKind::ResetBefore => Action::Reset(When::Before),
             FaultKind::ResetAfter => Action::Reset(When::After),
         };
-        Self { operation: fault.operation, caller: fault.caller, nth: fault.nth, action }
+        Self { operation: fault.operation, nth: fault.nth, action }
     }
 
     pub(super) fn hold(operation: &str, nth: usize, when: When) -> (Self, Held) {
         let (tell, arrived) = oneshot::channel();
         let (go, wait) = oneshot::channel();
         let action = Action::Hold(when, tell, wait);
-        let armed = Self { operation: operation.to_owned(), caller: None, nth, action };
+        let armed = Self { operation: operation.to_owned(), nth, action };
         (armed, Held { arrived, is_here: None, go })
     }
 }
 
 /// Counts a call down and answers what strikes it: the first that was armed.
-pub(super) fn strike(armed: &mut Vec<Armed>, operation: &str, caller: &str) -> Option<Action> {
+pub(super) fn strike(armed: &mut Vec<Armed>, operation: &str) -> Option<Action> {
     let mut struck = None;
     for (index, one) in armed.iter_mut().enumerate() {
-        if one.operation != operation || one.caller.as_deref().is_some_and(|key| key != caller) {
+        if one.operation != operation {
             continue;
         }
         if one.nth > 1 {

@@ -113,11 +113,6 @@ impl Wire {
         held
     }
 
-    /// Forgets all faults and holds that have not struck.
-    pub fn clear_faults(&self) {
-        lock(&self.shared.armed).clear();
-    }
-
     /// Makes the ledger's table: partition key `pk` and sort key `sk`, both strings.
     ///
     /// # Errors
@@ -170,7 +165,7 @@ async fn handle(shared: &Shared, request: http::Request<Incoming>) -> Result<Ans
         world.record(&caller.name, &request.service, &name, &object, outcome);
     };
 
-    let action = fault::strike(&mut lock(&shared.armed), &name, &caller.name);
+    let action = fault::strike(&mut lock(&shared.armed), &name);
     let mut after = None;
     match action {
         None => {}

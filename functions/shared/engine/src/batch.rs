@@ -1,6 +1,7 @@
 //! A batch of incoming events, from their text to what became of each.
 
 mod accept;
+mod announce;
 mod reject;
 mod report;
 
@@ -100,7 +101,7 @@ where
         .buffer_unordered(CLUSTERS_AT_ONCE)
         .collect()
         .await;
-    let announced = accept::announce(&context, &accepted, &decided, &view).await;
+    let announced = announce::announce(&context, &accepted, &decided, &view).await;
 
     for ((event, decision), announced) in accepted.iter().zip(decided).zip(announced) {
         if reports[event.at].is_some() {
@@ -119,6 +120,11 @@ type Jobs = BTreeMap<ClusterArn, (ClusterRecord, BTreeSet<DominoName>)>;
 fn read(text: &str, settings: &Settings, now: Timestamp) -> Result<(Command, Value), Vec<String>> {
     let original: Value = serde_json::from_str(text)
         .map_err(|error| vec![format!("the record is not JSON: {error}")])?;
+    if !original.is_object() {
+        return Err(vec![
+            "the record is not an EventBridge event: it is no JSON object".to_owned(),
+        ]);
+    }
     let envelope: Envelope = serde_json::from_value(original.clone())
         .map_err(|error| vec![format!("the record is not an EventBridge event: {error}")])?;
     let command = settings.rules.validate(&envelope, now)?;

@@ -3,6 +3,7 @@
 
 mod places;
 mod settle;
+mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -314,16 +315,6 @@ fn foreign_roles(places: &[Place], settings: &Settings) -> Vec<RoleArn> {
 
 /// The plan for a cluster that cannot be observed at all: nothing is done, and everyone is told.
 fn blocked_plan(cluster: &ClusterArn, places: &[Place], problem: &Problem) -> Plan {
-    let blocked = |service_account: &DominoName, version, role| Blocked {
-        service_account: service_account.clone(),
-        version,
-        code: problem.code,
-        reason: problem.reason.clone(),
-        way_out: problem.way_out.clone(),
-        role,
-        trust: None,
-        trust_policy: None,
-    };
     let place_plan = |place: &Place| PlacePlan {
         kubernetes: place.kubernetes.clone(),
         step: None,
@@ -332,10 +323,10 @@ fn blocked_plan(cluster: &ClusterArn, places: &[Place], problem: &Problem) -> Pl
             .claims
             .iter()
             .map(|claim| {
-                let role = claim.binding.desired.role.clone();
-                blocked(&claim.binding.service_account, Some(claim.version.clone()), Some(role))
+                let (version, role) = (Some(&claim.version), Some(&claim.binding.desired.role));
+                Blocked::by(problem, &claim.binding.service_account, version, role)
             })
-            .chain(place.leaving.keys().map(|name| blocked(name, None, None)))
+            .chain(place.leaving.keys().map(|name| Blocked::by(problem, name, None, None)))
             .collect(),
         removed: Vec::new(),
         kept: None,

@@ -14,7 +14,7 @@ pub struct Settings {
     pub plan: plan::Options,
     /// IAM's quota of managed policies attached to one role.
     pub policy_slots: u32,
-    /// Most calls under way at once.
+    /// Most calls under way at once on one cluster; a batch works on up to four side by side.
     pub concurrency: usize,
     /// How long a lease lasts.
     pub lease: Duration,

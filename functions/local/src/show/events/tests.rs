@@ -53,6 +53,19 @@ fn assigned_event_is_one_sentence() {
 }
 
 #[test]
+fn target_role_comes_after_the_role() {
+    let detail = json!({
+        "schemaVersion": 1, "eventId": "e", "occurredAt": "2026-11-01T00:00:00Z",
+        "serviceAccount": "svc-train", "roleArn": "arn:aws:iam::111122223333:role/domino/train",
+        "targetRoleArn": "arn:aws:iam::444455556666:role/domino-target-train",
+        "clusters": "all",
+    });
+    let event = envelope("domino.automation", detail_type::ROLE_ASSIGNED, detail);
+    let expected = "svc-train works as domino/train, then as domino-target-train on every cluster";
+    assert_eq!(heading(&event), expected);
+}
+
+#[test]
 fn made_association_is_a_plus() {
     let detail = with(
         subject(),

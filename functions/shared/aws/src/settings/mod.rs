@@ -66,7 +66,7 @@ pub struct Settings {
     pub policy_slots: u32,
     /// Most associations that one run deletes.
     pub max_deletions: usize,
-    /// Most calls at a time.
+    /// Most calls at a time on one cluster; a batch works on up to four side by side.
     pub concurrency: usize,
     /// How long a cluster's lease lasts.
     pub lease: Duration,

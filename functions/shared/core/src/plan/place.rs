@@ -2,19 +2,19 @@
 
 use pod_identity_events::{BlockedCode, RemovalReason, Trust, TrustVerdict};
 
-use super::input::{Claim, Observation, Options, Place, RoleState, TrustMode};
+use super::input::{Claim, Observation, Options, Place, Problem, RoleState, TrustMode};
 use super::policy::Policies;
 use super::step::{AssociationStep, Blocked, Bound, PlacePlan, Removed, UnchangedAssociation};
 use crate::trust::{self, TrustQuestion};
-use crate::{Association, DominoName, Ownership, RoleArn, association_tags};
+use crate::{Association, Binding, DominoName, Ownership, RoleArn, association_tags};
 
 /// What is there already, by what may be done with it.
 enum Standing<'a> {
     Nothing,
     /// Ours, and the ledger knows whom it was made for.
     Managed(&'a Association, DominoName),
-    /// In the way: code, what it is, what to do.
-    Untouchable(BlockedCode, String, String),
+    /// In the way.
+    Untouchable(Problem),
 }
 
 /// A place with its holder chosen and judged. The node policies still have
@@ -41,7 +41,6 @@ pub(super) fn decide<'a>(
         if let Some(reason) = &claim.refused {
             decision.block(
                 claim,
-                None,
                 BlockedCode::NotAllowed,
                 reason.clone(),
                 "admit it in the deployment's allow-lists, or assign a role that they admit"
@@ -60,7 +59,7 @@ pub(super) fn decide<'a>(
                 "name another Kubernetes service account for {}, or unassign {}",
                 claim.binding.service_account, oldest.binding.service_account,
             );
-            decision.block(claim, None, BlockedCode::Conflict, reason, way_out);
+            decision.block(claim, BlockedCode::Conflict, reason, way_out);
         } else {
             decision.judge(claim, options);
         }
@@ -80,68 +79,63 @@ fn standing<'a>(place: &'a Place, observation: &Observation, options: &Options) 
         {
             Standing::Managed(association, name)
         }
-        Ownership::Ours(name) => Standing::Untouchable(
-            BlockedCode::OrphanAssociation,
-            format!(
+        Ownership::Ours(name) => Standing::Untouchable(Problem {
+            code: BlockedCode::OrphanAssociation,
+            reason: format!(
                 "association {} of {what} carries this deployment's tag for {}, but the ledger does not know it",
                 association.id,
                 name.map_or_else(|| "nobody".to_owned(), |name| name.to_string()),
             ),
-            "check that this is the right ledger; then adopt the association or delete it"
-                .to_owned(),
-        ),
-        Ownership::Foreign => Standing::Untouchable(
-            BlockedCode::ForeignAssociation,
-            format!(
+            way_out: format!(
+                "check that this is the right ledger; then {}",
+                adoption(association, options)
+            ),
+        }),
+        Ownership::Foreign => Standing::Untouchable(Problem {
+            code: BlockedCode::ForeignAssociation,
+            reason: format!(
                 "{what} already has association {} with role {}, which this deployment did not make",
                 association.id, association.role_arn,
             ),
-            format!(
-                "delete association {}, or have an administrator adopt it: tag {} with {}={} and {}=NAME of the Domino service account, and send the event again",
-                association.id,
-                association.arn,
-                crate::DEPLOYMENT_TAG,
-                options.deployment,
-                crate::SERVICE_ACCOUNT_TAG,
-            ),
-        ),
-        Ownership::AddOn(owner) => Standing::Untouchable(
-            BlockedCode::AddOnOwnedAssociation,
-            format!("association {} of {what} is owned by add-on {owner}", association.id),
-            "name another Kubernetes service account; only the add-on may change its association"
+            way_out: adoption(association, options),
+        }),
+        Ownership::AddOn(owner) => Standing::Untouchable(Problem {
+            code: BlockedCode::AddOnOwnedAssociation,
+            reason: format!("association {} of {what} is owned by add-on {owner}", association.id),
+            way_out: "name another Kubernetes service account; only the add-on may change its association"
                 .to_owned(),
-        ),
+        }),
     }
 }
 
+fn adoption(association: &Association, options: &Options) -> String {
+    format!(
+        "delete association {}, or have an administrator adopt it: tag {} with {}={} and {}=NAME of the Domino service account; then send the event again",
+        association.id,
+        association.arn,
+        crate::DEPLOYMENT_TAG,
+        options.deployment,
+        crate::SERVICE_ACCOUNT_TAG,
+    )
+}
+
 impl<'a> Decision<'a> {
-    fn block(
-        &mut self,
-        claim: &Claim,
-        trust: Option<(Trust, serde_json::Value)>,
-        code: BlockedCode,
-        reason: String,
-        way_out: String,
-    ) {
-        let (trust, trust_policy) = trust.unzip();
-        self.blocked.push(Blocked {
-            service_account: claim.binding.service_account.clone(),
-            version: Some(claim.version.clone()),
-            code,
-            reason,
-            way_out,
-            role: Some(claim.binding.desired.role.clone()),
-            trust,
-            trust_policy,
-        });
+    fn block(&mut self, claim: &Claim, code: BlockedCode, reason: String, way_out: String) {
+        self.block_by(claim, &Problem { code, reason, way_out });
+    }
+
+    fn block_by(&mut self, claim: &Claim, problem: &Problem) {
+        let Binding { service_account, desired, .. } = &claim.binding;
+        let (version, role) = (Some(&claim.version), Some(&desired.role));
+        self.blocked.push(Blocked::by(problem, service_account, version, role));
     }
 
     /// Whether the oldest claim can have the place.
     fn judge(&mut self, claim: &'a Claim, options: &Options) {
         let desired = &claim.binding.desired;
-        if let Standing::Untouchable(code, reason, way_out) = &self.standing {
-            let (code, reason, way_out) = (*code, reason.clone(), way_out.clone());
-            return self.block(claim, None, code, reason, way_out);
+        if let Standing::Untouchable(problem) = &self.standing {
+            let problem = problem.clone();
+            return self.block_by(claim, &problem);
         }
         let question = TrustQuestion {
             cluster: &self.observation.cluster,
@@ -161,13 +155,7 @@ impl<'a> Decision<'a> {
                     "have role {} made, or assign another; then send the event again",
                     desired.role
                 );
-                return self.block(
-                    claim,
-                    None,
-                    BlockedCode::RoleNotFound,
-                    because.clone(),
-                    way_out,
-                );
+                return self.block(claim, BlockedCode::RoleNotFound, because.clone(), way_out);
             }
             Some(RoleState::Unread { because }) => unread(because),
             None => unread("the role was not read"),
@@ -180,21 +168,18 @@ impl<'a> Decision<'a> {
                     "role {} does not trust EKS Pod Identity: {}",
                     desired.role, trust.because
                 );
+                let policy = trust::required_policy(question);
                 // No statement that is added helps against a Deny.
                 let first = if denied { "take that Deny out of its trust policy and " } else { "" };
                 let way_out = format!(
                     "have the owner of role {} {first}add this statement to its trust policy: {}; then send the event again",
-                    desired.role,
-                    trust::required_policy(question)["Statement"][0],
+                    desired.role, policy["Statement"][0],
                 );
-                let policy = trust::required_policy(question);
-                return self.block(
-                    claim,
-                    Some((trust, policy)),
-                    BlockedCode::UntrustedRole,
-                    reason,
-                    way_out,
-                );
+                self.block(claim, BlockedCode::UntrustedRole, reason, way_out);
+                if let Some(blocked) = self.blocked.last_mut() {
+                    (blocked.trust, blocked.trust_policy) = (Some(trust), Some(policy));
+                }
+                return;
             }
             (TrustVerdict::Untrusted, TrustMode::Warn) => warnings.push(format!(
                 "role {} does not trust EKS Pod Identity: {}",
@@ -224,7 +209,7 @@ impl<'a> Decision<'a> {
         {
             let (claim, problem) = (*claim, problem.clone());
             self.holder = None;
-            self.block(claim, None, problem.code, problem.reason, problem.way_out);
+            self.block_by(claim, &problem);
         }
         let kubernetes = self.place.kubernetes.clone();
         let mut plan = PlacePlan {
@@ -239,8 +224,8 @@ impl<'a> Decision<'a> {
             Some((claim, trust, warnings)) => self.bind(claim, trust, warnings, options, &mut plan),
             None => self.unbind(deletions_left, options, &mut plan),
         }
-        if let Standing::Untouchable(_, reason, _) = &self.standing {
-            plan.kept = Some(reason.clone());
+        if let Standing::Untouchable(problem) = &self.standing {
+            plan.kept = Some(problem.reason.clone());
         }
         let ceiling =
             plan.blocked.iter().any(|blocked| blocked.code == BlockedCode::DeletionCeiling);
@@ -317,19 +302,19 @@ impl<'a> Decision<'a> {
             return;
         }
         if *deletions_left == 0 {
-            plan.blocked.push(Blocked {
-                service_account: of.clone(),
-                version: None,
+            let problem = Problem {
                 code: BlockedCode::DeletionCeiling,
                 reason: format!(
                     "association {} of {} in cluster {} is kept for now: one run deletes at most {} associations (MAX_DELETIONS)",
-                    association.id, self.place.kubernetes, self.observation.cluster.name(), options.max_deletions,
+                    association.id,
+                    self.place.kubernetes,
+                    self.observation.cluster.name(),
+                    options.max_deletions,
                 ),
-                way_out: "check that so many service accounts were meant to lose their role; the next run goes on, or raise MAX_DELETIONS".to_owned(),
-                role: association.role_arn.parse().ok(),
-                trust: None,
-                trust_policy: None,
-            });
+                way_out: "check that so many service accounts were meant to lose their role; then send the event again, or raise MAX_DELETIONS".to_owned(),
+            };
+            let role = association.role_arn.parse().ok();
+            plan.blocked.push(Blocked::by(&problem, of, None, role.as_ref()));
             return;
         }
         *deletions_left -= 1;

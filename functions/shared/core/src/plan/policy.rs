@@ -77,7 +77,6 @@ pub(super) fn extend(
     policies
 }
 
-/// The same words whatever the batch, or every delivery would be news.
 /// Whether the node roles may get credentials for roles that no policy lists:
 /// by AWS's own broad policy, or by the cluster statement, which is in the
 /// first policy.
@@ -87,6 +86,7 @@ fn granted_anyway(found: &NodePolicies, changes: &[ShardChange], options: &Optio
     found.broad_grant || (options.cluster_statement && numbers.any(|number| number == 1))
 }
 
+/// The same words whatever the batch, or every delivery would be news.
 fn full(observation: &Observation) -> Problem {
     let found = &observation.policies;
     Problem {

@@ -6,6 +6,7 @@ use pod_identity_events::{BlockedCode, PolicyCapacity, RemovalReason, Trust};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::input::Problem;
 use crate::{ClusterArn, Desired, DominoName, KubernetesName, PolicyArn, RoleArn, Version};
 
 /// What has to be done on one cluster, and what was left alone and why.
@@ -170,6 +171,28 @@ pub struct Blocked {
     pub trust: Option<Trust>,
     /// For a trust problem: the exact policy for the role's owner.
     pub trust_policy: Option<Value>,
+}
+
+impl Blocked {
+    /// A claim that a problem keeps from being served.
+    #[must_use]
+    pub fn by(
+        problem: &Problem,
+        service_account: &DominoName,
+        version: Option<&Version>,
+        role: Option<&RoleArn>,
+    ) -> Self {
+        Self {
+            service_account: service_account.clone(),
+            version: version.cloned(),
+            code: problem.code,
+            reason: problem.reason.clone(),
+            way_out: problem.way_out.clone(),
+            role: role.cloned(),
+            trust: None,
+            trust_policy: None,
+        }
+    }
 }
 
 /// Somebody who no longer has the place once the plan is applied.

@@ -11,7 +11,7 @@ pub(super) fn policy(event: &ServiceAccountRoleAssigned, broken: &mut Broken) {
     };
     match serde_json::from_str(policy) {
         Ok(Value::Object(_)) => {}
-        Ok(_) => broken.rule("detail.sessionPolicy is JSON, but no object"),
+        Ok(_) => broken.rule("detail.sessionPolicy must be a JSON object"),
         Err(error) => broken.rule(format!("detail.sessionPolicy is not JSON: {error}")),
     }
     if !event.disable_session_tags {

@@ -298,7 +298,7 @@ fn session_policies_are_what_sts_takes() {
         policy(&format!("{fitting} ")),
         ["detail.sessionPolicy has 2049 characters; STS takes at most 2048"]
     );
-    assert_eq!(policy("[]"), ["detail.sessionPolicy is JSON, but no object"]);
+    assert_eq!(policy("[]"), ["detail.sessionPolicy must be a JSON object"]);
     assert!(policy("{\"Id\":\"\u{4e2d}\"}")[0].contains("U+0020 to U+00FF"));
 }
 

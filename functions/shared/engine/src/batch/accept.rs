@@ -3,23 +3,17 @@
 
 use std::collections::BTreeSet;
 
-use pod_identity_core::plan::Blocked;
-use pod_identity_core::{Change, ClusterArn, DominoName, KubernetesName, Version};
-use pod_identity_events::{
-    Cause, EventReference, Outgoing, SCHEMA_VERSION, ServiceAccountEventSuperseded, detail_type,
-};
+use pod_identity_core::{Change, ClusterArn, DominoName};
 
 use super::{Accepted, Jobs, service_account};
 use crate::cluster::Context;
 use crate::error::chain;
 use crate::ledger::{
-    Acceptance, BindingRecord, ClaimsRecord, Condition, ConditionState, Decision, LedgerError,
-    Registry, View, WriteSet, accept, binding_key, claims_key, condition_prefix, history_key,
-    registry_key, service_account_partition,
+    Acceptance, BindingRecord, ClaimsRecord, Condition, Decision, LedgerError, Registry, View,
+    WriteSet, accept, binding_key, claims_key, condition_prefix, history_key, registry_key,
+    service_account_partition,
 };
-use crate::outcome::{Outcomes, time};
 use crate::ports::{Clock, Key, MAX_WRITE, Reads, WriteError, Writes};
-use crate::publish::publish;
 
 /// Writes of an accepted change beside its conditions: binding, history, two claims.
 const FIXED_WRITES: usize = 4;
@@ -176,7 +170,7 @@ pub(super) fn jobs(events: &[Accepted], decided: &[Result<Decision, String>], vi
     jobs
 }
 
-fn registry(view: &View) -> Registry {
+pub(super) fn registry(view: &View) -> Registry {
     view.get::<Registry>(&registry_key()).ok().flatten().map(|s| s.record).unwrap_or_default()
 }
 
@@ -223,146 +217,4 @@ pub(super) fn conditions(name: &DominoName, view: &View) -> Vec<Condition> {
     let partition = service_account_partition(name);
     let stored = view.all::<Condition>(&partition, condition_prefix()).unwrap_or_default();
     stored.into_iter().map(|stored| stored.record).collect()
-}
-
-/// Tells the bus what the ledger's word alone brings about: an overtaken
-/// removal, a binding that waits for its cluster, a cluster to reconcile.
-/// Answers one result an event, in order.
-pub(super) async fn announce<R, W: Writes, C: Clock>(
-    context: &Context<'_, R, W, C>,
-    events: &[Accepted],
-    decided: &[Result<Decision, String>],
-    view: &View,
-) -> Vec<Result<(), String>> {
-    let mut announcements: Vec<(usize, Outgoing)> = Vec::new();
-    for (at, (event, decision)) in events.iter().zip(decided).enumerate() {
-        let Ok(decision) = decision else { continue };
-        announcements
-            .extend(announcements_of(context, event, decision, view).into_iter().map(|a| (at, a)));
-    }
-    let outgoing: Vec<Outgoing> = announcements.iter().map(|(_, event)| event.clone()).collect();
-    let mut results: Vec<Result<(), String>> = events.iter().map(|_| Ok(())).collect();
-    if outgoing.is_empty() {
-        return results;
-    }
-    let sent = publish(context.writer, context.clock, &outgoing).await;
-    for ((at, event), sent) in announcements.iter().zip(sent) {
-        if let Err(why) = sent {
-            results[*at] = Err(format!("event {} was not sent: {why}", event.detail_type()));
-        }
-    }
-    results
-}
-
-fn announcements_of<R, W, C: Clock>(
-    context: &Context<'_, R, W, C>,
-    event: &Accepted,
-    decision: &Decision,
-    view: &View,
-) -> Vec<Outgoing> {
-    let command = &event.command;
-    let outcomes = |cluster| Outcomes {
-        cluster,
-        now: context.clock.now(),
-        request_id: context.run.request_id(),
-    };
-    match (&command.change, decision) {
-        (Change::Unbind { service_account, .. }, Decision::Superseded { .. }) => {
-            superseded(context, event, service_account, decision).into_iter().collect()
-        }
-        (Change::Bind(_), Decision::Accepted | Decision::Repeated) => {
-            let Some(name) = service_account(command) else { return Vec::new() };
-            waiting(name, &command.version, view)
-                .iter()
-                .map(|(condition, kubernetes, blocked)| {
-                    outcomes(&condition.cluster).blocked(kubernetes, blocked)
-                })
-                .collect()
-        }
-        (Change::Register(registration), Decision::Accepted | Decision::Repeated) => {
-            let cluster = &registration.cluster;
-            let reason = format!("cluster {} was registered", cluster.name());
-            vec![outcomes(cluster).reconciliation_requested(&command.version, reason)]
-        }
-        (Change::Retire { cluster }, Decision::Accepted | Decision::Repeated) => {
-            let reason = format!("the retirement of cluster {} was asked for", cluster.name());
-            vec![outcomes(cluster).reconciliation_requested(&command.version, reason)]
-        }
-        _ => Vec::new(),
-    }
-}
-
-/// Conditions of this version that wait for their cluster to be registered. One
-/// whose cluster is registered by now was worked on, whatever it said before.
-fn waiting(
-    name: &DominoName,
-    version: &Version,
-    view: &View,
-) -> Vec<(Condition, KubernetesName, Blocked)> {
-    let registry = registry(view);
-    conditions(name, view)
-        .into_iter()
-        .filter(|condition| {
-            condition.state == ConditionState::Waiting
-                && condition.version == *version
-                && !registry.clusters.contains_key(&condition.cluster)
-        })
-        .filter_map(|condition| {
-            let kubernetes = condition.wanted.clone()?;
-            let record = condition.blocked.clone()?;
-            let blocked = Blocked {
-                service_account: name.clone(),
-                version: Some(version.clone()),
-                code: record.code,
-                reason: record.reason,
-                way_out: record.way_out,
-                role: None,
-                trust: None,
-                trust_policy: None,
-            };
-            Some((condition, kubernetes, blocked))
-        })
-        .collect()
-}
-
-/// A removal that came late took nothing away, and somebody should know: a
-/// slow sender's clock must not keep a revoked grant alive unseen.
-fn superseded<R, W, C: Clock>(
-    context: &Context<'_, R, W, C>,
-    event: &Accepted,
-    name: &DominoName,
-    decision: &Decision,
-) -> Option<Outgoing> {
-    let Decision::Superseded { event_id, occurred_at, detail_type: by } = decision else {
-        return None;
-    };
-    let version = &event.command.version;
-    let event = ServiceAccountEventSuperseded {
-        schema_version: SCHEMA_VERSION,
-        event_id: pod_identity_core::fingerprint([
-            detail_type::EVENT_SUPERSEDED,
-            name.as_str(),
-            &version.to_string(),
-        ]),
-        occurred_at: time(context.clock.now()),
-        cause: Cause {
-            event_id: Some(version.event_id().to_owned()),
-            request_id: context.run.request_id().to_owned(),
-        },
-        service_account: name.to_string(),
-        superseded: EventReference {
-            event_id: version.event_id().to_owned(),
-            occurred_at: time(version.occurred_at()),
-            detail_type: event.command.detail_type.clone(),
-        },
-        by: EventReference {
-            event_id: event_id.clone(),
-            occurred_at: time(*occurred_at),
-            detail_type: by.clone(),
-        },
-        way_out: format!(
-            "if {name} was to lose its role, send the removal again with a new eventId and the present time"
-        ),
-    };
-    Some(event.into())
 }

@@ -100,13 +100,6 @@ pub(super) async fn reject<R: Reads, W: Writes, C: Clock>(
             Ok(()) => (Outcome::Rejected, rejection.reasons),
             Err(why) => (Outcome::Failed, vec![why]),
         };
-        tracing::warn!(
-            event_id = rejection.event_id.as_deref(),
-            message_id = records[rejection.at].id,
-            outcome = ?outcome,
-            reasons = lines.join("; "),
-            "event refused"
-        );
         let report = RecordReport {
             id: records[rejection.at].id.clone(),
             event_id: rejection.event_id,

@@ -120,7 +120,7 @@ fn decided(
         (_, Change::Register(registration)) => (
             Outcome::Registered,
             vec![format!(
-                "cluster {} is registered; reconcile was asked to fill it",
+                "cluster {} is registered; bindings accepted before come true when their events are sent again or reconcile runs",
                 registration.cluster.name()
             )],
         ),
@@ -191,7 +191,7 @@ fn progress(
     };
     let nothing = match command.change {
         Change::Bind(_) => {
-            "no cluster of the role's account is registered yet; the binding comes true when one is"
+            "no cluster of the role's account is registered yet; register one, then send this event again"
         }
         _ => "the ledger knew no binding of it; the removal is remembered",
     };
@@ -206,8 +206,10 @@ fn line(condition: &Condition) -> String {
         (ConditionState::Ready, Some(association), _) => {
             format!("{cluster}: {place} works as {} ({})", association.desired.role, association.id)
         }
-        (ConditionState::Removed, ..) => format!("{cluster}: it works as no role"),
+        (ConditionState::Removed, ..) => {
+            format!("{cluster}: {} works as no role", condition.service_account)
+        }
         (_, _, Some(blocked)) => format!("{cluster}: {}; {}", blocked.reason, blocked.way_out),
-        (state, ..) => format!("{cluster}: {state:?}").to_lowercase(),
+        (state, ..) => format!("{cluster}: {}", format!("{state:?}").to_lowercase()),
     }
 }

@@ -4,24 +4,18 @@
 use std::collections::BTreeMap;
 
 use pod_identity_core::plan::{AssociationStep, Blocked, Bound, PlacePlan, Plan};
-use pod_identity_core::{Association, ClusterArn, DominoName};
+use pod_identity_core::{Association, ClusterArn, DominoName, KubernetesName};
 use pod_identity_events::{AssociationChange, Outgoing, PolicyCapacity};
 
 use super::places::Loaded;
+use super::write::write;
 use super::{ClusterReport, Context, NodePolicyMemory};
 use crate::apply::{Applied, Failure};
-use crate::error::chain;
 use crate::lease::Lease;
-use crate::ledger::{
-    AssociationRecord, BlockedRecord, Condition, ConditionState, LedgerError, NodePolicyRecord,
-    View, WriteSet, condition_key, lease_key, node_policy_key,
-};
+use crate::ledger::{AssociationRecord, Condition, ConditionState};
 use crate::outcome::Outcomes;
-use crate::ports::{Bus, Clock, Key, LedgerReader, LedgerWriter, MAX_WRITE, WriteError};
+use crate::ports::{Bus, Clock, LedgerReader, LedgerWriter};
 use crate::publish::publish;
-
-/// How often conditions are written anew when newer events got in between.
-const ATTEMPTS: usize = 5;
 
 /// What is known of the outcome while it is put together.
 struct Settling<'a> {
@@ -151,32 +145,14 @@ impl Settling<'_> {
                 }
             }
             Some(Err(Failure::Blocked(problem))) => {
-                let blocked = BlockedRecord {
-                    code: problem.code,
-                    reason: problem.reason.clone(),
-                    way_out: problem.way_out.clone(),
-                };
                 let here = place.bound.iter().map(|bound| {
-                    let version = Some(bound.version.clone());
-                    (&bound.service_account, version, Some(bound.desired.role.clone()))
+                    let (version, role) = (Some(&bound.version), Some(&bound.desired.role));
+                    Blocked::by(problem, &bound.service_account, version, role)
                 });
-                let gone = place.removed.iter().map(|one| (&one.service_account, None, None));
-                for (name, version, role) in here.chain(gone) {
-                    self.block(name, blocked.clone());
-                    if self.has_news(name) {
-                        let blocked = Blocked {
-                            service_account: name.clone(),
-                            version,
-                            code: problem.code,
-                            reason: problem.reason.clone(),
-                            way_out: problem.way_out.clone(),
-                            role,
-                            trust: None,
-                            trust_policy: None,
-                        };
-                        let event = self.outcomes.blocked(kubernetes, &blocked);
-                        self.events.push((About::Binding(name.clone()), event));
-                    }
+                let gone = place.removed.iter().map(|one| &one.service_account);
+                let gone = gone.map(|name| Blocked::by(problem, name, None, None));
+                for blocked in here.chain(gone) {
+                    self.blocked(kubernetes, &blocked);
                 }
             }
             Some(Ok(association)) => {
@@ -189,27 +165,19 @@ impl Settling<'_> {
             }
         }
         for blocked in &place.blocked {
-            let record = BlockedRecord {
-                code: blocked.code,
-                reason: blocked.reason.clone(),
-                way_out: blocked.way_out.clone(),
-            };
-            let (name, trust) = (&blocked.service_account, blocked.trust.clone());
-            self.block(name, record);
-            if let Some(condition) = self.condition(name) {
-                condition.trust = trust;
-            }
-            if self.has_news(name) {
-                let event = self.outcomes.blocked(kubernetes, blocked);
-                self.events.push((About::Binding(name.clone()), event));
-            }
+            self.blocked(kubernetes, blocked);
         }
     }
 
-    fn block(&mut self, name: &DominoName, blocked: BlockedRecord) {
-        if let Some(condition) = self.condition(name) {
-            condition.state = ConditionState::Blocked;
-            condition.blocked = Some(blocked);
+    fn blocked(&mut self, kubernetes: &KubernetesName, blocked: &Blocked) {
+        let name = &blocked.service_account;
+        let Some(condition) = self.condition(name) else { return };
+        condition.state = ConditionState::Blocked;
+        condition.blocked = Some(blocked.into());
+        condition.trust.clone_from(&blocked.trust);
+        if self.has_news(name) {
+            let event = self.outcomes.blocked(kubernetes, blocked);
+            self.events.push((About::Binding(name.clone()), event));
         }
     }
 
@@ -220,7 +188,10 @@ impl Settling<'_> {
             (None, Some(there)) => (there.id.clone(), there.arn.clone(), there.external_id.clone()),
             (None, None) => {
                 // Changed, and then gone when it was looked at again.
-                let why = format!("the association of {} vanished", place.kubernetes);
+                let why = format!(
+                    "the association of {} vanished; the next delivery looks again",
+                    place.kubernetes
+                );
                 self.failures.entry(bound.service_account.clone()).or_insert(why);
                 return;
             }
@@ -331,104 +302,4 @@ fn said(condition: &Condition) -> impl PartialEq + use<> {
     said.updated_at = jiff::Timestamp::UNIX_EPOCH;
     said.request_id.clear();
     said
-}
-
-/// Writes the conditions under the lease's fence and gives the lease back with
-/// the last of them. A condition that a newer event has changed meanwhile is
-/// left to that event.
-async fn write<R, W, C>(
-    context: &Context<'_, R, W, C>,
-    cluster: &ClusterArn,
-    lease: &Lease,
-    loaded: &Loaded,
-    conditions: &mut BTreeMap<DominoName, Condition>,
-    failures: &mut BTreeMap<DominoName, String>,
-    node_policy: Option<NodePolicyRecord>,
-) -> Result<(), String>
-where
-    R: LedgerReader,
-    W: LedgerWriter,
-    C: Clock,
-{
-    let policy_key = node_policy_key(cluster);
-    let remembered =
-        loaded.view.get::<NodePolicyRecord>(&policy_key).map_err(|error| chain(&error))?;
-    let mut node_policy =
-        node_policy.filter(|record| remembered.as_ref().is_none_or(|was| was.record != *record));
-    let mut view = loaded.view.clone();
-    let mut left: Vec<DominoName> = conditions.keys().cloned().collect();
-    let mut conflicts = 0;
-    while conflicts < ATTEMPTS {
-        let revision = context.run.revision();
-        // One write of each transaction is the lease's, and the last has the node policy's.
-        let chunk: Vec<DominoName> = left.iter().take(MAX_WRITE - 2).cloned().collect();
-        let is_last = chunk.len() == left.len();
-        let mut writes = WriteSet::default();
-        let mut attempt = view.clone();
-        for name in &chunk {
-            let key = condition_key(name, cluster);
-            writes
-                .put(&mut attempt, key, &conditions[name], &revision)
-                .map_err(|error: LedgerError| chain(&error))?;
-        }
-        if let Some(record) = node_policy.as_ref().filter(|_| is_last) {
-            writes
-                .put(&mut attempt, policy_key.clone(), record, &revision)
-                .map_err(|error| chain(&error))?;
-        }
-        if is_last {
-            lease.release(&mut writes)
-        } else {
-            lease.fence(&mut writes)
-        }
-        match writes.commit(context.reader, context.writer).await {
-            Ok(()) if is_last => return Ok(()),
-            Ok(()) => {
-                left.drain(..chunk.len());
-            }
-            Err(WriteError::Port(error)) => return Err(chain(&error)),
-            Err(WriteError::Conflict) => {
-                conflicts += 1;
-                let fresh = reread(context, cluster, &left, lease).await?;
-                left.retain(|name| {
-                    let key = condition_key(name, cluster);
-                    let same = fresh.revision(&key) == view.revision(&key);
-                    if !same {
-                        conditions.remove(name);
-                        failures.insert(
-                            name.clone(),
-                            "a newer event changed the ledger meanwhile; it goes on from here"
-                                .to_owned(),
-                        );
-                    }
-                    same
-                });
-                if fresh.revision(&policy_key) != view.revision(&policy_key) {
-                    node_policy = None;
-                }
-                view = fresh;
-            }
-        }
-    }
-    Err(format!("the ledger kept changing under cluster {}", cluster.name()))
-}
-
-async fn reread<R: LedgerReader, W, C>(
-    context: &Context<'_, R, W, C>,
-    cluster: &ClusterArn,
-    names: &[DominoName],
-    lease: &Lease,
-) -> Result<View, String> {
-    let mut keys: Vec<Key> = names.iter().map(|name| condition_key(name, cluster)).collect();
-    keys.extend([node_policy_key(cluster), lease_key(cluster)]);
-    let mut view = View::default();
-    view.read(context.reader, &keys).await.map_err(|error| chain(&error))?;
-    if lease.is_held(&view) {
-        Ok(view)
-    } else {
-        Err(format!(
-            "the lease of cluster {} was lost before the work was written down",
-            cluster.name()
-        ))
-    }
 }

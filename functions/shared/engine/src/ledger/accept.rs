@@ -340,7 +340,7 @@ fn not_registered(cluster: &ClusterArn) -> BlockedRecord {
     BlockedRecord {
         code: BlockedCode::ClusterNotRegistered,
         reason: format!("cluster {} ({cluster}) is not registered yet", cluster.name()),
-        way_out: "register it with a Cluster Registered event; the binding comes true then"
+        way_out: "register it with a Cluster Registered event, then send this event again"
             .to_owned(),
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use pod_identity_core::plan::{Blocked, Problem};
 use pod_identity_core::{
     Binding, ClusterArn, Desired, DominoName, KubernetesName, Registration, RoleArn, Version,
 };
@@ -149,6 +150,20 @@ pub struct BlockedRecord {
     pub reason: String,
     /// What to do about it.
     pub way_out: String,
+}
+
+impl From<BlockedRecord> for Problem {
+    fn from(record: BlockedRecord) -> Self {
+        let BlockedRecord { code, reason, way_out } = record;
+        Self { code, reason, way_out }
+    }
+}
+
+impl From<&Blocked> for BlockedRecord {
+    fn from(blocked: &Blocked) -> Self {
+        let Blocked { code, reason, way_out, .. } = blocked.clone();
+        Self { code, reason, way_out }
+    }
 }
 
 /// The association that stands for a binding on a cluster.

@@ -21,29 +21,29 @@ fn settled() -> Scenario {
 }
 
 #[test]
-fn a_new_service_account_with_a_new_role_takes_at_most_twelve_calls() {
+fn a_new_service_account_with_a_new_role_takes_twelve_calls() {
     let mut scenario = settled();
     let event = scenario.assigned("svc-etl", "etl");
     let calls = calls_of(&mut scenario, &event, Outcome::Applied);
-    assert!(calls.len() <= 12, "{} {calls:?}", calls.len());
+    assert_eq!(calls.len(), 12, "{calls:?}");
 }
 
 #[test]
-fn a_role_that_is_listed_already_takes_at_most_eleven_calls() {
+fn a_role_that_is_listed_already_takes_eleven_calls() {
     let mut scenario = settled();
     let event = scenario.assigned("svc-etl", "report");
     let calls = calls_of(&mut scenario, &event, Outcome::Applied);
-    assert!(calls.len() <= 11, "{} {calls:?}", calls.len());
+    assert_eq!(calls.len(), 11, "{calls:?}");
     assert!(!calls.contains(&"CreatePolicyVersion".to_owned()));
 }
 
 #[test]
-fn a_duplicate_takes_at_most_three_calls() {
+fn a_duplicate_takes_two_calls() {
     let mut scenario = settled();
     let event = scenario.assigned("svc-etl", "etl");
     scenario.send(&event);
     let calls = calls_of(&mut scenario, &event, Outcome::Repeated);
-    assert!(calls.len() <= 3, "{} {calls:?}", calls.len());
+    assert_eq!(calls.len(), 2, "{calls:?}");
 }
 
 #[test]

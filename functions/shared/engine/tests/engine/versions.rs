@@ -37,6 +37,24 @@ fn another_writers_version_between_read_and_write_is_merged() {
 }
 
 #[test]
+fn a_version_that_was_written_over_by_a_run_that_died_is_merged_by_the_next_one() {
+    let mut scenario = Scenario::new();
+    scenario.register("blue");
+    let first = scenario.assigned("svc-first", "report");
+    scenario.send(&first);
+    for roles in [vec!["report", "train"], vec!["report", "etl"]] {
+        let roles = roles.into_iter().map(role).collect();
+        let document = node_policy::document(&roles, Some(&cluster("blue")));
+        let mut world = scenario.ports.world();
+        world.create_policy_version(&administrator(), &policy(1), &document, true).unwrap();
+    }
+    let event = scenario.assigned("svc-etl", "etl");
+    Scenario::assert_outcome(&scenario.send(&event), Outcome::Applied);
+    assert_eq!(listed(&scenario.ports.world(), &blue_nodes()), names(&["report", "train", "etl"]));
+    settled(&mut scenario);
+}
+
+#[test]
 fn a_version_that_iam_does_not_show_yet_is_not_overwritten() {
     let mut scenario = Scenario::new();
     scenario.register("blue");

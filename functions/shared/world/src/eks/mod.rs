@@ -66,16 +66,6 @@ impl Eks {
             .find(|a| a.namespace == namespace && a.service_account == service_account)
     }
 
-    /// A cluster, for tests that change it.
-    pub fn cluster_mut(&mut self, cluster: &ClusterArn) -> Option<&mut Cluster> {
-        self.clusters.get_mut(cluster)
-    }
-
-    /// Removes a cluster and everything in it.
-    pub fn remove_cluster(&mut self, cluster: &ClusterArn) {
-        self.clusters.remove(cluster);
-    }
-
     /// The ARNs of all clusters.
     pub fn cluster_arns(&self) -> impl Iterator<Item = &ClusterArn> {
         self.clusters.keys()

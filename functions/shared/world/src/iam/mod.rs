@@ -70,7 +70,7 @@ impl Iam {
 
     /// Adds a policy of AWS's own, `arn:aws:iam::aws:policy/NAME`; the one that
     /// Domino attaches to node roles, `AmazonEKSWorkerNodePolicy`, is there already.
-    pub fn add_aws_policy(&mut self, name: &str, document: &str, now: Timestamp) {
+    fn add_aws_policy(&mut self, name: &str, document: &str, now: Timestamp) {
         let policy = Policy::new(format!("ANPAAWS{name}"), document, now);
         self.policies.insert(format!("arn:aws:iam::aws:policy/{name}"), Settling::new(policy, now));
     }
@@ -90,11 +90,6 @@ impl Iam {
         if let Some(role) = self.role_mut(arn) {
             trust.clone_into(&mut role.trust);
         }
-    }
-
-    /// Removes a role, whatever is attached to it.
-    pub fn remove_role(&mut self, arn: &RoleArn) {
-        self.roles.remove(&(arn.account().to_owned(), arn.name().to_owned()));
     }
 
     /// Attaches a policy, without limits and at once; the policy need not exist.
