@@ -33,7 +33,8 @@ pub(super) async fn accept_all<R: Reads, W: Writes, C: Clock>(
         return decided;
     }
     let mut rest = events;
-    let mut group = usize::MAX;
+    // No more than one transaction can hold, or the rest would be read in vain.
+    let mut group = MAX_WRITE / FIXED_WRITES;
     while !rest.is_empty() {
         // The first group is always written: what the ledger knows, reconcile can finish.
         if !decided.is_empty() && context.is_over() {
