@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use pod_identity_core::node_policy::{self, MAX_POLICY_CHARACTERS};
-use pod_identity_core::{Association, Clusters, Ownership, RoleArn};
+use pod_identity_core::{Association, ClusterArn, Clusters, Ownership, RoleArn};
 use pod_identity_engine::ledger::{
     BindingRecord, BindingState, Condition, ConditionState, Registry, condition_prefix,
     registry_key,
@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 
 use super::{removal_words, roles, short};
 use crate::function::access_key;
-use crate::scene::DEPLOYMENT;
+use crate::scene::{CLUSTERS, DEPLOYMENT, cluster};
 use crate::table::table;
 
 /// Bindings, conditions and clusters, as the ledger has them.
@@ -75,7 +75,7 @@ fn clusters(items: &[Item]) -> String {
             let roles =
                 if roles.is_empty() { "those of its node groups".to_owned() } else { roles };
             let state =
-                if record.retirement_requested { "retirement asked for" } else { "registered" };
+                if record.retired.is_some() { "retirement asked for" } else { "registered" };
             [arn.name().to_owned(), state.to_owned(), roles]
         })
         .collect();
@@ -164,10 +164,23 @@ fn whose(association: &Association) -> &'static str {
     }
 }
 
+/// The cluster of the scene whose node policy this is.
+fn cluster_of(policy: &str) -> Option<ClusterArn> {
+    let clusters = CLUSTERS.iter().filter_map(|name| cluster(name).ok());
+    let mut numbered = clusters.flat_map(|cluster| (1..=9).map(move |n| (cluster.clone(), n)));
+    let is_its = |(cluster, number): &(ClusterArn, u32)| {
+        node_policy::policy_arn(DEPLOYMENT, cluster, *number)
+            .is_ok_and(|arn| arn.as_str() == policy)
+    };
+    numbered.find(is_its).map(|(cluster, _)| cluster)
+}
+
 fn policies(world: &World) -> String {
     let row = |arn: &str| {
         let document = world.iam.document_in_force(arn)?;
-        let (count, which) = match node_policy::parse(1, document, None) {
+        let shard =
+            cluster_of(arn).and_then(|cluster| node_policy::parse(1, document, &cluster, true));
+        let (count, which) = match shard {
             Some(shard) => {
                 let roles = shard.roles.iter().map(|role| short(role.as_str()));
                 (shard.roles.len().to_string(), roles.collect::<Vec<_>>().join(", "))

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
 use pod_identity_core::plan::{AssociationStep, PlacePlan, Plan, Problem};
-use pod_identity_core::{Association, ClusterArn, KubernetesName, PolicyArn, RoleArn, fingerprint};
+use pod_identity_core::{Association, KubernetesName, PolicyArn, RoleArn, fingerprint};
 use pod_identity_events::BlockedCode;
 
 use crate::cluster::time_is_over;
@@ -46,9 +46,8 @@ pub(crate) struct Applied {
     /// Numbers of the policies that were made.
     pub(crate) created: Vec<u32>,
     pub(crate) attached: Vec<(RoleArn, u32)>,
-    /// Why the policies could not be brought to list every role: then no place is ready,
-    /// even one whose association is as it should be.
-    pub(crate) policy_failure: Option<Failure>,
+    /// Roles that are not granted to every node role, because a policy step was not done, and why.
+    pub(crate) ungranted: BTreeMap<RoleArn, Failure>,
     /// What became of each place that had a step.
     pub(crate) places: BTreeMap<KubernetesName, Result<Option<Association>, Failure>>,
     /// Steps that were done.
@@ -82,9 +81,9 @@ impl<R, W, C: Clock> Target<'_, R, W, C> {
         Ok(())
     }
 
-    /// The cluster, when the policy of that number names it.
-    fn statement(&self, number: u32) -> Option<&ClusterArn> {
-        (self.settings.plan.cluster_statement && number == 1).then_some(&self.access.cluster)
+    /// Whether the policy of that number has the cluster's statement.
+    fn has_statement(&self, number: u32) -> bool {
+        self.settings.plan.cluster_statement && number == 1
     }
 }
 
@@ -96,16 +95,16 @@ where
     C: Clock,
 {
     let mut applied = Applied::default();
-    let policies = policies::apply(plan, target, &mut applied).await;
+    policies::apply(plan, target, &mut applied).await;
     let places: Vec<_> = stream::iter(plan.places.iter().filter(|place| place.step.is_some()))
         .map(|place| {
-            let policies = &policies;
+            // Grant before bind.
+            let role = place.bound.as_ref().map(|bound| &bound.desired.role);
+            let ungranted = role.and_then(|role| applied.ungranted.get(role)).cloned();
             async move {
-                // Grant before bind: only deletions go on when a grant failed.
-                let binds = !matches!(place.step, Some(AssociationStep::DeleteAssociation { .. }));
-                let result = match policies {
-                    Err(failure) if binds => Err(failure.clone()),
-                    _ => apply_place(place, target).await,
+                let result = match ungranted {
+                    Some(failure) => Err(failure),
+                    None => apply_place(place, target).await,
                 };
                 (place.kubernetes.clone(), result)
             }
@@ -113,7 +112,6 @@ where
         .buffer_unordered(target.settings.concurrency)
         .collect()
         .await;
-    applied.policy_failure = policies.err();
     applied.steps += places.iter().filter(|(_, result)| result.is_ok()).count();
     applied.places.extend(places);
     applied

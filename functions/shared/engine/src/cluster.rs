@@ -140,8 +140,11 @@ where
         .map_err(|error| chain(&error))?
         .map(|stored| settled(stored.record, clock.now()));
 
-    // The allow-lists may have been narrowed since the cluster was registered.
-    let admitted = settings.rules.admits_registration(&record.registration);
+    // The allow-lists may have been narrowed since the cluster was registered. Node roles
+    // are looked at where something is granted: a removal touches none.
+    let mut reach = record.registration.clone();
+    reach.node_roles.clear();
+    let admitted = settings.rules.admits_registration(&reach);
     let observed = match admitted {
         Err(reasons) => Err(Failure::Blocked(Problem {
             code: BlockedCode::NotAllowed,

@@ -9,7 +9,9 @@ use pod_identity_core::plan::{Problem, RoleState};
 use pod_identity_core::{Association, KubernetesName, RoleArn};
 use pod_identity_events::BlockedCode;
 
-pub(crate) use node_policies::{FoundPolicies, attachments, counter, node_policies, ours};
+pub(crate) use node_policies::{
+    FoundPolicies, attachments, counter, node_policies, ours, says_more,
+};
 
 use crate::ports::{
     AssociationFilter, AssociationSummary, ClusterAccess, EksReader, ErrorKind, IamReader, Page,

@@ -38,10 +38,12 @@ pub fn document(roles: &BTreeSet<RoleArn>, cluster: Option<&ClusterArn>) -> Stri
     json!({ "Version": "2012-10-17", "Statement": statements }).to_string()
 }
 
-/// Reads a policy back. None when it is not JSON, or says anything that
-/// [`document`] would never write: rewriting it would then lose something.
+/// Reads a policy of a cluster back. None when it is not JSON, or says anything
+/// that [`document`] would never write for that cluster: rewriting it would then
+/// lose something. Canonical is what is written now, with the cluster's
+/// statement or without.
 #[must_use]
-pub fn parse(number: u32, text: &str, cluster: Option<&ClusterArn>) -> Option<Shard> {
+pub fn parse(number: u32, text: &str, cluster: &ClusterArn, statement: bool) -> Option<Shard> {
     let value: Value = serde_json::from_str(text).ok()?;
     let mut roles = BTreeSet::new();
     for statement in list(value.get("Statement")?) {
@@ -58,11 +60,12 @@ pub fn parse(number: u32, text: &str, cluster: Option<&ClusterArn>) -> Option<Sh
             match resource.parse() {
                 Ok(role) => _ = roles.insert(role),
                 // The cluster's statement, also when the setting has changed since.
-                Err(_) => _ = resource.parse::<ClusterArn>().ok()?,
+                Err(_) if resource == cluster.as_str() => {}
+                Err(_) => return None,
             }
         }
     }
-    let written = document(&roles, cluster);
+    let written = document(&roles, statement.then_some(cluster));
     let canonical = serde_json::from_str::<Value>(&written).is_ok_and(|written| written == value);
     Some(Shard { number, roles, canonical })
 }

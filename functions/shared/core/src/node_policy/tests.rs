@@ -71,7 +71,7 @@ fn a_document_reads_back_as_it_was_written() {
     let text = document(&roles, Some(&cluster));
     let pretty =
         serde_json::to_string_pretty(&serde_json::from_str::<serde_json::Value>(&text).unwrap());
-    let shard = parse(1, &pretty.unwrap(), Some(&cluster));
+    let shard = parse(1, &pretty.unwrap(), &cluster, true);
     assert_eq!(shard, Some(Shard { number: 1, roles, canonical: true }));
 }
 
@@ -84,10 +84,10 @@ fn a_document_that_says_the_same_otherwise_is_understood_but_not_canonical() {
     let one =
         serde_json::json!({ "Effect": "Allow", "Action": action, "Resource": [first, second] });
     let single = serde_json::json!({ "Version": "2012-10-17", "Statement": one });
-    let shard = parse(1, &single.to_string(), Some(&cluster)).unwrap();
+    let shard = parse(1, &single.to_string(), &cluster, true).unwrap();
     assert_eq!((shard.roles, shard.canonical), (two.clone(), false));
     // The cluster statement was switched off since.
-    let shard = parse(1, &document(&two, Some(&cluster)), None).unwrap();
+    let shard = parse(1, &document(&two, Some(&cluster)), &cluster, false).unwrap();
     assert_eq!((shard.roles, shard.canonical), (two, false));
 }
 
@@ -100,12 +100,13 @@ fn a_document_that_says_anything_else_is_not_understood() {
         text.replace("\"Allow\"", "\"Deny\""),
         text.replace("\"Sid\"", "\"Condition\":{},\"Sid\""),
         text.replace("arn:aws:eks:eu-west-1:111122223333:cluster/blue", "*"),
+        text.replace("cluster/blue", "cluster/green"),
         text.replace("\"Resource\"", "\"NotResource\""),
         "not json".to_owned(),
         "{}".to_owned(),
         String::new(),
     ] {
-        assert_eq!(parse(1, &changed, Some(&cluster)), None, "{changed}");
+        assert_eq!(parse(1, &changed, &cluster, true), None, "{changed}");
     }
 }
 

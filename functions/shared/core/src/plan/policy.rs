@@ -1,6 +1,6 @@
 //! The node policies' part of a plan.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pod_identity_events::{BlockedCode, PolicyCapacity};
 
@@ -123,24 +123,18 @@ fn steps(changes: &[ShardChange], observation: &Observation, options: &Options) 
             _ => PolicyStep::CreatePolicy { policy, number, document, added },
         });
     }
-    let numbers: BTreeSet<u32> = found
-        .shards
-        .iter()
-        .map(|shard| shard.number)
-        .chain(changes.iter().map(|change| change.number))
-        .collect();
+    let mut lists: BTreeMap<u32, &BTreeSet<RoleArn>> =
+        found.shards.iter().map(|shard| (shard.number, &shard.roles)).collect();
+    lists.extend(changes.iter().map(|change| (change.number, &change.roles)));
     for node_role in &found.node_roles {
         let attached = found.attached.get(node_role);
-        for &number in &numbers {
+        for (&number, &lists) in &lists {
             if attached.is_some_and(|attached| attached.contains(&number)) {
                 continue;
             }
             if let Some(policy) = arn(number) {
-                steps.push(PolicyStep::AttachPolicy {
-                    policy,
-                    number,
-                    node_role: node_role.clone(),
-                });
+                let (node_role, lists) = (node_role.clone(), lists.clone());
+                steps.push(PolicyStep::AttachPolicy { policy, number, node_role, lists });
             }
         }
     }
@@ -153,7 +147,7 @@ fn measure(
     cluster: Option<&ClusterArn>,
 ) -> PolicyCapacity {
     let found = &observation.policies;
-    let mut shards: std::collections::BTreeMap<u32, BTreeSet<RoleArn>> =
+    let mut shards: BTreeMap<u32, BTreeSet<RoleArn>> =
         found.shards.iter().map(|shard| (shard.number, shard.roles.clone())).collect();
     shards.extend(changes.iter().map(|change| (change.number, change.roles.clone())));
     let shards: Vec<_> = shards.into_iter().collect();

@@ -77,7 +77,20 @@ pub enum PolicyStep {
         number: u32,
         /// The node role.
         node_role: RoleArn,
+        /// The roles that the policy lists, which the node role may not use before.
+        lists: BTreeSet<RoleArn>,
     },
+}
+
+impl PolicyStep {
+    /// The roles that are not granted everywhere before this step is done.
+    #[must_use]
+    pub fn grants(&self) -> &BTreeSet<RoleArn> {
+        match self {
+            Self::CreatePolicy { added, .. } | Self::RewritePolicy { added, .. } => added,
+            Self::AttachPolicy { lists, .. } => lists,
+        }
+    }
 }
 
 /// One change to an association.

@@ -120,9 +120,10 @@ fn applied(mut observation: Observation, plan: &Plan) -> Observation {
         match step {
             PolicyStep::CreatePolicy { number, document, .. }
             | PolicyStep::RewritePolicy { number, document, .. } => {
-                let statement = (*number == 1).then_some(&observation.cluster);
+                let cluster = &observation.cluster;
                 policies.shards.retain(|shard| shard.number != *number);
-                policies.shards.push(node_policy::parse(*number, document, statement).unwrap());
+                let shard = node_policy::parse(*number, document, cluster, *number == 1);
+                policies.shards.push(shard.unwrap());
                 policies.versions.insert(*number, "v2".to_owned());
             }
             PolicyStep::AttachPolicy { number, node_role, .. } => {

@@ -22,36 +22,49 @@ const MERGES: usize = 3;
 const PAUSES: [Duration; 4] =
     [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
 
-/// Does the policy steps in order and stops at the first that fails: no role
-/// may be bound that is not granted first.
+/// Does the policy steps in order and stops at the first that fails. What the
+/// rest would have granted is not granted.
 pub(super) async fn apply<R: IamReader, W: IamWriter, C: Clock>(
     plan: &Plan,
     target: &Target<'_, R, W, C>,
     applied: &mut Applied,
-) -> Result<(), Failure> {
-    for step in &plan.policy_steps {
-        target.pass()?;
-        match step {
-            PolicyStep::CreatePolicy { policy, number, document, added } => {
-                let change = create(policy, *number, document, added, target).await?;
-                applied.policy_changes.push(change);
-                applied.created.push(*number);
-            }
-            PolicyStep::RewritePolicy { policy, number, base_version, document, added } => {
-                let change =
-                    rewrite(policy, *number, base_version, document, added, target).await?;
-                applied.policy_changes.push(change);
-            }
-            PolicyStep::AttachPolicy { policy, number, node_role } => {
-                target
-                    .writer
-                    .attach_policy(target.access, node_role, policy)
-                    .await
-                    .map_err(|error| attach_failure(&error, target.access, policy, node_role))?;
-                applied.attached.push((node_role.clone(), *number));
+) {
+    for (at, step) in plan.policy_steps.iter().enumerate() {
+        match apply_step(step, target, applied).await {
+            Ok(()) => applied.steps += 1,
+            Err(failure) => {
+                let undone = plan.policy_steps[at..].iter().flat_map(PolicyStep::grants);
+                applied.ungranted.extend(undone.map(|role| (role.clone(), failure.clone())));
+                return;
             }
         }
-        applied.steps += 1;
+    }
+}
+
+async fn apply_step<R: IamReader, W: IamWriter, C: Clock>(
+    step: &PolicyStep,
+    target: &Target<'_, R, W, C>,
+    applied: &mut Applied,
+) -> Result<(), Failure> {
+    target.pass()?;
+    match step {
+        PolicyStep::CreatePolicy { policy, number, document, added } => {
+            let change = create(policy, *number, document, added, target).await?;
+            applied.policy_changes.push(change);
+            applied.created.push(*number);
+        }
+        PolicyStep::RewritePolicy { policy, number, base_version, document, added } => {
+            let change = rewrite(policy, *number, base_version, document, added, target).await?;
+            applied.policy_changes.push(change);
+        }
+        PolicyStep::AttachPolicy { policy, number, node_role, .. } => {
+            target
+                .writer
+                .attach_policy(target.access, node_role, policy)
+                .await
+                .map_err(|error| attach_failure(&error, target.access, policy, node_role))?;
+            applied.attached.push((node_role.clone(), *number));
+        }
     }
     Ok(())
 }
@@ -93,10 +106,10 @@ async fn create<R: IamReader, W: IamWriter, C: Clock>(
         Failure::Passing(format!("policy {policy} exists but IAM does not show it yet"))
     })?;
     let version = &found.default_version;
-    let statement = target.statement(number);
     let text = document_of(policy, version, target).await?;
-    let mut shard = observe::ours(policy, &found.tags, number, &text, statement, settings)
+    let mut shard = observe::ours(policy, &found.tags, number, &text, &access.cluster, settings)
         .map_err(Failure::Blocked)?;
+    let statement = target.has_statement(number).then_some(&access.cluster);
     shard.roles.extend(added.iter().cloned());
     let document = node_policy::document(&shard.roles, statement);
     rewrite(policy, number, version, &document, added, target).await
@@ -134,12 +147,17 @@ async fn rewrite<R: IamReader, W: IamWriter, C: Clock>(
         };
         let skipped = format!("v{skipped}");
         let theirs = document_of(policy, &skipped, target).await?;
-        let statement = target.statement(number);
+        let cluster = &target.access.cluster;
+        let with_statement = target.has_statement(number);
         let roles = |text: &str| {
-            node_policy::parse(number, text, statement).map(|shard| shard.roles).unwrap_or_default()
+            node_policy::parse(number, text, cluster, with_statement).map(|shard| shard.roles)
         };
-        let ours = roles(&document);
-        let merged: BTreeSet<RoleArn> = ours.union(&roles(&theirs)).cloned().collect();
+        let ours = roles(&document).unwrap_or_default();
+        let Some(theirs) = roles(&theirs) else {
+            return Err(Failure::Blocked(observe::says_more(policy, &skipped)));
+        };
+        let statement = with_statement.then_some(cluster);
+        let merged: BTreeSet<RoleArn> = ours.union(&theirs).cloned().collect();
         if merged == ours {
             return Ok(done);
         }

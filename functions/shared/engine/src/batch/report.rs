@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use pod_identity_core::{Change, ClusterArn, Command};
 use serde::Serialize;
 
-use super::accept::conditions;
+use super::accept::{conditions, registry};
 use super::{Record, service_account};
 use crate::cluster::ClusterReport;
 use crate::ledger::{BindingRecord, Condition, ConditionState, Decision, View, binding_key};
@@ -122,6 +122,12 @@ fn decided(
             vec![format!(
                 "cluster {} is registered; bindings accepted before come true when their events are sent again or reconcile runs",
                 registration.cluster.name()
+            )],
+        ),
+        (_, Change::Retire { cluster }) if !registry(view).clusters.contains_key(cluster) => (
+            Outcome::RetirementRequested,
+            vec![format!(
+                "cluster {cluster} is not registered; should an older registration still arrive, it is retired at once"
             )],
         ),
         (_, Change::Retire { cluster }) => (

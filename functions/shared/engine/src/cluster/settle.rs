@@ -56,11 +56,11 @@ where
         events: Vec::new(),
     };
     settling.policy_events(node_policy.as_ref(), &plan.capacity);
-    let ungranted = applied.policy_failure.clone().map(Err);
     for place in &plan.places {
-        let result = applied.places.get(&place.kubernetes);
         // Grant before bind holds for what stands already, too.
-        let result = result.or(ungranted.as_ref().filter(|_| place.bound.is_some()));
+        let role = place.bound.as_ref().map(|bound| &bound.desired.role);
+        let ungranted = role.and_then(|role| applied.ungranted.get(role)).cloned().map(Err);
+        let result = applied.places.get(&place.kubernetes).or(ungranted.as_ref());
         settling.place(place, result);
     }
     settling.finish();

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use pod_identity_core::{
     Binding, Change, ClusterArn, Clusters, Command, DominoName, KubernetesName, Registration,
 };
+use pod_identity_events::detail_type::{CLUSTER_REGISTERED, CLUSTER_RETIRED};
 use pod_identity_events::{BlockedCode, RemovalReason};
 use serde_json::{Value, json};
 
@@ -100,6 +101,9 @@ fn accept_binding(
         Ok(binding) => json!(binding),
         Err(reason) => json!({ "removal": reason }),
     };
+    if let Some(refused) = reused(acceptance, name.as_str(), &described, view)? {
+        return Ok(refused);
+    }
     if let Some(current) = &current {
         let replaced = (&current.version, current.detail_type.as_str());
         if let Some(decision) = older(
@@ -149,6 +153,29 @@ fn accept_binding(
     Ok(Decision::Accepted)
 }
 
+/// An event whose id and time were taken before for something else.
+fn reused(
+    acceptance: Acceptance<'_>,
+    of: &str,
+    described: &Value,
+    view: &View,
+) -> Result<Option<Decision>, LedgerError> {
+    let command = acceptance.command;
+    let version = &command.version;
+    let known = view.get::<HistoryRecord>(&history_key(of, version))?.map(|stored| stored.record);
+    let other = known.is_some_and(|known| {
+        known.change != *described || known.detail_type != command.detail_type
+    });
+    Ok(other.then(|| {
+        Decision::Refused(format!(
+            "{of}: an event with eventId `{}` and occurredAt {} was already taken and asked for \
+             something else; a change needs a new eventId or a new time",
+            version.event_id(),
+            version.occurred_at(),
+        ))
+    }))
+}
+
 /// Whether the change is not newer than what stands, and what that makes it.
 fn older(
     acceptance: Acceptance<'_>,
@@ -163,22 +190,12 @@ fn older(
     if version > standing {
         return Ok(None);
     }
-    if let Some(known) = view.get::<HistoryRecord>(&history_key(of, version))? {
-        let known = known.record;
-        if known.change != described || known.detail_type != acceptance.command.detail_type {
-            return Ok(Some(Decision::Refused(format!(
-                "{of}: an event with eventId `{}` and occurredAt {} was already taken and asked for \
-                 something else; a change needs a new eventId or a new time",
-                version.event_id(),
-                version.occurred_at(),
-            ))));
-        }
-        if version != standing && known.outcome == HistoryOutcome::Accepted {
-            return Ok(Some(Decision::Overtaken));
-        }
-    }
     if version == standing {
         return Ok(Some(Decision::Repeated));
+    }
+    let known = view.get::<HistoryRecord>(&history_key(of, version))?;
+    if known.is_some_and(|known| known.record.outcome == HistoryOutcome::Accepted) {
+        return Ok(Some(Decision::Overtaken));
     }
     remember(acceptance, of, HistoryOutcome::Superseded, described, kubernetes, view, writes)?;
     let notice = NoticeRecord {
@@ -287,6 +304,13 @@ fn write_conditions(
         let wanted = binding.filter(|b| b.selects(&cluster)).map(|b| b.kubernetes.clone());
         let registered = registry.clusters.contains_key(&cluster);
         let before = before.get(&cluster);
+        // Done with long ago: not written with every change for ever.
+        let is_over = |before: &Condition| {
+            before.state == ConditionState::Removed && before.leaving.is_empty()
+        };
+        if !registered && wanted.is_none() && before.is_some_and(is_over) {
+            continue;
+        }
         let mut leaving = before.map(|before| before.leaving.clone()).unwrap_or_default();
         // On a cluster that is not registered nothing was ever made.
         let waits = !registered && before.is_none_or(|b| b.state == ConditionState::Waiting);
@@ -345,6 +369,9 @@ fn not_registered(cluster: &ClusterArn) -> BlockedRecord {
     }
 }
 
+/// A cluster's registration and its retirement each have a version of their
+/// own; the retirement stands while it is the newer one. So every order of
+/// arrival ends alike.
 fn accept_cluster(
     acceptance: Acceptance<'_>,
     cluster: &ClusterArn,
@@ -352,67 +379,62 @@ fn accept_cluster(
     view: &mut View,
     writes: &mut WriteSet,
 ) -> Result<Decision, LedgerError> {
-    let command = acceptance.command;
+    let version = &acceptance.command.version;
+    let of = cluster.as_str();
     let mut registry = view.get::<Registry>(&registry_key())?.map(|s| s.record).unwrap_or_default();
     let current = registry.clusters.get(cluster).cloned();
     let described = match registration {
         Some(registration) => json!(registration),
         None => json!({ "retire": cluster }),
     };
-    if let Some(current) = &current {
-        let kind = if current.retirement_requested {
-            pod_identity_events::detail_type::CLUSTER_RETIRED
-        } else {
-            pod_identity_events::detail_type::CLUSTER_REGISTERED
-        };
-        let standing = (&current.version, kind);
-        if let Some(decision) =
-            older(acceptance, cluster.as_str(), standing, described.clone(), None, view, writes)?
-        {
-            return Ok(decision);
-        }
+    if let Some(refused) = reused(acceptance, of, &described, view)? {
+        return Ok(refused);
     }
-    let registration = match (registration, current) {
-        (Some(registration), _) => registration.clone(),
-        (None, Some(current)) => current.registration,
+    let registered = current.as_ref().map(|current| (&current.version, CLUSTER_REGISTERED));
+    let noted = registry.retirements.get(cluster);
+    let retired = current.as_ref().map_or(noted, |current| current.retired.as_ref());
+    let retired = retired.map(|version| (version, CLUSTER_RETIRED));
+    // A retirement is also older than a registration that came after it.
+    let standing = if registration.is_some() { registered } else { registered.max(retired) };
+    if let Some(standing) = standing
+        && let Some(decision) =
+            older(acceptance, of, standing, described.clone(), None, view, writes)?
+    {
+        return Ok(decision);
+    }
+    match (registration, current) {
+        (Some(registration), current) => {
+            if current.is_none() && registry.clusters.len() >= MAX_CLUSTERS {
+                return Ok(too_many(cluster));
+            }
+            let noted = registry.retirements.remove(cluster);
+            let retired = current.and_then(|current| current.retired).or(noted);
+            let record = ClusterRecord {
+                registration: registration.clone(),
+                version: version.clone(),
+                retired: retired.filter(|retired| retired > version),
+            };
+            registry.clusters.insert(cluster.clone(), record);
+        }
+        (None, Some(mut current)) => {
+            current.retired = Some(version.clone());
+            registry.clusters.insert(cluster.clone(), current);
+        }
         // The registration may still be on its way: it must not make the cluster active then.
         (None, None) => {
-            let noted = registry.retirements.entry(cluster.clone());
-            let noted = noted.or_insert_with(|| command.version.clone());
-            if *noted < command.version {
-                noted.clone_from(&command.version);
+            if registry.retirements.len() >= MAX_CLUSTERS {
+                return Ok(too_many(cluster));
             }
-            writes.put(view, registry_key(), &registry, acceptance.revision)?;
-            let (of, outcome) = (cluster.as_str(), HistoryOutcome::Accepted);
-            remember(acceptance, of, outcome, described, None, view, writes)?;
-            return Ok(Decision::Accepted);
+            registry.retirements.insert(cluster.clone(), version.clone());
         }
-    };
-    if registry.clusters.len() >= MAX_CLUSTERS && !registry.clusters.contains_key(cluster) {
-        return Ok(Decision::Refused(format!(
-            "cluster {cluster} would be one too many: at most {MAX_CLUSTERS} clusters can be registered"
-        )));
     }
-    let mut record = ClusterRecord {
-        registration,
-        version: command.version.clone(),
-        retirement_requested: matches!(command.change, Change::Retire { .. }),
-    };
-    if let Some(retired) = registry.retirements.remove(cluster)
-        && retired > record.version
-    {
-        (record.version, record.retirement_requested) = (retired, true);
-    }
-    registry.clusters.insert(cluster.clone(), record);
     writes.put(view, registry_key(), &registry, acceptance.revision)?;
-    remember(
-        acceptance,
-        cluster.as_str(),
-        HistoryOutcome::Accepted,
-        described,
-        None,
-        view,
-        writes,
-    )?;
+    remember(acceptance, of, HistoryOutcome::Accepted, described, None, view, writes)?;
     Ok(Decision::Accepted)
+}
+
+fn too_many(cluster: &ClusterArn) -> Decision {
+    Decision::Refused(format!(
+        "cluster {cluster} would be one too many: a deployment remembers at most {MAX_CLUSTERS}"
+    ))
 }

@@ -117,11 +117,11 @@ pub struct Registry {
 pub struct ClusterRecord {
     /// How to reach it and its node roles.
     pub registration: Registration,
-    /// Version of the last change.
+    /// Version of the registration.
     pub version: Version,
-    /// Whether its guarded retirement was asked for.
-    #[serde(default)]
-    pub retirement_requested: bool,
+    /// Version of the request for its guarded retirement, if that is the newer one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retired: Option<Version>,
 }
 
 /// How far a binding has come true on a cluster.

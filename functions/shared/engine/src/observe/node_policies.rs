@@ -74,12 +74,13 @@ pub(crate) async fn node_policies<A: EksReader + IamReader>(
     // Attachments of roles that are no longer node roles do not bound anything.
     record.attached.retain(|role, _| record.node_roles.contains(role));
     forget_lost_attachments(&mut record, &found);
-    if !known {
-        found.other_roles = other_roles(aws, access, settings).await?;
-    }
     let unseen = record.node_roles.iter().any(|role| !record.attached.contains_key(role));
     if !known || unseen {
         attachments(aws, access, settings, &mut record, &mut found).await?;
+    }
+    // Thousands of calls perhaps: not for a plan that will only say what is wrong.
+    if !known && found.problem.is_none() {
+        found.other_roles.extend(other_roles(aws, access, settings).await?);
     }
     found.node_roles.clone_from(&record.node_roles);
     found.attached.clone_from(&record.attached);
@@ -234,8 +235,8 @@ async fn shards(
         let Some(document) = aws.policy_document(access, &arn, version).await? else {
             return Err(stale(&arn, version));
         };
-        let statement = (options.cluster_statement && number == 1).then_some(&access.cluster);
-        let shard = match ours(&arn, &policy.tags, number, &document, statement, settings) {
+        let cluster = &access.cluster;
+        let shard = match ours(&arn, &policy.tags, number, &document, cluster, settings) {
             Ok(shard) => shard,
             Err(problem) => {
                 found.problem = Some(problem);
@@ -244,13 +245,15 @@ async fn shards(
         };
         let announced = remembered.and_then(|record| record.announced.get(&number));
         if announced != Some(&policy.default_version) {
-            let roles_of = async |version: &str| -> Result<BTreeSet<RoleArn>, PortError> {
-                let text = aws.policy_document(access, &arn, version).await?;
-                let shard = text.and_then(|text| node_policy::parse(number, &text, statement));
-                Ok(shard.map(|shard| shard.roles).unwrap_or_default())
+            // None: it says more than roles; a version that is gone says nothing.
+            let roles_of = async |version: &str| -> Result<Option<BTreeSet<RoleArn>>, PortError> {
+                let Some(text) = aws.policy_document(access, &arn, version).await? else {
+                    return Ok(Some(BTreeSet::new()));
+                };
+                Ok(node_policy::parse(number, &text, cluster, false).map(|shard| shard.roles))
             };
             let before = match announced {
-                Some(version) => roles_of(version).await?,
+                Some(version) => roles_of(version).await?.unwrap_or_default(),
                 None => BTreeSet::new(),
             };
             // A writer that died before it could merge has put its version over somebody
@@ -258,7 +261,11 @@ async fn shards(
             let last = announced.and_then(|version| counter(version));
             if let (Some(last), Some(now)) = (last, counter(&policy.default_version)) {
                 for skipped in (last + 1..now).rev().take(VERSIONS_KEPT) {
-                    found.other_roles.extend(roles_of(&format!("v{skipped}")).await?);
+                    let skipped = format!("v{skipped}");
+                    match roles_of(&skipped).await? {
+                        Some(roles) => found.other_roles.extend(roles),
+                        None => found.problem = Some(says_more(&arn, &skipped)),
+                    }
                 }
             }
             unannounced.push(PolicyChange {
@@ -300,11 +307,12 @@ pub(crate) fn ours(
     tags: &BTreeMap<String, String>,
     number: u32,
     document: &str,
-    statement: Option<&ClusterArn>,
+    cluster: &ClusterArn,
     settings: &Settings,
 ) -> Result<Shard, Problem> {
     let deployment = &settings.plan.deployment;
-    let shard = node_policy::parse(number, document, statement);
+    let statement = settings.plan.cluster_statement && number == 1;
+    let shard = node_policy::parse(number, document, cluster, statement);
     let tagged = tags.get(DEPLOYMENT_TAG).map(|tag| tag == deployment);
     let (reason, way_out) = match (shard, tagged) {
         (Some(shard), Some(true)) => return Ok(shard),
@@ -319,6 +327,19 @@ pub(crate) fn ours(
         ),
     };
     Err(Problem { code: BlockedCode::ForeignPolicy, reason, way_out: way_out.to_owned() })
+}
+
+/// Another writer's version that was written over cannot be merged.
+pub(crate) fn says_more(policy: &PolicyArn, version: &str) -> Problem {
+    Problem {
+        code: BlockedCode::ForeignPolicy,
+        reason: format!(
+            "version {version} of policy {policy}, which somebody else made and which is no longer in force, says more than roles"
+        ),
+        way_out: format!(
+            "move what {version} adds to a policy of its own and delete that version; then send the event again"
+        ),
+    }
 }
 
 /// Roles of all associations of the cluster that are not this deployment's.

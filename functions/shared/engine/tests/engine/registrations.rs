@@ -41,7 +41,95 @@ fn retirement_and_registration_end_alike_in_either_order() {
         })
         .collect();
     assert_eq!(ends[0], ends[1]);
-    assert!(ends[0].clusters[&cluster("blue")].retirement_requested);
+    assert!(ends[0].clusters[&cluster("blue")].retired.is_some());
+}
+
+#[test]
+fn two_registrations_and_a_retirement_end_alike_in_every_order() {
+    let orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
+    // The retirement after both, and between them.
+    for retirement_is_last in [true, false] {
+        let ends: Vec<Registry> = orders
+            .iter()
+            .map(|order| {
+                let mut scenario = Scenario::new();
+                let first = registered(&mut scenario, "blue");
+                let second = |scenario: &mut Scenario| {
+                    let detail = json!({ "clusterArn": cluster("blue") });
+                    scenario.event("domino.administration", "Cluster Registered", detail)
+                };
+                let events = if retirement_is_last {
+                    let second = second(&mut scenario);
+                    [first, second, retired(&mut scenario, "blue")]
+                } else {
+                    let retired = retired(&mut scenario, "blue");
+                    [first, retired, second(&mut scenario)]
+                };
+                for at in order {
+                    scenario.send(&events[*at]);
+                }
+                registry(&scenario)
+            })
+            .collect();
+        for end in &ends {
+            assert_eq!(*end, ends[0]);
+        }
+        let blue = &ends[0].clusters[&cluster("blue")];
+        assert_eq!(blue.retired.is_some(), retirement_is_last);
+        assert!(blue.registration.node_roles.is_empty(), "the second registration stands");
+    }
+}
+
+#[test]
+fn a_retirement_of_an_unknown_cluster_asks_for_no_reconciliation_and_says_so() {
+    let mut scenario = Scenario::new();
+    let event = retired(&mut scenario, "blue");
+    let report = scenario.send(&event);
+    Scenario::assert_outcome(&report, Outcome::RetirementRequested);
+    assert!(report.lines[0].contains("is not registered"), "{report:?}");
+    assert!(scenario.outcomes("Reconciliation Requested").is_empty());
+    let late = registered(&mut scenario, "green");
+    scenario.send(&late);
+    assert_eq!(scenario.outcomes("Reconciliation Requested").len(), 1);
+}
+
+#[test]
+fn an_event_id_that_a_retirement_used_is_refused_for_a_registration() {
+    let mut scenario = Scenario::new();
+    let retirement = retired(&mut scenario, "blue");
+    scenario.send(&retirement);
+    let mut reused = registered(&mut scenario, "blue");
+    for field in ["eventId", "occurredAt"] {
+        reused["detail"][field] = retirement["detail"][field].clone();
+    }
+    Scenario::assert_outcome(&scenario.send(&reused), Outcome::Rejected);
+}
+
+#[test]
+fn a_removal_needs_no_admitted_node_role() {
+    let mut scenario = Scenario::registered();
+    let event = scenario.assigned("svc-etl", "etl");
+    Scenario::assert_outcome(&scenario.send(&event), Outcome::Applied);
+    scenario.settings.rules.node_roles = vec![Pattern::new("arn:aws:iam::*:role/others")];
+    let removal = scenario.unassigned("svc-etl");
+    Scenario::assert_outcome(&scenario.send(&removal), Outcome::Applied);
+    assert!(scenario.associations("blue").is_empty());
+}
+
+#[test]
+fn one_records_policy_failure_blocks_no_role_that_is_granted() {
+    let mut scenario = Scenario::registered();
+    let first = scenario.assigned("svc-first", "report");
+    Scenario::assert_outcome(&scenario.send(&first), Outcome::Applied);
+    let events = [scenario.assigned("svc-more", "report"), scenario.assigned("svc-etl", "etl")];
+    let denied = PortFault::nth("CreatePolicyVersion", 1, When::Before, ErrorKind::Denied);
+    scenario.ports.fault(denied);
+    let report = scenario.batch(&events);
+    Scenario::assert_outcome(&report.records[0], Outcome::Applied);
+    Scenario::assert_outcome(&report.records[1], Outcome::Blocked);
+    let expected = ["svc-first-sa", "svc-more-sa"]
+        .map(|name| (format!("domino-compute/{name}"), "report".to_owned()));
+    assert_eq!(scenario.associations("blue"), expected);
 }
 
 #[test]
@@ -53,7 +141,7 @@ fn a_registration_after_the_retirement_makes_the_cluster_active_again() {
     Scenario::assert_outcome(&scenario.send(&registered), Outcome::Registered);
     let registry = registry(&scenario);
     assert!(registry.retirements.is_empty());
-    assert!(!registry.clusters[&cluster("blue")].retirement_requested);
+    assert!(!registry.clusters[&cluster("blue")].retired.is_some());
 }
 
 /// A binding that was accepted before its cluster was registered, then

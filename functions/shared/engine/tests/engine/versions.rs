@@ -55,6 +55,28 @@ fn a_version_that_was_written_over_by_a_run_that_died_is_merged_by_the_next_one(
 }
 
 #[test]
+fn another_writers_version_that_says_more_than_roles_is_never_lost_unseen() {
+    let mut scenario = Scenario::new();
+    scenario.register("blue");
+    let first = scenario.assigned("svc-first", "report");
+    scenario.send(&first);
+    let ours = node_policy::document(&[role("report")].into(), Some(&cluster("blue")));
+    let more = ours.replace("\"Sid\"", "\"Condition\":{},\"Sid\"");
+    for document in [&more, &ours] {
+        let mut world = scenario.ports.world();
+        world.create_policy_version(&administrator(), &policy(1), document, true).unwrap();
+    }
+    let event = scenario.assigned("svc-etl", "etl");
+    let report = scenario.send(&event);
+    Scenario::assert_outcome(&report, Outcome::Blocked);
+    assert!(report.lines[0].contains("version v2"), "{report:?}");
+    // Once somebody has looked after it, the same event goes on.
+    scenario.ports.world().delete_policy_version(&administrator(), &policy(1), "v2").unwrap();
+    Scenario::assert_outcome(&scenario.send(&event), Outcome::Applied);
+    settled(&mut scenario);
+}
+
+#[test]
 fn a_version_that_iam_does_not_show_yet_is_not_overwritten() {
     let mut scenario = Scenario::new();
     scenario.register("blue");
