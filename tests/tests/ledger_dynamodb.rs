@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType,
@@ -21,7 +22,15 @@ const TABLE: &str = "domino-pod-identity";
 /// The ports over an empty table, and the bare client.
 async fn ledger() -> (Aws, Client) {
     let mock = MockAws::builder().with_service(DynamoDbService::new()).build();
-    let config = mock.sdk_config("eu-west-1").await;
+    // Not the mock's own configuration, which takes in what the shell exports.
+    let mocked = mock.sdk_config("eu-west-1").await;
+    let config = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("eu-west-1"))
+        .credentials_provider(mocked.credentials_provider().unwrap())
+        .http_client(mocked.http_client().unwrap())
+        .sleep_impl(mocked.sleep_impl().unwrap())
+        .build();
     let client = Client::new(&config);
     let mut table =
         client.create_table().table_name(TABLE).billing_mode(BillingMode::PayPerRequest);

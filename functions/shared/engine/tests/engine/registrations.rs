@@ -141,7 +141,7 @@ fn a_registration_after_the_retirement_makes_the_cluster_active_again() {
     Scenario::assert_outcome(&scenario.send(&registered), Outcome::Registered);
     let registry = registry(&scenario);
     assert!(registry.retirements.is_empty());
-    assert!(!registry.clusters[&cluster("blue")].retired.is_some());
+    assert!(registry.clusters[&cluster("blue")].retired.is_none());
 }
 
 /// A binding that was accepted before its cluster was registered, then
