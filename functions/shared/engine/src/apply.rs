@@ -5,12 +5,11 @@ mod policies;
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{self, StreamExt};
-use jiff::Timestamp;
 use pod_identity_core::plan::{AssociationStep, PlacePlan, Plan, Problem};
 use pod_identity_core::{Association, KubernetesName, PolicyArn, RoleArn, fingerprint};
 use pod_identity_events::BlockedCode;
 
-use crate::cluster::time_is_over;
+use crate::cluster::Context;
 use crate::error::chain;
 use crate::lease::Lease;
 use crate::observe::{self, problem_of};
@@ -18,7 +17,6 @@ use crate::ports::{
     AssociationUpdate, Clock, ClusterAccess, EksReader, EksWriter, ErrorKind, IamReader, IamWriter,
     NewAssociation, PortError,
 };
-use crate::settings::{Settings, later};
 
 /// A step that was not done.
 #[derive(Debug, Clone)]
@@ -54,25 +52,29 @@ pub(crate) struct Applied {
     pub(crate) steps: usize,
 }
 
+impl Applied {
+    /// Grant before bind: why the role of a place is not granted, be it to be
+    /// bound or standing already.
+    pub(crate) fn ungranted(&self, place: &PlacePlan) -> Option<&Failure> {
+        self.ungranted.get(&place.bound.as_ref()?.desired.role)
+    }
+}
+
 /// Where a plan is applied, and for how long steps may start.
 pub(crate) struct Target<'a, R, W, C> {
-    pub(crate) reader: &'a R,
-    pub(crate) writer: &'a W,
+    pub(crate) context: &'a Context<'a, R, W, C>,
     pub(crate) access: &'a ClusterAccess,
-    pub(crate) clock: &'a C,
     pub(crate) lease: &'a Lease,
-    pub(crate) deadline: Timestamp,
-    pub(crate) settings: &'a Settings,
 }
 
 impl<R, W, C: Clock> Target<'_, R, W, C> {
     /// Whether one more step may start.
     fn pass(&self) -> Result<(), Failure> {
-        let now = self.clock.now();
-        if later(now, self.settings.longest_call) >= self.deadline {
-            return Err(Failure::Passing(time_is_over(self.settings)));
+        let Context { clock, settings, .. } = *self.context;
+        if self.context.is_over() {
+            return Err(Failure::Passing(self.context.over()));
         }
-        if !self.lease.covers(now, self.settings.longest_call) {
+        if !self.lease.covers(clock.now(), settings.longest_call) {
             return Err(Failure::Passing(format!(
                 "the lease of cluster {} is nearly over, so no new step was started",
                 self.access.cluster.name()
@@ -83,7 +85,7 @@ impl<R, W, C: Clock> Target<'_, R, W, C> {
 
     /// Whether the policy of that number has the cluster's statement.
     fn has_statement(&self, number: u32) -> bool {
-        self.settings.plan.cluster_statement && number == 1
+        self.context.settings.plan.cluster_statement && number == 1
     }
 }
 
@@ -98,9 +100,7 @@ where
     policies::apply(plan, target, &mut applied).await;
     let places: Vec<_> = stream::iter(plan.places.iter().filter(|place| place.step.is_some()))
         .map(|place| {
-            // Grant before bind.
-            let role = place.bound.as_ref().map(|bound| &bound.desired.role);
-            let ungranted = role.and_then(|role| applied.ungranted.get(role)).cloned();
+            let ungranted = applied.ungranted(place).cloned();
             async move {
                 let result = match ungranted {
                     Some(failure) => Err(failure),
@@ -109,7 +109,7 @@ where
                 (place.kubernetes.clone(), result)
             }
         })
-        .buffer_unordered(target.settings.concurrency)
+        .buffer_unordered(target.context.settings.concurrency)
         .collect()
         .await;
     applied.steps += places.iter().filter(|(_, result)| result.is_ok()).count();
@@ -122,7 +122,7 @@ async fn apply_place<R: EksReader, W: EksWriter, C: Clock>(
     target: &Target<'_, R, W, C>,
 ) -> Result<Option<Association>, Failure> {
     target.pass()?;
-    let Target { writer, access, .. } = *target;
+    let (Context { writer, .. }, access) = (*target.context, target.access);
     match &place.step {
         None => Ok(None),
         Some(AssociationStep::DeleteAssociation { id, .. }) => {
@@ -159,7 +159,7 @@ async fn update_association<R: EksReader, W: EksWriter, C: Clock>(
     tags: Option<&BTreeMap<String, String>>,
     target: &Target<'_, R, W, C>,
 ) -> Result<Option<Association>, Failure> {
-    let Target { reader, writer, access, .. } = *target;
+    let (Context { reader, writer, .. }, access) = (*target.context, target.access);
     let failed = |error: PortError| match error.kind {
         // It vanished between list and change; the next attempt sees that.
         ErrorKind::NotFound => Failure::Passing(chain(&error)),
@@ -191,7 +191,7 @@ async fn replace<R: EksReader, W: EksWriter, C: Clock>(
     tags: Option<&BTreeMap<String, String>>,
     target: &Target<'_, R, W, C>,
 ) -> Result<Association, Failure> {
-    let Target { writer, access, .. } = *target;
+    let (Context { writer, .. }, access) = (*target.context, target.access);
     target.pass()?;
     let deleted = writer.delete_association(access, &found.id).await;
     deleted.map_err(|error| association_failure(&error, access))?;
@@ -211,7 +211,7 @@ async fn create<R: EksReader, W: EksWriter, C: Clock>(
     new: &NewAssociation,
     target: &Target<'_, R, W, C>,
 ) -> Result<Association, Failure> {
-    let Target { reader, writer, access, .. } = *target;
+    let (Context { reader, writer, .. }, access) = (*target.context, target.access);
     let failed = |error: PortError| association_failure(&error, access);
     let error = match writer.create_association(access, new).await {
         Ok(created) => return Ok(created),

@@ -36,6 +36,15 @@ pub(crate) struct Context<'a, R, W, C> {
     pub(crate) deadline: Timestamp,
 }
 
+// Not derived: what is referred to need not be `Copy`.
+impl<R, W, C> Clone for Context<'_, R, W, C> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<R, W, C> Copy for Context<'_, R, W, C> {}
+
 impl<R, W, C: Clock> Context<'_, R, W, C> {
     /// Whether a call that starts now might end after the deadline.
     pub(crate) fn is_over(&self) -> bool {
@@ -44,17 +53,12 @@ impl<R, W, C: Clock> Context<'_, R, W, C> {
 
     /// Why nothing more is begun.
     pub(crate) fn over(&self) -> String {
-        time_is_over(self.settings)
+        format!(
+            "the invocation's time is nearly over, so nothing more was begun: one call may take {} s; \
+             raise the function's time-out, or lower CALL_TIMEOUT_MS or CALL_ATTEMPTS",
+            self.settings.longest_call.as_secs()
+        )
     }
-}
-
-/// What a step that was not started says.
-pub(crate) fn time_is_over(settings: &Settings) -> String {
-    format!(
-        "the invocation's time is nearly over, so nothing more was begun: one call may take {} s; \
-         raise the function's time-out, or lower CALL_TIMEOUT_MS or CALL_ATTEMPTS",
-        settings.longest_call.as_secs()
-    )
 }
 
 /// What became of a cluster's part of a batch.
@@ -127,7 +131,7 @@ where
     W: Writes,
     C: Clock,
 {
-    let Context { reader, writer, clock, run, settings, deadline } = *context;
+    let Context { reader, writer, clock, run, settings, .. } = *context;
     let access = ClusterAccess {
         cluster: cluster.clone(),
         assume_role: record.registration.assume_role.clone(),
@@ -173,7 +177,7 @@ where
         Applied::default()
     } else {
         let access = &access;
-        let target = Target { reader, writer, access, clock, lease, deadline, settings };
+        let target = Target { context, access, lease };
         Box::pin(apply::apply(&plan, &target)).await
     };
     let node_policy = found.map(|found| remember(found, &applied, clock.now()));

@@ -14,8 +14,9 @@ const MAX_CALL_BYTES: usize = 200 * 1024;
 const ATTEMPTS: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
-/// Puts events on the bus. Answers one result an event, in order; an entry
-/// that EventBridge refuses is tried again beside others that it took.
+/// Puts events on the bus; none make no call. Answers one result an event, in
+/// order; an entry that EventBridge refuses is tried again beside others that
+/// it took.
 pub(crate) async fn publish(
     bus: &impl Bus,
     clock: &impl Clock,

@@ -20,6 +20,17 @@ pub(super) struct Policies {
 }
 
 impl Policies {
+    /// The policies as they are.
+    fn unchanged(observation: &Observation, cluster: Option<&ClusterArn>) -> Self {
+        Self {
+            steps: Vec::new(),
+            capacity: measure(&[], observation, cluster),
+            warnings: Vec::new(),
+            unlisted: BTreeSet::new(),
+            problem: None,
+        }
+    }
+
     /// Why a role cannot be bound, when the node policy is what refuses it.
     pub(super) fn refusal(&self, role: &RoleArn) -> Option<&Problem> {
         self.problem.as_ref().filter(|_| self.unlisted.contains(role))
@@ -37,24 +48,16 @@ pub(super) fn extend(
         decisions.iter().filter_map(Decision::role).cloned().collect();
     if wanted.is_empty() {
         // Nothing is granted, so nothing is listed either: a removal writes no policy.
-        return Policies {
-            steps: Vec::new(),
-            capacity: measure(&[], observation, cluster),
-            warnings: Vec::new(),
-            unlisted: BTreeSet::new(),
-            problem: None,
-        };
+        return Policies::unchanged(observation, cluster);
     }
     wanted.extend(found.other_roles.iter().cloned());
     if let Some(problem) = &found.problem {
         let listed: BTreeSet<&RoleArn> =
             found.shards.iter().flat_map(|shard| &shard.roles).collect();
         return Policies {
-            steps: Vec::new(),
-            capacity: measure(&[], observation, cluster),
-            warnings: Vec::new(),
             unlisted: wanted.iter().filter(|role| !listed.contains(role)).cloned().collect(),
             problem: Some(problem.clone()),
+            ..Policies::unchanged(observation, cluster)
         };
     }
     let extension = node_policy::extend(&found.shards, &wanted, cluster, found.max_shards);

@@ -9,6 +9,7 @@ use pod_identity_core::{DEPLOYMENT_TAG, PolicyArn, RoleArn};
 use pod_identity_events::BlockedCode;
 
 use super::{Applied, Failure, PolicyChange, Target};
+use crate::cluster::Context;
 use crate::error::chain;
 use crate::observe::{self, counter, pages, problem_of};
 use crate::ports::{
@@ -59,6 +60,7 @@ async fn apply_step<R: IamReader, W: IamWriter, C: Clock>(
         }
         PolicyStep::AttachPolicy { policy, number, node_role, .. } => {
             target
+                .context
                 .writer
                 .attach_policy(target.access, node_role, policy)
                 .await
@@ -76,7 +78,7 @@ async fn create<R: IamReader, W: IamWriter, C: Clock>(
     added: &BTreeSet<RoleArn>,
     target: &Target<'_, R, W, C>,
 ) -> Result<PolicyChange, Failure> {
-    let Target { reader, writer, access, settings, .. } = *target;
+    let (Context { reader, writer, settings, .. }, access) = (*target.context, target.access);
     let deployment = &settings.plan.deployment;
     let new = NewPolicy {
         arn: policy.clone(),
@@ -173,7 +175,7 @@ async fn document_of<R: IamReader, W, C: Clock>(
     version: &str,
     target: &Target<'_, R, W, C>,
 ) -> Result<String, Failure> {
-    let Target { reader, access, clock, .. } = *target;
+    let (Context { reader, clock, .. }, access) = (*target.context, target.access);
     for pause in PAUSES {
         clock.sleep(pause).await;
         target.pass()?;
@@ -191,7 +193,7 @@ async fn write_version<R: IamReader, W: IamWriter, C: Clock>(
     document: &str,
     target: &Target<'_, R, W, C>,
 ) -> Result<String, Failure> {
-    let Target { reader, writer, access, .. } = *target;
+    let (Context { reader, writer, .. }, access) = (*target.context, target.access);
     let failed = |error: PortError| policy_failure(&error, access);
     match writer.create_policy_version(access, policy, document).await {
         Err(error) if error.kind == ErrorKind::LimitReached => {}

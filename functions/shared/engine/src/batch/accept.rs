@@ -29,9 +29,6 @@ pub(super) async fn accept_all<R: Reads, W: Writes, C: Clock>(
     view: &mut View,
 ) -> Vec<Result<Decision, String>> {
     let mut decided: Vec<Result<Decision, String>> = Vec::with_capacity(events.len());
-    if events.is_empty() {
-        return decided;
-    }
     let mut rest = events;
     // No more than one transaction can hold, or the rest would be read in vain.
     let mut group = MAX_WRITE / FIXED_WRITES;
@@ -146,7 +143,7 @@ async fn read<R: Reads, W, C>(
         more.extend(current.record.binding().map(|binding| claims_key(&binding.kubernetes)));
     }
     let more: Vec<Key> = more.into_iter().filter(|key| !keys.contains(key)).collect();
-    if more.is_empty() { Ok(()) } else { view.read(context.reader, &more).await }
+    view.read(context.reader, &more).await
 }
 
 /// The clusters on which something is left to do, and for whom.

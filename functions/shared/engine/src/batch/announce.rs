@@ -31,9 +31,6 @@ pub(super) async fn announce<R, W: Writes, C: Clock>(
     }
     let outgoing: Vec<Outgoing> = announcements.iter().map(|(_, event)| event.clone()).collect();
     let mut results: Vec<Result<(), String>> = events.iter().map(|_| Ok(())).collect();
-    if outgoing.is_empty() {
-        return results;
-    }
     let sent = publish(context.writer, context.clock, &outgoing).await;
     for ((at, event), sent) in announcements.iter().zip(sent) {
         if let Err(why) = sent {

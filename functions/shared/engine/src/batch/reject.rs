@@ -84,11 +84,7 @@ pub(super) async fn reject<R: Reads, W: Writes, C: Clock>(
     rejections: Vec<Rejection>,
 ) -> Vec<(usize, RecordReport)> {
     let events: Vec<Outgoing> = rejections.iter().map(|one| event(context, one)).collect();
-    let sent = if events.is_empty() {
-        Vec::new()
-    } else {
-        publish(context.writer, context.clock, &events).await
-    };
+    let sent = publish(context.writer, context.clock, &events).await;
     let mut reports = Vec::new();
     for (rejection, sent) in rejections.into_iter().zip(sent) {
         let kept = match sent {

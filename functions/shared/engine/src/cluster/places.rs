@@ -66,9 +66,7 @@ impl Loaded {
         loaded.take_in(context, cluster, names.clone())?;
 
         let unread: Vec<Key> = loaded.kubernetes().difference(&asked).map(claims_key).collect();
-        if !unread.is_empty() {
-            loaded.view.read(context.reader, &unread).await?;
-        }
+        loaded.view.read(context.reader, &unread).await?;
         let mut others = BTreeSet::new();
         for kubernetes in loaded.kubernetes() {
             if let Some(claims) = loaded.view.get::<ClaimsRecord>(&claims_key(&kubernetes))? {
@@ -77,7 +75,6 @@ impl Loaded {
         }
         others.retain(|name| !names.contains(name));
         loaded.meet(context, cluster, others).await?;
-        loaded.find_oldest(context.reader).await?;
         Ok(loaded)
     }
 
@@ -88,9 +85,6 @@ impl Loaded {
         cluster: &ClusterArn,
         names: BTreeSet<DominoName>,
     ) -> Result<(), LedgerError> {
-        if names.is_empty() {
-            return Ok(());
-        }
         let keys: Vec<Key> = names
             .iter()
             .flat_map(|name| [binding_key(name), condition_key(name, cluster)])

@@ -57,9 +57,7 @@ where
     };
     settling.policy_events(node_policy.as_ref(), &plan.capacity);
     for place in &plan.places {
-        // Grant before bind holds for what stands already, too.
-        let role = place.bound.as_ref().map(|bound| &bound.desired.role);
-        let ungranted = role.and_then(|role| applied.ungranted.get(role)).cloned().map(Err);
+        let ungranted = applied.ungranted(place).cloned().map(Err);
         let result = applied.places.get(&place.kubernetes).or(ungranted.as_ref());
         settling.place(place, result);
     }
@@ -115,7 +113,8 @@ where
 
 impl Settling<'_> {
     fn policy_events(&mut self, memory: Option<&NodePolicyMemory>, capacity: &PolicyCapacity) {
-        for (memory, change) in memory.iter().flat_map(|m| m.changes.iter().map(move |c| (m, c))) {
+        let Some(memory) = memory else { return };
+        for change in &memory.changes {
             let event = self.outcomes.policy_changed(change, &memory.record.node_roles, capacity);
             let about = About::Policy { number: change.number, version: change.version.clone() };
             self.events.push((about, event));
@@ -155,18 +154,17 @@ impl Settling<'_> {
                     self.blocked(kubernetes, &blocked);
                 }
             }
-            Some(Ok(association)) => {
-                self.bound(place, association.as_ref());
-                self.removed(place);
-            }
-            None => {
-                self.bound(place, None);
-                self.removed(place);
-            }
+            Some(Ok(association)) => self.done(place, association.as_ref()),
+            None => self.done(place, None),
         }
         for blocked in &place.blocked {
             self.blocked(kubernetes, blocked);
         }
+    }
+
+    fn done(&mut self, place: &PlacePlan, association: Option<&Association>) {
+        self.bound(place, association);
+        self.removed(place);
     }
 
     fn blocked(&mut self, kubernetes: &KubernetesName, blocked: &Blocked) {

@@ -48,7 +48,7 @@ pub struct View {
 }
 
 impl View {
-    /// Reads items by key, whatever their number.
+    /// Reads items by key, whatever their number; none make no call.
     ///
     /// # Errors
     /// When a call fails.
