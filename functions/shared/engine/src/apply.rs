@@ -53,6 +53,11 @@ pub(crate) struct Applied {
 }
 
 impl Applied {
+    /// Whether a step on the node policies failed for a passing reason.
+    pub(crate) fn failed_for_now(&self) -> bool {
+        self.ungranted.values().any(|failure| matches!(failure, Failure::Passing(_)))
+    }
+
     /// Grant before bind: why the role of a place is not granted, be it to be
     /// bound or standing already.
     pub(crate) fn ungranted(&self, place: &PlacePlan) -> Option<&Failure> {

@@ -2,6 +2,7 @@
 //! application, outcome events, conditions.
 
 mod places;
+mod recent;
 mod settle;
 mod write;
 
@@ -105,11 +106,12 @@ where
     };
     match work_leased(context, cluster, record, names, hint, &mut lease).await {
         Ok(report) => report,
-        Err(why) => {
-            // Nothing is lost if this fails too: the lease expires.
+        Err(Broken { why, wrote }) => {
+            // What was done and not written down shows to the next run as a lease that expired.
             let mut writes = WriteSet::default();
             lease.release(&mut writes);
-            if writes.commit(reader, writer).await.is_err() {
+            let known = !wrote && lease.abandoned_at.is_none();
+            if known && writes.commit(reader, writer).await.is_err() {
                 tracing::warn!(cluster = cluster.name(), "the lease could not be given back");
             }
             all_failed(why)
@@ -117,7 +119,20 @@ where
     }
 }
 
-/// Errors are passing ones, in words; the lease is given back only with success.
+/// Why work broke off for a passing reason.
+struct Broken {
+    why: String,
+    /// Whether something may have been changed that the ledger does not know.
+    wrote: bool,
+}
+
+impl From<String> for Broken {
+    fn from(why: String) -> Self {
+        Self { why, wrote: false }
+    }
+}
+
+/// The lease is given back only with success.
 async fn work_leased<R, W, C>(
     context: &Context<'_, R, W, C>,
     cluster: &ClusterArn,
@@ -125,7 +140,7 @@ async fn work_leased<R, W, C>(
     names: &BTreeSet<DominoName>,
     hint: &View,
     lease: &mut Lease,
-) -> Result<ClusterReport, String>
+) -> Result<ClusterReport, Broken>
 where
     R: Reads,
     W: Writes,
@@ -138,11 +153,16 @@ where
     };
     let mut loaded =
         Loaded::read(context, cluster, names, hint).await.map_err(|error| chain(&error))?;
+    loaded.recent.was_abandoned(lease.abandoned_at.map(|at| later(at, settings.lease)));
     let remembered = loaded
         .view
         .get::<NodePolicyRecord>(&node_policy_key(cluster))
         .map_err(|error| chain(&error))?
         .map(|stored| settled(stored.record, clock.now()));
+
+    // A first observation is complete, foreign associations included, and is not remembered
+    // before what it found is listed.
+    let known = remembered.is_some();
 
     // The allow-lists may have been narrowed since the cluster was registered. Node roles
     // are looked at where something is granted: a removal touches none.
@@ -162,7 +182,7 @@ where
     };
     let (plan, found) = match observed {
         Ok((observation, found)) => (plan::plan(&observation, &settings.plan), found),
-        Err(Failure::Passing(why)) => return Err(why),
+        Err(Failure::Passing(why)) => return Err(why.into()),
         Err(Failure::Blocked(problem)) => {
             (blocked_plan(cluster, &loaded.places()?, &problem), None)
         }
@@ -180,10 +200,14 @@ where
         let target = Target { context, access, lease };
         Box::pin(apply::apply(&plan, &target)).await
     };
+    // Where nothing is granted nothing is listed either.
+    let listed = !plan.policy_steps.is_empty() || plan.places.iter().any(|p| p.bound.is_some());
+    let found = found.filter(|_| known || (listed && !applied.failed_for_now()));
     let node_policy = found.map(|found| remember(found, &applied, clock.now()));
     let capacity = node_policy.is_some().then(|| plan.capacity.clone());
-    let mut report =
-        settle::settle(context, cluster, lease, loaded, &plan, &applied, node_policy).await?;
+    let settled =
+        settle::settle(context, cluster, lease, loaded, &plan, &applied, node_policy).await;
+    let mut report = settled.map_err(|why| Broken { why, wrote: !plan.is_empty() })?;
     report.capacity = capacity;
     report.steps = applied.steps;
     report.plan = Some(plan);

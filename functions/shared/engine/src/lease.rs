@@ -20,6 +20,8 @@ pub(crate) struct Lease {
     cluster: ClusterArn,
     revision: String,
     expires_at: Timestamp,
+    /// When the lease of a run expired that did not give it back, if that was the last one.
+    pub(crate) abandoned_at: Option<Timestamp>,
 }
 
 /// The lease could not be had.
@@ -47,6 +49,7 @@ impl Lease {
         let key = lease_key(cluster);
         let mut view = View::default();
         let mut pause = FIRST_PAUSE;
+        let mut abandoned_at = None;
         loop {
             let revision = run.revision();
             let expires_at = later(clock.now(), settings.lease);
@@ -54,16 +57,25 @@ impl Lease {
             let mut writes = WriteSet::default();
             writes.put(&mut view, key.clone(), &record, &revision)?;
             match writes.commit(reader, writer).await {
-                Ok(()) => return Ok(Self { cluster: cluster.clone(), revision, expires_at }),
+                Ok(()) => {
+                    return Ok(Self {
+                        cluster: cluster.clone(),
+                        revision,
+                        expires_at,
+                        abandoned_at,
+                    });
+                }
                 Err(WriteError::Port(error)) => return Err(LedgerError::from(error).into()),
                 Err(WriteError::Conflict) => {}
             }
             // Wait until the holder gives it back or its time is over.
             loop {
+                abandoned_at = None;
                 view.read(reader, std::slice::from_ref(&key)).await?;
                 let Some(held) = view.get::<LeaseRecord>(&key)? else { break };
                 let Stored { record: held, .. } = held;
                 let now = clock.now();
+                abandoned_at = Some(held.expires_at);
                 if held.expires_at <= now {
                     break;
                 }

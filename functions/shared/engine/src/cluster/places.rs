@@ -10,10 +10,11 @@ use pod_identity_core::{
 use pod_identity_events::RemovalReason;
 
 use super::Context;
+use super::recent::Recent;
 use crate::ledger::{
     AssociationRecord, BindingRecord, BindingState, ClaimsRecord, Condition, ConditionState,
-    HistoryRecord, LedgerError, View, binding_key, claims_key, condition_key, history_partition,
-    node_policy_key,
+    HistoryRecord, LedgerError, RecentRecord, View, binding_key, claims_key, condition_key,
+    history_partition, node_policy_key, recent_key,
 };
 use crate::ports::{Clock, Key, LedgerReader};
 use crate::settings::Settings;
@@ -30,6 +31,7 @@ pub(super) struct Loaded {
     since: BTreeMap<DominoName, Version>,
     refused: BTreeMap<DominoName, String>,
     pub(super) associations: BTreeMap<KubernetesName, Association>,
+    pub(super) recent: Recent,
 }
 
 impl Loaded {
@@ -49,8 +51,9 @@ impl Loaded {
             since: BTreeMap::new(),
             refused: BTreeMap::new(),
             associations: BTreeMap::new(),
+            recent: Recent::default(),
         };
-        let mut keys = vec![node_policy_key(cluster)];
+        let mut keys = vec![node_policy_key(cluster), recent_key(cluster)];
         let mut asked = BTreeSet::new();
         for name in names {
             keys.extend([binding_key(name), condition_key(name, cluster)]);
@@ -64,6 +67,8 @@ impl Loaded {
         keys.extend(asked.iter().map(claims_key));
         loaded.view.read(context.reader, &keys).await?;
         loaded.take_in(context, cluster, names.clone())?;
+        let recent = loaded.view.get::<RecentRecord>(&recent_key(cluster))?;
+        loaded.recent.record = recent.map(|stored| stored.record).unwrap_or_default();
 
         let unread: Vec<Key> = loaded.kubernetes().difference(&asked).map(claims_key).collect();
         loaded.view.read(context.reader, &unread).await?;

@@ -8,7 +8,7 @@ use pod_identity_core::{Association, ClusterArn, DominoName, KubernetesName};
 use pod_identity_events::{AssociationChange, Outgoing, PolicyCapacity};
 
 use super::places::Loaded;
-use super::write::write;
+use super::write::{Memory, write};
 use super::{ClusterReport, Context, NodePolicyMemory};
 use crate::apply::{Applied, Failure};
 use crate::lease::Lease;
@@ -58,7 +58,11 @@ where
     settling.policy_events(node_policy.as_ref(), &plan.capacity);
     for place in &plan.places {
         let ungranted = applied.ungranted(place).cloned().map(Err);
-        let result = applied.places.get(&place.kubernetes).or(ungranted.as_ref());
+        let shown = loaded.associations.get(&place.kubernetes);
+        let doubt = loaded.recent.doubt(place, shown, now, context.settings.lease);
+        let doubt = doubt.map(|why| Err(Failure::Passing(why)));
+        let result = applied.places.get(&place.kubernetes);
+        let result = result.or(ungranted.as_ref()).or(doubt.as_ref());
         settling.place(place, result);
     }
     settling.finish();
@@ -107,7 +111,9 @@ where
             "condition"
         );
     }
-    write(context, cluster, lease, &loaded, &mut conditions, &mut failures, record).await?;
+    let recent = loaded.recent.after(plan, applied, now, context.settings.lease);
+    let memory = Memory { node_policy: record, recent };
+    write(context, cluster, lease, &loaded, &mut conditions, &mut failures, memory).await?;
     Ok(ClusterReport { conditions, failures, ..ClusterReport::default() })
 }
 

@@ -9,13 +9,19 @@ use super::places::Loaded;
 use crate::error::chain;
 use crate::lease::Lease;
 use crate::ledger::{
-    Condition, LedgerError, NodePolicyRecord, View, WriteSet, condition_key, lease_key,
-    node_policy_key,
+    Condition, LedgerError, NodePolicyRecord, RecentRecord, View, WriteSet, condition_key,
+    lease_key, node_policy_key, recent_key,
 };
 use crate::ports::{Clock, Key, LedgerReader, LedgerWriter, MAX_WRITE, WriteError};
 
 /// How often conditions are written anew when newer events got in between.
 const ATTEMPTS: usize = 5;
+
+/// What the ledger shall remember of a cluster, as far as it is new.
+pub(super) struct Memory {
+    pub(super) node_policy: Option<NodePolicyRecord>,
+    pub(super) recent: Option<RecentRecord>,
+}
 
 /// Writes the conditions under the lease's fence and gives the lease back with
 /// the last of them. A condition that a newer event has changed meanwhile is
@@ -27,7 +33,7 @@ pub(super) async fn write<R, W, C>(
     loaded: &Loaded,
     conditions: &mut BTreeMap<DominoName, Condition>,
     failures: &mut BTreeMap<DominoName, String>,
-    node_policy: Option<NodePolicyRecord>,
+    memory: Memory,
 ) -> Result<(), String>
 where
     R: LedgerReader,
@@ -37,6 +43,7 @@ where
     let policy_key = node_policy_key(cluster);
     let remembered =
         loaded.view.get::<NodePolicyRecord>(&policy_key).map_err(|error| chain(&error))?;
+    let Memory { node_policy, recent } = memory;
     let mut node_policy =
         node_policy.filter(|record| remembered.as_ref().is_none_or(|was| was.record != *record));
     let mut view = loaded.view.clone();
@@ -44,8 +51,8 @@ where
     let mut conflicts = 0;
     while conflicts < ATTEMPTS {
         let revision = context.run.revision();
-        // One write of each transaction is the lease's, and the last has the node policy's.
-        let chunk: Vec<DominoName> = left.iter().take(MAX_WRITE - 2).cloned().collect();
+        // One write of each transaction is the lease's, and the last has the cluster's memory.
+        let chunk: Vec<DominoName> = left.iter().take(MAX_WRITE - 3).cloned().collect();
         let is_last = chunk.len() == left.len();
         let mut writes = WriteSet::default();
         let mut attempt = view.clone();
@@ -58,6 +65,11 @@ where
         if let Some(record) = node_policy.as_ref().filter(|_| is_last) {
             writes
                 .put(&mut attempt, policy_key.clone(), record, &revision)
+                .map_err(|error| chain(&error))?;
+        }
+        if let Some(record) = recent.as_ref().filter(|_| is_last) {
+            writes
+                .put(&mut attempt, recent_key(cluster), record, &revision)
                 .map_err(|error| chain(&error))?;
         }
         if is_last {
@@ -104,7 +116,7 @@ async fn reread<R: LedgerReader, W, C>(
     lease: &Lease,
 ) -> Result<View, String> {
     let mut keys: Vec<Key> = names.iter().map(|name| condition_key(name, cluster)).collect();
-    keys.extend([node_policy_key(cluster), lease_key(cluster)]);
+    keys.extend([node_policy_key(cluster), recent_key(cluster), lease_key(cluster)]);
     let mut view = View::default();
     view.read(context.reader, &keys).await.map_err(|error| chain(&error))?;
     if lease.is_held(&view) {

@@ -70,6 +70,12 @@ pub fn node_policy_key(cluster: &ClusterArn) -> Key {
     key(format!("CLUSTER#{cluster}"), "NODE-POLICY")
 }
 
+/// What was written lately on a cluster.
+#[must_use]
+pub fn recent_key(cluster: &ClusterArn) -> Key {
+    key(format!("CLUSTER#{cluster}"), "RECENT")
+}
+
 /// Partition of one day's rejections or superseded events.
 #[must_use]
 pub fn notice_partition(kind: NoticeKind, at: Timestamp) -> String {

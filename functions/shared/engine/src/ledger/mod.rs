@@ -8,13 +8,13 @@ mod view;
 pub use accept::{Acceptance, Decision, accept};
 pub use keys::{
     binding_key, claims_key, condition_key, condition_prefix, history_key, history_partition,
-    lease_key, node_policy_key, notice_key, notice_partition, registry_key,
+    lease_key, node_policy_key, notice_key, notice_partition, recent_key, registry_key,
     service_account_partition,
 };
 pub use records::{
     AssociationRecord, BindingRecord, BindingState, BlockedRecord, ClaimsRecord, ClusterRecord,
     Condition, ConditionState, HistoryOutcome, HistoryRecord, LeaseRecord, NodePolicyRecord,
-    NoticeKind, NoticeRecord, Registry,
+    NoticeKind, NoticeRecord, RecentRecord, Registry, WrittenRecord,
 };
 pub use view::{LedgerError, Stored, View, WriteSet};
 

@@ -277,6 +277,30 @@ pub struct NodePolicyRecord {
     pub broad_grant: Option<String>,
 }
 
+/// What was written lately on a cluster. Until EKS shows it, nothing may be concluded from
+/// what EKS shows.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RecentRecord {
+    /// By Kubernetes service account.
+    #[serde(default)]
+    pub places: BTreeMap<KubernetesName, WrittenRecord>,
+    /// Until when something may show that a run did which died before it could say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_until: Option<Timestamp>,
+}
+
+/// The last write at one Kubernetes service account, whether it is known to have worked or not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WrittenRecord {
+    /// When.
+    pub at: Timestamp,
+    /// Fingerprint of the association as it should be since; none when it was deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+}
+
 /// Two kinds of events that changed nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -188,7 +188,7 @@ fn any_call_whose_answer_is_lost_once_is_made_good_by_the_next_delivery() {
 
 #[test]
 fn changes_that_are_not_visible_yet_make_no_difference() {
-    break_every_call(8, |n| once(n, When::After), 1);
+    break_every_call(8, |n| once(n, When::After), 10);
 }
 
 #[test]

@@ -83,7 +83,7 @@ fn a_run_whose_lease_was_taken_over_writes_no_condition() {
     assert!(stolen);
     Scenario::assert_outcome(&report.records[0], Outcome::Failed);
     assert!(scenario.condition("svc-etl", "blue").unwrap().association.is_none());
-    scenario.advance(61);
+    scenario.advance(121);
     Scenario::assert_outcome(&scenario.send(&event), Outcome::Applied);
     assert_eq!(scenario.associations("blue").len(), 1);
     settled(&mut scenario);

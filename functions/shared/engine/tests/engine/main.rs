@@ -17,3 +17,4 @@ mod rejections;
 mod scenario;
 mod trust;
 mod versions;
+mod visibility;

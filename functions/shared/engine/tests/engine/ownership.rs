@@ -177,6 +177,7 @@ fn a_tombstone_deletes_only_what_is_tagged_for_its_account() {
     };
     let other = [(SERVICE_ACCOUNT_TAG.to_owned(), "svc-other".to_owned())].into();
     scenario.ports.world().tag_resource(&somebody(), &arn, &other).unwrap();
+    scenario.advance(60);
     let removal = scenario.unassigned("svc-etl");
     scenario.send(&removal);
     let kept: Vec<String> = {
