@@ -1,76 +1,85 @@
-//! Conditions of a trust policy.
+//! Conditions of a statement.
 
+use super::context::{Sent, sent};
+use super::document::Condition;
+use super::operator::{Comparison, Operator, Set, Why, all, any, null};
 use super::{Answer, TrustQuestion};
-use crate::pattern::glob;
-
-/// What a condition key holds when EKS assumes the role.
-enum Known {
-    Value(String),
-    Absent,
-    /// Present or not, with a value that only the call shows.
-    Unknowable,
-}
 
 /// All conditions of a statement must hold.
-pub(super) fn holds(
-    conditions: &[(String, String, Vec<String>)],
-    question: TrustQuestion<'_>,
-) -> Answer {
-    conditions.iter().fold(Answer::Yes, |answer, (operator, key, values)| {
-        answer.and(|| holds_one(operator, key, values, question))
+pub(super) fn holds(conditions: &[Condition], question: TrustQuestion<'_>) -> Answer {
+    conditions.iter().fold(Answer::Yes, |answer, condition| {
+        answer.and(|| {
+            let sent = sent(&condition.key, question);
+            let Condition { operator, key, .. } = condition;
+            match outcome(condition, sent) {
+                Ok(true) => Answer::Yes,
+                Ok(false) => Answer::No(format!(
+                    "condition {operator} on {key} {}",
+                    refusal(condition, sent)
+                )),
+                Err(why) => Answer::Unknown(format!("condition {operator} on {key} {why}")),
+            }
+        })
     })
 }
 
-fn holds_one(operator: &str, key: &str, values: &[String], question: TrustQuestion<'_>) -> Answer {
-    let unknown = |why: &str| Answer::Unknown(format!("condition {operator} on {key} {why}"));
-    let matches: fn(&str, &str) -> bool = match operator {
-        "StringEquals" => |pattern, text| pattern == text,
-        "StringLike" => |pattern, text| glob(pattern.as_bytes(), text.as_bytes(), b'?'),
-        _ => return unknown("is not evaluated"),
-    };
-    let found = match lookup(key, question) {
-        Known::Value(found) => found,
-        Known::Absent => {
-            return Answer::No(format!(
-                "condition {operator} on {key} cannot hold, EKS does not send that key here"
-            ));
-        }
-        Known::Unknowable => return unknown("cannot be known beforehand"),
-    };
-    if values.iter().any(|value| matches(value, &found)) {
-        return Answer::Yes;
+fn outcome(condition: &Condition, sent: Sent<'_>) -> Result<bool, Why> {
+    let operator = Operator::parse(&condition.operator).ok_or("is not evaluated")?;
+    if condition.values.is_empty() {
+        return Err("has no values");
     }
-    // A policy variable could still become the value.
-    if values.iter().any(|value| value.contains("${")) {
-        return unknown("uses a policy variable");
+    let holds = match (operator, sent) {
+        (_, Sent::Unknown) => return Err("cannot be known beforehand"),
+        (Operator::Null, Sent::Absent) => null(true, &condition.values)?,
+        (Operator::Null, _) => null(false, &condition.values)?,
+        (Operator::Compare(comparison), _) => compare(comparison, condition, sent)?,
+    };
+    // AWS: a variable that cannot be resolved might make the whole statement invalid.
+    // So nothing holds for sure beside one.
+    if holds && condition.variables && condition.values.iter().any(|value| value.contains("${")) {
+        return Err("uses a policy variable");
     }
-    Answer::No(format!(
-        "condition {operator} on {key} wants `{}` but EKS sends `{found}`",
-        values.join("`, `")
-    ))
+    Ok(holds)
 }
 
-/// Condition keys are not case-sensitive, tag keys inside them neither.
-fn lookup(key: &str, question: TrustQuestion<'_>) -> Known {
-    let key = key.to_ascii_lowercase();
-    let value = |text: &str| Known::Value(text.to_owned());
-    match key.as_str() {
-        "aws:sourcearn" => return value(question.cluster.as_str()),
-        "aws:sourceaccount" => return value(question.cluster.account()),
-        _ => {}
-    }
-    let Some(tag) = key.strip_prefix("aws:requesttag/") else {
-        return Known::Unknowable;
+/// Values of one key are alternatives, and none of them may fit a negated operator.
+fn compare(comparison: Comparison, condition: &Condition, sent: Sent<'_>) -> Result<bool, Why> {
+    let Comparison { relation, negated, if_exists, set } = comparison;
+    let one = |found: Option<&str>| {
+        let fits =
+            condition.values.iter().map(|value| relation.fits(found, value, condition.variables));
+        Ok(any(fits)? != negated)
     };
-    if !question.session_tags {
-        return Known::Absent;
+    match (sent, set) {
+        (Sent::Value(found), _) => one(Some(found)),
+        (Sent::Hidden, _) => one(None),
+        (Sent::Values(found), Set::All) => all(found.iter().map(|found| one(Some(found)))),
+        (Sent::Values(found), Set::Any) => any(found.iter().map(|found| one(Some(found)))),
+        (Sent::Values(_), Set::Single) => {
+            Err("compares a list of values without ForAllValues or ForAnyValue")
+        }
+        (Sent::Absent, Set::Single) => Ok(negated || if_exists),
+        (Sent::Absent, Set::All) => Ok(true),
+        // One page says that IfExists holds for an absent key, another that ForAnyValue does not.
+        (Sent::Absent, Set::Any) if if_exists => Err("is on a key that EKS does not send here"),
+        (Sent::Absent, Set::Any) => Ok(false),
+        (Sent::Unknown, _) => Err("cannot be known beforehand"),
     }
-    match tag {
-        "eks-cluster-arn" => value(question.cluster.as_str()),
-        "eks-cluster-name" => value(question.cluster.name()),
-        "kubernetes-namespace" => value(question.kubernetes.namespace()),
-        "kubernetes-service-account" => value(question.kubernetes.service_account()),
-        "kubernetes-pod-name" | "kubernetes-pod-uid" => Known::Unknowable,
-        _ => Known::Absent,
+}
+
+/// Why a condition does not hold; completes "condition X on Y ...".
+fn refusal(condition: &Condition, sent: Sent<'_>) -> String {
+    let negated = condition.operator.contains("Not");
+    let wants = format!(
+        "wants {}`{}`",
+        if negated { "none of " } else { "" },
+        condition.values.join("`, `")
+    );
+    match sent {
+        Sent::Absent => "cannot hold, EKS does not send that key here".to_owned(),
+        _ if condition.operator == "Null" => "wants it absent but EKS sends that key".to_owned(),
+        Sent::Value(found) => format!("{wants} but EKS sends `{found}`"),
+        Sent::Values(found) => format!("{wants} but EKS sends `{}`", found.join("`, `")),
+        Sent::Hidden | Sent::Unknown => format!("{wants} but EKS sends some value"),
     }
 }

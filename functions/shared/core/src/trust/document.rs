@@ -1,8 +1,14 @@
 //! The parts of a trust policy document.
+//!
+//! Whatever is not understood makes the whole document unreadable. An element that
+//! is passed over could be the one that decides.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
 use super::Answer;
+use super::unique::has_unique_keys;
 use crate::pattern::glob;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,81 +17,150 @@ pub(super) enum Effect {
     Deny,
 }
 
-/// One statement, as far as it was understood.
+#[derive(Debug)]
+enum Principal {
+    Everyone,
+    /// By kind: `Service`, `AWS` and so on.
+    Named(BTreeMap<String, Vec<String>>),
+    Not,
+}
+
+#[derive(Debug)]
+enum Action {
+    Named(Vec<String>),
+    Not,
+}
+
+/// One key under one operator.
+#[derive(Debug)]
+pub(super) struct Condition {
+    pub(super) operator: String,
+    pub(super) key: String,
+    pub(super) values: Vec<String>,
+    /// Whether the document's version makes `${...}` a variable; it is plain text otherwise.
+    pub(super) variables: bool,
+}
+
+/// One statement, understood completely.
 #[derive(Debug)]
 pub(super) struct Statement {
     /// How people find it: its Sid, or its place.
     pub(super) label: String,
     pub(super) effect: Effect,
-    principal: Option<Value>,
-    not_principal: bool,
-    actions: Option<Vec<String>>,
-    not_action: bool,
-    /// Operator, key, values; in the document's order of keys.
-    pub(super) conditions: Vec<(String, String, Vec<String>)>,
+    principal: Principal,
+    action: Action,
+    pub(super) conditions: Vec<Condition>,
 }
 
 pub(super) fn parse(document: &str) -> Result<Vec<Statement>, String> {
+    has_unique_keys(document).map_err(|error| error.to_string())?;
     let document: Value = serde_json::from_str(document).map_err(|error| error.to_string())?;
-    let statements = match document.get("Statement") {
+    let fields = document.as_object().ok_or("it is not an object")?;
+    only(fields, &["Version", "Id", "Statement"], "it")?;
+    let variables = match fields.get("Version").map(Value::as_str) {
+        None | Some(Some("2008-10-17")) => false,
+        Some(Some("2012-10-17")) => true,
+        Some(_) => return Err("it has a Version that is not known".to_owned()),
+    };
+    let statements = match fields.get("Statement") {
         Some(Value::Array(list)) => list.as_slice(),
         Some(one @ Value::Object(_)) => std::slice::from_ref(one),
         _ => return Err("it has no Statement".to_owned()),
     };
-    statements.iter().enumerate().map(|(at, value)| statement(at + 1, value)).collect()
+    let numbered = statements.iter().enumerate();
+    numbered.map(|(at, value)| statement(at + 1, value, variables)).collect()
 }
 
-fn statement(number: usize, value: &Value) -> Result<Statement, String> {
+/// IAM's grammar has no other elements; their names are case-sensitive.
+fn only(fields: &Map<String, Value>, known: &[&str], owner: &str) -> Result<(), String> {
+    match fields.keys().find(|name| !known.contains(&name.as_str())) {
+        Some(name) => Err(format!("{owner} has the element `{name}`, which is not known")),
+        None => Ok(()),
+    }
+}
+
+fn statement(number: usize, value: &Value, variables: bool) -> Result<Statement, String> {
     let fields = value.as_object().ok_or_else(|| format!("statement {number} is not an object"))?;
     let label = match fields.get("Sid").and_then(Value::as_str) {
         Some(sid) if !sid.is_empty() => format!("statement `{sid}`"),
         _ => format!("statement {number}"),
     };
+    let elements =
+        ["Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Condition"];
+    only(fields, &elements, &label)?;
     let effect = match fields.get("Effect").and_then(Value::as_str) {
         Some("Allow") => Effect::Allow,
         Some("Deny") => Effect::Deny,
         _ => return Err(format!("{label} has no Effect")),
     };
-    let actions = match fields.get("Action") {
-        None => None,
-        Some(value) => {
-            Some(strings(value).ok_or_else(|| format!("{label} has an Action of no known form"))?)
+    let principal = match (fields.get("Principal"), fields.get("NotPrincipal")) {
+        (Some(value), None) => {
+            principal(value).ok_or_else(|| format!("{label} has a Principal of no known form"))?
         }
+        (None, Some(_)) => Principal::Not,
+        _ => return Err(format!("{label} needs either Principal or NotPrincipal")),
     };
-    Ok(Statement {
-        effect,
-        principal: fields.get("Principal").cloned(),
-        not_principal: fields.contains_key("NotPrincipal"),
-        actions,
-        not_action: fields.contains_key("NotAction"),
-        conditions: conditions(&label, fields)?,
-        label,
-    })
+    let action = match (fields.get("Action"), fields.get("NotAction")) {
+        (Some(value), None) => Action::Named(
+            strings(value).ok_or_else(|| format!("{label} has an Action of no known form"))?,
+        ),
+        (None, Some(_)) => Action::Not,
+        _ => return Err(format!("{label} needs either Action or NotAction")),
+    };
+    let conditions = conditions(&label, fields, variables)?;
+    Ok(Statement { label, effect, principal, action, conditions })
+}
+
+fn principal(value: &Value) -> Option<Principal> {
+    match value {
+        Value::String(text) if text == "*" => Some(Principal::Everyone),
+        Value::Object(kinds) => {
+            let known =
+                |kind: &str| ["AWS", "Service", "Federated", "CanonicalUser"].contains(&kind);
+            let named = kinds.iter().map(|(kind, values)| {
+                known(kind).then_some(())?;
+                Some((kind.clone(), strings(values)?))
+            });
+            Some(Principal::Named(named.collect::<Option<_>>()?))
+        }
+        _ => None,
+    }
 }
 
 fn conditions(
     label: &str,
     fields: &Map<String, Value>,
-) -> Result<Vec<(String, String, Vec<String>)>, String> {
+    variables: bool,
+) -> Result<Vec<Condition>, String> {
     let malformed = || format!("{label} has a Condition of no known form");
     let mut conditions = Vec::new();
     let Some(operators) = fields.get("Condition") else {
         return Ok(conditions);
     };
     for (operator, keys) in operators.as_object().ok_or_else(malformed)? {
+        let mut seen = BTreeSet::new();
         for (key, values) in keys.as_object().ok_or_else(malformed)? {
-            let values = strings(values).ok_or_else(malformed)?;
-            conditions.push((operator.clone(), key.clone(), values));
+            // Keys that differ in case only are one key.
+            if !seen.insert(key.to_lowercase()) {
+                return Err(format!("{label} has {operator} on {key} twice"));
+            }
+            conditions.push(Condition {
+                operator: operator.clone(),
+                key: key.clone(),
+                values: strings(values).ok_or_else(malformed)?,
+                variables,
+            });
         }
     }
     Ok(conditions)
 }
 
-/// IAM takes a string or a list of strings; numbers and booleans stand for their text.
+/// IAM takes a string or a list of strings; whole numbers and booleans stand for their text.
 fn strings(value: &Value) -> Option<Vec<String>> {
     let one = |value: &Value| match value {
         Value::String(text) => Some(text.clone()),
-        Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
+        Value::Bool(truth) => Some(truth.to_string()),
+        Value::Number(number) if number.is_i64() || number.is_u64() => Some(number.to_string()),
         _ => None,
     };
     match value {
@@ -95,50 +170,35 @@ fn strings(value: &Value) -> Option<Vec<String>> {
 }
 
 impl Statement {
-    /// The service principals that the statement names.
-    fn services(&self) -> Vec<String> {
-        self.principal
-            .as_ref()
-            .and_then(|principal| principal.get("Service"))
-            .and_then(strings)
-            .unwrap_or_default()
-    }
-
     pub(super) fn names_principal(&self, principal: &str) -> bool {
-        self.services().iter().any(|service| service == principal)
+        let Principal::Named(kinds) = &self.principal else {
+            return false;
+        };
+        kinds.get("Service").into_iter().flatten().any(|service| service == principal)
     }
 
     pub(super) fn matches_principal(&self, principal: &str) -> Answer {
-        if self.not_principal {
-            return Answer::Unknown("it uses NotPrincipal".to_owned());
-        }
-        if self.names_principal(principal) {
-            return Answer::Yes;
-        }
-        // AWS does not say whether a wildcard covers service principals.
-        let everyone = match &self.principal {
-            Some(Value::String(text)) => text == "*",
-            Some(Value::Object(kinds)) => {
-                kinds.values().filter_map(strings).flatten().any(|text| text == "*")
+        let everyone = || Answer::Unknown("its principal is `*`".to_owned());
+        match &self.principal {
+            Principal::Not => Answer::Unknown("it uses NotPrincipal".to_owned()),
+            // AWS does not say whether a wildcard covers service principals.
+            Principal::Everyone => everyone(),
+            Principal::Named(_) if self.names_principal(principal) => Answer::Yes,
+            Principal::Named(kinds) if kinds.values().flatten().any(|text| text == "*") => {
+                everyone()
             }
-            _ => false,
-        };
-        if everyone {
-            Answer::Unknown("its principal is `*`".to_owned())
-        } else {
-            Answer::No(format!("its principal is not {principal}"))
+            Principal::Named(_) => Answer::No(format!("its principal is not {principal}")),
         }
     }
 
     pub(super) fn matches_action(&self, action: &str) -> Answer {
-        if self.not_action {
+        let Action::Named(patterns) = &self.action else {
             return Answer::Unknown("it uses NotAction".to_owned());
-        }
+        };
         let wanted = action.to_ascii_lowercase();
-        let matches =
-            self.actions.iter().flatten().any(|pattern| {
-                glob(pattern.to_ascii_lowercase().as_bytes(), wanted.as_bytes(), b'?')
-            });
+        let matches = patterns
+            .iter()
+            .any(|pattern| glob(pattern.to_ascii_lowercase().as_bytes(), wanted.as_bytes(), b'?'));
         if matches { Answer::Yes } else { Answer::No(format!("its Action does not name {action}")) }
     }
 }

@@ -5,9 +5,12 @@
 //! *unknown*, never guessed.
 
 mod condition;
+mod context;
 mod document;
+mod operator;
 #[cfg(test)]
 mod tests;
+mod unique;
 
 use pod_identity_events::{Trust, TrustVerdict};
 use serde_json::{Value, json};
@@ -66,6 +69,9 @@ pub fn evaluate(document: &str, question: TrustQuestion<'_>) -> Trust {
             };
         }
     };
+    if let Some(because) = denied(&statements, question) {
+        return Trust { verdict: TrustVerdict::Untrusted, because };
+    }
     let mut trusted_by = String::new();
     let mut unknown = None;
     for action in needed_actions(question) {
@@ -83,9 +89,15 @@ pub fn evaluate(document: &str, question: TrustQuestion<'_>) -> Trust {
 #[must_use]
 pub fn is_denied(document: &str, question: TrustQuestion<'_>) -> bool {
     let statements = document::parse(document).unwrap_or_default();
-    let needed = needed_actions(question);
-    statements.iter().filter(|statement| statement.effect == Effect::Deny).any(|statement| {
-        needed.iter().any(|action| applies(statement, action, question) == Answer::Yes)
+    denied(&statements, question).is_some()
+}
+
+/// The first `Deny` that applies for sure.
+fn denied(statements: &[Statement], question: TrustQuestion<'_>) -> Option<String> {
+    let denies = || statements.iter().filter(|statement| statement.effect == Effect::Deny);
+    needed_actions(question).into_iter().find_map(|action| {
+        let statement = denies().find(|deny| applies(deny, action, question) == Answer::Yes)?;
+        Some(format!("{} denies {action} to {POD_IDENTITY_PRINCIPAL}", statement.label))
     })
 }
 
@@ -98,6 +110,7 @@ fn needed_actions(question: TrustQuestion<'_>) -> Vec<&'static str> {
     actions
 }
 
+/// One action, when no `Deny` applies for sure.
 fn evaluate_action(statements: &[Statement], action: &str, question: TrustQuestion<'_>) -> Trust {
     let verdict = |verdict, because| Trust { verdict, because };
     let mut deny_unknown = None;
@@ -107,17 +120,11 @@ fn evaluate_action(statements: &[Statement], action: &str, question: TrustQuesti
     for statement in statements {
         let answer = applies(statement, action, question);
         match (statement.effect, answer) {
-            (Effect::Deny, Answer::Yes) => {
-                return verdict(
-                    TrustVerdict::Untrusted,
-                    format!("{} denies {action} to {POD_IDENTITY_PRINCIPAL}", statement.label),
-                );
-            }
             (Effect::Deny, Answer::Unknown(why)) => {
                 deny_unknown =
                     deny_unknown.or(Some(format!("{} may deny {action}: {why}", statement.label)));
             }
-            (Effect::Deny, Answer::No(_)) => {}
+            (Effect::Deny, Answer::Yes | Answer::No(_)) => {}
             (Effect::Allow, Answer::Yes) => {
                 allowed_by = allowed_by.or(Some(format!(
                     "{} allows {action} to {POD_IDENTITY_PRINCIPAL}",
