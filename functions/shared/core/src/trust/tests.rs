@@ -1,8 +1,10 @@
 #![allow(clippy::unwrap_used)]
 
 mod documents;
+mod generated;
 mod keys;
 mod operators;
+mod reference;
 
 use pod_identity_events::TrustVerdict::{Trusted, Unknown, Untrusted};
 use serde_json::{Value, json};
