@@ -247,6 +247,11 @@ fn for_all_values() {
         "kubernetes-pod-name",
         "kubernetes-pod-uid",
     ]);
+    for tag in six.as_array().unwrap() {
+        let none = json!({ "ForAllValues:StringNotEquals": { TAG_KEYS: tag } });
+        let allow = statement(json!({ "Condition": none }));
+        assert_eq!(ask(&policy(vec![allow]), TAGS).verdict, Untrusted, "{tag}");
+    }
     let like = json!(["eks-*", "kubernetes-*"]);
     check([
         ("ForAllValues:StringEquals", TAG_KEYS, six.clone(), TAGS, Yes),
@@ -295,6 +300,7 @@ fn for_any_value() {
 #[test]
 fn other_operators_and_spellings_are_not_guessed() {
     check([
+        ("null", NAMESPACE, json!("false"), TAGS, Open),
         ("stringequals", NAMESPACE, json!("domino-compute"), TAGS, Open),
         ("STRINGNOTEQUALS", NAMESPACE, json!("other"), NO_TAGS, Open),
         ("forallvalues:StringEquals", TAG_KEYS, json!("team"), NO_TAGS, Open),
