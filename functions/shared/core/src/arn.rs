@@ -52,10 +52,17 @@ fn split<'a>(text: &'a str, service: &str) -> Option<(&'a str, &'a str, &'a str,
     let mut parts = text.splitn(6, ':');
     let (arn, partition, found) = (parts.next()?, parts.next()?, parts.next()?);
     let (region, account, resource) = (parts.next()?, parts.next()?, parts.next()?);
-    let known =
-        arn == "arn" && found == service && (partition == "aws" || partition.starts_with("aws-"));
+    let known = arn == "arn" && found == service && is_partition(partition);
     let digits = account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit());
     (known && digits).then_some((partition, region, account, resource))
+}
+
+/// `aws`, `aws-cn`, `aws-us-gov` and those of other clouds of AWS.
+fn is_partition(text: &str) -> bool {
+    text == "aws"
+        || text
+            .strip_prefix("aws-")
+            .is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'))
 }
 
 /// IAM names: letters, digits and `+=,.@_-`.
@@ -117,6 +124,12 @@ impl FromStr for RoleArn {
         let (path, name) = path_and_name.split_at(slash + 1);
         if !region.is_empty() || !is_iam_path(path) || !is_iam_name(name, 64) {
             return Err(error());
+        }
+        if path.contains(['*', '?', '$', '"', '\\']) {
+            return Err(ArnError {
+                value: text.to_owned(),
+                expected: "the ARN of one IAM role: without `*`, `?`, `$`, `\"` and `\\` in its path, which mean more in a policy",
+            });
         }
         let account_end = text.len() - resource.len() - 1;
         Ok(Self {

@@ -40,6 +40,25 @@ fn what_is_no_role_arn_is_refused_with_the_rule() {
 }
 
 #[test]
+fn a_role_arn_that_a_policy_would_read_as_several_roles_is_refused() {
+    for path in ["a*", "a?", "${aws:PrincipalTag/x}", "a\"b", "a\\b"] {
+        let text = format!("arn:aws:iam::111122223333:role/{path}/etl");
+        let error = text.parse::<RoleArn>().unwrap_err().to_string();
+        assert!(error.contains("the ARN of one IAM role"), "{error}");
+    }
+}
+
+#[test]
+fn a_partition_is_one_of_awss() {
+    for partition in ["aws", "aws-cn", "aws-us-gov", "aws-iso-b", "aws-eusc"] {
+        assert!(format!("arn:{partition}:iam::111122223333:role/etl").parse::<RoleArn>().is_ok());
+    }
+    for partition in ["", "gcp", "awsx", "aws-\"", "aws-*", "aws- "] {
+        assert!(format!("arn:{partition}:iam::111122223333:role/etl").parse::<RoleArn>().is_err());
+    }
+}
+
+#[test]
 fn a_cluster_arn_has_region_account_and_name() {
     let cluster = ClusterArn::new("aws", "eu-west-1", "111122223333", "blue_1-x").unwrap();
     assert_eq!(cluster.as_str(), "arn:aws:eks:eu-west-1:111122223333:cluster/blue_1-x");
