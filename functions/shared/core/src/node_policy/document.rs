@@ -26,17 +26,35 @@ pub struct Shard {
 /// given, the second statement with its ARN.
 #[must_use]
 pub fn document(roles: &BTreeSet<RoleArn>, cluster: Option<&ClusterArn>) -> String {
+    write(roles.iter().map(RoleArn::as_str).collect(), cluster)
+}
+
+fn write(roles: Vec<&str>, cluster: Option<&ClusterArn>) -> String {
     let statement = |sid: &str, resources: Vec<&str>| json!({ "Sid": sid, "Effect": "Allow", "Action": [ACTION], "Resource": resources });
     let mut statements = Vec::new();
     // IAM refuses an empty list of resources.
     if !roles.is_empty() {
-        statements.push(statement(ROLES_SID, roles.iter().map(RoleArn::as_str).collect()));
+        statements.push(statement(ROLES_SID, roles));
     }
     if let Some(cluster) = cluster {
         statements.push(statement(CLUSTER_SID, vec![cluster.as_str()]));
     }
     json!({ "Version": "2012-10-17", "Statement": statements }).to_string()
 }
+
+/// Characters that a document has beside the [`cost`] of each of its roles.
+pub(super) fn frame(cluster: Option<&ClusterArn>) -> usize {
+    characters(&write(vec![""], cluster)) - COST
+}
+
+/// Characters that a role takes in a document. Role ARNs are ASCII without
+/// anything that JSON escapes.
+pub(super) fn cost(role: &RoleArn) -> usize {
+    role.as_str().len() + COST
+}
+
+/// Two quotes and a comma. The first role has no comma, which the frame makes up for.
+const COST: usize = 3;
 
 /// Reads a policy of a cluster back. None when it is not JSON, or says anything
 /// that [`document`] would never write for that cluster: rewriting it would then

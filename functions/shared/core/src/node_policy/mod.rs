@@ -6,11 +6,14 @@
 //! alone may admit nothing and, beside the cluster statement, it is a record
 //! and no control. See docs/architecture.md.
 
+mod compact;
 mod document;
+mod packing;
 mod shards;
 #[cfg(test)]
 mod tests;
 
+pub use compact::{ShardStep, compact};
 pub use document::{Shard, characters, document, parse};
 pub use shards::{Extension, ShardChange, capacity, extend, needs_new_shard};
 

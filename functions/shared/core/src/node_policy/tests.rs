@@ -1,8 +1,11 @@
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod compaction;
+mod documents;
+mod roles;
+mod sharding;
 
 use std::collections::BTreeSet;
-
-use proptest::prelude::*;
 
 use super::*;
 use crate::RoleArn;
@@ -17,16 +20,6 @@ fn role(name: &str) -> RoleArn {
 
 fn roles(range: std::ops::Range<u32>) -> BTreeSet<RoleArn> {
     range.map(|n| role(&format!("domino/service-account-role-{n:05}"))).collect()
-}
-
-fn applied(shards: &[Shard], extension: &Extension) -> Vec<Shard> {
-    let mut shards = shards.to_vec();
-    for change in &extension.changes {
-        shards.retain(|shard| shard.number != change.number);
-        shards.push(Shard { number: change.number, roles: change.roles.clone(), canonical: true });
-    }
-    shards.sort_by_key(|shard| shard.number);
-    shards
 }
 
 #[test]
@@ -158,52 +151,4 @@ fn policy_names_carry_region_and_cluster_and_fit_iam() {
     };
     assert_eq!(long('a').name().len(), 128);
     assert_ne!(long('a'), long('b'));
-}
-
-fn any_role() -> impl Strategy<Value = RoleArn> {
-    ("[a-z]{1,64}", proptest::option::of("[a-z]{1,400}")).prop_map(|(name, path)| match path {
-        Some(path) => role(&format!("{path}/{name}")),
-        None => role(&name),
-    })
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-
-    #[test]
-    fn no_document_passes_the_limit_and_no_role_is_lost_or_doubled(
-        batches in prop::collection::vec(prop::collection::btree_set(any_role(), 0..40), 1..12),
-        with_cluster in any::<bool>(),
-    ) {
-        let cluster = cluster();
-        let cluster = with_cluster.then_some(&cluster);
-        let mut shards = Vec::new();
-        let mut all = BTreeSet::new();
-        for batch in &batches {
-            let extension = extend(&shards, batch, cluster, u32::MAX);
-            prop_assert!(extension.unplaced.is_empty());
-            shards = applied(&shards, &extension);
-            all.extend(batch.iter().cloned());
-            prop_assert_eq!(extend(&shards, batch, cluster, u32::MAX), Extension::default());
-        }
-        let mut listed: Vec<_> = shards.iter().flat_map(|shard| &shard.roles).cloned().collect();
-        listed.sort();
-        prop_assert_eq!(listed, all.into_iter().collect::<Vec<_>>());
-        for (at, shard) in shards.iter().enumerate() {
-            prop_assert_eq!(shard.number as usize, at + 1);
-            let text = document(&shard.roles, cluster.filter(|_| shard.number == 1));
-            prop_assert!(characters(&text) <= MAX_POLICY_CHARACTERS);
-        }
-    }
-
-    #[test]
-    fn one_new_role_writes_one_policy(
-        before in prop::collection::btree_set(any_role(), 0..200),
-        new in any_role(),
-    ) {
-        let cluster = cluster();
-        let shards = applied(&[], &extend(&[], &before, Some(&cluster), u32::MAX));
-        let extension = extend(&shards, &BTreeSet::from([new.clone()]), Some(&cluster), u32::MAX);
-        prop_assert_eq!(extension.changes.len(), usize::from(!before.contains(&new)));
-    }
 }

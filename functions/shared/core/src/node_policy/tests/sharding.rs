@@ -1,0 +1,198 @@
+//! Roles that come.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+use super::roles::{
+    LONGEST, SHORTEST, assert_few, assert_fits, assert_sound, clusters, extended, fewest, filled,
+    lengths, listed, role_of,
+};
+use crate::node_policy::{Extension, Shard, capacity, extend, needs_new_shard};
+use crate::{ClusterArn, RoleArn};
+
+fn numbered(from: usize, lengths: &[usize]) -> BTreeSet<RoleArn> {
+    lengths.iter().enumerate().map(|(at, length)| role_of(from + at, *length)).collect()
+}
+
+/// Batches of lengths of roles.
+fn batches() -> impl Strategy<Value = Vec<Vec<usize>>> {
+    lengths().prop_flat_map(|lengths| {
+        prop::collection::vec(prop::collection::vec(lengths, 0..120), 1..8)
+    })
+}
+
+/// The roles of each batch, all different.
+fn arrivals(batches: &[Vec<usize>]) -> Vec<BTreeSet<RoleArn>> {
+    let mut from = 0;
+    let mut arrivals = Vec::new();
+    for batch in batches {
+        arrivals.push(numbered(from, batch));
+        from += batch.len();
+    }
+    arrivals
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn roles_that_come_in_batches_make_the_fewest_policies_and_one_more_at_most(
+        batches in batches(),
+        cluster in clusters(),
+    ) {
+        let cluster = cluster.as_ref();
+        let (mut shards, mut all) = (Vec::new(), BTreeSet::new());
+        for batch in arrivals(&batches) {
+            all.extend(batch.iter().cloned());
+            let extension = extend(&shards, &batch, cluster, u32::MAX);
+            prop_assert!(extension.unplaced.is_empty());
+            let before = shards;
+            shards = extended(&before, &extension);
+            // What was listed has not moved.
+            for shard in &before {
+                prop_assert!(shards[shard.number as usize - 1].roles.is_superset(&shard.roles));
+            }
+            prop_assert_eq!(extend(&shards, &all, cluster, u32::MAX), Extension::default());
+            assert_sound(&shards, cluster);
+            prop_assert_eq!(listed(&shards), all.clone());
+            // The cluster statement comes with the first role.
+            if !shards.is_empty() {
+                assert_few(shards.len(), fewest(&all, cluster), LONGEST, cluster);
+            }
+        }
+    }
+
+    #[test]
+    fn one_more_role_writes_one_policy(
+        lengths in lengths().prop_flat_map(|lengths| prop::collection::vec(lengths, 1..300)),
+        cluster in clusters(),
+    ) {
+        let cluster = cluster.as_ref();
+        let all = numbered(0, &lengths);
+        let new = role_of(lengths.len(), lengths[0]);
+        let shards = filled(&all, cluster);
+        let extension = extend(&shards, &[new.clone()].into(), cluster, u32::MAX);
+        prop_assert_eq!(extension.changes.len(), 1);
+        prop_assert_eq!(&extension.changes[0].added, &[new].into());
+        prop_assert!(extension.changes[0].removed.is_empty());
+    }
+
+    #[test]
+    fn the_order_of_the_policies_does_not_matter(
+        batches in batches(),
+        cluster in clusters(),
+        at in any::<Index>(),
+    ) {
+        let cluster = cluster.as_ref();
+        let mut arrivals = arrivals(&batches);
+        let last = arrivals.pop().unwrap_or_default();
+        let shards = filled(&arrivals.into_iter().flatten().collect(), cluster);
+        let extension = extend(&shards, &last, cluster, 7);
+        let mut turned = shards;
+        if !turned.is_empty() {
+            let at = at.index(turned.len());
+            turned.rotate_left(at);
+        }
+        prop_assert_eq!(extend(&turned, &last, cluster, 7), extension);
+    }
+
+    #[test]
+    fn the_bound_of_policies_is_kept_and_what_has_no_room_is_named(
+        batches in batches(),
+        cluster in clusters(),
+        free in 0_u32..3,
+    ) {
+        let cluster = cluster.as_ref();
+        let mut arrivals = arrivals(&batches);
+        let last = arrivals.pop().unwrap_or_default();
+        let shards = filled(&arrivals.into_iter().flatten().collect(), cluster);
+        let bound = u32::try_from(shards.len()).unwrap() + free;
+        let extension = extend(&shards, &last, cluster, bound);
+        let new = extension.changes.iter().filter(|change| change.is_new).count();
+        let unbounded = extend(&shards, &last, cluster, u32::MAX);
+        let needed = unbounded.changes.iter().filter(|change| change.is_new).count();
+        prop_assert_eq!(new, needed.min(free as usize));
+        prop_assert_eq!(needs_new_shard(&shards, &last, cluster), needed > 0);
+        let after = extended(&shards, &extension);
+        for shard in &after {
+            assert_fits(shard, cluster);
+        }
+        let placed: BTreeSet<RoleArn> = &listed(&after) - &listed(&shards);
+        prop_assert_eq!(&(&placed | &extension.unplaced), &last);
+        prop_assert!(placed.is_disjoint(&extension.unplaced));
+        // None of those that are named would have fitted.
+        for role in &extension.unplaced {
+            let alone = extend(&after, &[role.clone()].into(), cluster, bound);
+            prop_assert!(alone.changes.is_empty());
+        }
+    }
+
+    #[test]
+    fn as_many_roles_fit_as_the_capacity_says(
+        lengths in lengths().prop_flat_map(|lengths| prop::collection::vec(lengths, 0..200)),
+        cluster in clusters(),
+        bound in 0_u32..12,
+    ) {
+        let cluster = cluster.as_ref();
+        let shards = filled(&numbered(0, &lengths), cluster);
+        let of = |shards: &[Shard], bound| {
+            let lists: Vec<_> =
+                shards.iter().map(|shard| (shard.number, shard.roles.clone())).collect();
+            capacity(&lists, cluster, bound)
+        };
+        let found = of(&shards, bound);
+        prop_assert_eq!(found.max_policies as usize, shards.len().max(bound as usize));
+        prop_assert_eq!((found.policies as usize, found.roles as usize), (shards.len(), lengths.len()));
+        prop_assert!(found.used_percent <= 100);
+        let average = lengths.iter().sum::<usize>().checked_div(lengths.len()).unwrap_or(57);
+        let more: Vec<usize> = vec![average; found.roles_left as usize];
+        let extension = extend(&shards, &numbered(lengths.len(), &more), cluster, found.max_policies);
+        prop_assert!(extension.unplaced.is_empty());
+        let full = extended(&shards, &extension);
+        prop_assert!(full.len() <= found.max_policies as usize);
+        prop_assert!(of(&full, bound).used_percent <= 100);
+    }
+}
+
+#[test]
+fn capacity_without_a_bound_neither_overflows_nor_hides() {
+    let cluster: ClusterArn = "arn:aws:eks:eu-west-1:111122223333:cluster/blue".parse().unwrap();
+    let found = capacity(&[(1, numbered(0, &[SHORTEST; 10]))], Some(&cluster), u32::MAX);
+    assert_eq!((found.max_policies, found.roles_left), (u32::MAX, u32::MAX));
+    let nothing = capacity(&[], Some(&cluster), 0);
+    assert_eq!((nothing.max_policies, nothing.roles_left, nothing.used_percent), (0, 0, 0));
+    // A statement that was switched on since leaves the first policy too full.
+    let full = filled(&numbered(0, &[SHORTEST; 171]), None).remove(0);
+    let found = capacity(&[(1, full.roles)], Some(&cluster), 1);
+    assert_eq!((found.roles_left, found.used_percent), (0, 100));
+}
+
+#[test]
+fn nine_of_the_longest_roles_and_171_of_the_shortest_fill_a_policy() {
+    let cluster = ClusterArn::new("aws-us-gov", "us-gov-west-1", "111122223333", &"c".repeat(100));
+    let cluster = cluster.unwrap();
+    for (length, cluster, most) in [
+        (LONGEST, None, 9),
+        (LONGEST, Some(&cluster), 9),
+        (SHORTEST, None, 171),
+        (SHORTEST, Some(&cluster), 163),
+        (60, None, 95),
+        (119, None, 49),
+    ] {
+        let extension = extend(&[], &numbered(0, &[length; 200]), cluster, 1);
+        assert_eq!(extension.changes[0].roles.len(), most, "{length}");
+        assert_eq!(extension.unplaced.len(), 200 - most);
+    }
+}
+
+#[test]
+fn five_thousand_roles_of_usual_length_make_the_fewest_policies_and_one_more_at_most() {
+    let lengths: Vec<usize> = (0..5_000).map(|n| 50 + n * 37 % 70).collect();
+    let all = numbered(0, &lengths);
+    let shards = filled(&all, None);
+    assert_sound(&shards, None);
+    assert_eq!(listed(&shards), all);
+    assert!(shards.len() <= fewest(&all, None) + 1);
+}
