@@ -23,21 +23,34 @@ const MERGES: usize = 3;
 const PAUSES: [Duration; 4] =
     [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
 
-/// Does the policy steps in order and stops at the first that fails. What the
-/// rest would have granted is not granted.
+/// Does the policy steps in order. What a step that was not done would have
+/// granted is not granted; the others do not depend on it, except that a policy
+/// that was not made cannot be attached. After a passing failure none is begun.
 pub(super) async fn apply<R: IamReader, W: IamWriter, C: Clock>(
     plan: &Plan,
     target: &Target<'_, R, W, C>,
     applied: &mut Applied,
 ) {
+    let mut unmade = BTreeSet::new();
     for (at, step) in plan.policy_steps.iter().enumerate() {
-        match apply_step(step, target, applied).await {
-            Ok(()) => applied.steps += 1,
-            Err(failure) => {
-                let undone = plan.policy_steps[at..].iter().flat_map(PolicyStep::grants);
-                applied.ungranted.extend(undone.map(|role| (role.clone(), failure.clone())));
-                return;
+        if matches!(step, PolicyStep::AttachPolicy { number, .. } if unmade.contains(number)) {
+            continue;
+        }
+        let (failure, undone) = match apply_step(step, target, applied).await {
+            Ok(()) => {
+                applied.steps += 1;
+                continue;
             }
+            Err(failure @ Failure::Passing(_)) => (failure, &plan.policy_steps[at..]),
+            Err(failure @ Failure::Blocked(_)) => (failure, std::slice::from_ref(step)),
+        };
+        for role in undone.iter().flat_map(PolicyStep::grants) {
+            applied.ungranted.entry(role.clone()).or_insert_with(|| failure.clone());
+        }
+        match (failure, step) {
+            (Failure::Passing(_), _) => return,
+            (_, PolicyStep::CreatePolicy { number, .. }) => _ = unmade.insert(*number),
+            _ => {}
         }
     }
 }
@@ -50,9 +63,8 @@ async fn apply_step<R: IamReader, W: IamWriter, C: Clock>(
     target.pass()?;
     match step {
         PolicyStep::CreatePolicy { policy, number, document, added } => {
-            let change = create(policy, *number, document, added, target).await?;
+            let change = create(policy, *number, document, added, target, applied).await?;
             applied.policy_changes.push(change);
-            applied.created.push(*number);
         }
         PolicyStep::RewritePolicy { policy, number, base_version, document, added } => {
             let change = rewrite(policy, *number, base_version, document, added, target).await?;
@@ -77,6 +89,7 @@ async fn create<R: IamReader, W: IamWriter, C: Clock>(
     document: &str,
     added: &BTreeSet<RoleArn>,
     target: &Target<'_, R, W, C>,
+    applied: &mut Applied,
 ) -> Result<PolicyChange, Failure> {
     let (Context { reader, writer, settings, .. }, access) = (*target.context, target.access);
     let deployment = &settings.plan.deployment;
@@ -89,6 +102,7 @@ async fn create<R: IamReader, W: IamWriter, C: Clock>(
     let failed = |error: PortError| policy_failure(&error, access);
     let error = match writer.create_policy(access, &new).await {
         Ok(made) => {
+            applied.created.push(number);
             let added = added.iter().cloned().collect();
             return Ok(PolicyChange {
                 policy: policy.clone(),
@@ -111,9 +125,12 @@ async fn create<R: IamReader, W: IamWriter, C: Clock>(
     let text = document_of(policy, version, target).await?;
     let mut shard = observe::ours(policy, &found.tags, number, &text, &access.cluster, settings)
         .map_err(Failure::Blocked)?;
+    // Remembered even if what it lists leaves no room, so that the next attempt plans with it.
+    applied.created.push(number);
     let statement = target.has_statement(number).then_some(&access.cluster);
     shard.roles.extend(added.iter().cloned());
     let document = node_policy::document(&shard.roles, statement);
+    fits(policy, version, &document)?;
     rewrite(policy, number, version, &document, added, target).await
 }
 
@@ -164,9 +181,21 @@ async fn rewrite<R: IamReader, W: IamWriter, C: Clock>(
             return Ok(done);
         }
         document = node_policy::document(&merged, statement);
+        fits(policy, &skipped, &document)?;
         base = written;
     }
     Err(Failure::Passing(format!("policy {policy} keeps being written by somebody else")))
+}
+
+/// Whether IAM takes what another writer listed and what is to be listed in one
+/// policy. The next attempt sees both and places what does not fit elsewhere.
+fn fits(policy: &PolicyArn, theirs: &str, merged: &str) -> Result<(), Failure> {
+    if node_policy::characters(merged) <= node_policy::MAX_POLICY_CHARACTERS {
+        return Ok(());
+    }
+    Err(Failure::Passing(format!(
+        "version {theirs} of policy {policy}, which another run made, leaves no room for the roles that were to be added"
+    )))
 }
 
 /// The document of a version that another writer has just made, once IAM shows it.
@@ -239,7 +268,7 @@ fn attach_failure(
         ErrorKind::LimitReached => Failure::Blocked(Problem {
             code: BlockedCode::NodePolicyFull,
             reason: format!("node role {node_role} has no free slot for policy {policy}"),
-            way_out: "raise IAM's quota of managed policies attached to a role, or detach policies from the node role".to_owned(),
+            way_out: "raise IAM's quota of managed policies attached to a role, or detach policies from the node role; NODE_ROLE_POLICY_SLOTS must not be above that quota".to_owned(),
         }),
         ErrorKind::NotFound => Failure::Blocked(Problem {
             code: BlockedCode::InvalidRequest,

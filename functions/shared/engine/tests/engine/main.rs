@@ -15,6 +15,7 @@ mod policies;
 mod registrations;
 mod rejections;
 mod scenario;
+mod slots;
 mod trust;
 mod versions;
 mod visibility;
