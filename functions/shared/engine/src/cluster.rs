@@ -303,8 +303,10 @@ where
     policies.other_roles.extend(foreign_roles(&observation.places, settings));
     let statement = settings.plan.cluster_statement.then_some(&access.cluster);
     let listed = wanted.union(&policies.other_roles).cloned().collect();
-    // Free slots only matter when a policy has to be added, and then as they are now.
-    if known && node_policy::needs_new_shard(&policies.shards, &listed, statement) {
+    // Free slots only matter when a policy has to be attached, and then as they are now.
+    let attaches = !policies.are_attached()
+        || node_policy::needs_new_shard(&policies.shards, &listed, statement);
+    if known && attaches {
         observe::attachments(aws, access, settings, &mut found.record, policies)
             .await
             .map_err(failed)?;

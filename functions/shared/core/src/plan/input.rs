@@ -113,6 +113,37 @@ pub struct NodePolicies {
     pub problem: Option<Problem>,
 }
 
+impl NodePolicies {
+    /// Whether every policy is attached to every node role.
+    #[must_use]
+    pub fn are_attached(&self) -> bool {
+        self.node_roles.iter().all(|role| {
+            let attached = self.attached.get(role);
+            self.shards.iter().all(|shard| attached.is_some_and(|on| on.contains(&shard.number)))
+        })
+    }
+
+    /// The policies that are attached to every node role or can be. One that
+    /// was made before somebody else took its slot can not.
+    pub(super) fn attachable(&self) -> Vec<Shard> {
+        let nothing = BTreeSet::new();
+        let mut shards = self.shards.clone();
+        shards.sort_by_key(|shard| shard.number);
+        for role in &self.node_roles {
+            let attached = self.attached.get(role).unwrap_or(&nothing);
+            let mut in_use = u32::try_from(attached.len()).unwrap_or(u32::MAX);
+            shards.retain(|shard| {
+                if attached.contains(&shard.number) {
+                    return true;
+                }
+                in_use = in_use.saturating_add(1);
+                in_use <= self.max_shards
+            });
+        }
+        shards
+    }
+}
+
 /// Everything that planning one cluster looks at.
 #[derive(Debug, Clone)]
 pub struct Observation {

@@ -7,7 +7,7 @@ use pod_identity_events::{BlockedCode, PolicyCapacity};
 use super::input::{NodePolicies, Observation, Options, Problem};
 use super::place::Decision;
 use super::step::PolicyStep;
-use crate::node_policy::{self, ShardChange};
+use crate::node_policy::{self, Shard, ShardChange};
 use crate::{ClusterArn, RoleArn};
 
 /// How the node policies come to list every role, and which roles they cannot take.
@@ -60,10 +60,17 @@ pub(super) fn extend(
             ..Policies::unchanged(observation, cluster)
         };
     }
-    let extension = node_policy::extend(&found.shards, &wanted, cluster, found.max_shards);
+    let shards = found.attachable();
+    // What cannot be attached grants nothing, and another in its place could not be either.
+    let most = if shards.len() < found.shards.len() {
+        u32::try_from(shards.len()).unwrap_or(u32::MAX)
+    } else {
+        found.max_shards
+    };
+    let extension = node_policy::extend(&shards, &wanted, cluster, most);
     let full = (!extension.unplaced.is_empty()).then(|| full(observation));
     let mut policies = Policies {
-        steps: steps(&extension.changes, observation, options),
+        steps: steps(&shards, &extension.changes, observation, options),
         capacity: measure(&extension.changes, observation, cluster),
         warnings: Vec::new(),
         unlisted: extension.unplaced,
@@ -71,7 +78,9 @@ pub(super) fn extend(
     };
     match full {
         // Nothing but the list grants, so a role that is not on it must not be bound.
-        Some(problem) if options.strict || !granted_anyway(found, &extension.changes, options) => {
+        Some(problem)
+            if options.strict || !granted_anyway(found, &shards, &extension.changes, options) =>
+        {
             policies.problem = Some(problem);
         }
         Some(problem) => policies.warnings.push(format!("{}; {}", problem.reason, problem.way_out)),
@@ -83,8 +92,13 @@ pub(super) fn extend(
 /// Whether the node roles may get credentials for roles that no policy lists:
 /// by AWS's own broad policy, or by the cluster statement, which is in the
 /// first policy.
-fn granted_anyway(found: &NodePolicies, changes: &[ShardChange], options: &Options) -> bool {
-    let written = found.shards.iter().filter(|shard| shard.canonical).map(|shard| shard.number);
+fn granted_anyway(
+    found: &NodePolicies,
+    shards: &[Shard],
+    changes: &[ShardChange],
+    options: &Options,
+) -> bool {
+    let written = shards.iter().filter(|shard| shard.canonical).map(|shard| shard.number);
     let mut numbers = written.chain(changes.iter().map(|change| change.number));
     found.broad_grant || (options.cluster_statement && numbers.any(|number| number == 1))
 }
@@ -104,7 +118,12 @@ fn full(observation: &Observation) -> Problem {
 }
 
 /// Policies first, then their attachments.
-fn steps(changes: &[ShardChange], observation: &Observation, options: &Options) -> Vec<PolicyStep> {
+fn steps(
+    shards: &[Shard],
+    changes: &[ShardChange],
+    observation: &Observation,
+    options: &Options,
+) -> Vec<PolicyStep> {
     let found = &observation.policies;
     let arn =
         |number| node_policy::policy_arn(&options.deployment, &observation.cluster, number).ok();
@@ -127,7 +146,7 @@ fn steps(changes: &[ShardChange], observation: &Observation, options: &Options) 
         });
     }
     let mut lists: BTreeMap<u32, &BTreeSet<RoleArn>> =
-        found.shards.iter().map(|shard| (shard.number, &shard.roles)).collect();
+        shards.iter().map(|shard| (shard.number, &shard.roles)).collect();
     lists.extend(changes.iter().map(|change| (change.number, &change.roles)));
     for node_role in &found.node_roles {
         let attached = found.attached.get(node_role);

@@ -194,6 +194,76 @@ fn the_node_role_with_the_fewest_free_slots_decides() {
     settled(&mut scenario);
 }
 
+/// A batch during which somebody takes the last slot as soon as a policy was made for it.
+fn batch_that_loses_the_slot(scenario: &mut Scenario, events: &[Value]) -> BatchReport {
+    let (deadline, nodes) = (scenario.in_seconds(60), blue_nodes());
+    let made = scenario.ports.world().count("CreatePolicy");
+    scenario.batch_with(events, deadline, |world| {
+        if world.count("CreatePolicy") > made && world.iam.attached_to(&nodes).len() < 10 {
+            let now = world.now;
+            world.iam.attach(&nodes, "arn:aws:iam::111122223333:policy/other-late", now);
+        }
+    })
+}
+
+fn give_the_slot_back(scenario: &Scenario) {
+    let late = format!("arn:aws:iam::{ACCOUNT}:policy/other-late");
+    let mut world = scenario.ports.world();
+    world.detach_role_policy(&administrator(), blue_nodes().name(), &late).unwrap();
+}
+
+#[test]
+fn a_slot_that_was_lost_between_plan_and_attachment_blocks_until_there_is_one() {
+    let mut scenario = Scenario::new();
+    scenario.register("blue");
+    leave(&scenario, &blue_nodes(), 1);
+    let events = roles(&mut scenario, 0..3);
+    let report = batch_that_loses_the_slot(&mut scenario, &events);
+    assert_eq!(count(&report, Outcome::Blocked), 3);
+    let blocked = scenario.condition("svc-0", "blue").unwrap().blocked.unwrap();
+    assert_eq!(blocked.code, BlockedCode::NodePolicyFull);
+    assert!(blocked.reason.contains("has no free slot for policy"), "{}", blocked.reason);
+    assert!(scenario.associations("blue").is_empty());
+    // The cluster statement is in a policy that is attached nowhere, so it grants nothing.
+    let attempts = scenario.ports.world().count("AttachRolePolicy");
+    assert_eq!(count(&scenario.batch(&events), Outcome::Blocked), 3);
+    assert_eq!(scenario.ports.world().count("AttachRolePolicy"), attempts);
+    settled(&mut scenario);
+    give_the_slot_back(&scenario);
+    assert_eq!(count(&scenario.batch(&events), Outcome::Applied), 3);
+    assert_eq!(listed(&scenario.ports.world(), &blue_nodes()).len(), 3);
+    settled(&mut scenario);
+}
+
+#[test]
+fn a_second_policy_that_lost_its_slot_counts_as_none() {
+    for strict in [true, false] {
+        let mut scenario = Scenario::new();
+        scenario.settings.plan.strict = strict;
+        scenario.grants_before_binding = strict;
+        scenario.register("blue");
+        leave(&scenario, &blue_nodes(), 2);
+        let events = roles(&mut scenario, 0..100);
+        assert_eq!(count(&scenario.batch(&events[..70]), Outcome::Applied), 70);
+        let report = batch_that_loses_the_slot(&mut scenario, &events[70..]);
+        // What the first policy had room for is bound all the same.
+        assert_eq!(count(&report, Outcome::Blocked), 100 - FIRST);
+        assert_eq!(scenario.associations("blue").len(), FIRST);
+        // The list is a record beside the cluster statement, and a control in strict mode.
+        let report = scenario.batch(&events);
+        let outcome = if strict { Outcome::Blocked } else { Outcome::Applied };
+        assert_eq!(count(&report, outcome), 100 - FIRST);
+        let bound = if strict { FIRST } else { 100 };
+        assert_eq!(scenario.associations("blue").len(), bound);
+        settled(&mut scenario);
+        give_the_slot_back(&scenario);
+        let again = roles(&mut scenario, 0..100);
+        assert_eq!(count(&scenario.batch(&again), Outcome::Applied), 100);
+        assert_eq!(listed(&scenario.ports.world(), &blue_nodes()).len(), 100);
+        settled(&mut scenario);
+    }
+}
+
 #[test]
 fn a_node_role_without_a_slot_does_not_hold_up_the_others() {
     let mut scenario = Scenario::new();
