@@ -10,7 +10,7 @@ use pod_identity_core::{Association, KubernetesName, RoleArn};
 use pod_identity_events::BlockedCode;
 
 pub(crate) use node_policies::{
-    FoundPolicies, attachments, counter, node_policies, ours, says_more,
+    FoundPolicies, VERSIONS_KEPT, attachments, counter, node_policies, ours, says_more,
 };
 
 use crate::ports::{

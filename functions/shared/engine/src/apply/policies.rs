@@ -11,7 +11,7 @@ use pod_identity_events::BlockedCode;
 use super::{Applied, Failure, PolicyChange, Target};
 use crate::cluster::Context;
 use crate::error::chain;
-use crate::observe::{self, counter, pages, problem_of};
+use crate::observe::{self, VERSIONS_KEPT, counter, pages, problem_of};
 use crate::ports::{
     Clock, ClusterAccess, ErrorKind, IamReader, IamWriter, NewPolicy, PolicyVersion, PortError,
 };
@@ -137,8 +137,9 @@ async fn create<R: IamReader, W: IamWriter, C: Clock>(
 /// Writes a version, and again when somebody else wrote in between.
 ///
 /// IAM has no optimistic locking, but its version numbers grow by one: a number
-/// that skips shows another writer's version between what was read and what was
-/// written. That one is read and its roles are kept.
+/// that skips shows other writers' versions between what was read and what was
+/// written. All of them are read and their roles are kept: the last need not list
+/// what the others did, if its writer died before it could look.
 async fn rewrite<R: IamReader, W: IamWriter, C: Clock>(
     policy: &PolicyArn,
     number: u32,
@@ -161,25 +162,28 @@ async fn rewrite<R: IamReader, W: IamWriter, C: Clock>(
             removed: Vec::new(),
         };
         let skipped = match (base, written) {
-            (Some(base), Some(written)) if written > base + 1 => written - 1,
+            (Some(base), Some(written)) if written > base + 1 => base + 1..written,
             _ => return Ok(done),
         };
-        let skipped = format!("v{skipped}");
-        let theirs = document_of(policy, &skipped, target).await?;
         let cluster = &target.access.cluster;
         let with_statement = target.has_statement(number);
         let roles = |text: &str| {
             node_policy::parse(number, text, cluster, with_statement).map(|shard| shard.roles)
         };
         let ours = roles(&document).unwrap_or_default();
-        let Some(theirs) = roles(&theirs) else {
-            return Err(Failure::Blocked(observe::says_more(policy, &skipped)));
-        };
-        let statement = with_statement.then_some(cluster);
-        let merged: BTreeSet<RoleArn> = ours.union(&theirs).cloned().collect();
+        let mut merged = ours.clone();
+        for skipped in skipped.rev().take(VERSIONS_KEPT) {
+            let skipped = format!("v{skipped}");
+            let theirs = document_of(policy, &skipped, target).await?;
+            let Some(theirs) = roles(&theirs) else {
+                return Err(Failure::Blocked(observe::says_more(policy, &skipped)));
+            };
+            merged.extend(theirs);
+        }
         if merged == ours {
             return Ok(done);
         }
+        let statement = with_statement.then_some(cluster);
         document = node_policy::document(&merged, statement);
         fits(policy, &skipped, &document)?;
         base = written;

@@ -15,7 +15,7 @@ use crate::ports::{AssociationFilter, ClusterAccess, EksReader, ErrorKind, IamRe
 use crate::settings::Settings;
 
 /// IAM keeps at most five versions of a policy, one of them in force.
-const VERSIONS_KEPT: usize = 4;
+pub(crate) const VERSIONS_KEPT: usize = 4;
 
 /// The policy that allows every node to get credentials for every association.
 const BROAD_POLICIES: [&str; 1] = ["AmazonEKSWorkerNodePolicy"];

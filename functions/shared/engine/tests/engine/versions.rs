@@ -6,11 +6,19 @@ use pod_identity_core::node_policy;
 use pod_identity_engine::Outcome;
 use pod_identity_engine::ledger::node_policy_key;
 use pod_identity_engine::ports::{Expect, Write};
+use pod_identity_world::World;
 use serde_json::json;
 
 use crate::check::{listed, settled};
 use crate::policies::{administrator, blue_nodes, names, policy};
 use crate::scenario::{Scenario, cluster, role};
+
+/// Somebody's version that lists some roles.
+fn put_version(world: &mut World, roles: &[&str]) {
+    let roles = roles.iter().map(|name| role(name)).collect();
+    let document = node_policy::document(&roles, Some(&cluster("blue")));
+    world.create_policy_version(&administrator(), &policy(1), &document, true).unwrap();
+}
 
 #[test]
 fn another_writers_version_between_read_and_write_is_merged() {
@@ -139,5 +147,29 @@ fn a_skipped_version_that_iam_shows_late_is_waited_for() {
     Scenario::assert_outcome(&scenario.send(&event), Outcome::Applied);
     assert_eq!(listed(&scenario.ports.world(), &blue_nodes()), names(&["report", "train", "etl"]));
     scenario.advance(10);
+    settled(&mut scenario);
+}
+
+#[test]
+fn every_version_that_a_number_skips_is_merged() {
+    let mut scenario = Scenario::new();
+    scenario.register("blue");
+    let first = scenario.assigned("svc-first", "report");
+    scenario.send(&first);
+    let event = scenario.assigned("svc-etl", "etl");
+    let calls = scenario.ports.world().calls.len();
+    let mut written = false;
+    let report = scenario.batch_with(&[event], scenario.in_seconds(60), |world| {
+        let read = world.calls[calls..].iter().any(|call| call.operation == "GetPolicyVersion");
+        if read && !written {
+            written = true;
+            put_version(world, &["report", "train"]);
+            put_version(world, &["report", "etl-2"]);
+        }
+    });
+    assert!(written);
+    Scenario::assert_outcome(&report.records[0], Outcome::Applied);
+    let all = names(&["report", "train", "etl-2", "etl"]);
+    assert_eq!(listed(&scenario.ports.world(), &blue_nodes()), all);
     settled(&mut scenario);
 }
