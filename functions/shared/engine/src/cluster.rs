@@ -216,10 +216,18 @@ where
 
 /// What the ledger shall remember of the node policies, and what the bus shall be told.
 fn remember(found: FoundPolicies, applied: &Applied, now: Timestamp) -> NodePolicyMemory {
-    let FoundPolicies { mut record, unannounced, .. } = found;
+    let FoundPolicies { mut record, unannounced, mut overwritten, .. } = found;
     record.shards = applied.created.iter().copied().fold(record.shards, u32::max);
-    let mut changes: BTreeMap<u32, PolicyChange> =
-        unannounced.into_iter().map(|change| (change.number, change)).collect();
+    for role in applied.policy_changes.iter().flat_map(|change| &change.added) {
+        overwritten.remove(role);
+    }
+    // Once the bus was told of a version, nobody looks again at those that it was put over.
+    let is_merged = overwritten.is_empty();
+    let mut changes: BTreeMap<u32, PolicyChange> = unannounced
+        .into_iter()
+        .filter(|_| is_merged)
+        .map(|change| (change.number, change))
+        .collect();
     for change in &applied.policy_changes {
         record.versions.insert(change.number, change.version.clone());
         record.written_at = Some(now);

@@ -29,6 +29,8 @@ pub(crate) struct FoundPolicies {
     /// Versions that the bus has not been told of: their writer died, or
     /// somebody wrote them by hand.
     pub(crate) unannounced: Vec<PolicyChange>,
+    /// Roles that versions which those were put over listed, and that no policy lists now.
+    pub(crate) overwritten: BTreeSet<RoleArn>,
 }
 
 /// The node policies of a cluster, and what to remember of them.
@@ -69,6 +71,8 @@ pub(crate) async fn node_policies<A: EksReader + IamReader>(
     }
     let remembered = known.then_some(&record);
     let unannounced = shards(aws, access, remembered, settings, &mut found).await?;
+    let mut overwritten = found.other_roles.clone();
+    overwritten.retain(|role| found.shards.iter().all(|shard| !shard.roles.contains(role)));
     let highest = found.shards.iter().map(|shard| shard.number).max().unwrap_or_default();
     record.shards = record.shards.max(highest);
     // Attachments of roles that are no longer node roles do not bound anything.
@@ -86,7 +90,7 @@ pub(crate) async fn node_policies<A: EksReader + IamReader>(
     found.attached.clone_from(&record.attached);
     found.max_shards = record.max_shards;
     found.broad_grant = record.broad_grant.is_some();
-    Ok(FoundPolicies { policies: found, record, unannounced })
+    Ok(FoundPolicies { policies: found, record, unannounced, overwritten })
 }
 
 /// A policy that was deleted was detached before, and one that was made anew

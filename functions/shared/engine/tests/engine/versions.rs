@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use pod_identity_core::node_policy;
 use pod_identity_engine::Outcome;
 use pod_identity_engine::ledger::node_policy_key;
-use pod_identity_engine::ports::{Expect, Write};
-use pod_identity_world::World;
+use pod_identity_engine::ports::{ErrorKind, Expect, Write};
+use pod_identity_world::{PortFault, When, World};
 use serde_json::json;
 
 use crate::check::{listed, settled};
@@ -18,6 +18,18 @@ fn put_version(world: &mut World, roles: &[&str]) {
     let roles = roles.iter().map(|name| role(name)).collect();
     let document = node_policy::document(&roles, Some(&cluster("blue")));
     world.create_policy_version(&administrator(), &policy(1), &document, true).unwrap();
+}
+
+/// blue lists `report`. Then somebody listed `train` too, and a run that died before it could
+/// merge has put a version with `etl` over that one.
+fn written_over() -> Scenario {
+    let mut scenario = Scenario::new();
+    scenario.register("blue");
+    let first = scenario.assigned("svc-first", "report");
+    scenario.send(&first);
+    put_version(&mut scenario.ports.world(), &["report", "train"]);
+    put_version(&mut scenario.ports.world(), &["report", "etl"]);
+    scenario
 }
 
 #[test]
@@ -171,5 +183,31 @@ fn every_version_that_a_number_skips_is_merged() {
     Scenario::assert_outcome(&report.records[0], Outcome::Applied);
     let all = names(&["report", "train", "etl-2", "etl"]);
     assert_eq!(listed(&scenario.ports.world(), &blue_nodes()), all);
+    settled(&mut scenario);
+}
+
+#[test]
+fn what_was_written_over_is_merged_although_the_first_attempt_fails() {
+    let mut scenario = written_over();
+    let event = scenario.assigned("svc-etl", "etl");
+    let write = "CreatePolicyVersion";
+    scenario.ports.fault(PortFault::nth(write, 1, When::Before, ErrorKind::Passing));
+    // Its own role is granted, so only the merge is undone.
+    Scenario::assert_outcome(&scenario.send(&event), Outcome::Applied);
+    assert_eq!(listed(&scenario.ports.world(), &blue_nodes()), names(&["report", "etl"]));
+    let next = scenario.assigned("svc-next", "etl");
+    Scenario::assert_outcome(&scenario.send(&next), Outcome::Applied);
+    assert_eq!(listed(&scenario.ports.world(), &blue_nodes()), names(&["report", "train", "etl"]));
+    settled(&mut scenario);
+}
+
+#[test]
+fn what_was_written_over_is_merged_although_a_blocked_binding_comes_first() {
+    let mut scenario = written_over();
+    let blocked = scenario.assigned("svc-x", "untrusted");
+    Scenario::assert_outcome(&scenario.send(&blocked), Outcome::Blocked);
+    let event = scenario.assigned("svc-etl", "etl");
+    Scenario::assert_outcome(&scenario.send(&event), Outcome::Applied);
+    assert_eq!(listed(&scenario.ports.world(), &blue_nodes()), names(&["report", "train", "etl"]));
     settled(&mut scenario);
 }
