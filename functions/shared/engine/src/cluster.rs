@@ -218,6 +218,11 @@ where
 fn remember(found: FoundPolicies, applied: &Applied, now: Timestamp) -> NodePolicyMemory {
     let FoundPolicies { mut record, unannounced, mut overwritten, .. } = found;
     record.shards = applied.created.iter().copied().fold(record.shards, u32::max);
+    for change in &unannounced {
+        // IAM may show the one before it for a while, whoever wrote it.
+        record.versions.insert(change.number, change.version.clone());
+        record.written_at = Some(now);
+    }
     for role in applied.policy_changes.iter().flat_map(|change| &change.added) {
         overwritten.remove(role);
     }

@@ -211,3 +211,18 @@ fn what_was_written_over_is_merged_although_a_blocked_binding_comes_first() {
     assert_eq!(listed(&scenario.ports.world(), &blue_nodes()), names(&["report", "train", "etl"]));
     settled(&mut scenario);
 }
+
+#[test]
+fn a_version_that_was_found_is_remembered_like_one_that_was_written() {
+    let mut scenario = Scenario::new();
+    scenario.register("blue");
+    let first = scenario.assigned("svc-first", "report");
+    scenario.send(&first);
+    scenario.advance(600);
+    put_version(&mut scenario.ports.world(), &["report", "etl"]);
+    let event = scenario.assigned("svc-etl", "etl");
+    Scenario::assert_outcome(&scenario.send(&event), Outcome::Applied);
+    let world = scenario.ports.world();
+    let memory = world.ledger.get(&node_policy_key(&cluster("blue"))).unwrap();
+    assert_eq!(memory.body["versions"], json!({ "1": "v2" }));
+}
