@@ -172,6 +172,7 @@ async fn rewrite<R: IamReader, W: IamWriter, C: Clock>(
         };
         let ours = roles(&document).unwrap_or_default();
         let mut merged = ours.clone();
+        let newest = format!("v{}", skipped.end - 1);
         for skipped in skipped.rev().take(VERSIONS_KEPT) {
             let skipped = format!("v{skipped}");
             let theirs = document_of(policy, &skipped, target).await?;
@@ -185,7 +186,7 @@ async fn rewrite<R: IamReader, W: IamWriter, C: Clock>(
         }
         let statement = with_statement.then_some(cluster);
         document = node_policy::document(&merged, statement);
-        fits(policy, &skipped, &document)?;
+        fits(policy, &newest, &document)?;
         base = written;
     }
     Err(Failure::Passing(format!("policy {policy} keeps being written by somebody else")))
