@@ -128,6 +128,11 @@ impl World {
         self.eks.clusters.insert(arn.clone(), Cluster::new(self.now, node_groups));
     }
 
+    /// Takes a cluster away, with its associations. IAM keeps what was made for it.
+    pub fn remove_cluster(&mut self, arn: &ClusterArn) {
+        self.eks.clusters.remove(arn);
+    }
+
     /// Adds a role, or replaces one of the same ARN. The trust policy is not
     /// checked: what is on an account may be anything.
     pub fn add_role(&mut self, arn: &RoleArn, trust_policy: &str) {

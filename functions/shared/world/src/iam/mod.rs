@@ -106,7 +106,8 @@ impl Iam {
     }
 
     /// The trust policy of exactly this role: same account, path and name.
-    pub(crate) fn trust(&self, arn: &RoleArn) -> Option<&str> {
+    #[must_use]
+    pub fn trust(&self, arn: &RoleArn) -> Option<&str> {
         self.roles
             .get(&(arn.account().to_owned(), arn.name().to_owned()))
             .filter(|role| role.arn == *arn)

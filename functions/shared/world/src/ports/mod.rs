@@ -28,6 +28,8 @@ use crate::world::{Caller, World};
 pub struct WorldPorts {
     world: Arc<Mutex<World>>,
     faults: Arc<Mutex<Vec<PortFault>>>,
+    /// Calls that may still act; any number when none is set.
+    allowed: Arc<Mutex<Option<usize>>>,
     caller: String,
     bus: String,
 }
@@ -39,6 +41,7 @@ impl WorldPorts {
         Self {
             world,
             faults: Arc::default(),
+            allowed: Arc::default(),
             caller: caller.to_owned(),
             bus: "domino-pod-identity".to_owned(),
         }
@@ -59,6 +62,29 @@ impl WorldPorts {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
+    /// From now on so many calls act, and all others wait until more are allowed:
+    /// whoever polls then decides call by call who goes on.
+    pub fn allow(&self, calls: usize) {
+        *self.allowed.lock().unwrap_or_else(PoisonError::into_inner) = Some(calls);
+    }
+
+    /// Lets whatever else waits go first, once, and longer while nothing is allowed.
+    pub(crate) async fn give_way(&self) {
+        let mut waited = false;
+        std::future::poll_fn(|context| {
+            let mut allowed = self.allowed.lock().unwrap_or_else(PoisonError::into_inner);
+            let goes_on = waited && allowed.as_ref().is_none_or(|calls| *calls > 0);
+            if goes_on {
+                *allowed = allowed.map(|calls| calls - 1);
+                return Poll::Ready(());
+            }
+            waited = true;
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+    }
+
     async fn call<T>(
         &self,
         (service, operation): (&str, &str),
@@ -66,7 +92,7 @@ impl WorldPorts {
         object: String,
         act: impl FnOnce(&mut World) -> Result<T, AwsError>,
     ) -> Result<T, PortError> {
-        give_way().await;
+        self.give_way().await;
         let fault = faults::strike(
             &mut self.faults.lock().unwrap_or_else(PoisonError::into_inner),
             operation,
@@ -106,18 +132,4 @@ fn port_error(operation: &'static str, object: String, error: AwsError) -> PortE
         message: Some(error.message.clone()),
         source: Box::new(error),
     }
-}
-
-/// Lets whatever else waits go first, once.
-async fn give_way() {
-    let mut waited = false;
-    std::future::poll_fn(|context| {
-        if waited {
-            return Poll::Ready(());
-        }
-        waited = true;
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }

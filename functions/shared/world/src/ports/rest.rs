@@ -8,7 +8,7 @@ use pod_identity_engine::ports::{
     Write, WriteError,
 };
 
-use super::{WorldPorts, give_way};
+use super::WorldPorts;
 use crate::bus::PutEventsEntry;
 use crate::ledger::LedgerRefusal;
 use crate::settling::after;
@@ -87,7 +87,7 @@ impl Clock for WorldPorts {
     async fn sleep(&self, duration: Duration) {
         let duration = SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
         let awake = after(self.now(), duration);
-        give_way().await;
+        self.give_way().await;
         // Those who sleep at once sleep together, not one after the other.
         let mut world = self.world();
         world.now = world.now.max(awake);
