@@ -1,0 +1,588 @@
+//! Plays a history: the queue, the two runners, and what else happens.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
+use std::ops::AddAssign;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use jiff::{SignedDuration, Timestamp};
+use pod_identity_core::Version;
+use pod_identity_engine::ledger::{Registry, history_key, registry_key};
+use pod_identity_engine::ports::ErrorKind;
+use pod_identity_engine::{BatchReport, Outcome, Record, RecordReport, Run, process};
+use pod_identity_world::{Call, Ledger as Items, PortFault, When, World, WorldPorts};
+
+use crate::hands;
+use crate::history::{Action, Asks, Event, Hand, History, Ledger, NAMES, Setup};
+use crate::stage::{self, DEPLOYMENT, LONGEST_CALL, OTHER};
+use crate::verdict;
+use crate::watch::{self, Step, Watch};
+
+/// Longest wait while a runner is at work, unless the history stalls: shorter than a call may take.
+const SHORT: i64 = 3;
+/// Calls after which a run that does not end counts as one that never will.
+const ENDLESS: usize = 100_000;
+/// Rounds of the queue after which what still fails counts as failing for ever.
+const ROUNDS: usize = 12;
+/// Most records of a batch at the end.
+const BATCH: usize = 10;
+
+/// Something that must never happen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// The rule, as the tests name it.
+    pub rule: &'static str,
+    /// Where it was broken.
+    pub what: String,
+}
+
+impl Violation {
+    pub(crate) fn new(rule: &'static str, what: String) -> Self {
+        Self { rule, what }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.rule, self.what)
+    }
+}
+
+/// What a history amounted to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Played {
+    /// Invocations.
+    pub runs: usize,
+    /// Calls of AWS.
+    pub calls: usize,
+    /// Invocations that died.
+    pub crashes: usize,
+    /// Calls that were made to fail.
+    pub faults: usize,
+    /// Associations of ours in the end.
+    pub bound: usize,
+    /// Conditions that are blocked in the end.
+    pub blocked: usize,
+}
+
+impl AddAssign for Played {
+    fn add_assign(&mut self, other: Self) {
+        let Self { runs, calls, crashes, faults, bound, blocked } = other;
+        self.runs += runs;
+        self.calls += calls;
+        self.crashes += crashes;
+        self.faults += faults;
+        self.bound += bound;
+        self.blocked += blocked;
+    }
+}
+
+/// An event that was sent.
+pub(crate) struct Sent {
+    pub(crate) event: Event,
+    pub(crate) id: String,
+    pub(crate) at: i64,
+    text: String,
+}
+
+impl Sent {
+    pub(crate) fn version(&self) -> Version {
+        Version::new(stage::time(self.at), self.id.clone())
+    }
+}
+
+struct Runner {
+    future: Pin<Box<dyn Future<Output = BatchReport>>>,
+    ports: WorldPorts,
+    request: String,
+    messages: Vec<usize>,
+    polled: Timestamp,
+    registry: Registry,
+    disturbed: bool,
+}
+
+pub(crate) struct Play<'a> {
+    pub(crate) setup: &'a Setup,
+    pub(crate) world: Arc<Mutex<World>>,
+    pub(crate) sent: Vec<Sent>,
+    /// Associations that the ledger cannot be expected to know: they were there
+    /// when it, or their tags, changed.
+    pub(crate) unknown: BTreeSet<String>,
+    /// Whether AWS or the ledger was changed behind the engine's back, or a run was late.
+    pub(crate) troubled: bool,
+    /// Whether node policies were changed by hand, or written late.
+    pub(crate) policies_troubled: bool,
+    queue: VecDeque<usize>,
+    runners: [Option<Runner>; 2],
+    watch: Watch,
+    backup: Option<(Items, bool)>,
+    /// The other deployment's ledger, or ours while theirs is in its place.
+    other: (Items, bool),
+    /// Whether the ledger in place has the other deployment's history.
+    is_other: bool,
+    other_sent: Vec<Sent>,
+    beyond: bool,
+    detached: bool,
+    /// Until when reads may not show what somebody did by hand.
+    unseen_until: Timestamp,
+    played: Played,
+}
+
+/// Plays a history to its end.
+///
+/// # Errors
+/// The first invariant that does not hold.
+pub fn play(history: &History) -> Result<Played, Violation> {
+    Play::new(&history.setup)?.through(history)
+}
+
+/// Plays a history, and tells every call of AWS as well.
+pub fn trace(history: &History) -> (Vec<Call>, Result<Played, Violation>) {
+    let play = match Play::new(&history.setup) {
+        Ok(play) => play,
+        Err(violation) => return (Vec::new(), Err(violation)),
+    };
+    let world = Arc::clone(&play.world);
+    let played = play.through(history);
+    let calls = world.lock().unwrap_or_else(PoisonError::into_inner).calls.clone();
+    (calls, played)
+}
+
+impl Play<'_> {
+    fn through(mut self, history: &History) -> Result<Played, Violation> {
+        for turn in &history.turns {
+            self.send(&turn.event);
+            for action in &turn.then {
+                self.act(action)?;
+            }
+        }
+        self.quiet_down()?;
+        verdict::check(&self)?;
+        self.settled()?;
+        let world = self.world.lock().unwrap();
+        let all = watch::associations(&world);
+        let ours = all.values().flat_map(BTreeMap::values).filter(|one| watch::is_ours(one));
+        let (bound, blocked) = (ours.count(), verdict::blocked(&world));
+        Ok(Played { calls: world.calls.len(), bound, blocked, ..self.played })
+    }
+}
+
+impl<'a> Play<'a> {
+    fn new(setup: &'a Setup) -> Result<Self, Violation> {
+        let world = stage::world(setup);
+        let mut play = Self {
+            setup,
+            watch: Watch::default(),
+            world,
+            sent: Vec::new(),
+            unknown: BTreeSet::new(),
+            troubled: false,
+            policies_troubled: false,
+            queue: VecDeque::new(),
+            runners: [None, None],
+            backup: None,
+            other: (Items::default(), true),
+            is_other: false,
+            other_sent: Vec::new(),
+            beyond: false,
+            detached: false,
+            unseen_until: Timestamp::MIN,
+            played: Played::default(),
+        };
+        if setup.ledger {
+            play.another_deployment();
+        }
+        play.watch = Watch::new(&play.world.lock().unwrap());
+        for cluster in (0..stage::CLUSTERS).filter(|index| setup.registered & (1 << index) != 0) {
+            play.send(&Event { at: 0, tie: 0, asks: Asks::Registered { cluster, shared: false } });
+        }
+        if !play.sent.is_empty() {
+            play.start(0, 0, play.sent.len());
+            play.finish(0)?;
+        }
+        Ok(play)
+    }
+
+    /// Another deployment has bound something on the same clusters, with a ledger of its own.
+    fn another_deployment(&mut self) {
+        let mut texts = Vec::new();
+        let registered = Asks::Registered { cluster: 0, shared: false };
+        let assigned = |name, place| Asks::Assigned {
+            name,
+            role: name % 4,
+            place,
+            target: false,
+            policy: false,
+            clusters: None,
+        };
+        let asks =
+            [registered, assigned(0, Some(2)), assigned(1, None), Asks::Unassigned { name: 2 }];
+        for (index, asks) in asks.into_iter().enumerate() {
+            let event = Event { at: 0, tie: 0, asks };
+            let id = format!("other-{index}");
+            texts.push(stage::envelope(&event, -100, &id));
+            self.other_sent.push(Sent { event, id, at: -100, text: String::new() });
+        }
+        let settings = stage::settings(self.setup, OTHER);
+        let ports = WorldPorts::new(Arc::clone(&self.world), "other");
+        let run = Run::new("other", self.now());
+        let records = records(&texts.iter().map(String::as_str).collect::<Vec<_>>());
+        let deadline = later(self.now(), 60);
+        let future = process(&records, &ports, &ports, &ports, &run, &settings, deadline);
+        let mut future = Box::pin(future);
+        while poll(future.as_mut()).is_pending() {}
+        let mut world = self.world.lock().unwrap();
+        self.other.0 = std::mem::take(&mut world.ledger);
+        world.now = later(world.now, 60);
+    }
+
+    /// Everything that the ledger in place may have in its histories.
+    pub(crate) fn history(&self) -> impl Iterator<Item = &Sent> {
+        self.sent.iter().chain(self.other_sent.iter().filter(|_| self.is_other))
+    }
+
+    fn now(&self) -> Timestamp {
+        self.world.lock().unwrap().now
+    }
+
+    fn send(&mut self, event: &Event) {
+        self.send_at(event, i64::from(event.at));
+    }
+
+    fn send_at(&mut self, event: &Event, at: i64) {
+        let index = self.sent.len();
+        let id = format!("e-{}-{index}", event.tie);
+        let text = stage::envelope(event, at, &id);
+        self.sent.push(Sent { event: event.clone(), id, at, text });
+        self.queue.push_back(index);
+    }
+
+    fn act(&mut self, action: &Action) -> Result<(), Violation> {
+        match *action {
+            Action::Again { event } => {
+                let newest = self.sent.len() - 1;
+                self.queue.push_back(newest - event % self.sent.len());
+            }
+            Action::Start { runner, from, size } => {
+                self.start(usize::from(runner % 2), from, size);
+            }
+            Action::Step { runner, calls } => {
+                for _ in 0..calls {
+                    if !self.step(usize::from(runner % 2))? {
+                        break;
+                    }
+                }
+            }
+            Action::Finish { runner } => self.finish(usize::from(runner % 2))?,
+            Action::Crash { runner } => {
+                if let Some(runner) = self.runners[usize::from(runner % 2)].take() {
+                    self.played.crashes += 1;
+                    self.queue.extend(runner.messages);
+                }
+            }
+            Action::Fault { runner, nth, effect, denied } => {
+                if let Some(runner) = &self.runners[usize::from(runner % 2)] {
+                    self.played.faults += 1;
+                    let when = if effect { When::After } else { When::Before };
+                    let kind = if denied { ErrorKind::Denied } else { ErrorKind::Passing };
+                    runner.ports.fault(PortFault {
+                        operation: None,
+                        nth: nth.max(1),
+                        lasting: false,
+                        when,
+                        kind,
+                    });
+                }
+            }
+            Action::Wait { seconds } => self.wait(seconds),
+            Action::Hand(hand) if self.setup.hands => {
+                hands::act(&mut self.world.lock().unwrap(), hand);
+                self.detached |= matches!(hand, Hand::Detach { .. });
+                self.trouble();
+            }
+            Action::Ledger(trouble) if self.setup.ledger => self.ledger(trouble),
+            Action::Hand(_) | Action::Ledger(_) => {}
+        }
+        Ok(())
+    }
+
+    fn wait(&mut self, seconds: i64) {
+        let at_work = self.runners.iter().any(Option::is_some);
+        let seconds = if at_work && !self.setup.stalls { seconds.min(SHORT) } else { seconds };
+        let mut world = self.world.lock().unwrap();
+        world.now = later(world.now, seconds);
+    }
+
+    fn ledger(&mut self, trouble: Ledger) {
+        {
+            let mut world = self.world.lock().unwrap();
+            match trouble {
+                Ledger::Backup => {
+                    self.backup = Some((world.ledger.clone(), self.is_other));
+                    return;
+                }
+                Ledger::Restore => match &self.backup {
+                    Some(backup) => (world.ledger, self.is_other) = backup.clone(),
+                    None => return,
+                },
+                Ledger::Lose => (world.ledger, self.is_other) = (Items::default(), false),
+                Ledger::Swap => {
+                    std::mem::swap(&mut world.ledger, &mut self.other.0);
+                    std::mem::swap(&mut self.is_other, &mut self.other.1);
+                }
+            }
+        }
+        self.trouble();
+    }
+
+    /// From now on nobody can expect the ledger and AWS to fit.
+    fn trouble(&mut self) {
+        self.troubled = true;
+        self.policies_troubled = true;
+        let world = self.world.lock().unwrap();
+        self.unseen_until = later(world.now, self.setup.visible_after);
+        self.watch.take_in(&world);
+        let all = watch::associations(&world);
+        self.unknown.extend(all.into_values().flat_map(BTreeMap::into_keys));
+        for runner in self.runners.iter_mut().flatten() {
+            runner.disturbed = true;
+        }
+    }
+
+    /// Takes messages off the queue; nothing when the runner is at work or there are none.
+    fn start(&mut self, index: usize, from: usize, size: usize) {
+        if self.runners[index].is_some() || self.queue.is_empty() {
+            return;
+        }
+        let from = from % self.queue.len();
+        self.queue.rotate_left(from);
+        let messages: Vec<usize> = self.queue.drain(..size.min(self.queue.len())).collect();
+        self.queue.rotate_right(from.min(self.queue.len()));
+        self.played.runs += 1;
+        let request = format!("request-{}", self.played.runs);
+        let texts: Vec<&str> = messages.iter().map(|at| self.sent[*at].text.as_str()).collect();
+        let records = records(&texts);
+        let ports = WorldPorts::new(Arc::clone(&self.world), &request);
+        let (run, now) = (Run::new(request.clone(), self.now()), self.now());
+        let settings = stage::settings(self.setup, DEPLOYMENT);
+        let hands = ports.clone();
+        let deadline = later(now, 60);
+        let future = Box::pin(async move {
+            process(&records, &hands, &hands, &hands, &run, &settings, deadline).await
+        });
+        let registry = self
+            .world
+            .lock()
+            .unwrap()
+            .ledger
+            .get(&registry_key())
+            .map(|item| serde_json::from_value(item.body.clone()).unwrap());
+        self.runners[index] = Some(Runner {
+            future,
+            ports,
+            request,
+            messages,
+            polled: now,
+            registry: registry.unwrap_or_default(),
+            disturbed: now < self.unseen_until,
+        });
+    }
+
+    /// Lets a runner go on to its next call; says whether it is still at work. The other
+    /// one is not left behind for longer than a call may take, unless the history stalls.
+    fn step(&mut self, index: usize) -> Result<bool, Violation> {
+        let (now, other) = (self.now(), 1 - index);
+        let behind = |runner: &Runner| now.duration_since(runner.polled).as_secs() >= 2;
+        if !self.setup.stalls && self.runners[other].as_ref().is_some_and(behind) {
+            self.step_alone(other)?;
+        }
+        self.step_alone(index)
+    }
+
+    fn step_alone(&mut self, index: usize) -> Result<bool, Violation> {
+        let now = self.now();
+        let Some(runner) = &mut self.runners[index] else { return Ok(false) };
+        let takes = SignedDuration::from_millis(i64::try_from(self.setup.call_takes).unwrap());
+        let waited = now.duration_since(runner.polled) + takes;
+        let late = waited > SignedDuration::try_from(LONGEST_CALL).unwrap();
+        runner.ports.allow(1);
+        let polled = catch_unwind(AssertUnwindSafe(|| poll(runner.future.as_mut())));
+        let Ok(polled) = polled else {
+            return Err(Violation::new("the engine does not panic", runner.request.clone()));
+        };
+        let world = self.world.lock().unwrap();
+        runner.polled = world.now;
+        let disturbed = runner.disturbed;
+        let step = Step {
+            request: &runner.request,
+            late,
+            disturbed: runner.disturbed,
+            beyond: self.beyond,
+            may_be_full: !self.setup.strict && self.setup.slots < 10,
+            detached: self.detached,
+            registry: &runner.registry,
+        };
+        self.watch.look(&world, &step)?;
+        drop(world);
+        if late {
+            self.beyond = true;
+            self.troubled = true;
+            self.policies_troubled = true;
+        }
+        if disturbed {
+            let all = watch::associations(&self.world.lock().unwrap());
+            self.unknown.extend(all.into_values().flat_map(BTreeMap::into_keys));
+        }
+        let Poll::Ready(report) = polled else { return Ok(true) };
+        let Some(runner) = self.runners[index].take() else { return Ok(false) };
+        self.ended(&runner, &report)?;
+        Ok(false)
+    }
+
+    fn finish(&mut self, index: usize) -> Result<(), Violation> {
+        for _ in 0..ENDLESS {
+            if !self.step(index)? {
+                return Ok(());
+            }
+        }
+        Err(Violation::new("every run ends", format!("{ENDLESS} calls and no end")))
+    }
+
+    /// What failed comes back; everything else must be known to the ledger or refused for a reason.
+    fn ended(&mut self, runner: &Runner, report: &BatchReport) -> Result<(), Violation> {
+        let same_length = report.records.len() == runner.messages.len();
+        if !same_length {
+            let what = format!("{} of {}", report.records.len(), runner.messages.len());
+            return Err(Violation::new("every record gets a report", what));
+        }
+        let world = self.world.lock().unwrap();
+        for (message, record) in runner.messages.iter().zip(&report.records) {
+            if record.outcome == Outcome::Failed {
+                self.queue.push_back(*message);
+                continue;
+            }
+            is_kept(&world, &self.sent[*message], record, runner.disturbed)?;
+        }
+        Ok(())
+    }
+
+    /// No more hands, no more faults: everything is delivered until nothing fails.
+    fn quiet_down(&mut self) -> Result<(), Violation> {
+        for index in 0..2 {
+            if let Some(runner) = &self.runners[index] {
+                runner.ports.clear_faults();
+            }
+            self.finish(index)?;
+        }
+        // Leases expire, and IAM shows what was written.
+        self.wait(200);
+        self.drain()?;
+        // What waited for a cluster goes on.
+        self.queue.extend(0..self.sent.len());
+        self.drain()?;
+        if self.troubled || verdict::node_roles_changed(&self.sent) {
+            // Drift is looked at where something is asked for, so everything is asked for anew.
+            for name in 0..NAMES {
+                if let Some(latest) = verdict::latest(&self.sent, name) {
+                    let event = latest.event.clone();
+                    self.send_at(&event, 3_000 + i64::from(name));
+                }
+            }
+            self.drain()?;
+            self.queue.extend(0..self.sent.len());
+            self.drain()?;
+        }
+        Ok(())
+    }
+
+    fn drain(&mut self) -> Result<(), Violation> {
+        for _ in 0..ROUNDS {
+            let waiting = self.queue.len();
+            for _ in 0..waiting.div_ceil(BATCH) {
+                self.start(0, 0, BATCH);
+                self.finish(0)?;
+            }
+            if self.queue.is_empty() {
+                return Ok(());
+            }
+            self.wait(30);
+        }
+        let what: Vec<&str> = self.queue.iter().map(|at| self.sent[*at].id.as_str()).collect();
+        Err(Violation::new("nothing fails for ever", what.join(", ")))
+    }
+
+    /// Invariant 10: all of it once more changes nothing.
+    fn settled(&mut self) -> Result<(), Violation> {
+        self.wait(200);
+        let before = watch::associations(&self.world.lock().unwrap());
+        let calls = self.world.lock().unwrap().calls.len();
+        self.queue.extend((0..self.sent.len()).rev());
+        self.drain()?;
+        let world = self.world.lock().unwrap();
+        let changes = ["Create", "Update", "Delete", "Tag", "Attach"];
+        let changing = world.calls[calls..].iter().find(|call| {
+            changes.iter().any(|verb| call.operation.starts_with(verb)) && call.error.is_none()
+        });
+        if let Some(call) = changing {
+            return Err(Violation::new("planning after applying is empty", format!("{call:?}")));
+        }
+        if watch::associations(&world) != before {
+            let what = "another delivery changed associations".to_owned();
+            return Err(Violation::new("planning after applying is empty", what));
+        }
+        if let Some(lease) = world.ledger.items().find(|item| item.key.sort == "LEASE") {
+            return Err(Violation::new("leases are given back", format!("{lease:?}")));
+        }
+        Ok(())
+    }
+}
+
+/// Invariant 7.
+fn is_kept(
+    world: &World,
+    sent: &Sent,
+    record: &RecordReport,
+    disturbed: bool,
+) -> Result<(), Violation> {
+    let of = match &sent.event.asks {
+        Asks::Broken { .. } => {
+            let refused = world.bus.events.iter().any(|event| {
+                event.detail_type == "Service Account Event Rejected"
+                    && event.detail["original"]["detail"]["eventId"] == sent.id.as_str()
+            });
+            return if record.outcome == Outcome::Rejected && refused {
+                Ok(())
+            } else {
+                Err(Violation::new("what breaks a rule is rejected", format!("{record:?}")))
+            };
+        }
+        Asks::Assigned { name, .. } | Asks::Unassigned { name } | Asks::Deactivated { name } => {
+            stage::name(*name)
+        }
+        Asks::Registered { cluster, .. } | Asks::Retired { cluster } => {
+            stage::cluster(*cluster).to_string()
+        }
+    };
+    let known = world.ledger.get(&history_key(&of, &sent.version())).is_some();
+    if record.outcome == Outcome::Rejected || !(known || disturbed) {
+        return Err(Violation::new("nothing is lost", format!("{}: {record:?}", sent.id)));
+    }
+    Ok(())
+}
+
+fn records(texts: &[&str]) -> Vec<Record> {
+    let record =
+        |(at, text): (usize, &&str)| Record { id: format!("m-{at}"), text: (*text).to_owned() };
+    texts.iter().enumerate().map(record).collect()
+}
+
+fn poll<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+fn later(at: Timestamp, seconds: i64) -> Timestamp {
+    at.checked_add(SignedDuration::from_secs(seconds)).unwrap()
+}

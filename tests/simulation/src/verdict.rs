@@ -1,0 +1,370 @@
+//! What has to be true when all is quiet, worked out from the events alone,
+//! whatever the order in which they came.
+
+use std::collections::BTreeMap;
+
+use pod_identity_core::{ClusterArn, DominoName, KubernetesName, SERVICE_ACCOUNT_TAG, Version};
+use pod_identity_engine::ledger::{BlockedRecord, Condition, ConditionState, condition_key};
+use pod_identity_engine::ports::Association;
+use pod_identity_events::BlockedCode;
+use pod_identity_world::World;
+use serde_json::Value;
+
+use crate::history::{Asks, NAMES};
+use crate::play::{Play, Sent, Violation};
+use crate::stage;
+use crate::watch::{self, is_ours, place_of};
+
+/// The newest event about a service account.
+pub(crate) fn latest<'a>(events: impl IntoIterator<Item = &'a Sent>, name: u8) -> Option<&'a Sent> {
+    let about = |sent: &&Sent| match sent.event.asks {
+        Asks::Assigned { name: of, .. }
+        | Asks::Unassigned { name: of }
+        | Asks::Deactivated { name: of } => of == name,
+        _ => false,
+    };
+    events.into_iter().filter(about).max_by_key(|sent| sent.version())
+}
+
+/// How many conditions are blocked.
+pub(crate) fn blocked(world: &World) -> usize {
+    let is_blocked = |item: &&pod_identity_engine::ports::Item| {
+        item.key.sort.starts_with("CONDITION#") && item.body["state"] == "blocked"
+    };
+    world.ledger.items().filter(is_blocked).count()
+}
+
+pub(crate) fn check(play: &Play<'_>) -> Result<(), Violation> {
+    let world = play.world.lock().unwrap();
+    for cluster in stage::clusters() {
+        let Some(shared) = registration(&play.sent, &cluster) else {
+            waits(play, &world, &cluster)?;
+            continue;
+        };
+        let end = End { play, world: &world, cluster: &cluster, shared };
+        for name in 0..NAMES {
+            end.condition(name)?;
+        }
+        end.leftovers()?;
+    }
+    told(play, &world)
+}
+
+/// Whether a cluster was registered, and then with a shared node role or without.
+fn registration(sent: &[Sent], cluster: &ClusterArn) -> Option<bool> {
+    sent.iter()
+        .filter_map(|sent| match sent.event.asks {
+            Asks::Registered { cluster: of, shared } if stage::cluster(of) == *cluster => {
+                Some((sent.version(), shared))
+            }
+            _ => None,
+        })
+        .max()
+        .map(|(_, shared)| shared)
+}
+
+/// Whether a cluster was registered with other node roles than before: what was bound already
+/// is granted to the new ones when it is asked for anew, or by reconcile.
+pub(crate) fn node_roles_changed(sent: &[Sent]) -> bool {
+    stage::clusters().any(|cluster| {
+        let with = |wanted: bool| {
+            sent.iter().any(|sent| {
+                matches!(sent.event.asks, Asks::Registered { cluster: of, shared }
+                    if stage::cluster(of) == cluster && shared == wanted)
+            })
+        };
+        with(true) && with(false)
+    })
+}
+
+/// A binding that names a cluster which nobody registered waits for it.
+fn waits(play: &Play<'_>, world: &World, cluster: &ClusterArn) -> Result<(), Violation> {
+    if play.troubled {
+        return Ok(());
+    }
+    for name in 0..NAMES {
+        let Some(latest) = latest(&play.sent, name) else { continue };
+        let named = match latest.event.asks {
+            Asks::Assigned { clusters: Some(mask), .. } => stage::selects(Some(mask), cluster),
+            _ => false,
+        };
+        let state = condition(world, name, cluster).map(|condition| condition.state);
+        if named && state != Some(ConditionState::Waiting) {
+            let what = format!("svc-{name} in {}: {state:?}", cluster.name());
+            return Err(Violation::new("a binding waits for its cluster", what));
+        }
+    }
+    let ours = world.eks.associations(cluster).into_iter().find(|one| is_ours(one));
+    match ours {
+        Some(one) => Err(Violation::new(
+            "nothing is bound on a cluster that is not registered",
+            format!("{} in {}", one.id, cluster.name()),
+        )),
+        None => Ok(()),
+    }
+}
+
+fn condition(world: &World, name: u8, cluster: &ClusterArn) -> Option<Condition> {
+    let name: DominoName = stage::name(name).parse().unwrap();
+    let item = world.ledger.get(&condition_key(&name, cluster))?;
+    Some(serde_json::from_value(item.body.clone()).unwrap())
+}
+
+/// One registered cluster in the end.
+struct End<'a> {
+    play: &'a Play<'a>,
+    world: &'a World,
+    cluster: &'a ClusterArn,
+    shared: bool,
+}
+
+impl End<'_> {
+    fn wrong(&self, rule: &'static str, name: u8, what: impl std::fmt::Display) -> Violation {
+        Violation::new(rule, format!("svc-{name} in {}: {what}", self.cluster.name()))
+    }
+
+    fn exists(&self) -> bool {
+        self.world.eks.cluster_arns().any(|known| known == self.cluster)
+    }
+
+    fn at(&self, place: &KubernetesName) -> Option<&Association> {
+        self.world.eks.find(self.cluster, place.namespace(), place.service_account())
+    }
+
+    /// The place that a service account wants here.
+    fn wants(&self, name: u8) -> Option<(KubernetesName, &Sent)> {
+        let latest = latest(self.play.history(), name)?;
+        match latest.event.asks {
+            Asks::Assigned { name, place, clusters, .. }
+                if stage::selects(clusters, self.cluster) =>
+            {
+                Some((stage::wanted_place(name, place), latest))
+            }
+            _ => None,
+        }
+    }
+
+    /// When the unbroken run of assignments of a place began.
+    fn since(&self, name: u8, wanted: &KubernetesName) -> Option<Version> {
+        let mut events: Vec<(Version, Option<KubernetesName>)> = self
+            .play
+            .history()
+            .filter_map(|sent| match sent.event.asks {
+                Asks::Assigned { name: of, place, .. } if of == name => {
+                    Some((sent.version(), Some(stage::wanted_place(of, place))))
+                }
+                Asks::Unassigned { name: of } | Asks::Deactivated { name: of } if of == name => {
+                    Some((sent.version(), None))
+                }
+                _ => None,
+            })
+            .collect();
+        events.sort();
+        let run = events.iter().rev().take_while(|(_, place)| place.as_ref() == Some(wanted));
+        run.last().map(|(version, _)| version.clone())
+    }
+
+    /// Who holds a place: the one whose claim is the oldest.
+    fn holder(&self, wanted: &KubernetesName) -> Option<u8> {
+        (0..NAMES)
+            .filter(|name| self.wants(*name).is_some_and(|(place, _)| place == *wanted))
+            .min_by_key(|name| (self.since(*name, wanted), *name))
+    }
+
+    fn condition(&self, name: u8) -> Result<(), Violation> {
+        if latest(&self.play.sent, name).is_none() {
+            return Ok(());
+        }
+        let found = condition(self.world, name, self.cluster);
+        let Some((place, sent)) = self.wants(name) else {
+            return self.nothing(name, found);
+        };
+        let Some(found) = found else {
+            return Err(self.wrong("every binding has a condition", name, "none"));
+        };
+        if found.version != sent.version() {
+            let what = format!("{} instead of {}", found.version, sent.version());
+            return Err(self.wrong("the latest version wins", name, what));
+        }
+        match (found.state, &found.blocked) {
+            (ConditionState::Ready, _) => self.ready(name, &place, sent, &found),
+            (ConditionState::Blocked, Some(blocked)) => self.blocked(name, &place, sent, blocked),
+            (state, _) => {
+                Err(self.wrong("what is asked for is ready or blocked", name, format!("{state:?}")))
+            }
+        }
+    }
+
+    fn nothing(&self, name: u8, found: Option<Condition>) -> Result<(), Violation> {
+        let Some(found) = found else { return Ok(()) };
+        let gone = found
+            .blocked
+            .as_ref()
+            .is_some_and(|blocked| blocked.code == BlockedCode::ClusterNotFound && !self.exists());
+        if found.state == ConditionState::Removed || gone {
+            return Ok(());
+        }
+        let what = format!("{:?} {:?}", found.state, found.blocked);
+        Err(self.wrong("what is given up is removed", name, what))
+    }
+
+    fn ready(
+        &self,
+        name: u8,
+        place: &KubernetesName,
+        sent: &Sent,
+        found: &Condition,
+    ) -> Result<(), Violation> {
+        let rule = "ready means that it is so";
+        let Asks::Assigned { role, target, policy, .. } = sent.event.asks else {
+            return Err(self.wrong(rule, name, "nobody asked for it"));
+        };
+        let Some(is) = self.at(place) else {
+            return Err(self.wrong(rule, name, format!("no association at {place}")));
+        };
+        let arn = stage::role(role);
+        let json = |text: &str| serde_json::from_str::<Value>(text).ok();
+        let wanted_policy = policy.then(|| json(stage::session_policy())).flatten();
+        let as_asked = is.role_arn == arn.as_str()
+            && is.target_role_arn.as_deref() == target.then(stage::target)
+            && is.policy.as_deref().and_then(json) == wanted_policy
+            && is.disable_session_tags == policy;
+        let whose = is.tags.get(SERVICE_ACCOUNT_TAG) == Some(&stage::name(name)) && is_ours(is);
+        let known = found.association.as_ref().is_some_and(|known| known.id == is.id);
+        if !(as_asked && whose && known) {
+            return Err(self.wrong(
+                rule,
+                name,
+                format!("{is:?}, remembered {:?}", found.association),
+            ));
+        }
+        if self.holder(place) != Some(name) {
+            return Err(self.wrong("the oldest holds", name, format!("{:?}", self.holder(place))));
+        }
+        if !stage::is_trusting(self.world.iam.trust(&arn)) {
+            return Err(self.wrong("an untrusted role is not bound", name, arn));
+        }
+        self.granted(name, &arn)
+    }
+
+    /// The role is on the list of every node role. Where hands detached policies, that is
+    /// reconcile's to find; then the list alone counts.
+    fn granted(&self, name: u8, role: &pod_identity_core::RoleArn) -> Result<(), Violation> {
+        if self.may_be_full() {
+            return Ok(());
+        }
+        let listed = if self.play.policies_troubled {
+            watch::listed_anywhere(self.world, self.cluster).contains(role)
+        } else {
+            stage::node_roles(self.cluster, self.shared)
+                .iter()
+                .all(|node_role| watch::granted(self.world, self.cluster, node_role).contains(role))
+        };
+        if listed {
+            return Ok(());
+        }
+        Err(self.wrong("what is ready is granted", name, role))
+    }
+
+    fn may_be_full(&self) -> bool {
+        !self.play.setup.strict && self.play.setup.slots < 10
+    }
+
+    /// Every reason to block has to be one.
+    fn blocked(
+        &self,
+        name: u8,
+        place: &KubernetesName,
+        sent: &Sent,
+        blocked: &BlockedRecord,
+    ) -> Result<(), Violation> {
+        let Asks::Assigned { role, .. } = sent.event.asks else { return Ok(()) };
+        let arn = stage::role(role);
+        let there = self.at(place);
+        let unknown = there.is_some_and(|one| self.play.unknown.contains(&one.id));
+        let few_slots = self.play.setup.slots < 10 || self.play.setup.hands;
+        let so = match blocked.code {
+            BlockedCode::UntrustedRole => !stage::is_trusting(self.world.iam.trust(&arn)),
+            BlockedCode::RoleNotFound => self.world.iam.trust(&arn).is_none(),
+            BlockedCode::ForeignAssociation | BlockedCode::AddOnOwnedAssociation => {
+                there.is_some_and(|one| !is_ours(one))
+            }
+            BlockedCode::OrphanAssociation => there.is_some_and(is_ours) && unknown,
+            BlockedCode::Conflict => self.holder(place).is_some_and(|holder| holder != name),
+            BlockedCode::NodePolicyFull | BlockedCode::LimitReached => few_slots,
+            BlockedCode::ForeignPolicy => self.play.policies_troubled,
+            BlockedCode::ClusterNotFound => !self.exists(),
+            _ => false,
+        };
+        if so {
+            return Ok(());
+        }
+        Err(self.wrong("every reason to block is one", name, format!("{blocked:?} at {there:?}")))
+    }
+
+    /// What is there and nobody wants.
+    fn leftovers(&self) -> Result<(), Violation> {
+        for one in self.world.eks.associations(self.cluster) {
+            if !is_ours(one) || self.play.unknown.contains(&one.id) {
+                continue;
+            }
+            let place = place_of(one);
+            let tag = one.tags.get(SERVICE_ACCOUNT_TAG);
+            let wanted = (0..NAMES).any(|name| {
+                tag == Some(&stage::name(name))
+                    && self.wants(name).is_some_and(|(wanted, _)| wanted == place)
+            });
+            if !wanted {
+                return Err(Violation::new(
+                    "what is given up is removed",
+                    format!("{} at {place} in {} of {tag:?}", one.id, self.cluster.name()),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The bus was told of whatever is ready, and no outcome's id stands for two.
+fn told(play: &Play<'_>, world: &World) -> Result<(), Violation> {
+    let mut outcomes: BTreeMap<&str, Value> = BTreeMap::new();
+    for event in &world.bus.events {
+        let fields = match event.detail_type.as_str() {
+            "Pod Identity Association Ready" => {
+                ["serviceAccount", "clusterArn", "associationId", "roleArn"]
+            }
+            "Pod Identity Association Blocked" => {
+                ["serviceAccount", "clusterArn", "code", "reason"]
+            }
+            _ => continue,
+        };
+        let said: Value = fields.iter().map(|field| event.detail[*field].clone()).collect();
+        let id = event.detail["eventId"].as_str().unwrap();
+        if outcomes.insert(id, said.clone()).is_some_and(|before| before != said) {
+            return Err(Violation::new("an outcome's id stands for one outcome", said.to_string()));
+        }
+    }
+    if play.setup.ledger {
+        return Ok(());
+    }
+    for cluster in stage::clusters() {
+        for name in 0..NAMES {
+            let Some(found) = condition(world, name, &cluster) else { continue };
+            let (ConditionState::Ready, Some(association)) = (found.state, &found.association)
+            else {
+                continue;
+            };
+            let told = world.bus.events.iter().any(|event| {
+                event.detail_type == "Pod Identity Association Ready"
+                    && event.detail["associationId"] == association.id.as_str()
+                    && event.detail["cause"]["eventId"] == found.version.event_id()
+                    && event.detail["clusterArn"] == cluster.as_str()
+            });
+            if !told {
+                let what = format!("svc-{name} in {}: {}", cluster.name(), found.version);
+                return Err(Violation::new("the bus is told of what is ready", what));
+            }
+        }
+    }
+    Ok(())
+}

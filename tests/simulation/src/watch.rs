@@ -1,0 +1,313 @@
+//! The invariants that hold after every step, by what changed in AWS since the
+//! step before.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use pod_identity_core::node_policy::{self, MAX_POLICY_CHARACTERS};
+use pod_identity_core::{ClusterArn, DEPLOYMENT_TAG, KubernetesName, RoleArn, SERVICE_ACCOUNT_TAG};
+use pod_identity_engine::ledger::{
+    HistoryOutcome, HistoryRecord, LeaseRecord, Registry, history_partition, lease_key,
+    registry_key,
+};
+use pod_identity_engine::ports::Association;
+use pod_identity_world::World;
+
+use crate::play::Violation;
+use crate::stage::{self, DEPLOYMENT, NAMESPACE};
+
+/// Who made a step, and what is to be held against it.
+pub(crate) struct Step<'a> {
+    /// Request id of the run.
+    pub(crate) request: &'a str,
+    /// Whether its calls were under way for longer than a call may take.
+    pub(crate) late: bool,
+    /// Whether somebody else changed AWS or the ledger since the run began.
+    pub(crate) disturbed: bool,
+    /// Whether a run was late before: from then on only convergence is promised.
+    pub(crate) beyond: bool,
+    /// Whether policies may be full, so that a role need not be listed.
+    pub(crate) may_be_full: bool,
+    /// Whether somebody detached policies, which only reconcile finds.
+    pub(crate) detached: bool,
+    /// The clusters as the ledger knew them when the run began.
+    pub(crate) registry: &'a Registry,
+}
+
+/// AWS as it was after the last step.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    associations: BTreeMap<ClusterArn, BTreeMap<String, Association>>,
+    policies: BTreeMap<String, String>,
+    attached: BTreeMap<RoleArn, BTreeSet<String>>,
+    calls: usize,
+    /// How often each run wrote each policy.
+    written: BTreeMap<(String, String), usize>,
+}
+
+impl Watch {
+    pub(crate) fn new(world: &World) -> Self {
+        let mut watch = Self::default();
+        watch.take_in(world);
+        watch
+    }
+
+    /// Takes AWS as it is, because somebody else changed it.
+    pub(crate) fn take_in(&mut self, world: &World) {
+        self.associations = associations(world);
+        self.policies = policies(world);
+        self.attached = attached(world);
+        self.calls = world.calls.len();
+    }
+
+    /// What a step changed, held against the invariants.
+    pub(crate) fn look(&mut self, world: &World, step: &Step<'_>) -> Result<(), Violation> {
+        let changes = ["Create", "Update", "Delete", "Tag", "Attach"];
+        let calls = &world.calls[self.calls..];
+        let changing = |operation: &str| changes.iter().any(|verb| operation.starts_with(verb));
+        if !calls.iter().any(|call| changing(&call.operation)) {
+            self.calls = world.calls.len();
+            return Ok(());
+        }
+        let before = std::mem::take(self);
+        self.take_in(world);
+        self.written = before.written.clone();
+        self.compare_associations(&before, world, step)?;
+        self.compare_policies(&before, world, step)
+    }
+
+    fn compare_associations(
+        &self,
+        before: &Self,
+        world: &World,
+        step: &Step<'_>,
+    ) -> Result<(), Violation> {
+        let none = BTreeMap::new();
+        for cluster in stage::clusters() {
+            let old = before.associations.get(&cluster).unwrap_or(&none);
+            let new = self.associations.get(&cluster).unwrap_or(&none);
+            for (id, was) in old.iter().filter(|(id, was)| new.get(*id) != Some(*was)) {
+                if !is_ours(was) {
+                    return Err(Violation::new(
+                        "foreign associations are never changed",
+                        format!("{} of {} in {}", id, place_of(was), cluster.name()),
+                    ));
+                }
+                holds_lease(world, &cluster, step)?;
+                if !new.contains_key(id) {
+                    may_delete(world, &cluster, was, step)?;
+                }
+            }
+            for (id, is) in new.iter().filter(|(id, is)| old.get(*id) != Some(*is)) {
+                holds_lease(world, &cluster, step)?;
+                is_admitted(is)?;
+                let same_role = old.get(id).is_some_and(|was| was.role_arn == is.role_arn);
+                if !same_role {
+                    is_granted(world, &cluster, is, step)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn compare_policies(
+        &mut self,
+        before: &Self,
+        world: &World,
+        step: &Step<'_>,
+    ) -> Result<(), Violation> {
+        for (role, was) in &before.attached {
+            if !self.attached.get(role).is_some_and(|is| was.is_subset(is)) {
+                return Err(Violation::new("nothing is detached", role.to_string()));
+            }
+        }
+        for (arn, document) in &before.policies {
+            if !self.policies.contains_key(arn) {
+                return Err(Violation::new("no policy is deleted", arn.clone()));
+            }
+            let (Some(was), Some(is)) = (listed(document), listed(&self.policies[arn])) else {
+                continue;
+            };
+            let lost: Vec<_> = was.difference(&is).collect();
+            if !lost.is_empty() && !step.late && !step.beyond && !step.disturbed {
+                return Err(Violation::new(
+                    "no role leaves a node policy",
+                    format!("{arn} lost {lost:?}"),
+                ));
+            }
+        }
+        for (arn, document) in &self.policies {
+            if before.policies.get(arn) == Some(document) {
+                continue;
+            }
+            let cluster = stage::clusters()
+                .find(|c| arn.contains(&format!("/{DEPLOYMENT}-eu-west-1-{}-", c.name())));
+            let Some(cluster) = cluster else {
+                return Err(Violation::new("only our policies are written", arn.clone()));
+            };
+            holds_lease(world, &cluster, step)?;
+            let size = node_policy::characters(document);
+            if size > MAX_POLICY_CHARACTERS || listed(document).is_none() {
+                return Err(Violation::new(
+                    "a node policy is a list that fits",
+                    format!("{arn} has {size} characters: {document}"),
+                ));
+            }
+            let times = self.written.entry((step.request.to_owned(), arn.clone())).or_default();
+            *times += 1;
+            if *times > 1 && !step.disturbed && !step.beyond && !step.late {
+                return Err(Violation::new(
+                    "a run writes a policy once",
+                    format!("{} wrote {arn} {times} times", step.request),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn is_ours(association: &Association) -> bool {
+    association.owner_arn.is_none()
+        && association.tags.get(DEPLOYMENT_TAG).is_some_and(|tag| tag == DEPLOYMENT)
+}
+
+pub(crate) fn place_of(association: &Association) -> KubernetesName {
+    KubernetesName::new(&association.namespace, &association.service_account).unwrap()
+}
+
+pub(crate) fn associations(world: &World) -> BTreeMap<ClusterArn, BTreeMap<String, Association>> {
+    stage::clusters()
+        .map(|cluster| {
+            let all = world.eks.associations(&cluster);
+            (cluster, all.into_iter().map(|one| (one.id.clone(), one.clone())).collect())
+        })
+        .collect()
+}
+
+fn policies(world: &World) -> BTreeMap<String, String> {
+    let document = |arn: &str| world.iam.document_in_force(arn).unwrap().to_owned();
+    world.iam.policy_arns().map(|arn| (arn.to_owned(), document(arn))).collect()
+}
+
+fn attached(world: &World) -> BTreeMap<RoleArn, BTreeSet<String>> {
+    stage::clusters()
+        .flat_map(|cluster| stage::node_roles(&cluster, true))
+        .map(|role| (role.clone(), world.iam.attached_to(&role)))
+        .collect()
+}
+
+/// The roles of a node policy; none when it says anything else.
+pub(crate) fn listed(document: &str) -> Option<BTreeSet<RoleArn>> {
+    stage::clusters()
+        .find_map(|cluster| node_policy::parse(1, document, &cluster, false))
+        .map(|shard| shard.roles)
+}
+
+/// The roles that a node role's policies list for a cluster.
+pub(crate) fn granted(
+    world: &World,
+    cluster: &ClusterArn,
+    node_role: &RoleArn,
+) -> BTreeSet<RoleArn> {
+    let ours = format!("/{DEPLOYMENT}-eu-west-1-{}-", cluster.name());
+    world
+        .iam
+        .attached_to(node_role)
+        .iter()
+        .filter(|arn| arn.contains(&ours))
+        .filter_map(|arn| listed(world.iam.document_in_force(arn)?))
+        .flatten()
+        .collect()
+}
+
+/// The roles that any of a cluster's policies lists, attached or not.
+pub(crate) fn listed_anywhere(world: &World, cluster: &ClusterArn) -> BTreeSet<RoleArn> {
+    let ours = format!("/{DEPLOYMENT}-eu-west-1-{}-", cluster.name());
+    let documents = world.iam.policy_arns().filter(|arn| arn.contains(&ours));
+    documents.filter_map(|arn| listed(world.iam.document_in_force(arn)?)).flatten().collect()
+}
+
+/// Invariant 11.
+fn holds_lease(world: &World, cluster: &ClusterArn, step: &Step<'_>) -> Result<(), Violation> {
+    let lease = world.ledger.get(&lease_key(cluster)).map(|item| item.body.clone());
+    let lease: Option<LeaseRecord> = lease.map(|body| serde_json::from_value(body).unwrap());
+    let holds =
+        |lease: &LeaseRecord, now: Timestamp| lease.owner == step.request && lease.expires_at > now;
+    if step.late || step.disturbed || lease.as_ref().is_some_and(|lease| holds(lease, world.now)) {
+        return Ok(());
+    }
+    Err(Violation::new(
+        "one writer per cluster",
+        format!("{} changed {} under {lease:?}", step.request, cluster.name()),
+    ))
+}
+
+/// Invariant 4: the ledger has accepted that the place was given up.
+fn may_delete(
+    world: &World,
+    cluster: &ClusterArn,
+    was: &Association,
+    step: &Step<'_>,
+) -> Result<(), Violation> {
+    let name = was.tags.get(SERVICE_ACCOUNT_TAG).cloned().unwrap_or_default();
+    let partition = history_partition(&name);
+    let gave_up = world.ledger.items().filter(|item| item.key.partition == partition).any(|item| {
+        let change: HistoryRecord = serde_json::from_value(item.body.clone()).unwrap();
+        let elsewhere = change.kubernetes.as_ref() != Some(&place_of(was));
+        let not_here = change.change["clusters"]["named"]
+            .as_array()
+            .is_some_and(|named| !named.iter().any(|one| one == cluster.as_str()));
+        change.outcome == HistoryOutcome::Accepted && (elsewhere || not_here)
+    });
+    if gave_up || step.disturbed {
+        return Ok(());
+    }
+    Err(Violation::new(
+        "only what was given up is deleted",
+        format!("{} of {name} at {} in {}", was.id, place_of(was), cluster.name()),
+    ))
+}
+
+/// Invariant 12, and that it carries our marks.
+fn is_admitted(association: &Association) -> Result<(), Violation> {
+    let role = association.role_arn.starts_with("arn:aws:iam::111122223333:role/domino/");
+    let target = association.target_role_arn.as_deref().is_none_or(|arn| arn == stage::target());
+    let named = association.tags.contains_key(SERVICE_ACCOUNT_TAG);
+    if role && target && named && is_ours(association) && association.namespace == NAMESPACE {
+        return Ok(());
+    }
+    Err(Violation::new("nothing is bound that is not admitted", format!("{association:?}")))
+}
+
+/// Invariant 1.
+fn is_granted(
+    world: &World,
+    cluster: &ClusterArn,
+    association: &Association,
+    step: &Step<'_>,
+) -> Result<(), Violation> {
+    let role: RoleArn = association.role_arn.parse().unwrap();
+    let detached = step.detached && listed_anywhere(world, cluster).contains(&role);
+    if step.late || step.beyond || step.disturbed || step.may_be_full || detached {
+        return Ok(());
+    }
+    let item = world.ledger.get(&registry_key()).map(|item| item.body.clone());
+    let now: Registry = item.map(|body| serde_json::from_value(body).unwrap()).unwrap_or_default();
+    // A registration that changes meanwhile is the next run's.
+    let by = |registry: &Registry| {
+        registry.clusters.get(cluster).is_some_and(|record| {
+            record
+                .registration
+                .node_roles
+                .iter()
+                .all(|node_role| granted(world, cluster, node_role).contains(&role))
+        })
+    };
+    if by(step.registry) || by(&now) {
+        return Ok(());
+    }
+    Err(Violation::new(
+        "grant before bind",
+        format!("{role} is bound in {} and not granted", cluster.name()),
+    ))
+}
