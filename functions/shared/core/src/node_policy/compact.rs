@@ -30,9 +30,10 @@ pub enum ShardStep {
 /// document is not canonical, or it takes roles of another; roles move only
 /// where that gives up a policy, the highest number first. Missing numbers
 /// below the highest are filled. A policy whose roles do not fit beside the
-/// cluster statement, because that was switched on since, hands some on. For
-/// both `max_shards` must leave room: without it a gap stays, and a policy
-/// that is too full stays as it is.
+/// cluster statement, because that was switched on since, hands some on, and
+/// takes none before the next compaction. For both `max_shards` must leave
+/// room: without it a gap stays, and a policy that is too full stays as it is.
+/// Otherwise compacting once more changes nothing.
 ///
 /// The steps are to be done in this order, one after the other, once every
 /// policy is attached to every node role: then a role that is kept is granted

@@ -157,12 +157,16 @@ proptest! {
 }
 
 #[test]
-fn capacity_without_a_bound_neither_overflows_nor_hides() {
+fn capacity_is_exact_at_its_ends() {
     let cluster: ClusterArn = "arn:aws:eks:eu-west-1:111122223333:cluster/blue".parse().unwrap();
     let found = capacity(&[(1, numbered(0, &[SHORTEST; 10]))], Some(&cluster), u32::MAX);
     assert_eq!((found.max_policies, found.roles_left), (u32::MAX, u32::MAX));
     let nothing = capacity(&[], Some(&cluster), 0);
     assert_eq!((nothing.max_policies, nothing.roles_left, nothing.used_percent), (0, 0, 0));
+    // Roles of middling length, the first policy still to be made with its statement.
+    let found = capacity(&[], Some(&cluster), 1);
+    let first = extend(&[], &numbered(0, &[57; 200]), Some(&cluster), 1).changes.remove(0);
+    assert_eq!(found.roles_left as usize, first.roles.len());
     // A statement that was switched on since leaves the first policy too full.
     let full = filled(&numbered(0, &[SHORTEST; 171]), None).remove(0);
     let found = capacity(&[(1, full.roles)], Some(&cluster), 1);
