@@ -309,7 +309,6 @@ where
     }
     observation.roles =
         observe::roles(aws, access, wanted.clone(), concurrency).await.map_err(failed)?;
-    let known = remembered.is_some();
     let mut found =
         observe::node_policies(aws, access, record, remembered, settings).await.map_err(failed)?;
     let policies = &mut found.policies;
@@ -319,7 +318,7 @@ where
     // Free slots only matter when a policy has to be attached, and then as they are now.
     let attaches = !policies.are_attached()
         || node_policy::needs_new_shard(&policies.shards, &listed, statement);
-    if known && attaches {
+    if attaches && !found.counted {
         observe::attachments(aws, access, settings, &mut found.record, policies)
             .await
             .map_err(failed)?;

@@ -239,3 +239,13 @@ pub struct PlacePlan {
     /// What was left alone although it looks like ours, and why.
     pub kept: Option<String>,
 }
+
+impl PlacePlan {
+    /// Whether the association goes from one who gives it up to the next in line. If that one
+    /// cannot be granted the role after all, it has to be planned anew: what was given up
+    /// goes away.
+    #[must_use]
+    pub fn hands_on(&self) -> bool {
+        self.bound.is_some() && self.removed.iter().any(|one| one.association_id.is_some())
+    }
+}

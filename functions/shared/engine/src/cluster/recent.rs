@@ -39,7 +39,7 @@ impl Recent {
         }
     }
 
-    /// Why it cannot be concluded from what EKS shows that nothing is to be done at a place.
+    /// Why it cannot be concluded from what EKS shows that nothing is, or can be, done at a place.
     pub(super) fn doubt(
         &self,
         place: &PlacePlan,
@@ -49,7 +49,8 @@ impl Recent {
     ) -> Option<String> {
         let unchanged = place.bound.as_ref().is_some_and(|bound| bound.unchanged.is_some());
         let gone = place.removed.iter().any(|removed| removed.association_id.is_none());
-        if place.step.is_some() || !(unchanged || gone) {
+        // Somebody else's association in the way may be one of ours that was deleted.
+        if place.step.is_some() || !(unchanged || gone || place.kept.is_some()) {
             return None;
         }
         let kubernetes = &place.kubernetes;

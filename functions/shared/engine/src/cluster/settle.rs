@@ -60,9 +60,15 @@ where
         let ungranted = applied.ungranted(place).cloned().map(Err);
         let shown = loaded.associations.get(&place.kubernetes);
         let doubt = loaded.recent.doubt(place, shown, now, context.settings.lease);
-        let doubt = doubt.map(|why| Err(Failure::Passing(why)));
-        let result = applied.places.get(&place.kubernetes);
-        let result = result.or(ungranted.as_ref()).or(doubt.as_ref());
+        if let Some(why) = doubt {
+            settling.fail(place, &why);
+            continue;
+        }
+        if let (Some(Err(Failure::Blocked(problem))), true) = (&ungranted, place.hands_on()) {
+            settling.fail(place, &problem.reason);
+            continue;
+        }
+        let result = applied.places.get(&place.kubernetes).or(ungranted.as_ref());
         settling.place(place, result);
     }
     settling.finish();
@@ -137,6 +143,16 @@ impl Settling<'_> {
             self.conditions.insert(name.clone(), condition);
         }
         self.conditions.get_mut(name)
+    }
+
+    /// Everybody at a place is to be looked at again.
+    fn fail(&mut self, place: &PlacePlan, why: &str) {
+        let here = place.bound.iter().map(|bound| &bound.service_account);
+        let gone = place.removed.iter().map(|removed| &removed.service_account);
+        let blocked = place.blocked.iter().map(|blocked| &blocked.service_account);
+        for name in here.chain(gone).chain(blocked) {
+            self.failures.entry(name.clone()).or_insert_with(|| why.to_owned());
+        }
     }
 
     fn place(&mut self, place: &PlacePlan, result: Option<&Result<Option<Association>, Failure>>) {

@@ -26,6 +26,8 @@ pub(crate) struct FoundPolicies {
     pub(crate) policies: NodePolicies,
     /// What to remember of them.
     pub(crate) record: NodePolicyRecord,
+    /// Whether the attachments were read just now, and not remembered.
+    pub(crate) counted: bool,
     /// Versions that the bus has not been told of: their writer died, or
     /// somebody wrote them by hand.
     pub(crate) unannounced: Vec<PolicyChange>,
@@ -79,7 +81,8 @@ pub(crate) async fn node_policies<A: EksReader + IamReader>(
     record.attached.retain(|role, _| record.node_roles.contains(role));
     forget_lost_attachments(&mut record, &found);
     let unseen = record.node_roles.iter().any(|role| !record.attached.contains_key(role));
-    if !known || unseen {
+    let counted = !known || unseen;
+    if counted {
         attachments(aws, access, settings, &mut record, &mut found).await?;
     }
     // Thousands of calls perhaps: not for a plan that will only say what is wrong.
@@ -90,7 +93,7 @@ pub(crate) async fn node_policies<A: EksReader + IamReader>(
     found.attached.clone_from(&record.attached);
     found.max_shards = record.max_shards;
     found.broad_grant = record.broad_grant.is_some();
-    Ok(FoundPolicies { policies: found, record, unannounced, overwritten })
+    Ok(FoundPolicies { policies: found, record, counted, unannounced, overwritten })
 }
 
 /// A policy that was deleted was detached before, and one that was made anew

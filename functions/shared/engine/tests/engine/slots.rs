@@ -347,3 +347,39 @@ fn roles_of_two_writers_that_do_not_fit_one_policy_are_all_listed_in_the_end() {
     assert_eq!(listed(&scenario.ports.world(), &blue_nodes()).len(), 100);
     settled(&mut scenario);
 }
+
+#[test]
+fn what_was_given_up_goes_away_although_the_next_in_line_loses_the_last_slot() {
+    let shared = || json!({ "kubernetes": { "serviceAccount": "shared" } });
+    let mut scenario = Scenario::new();
+    let (blue, more) = (blue_nodes(), node_role("more-eks-nodes"));
+    register(&mut scenario, "blue", &[&blue]);
+    let holder = scenario.assigned_with("svc-a", "etl", shared());
+    let next = scenario.assigned_with("svc-b", "etl", shared());
+    scenario.batch(&[holder, next]);
+    register(&mut scenario, "blue", &[&blue, &more]);
+    leave(&scenario, &more, 1);
+    scenario.grants_before_binding = false;
+
+    let removal = scenario.unassigned("svc-a");
+    let (mut taken, calls) = (false, scenario.ports.world().calls.len());
+    let report = scenario.batch_with(&[removal.clone()], scenario.in_seconds(60), |world| {
+        let listed = |call: &pod_identity_world::Call| {
+            call.operation == "ListAttachedRolePolicies" && call.object.contains(more.as_str())
+        };
+        if !taken && world.calls[calls..].iter().any(listed) {
+            taken = true;
+            let now = world.now;
+            world.iam.attach(&more, &other(99), now);
+        }
+    });
+    assert!(taken);
+    // The association would have gone over to svc-b, and nothing has been done.
+    assert_eq!(count(&report, Outcome::Failed), 1);
+    assert_eq!(scenario.associations("blue").len(), 1);
+
+    Scenario::assert_outcome(&scenario.send(&removal), Outcome::Applied);
+    assert_eq!(scenario.associations("blue"), []);
+    assert_eq!(scenario.code("svc-b", "blue"), Some(BlockedCode::NodePolicyFull));
+    settled(&mut scenario);
+}

@@ -53,6 +53,24 @@ fn an_association_whose_creation_was_not_answered_is_not_taken_for_removed() {
 }
 
 #[test]
+fn an_association_that_was_deleted_and_is_listed_still_is_in_nobodys_way() {
+    let shared = || json!({ "kubernetes": { "serviceAccount": "shared" } });
+    let mut scenario = slow(0);
+    let first = scenario.assigned_with("svc-a", "etl", shared());
+    scenario.send(&first);
+    scenario.advance(60);
+    scenario.ports.world().settings.visible_after = SignedDuration::from_secs(8);
+    let moved = scenario.assigned("svc-a", "etl");
+    Scenario::assert_outcome(&scenario.send(&moved), Outcome::Applied);
+    let next = scenario.assigned_with("svc-b", "report", shared());
+    Scenario::assert_outcome(&scenario.send(&next), Outcome::Failed);
+    scenario.advance(8);
+    Scenario::assert_outcome(&scenario.send(&next), Outcome::Applied);
+    scenario.advance(8);
+    settled(&mut scenario);
+}
+
+#[test]
 fn a_role_that_is_changed_back_at_once_is_changed_back() {
     let mut scenario = slow(0);
     let events = [
