@@ -1,5 +1,6 @@
 //! The ledger's store, with DynamoDB's limits.
 
+mod limits;
 #[cfg(test)]
 mod tests;
 
@@ -10,9 +11,6 @@ use pod_identity_engine::ports::{Expect, Item, Key, MAX_READ, MAX_WRITE, Page, W
 use crate::error::AwsError;
 use crate::paging::cut;
 use crate::world::World;
-
-/// DynamoDB's largest item, in bytes.
-const MAX_ITEM_BYTES: usize = 400 * 1024;
 
 /// The items. Reads are always consistent.
 #[derive(Debug, Clone, Default)]
@@ -140,23 +138,9 @@ fn check(writes: &[Write]) -> Result<(), AwsError> {
             "Transaction request cannot include multiple operations on one item",
         ));
     }
-    if keys.iter().any(|key| key.partition.is_empty() || key.sort.is_empty()) {
-        return Err(validation("One or more parameter values are not valid: empty key value"));
-    }
-    for write in writes {
-        let Write::Put { item, .. } = write else {
-            continue;
-        };
-        if !item.body.is_object() {
-            return Err(validation("The body of an item must be a JSON object"));
-        }
-        if item.body.to_string().len() > MAX_ITEM_BYTES {
-            return Err(validation("Item size has exceeded the maximum allowed size"));
-        }
-    }
-    Ok(())
+    limits::check(&keys, writes).map_err(validation)
 }
 
-fn validation(message: &str) -> AwsError {
+fn validation(message: impl Into<String>) -> AwsError {
     AwsError::new(400, "ValidationException", message)
 }

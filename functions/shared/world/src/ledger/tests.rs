@@ -55,6 +55,40 @@ fn limits_of_dynamodb_are_kept() {
 }
 
 #[test]
+fn what_dynamodb_cannot_store_is_refused() {
+    let mut world = world();
+    let mut write = |sort: String, body: serde_json::Value| {
+        let key = Key { partition: "p".to_owned(), sort };
+        let item = Item { key, revision: "1".to_owned(), body };
+        world.ledger_write(&[Write::Put { item, expires_at: None, expect: Expect::Anything }])
+    };
+    let nested = |levels| (0..levels).fold(json!({}), |inner, _| json!({ "n": inner }));
+    let kib = |count: usize| json!({ "text": "x".repeat(count * 1024) });
+    let storable = [nested(31), kib(399), json!({ "n": [1e125, 1e-130, 0.0, -0.0, u64::MAX] })];
+    for body in storable {
+        assert_eq!(write("a".to_owned(), body), Ok(()));
+    }
+    let refused =
+        [nested(32), kib(400), json!({ "n": 1e126 }), json!({ "n": [1e-131] }), json!([1])];
+    for body in refused {
+        let answer = write("a".to_owned(), body.clone());
+        assert!(matches!(answer, Err(LedgerRefusal::Error(_))), "{answer:?}");
+    }
+    assert_eq!(write("s".repeat(1024), json!({})), Ok(()));
+    assert!(write("s".repeat(1025), json!({})).is_err());
+    // Small items whose brackets and marks make them large.
+    assert!(write("a".to_owned(), json!({ "list": vec![json!({}); 110_000] })).is_err());
+
+    let large = |sort: &str| {
+        let item = Item { key: key(sort), revision: "1".to_owned(), body: kib(399) };
+        Write::Put { item, expires_at: None, expect: Expect::Anything }
+    };
+    let many: Vec<Write> = (0..11).map(|at| large(&at.to_string())).collect();
+    assert_eq!(world.ledger_write(&many[..10]), Ok(()));
+    assert!(world.ledger_write(&many).is_err());
+}
+
+#[test]
 fn expired_items_are_read_until_they_are_forgotten() {
     let mut world = world();
     let item = Item { key: key("a"), revision: "1".to_owned(), body: json!({}) };
