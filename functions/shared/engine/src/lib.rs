@@ -9,6 +9,7 @@ mod error;
 mod lease;
 pub mod ledger;
 mod observe;
+mod original;
 mod outcome;
 pub mod ports;
 mod publish;

@@ -11,13 +11,10 @@ use super::report::{Outcome, RecordReport};
 use crate::cluster::Context;
 use crate::error::chain;
 use crate::ledger::{NoticeKind, NoticeRecord, View, WriteSet, notice_key};
+use crate::original;
 use crate::outcome::time;
 use crate::ports::{Clock, Reads, WriteError, Writes};
 use crate::publish::publish;
-
-/// Largest original that is carried whole. An EventBridge entry takes 256 KiB,
-/// JSON in JSON grows by its escapes, and reasons and header need room as well.
-const MAX_ORIGINAL_BYTES: usize = 100 * 1024;
 
 /// Longest reason. A parser quotes the value that it stumbles over, however
 /// long that is, and a rejection that does not fit its event is refused for ever.
@@ -45,35 +42,26 @@ impl Rejection {
             .and_then(|value| value.pointer("/detail/eventId")?.as_str())
             .filter(|id| id.len() <= 128)
             .map(str::to_owned);
-        let cut = text.len() > MAX_ORIGINAL_BYTES;
-        let kept = beginning(text, MAX_ORIGINAL_BYTES).to_owned();
-        let original = match parsed {
-            Some(value) if !cut => value,
-            _ => Value::String(kept.clone()),
-        };
+        let kept = original::kept(text);
         Self {
             at,
             reasons: reasons.into_iter().map(short).collect(),
             event_id,
-            original,
-            text: kept,
-            cut,
+            original: original::shown(text, parsed),
+            text: kept.to_owned(),
+            cut: kept.len() < text.len(),
             bytes: text.len(),
             sha256: sha256(text.as_bytes()),
         }
     }
 }
 
-/// At most so many bytes of a text, in whole characters.
-fn beginning(text: &str, bytes: usize) -> &str {
-    &text[..text.floor_char_boundary(bytes)]
-}
-
 fn short(reason: String) -> String {
     if reason.len() <= MAX_REASON_BYTES {
         return reason;
     }
-    format!("{}... ({} bytes)", beginning(&reason, MAX_REASON_BYTES), reason.len())
+    let beginning = &reason[..reason.floor_char_boundary(MAX_REASON_BYTES)];
+    format!("{beginning}... ({} bytes)", reason.len())
 }
 
 /// Records rejections. One that could not be recorded fails, so that it is

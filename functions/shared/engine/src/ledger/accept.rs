@@ -20,6 +20,7 @@ use super::{
     MAX_CLUSTERS, binding_key, claims_key, condition_key, condition_prefix, history_key,
     notice_key, registry_key, service_account_partition,
 };
+use crate::original;
 
 /// What became of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -205,7 +206,7 @@ fn older(
             version.occurred_at(),
             standing.occurred_at(),
         )],
-        original: acceptance.original.to_string(),
+        original: original::kept(&acceptance.original.to_string()).to_owned(),
         recorded_at: acceptance.now,
         request_id: acceptance.request_id.to_owned(),
     };

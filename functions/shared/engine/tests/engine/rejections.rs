@@ -112,6 +112,38 @@ fn a_rejection_that_repeats_a_large_value_is_recorded_all_the_same() {
 }
 
 #[test]
+fn an_original_that_grows_as_json_fits_the_bus_and_the_ledger() {
+    // Escapes are six times as long; 1e15 is written out with all its zeros.
+    let texts = ["\u{1}".repeat(90_000), format!("[1e15{}]", ",1e15".repeat(19_000))];
+    for text in texts {
+        let mut scenario = Scenario::new();
+        Scenario::assert_outcome(&send_text(&mut scenario, &text), Outcome::Rejected);
+        let told = &scenario.outcomes(REJECTED)[0];
+        assert!(told.to_string().len() < 256 * 1024);
+        let original = told["original"].as_str().unwrap();
+        assert!(text.starts_with(original) && original.len() > 20_000);
+        assert_eq!(told["originalCut"], original.len() < text.len());
+        assert_eq!(notices(&scenario)[0]["original"], original);
+    }
+}
+
+#[test]
+fn a_superseded_event_with_a_large_envelope_is_recorded_all_the_same() {
+    let mut scenario = Scenario::new();
+    let mut old = scenario.assigned("svc-etl", "etl");
+    old["resources"] = json!(["x".repeat(900_000)]);
+    let new = scenario.assigned("svc-etl", "report");
+    Scenario::assert_outcome(&scenario.send(&new), Outcome::Waiting);
+    Scenario::assert_outcome(&scenario.send(&old), Outcome::Superseded);
+    let world = scenario.ports.world();
+    let is_notice =
+        |item: &&pod_identity_engine::ports::Item| item.key.partition == "SUPERSEDED#2026-11-20";
+    let notice = world.ledger.items().find(is_notice).unwrap();
+    let original = notice.body["original"].as_str().unwrap();
+    assert!(old.to_string().starts_with(original));
+}
+
+#[test]
 fn a_rejection_that_could_not_be_recorded_fails_and_is_not_lost() {
     for operation in ["PutEvents", "TransactWriteItems"] {
         let mut scenario = Scenario::new();
