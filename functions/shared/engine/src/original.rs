@@ -10,6 +10,10 @@ const MAX_TEXT_BYTES: usize = 100 * 1024;
 /// sixfold, and a number can become longer than it was written.
 const MAX_JSON_BYTES: usize = 160 * 1024;
 
+/// Deepest nesting of an original as JSON on the bus. Parsers have limits, often
+/// 128, and ours must not be the event that a listener's parser refuses.
+const MAX_DEPTH: usize = 64;
+
 /// As much of the text as is kept; it begins with this.
 pub(crate) fn kept(text: &str) -> &str {
     let mut bytes = 2;
@@ -24,9 +28,19 @@ pub(crate) fn kept(text: &str) -> &str {
 /// text as far as that is kept.
 pub(crate) fn shown(text: &str, parsed: Option<Value>) -> Value {
     let kept = kept(text);
+    let fits =
+        |value: &Value| depth(value) <= MAX_DEPTH && value.to_string().len() <= MAX_JSON_BYTES;
     parsed
-        .filter(|value| kept.len() == text.len() && value.to_string().len() <= MAX_JSON_BYTES)
+        .filter(|value| kept.len() == text.len() && fits(value))
         .unwrap_or_else(|| Value::from(kept))
+}
+
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(list) => 1 + list.iter().map(depth).max().unwrap_or_default(),
+        Value::Object(map) => 1 + map.values().map(depth).max().unwrap_or_default(),
+        _ => 0,
+    }
 }
 
 /// Bytes of a character in a JSON string, as `serde_json` writes it.

@@ -128,6 +128,19 @@ fn an_original_that_grows_as_json_fits_the_bus_and_the_ledger() {
 }
 
 #[test]
+fn an_original_that_nests_deeply_is_told_as_text() {
+    for (depth, is_text) in [(60, false), (65, true), (127, true)] {
+        let mut scenario = Scenario::new();
+        let text = format!("{}0{}", "[".repeat(depth), "]".repeat(depth));
+        Scenario::assert_outcome(&send_text(&mut scenario, &text), Outcome::Rejected);
+        let told = &scenario.outcomes(REJECTED)[0];
+        assert_eq!(told["original"].is_string(), is_text, "{depth}");
+        assert_eq!(told["originalCut"], false);
+        assert_eq!(notices(&scenario)[0]["original"], text);
+    }
+}
+
+#[test]
 fn a_superseded_event_with_a_large_envelope_is_recorded_all_the_same() {
     let mut scenario = Scenario::new();
     let mut old = scenario.assigned("svc-etl", "etl");
