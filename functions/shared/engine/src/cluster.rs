@@ -176,9 +176,7 @@ where
             way_out: "admit it in the deployment's allow-lists, or register the cluster anew"
                 .to_owned(),
         })),
-        Ok(()) => {
-            Box::pin(observe_all(context, &access, record, &mut loaded, remembered.clone())).await
-        }
+        Ok(()) => Box::pin(observe_all(context, &access, record, &mut loaded, remembered)).await,
     };
     let (plan, found) = match observed {
         Ok((observation, found)) => (plan::plan(&observation, &settings.plan), found),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use pod_identity_core::{DEPLOYMENT_TAG, node_policy};
 use pod_identity_engine::Outcome;
+use pod_identity_engine::ports::ErrorKind;
 use pod_identity_events::BlockedCode;
 use pod_identity_world::{Caller, PortFault, When, World};
 use serde_json::{Value, json};
@@ -35,6 +36,32 @@ fn register_without_node_roles(scenario: &mut Scenario) {
 
 pub(crate) fn names(roles: &[&str]) -> BTreeSet<String> {
     roles.iter().map(|name| role(name).to_string()).collect()
+}
+
+#[test]
+fn a_first_contact_that_failed_half_way_lists_the_roles_of_foreign_associations_too() {
+    for operation in ["CreatePolicy", "AttachRolePolicy"] {
+        for when in [When::Before, When::After] {
+            let mut scenario = Scenario::new();
+            scenario.register("blue");
+            let theirs = role("karpenter").to_string();
+            scenario
+                .ports
+                .world()
+                .add_foreign_association(&cluster("blue"), "kube-system", "karpenter", &theirs)
+                .unwrap();
+            scenario.ports.fault(PortFault::nth(operation, 1, when, ErrorKind::Passing));
+            let event = scenario.assigned("svc-etl", "etl");
+            Scenario::assert_outcome(&scenario.send(&event), Outcome::Failed);
+            Scenario::assert_outcome(&scenario.send(&event), Outcome::Applied);
+            let found = listed(&scenario.ports.world(), &blue_nodes());
+            assert_eq!(found, names(&["etl", "karpenter"]), "{operation} {when:?}");
+            let changed = scenario.outcomes("Node Role Policy Changed");
+            assert_eq!(changed.len(), 1);
+            assert_eq!(changed[0]["addedRoleArns"].as_array().unwrap().len(), 2);
+            settled(&mut scenario);
+        }
+    }
 }
 
 #[test]
