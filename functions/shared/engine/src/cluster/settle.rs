@@ -273,8 +273,13 @@ impl Settling<'_> {
                 condition.association = None;
             }
             let version = condition.version.clone();
+            let mut removed = removed.clone();
+            // An association that is passed on may have its next role by now.
+            if let (Some(_), Some(remembered)) = (&place.bound, &remembered) {
+                removed.role = Some(remembered.desired.role.to_string());
+            }
             let event =
-                self.outcomes.removed(&place.kubernetes, removed, remembered.as_ref(), &version);
+                self.outcomes.removed(&place.kubernetes, &removed, remembered.as_ref(), &version);
             self.events.push((About::Binding(name.clone()), event));
         }
     }

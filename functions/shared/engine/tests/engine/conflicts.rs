@@ -52,6 +52,27 @@ fn the_oldest_holds_in_every_order_of_arrival() {
 }
 
 #[test]
+fn the_removal_names_the_role_that_was_taken_away_although_the_next_one_is_there() {
+    for when in [When::Before, When::After] {
+        let mut scenario = Scenario::registered();
+        let holder = scenario.assigned_with("svc-a", "etl", shared());
+        let waiting = scenario.assigned_with("svc-b", "report", shared());
+        scenario.batch(&[holder, waiting]);
+        let removal = scenario.unassigned("svc-a");
+        // The association has its new role, and perhaps its new tag, when the run fails.
+        scenario.ports.fault(PortFault::nth("TagResource", 1, when, ErrorKind::Passing));
+        Scenario::assert_outcome(&scenario.send(&removal), Outcome::Failed);
+        Scenario::assert_outcome(&scenario.send(&removal), Outcome::Applied);
+        let removed = scenario.outcomes("Pod Identity Association Removed");
+        assert!(!removed.is_empty());
+        for event in removed {
+            assert!(event["roleArn"].as_str().unwrap().ends_with("/etl"), "{event}");
+        }
+        settled(&mut scenario);
+    }
+}
+
+#[test]
 fn the_waiting_one_takes_over_when_the_holder_is_unassigned() {
     let mut scenario = Scenario::registered();
     let holder = scenario.assigned_with("svc-a", "etl", shared());
