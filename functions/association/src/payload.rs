@@ -25,8 +25,10 @@ pub(crate) fn read(payload: &Value) -> Payload {
 
 /// One message of a batch. What is none is refused alone.
 fn message(record: &Value) -> Record {
-    match SqsMessage::deserialize(record) {
-        Ok(SqsMessage { message_id: Some(id), body: Some(text), .. }) => Record { id, text },
+    // A list reads as a message too, its values taken for the fields in their order.
+    let message = record.is_object().then(|| SqsMessage::deserialize(record).ok()).flatten();
+    match message {
+        Some(SqsMessage { message_id: Some(id), body: Some(text), .. }) => Record { id, text },
         _ => Record { id: text_of(record, "messageId"), text: record.to_string() },
     }
 }

@@ -31,6 +31,13 @@ fn an_sqs_batch_is_read_record_by_record() {
 }
 
 #[test]
+fn a_list_is_no_message_whatever_it_holds() {
+    let list = json!(["id", "handle", "body"]);
+    let Payload::Batch(records) = read(&json!({ "Records": [list] })) else { panic!("no batch") };
+    assert_eq!((records[0].id.as_str(), records[0].text.as_str()), ("", list.to_string().as_str()));
+}
+
+#[test]
 fn everything_else_is_one_event_to_be_judged_as_such() {
     for payload in [
         json!({ "id": "e", "detail-type": "Service Account Role Assigned", "detail": {} }),
