@@ -12,25 +12,32 @@ use serde_json::{Value, json};
 use crate::payload::{self, Payload};
 
 /// The function and everything that it works with.
-pub(crate) struct Function<'a, R, W, C> {
-    pub(crate) reader: &'a R,
-    pub(crate) writer: &'a W,
-    pub(crate) clock: &'a C,
-    pub(crate) settings: &'a Settings,
-    pub(crate) deadline_margin: Duration,
+#[derive(Debug)]
+pub struct Function<'a, R, W, C> {
+    /// Reads AWS and the ledger.
+    pub reader: &'a R,
+    /// Changes AWS and the ledger, and puts events on the bus.
+    pub writer: &'a W,
+    /// Tells the time.
+    pub clock: &'a C,
+    /// Settings of the deployment.
+    pub settings: &'a Settings,
+    /// No step starts that might end later than this before the deadline.
+    pub deadline_margin: Duration,
 }
 
 /// What came of an invocation.
-pub(crate) struct Invocation {
-    /// What Lambda is told.
-    pub(crate) answer: Result<Value, Error>,
-    /// What was done, for the metrics.
-    pub(crate) report: Option<BatchReport>,
+#[derive(Debug)]
+pub struct Invocation {
+    /// What Lambda is told. An error makes it deliver a single event again.
+    pub answer: Result<Value, Error>,
+    /// What was done.
+    pub report: BatchReport,
 }
 
 impl<R: Reads, W: Writes, C: Clock> Function<'_, R, W, C> {
-    /// Handles one invocation.
-    pub(crate) async fn invoke(
+    /// Handles one invocation, whatever was sent, until `deadline` at the latest.
+    pub async fn invoke(
         &self,
         payload: Value,
         request_id: &str,
@@ -56,7 +63,7 @@ impl<R: Reads, W: Writes, C: Clock> Function<'_, R, W, C> {
             Payload::Batch(_) => Ok(batch_answer(&report)),
             Payload::Single(_) => single_answer(&report),
         };
-        Invocation { answer, report: Some(report) }
+        Invocation { answer, report }
     }
 }
 

@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use pod_identity_engine::{BatchReport, Outcome};
 use serde_json::{Map, Value, json};
 
-use crate::NAME;
+/// Name of the function, the dimension of its metrics.
+const NAME: &str = "association";
 
 const NAMESPACE: &str = "DominoPodIdentity";
 
