@@ -171,7 +171,7 @@ impl Play<'_> {
 }
 
 impl<'a> Play<'a> {
-    fn new(setup: &'a Setup) -> Result<Self, Violation> {
+    pub(crate) fn new(setup: &'a Setup) -> Result<Self, Violation> {
         let world = stage::world(setup);
         let mut play = Self {
             setup,
@@ -248,7 +248,7 @@ impl<'a> Play<'a> {
         self.world.lock().unwrap().now
     }
 
-    fn send(&mut self, event: &Event) {
+    pub(crate) fn send(&mut self, event: &Event) {
         self.send_at(event, i64::from(event.at));
     }
 
@@ -470,7 +470,7 @@ impl<'a> Play<'a> {
     }
 
     /// No more hands, no more faults: everything is delivered until nothing fails.
-    fn quiet_down(&mut self) -> Result<(), Violation> {
+    pub(crate) fn quiet_down(&mut self) -> Result<(), Violation> {
         for index in 0..2 {
             if let Some(runner) = &self.runners[index] {
                 runner.ports.clear_faults();

@@ -1,6 +1,9 @@
 //! What has to be true when all is quiet, worked out from the events alone,
 //! whatever the order in which they came.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use pod_identity_core::{ClusterArn, DominoName, KubernetesName, SERVICE_ACCOUNT_TAG, Version};

@@ -1,6 +1,9 @@
 //! The invariants that hold after every step, by what changed in AWS since the
 //! step before.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
