@@ -1,4 +1,4 @@
-//! The whole ledger as it lies in DynamoDB, for looking at.
+//! The whole ledger as it lies in DynamoDB, to look at it and to let time pass in it.
 
 #[cfg(test)]
 mod tests;
@@ -25,7 +25,7 @@ pub(crate) async fn scan(endpoint: &str, region: &str, table: &str) -> io::Resul
         if !start.is_null() {
             input["ExclusiveStartKey"] = start;
         }
-        let answer = call(endpoint, region, &input).await?;
+        let answer = call(endpoint, region, "Scan", &input).await?;
         let page = answer["Items"].as_array().into_iter().flatten();
         items.extend(page.map(item));
         start = answer["LastEvaluatedKey"].clone();
@@ -37,12 +37,33 @@ pub(crate) async fn scan(endpoint: &str, region: &str, table: &str) -> io::Resul
     Ok(items)
 }
 
-async fn call(endpoint: &str, region: &str, input: &Value) -> io::Result<Value> {
+/// Ends the time of every lease, as if it had been waited for.
+///
+/// # Errors
+/// When the endpoint does not answer as DynamoDB does.
+pub(crate) async fn expire_leases(endpoint: &str, region: &str, table: &str) -> io::Result<()> {
+    for item in scan(endpoint, region, table).await? {
+        if item.key.sort != "LEASE" {
+            continue;
+        }
+        let input = json!({
+            "TableName": table,
+            "Key": { "pk": { "S": item.key.partition }, "sk": { "S": item.key.sort } },
+            "UpdateExpression": "SET #body.#at = :past",
+            "ExpressionAttributeNames": { "#body": "body", "#at": "expiresAt" },
+            "ExpressionAttributeValues": { ":past": { "S": "1970-01-01T00:00:00Z" } },
+        });
+        call(endpoint, region, "UpdateItem", &input).await?;
+    }
+    Ok(())
+}
+
+async fn call(endpoint: &str, region: &str, operation: &str, input: &Value) -> io::Result<Value> {
     let credential = format!("LOCAL/20260101/{region}/dynamodb/aws4_request");
     let request = Request::post("/")
         .header("host", client::authority(endpoint)?)
         .header("content-type", "application/x-amz-json-1.0")
-        .header("x-amz-target", "DynamoDB_20120810.Scan")
+        .header("x-amz-target", format!("DynamoDB_20120810.{operation}"))
         .header(
             "authorization",
             format!("AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders=host, Signature=0"),
@@ -52,7 +73,9 @@ async fn call(endpoint: &str, region: &str, input: &Value) -> io::Result<Value> 
     let answer = client::send(endpoint, request).await?;
     if !answer.status().is_success() {
         let text = String::from_utf8_lossy(answer.body());
-        return Err(io::Error::other(format!("DynamoDB refused to scan the ledger: {text}")));
+        return Err(io::Error::other(format!(
+            "DynamoDB refused {operation} of the ledger: {text}"
+        )));
     }
     serde_json::from_slice(answer.body()).map_err(io::Error::other)
 }

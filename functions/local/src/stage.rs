@@ -15,7 +15,7 @@ use crate::ledger;
 use crate::queue::{Batch, Queue};
 use crate::runtime_api::InvocationResult;
 use crate::scene::{ACCOUNT, EVENT_BUS, LEDGER_TABLE, REGION};
-use crate::wire::Wire;
+use crate::wire::{Saved, Wire};
 
 /// How often the queue gives a message to the function before it is a dead letter.
 pub const MAX_RECEIVES: u32 = 3;
@@ -68,9 +68,27 @@ impl Stage {
             world,
             wire,
             association: Arc::new(Function::new(configuration, log)),
-            queue: Queue::new("domino-pod-identity-association", REGION, ACCOUNT, MAX_RECEIVES),
+            queue: queue(),
             seen: 0,
         })
+    }
+
+    /// AWS and the ledger as they are now, to come back to.
+    pub async fn save(&self) -> Saved {
+        self.wire.save(REGION).await
+    }
+
+    /// Brings back what was saved, perhaps of another stage, and empties the
+    /// queue. The function's child stays, with what it knows.
+    ///
+    /// # Errors
+    /// When the embedded DynamoDB does not take back its tables.
+    pub async fn restore(&mut self, saved: &Saved) -> io::Result<()> {
+        self.wire.restore(saved).await.map_err(io::Error::other)?;
+        self.queue = queue();
+        let seen = self.world().bus.events.len();
+        self.seen = seen;
+        Ok(())
     }
 
     /// The world. Never hold it across an `await`.
@@ -135,6 +153,14 @@ impl Stage {
         events
     }
 
+    /// Ends the time of every lease in the ledger, as if it had been waited for.
+    ///
+    /// # Errors
+    /// When the embedded DynamoDB does not answer.
+    pub async fn expire_leases(&self) -> io::Result<()> {
+        ledger::expire_leases(self.wire.endpoint(), REGION, LEDGER_TABLE).await
+    }
+
     /// The whole ledger.
     ///
     /// # Errors
@@ -142,6 +168,10 @@ impl Stage {
     pub async fn ledger(&self) -> io::Result<Vec<Item>> {
         ledger::scan(self.wire.endpoint(), REGION, LEDGER_TABLE).await
     }
+}
+
+fn queue() -> Queue {
+    Queue::new("domino-pod-identity-association", REGION, ACCOUNT, MAX_RECEIVES)
 }
 
 fn on_our_bus(event: &BusEvent) -> bool {

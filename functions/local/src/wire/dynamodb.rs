@@ -6,15 +6,18 @@ use http_body_util::Full;
 use pod_identity_world::AwsError;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
-use winterbaume_core::{MockRequest, MockResponse, MockService};
+use winterbaume_core::{
+    MockRequest, MockResponse, MockService, StatefulService, default_account_id,
+};
 use winterbaume_dynamodb::DynamoDbService;
+pub(super) use winterbaume_dynamodb::DynamodbStateView as View;
 
 use super::answer::{Answer, with_id};
 use super::request::Request;
 
-/// DynamoDB refused to make a table.
+/// DynamoDB refused to make a table, or to take tables back.
 #[derive(Debug, thiserror::Error)]
-#[error("failed to create table {table}: {answer}")]
+#[error("failed to make {table}: {answer}")]
 pub struct TableError {
     table: String,
     answer: String,
@@ -106,7 +109,19 @@ impl Tables {
             return Ok(());
         }
         let answer = String::from_utf8_lossy(&answer.body).into_owned();
-        Err(TableError { table: table.to_owned(), answer })
+        Err(TableError { table: format!("table {table}"), answer })
+    }
+
+    pub(super) async fn save(&self, region: &str) -> View {
+        self.0.lock().await.snapshot(default_account_id(), region).await
+    }
+
+    pub(super) async fn restore(&self, region: &str, view: View) -> Result<(), TableError> {
+        let service = self.0.lock().await;
+        service.restore(default_account_id(), region, view).await.map_err(|error| TableError {
+            table: "the saved tables".to_owned(),
+            answer: error.to_string(),
+        })
     }
 }
 

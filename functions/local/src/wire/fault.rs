@@ -32,13 +32,23 @@ pub struct Fault {
     pub nth: usize,
     /// How it breaks.
     pub kind: FaultKind,
+    /// Whether every further attempt at the same call breaks too, so that the
+    /// caller's own retries do not help.
+    pub lasting: bool,
 }
 
 impl Fault {
     /// Breaks the nth call of an operation.
     #[must_use]
     pub fn new(operation: &str, nth: usize, kind: FaultKind) -> Self {
-        Self { operation: operation.to_owned(), nth, kind }
+        Self { operation: operation.to_owned(), nth, kind, lasting: false }
+    }
+
+    /// Breaks the nth call of an operation, and each attempt to repeat it that
+    /// the SDK makes.
+    #[must_use]
+    pub fn lasting(operation: &str, nth: usize, kind: FaultKind) -> Self {
+        Self { lasting: true, ..Self::new(operation, nth, kind) }
     }
 }
 
@@ -90,37 +100,68 @@ pub(super) enum Action {
 pub(super) struct Armed {
     operation: String,
     nth: usize,
-    action: Action,
+    strike: Strike,
+}
+
+#[derive(Debug)]
+enum Strike {
+    Once(Action),
+    /// Every attempt at one call: that of the SDK's id, once it has come.
+    Lasting(FaultKind, Option<String>),
+}
+
+impl From<FaultKind> for Action {
+    fn from(kind: FaultKind) -> Self {
+        match kind {
+            FaultKind::Throttle => Self::Error(ErrorFault::Throttle),
+            FaultKind::ServerError => Self::Error(ErrorFault::ServerError),
+            FaultKind::Denied => Self::Error(ErrorFault::Denied),
+            FaultKind::Timeout => Self::Silence(When::Before),
+            FaultKind::TimeoutAfter => Self::Silence(When::After),
+            FaultKind::ResetBefore => Self::Reset(When::Before),
+            FaultKind::ResetAfter => Self::Reset(When::After),
+        }
+    }
 }
 
 impl Armed {
     pub(super) fn fault(fault: Fault) -> Self {
-        let action = match fault.kind {
-            FaultKind::Throttle => Action::Error(ErrorFault::Throttle),
-            FaultKind::ServerError => Action::Error(ErrorFault::ServerError),
-            FaultKind::Denied => Action::Error(ErrorFault::Denied),
-            FaultKind::Timeout => Action::Silence(When::Before),
-            FaultKind::TimeoutAfter => Action::Silence(When::After),
-            FaultKind::ResetBefore => Action::Reset(When::Before),
-            FaultKind::ResetAfter => Action::Reset(When::After),
-        };
-        Self { operation: fault.operation, nth: fault.nth, action }
+        let Fault { operation, nth, kind, lasting } = fault;
+        let strike = if lasting { Strike::Lasting(kind, None) } else { Strike::Once(kind.into()) };
+        Self { operation, nth, strike }
     }
 
     pub(super) fn hold(operation: &str, nth: usize, when: When) -> (Self, Held) {
         let (tell, arrived) = oneshot::channel();
         let (go, wait) = oneshot::channel();
-        let action = Action::Hold(when, tell, wait);
-        let armed = Self { operation: operation.to_owned(), nth, action };
+        let strike = Strike::Once(Action::Hold(when, tell, wait));
+        let armed = Self { operation: operation.to_owned(), nth, strike };
         (armed, Held { arrived, is_here: None, go })
+    }
+
+    /// Whether it still waits for its call.
+    pub(super) fn waits(&self) -> bool {
+        !matches!(self.strike, Strike::Lasting(_, Some(_)))
     }
 }
 
 /// Counts a call down and answers what strikes it: the first that was armed.
-pub(super) fn strike(armed: &mut Vec<Armed>, operation: &str) -> Option<Action> {
+/// `call` is the SDK's id of it, which an attempt to repeat it shares.
+pub(super) fn strike(
+    armed: &mut Vec<Armed>,
+    operation: &str,
+    call: Option<&str>,
+) -> Option<Action> {
+    let again = armed.iter().find_map(|one| match &one.strike {
+        Strike::Lasting(kind, Some(id)) if call == Some(id) => Some(*kind),
+        _ => None,
+    });
+    if let Some(kind) = again {
+        return Some(kind.into());
+    }
     let mut struck = None;
     for (index, one) in armed.iter_mut().enumerate() {
-        if one.operation != operation {
+        if one.operation != operation || !one.waits() {
             continue;
         }
         if one.nth > 1 {
@@ -129,5 +170,16 @@ pub(super) fn strike(armed: &mut Vec<Armed>, operation: &str) -> Option<Action> 
             struck = Some(index);
         }
     }
-    struck.map(|index| armed.remove(index).action)
+    let index = struck?;
+    if let Strike::Lasting(kind, id) = &mut armed[index].strike {
+        // Who names no call cannot be told from the next: it breaks once.
+        if let Some(call) = call {
+            *id = Some(call.to_owned());
+            return Some((*kind).into());
+        }
+    }
+    match armed.remove(index).strike {
+        Strike::Once(action) => Some(action),
+        Strike::Lasting(kind, _) => Some(kind.into()),
+    }
 }

@@ -52,6 +52,14 @@ struct Shared {
     requests: AtomicU64,
 }
 
+/// A wire's world and its tables in one region, at a moment.
+#[derive(Debug, Clone)]
+pub struct Saved {
+    world: World,
+    region: String,
+    tables: dynamodb::View,
+}
+
 /// The connection is to be closed without an answer.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection was reset on demand")]
@@ -113,6 +121,29 @@ impl Wire {
         held
     }
 
+    /// Faults and holds whose call has not come yet.
+    #[must_use]
+    pub fn waiting_faults(&self) -> usize {
+        lock(&self.shared.armed).iter().filter(|one| one.waits()).count()
+    }
+
+    /// Everything as it is now, to come back to.
+    pub async fn save(&self, region: &str) -> Saved {
+        let tables = self.shared.dynamodb.save(region).await;
+        Saved { world: self.world().clone(), region: region.to_owned(), tables }
+    }
+
+    /// Brings back what was saved, perhaps of another wire, and forgets all
+    /// faults. Nothing may be under way. Credentials that were given out stay good.
+    ///
+    /// # Errors
+    /// When DynamoDB does not take back its tables.
+    pub async fn restore(&self, saved: &Saved) -> Result<(), TableError> {
+        lock(&self.shared.armed).clear();
+        *self.world() = saved.world.clone();
+        self.shared.dynamodb.restore(&saved.region, saved.tables.clone()).await
+    }
+
     /// Makes the ledger's table: partition key `pk` and sort key `sk`, both strings.
     ///
     /// # Errors
@@ -165,7 +196,7 @@ async fn handle(shared: &Shared, request: http::Request<Incoming>) -> Result<Ans
         world.record(&caller.name, &request.service, &name, &object, outcome);
     };
 
-    let action = fault::strike(&mut lock(&shared.armed), &name);
+    let action = fault::strike(&mut lock(&shared.armed), &name, request.invocation.as_deref());
     let mut after = None;
     match action {
         None => {}

@@ -19,6 +19,8 @@ pub(super) struct Request {
     pub(super) region: String,
     /// The signing name; empty for a request that is not signed.
     pub(super) service: String,
+    /// The SDK's id of the call, the same for each of its attempts.
+    pub(super) invocation: Option<String>,
 }
 
 impl Request {
@@ -27,6 +29,8 @@ impl Request {
         let body = body.collect().await?.to_bytes();
         let scope = scope(&parts.headers).unwrap_or_default();
         let [access_key, region, service] = scope;
+        let invocation = parts.headers.get("amz-sdk-invocation-id");
+        let invocation = invocation.and_then(|id| id.to_str().ok()).map(str::to_owned);
         Ok(Self {
             method: parts.method,
             path: parts.uri.path().to_owned(),
@@ -36,6 +40,7 @@ impl Request {
             access_key,
             region,
             service,
+            invocation,
         })
     }
 
