@@ -73,7 +73,8 @@ wire! {
         pub association_id: String,
         /// ARN of the association.
         pub association_arn: String,
-        /// What was done to it.
+        /// What was done to it by the invocation that tells. One that goes on where another died
+        /// may say `unchanged` of what that one made, under the same `eventId`.
         pub change: AssociationChange,
         /// The role that its pods work as.
         pub role_arn: String,

@@ -5,13 +5,14 @@ use local::scene;
 use local::wire::{Fault, FaultKind};
 use pod_identity_core::{ClusterArn, RoleArn};
 use pod_identity_events::{Envelope, detail_type, source};
+use pod_identity_world::World;
 use serde_json::json;
 
 use crate::scenario::{Scenario, assigned, event, registered};
 
 const OTHER: &str = "222233334444";
 const ACCESS: &str = "arn:aws:iam::222233334444:role/pod-identity-access";
-const TRUST: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"pods.eks.amazonaws.com"},"Action":["sts:AssumeRole","sts:TagSession"]}]}"#;
+pub(crate) const TRUST: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"pods.eks.amazonaws.com"},"Action":["sts:AssumeRole","sts:TagSession"]}]}"#;
 
 fn there(name: &str) -> RoleArn {
     format!("arn:aws:iam::{OTHER}:role/{name}").parse().unwrap()
@@ -22,37 +23,55 @@ fn their_blue() -> ClusterArn {
     ClusterArn::new("aws", "eu-central-1", OTHER, "blue").unwrap()
 }
 
-async fn scenario() -> Scenario {
-    let mut world = scene::world(Timestamp::now()).unwrap();
+/// The other account's cluster and roles come into the world.
+pub(crate) fn add_their_account(world: &mut World) {
     let nodes = there("blue-eks-nodes");
     world.add_cluster(&their_blue(), &[("compute", &nodes)]);
     for role in [nodes, there("domino/new")] {
         world.add_role(&role, TRUST);
     }
+}
+
+/// Settings that admit the other account.
+pub(crate) fn settings() -> Vec<(String, String)> {
     let settings = scene::settings();
     let pattern = |name: &str| format!("arn:aws:iam::{OTHER}:role/{name}");
-    let more = |name: &str, value: &str| format!("{},{value}", settings[name]);
-    let changes = [
-        ("CLUSTERS", more("CLUSTERS", their_blue().as_str())),
-        ("ROLES", more("ROLES", &pattern("domino/*"))),
-        ("NODE_ROLES", more("NODE_ROLES", &pattern("*-eks-nodes"))),
-        ("ASSUME_ROLES", ACCESS.to_owned()),
-    ];
-    let changes: Vec<(&str, &str)> =
-        changes.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let mut scenario = Scenario::of(world, &changes).await;
+    let more = |name: &str, value: &str| (name.to_owned(), format!("{},{value}", settings[name]));
+    vec![
+        more("CLUSTERS", their_blue().as_str()),
+        more("ROLES", &pattern("domino/*")),
+        more("NODE_ROLES", &pattern("*-eks-nodes")),
+        ("ASSUME_ROLES".to_owned(), ACCESS.to_owned()),
+    ]
+}
+
+/// Their cluster is registered with the role to assume.
+pub(crate) fn their_registration(second: i64) -> String {
     let detail = json!({ "clusterArn": their_blue(), "assumeRoleArn": ACCESS });
-    let theirs = event(source::ADMINISTRATION, detail_type::CLUSTER_REGISTERED, detail, 1);
-    scenario.deliver(&[theirs, registered("blue", 2)]).await;
+    event(source::ADMINISTRATION, detail_type::CLUSTER_REGISTERED, detail, second)
+}
+
+/// A service account works as a role of the other account.
+pub(crate) fn theirs_assigned(second: i64) -> String {
+    let detail = json!({ "serviceAccount": "svc-theirs", "roleArn": there("domino/new").as_str() });
+    event(source::AUTOMATION, detail_type::ROLE_ASSIGNED, detail, second)
+}
+
+async fn scenario() -> Scenario {
+    let mut world = scene::world(Timestamp::now()).unwrap();
+    add_their_account(&mut world);
+    let changes = settings();
+    let changes: Vec<(&str, &str)> =
+        changes.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let mut scenario = Scenario::of(world, &changes).await;
+    scenario.deliver(&[their_registration(1), registered("blue", 2)]).await;
     scenario
 }
 
 #[tokio::test]
 async fn cluster_of_another_account_is_reached_by_its_role() {
     let mut scenario = scenario().await;
-    let detail = json!({ "serviceAccount": "svc-theirs", "roleArn": there("domino/new").as_str() });
-    let theirs = event(source::AUTOMATION, detail_type::ROLE_ASSIGNED, detail, 10);
-    scenario.deliver(&[theirs, assigned("svc-ours", "new", 11)]).await;
+    scenario.deliver(&[theirs_assigned(10), assigned("svc-ours", "new", 11)]).await;
 
     let world = scenario.stage.world();
     let find = |cluster: &ClusterArn, name: &str| {
@@ -76,9 +95,7 @@ async fn cluster_of_another_account_is_reached_by_its_role() {
 /// The event that tells that svc-theirs is blocked, once the role was denied.
 async fn denied(scenario: &mut Scenario) -> Envelope {
     scenario.stage.wire().fault(Fault::new("AssumeRole", 1, FaultKind::Denied));
-    let detail = json!({ "serviceAccount": "svc-theirs", "roleArn": there("domino/new").as_str() });
-    let theirs = event(source::AUTOMATION, detail_type::ROLE_ASSIGNED, detail, 10);
-    scenario.deliver(&[theirs, assigned("svc-ours", "new", 11)]).await;
+    scenario.deliver(&[theirs_assigned(10), assigned("svc-ours", "new", 11)]).await;
     let mut blocked = scenario.news(detail_type::ASSOCIATION_BLOCKED);
     assert_eq!(blocked.len(), 1);
     blocked.remove(0)

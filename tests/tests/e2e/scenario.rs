@@ -190,6 +190,8 @@ impl Scenario {
                     one.service_account,
                     one.role_arn,
                     one.target_role_arn,
+                    one.disable_session_tags,
+                    one.policy,
                     one.tags,
                     one.owner_arn
                 ]));
@@ -198,11 +200,12 @@ impl Scenario {
         associations.sort_by_key(Value::to_string);
         let policies: BTreeMap<&str, Option<&str>> =
             world.iam.policy_arns().map(|arn| (arn, world.iam.document_in_force(arn))).collect();
-        let nodes = scene::role("blue-eks-nodes").unwrap();
+        let nodes = |name| scene::role(&format!("{name}-eks-nodes")).unwrap();
+        let attached = scene::CLUSTERS.map(|name| (name, world.iam.attached_to(&nodes(name))));
         json!({
             "associations": associations,
             "policies": policies,
-            "attached": world.iam.attached_to(&nodes),
+            "attached": BTreeMap::from(attached),
             "conditions": conditions,
             "leases": leases,
         })

@@ -1,0 +1,273 @@
+//! Flows that together make every call that the association function makes.
+
+use jiff::Timestamp;
+use local::scene;
+use local::wire::Saved;
+use pod_identity_core::{DEPLOYMENT_TAG, SERVICE_ACCOUNT_TAG};
+use pod_identity_events::{detail_type, samples, source};
+use pod_identity_world::World;
+use serde_json::{Value, json};
+
+use crate::accounts;
+use crate::scenario::{
+    Scenario, assigned, deactivated, event, registered, role, somebody, unassigned,
+};
+
+/// Short waits: a lost answer costs less than a second.
+const SETTINGS: [(&str, &str); 4] = [
+    ("CALL_TIMEOUT_MS", "400"),
+    ("CALL_ATTEMPTS", "2"),
+    ("CALL_BACKOFF_MS", "1"),
+    ("CALL_BACKOFF_MAX_MS", "5"),
+];
+
+/// What happened before, and the batch during which something breaks.
+#[derive(Clone)]
+pub(super) struct Flow {
+    pub(super) name: &'static str,
+    before: Vec<Vec<String>>,
+    pub(super) batch: Vec<String>,
+    /// What is done to AWS before anything, and after `before`.
+    world: fn(&mut World),
+    meddle: fn(&mut World),
+    settings: Vec<(String, String)>,
+    /// Whether a child that lived before knows more, such as credentials.
+    pub(super) needs_new_child: bool,
+}
+
+impl Flow {
+    fn new(name: &'static str, before: Vec<Vec<String>>, batch: Vec<String>) -> Self {
+        Self {
+            name,
+            before,
+            batch,
+            world: |_| {},
+            meddle: |_| {},
+            settings: Vec::new(),
+            needs_new_child: false,
+        }
+    }
+
+    /// A stage for it, on which nothing has happened yet.
+    pub(super) async fn stage(&self) -> Scenario {
+        let mut world = scene::world(Timestamp::now()).unwrap();
+        (self.world)(&mut world);
+        let own = self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let settings: Vec<(&str, &str)> = SETTINGS.into_iter().chain(own).collect();
+        Scenario::of(world, &settings).await
+    }
+
+    /// What happened before happens.
+    pub(super) async fn begin(&self, scenario: &mut Scenario) -> Saved {
+        for batch in &self.before {
+            scenario.deliver(batch).await;
+        }
+        (self.meddle)(&mut scenario.stage.world());
+        scenario.stage.world().calls.clear();
+        scenario.stage.save().await
+    }
+}
+
+fn on_blue() -> Vec<Vec<String>> {
+    vec![vec![registered("blue", 1)], vec![assigned("svc-first", "report", 2)]]
+}
+
+fn with(name: &str, as_role: &str, extra: Value, second: i64) -> String {
+    let mut detail = json!({ "serviceAccount": name, "roleArn": role(as_role) });
+    detail.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+    event(source::AUTOMATION, detail_type::ROLE_ASSIGNED, detail, second)
+}
+
+fn registered_alone(cluster: &str, second: i64) -> String {
+    let detail = json!({ "clusterArn": scene::cluster(cluster).unwrap() });
+    event(source::ADMINISTRATION, detail_type::CLUSTER_REGISTERED, detail, second)
+}
+
+pub(super) fn first_binding() -> Flow {
+    Flow::new(
+        "first binding",
+        vec![vec![registered("blue", 1)]],
+        vec![assigned("svc-new", "new", 10)],
+    )
+}
+
+pub(super) fn node_groups() -> Flow {
+    let before = vec![vec![registered_alone("green", 1)]];
+    Flow::new("node roles from node groups", before, vec![assigned("svc-new", "new", 10)])
+}
+
+/// The first policy is nearly full with roles of others.
+pub(super) fn second_policy() -> Flow {
+    let mut flow = Flow::new("second policy", on_blue(), vec![with_long_role("svc-new", 99, 10)]);
+    flow.world = |world| {
+        let blue = scene::cluster("blue").unwrap();
+        for at in 0..10 {
+            let name = format!("theirs-{at}");
+            let role = long_role(at);
+            world.add_foreign_association(&blue, "domino-compute", &name, &role).unwrap();
+        }
+        let ours = long_role(99).parse().unwrap();
+        world.add_role(&ours, accounts::TRUST);
+    };
+    flow
+}
+
+/// As long as IAM takes them: ten fill a policy.
+fn long_role(at: usize) -> String {
+    let path = format!("domino/{}", "long/".repeat(100));
+    scene::role(&format!("{path}role-{at:02}")).unwrap().to_string()
+}
+
+fn with_long_role(name: &str, at: usize, second: i64) -> String {
+    let detail = json!({ "serviceAccount": name, "roleArn": long_role(at) });
+    event(source::AUTOMATION, detail_type::ROLE_ASSIGNED, detail, second)
+}
+
+/// The policy has five versions.
+pub(super) fn pruned_versions() -> Flow {
+    let mut before = on_blue();
+    let roles = ["old", "archive", "warehouse", "report-readonly"];
+    let events = roles
+        .iter()
+        .zip(3..)
+        .map(|(role, second)| vec![assigned(&format!("svc-as-{role}"), role, second)]);
+    before.extend(events);
+    Flow::new("pruned versions", before, vec![assigned("svc-new", "new", 10)])
+}
+
+pub(super) fn change_of_role() -> Flow {
+    Flow::new("change of role", on_blue(), vec![assigned("svc-first", "new", 10)])
+}
+
+const TARGET: &str = "arn:aws:iam::444455556666:role/domino-target-x";
+
+pub(super) fn target_role_set() -> Flow {
+    let set = with("svc-first", "report", json!({ "targetRoleArn": TARGET }), 10);
+    Flow::new("target role set", on_blue(), vec![set])
+}
+
+pub(super) fn target_role_cleared() -> Flow {
+    let mut before = on_blue();
+    before.push(vec![with("svc-first", "report", json!({ "targetRoleArn": TARGET }), 3)]);
+    Flow::new("target role cleared", before, vec![assigned("svc-first", "report", 10)])
+}
+
+pub(super) fn removals() -> Flow {
+    let mut before = on_blue();
+    before.push(vec![assigned("svc-second", "report", 3)]);
+    let batch = vec![unassigned("svc-first", 10), deactivated("svc-second", 11)];
+    Flow::new("removals", before, batch)
+}
+
+pub(super) fn move_of_kubernetes_account() -> Flow {
+    let elsewhere = json!({ "kubernetes": { "serviceAccount": "elsewhere" } });
+    Flow::new("move", on_blue(), vec![with("svc-first", "report", elsewhere, 10)])
+}
+
+/// Who held the place goes, and who waited gets it.
+pub(super) fn handing_over() -> Flow {
+    let place = json!({ "kubernetes": { "serviceAccount": "svc-first-sa" } });
+    let mut before = on_blue();
+    before.push(vec![with("svc-other", "new", place, 3)]);
+    Flow::new("handing over", before, vec![unassigned("svc-first", 10)])
+}
+
+/// An administrator has tagged somebody else's association as ours.
+pub(super) fn adoption() -> Flow {
+    let mut before = on_blue();
+    before.push(vec![assigned("svc-warehouse", "warehouse", 3)]);
+    let mut flow = Flow::new("adoption", before, vec![assigned("svc-warehouse", "warehouse", 10)]);
+    flow.meddle = |world| {
+        let blue = scene::cluster("blue").unwrap();
+        let found = world.eks.find(&blue, "domino-compute", "svc-warehouse-sa");
+        let theirs = found.unwrap().arn.clone();
+        let tags = [(DEPLOYMENT_TAG, scene::DEPLOYMENT)];
+        let tags = tags.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        world.tag_resource(&somebody(), &theirs, &tags).unwrap();
+        assert!(
+            !world
+                .eks
+                .find(&blue, "domino-compute", "svc-warehouse-sa")
+                .unwrap()
+                .tags
+                .contains_key(SERVICE_ACCOUNT_TAG)
+        );
+    };
+    flow
+}
+
+pub(super) fn registration_and_retirement() -> Flow {
+    let retired = json!({ "clusterArn": scene::cluster("blue").unwrap() });
+    let retired = event(source::ADMINISTRATION, detail_type::CLUSTER_RETIRED, retired, 10);
+    let batch = vec![registered("green", 11), retired];
+    Flow::new("registration and retirement", on_blue(), batch)
+}
+
+pub(super) fn refused_and_superseded() -> Flow {
+    let rejected = samples::rejected()[0].json.to_owned();
+    let late = unassigned("svc-first", 1);
+    let blocked = assigned("svc-legacy", "untrusted-legacy", 10);
+    let waiting = with("svc-later", "new", json!({ "clusters": ["amber"] }), 11);
+    let batch = vec![rejected, "no JSON".to_owned(), late, blocked, waiting];
+    Flow::new("refused, superseded, blocked, waiting", on_blue(), batch)
+}
+
+pub(super) fn several_clusters() -> Flow {
+    let mut before = on_blue();
+    before.push(vec![registered("green", 3)]);
+    let batch = vec![
+        assigned("svc-new", "new", 10),
+        assigned("svc-more", "old", 11),
+        unassigned("svc-first", 12),
+    ];
+    Flow::new("several clusters", before, batch)
+}
+
+pub(super) fn other_account() -> Flow {
+    let mut flow = Flow::new(
+        "cluster of another account",
+        vec![vec![accounts::their_registration(1)]],
+        vec![accounts::theirs_assigned(10)],
+    );
+    flow.world = accounts::add_their_account;
+    flow.settings = accounts::settings();
+    flow.needs_new_child = true;
+    flow
+}
+
+pub(super) fn pages() -> Flow {
+    let mut flow = Flow::new(
+        "lists of several pages",
+        vec![vec![registered_alone("green", 1)]],
+        vec![assigned("svc-new", "new", 10), assigned("svc-more", "old", 11)],
+    );
+    flow.world = |world| {
+        world.settings.page_size = 1;
+        let green = scene::cluster("green").unwrap();
+        let role = role("report");
+        world.add_foreign_association(&green, "domino-compute", "theirs", &role).unwrap();
+    };
+    flow
+}
+
+/// All of them.
+pub(super) fn all() -> Vec<Flow> {
+    vec![
+        first_binding(),
+        node_groups(),
+        second_policy(),
+        pruned_versions(),
+        change_of_role(),
+        target_role_set(),
+        target_role_cleared(),
+        removals(),
+        move_of_kubernetes_account(),
+        handing_over(),
+        adoption(),
+        registration_and_retirement(),
+        refused_and_superseded(),
+        several_clusters(),
+        other_account(),
+        pages(),
+    ]
+}

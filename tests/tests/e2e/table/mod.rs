@@ -1,0 +1,310 @@
+//! The fault table: every call of every flow, broken in every way, and the
+//! function killed at it. It is made from the request log of a run without
+//! faults, so that a new call is in it by itself.
+
+mod calls;
+mod ending;
+mod flow;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use local::InvocationResult;
+use local::wire::{Fault, FaultKind, Saved, When};
+use tokio::task::JoinSet;
+
+use crate::scenario::Scenario;
+use ending::Ending;
+use flow::Flow;
+
+/// Stages that work on one flow's cases side by side: most of a case is waiting.
+const STAGES: usize = 4;
+
+const KINDS: [FaultKind; 6] = [
+    FaultKind::Throttle,
+    FaultKind::ServerError,
+    FaultKind::Timeout,
+    FaultKind::TimeoutAfter,
+    FaultKind::ResetBefore,
+    FaultKind::ResetAfter,
+];
+
+/// What goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Breakage {
+    /// One attempt at the call; the SDK's next one gets through.
+    Once(FaultKind),
+    /// Every attempt, so that the function is told of the failure.
+    Lasting(FaultKind),
+    /// The function dies.
+    Death(When),
+}
+
+/// A call of a flow, and what goes wrong with it.
+#[derive(Debug, Clone)]
+struct Case {
+    operation: String,
+    nth: usize,
+    breakage: Breakage,
+}
+
+/// The calls of a flow without faults, by operation, and how it ends.
+struct Faultless {
+    start: Saved,
+    calls: Vec<(String, usize)>,
+    ending: Ending,
+}
+
+async fn faultless(flow: &Flow) -> Faultless {
+    let mut scenario = flow.stage().await;
+    let start = flow.begin(&mut scenario).await;
+    scenario.stage.restore(&start).await.unwrap();
+    if flow.needs_new_child {
+        scenario.stage.association().kill();
+    }
+    scenario.deliver(&flow.batch).await;
+    let log = scenario.stage.wire().log();
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    let mut calls = Vec::new();
+    for call in log {
+        assert!((200..300).contains(&call.status) || call.error.is_some(), "{call:?}");
+        let count = counts.entry(call.operation.clone()).or_default();
+        *count += 1;
+        calls.push((call.operation, *count));
+    }
+    Faultless { start, calls, ending: ending::of(&mut scenario).await.unwrap() }
+}
+
+/// Whether a case can end otherwise than others that are run anyway.
+///
+/// To the function all faults of one call are one of two: a call that failed
+/// for a passing reason, with its effect or without. A fault that strikes one
+/// attempt only is got over by the SDK, and the function sees a difference only
+/// where the repeated attempt meets the effect of the first. That each kind of
+/// fault is one of these is a property of the operation, not of the call:
+/// `every_operation_is_got_over_in_every_way` holds it for each once. A read
+/// has no effect.
+fn is_of_the_call(operation: &str, breakage: Breakage) -> bool {
+    let reads = ["Get", "List", "Describe", "BatchGet", "Query"];
+    let writes = !reads.iter().any(|read| operation.starts_with(read));
+    match breakage {
+        Breakage::Lasting(FaultKind::ServerError) | Breakage::Death(When::Before) => true,
+        Breakage::Once(FaultKind::ResetAfter)
+        | Breakage::Lasting(FaultKind::ResetAfter)
+        | Breakage::Death(When::After) => writes,
+        _ => false,
+    }
+}
+
+fn breakages() -> impl Iterator<Item = Breakage> {
+    KINDS
+        .into_iter()
+        .flat_map(|kind| [Breakage::Once(kind), Breakage::Lasting(kind)])
+        .chain([Breakage::Death(When::Before), Breakage::Death(When::After)])
+}
+
+/// The cases of some calls that are wanted. `FAULT_TABLE=full` wants all.
+fn cases(calls: &[(String, usize)], wanted: impl Fn(&str, Breakage) -> bool) -> Vec<Case> {
+    let all = std::env::var("FAULT_TABLE").is_ok_and(|extent| extent == "full");
+    let of_call = |(operation, nth): &(String, usize)| {
+        let case = |breakage| Case { operation: operation.clone(), nth: *nth, breakage };
+        let wanted = |breakage: &Breakage| all || wanted(operation, *breakage);
+        breakages().filter(wanted).map(case).collect::<Vec<_>>()
+    };
+    calls.iter().flat_map(of_call).collect()
+}
+
+/// Runs cases of a flow; answers those that end otherwise than without faults.
+async fn run_all(flow: &Flow, faultless: Faultless, cases: Vec<Case>) -> Vec<String> {
+    let begun = Instant::now();
+    let (name, calls, all) = (flow.name, faultless.calls.len(), cases.len());
+    let (faultless, cases) = (Arc::new(faultless), Arc::new(cases));
+    let next = Arc::new(AtomicUsize::new(0));
+    let mut stages = JoinSet::new();
+    for _ in 0..STAGES {
+        let (flow, faultless, cases) = (flow.clone(), Arc::clone(&faultless), Arc::clone(&cases));
+        let next = Arc::clone(&next);
+        stages.spawn(async move {
+            let mut scenario = flow.stage().await;
+            let mut wrong = Vec::new();
+            while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                scenario.stage.restore(&faultless.start).await.unwrap();
+                if let Err(why) = run(&mut scenario, &flow, case, &faultless.ending).await {
+                    wrong.push(format!("{name}, {case:?}: {why}"));
+                    // Whatever state the child is in, the next case has its own.
+                    scenario = flow.stage().await;
+                }
+            }
+            wrong
+        });
+    }
+    let wrong: Vec<String> = stages.join_all().await.into_iter().flatten().collect();
+    // Past the test runner, which keeps to itself what a passing test prints.
+    let _ = writeln!(
+        std::io::stderr(),
+        "fault table, {name}: {calls} calls, {all} cases in {:.1} s",
+        begun.elapsed().as_secs_f64()
+    );
+    wrong
+}
+
+fn assert_none(wrong: &[String]) {
+    let shown = wrong.iter().take(8).cloned().collect::<Vec<_>>().join("\n\n");
+    assert!(wrong.is_empty(), "{} cases end otherwise:\n{shown}", wrong.len());
+}
+
+async fn ends_alike_whatever_breaks(flow: Flow) {
+    let faultless = faultless(&flow).await;
+    let cases = cases(&faultless.calls, is_of_the_call);
+    assert_none(&run_all(&flow, faultless, cases).await);
+}
+
+#[tokio::test]
+async fn every_operation_is_got_over_in_every_way() {
+    let mut seen = BTreeSet::new();
+    let mut wrong = Vec::new();
+    for flow in flow::all() {
+        let faultless = faultless(&flow).await;
+        let is_new = |(operation, nth): &&(String, usize)| *nth == 1 && !seen.contains(operation);
+        let new: Vec<_> = faultless.calls.iter().filter(is_new).cloned().collect();
+        seen.extend(new.iter().map(|(operation, _)| operation.clone()));
+        let cases = cases(&new, |operation, breakage| !is_of_the_call(operation, breakage));
+        wrong.extend(run_all(&flow, faultless, cases).await);
+    }
+    assert_none(&wrong);
+}
+
+/// Breaks one call, delivers again what comes back, and compares.
+async fn run(
+    scenario: &mut Scenario,
+    flow: &Flow,
+    case: &Case,
+    expected: &Ending,
+) -> Result<(), String> {
+    if flow.needs_new_child {
+        scenario.stage.association().kill();
+    }
+    for event in &flow.batch {
+        scenario.stage.send(event.clone());
+    }
+    let (operation, nth) = (case.operation.as_str(), case.nth);
+    match case.breakage {
+        Breakage::Once(kind) => scenario.stage.wire().fault(Fault::new(operation, nth, kind)),
+        Breakage::Lasting(kind) => {
+            scenario.stage.wire().fault(Fault::lasting(operation, nth, kind));
+        }
+        Breakage::Death(when) => die(scenario, operation, nth, when).await?,
+    }
+    loop {
+        // Nobody has to wait for what the broken run could not give back.
+        scenario.stage.expire_leases().await.unwrap();
+        let Some(turn) = scenario.stage.turn().await else { break };
+        if !matches!(turn.result, Ok(InvocationResult::Answer(_))) {
+            return Err(format!("the invocation ended as {:?}", turn.result));
+        }
+    }
+    if scenario.stage.wire().waiting_faults() > 0 {
+        return Err("the call never came".to_owned());
+    }
+    if !scenario.stage.queue().dead_letters().is_empty() {
+        return Err(format!("a dead letter: {}", last_log(scenario)));
+    }
+    let found = ending::of(scenario).await?;
+    if found == *expected {
+        return Ok(());
+    }
+    Err(difference(&found, expected))
+}
+
+/// Kills the function when it makes the call.
+async fn die(
+    scenario: &mut Scenario,
+    operation: &str,
+    nth: usize,
+    when: When,
+) -> Result<(), String> {
+    let mut held = scenario.stage.wire().hold(operation, nth, when);
+    let association = Arc::clone(scenario.stage.association());
+    let death = async {
+        if held.arrived().await {
+            association.kill();
+        }
+        std::future::pending::<()>().await;
+    };
+    let turn = tokio::select! {
+        turn = scenario.stage.turn() => turn,
+        () = death => None,
+    };
+    drop(held);
+    match turn {
+        Some(turn) if matches!(turn.result, Ok(InvocationResult::ChildDied(_))) => Ok(()),
+        // On a slow machine the call was given up before the signal came.
+        Some(turn) if !turn.failed.is_empty() => Ok(()),
+        other => Err(format!("it did not die: {other:?}")),
+    }
+}
+
+fn last_log(scenario: &Scenario) -> String {
+    let lines = scenario.stage.association().log().lines();
+    lines[lines.len().saturating_sub(8)..].join("\n")
+}
+
+fn difference(found: &Ending, expected: &Ending) -> String {
+    let mut lines = Vec::new();
+    let empty = serde_json::Map::new();
+    for part in ["associations", "policies", "attached", "conditions", "leases", "ledger"] {
+        let (one, other) = (&found.state[part], &expected.state[part]);
+        if one == other {
+            continue;
+        }
+        let (one_map, other_map) =
+            (one.as_object().unwrap_or(&empty), other.as_object().unwrap_or(&empty));
+        if one_map.is_empty() || other_map.is_empty() {
+            lines.push(format!("{part}: {one}\n  not {other}"));
+        }
+        for key in one_map.keys().chain(other_map.keys()) {
+            if one_map.get(key) != other_map.get(key) {
+                let (one, other) = (one_map.get(key), other_map.get(key));
+                lines.push(format!("{part} {key}: {one:?}\n  not {other:?}"));
+            }
+        }
+    }
+    for more in found.told.difference(&expected.told) {
+        lines.push(format!("told beyond: {more}"));
+    }
+    for less in expected.told.difference(&found.told) {
+        lines.push(format!("not told: {less}"));
+    }
+    lines.join("\n")
+}
+
+macro_rules! tables {
+    ($($test:ident: $flow:ident,)*) => {$(
+        #[tokio::test]
+        async fn $test() {
+            ends_alike_whatever_breaks(flow::$flow()).await;
+        }
+    )*};
+}
+
+tables! {
+    first_binding_ends_alike_whatever_breaks: first_binding,
+    binding_with_node_groups_ends_alike_whatever_breaks: node_groups,
+    second_policy_ends_alike_whatever_breaks: second_policy,
+    pruned_versions_end_alike_whatever_breaks: pruned_versions,
+    change_of_role_ends_alike_whatever_breaks: change_of_role,
+    target_role_is_set_whatever_breaks: target_role_set,
+    target_role_is_cleared_whatever_breaks: target_role_cleared,
+    removals_end_alike_whatever_breaks: removals,
+    move_ends_alike_whatever_breaks: move_of_kubernetes_account,
+    place_is_handed_over_whatever_breaks: handing_over,
+    adoption_ends_alike_whatever_breaks: adoption,
+    registration_and_retirement_end_alike_whatever_breaks: registration_and_retirement,
+    refused_and_superseded_events_end_alike_whatever_breaks: refused_and_superseded,
+    several_clusters_end_alike_whatever_breaks: several_clusters,
+    other_accounts_cluster_ends_alike_whatever_breaks: other_account,
+    lists_of_several_pages_end_alike_whatever_breaks: pages,
+}
