@@ -50,10 +50,19 @@ impl Flow {
 
     /// A stage for it, on which nothing has happened yet.
     pub(super) async fn stage(&self) -> Scenario {
+        self.stage_with(&SETTINGS).await
+    }
+
+    /// The same with time enough for every call, so that none is made twice.
+    pub(super) async fn patient_stage(&self) -> Scenario {
+        self.stage_with(&[("CALL_TIMEOUT_MS", "10000"), ("CALL_ATTEMPTS", "2")]).await
+    }
+
+    async fn stage_with(&self, settings: &[(&str, &str)]) -> Scenario {
         let mut world = scene::world(Timestamp::now()).unwrap();
         (self.world)(&mut world);
         let own = self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let settings: Vec<(&str, &str)> = SETTINGS.into_iter().chain(own).collect();
+        let settings: Vec<(&str, &str)> = settings.iter().copied().chain(own).collect();
         Scenario::of(world, &settings).await
     }
 

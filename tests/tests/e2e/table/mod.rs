@@ -59,7 +59,7 @@ struct Faultless {
 }
 
 async fn faultless(flow: &Flow) -> Faultless {
-    let mut scenario = flow.stage().await;
+    let mut scenario = flow.patient_stage().await;
     let start = flow.begin(&mut scenario).await;
     scenario.stage.restore(&start).await.unwrap();
     if flow.needs_new_child {
