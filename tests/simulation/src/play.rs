@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use jiff::{SignedDuration, Timestamp};
-use pod_identity_core::Version;
+use pod_identity_core::{ClusterArn, RoleArn, Version};
 use pod_identity_engine::ledger::{Registry, history_key, registry_key};
 use pod_identity_engine::ports::ErrorKind;
 use pod_identity_engine::{BatchReport, Outcome, Record, RecordReport, Run, process};
@@ -115,6 +115,8 @@ pub(crate) struct Play<'a> {
     pub(crate) troubled: bool,
     /// Whether node policies were changed by hand, or written late.
     pub(crate) policies_troubled: bool,
+    /// Roles that somebody has listed in a node policy by hand.
+    pub(crate) by_hand: BTreeSet<(ClusterArn, RoleArn)>,
     queue: VecDeque<usize>,
     runners: [Option<Runner>; 2],
     watch: Watch,
@@ -181,6 +183,7 @@ impl<'a> Play<'a> {
             unknown: BTreeSet::new(),
             troubled: false,
             policies_troubled: false,
+            by_hand: BTreeSet::new(),
             queue: VecDeque::new(),
             runners: [None, None],
             backup: None,
@@ -299,7 +302,7 @@ impl<'a> Play<'a> {
             }
             Action::Wait { seconds } => self.wait(seconds),
             Action::Hand(hand) if self.setup.hands => {
-                hands::act(&mut self.world.lock().unwrap(), hand);
+                self.act_by_hand(hand);
                 self.detached |= matches!(hand, Hand::Detach { .. });
                 self.trouble();
             }
@@ -307,6 +310,22 @@ impl<'a> Play<'a> {
             Action::Hand(_) | Action::Ledger(_) => {}
         }
         Ok(())
+    }
+
+    /// What somebody lists by hand stays listed until somebody takes it out by hand.
+    fn act_by_hand(&mut self, hand: Hand) {
+        let mut world = self.world.lock().unwrap();
+        let lists = |world: &World| -> BTreeSet<(ClusterArn, RoleArn)> {
+            let of = |c: ClusterArn| {
+                watch::listed_anywhere(world, &c).into_iter().map(move |role| (c.clone(), role))
+            };
+            stage::clusters().flat_map(of).collect()
+        };
+        let before = lists(&world);
+        hands::act(&mut world, hand);
+        let after = lists(&world);
+        self.by_hand.extend(after.difference(&before).cloned());
+        self.by_hand.retain(|listed| after.contains(listed));
     }
 
     fn wait(&mut self, seconds: i64) {

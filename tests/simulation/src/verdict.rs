@@ -49,6 +49,7 @@ pub(crate) fn check(play: &Play<'_>) -> Result<(), Violation> {
             end.condition(name)?;
         }
         end.leftovers()?;
+        end.listed_by_hand()?;
     }
     told(play, &world)
 }
@@ -303,6 +304,34 @@ impl End<'_> {
             return Ok(());
         }
         Err(self.wrong("every reason to block is one", name, format!("{blocked:?} at {there:?}")))
+    }
+
+    /// What somebody listed while a run was writing is merged by the next run that grants.
+    fn listed_by_hand(&self) -> Result<(), Violation> {
+        let grants = (0..NAMES).any(|name| {
+            condition(self.world, name, self.cluster)
+                .is_some_and(|condition| condition.state == ConditionState::Ready)
+        });
+        let ours = format!("/{}-eu-west-1-{}-", stage::DEPLOYMENT, self.cluster.name());
+        let mut policies = self.world.iam.policy_arns().filter(|arn| arn.contains(&ours));
+        let readable = policies
+            .all(|arn| self.world.iam.document_in_force(arn).and_then(watch::listed).is_some());
+        if !grants || !readable || self.play.setup.ledger || self.play.setup.stalls {
+            return Ok(());
+        }
+        let listed = watch::listed_anywhere(self.world, self.cluster);
+        let lost = self
+            .play
+            .by_hand
+            .iter()
+            .find(|(cluster, role)| cluster == self.cluster && !listed.contains(role));
+        match lost {
+            Some((_, role)) => Err(Violation::new(
+                "what somebody listed stays listed",
+                format!("{role} in {}", self.cluster.name()),
+            )),
+            None => Ok(()),
+        }
     }
 
     /// What is there and nobody wants.
