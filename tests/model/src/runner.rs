@@ -1,0 +1,229 @@
+//! What both kinds of runs do alike: the lease, the policy, and the end.
+
+use crate::action::Name;
+use crate::outside::Answer;
+use crate::promise::Promise;
+use crate::protocol::Protocol;
+use crate::setup::Omission;
+use crate::state::{Call, Condition, Delivery, Holder, Is, Job, Lease, Rest, Runner, State, Step};
+
+/// `policies::MERGES`.
+const MERGES: u8 = 3;
+
+impl Runner {
+    /// A failure that passes: what is left is not done, and the record comes again.
+    pub(crate) fn fail(&mut self) {
+        self.has_failed = true;
+        self.step = Step::Record;
+    }
+}
+
+impl Protocol {
+    /// `Lease::take`.
+    pub(crate) fn take(&self, state: &mut State, run: Name) {
+        state.ledger.lease = Lease { holder: Holder::Runner(run), rest: Rest::Enough };
+        let planned = self.omits(Omission::LeaseBeforeObservation)
+            && state.runners[run].job != Some(Job::Reconcile);
+        if planned {
+            self.plan_is_made(state, run);
+        } else {
+            state.runners[run].step = Step::Load;
+        }
+    }
+
+    /// `Lease::renew`, fenced like every write.
+    pub(crate) fn renew(&self, state: &mut State, run: Name) {
+        if state.ledger.lease.is_of(run) {
+            state.ledger.lease.rest = Rest::Enough;
+            self.go_on(state, run);
+        } else {
+            let runner = &mut state.runners[run];
+            // An error before anything was applied: nothing is remembered.
+            runner.base = 0;
+            runner.fail();
+        }
+    }
+
+    /// The first step of a plan.
+    pub(crate) fn plan_is_made(&self, state: &mut State, run: Name) {
+        let runner = &state.runners[run];
+        let steps = usize::from(runner.writes()) + usize::from(runner.places);
+        let little = state.ledger.lease.rest != Rest::Enough || !state.ledger.lease.is_of(run);
+        if steps > 1 && little && !self.omits(Omission::Lease) {
+            state.runners[run].step = Step::Renew;
+        } else {
+            self.go_on(state, run);
+        }
+    }
+
+    fn go_on(&self, state: &mut State, run: Name) {
+        let notes = !self.omits(Omission::TrimNote);
+        let places_first = self.omits(Omission::GrantFirst);
+        let runner = &mut state.runners[run];
+        runner.step = if runner.trims != 0 && notes {
+            Step::Note
+        } else if runner.places && (places_first || !runner.writes()) {
+            Step::Place
+        } else if runner.writes() {
+            Step::Write
+        } else {
+            Step::Record
+        };
+    }
+
+    /// `Target::pass` lets a call start.
+    pub(crate) fn begin(&self, state: &mut State, run: Name) {
+        let runner = &mut state.runners[run];
+        runner.call = match runner.step {
+            Step::Write => Some(Call::WriteVersion {
+                roles: runner.listed,
+                trims: runner.trims,
+                looked_at: runner.looked_at,
+            }),
+            _ => self.placing_call(runner),
+        };
+    }
+
+    /// What an answer means for the run that waited for it.
+    pub(crate) fn answered(&self, state: &mut State, run: Name, answer: Answer) {
+        let places_first = self.omits(Omission::GrantFirst);
+        let notices = !self.omits(Omission::SkippedVersion);
+        let runner = &mut state.runners[run];
+        match answer {
+            Answer::Version(version) if notices && version > runner.base + 1 => {
+                runner.skipping = version;
+                runner.step = Step::ReadSkipped;
+            }
+            Answer::Version(version) => self.policy_is_written(runner, version),
+            Answer::Done if places_first && runner.writes() => {
+                runner.places = false;
+                runner.step = Step::Write;
+            }
+            Answer::Done => runner.step = Step::Record,
+            Answer::InUse => runner.step = Step::LookAgain,
+            Answer::NotFound => runner.fail(),
+        }
+    }
+
+    fn policy_is_written(&self, runner: &mut Runner, version: u8) {
+        runner.written = version;
+        runner.skipping = 0;
+        runner.step = if runner.places { Step::Place } else { Step::Record };
+    }
+
+    /// `policies::rewrite` after a number that skips: theirs is kept.
+    pub(crate) fn read_skipped(&self, state: &mut State, run: Name, shown: bool) {
+        let State { runners, policy, .. } = state;
+        let runner = &mut runners[run];
+        if !shown {
+            return runner.fail();
+        }
+        let written = runner.skipping;
+        let first = if self.omits(Omission::EarlierSkippedVersions) {
+            written - 1
+        } else {
+            runner.base + 1
+        };
+        let theirs = (first..written).fold(0, |all, skipped| all | policy.roles(skipped));
+        let merges = runner.trims == 0 || !self.omits(Omission::TrimMerge);
+        if theirs & !runner.listed == 0 || !merges {
+            return self.policy_is_written(runner, written);
+        }
+        // A trim that meets another writer is taken back.
+        runner.trims = 0;
+        runner.listed |= theirs;
+        runner.base = written;
+        runner.skipping = 0;
+        runner.merges += 1;
+        if runner.merges > MERGES {
+            runner.fail();
+        } else {
+            runner.step = Step::Write;
+        }
+    }
+
+    /// `cluster::write`: everything in one transaction that ends the lease, if it is ours.
+    pub(crate) fn record(&self, state: &mut State, run: Name) {
+        let held = state.ledger.lease.is_of(run) || self.omits(Omission::Lease);
+        if !held && !self.omits(Omission::Fence) {
+            return state.end(run, Delivery::Waiting);
+        }
+        if !held {
+            state.break_promise(Promise::Fenced);
+        }
+        let runner = state.runners[run].clone();
+        self.remember_policy(state, &runner);
+        let mut done = !runner.has_failed;
+        if let (Some(Job::Event(event)), Some(binding)) = (runner.job, runner.binding) {
+            let account = self.event(state, event).account;
+            if runner.overtaken {
+                done = false;
+            } else if done {
+                let is = match (binding.role, runner.is_blocked) {
+                    (Some(_), true) => Is::Blocked,
+                    (Some(_), false) => Is::Ready,
+                    (None, _) => Is::Removed,
+                };
+                let condition = Condition { version: binding.version, is, leaving: false };
+                state.write_condition(account, condition, Some(run));
+            }
+        }
+        if !self.omits(Omission::Lease) {
+            state.ledger.lease = Lease::FREE;
+        }
+        state.end(run, if done { Delivery::Done } else { Delivery::Waiting });
+    }
+
+    /// `remember` in `cluster`, and the marks of a trimming run.
+    fn remember_policy(&self, state: &mut State, runner: &Runner) {
+        let memory = &mut state.ledger.memory;
+        if runner.base == 0 {
+            return;
+        }
+        *memory = runner.memory;
+        if runner.shown != memory.announced {
+            let merged = if runner.written == 0 { 0 } else { runner.adds };
+            let trims = runner.memory.trimming != 0 && runner.job != Some(Job::Reconcile);
+            // The bus is told of it once nothing that it was put over is missing, and while a
+            // trim may be under way only by a trimming run.
+            let lacks = runner.overwritten & !merged != 0 || trims;
+            if !lacks || self.omits(Omission::MergeBeforeNews) {
+                memory.announced = runner.shown;
+            }
+            if !self.omits(Omission::SeenVersion) {
+                memory.written = runner.shown;
+            }
+        }
+        if runner.written != 0 {
+            memory.announced = runner.written;
+            if !self.omits(Omission::WrittenVersion) {
+                memory.written = runner.written;
+            }
+            memory.trimming &= !runner.adds;
+        }
+        if runner.job == Some(Job::Reconcile) && !runner.has_failed {
+            let trimmed = if runner.written == 0 { 0 } else { runner.trims };
+            let unused = runner.unused & !trimmed;
+            memory.unused_long &= unused;
+            memory.unused = unused & !memory.unused_long;
+        }
+    }
+}
+
+impl State {
+    /// Writes a condition; runs that have read the one before find a newer revision.
+    pub(crate) fn write_condition(
+        &mut self,
+        account: usize,
+        condition: Condition,
+        by: Option<Name>,
+    ) {
+        self.ledger.conditions[account] = condition;
+        for (run, runner) in self.runners.iter_mut().enumerate() {
+            let reads_it = runner.has_condition && runner.account == account;
+            if reads_it && by != Some(run) {
+                runner.overtaken = true;
+            }
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What cannot be promised: the search finds the way to it. The words of
+//! `docs/invariants.md` leave these out.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use protocol_model::{Action, B, C, Deed, Promise, Setup, find, setups};
+
+fn way(promise: Promise, setup: Setup) -> Vec<Action> {
+    find(promise, setup).expect("it cannot happen any more, so it can be promised")
+}
+
+#[test]
+fn a_foreign_creator_can_slip_between_the_last_observation_and_the_trim() {
+    let setup = setups::foreign_hands_at_a_trim();
+    let way = way(Promise::NobodyBindsBeforeTheTrim, setup);
+    let last = |wanted: fn(&Action) -> bool| way.iter().rposition(wanted).unwrap();
+    let looked = last(|action| matches!(action, Action::Look(_)));
+    let created = last(|action| matches!(action, Action::Deed));
+    assert!(looked < created, "{way:?}");
+}
+
+#[test]
+fn a_newer_assignment_can_come_between_the_removal_that_was_read_and_the_deletion() {
+    let way = way(Promise::DeleteWhileRemoved, setups::assigned_again().mishaps(0));
+    let last = |wanted: fn(&Action) -> bool| way.iter().rposition(wanted).unwrap();
+    let read = last(|action| matches!(action, Action::LoadBinding(_)));
+    let assigned = last(|action| matches!(action, Action::Deliver { .. }));
+    let deleted = last(|action| matches!(action, Action::Land(_)));
+    assert!(read < assigned && assigned < deleted, "{way:?}");
+}
+
+#[test]
+fn a_grant_can_be_missing_until_the_run_that_wrote_over_it_has_merged() {
+    // A run dies or loses its lease and has remembered nothing; the next is shown the version
+    // before its own. One of the two alone does not do it.
+    let way = way(Promise::BoundIsGrantedNow, setups::one_account().mishaps(2));
+    let old = |action: &Action| matches!(action, Action::ReadPolicy { version: 1, .. });
+    assert_eq!(way.iter().filter(|action| old(action)).count(), 2, "{way:?}");
+    assert_eq!(find(Promise::BoundIsGrantedNow, setups::one_account()), None);
+}
+
+#[test]
+fn two_lost_answers_and_two_old_versions_together_lose_a_grant() {
+    // v2 and v3 are written and nobody learns of it; v3 was put over v2 unseen. A run that is
+    // shown v2 takes its role for granted. With three mishaps it cannot happen.
+    let way = way(Promise::GrantBeforeBind, setups::two_accounts().mishaps(4));
+    let lost = |action: &Action| matches!(action, Action::Fail(..) | Action::Crash(_));
+    assert_eq!(way.iter().filter(|action| lost(action)).count(), 2, "{way:?}");
+}
+
+#[test]
+fn an_old_version_that_was_announced_hides_that_it_was_written_over() {
+    // A foreign version, one put over it whose answer is lost, a run that is shown the foreign
+    // one and fails. With two mishaps it cannot happen.
+    way(Promise::NothingLost, setups::foreign_policy_writer().mishaps(3));
+}
+
+#[test]
+fn somebody_who_reads_the_policy_long_before_writing_it_takes_grants_away() {
+    let slow = [Deed::Reads, Deed::Writes { role: C }];
+    let setup = setups::two_accounts().mishaps(0).beside(&slow);
+    way(Promise::BoundStaysGranted, setup);
+}
+
+#[test]
+fn iam_that_shows_an_older_version_for_longer_than_the_ledger_remembers_can_lose_a_grant() {
+    let setup = Setup { iam_settles: false, ..setups::two_accounts() };
+    way(Promise::BoundStaysGranted, setup);
+}
+
+mod beyond_the_margin {
+    use super::*;
+
+    fn late(setup: Setup) -> Setup {
+        setup.beyond_the_margin()
+    }
+
+    #[test]
+    fn a_late_write_of_the_policy_takes_grants_away() {
+        way(Promise::BoundStaysGranted, late(setups::two_accounts()));
+    }
+
+    #[test]
+    fn a_grant_can_be_gone_before_its_association_is_made() {
+        way(Promise::GrantBeforeBind, late(setups::two_accounts()));
+    }
+
+    #[test]
+    fn two_calls_can_be_under_way() {
+        way(Promise::OneWriter, late(setups::two_accounts().mishaps(1)));
+    }
+
+    #[test]
+    fn a_late_deletion_can_meet_an_association_that_was_assigned_anew() {
+        way(Promise::DeleteWhatWasRemoved, late(setups::assigned_again()));
+    }
+
+    #[test]
+    fn a_late_change_stands_until_the_next_word() {
+        way(Promise::RightEnd, late(setups::one_account()));
+    }
+
+    #[test]
+    fn a_creation_that_lands_after_the_removal_stays_until_somebody_looks() {
+        way(Promise::Converges, late(setups::one_account().mishaps(2)));
+    }
+
+    #[test]
+    fn a_role_can_be_trimmed_that_was_bound_meanwhile() {
+        let setup = Setup { listed: B, ..late(setups::trim()) };
+        way(Promise::UnbindBeforeTrim, setup);
+    }
+}

@@ -1,0 +1,57 @@
+//! Every protective step is needed: without it a promise is broken. This is
+//! also what shows that the model can fail.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use protocol_model::{A, Event, Omission, Promise, Setup, check, find, setups};
+
+macro_rules! is_needed {
+    ($($test:ident: $step:ident, $promise:ident, $setup:expr;)*) => {
+        $(#[test]
+        fn $test() {
+            let setup: Setup = $setup;
+            let way = find(Promise::$promise, setup.clone().without(Omission::$step));
+            assert!(way.is_some(), "nothing breaks without it");
+        })*
+    };
+}
+
+is_needed! {
+    older_events_are_superseded: VersionOrder, RightEnd, setups::one_account();
+    the_lease_is_looked_at_before_every_call: LeaseCheck, OneWriter, setups::two_accounts();
+    without_that_look_a_late_call_undoes_a_newer_one: LeaseCheck, RightEnd, setups::assigned_again().mishaps(2);
+    the_lease_is_taken: Lease, RightEnd, setups::two_accounts();
+    the_lease_comes_before_the_observation: LeaseBeforeObservation, RightEnd, setups::one_account();
+    a_number_that_skips_is_noticed: SkippedVersion, NothingLost, setups::foreign_policy_writer();
+    every_skipped_version_is_merged:
+        EarlierSkippedVersions, NothingLost, setups::foreign_policy_writer().mishaps(2);
+    merging_comes_before_the_news:
+        MergeBeforeNews, NothingLost, setups::foreign_policy_writer().mishaps(2);
+    the_version_that_was_written_is_remembered:
+        WrittenVersion, BoundStaysGranted, setups::one_account();
+    a_version_that_was_found_is_remembered: SeenVersion, BoundStaysGranted, setups::two_accounts();
+    versions_that_nobody_was_told_of_are_merged:
+        UnannouncedVersions, NothingLost, setups::foreign_policy_writer();
+    the_grant_comes_first: GrantFirst, GrantBeforeBind, setups::one_account();
+    the_ledger_is_fenced: Fence, Fenced, setups::two_accounts();
+    what_the_ledger_does_not_know_is_kept: Memory, DeleteWhatWasRemoved, setups::orphan();
+    ownership_is_looked_at: Ownership, ForeignUntouched, setups::foreign_creator();
+    a_trim_needs_a_look_at_the_associations:
+        Observation, SeenBeforeTrim, setups::foreign_hands_at_a_trim();
+    a_trim_needs_two_observations:
+        SecondObservation, ReplacementKeepsItsGrant, setups::foreign_replacement();
+    a_trim_is_noted_before_it_is_done: TrimNote, GrantBeforeBind, unused_then_assigned();
+    a_trim_merges_what_it_wrote_over: TrimMerge, NothingLost, setups::foreign_policy_writer_at_a_trim();
+}
+
+/// A listed role that nobody uses is trimmed while it is assigned.
+fn unused_then_assigned() -> Setup {
+    let event = Event { account: 0, version: 1, role: Some(A) };
+    Setup { listed: A, events: vec![event], ..setups::trim().mishaps(2) }
+}
+
+#[test]
+fn a_trim_that_is_noted_takes_no_grant_that_an_assignment_relies_on() {
+    let checked = check(unused_then_assigned(), 1);
+    assert!(checked.broken.is_empty(), "{:#?}", checked.broken);
+}
