@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::process::{ExitCode, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::Command;
@@ -92,6 +93,8 @@ impl Log {
 
 /// A running child. Dropping it kills the process.
 pub(crate) struct Child {
+    pub(crate) process_id: u32,
+    pub(crate) started: Instant,
     doomed: AtomicBool,
     kill: Arc<Notify>,
     watch: JoinHandle<()>,
@@ -117,6 +120,7 @@ impl Child {
         log: &Log,
     ) -> io::Result<Self> {
         let kept = KEPT.iter().filter_map(|name| Some((*name, std::env::var_os(name)?)));
+        let started = Instant::now();
         let mut process = Command::new(&program.path)
             .args(&program.arguments)
             .env_clear()
@@ -128,6 +132,7 @@ impl Child {
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()?;
+        let process_id = process.id().unwrap_or_default();
         let stdout = follow(process.stdout.take(), log.clone());
         let stderr = follow(process.stderr.take(), log.clone());
         let kill = Arc::new(Notify::new());
@@ -146,7 +151,7 @@ impl Child {
             let _ = tokio::join!(stdout, stderr);
             report(how);
         });
-        Ok(Self { doomed: AtomicBool::new(false), kill, watch })
+        Ok(Self { process_id, started, doomed: AtomicBool::new(false), kill, watch })
     }
 
     /// Kills the process, as a crash would, without waiting for its end.

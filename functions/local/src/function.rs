@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::Mutex;
@@ -86,6 +86,17 @@ struct Environment {
     child: Arc<Child>,
 }
 
+/// A child that waits for work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ready {
+    /// Its process.
+    pub process_id: u32,
+    /// When it was started.
+    pub started: Instant,
+    /// Since when it waits for work.
+    pub since: Instant,
+}
+
 /// A function has no result to show.
 #[derive(Debug, thiserror::Error)]
 pub enum FunctionError {
@@ -145,22 +156,26 @@ impl Function {
         payload: impl Into<Bytes>,
     ) -> Result<InvocationResult, FunctionError> {
         let mut slot = self.environment.lock().await;
-        if slot.as_ref().is_none_or(|environment| environment.child.has_ended()) {
-            *slot = Some(self.start().await.map_err(|source| FunctionError::Start {
-                function: self.configuration.name.clone(),
-                program: self.configuration.program.path.display().to_string(),
-                source,
-            })?);
-        }
-        let Some(environment) = slot.as_ref() else {
-            return Ok(InvocationResult::ChildDied("it has no environment".to_owned()));
-        };
+        let environment = self.ensure(&mut slot).await?;
         let result = environment.api.invoke(payload.into(), self.configuration.timeout).await;
         if !matches!(result, Ok(InvocationResult::Answer(_) | InvocationResult::Error(_))) {
             *slot = None;
             *self.current() = None;
         }
         Ok(result?)
+    }
+
+    /// Starts the function's process unless it runs, and waits until it asks for work.
+    ///
+    /// # Errors
+    /// When it cannot be started or does not ask in time.
+    pub async fn ready(&self) -> Result<Ready, FunctionError> {
+        let mut slot = self.environment.lock().await;
+        let Environment { api, child } = self.ensure(&mut slot).await?;
+        let since = api.idle().await.ok_or_else(|| InvokeError::NeverStarted {
+            function: self.configuration.name.clone(),
+        })?;
+        Ok(Ready { process_id: child.process_id, started: child.started, since })
     }
 
     /// Kills the child, if there is one: what a crash looks like. It does not
@@ -174,6 +189,22 @@ impl Function {
 
     fn current(&self) -> std::sync::MutexGuard<'_, Option<Arc<Child>>> {
         self.child.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn ensure<'a>(
+        &self,
+        slot: &'a mut Option<Environment>,
+    ) -> Result<&'a Environment, FunctionError> {
+        let running = slot.take().filter(|environment| !environment.child.has_ended());
+        let environment = match running {
+            Some(environment) => environment,
+            None => self.start().await.map_err(|source| FunctionError::Start {
+                function: self.configuration.name.clone(),
+                program: self.configuration.program.path.display().to_string(),
+                source,
+            })?,
+        };
+        Ok(slot.insert(environment))
     }
 
     async fn start(&self) -> io::Result<Environment> {

@@ -14,12 +14,12 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde_json::Value;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinHandle;
 
 /// Longest time from the start of a child until it asks for work; Lambda's own limit.
@@ -82,6 +82,8 @@ struct Shared {
     seed: u64,
     state: Mutex<State>,
     work: Notify,
+    /// Since when the child waits for work.
+    idle: watch::Sender<Option<Instant>>,
 }
 
 impl Shared {
@@ -131,6 +133,7 @@ impl RuntimeApi {
             seed: RandomState::new().build_hasher().finish(),
             state: Mutex::default(),
             work: Notify::new(),
+            idle: watch::Sender::new(None),
         });
         let server = tokio::spawn(handler::serve(listener, Arc::clone(&shared)));
         Ok(Self { address, shared, server })
@@ -186,6 +189,14 @@ impl RuntimeApi {
         }
         self.shared.state().running.remove(&request_id);
         Err(InvokeError::TimedOut { function: self.shared.function.clone(), request_id, limit })
+    }
+
+    /// Waits until the child waits for work, and answers since when it does;
+    /// none when it ended, or has not come to it within [`INIT_LIMIT`].
+    pub(crate) async fn idle(&self) -> Option<Instant> {
+        let mut idle = self.shared.idle.subscribe();
+        let since = tokio::time::timeout(INIT_LIMIT, idle.wait_for(Option::is_some)).await;
+        since.ok()?.ok().and_then(|since| *since)
     }
 
     /// Reports, from any task, that the child ended, and how. Everything that

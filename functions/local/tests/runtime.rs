@@ -308,3 +308,19 @@ fn child_ends_with_its_function() {
         panic!("child {process} still runs");
     });
 }
+
+#[test]
+fn a_function_is_ready_when_it_asks_for_work_and_again_after_each_event() {
+    run(async {
+        let function = function(&[], Duration::from_secs(10));
+        let first = function.ready().await.unwrap();
+        assert!(first.since > first.started);
+        let InvocationResult::Answer(answer) = function.invoke("{}").await.unwrap() else {
+            panic!("no answer");
+        };
+        assert_eq!(answer["process"], first.process_id);
+        let again = function.ready().await.unwrap();
+        assert_eq!((again.process_id, again.started), (first.process_id, first.started));
+        assert!(again.since > first.since);
+    });
+}

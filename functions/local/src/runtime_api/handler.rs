@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
@@ -78,12 +78,16 @@ async fn next(shared: &Shared) -> Answer {
                 );
             }
             if let Some(waiting) = state.waiting.pop_front() {
+                shared.idle.send_replace(None);
                 let id = waiting.request_id.clone();
                 state.running.insert(id.clone(), waiting.done);
                 // The caller may have given up meanwhile.
                 let _ = waiting.taken.send(());
                 return invocation(shared, &id, waiting.limit, waiting.payload);
             }
+            shared
+                .idle
+                .send_if_modified(|idle| idle.replace(idle.unwrap_or_else(Instant::now)).is_none());
         }
         wake.await;
     }

@@ -1,4 +1,4 @@
-//! AWS's wire formats around a world, on one loopback port.
+//! AWS's wire formats around a world, on loopback ports.
 //!
 //! Services are told apart by the signature's scope, as AWS's own front ends
 //! could; signatures themselves are not checked. DynamoDB is winterbaume's
@@ -12,6 +12,7 @@ mod fault;
 mod iam;
 mod request;
 mod sts;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -25,22 +26,25 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
 use pod_identity_world::{AwsError, Call, Caller, World};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
 pub use dynamodb::TableError;
 pub use fault::{Fault, FaultKind, Held, When};
+pub use tls::{Certificates, TlsError};
 
 use answer::{Answer, Format};
 use fault::{Action, Armed};
 use request::Request;
 
-/// A running AWS on loopback. Dropping it closes the port and all connections.
+/// A running AWS on loopback. Dropping it closes all ports and connections.
 pub struct Wire {
     shared: Arc<Shared>,
     endpoint: String,
-    server: JoinHandle<()>,
+    servers: Mutex<JoinSet<()>>,
 }
 
 struct Shared {
@@ -65,12 +69,6 @@ pub struct Saved {
 #[error("the connection was reset on demand")]
 struct Reset;
 
-impl Drop for Wire {
-    fn drop(&mut self) {
-        self.server.abort();
-    }
-}
-
 impl Wire {
     /// Listens on a free port of 127.0.0.1.
     ///
@@ -86,14 +84,30 @@ impl Wire {
             dynamodb: dynamodb::Tables::default(),
             requests: AtomicU64::new(1),
         });
-        let server = tokio::spawn(serve(listener, Arc::clone(&shared)));
-        Ok(Self { shared, endpoint, server })
+        let mut servers = JoinSet::new();
+        servers.spawn(serve(listener, None, Arc::clone(&shared)));
+        Ok(Self { shared, endpoint, servers: Mutex::new(servers) })
     }
 
     /// The URL for `AWS_ENDPOINT_URL`.
     #[must_use]
     pub fn endpoint(&self) -> &str {
         &self.endpoint
+    }
+
+    /// The same AWS on another free port of 127.0.0.1, over TLS. Answers the
+    /// URL, for `AWS_ENDPOINT_URL` or the variable of one service, such as
+    /// `AWS_ENDPOINT_URL_IAM`: a client that has each service on a port of its
+    /// own makes as many handshakes as with AWS.
+    ///
+    /// # Errors
+    /// When no port can be had.
+    pub async fn listen_tls(&self, certificates: &Certificates) -> io::Result<String> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let endpoint = format!("https://localhost:{}", listener.local_addr()?.port());
+        let acceptor = Some(certificates.acceptor.clone());
+        lock(&self.servers).spawn(serve(listener, acceptor, Arc::clone(&self.shared)));
+        Ok(endpoint)
     }
 
     /// Every call so far, oldest first: the log of the world. The caller is the
@@ -157,7 +171,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Shared>) {
     // Dropped with this task, and its connections with it.
     let mut connections = JoinSet::new();
     loop {
@@ -168,15 +182,24 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
         // A connection that failed before it was accepted is its client's concern.
         let Ok((stream, _)) = stream else { continue };
         let _ = stream.set_nodelay(true);
-        let shared = Arc::clone(&shared);
+        let (tls, shared) = (tls.clone(), Arc::clone(&shared));
         connections.spawn(async move {
-            let service = service_fn(|request| handle(&shared, request));
-            if let Err(error) =
-                http1::Builder::new().serve_connection(TokioIo::new(stream), service).await
-            {
-                tracing::debug!(error = &error as &dyn std::error::Error, "connection ended");
+            let Some(tls) = tls else { return connection(stream, &shared).await };
+            match tls.accept(stream).await {
+                Ok(stream) => connection(stream, &shared).await,
+                Err(error) => {
+                    tracing::debug!(error = &error as &dyn std::error::Error, "handshake failed");
+                }
             }
         });
+    }
+}
+
+async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin, shared: &Shared) {
+    let service = service_fn(|request| handle(shared, request));
+    if let Err(error) = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await
+    {
+        tracing::debug!(error = &error as &dyn std::error::Error, "connection ended");
     }
 }
 

@@ -7,6 +7,7 @@ mod faults;
 mod ledger;
 mod policies;
 mod rest;
+mod tls;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
