@@ -145,6 +145,7 @@ impl FromStr for RoleArn {
 #[serde(try_from = "String", into = "String")]
 pub struct ClusterArn {
     text: String,
+    account: (usize, usize),
 }
 
 arn_string!(ClusterArn);
@@ -177,7 +178,7 @@ impl ClusterArn {
     /// The twelve digits of its account.
     #[must_use]
     pub fn account(&self) -> &str {
-        self.part(4)
+        &self.text[self.account.0..self.account.1]
     }
 
     /// Its name, unique in its account and region only.
@@ -195,12 +196,13 @@ impl FromStr for ClusterArn {
             value: text.to_owned(),
             expected: "the ARN of an EKS cluster, `arn:aws:eks:REGION:ACCOUNT:cluster/NAME`",
         };
-        let (_, region, _, resource) = split(text, "eks").ok_or_else(error)?;
+        let (_, region, account, resource) = split(text, "eks").ok_or_else(error)?;
         let name = resource.strip_prefix("cluster/").ok_or_else(error)?;
         if !is_region(region) || !is_cluster_name(name) {
             return Err(error());
         }
-        Ok(Self { text: text.to_owned() })
+        let account_end = text.len() - resource.len() - 1;
+        Ok(Self { text: text.to_owned(), account: (account_end - account.len(), account_end) })
     }
 }
 

@@ -1,11 +1,13 @@
 //! What happens at one Kubernetes service account.
 
+use std::collections::BTreeMap;
+
 use pod_identity_events::{BlockedCode, RemovalReason, Trust, TrustVerdict};
 
 use super::input::{Claim, Observation, Options, Place, Problem, RoleState, TrustMode};
 use super::policy::Policies;
 use super::step::{AssociationStep, Blocked, Bound, PlacePlan, Removed, UnchangedAssociation};
-use crate::trust::{self, TrustQuestion};
+use crate::trust::{self, TrustPolicy, TrustQuestion};
 use crate::{Association, Binding, DominoName, Ownership, RoleArn, association_tags};
 
 /// What is there already, by what may be done with it.
@@ -27,9 +29,22 @@ pub(super) struct Decision<'a> {
     blocked: Vec<Blocked>,
 }
 
+/// Trust policies by role.
+type TrustPolicies<'a> = BTreeMap<&'a RoleArn, TrustPolicy>;
+
+/// Reads each role's trust policy once, however many places want the role.
+pub(super) fn read_trust(observation: &Observation) -> TrustPolicies<'_> {
+    let found = observation.roles.iter().filter_map(|(role, state)| match state {
+        RoleState::Found { trust_policy } => Some((role, TrustPolicy::read(trust_policy))),
+        RoleState::Missing { .. } | RoleState::Unread { .. } => None,
+    });
+    found.collect()
+}
+
 pub(super) fn decide<'a>(
     place: &'a Place,
     observation: &'a Observation,
+    trust: &TrustPolicies<'_>,
     options: &Options,
 ) -> Decision<'a> {
     let standing = standing(place, observation, options);
@@ -46,7 +61,7 @@ pub(super) fn decide<'a>(
                 "admit it in the deployment's allow-lists, or assign a role that they admit"
                     .to_owned(),
             );
-        } else if let Some(oldest) = oldest.filter(|oldest| *oldest != claim) {
+        } else if let Some(oldest) = oldest.filter(|oldest| !std::ptr::eq(*oldest, claim)) {
             let reason = format!(
                 "{} wants {} in cluster {}, which {} has held since {}",
                 claim.binding.service_account,
@@ -61,7 +76,7 @@ pub(super) fn decide<'a>(
             );
             decision.block(claim, BlockedCode::Conflict, reason, way_out);
         } else {
-            decision.judge(claim, options);
+            decision.judge(claim, trust, options);
         }
     }
     decision
@@ -71,7 +86,7 @@ fn standing<'a>(place: &'a Place, observation: &Observation, options: &Options) 
     let Some(association) = &place.association else {
         return Standing::Nothing;
     };
-    let what = format!("{} in cluster {}", place.kubernetes, observation.cluster.name());
+    let what = || format!("{} in cluster {}", place.kubernetes, observation.cluster.name());
     match association.ownership(&options.deployment) {
         Ownership::Ours(Some(name))
             if place.leaving.contains_key(&name)
@@ -82,8 +97,9 @@ fn standing<'a>(place: &'a Place, observation: &Observation, options: &Options) 
         Ownership::Ours(name) => Standing::Untouchable(Problem {
             code: BlockedCode::OrphanAssociation,
             reason: format!(
-                "association {} of {what} carries this deployment's tag for {}, but the ledger does not know it",
+                "association {} of {} carries this deployment's tag for {}, but the ledger does not know it",
                 association.id,
+                what(),
                 name.map_or_else(|| "nobody".to_owned(), |name| name.to_string()),
             ),
             way_out: format!(
@@ -94,14 +110,16 @@ fn standing<'a>(place: &'a Place, observation: &Observation, options: &Options) 
         Ownership::Foreign => Standing::Untouchable(Problem {
             code: BlockedCode::ForeignAssociation,
             reason: format!(
-                "{what} already has association {} with role {}, which this deployment did not make",
-                association.id, association.role_arn,
+                "{} already has association {} with role {}, which this deployment did not make",
+                what(),
+                association.id,
+                association.role_arn,
             ),
             way_out: adoption(association, options),
         }),
         Ownership::AddOn(owner) => Standing::Untouchable(Problem {
             code: BlockedCode::AddOnOwnedAssociation,
-            reason: format!("association {} of {what} is owned by add-on {owner}", association.id),
+            reason: format!("association {} of {} is owned by add-on {owner}", association.id, what()),
             way_out: "name another Kubernetes service account; only the add-on may change its association"
                 .to_owned(),
         }),
@@ -131,7 +149,7 @@ impl<'a> Decision<'a> {
     }
 
     /// Whether the oldest claim can have the place.
-    fn judge(&mut self, claim: &'a Claim, options: &Options) {
+    fn judge(&mut self, claim: &'a Claim, policies: &TrustPolicies<'_>, options: &Options) {
         let desired = &claim.binding.desired;
         if let Standing::Untouchable(problem) = &self.standing {
             let problem = problem.clone();
@@ -144,21 +162,20 @@ impl<'a> Decision<'a> {
         };
         let unread =
             |because: &str| Trust { verdict: TrustVerdict::Unknown, because: because.to_owned() };
-        let mut denied = false;
-        let trust = match self.observation.roles.get(&desired.role) {
-            Some(RoleState::Found { trust_policy }) => {
-                denied = trust::is_denied(trust_policy, question);
-                trust::evaluate(trust_policy, question)
-            }
-            Some(RoleState::Missing { because }) => {
-                let way_out = format!(
-                    "have role {} made, or assign another; then send the event again",
-                    desired.role
-                );
-                return self.block(claim, BlockedCode::RoleNotFound, because.clone(), way_out);
-            }
-            Some(RoleState::Unread { because }) => unread(because),
-            None => unread("the role was not read"),
+        let read = policies.get(&desired.role);
+        let trust = match read {
+            Some(policy) => policy.evaluate(question),
+            None => match self.observation.roles.get(&desired.role) {
+                Some(RoleState::Missing { because }) => {
+                    let way_out = format!(
+                        "have role {} made, or assign another; then send the event again",
+                        desired.role
+                    );
+                    return self.block(claim, BlockedCode::RoleNotFound, because.clone(), way_out);
+                }
+                Some(RoleState::Unread { because }) => unread(because),
+                _ => unread("the role was not read"),
+            },
         };
         let mut warnings = Vec::new();
         match (trust.verdict, options.trust) {
@@ -170,6 +187,7 @@ impl<'a> Decision<'a> {
                 );
                 let policy = trust::required_policy(question);
                 // No statement that is added helps against a Deny.
+                let denied = read.is_some_and(|policy| policy.is_denied(question));
                 let first = if denied { "take that Deny out of its trust policy and " } else { "" };
                 let way_out = format!(
                     "have the owner of role {} {first}add this statement to its trust policy: {}; then send the event again",

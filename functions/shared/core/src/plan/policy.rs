@@ -44,13 +44,13 @@ pub(super) fn extend(
 ) -> Policies {
     let found = &observation.policies;
     let cluster = options.cluster_statement.then_some(&observation.cluster);
-    let mut wanted: BTreeSet<RoleArn> =
-        decisions.iter().filter_map(Decision::role).cloned().collect();
+    // Many places want one role: none is copied twice.
+    let wanted: BTreeSet<&RoleArn> = decisions.iter().filter_map(Decision::role).collect();
     if wanted.is_empty() {
         // Nothing is granted, so nothing is listed either: a removal writes no policy.
         return Policies::unchanged(observation, cluster);
     }
-    wanted.extend(found.other_roles.iter().cloned());
+    let wanted: BTreeSet<RoleArn> = wanted.into_iter().chain(&found.other_roles).cloned().collect();
     if let Some(problem) = &found.problem {
         let listed: BTreeSet<&RoleArn> =
             found.shards.iter().flat_map(|shard| &shard.roles).collect();

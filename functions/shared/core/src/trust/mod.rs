@@ -57,39 +57,62 @@ impl Answer {
     }
 }
 
-/// Evaluates a trust policy, a JSON document.
-#[must_use]
-pub fn evaluate(document: &str, question: TrustQuestion<'_>) -> Trust {
-    let statements = match document::parse(document) {
-        Ok(statements) => statements,
-        Err(problem) => {
-            return Trust {
-                verdict: TrustVerdict::Unknown,
-                because: format!("the trust policy cannot be read: {problem}"),
-            };
-        }
-    };
-    if let Some(because) = denied(&statements, question) {
-        return Trust { verdict: TrustVerdict::Untrusted, because };
+/// A trust policy that was read once, for any number of questions.
+#[derive(Debug)]
+pub struct TrustPolicy(Result<Vec<Statement>, String>);
+
+impl TrustPolicy {
+    /// Reads a JSON document. One that cannot be read answers every question with *unknown*.
+    #[must_use]
+    pub fn read(document: &str) -> Self {
+        Self(document::parse(document))
     }
-    let mut trusted_by = String::new();
-    let mut unknown = None;
-    for action in needed_actions(question) {
-        let trust = evaluate_action(&statements, action, question);
-        match trust.verdict {
-            TrustVerdict::Untrusted => return trust,
-            TrustVerdict::Unknown => unknown = unknown.or(Some(trust)),
-            TrustVerdict::Trusted => trusted_by = trust.because,
+
+    /// Whether it lets EKS assume the role.
+    #[must_use]
+    pub fn evaluate(&self, question: TrustQuestion<'_>) -> Trust {
+        let statements = match &self.0 {
+            Ok(statements) => statements,
+            Err(problem) => {
+                return Trust {
+                    verdict: TrustVerdict::Unknown,
+                    because: format!("the trust policy cannot be read: {problem}"),
+                };
+            }
+        };
+        if let Some(because) = denied(statements, question) {
+            return Trust { verdict: TrustVerdict::Untrusted, because };
         }
+        let mut trusted_by = String::new();
+        let mut unknown = None;
+        for action in needed_actions(question) {
+            let trust = evaluate_action(statements, action, question);
+            match trust.verdict {
+                TrustVerdict::Untrusted => return trust,
+                TrustVerdict::Unknown => unknown = unknown.or(Some(trust)),
+                TrustVerdict::Trusted => trusted_by = trust.because,
+            }
+        }
+        unknown.unwrap_or(Trust { verdict: TrustVerdict::Trusted, because: trusted_by })
     }
-    unknown.unwrap_or(Trust { verdict: TrustVerdict::Trusted, because: trusted_by })
+
+    /// Whether a `Deny` decides, against which no further statement helps.
+    #[must_use]
+    pub fn is_denied(&self, question: TrustQuestion<'_>) -> bool {
+        denied(self.0.as_deref().unwrap_or_default(), question).is_some()
+    }
 }
 
-/// Whether a `Deny` decides, against which no further statement helps.
+/// Evaluates a trust policy, a JSON document, for one question.
+#[must_use]
+pub fn evaluate(document: &str, question: TrustQuestion<'_>) -> Trust {
+    TrustPolicy::read(document).evaluate(question)
+}
+
+/// Whether a `Deny` of a trust policy, a JSON document, decides.
 #[must_use]
 pub fn is_denied(document: &str, question: TrustQuestion<'_>) -> bool {
-    let statements = document::parse(document).unwrap_or_default();
-    denied(&statements, question).is_some()
+    TrustPolicy::read(document).is_denied(question)
 }
 
 /// The first `Deny` that applies for sure.
