@@ -9,22 +9,24 @@ use super::{Answer, TrustQuestion};
 pub(super) fn holds(conditions: &[Condition], question: TrustQuestion<'_>) -> Answer {
     conditions.iter().fold(Answer::Yes, |answer, condition| {
         answer.and(|| {
-            let sent = sent(&condition.key, question);
+            let sent = match &condition.folded {
+                Some(key) => sent(key, question),
+                None => Sent::Unknown,
+            };
             let Condition { operator, key, .. } = condition;
             match outcome(condition, sent) {
                 Ok(true) => Answer::Yes,
-                Ok(false) => Answer::No(format!(
-                    "condition {operator} on {key} {}",
-                    refusal(condition, sent)
-                )),
-                Err(why) => Answer::Unknown(format!("condition {operator} on {key} {why}")),
+                Ok(false) => Answer::No(
+                    format!("condition {operator} on {key} {}", refusal(condition, sent)).into(),
+                ),
+                Err(why) => Answer::Unknown(format!("condition {operator} on {key} {why}").into()),
             }
         })
     })
 }
 
 fn outcome(condition: &Condition, sent: Sent<'_>) -> Result<bool, Why> {
-    let operator = Operator::parse(&condition.operator).ok_or("is not evaluated")?;
+    let operator = condition.meaning.ok_or("is not evaluated")?;
     if condition.values.is_empty() {
         return Err("has no values");
     }
@@ -36,7 +38,7 @@ fn outcome(condition: &Condition, sent: Sent<'_>) -> Result<bool, Why> {
     };
     // AWS: a variable that cannot be resolved might make the whole statement invalid.
     // So nothing holds for sure beside one.
-    if holds && condition.variables && condition.values.iter().any(|value| value.contains("${")) {
+    if holds && condition.variables {
         return Err("uses a policy variable");
     }
     Ok(holds)

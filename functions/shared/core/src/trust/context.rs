@@ -27,14 +27,10 @@ const SESSION_TAGS: [&str; 6] = [
     "kubernetes-pod-uid",
 ];
 
-/// Condition keys are not case-sensitive, tag keys inside them neither.
+/// Takes the key in lower case: condition keys are not case-sensitive, tag keys inside
+/// them neither.
 pub(super) fn sent<'a>(key: &str, question: TrustQuestion<'a>) -> Sent<'a> {
-    // IAM does not say how it folds the case of other letters.
-    if !key.is_ascii() {
-        return Sent::Unknown;
-    }
-    let key = key.to_ascii_lowercase();
-    match key.as_str() {
+    match key {
         "aws:sourcearn" => Sent::Value(question.cluster.as_str()),
         "aws:sourceaccount" => Sent::Value(question.cluster.account()),
         // The service makes the call itself, with its service principal.

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::Answer;
-use super::unique::has_unique_keys;
+use super::operator::Operator;
+use super::{Answer, POD_IDENTITY_PRINCIPAL, unique};
 use crate::pattern::glob;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +27,7 @@ enum Principal {
 
 #[derive(Debug)]
 enum Action {
+    /// In lower case, since case does not count.
     Named(Vec<String>),
     Not,
 }
@@ -35,9 +36,13 @@ enum Action {
 #[derive(Debug)]
 pub(super) struct Condition {
     pub(super) operator: String,
+    /// What the operator says; none for one that is not evaluated.
+    pub(super) meaning: Option<Operator>,
     pub(super) key: String,
+    /// The key in lower case; none for letters of which IAM does not say how it folds them.
+    pub(super) folded: Option<String>,
     pub(super) values: Vec<String>,
-    /// Whether the document's version makes `${...}` a variable; it is plain text otherwise.
+    /// Whether a value has `${...}` that the document's version makes a variable.
     pub(super) variables: bool,
 }
 
@@ -53,8 +58,7 @@ pub(super) struct Statement {
 }
 
 pub(super) fn parse(document: &str) -> Result<Vec<Statement>, String> {
-    has_unique_keys(document).map_err(|error| error.to_string())?;
-    let document: Value = serde_json::from_str(document).map_err(|error| error.to_string())?;
+    let document = unique::read(document).map_err(|error| error.to_string())?;
     let fields = document.as_object().ok_or("it is not an object")?;
     only(fields, &["Version", "Id", "Statement"], "it")?;
     let variables = match fields.get("Version").map(Value::as_str) {
@@ -101,9 +105,11 @@ fn statement(number: usize, value: &Value, variables: bool) -> Result<Statement,
         _ => return Err(format!("{label} needs either Principal or NotPrincipal")),
     };
     let action = match (fields.get("Action"), fields.get("NotAction")) {
-        (Some(value), None) => Action::Named(
-            strings(value).ok_or_else(|| format!("{label} has an Action of no known form"))?,
-        ),
+        (Some(value), None) => {
+            let named = strings(value);
+            let named = named.ok_or_else(|| format!("{label} has an Action of no known form"))?;
+            Action::Named(named.iter().map(|pattern| pattern.to_ascii_lowercase()).collect())
+        }
         (None, Some(_)) => Action::Not,
         _ => return Err(format!("{label} needs either Action or NotAction")),
     };
@@ -144,11 +150,14 @@ fn conditions(
             if !seen.insert(key.to_lowercase()) {
                 return Err(format!("{label} has {operator} on {key} twice"));
             }
+            let values = strings(values).ok_or_else(malformed)?;
             conditions.push(Condition {
                 operator: operator.clone(),
+                meaning: Operator::parse(operator),
                 key: key.clone(),
-                values: strings(values).ok_or_else(malformed)?,
-                variables,
+                folded: key.is_ascii().then(|| key.to_ascii_lowercase()),
+                variables: variables && values.iter().any(|value| value.contains("${")),
+                values,
             });
         }
     }
@@ -170,35 +179,39 @@ fn strings(value: &Value) -> Option<Vec<String>> {
 }
 
 impl Statement {
-    pub(super) fn names_principal(&self, principal: &str) -> bool {
+    /// Whether it names the service that assumes roles for pods.
+    pub(super) fn names_pod_identity(&self) -> bool {
         let Principal::Named(kinds) = &self.principal else {
             return false;
         };
-        kinds.get("Service").into_iter().flatten().any(|service| service == principal)
+        kinds.get("Service").into_iter().flatten().any(|service| service == POD_IDENTITY_PRINCIPAL)
     }
 
-    pub(super) fn matches_principal(&self, principal: &str) -> Answer {
-        let everyone = || Answer::Unknown("its principal is `*`".to_owned());
+    pub(super) fn matches_principal(&self) -> Answer {
+        let everyone = || Answer::Unknown("its principal is `*`".into());
         match &self.principal {
-            Principal::Not => Answer::Unknown("it uses NotPrincipal".to_owned()),
+            Principal::Not => Answer::Unknown("it uses NotPrincipal".into()),
             // AWS does not say whether a wildcard covers service principals.
             Principal::Everyone => everyone(),
-            Principal::Named(_) if self.names_principal(principal) => Answer::Yes,
+            Principal::Named(_) if self.names_pod_identity() => Answer::Yes,
             Principal::Named(kinds) if kinds.values().flatten().any(|text| text == "*") => {
                 everyone()
             }
-            Principal::Named(_) => Answer::No(format!("its principal is not {principal}")),
+            Principal::Named(_) => Answer::No("its principal is another".into()),
         }
     }
 
     pub(super) fn matches_action(&self, action: &str) -> Answer {
         let Action::Named(patterns) = &self.action else {
-            return Answer::Unknown("it uses NotAction".to_owned());
+            return Answer::Unknown("it uses NotAction".into());
         };
         let wanted = action.to_ascii_lowercase();
-        let matches = patterns
-            .iter()
-            .any(|pattern| glob(pattern.to_ascii_lowercase().as_bytes(), wanted.as_bytes(), b'?'));
-        if matches { Answer::Yes } else { Answer::No(format!("its Action does not name {action}")) }
+        let matches =
+            patterns.iter().any(|pattern| glob(pattern.as_bytes(), wanted.as_bytes(), b'?'));
+        if matches {
+            Answer::Yes
+        } else {
+            Answer::No(format!("its Action does not name {action}").into())
+        }
     }
 }

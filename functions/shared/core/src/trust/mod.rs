@@ -12,6 +12,9 @@ mod operator;
 mod tests;
 mod unique;
 
+use std::borrow::Cow;
+use std::cell::OnceCell;
+
 use pod_identity_events::{Trust, TrustVerdict};
 use serde_json::{Value, json};
 
@@ -39,8 +42,8 @@ pub struct TrustQuestion<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Answer {
     Yes,
-    No(String),
-    Unknown(String),
+    No(Cow<'static, str>),
+    Unknown(Cow<'static, str>),
 }
 
 impl Answer {
@@ -80,26 +83,37 @@ impl TrustPolicy {
                 };
             }
         };
-        if let Some(because) = denied(statements, question) {
+        let asked: Vec<Asked> =
+            statements.iter().map(|statement| Asked::new(statement, question)).collect();
+        if let Some(because) = denied(&asked, question) {
             return Trust { verdict: TrustVerdict::Untrusted, because };
         }
-        let mut trusted_by = String::new();
+        let mut allowed = None;
         let mut unknown = None;
         for action in needed_actions(question) {
-            let trust = evaluate_action(statements, action, question);
-            match trust.verdict {
-                TrustVerdict::Untrusted => return trust,
-                TrustVerdict::Unknown => unknown = unknown.or(Some(trust)),
-                TrustVerdict::Trusted => trusted_by = trust.because,
+            match evaluate_action(&asked, action) {
+                Ok(by) => allowed = Some((by, action)),
+                Err(trust) if trust.verdict == TrustVerdict::Untrusted => return trust,
+                Err(trust) => unknown = unknown.or(Some(trust)),
             }
         }
-        unknown.unwrap_or(Trust { verdict: TrustVerdict::Trusted, because: trusted_by })
+        let trusted = || {
+            let allowed = allowed.map(|(by, action)| {
+                format!("{} allows {action} to {POD_IDENTITY_PRINCIPAL}", by.label)
+            });
+            Trust { verdict: TrustVerdict::Trusted, because: allowed.unwrap_or_default() }
+        };
+        unknown.unwrap_or_else(trusted)
     }
 
     /// Whether a `Deny` decides, against which no further statement helps.
     #[must_use]
     pub fn is_denied(&self, question: TrustQuestion<'_>) -> bool {
-        denied(self.0.as_deref().unwrap_or_default(), question).is_some()
+        self.0.as_deref().is_ok_and(|statements| {
+            let asked: Vec<Asked> =
+                statements.iter().map(|statement| Asked::new(statement, question)).collect();
+            denied(&asked, question).is_some()
+        })
     }
 }
 
@@ -116,32 +130,29 @@ pub fn is_denied(document: &str, question: TrustQuestion<'_>) -> bool {
 }
 
 /// The first `Deny` that applies for sure.
-fn denied(statements: &[Statement], question: TrustQuestion<'_>) -> Option<String> {
-    let denies = || statements.iter().filter(|statement| statement.effect == Effect::Deny);
-    needed_actions(question).into_iter().find_map(|action| {
-        let statement = denies().find(|deny| applies(deny, action, question) == Answer::Yes)?;
-        Some(format!("{} denies {action} to {POD_IDENTITY_PRINCIPAL}", statement.label))
+fn denied(statements: &[Asked<'_>], question: TrustQuestion<'_>) -> Option<String> {
+    let denies = || statements.iter().filter(|asked| asked.statement.effect == Effect::Deny);
+    needed_actions(question).iter().find_map(|action| {
+        let deny = denies().find(|deny| deny.applies(action) == Answer::Yes)?;
+        Some(format!("{} denies {action} to {POD_IDENTITY_PRINCIPAL}", deny.statement.label))
     })
 }
 
 /// EKS assumes the role, and tags the session unless that is disabled.
-fn needed_actions(question: TrustQuestion<'_>) -> Vec<&'static str> {
-    let mut actions = vec![ASSUME_ROLE];
-    if question.session_tags {
-        actions.push(TAG_SESSION);
-    }
-    actions
+fn needed_actions(question: TrustQuestion<'_>) -> &'static [&'static str] {
+    if question.session_tags { &[ASSUME_ROLE, TAG_SESSION] } else { &[ASSUME_ROLE] }
 }
 
-/// One action, when no `Deny` applies for sure.
-fn evaluate_action(statements: &[Statement], action: &str, question: TrustQuestion<'_>) -> Trust {
-    let verdict = |verdict, because| Trust { verdict, because };
+/// One action, when no `Deny` applies for sure: the statement that allows it, or what
+/// comes of it otherwise.
+fn evaluate_action<'a>(statements: &[Asked<'a>], action: &str) -> Result<&'a Statement, Trust> {
+    let verdict = |verdict, because| Err(Trust { verdict, because });
     let mut deny_unknown = None;
     let mut allowed_by = None;
     let mut allow_unknown = None;
     let mut nearest_miss = None;
-    for statement in statements {
-        let answer = applies(statement, action, question);
+    for asked in statements {
+        let (statement, answer) = (asked.statement, asked.applies(action));
         match (statement.effect, answer) {
             (Effect::Deny, Answer::Unknown(why)) => {
                 deny_unknown =
@@ -149,10 +160,7 @@ fn evaluate_action(statements: &[Statement], action: &str, question: TrustQuesti
             }
             (Effect::Deny, Answer::Yes | Answer::No(_)) => {}
             (Effect::Allow, Answer::Yes) => {
-                allowed_by = allowed_by.or(Some(format!(
-                    "{} allows {action} to {POD_IDENTITY_PRINCIPAL}",
-                    statement.label
-                )));
+                allowed_by = allowed_by.or(Some(statement));
             }
             (Effect::Allow, Answer::Unknown(why)) => {
                 allow_unknown = allow_unknown
@@ -160,7 +168,7 @@ fn evaluate_action(statements: &[Statement], action: &str, question: TrustQuesti
             }
             (Effect::Allow, Answer::No(why)) => {
                 // A statement for this very principal that fails elsewhere tells more than none.
-                if statement.names_principal(POD_IDENTITY_PRINCIPAL) {
+                if statement.names_pod_identity() {
                     nearest_miss = nearest_miss.or(Some(format!("{}: {why}", statement.label)));
                 }
             }
@@ -168,7 +176,7 @@ fn evaluate_action(statements: &[Statement], action: &str, question: TrustQuesti
     }
     match (allowed_by, allow_unknown, deny_unknown) {
         (Some(_), _, Some(why)) | (None, Some(why), _) => verdict(TrustVerdict::Unknown, why),
-        (Some(by), _, None) => verdict(TrustVerdict::Trusted, by),
+        (Some(by), _, None) => Ok(by),
         (None, None, _) => {
             let miss = nearest_miss.map(|why| format!(" ({why})")).unwrap_or_default();
             verdict(
@@ -179,11 +187,26 @@ fn evaluate_action(statements: &[Statement], action: &str, question: TrustQuesti
     }
 }
 
-fn applies(statement: &Statement, action: &str, question: TrustQuestion<'_>) -> Answer {
-    statement
-        .matches_principal(POD_IDENTITY_PRINCIPAL)
-        .and(|| statement.matches_action(action))
-        .and(|| condition::holds(&statement.conditions, question))
+/// A statement and one question. Its conditions are the same for every action.
+struct Asked<'a> {
+    statement: &'a Statement,
+    question: TrustQuestion<'a>,
+    conditions: OnceCell<Answer>,
+}
+
+impl<'a> Asked<'a> {
+    fn new(statement: &'a Statement, question: TrustQuestion<'a>) -> Self {
+        Self { statement, question, conditions: OnceCell::new() }
+    }
+
+    fn applies(&self, action: &str) -> Answer {
+        let Self { statement, question, conditions } = self;
+        let holds = || condition::holds(&statement.conditions, *question);
+        statement
+            .matches_principal()
+            .and(|| statement.matches_action(action))
+            .and(|| conditions.get_or_init(holds).clone())
+    }
 }
 
 /// The statement that a role's owner has to add so that exactly this service
