@@ -37,18 +37,24 @@ pub(crate) async fn scan(endpoint: &str, region: &str, table: &str) -> io::Resul
     Ok(items)
 }
 
-/// Ends the time of every lease, as if it had been waited for.
+/// Ends the time of every lease and of what was written lately, as if it had been waited for.
 ///
 /// # Errors
 /// When the endpoint does not answer as DynamoDB does.
 pub(crate) async fn expire_leases(endpoint: &str, region: &str, table: &str) -> io::Result<()> {
     for item in scan(endpoint, region, table).await? {
+        let key = json!({ "pk": { "S": item.key.partition }, "sk": { "S": item.key.sort } });
+        // What was written lately is remembered for as long as a lease lasts.
+        if item.key.sort == "RECENT" {
+            let input = json!({ "TableName": table, "Key": key });
+            call(endpoint, region, "DeleteItem", &input).await?;
+        }
         if item.key.sort != "LEASE" {
             continue;
         }
         let input = json!({
             "TableName": table,
-            "Key": { "pk": { "S": item.key.partition }, "sk": { "S": item.key.sort } },
+            "Key": key,
             "UpdateExpression": "SET #body.#at = :past",
             "ExpressionAttributeNames": { "#body": "body", "#at": "expiresAt" },
             "ExpressionAttributeValues": { ":past": { "S": "1970-01-01T00:00:00Z" } },

@@ -153,7 +153,7 @@ impl Stage {
         events
     }
 
-    /// Ends the time of every lease in the ledger, as if it had been waited for.
+    /// Ends the time of every lease and of what was written lately, as if it had been waited for.
     ///
     /// # Errors
     /// When the embedded DynamoDB does not answer.

@@ -8,6 +8,7 @@ use pod_identity_core::node_policy::Shard;
 use pod_identity_core::plan::{
     Claim, NodePolicies, Observation, Options, Place, Plan, RoleState, TrustMode, plan,
 };
+use pod_identity_core::trust::TrustPolicy;
 use pod_identity_core::{
     Association, Binding, ClusterArn, Clusters, Desired, KubernetesName, RoleArn, Version,
     association_tags, node_policy,
@@ -104,7 +105,7 @@ fn observation(found: &[Found], listed: usize) -> Result<Observation, Failure> {
     // No two are the same text.
     let trust = |number| TRUST.replace("Pods", &format!("Pods{number}"));
     let roles = (0..ROLES)
-        .map(|number| Ok((role(number)?, RoleState::Found { trust_policy: trust(number) })));
+        .map(|number| Ok((role(number)?, RoleState::Found(TrustPolicy::read(&trust(number))))));
     let roles = roles.collect::<Result<BTreeMap<_, _>, Failure>>()?;
     let listed = roles.keys().take(listed).cloned().collect();
     let shards: Vec<Shard> = node_policy::extend(&[], &listed, Some(&cluster), 10)

@@ -70,12 +70,12 @@ fn simpler(history: &History) -> Vec<History> {
         }
     };
     for turn in 0..history.turns.len() {
-        push(&|history| drop(history.turns.remove(turn)));
+        push(&|history| _ = history.turns.remove(turn));
     }
     for (turn, of) in history.turns.iter().enumerate() {
         push(&|history| history.turns[turn].then.clear());
         for action in 0..of.then.len() {
-            push(&|history| drop(history.turns[turn].then.remove(action)));
+            push(&|history| _ = history.turns[turn].then.remove(action));
         }
     }
     let plain: [&dyn Fn(&mut Setup); 10] = [

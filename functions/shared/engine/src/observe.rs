@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use pod_identity_core::plan::{Problem, RoleState};
+use pod_identity_core::trust::TrustPolicy;
 use pod_identity_core::{Association, KubernetesName, RoleArn};
 use pod_identity_events::BlockedCode;
 
@@ -116,7 +117,7 @@ pub(crate) async fn roles(
         .map(|role| async move {
             let state = match aws.role(access, &role).await {
                 Ok(Some(found)) if found.arn == role.as_str() => {
-                    RoleState::Found { trust_policy: found.trust_policy }
+                    RoleState::Found(TrustPolicy::read(&found.trust_policy))
                 }
                 // Names are unique in an account, so GetRole finds a role by another path.
                 Ok(Some(found)) => RoleState::Missing {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use pod_identity_events::{BlockedCode, RemovalReason};
 
 use crate::node_policy::Shard;
+use crate::trust::TrustPolicy;
 use crate::{Association, Binding, ClusterArn, DominoName, KubernetesName, RoleArn, Version};
 
 /// What an untrusted role does to its binding.
@@ -62,13 +63,10 @@ pub struct Place {
 }
 
 /// What IAM says of a role.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum RoleState {
-    /// It exists, with this trust policy.
-    Found {
-        /// The JSON document.
-        trust_policy: String,
-    },
+    /// It exists, with this trust policy, read once for all places that want the role.
+    Found(TrustPolicy),
     /// It does not exist.
     Missing {
         /// In words.

@@ -20,12 +20,8 @@ use place::Decision;
 /// after this one was applied is empty.
 #[must_use]
 pub fn plan(observation: &Observation, options: &Options) -> Plan {
-    let trust = place::read_trust(observation);
-    let decisions: Vec<Decision> = observation
-        .places
-        .iter()
-        .map(|place| place::decide(place, observation, &trust, options))
-        .collect();
+    let decisions: Vec<Decision> =
+        observation.places.iter().map(|place| place::decide(place, observation, options)).collect();
     let policies = policy::extend(&decisions, observation, options);
     let mut deletions_left = options.max_deletions;
     let places = decisions

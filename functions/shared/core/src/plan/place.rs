@@ -1,13 +1,11 @@
 //! What happens at one Kubernetes service account.
 
-use std::collections::BTreeMap;
-
 use pod_identity_events::{BlockedCode, RemovalReason, Trust, TrustVerdict};
 
 use super::input::{Claim, Observation, Options, Place, Problem, RoleState, TrustMode};
 use super::policy::Policies;
 use super::step::{AssociationStep, Blocked, Bound, PlacePlan, Removed, UnchangedAssociation};
-use crate::trust::{self, TrustPolicy, TrustQuestion};
+use crate::trust::{self, TrustQuestion};
 use crate::{Association, Binding, DominoName, Ownership, RoleArn, association_tags};
 
 /// What is there already, by what may be done with it.
@@ -29,22 +27,9 @@ pub(super) struct Decision<'a> {
     blocked: Vec<Blocked>,
 }
 
-/// Trust policies by role.
-type TrustPolicies<'a> = BTreeMap<&'a RoleArn, TrustPolicy>;
-
-/// Reads each role's trust policy once, however many places want the role.
-pub(super) fn read_trust(observation: &Observation) -> TrustPolicies<'_> {
-    let found = observation.roles.iter().filter_map(|(role, state)| match state {
-        RoleState::Found { trust_policy } => Some((role, TrustPolicy::read(trust_policy))),
-        RoleState::Missing { .. } | RoleState::Unread { .. } => None,
-    });
-    found.collect()
-}
-
 pub(super) fn decide<'a>(
     place: &'a Place,
     observation: &'a Observation,
-    trust: &TrustPolicies<'_>,
     options: &Options,
 ) -> Decision<'a> {
     let standing = standing(place, observation, options);
@@ -76,7 +61,7 @@ pub(super) fn decide<'a>(
             );
             decision.block(claim, BlockedCode::Conflict, reason, way_out);
         } else {
-            decision.judge(claim, trust, options);
+            decision.judge(claim, options);
         }
     }
     decision
@@ -149,7 +134,7 @@ impl<'a> Decision<'a> {
     }
 
     /// Whether the oldest claim can have the place.
-    fn judge(&mut self, claim: &'a Claim, policies: &TrustPolicies<'_>, options: &Options) {
+    fn judge(&mut self, claim: &'a Claim, options: &Options) {
         let desired = &claim.binding.desired;
         if let Standing::Untouchable(problem) = &self.standing {
             let problem = problem.clone();
@@ -162,20 +147,21 @@ impl<'a> Decision<'a> {
         };
         let unread =
             |because: &str| Trust { verdict: TrustVerdict::Unknown, because: because.to_owned() };
-        let read = policies.get(&desired.role);
-        let trust = match read {
-            Some(policy) => policy.evaluate(question),
-            None => match self.observation.roles.get(&desired.role) {
-                Some(RoleState::Missing { because }) => {
-                    let way_out = format!(
-                        "have role {} made, or assign another; then send the event again",
-                        desired.role
-                    );
-                    return self.block(claim, BlockedCode::RoleNotFound, because.clone(), way_out);
-                }
-                Some(RoleState::Unread { because }) => unread(because),
-                _ => unread("the role was not read"),
-            },
+        let mut read = None;
+        let trust = match self.observation.roles.get(&desired.role) {
+            Some(RoleState::Found(policy)) => {
+                read = Some(policy);
+                policy.evaluate(question)
+            }
+            Some(RoleState::Missing { because }) => {
+                let way_out = format!(
+                    "have role {} made, or assign another; then send the event again",
+                    desired.role
+                );
+                return self.block(claim, BlockedCode::RoleNotFound, because.clone(), way_out);
+            }
+            Some(RoleState::Unread { because }) => unread(because),
+            None => unread("the role was not read"),
         };
         let mut warnings = Vec::new();
         match (trust.verdict, options.trust) {
@@ -278,7 +264,8 @@ impl<'a> Decision<'a> {
                     });
                     None
                 } else {
-                    let modified = association.modified_at.map(|at| at.to_string());
+                    let modified =
+                        association.modified_at.map(|at| at.as_microsecond().to_string());
                     Some(AssociationStep::UpdateAssociation {
                         id: association.id.clone(),
                         arn: association.arn.clone(),

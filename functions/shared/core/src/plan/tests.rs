@@ -7,6 +7,7 @@ use pod_identity_events::{BlockedCode, RemovalReason};
 
 use super::*;
 use crate::node_policy::Shard;
+use crate::trust::TrustPolicy;
 use crate::*;
 
 const TRUSTED: &str = r#"{"Statement":[{"Effect":"Allow","Principal":{"Service":"pods.eks.amazonaws.com"},"Action":["sts:AssumeRole","sts:TagSession"]}]}"#;
@@ -98,7 +99,7 @@ fn observation(places: Vec<Place>) -> Observation {
                 "untrusted" => UNTRUSTED,
                 _ => TRUSTED,
             };
-            (role, RoleState::Found { trust_policy: trust_policy.to_owned() })
+            (role, RoleState::Found(TrustPolicy::read(trust_policy)))
         })
         .collect();
     Observation {
@@ -354,7 +355,7 @@ fn a_refused_binding_is_blocked_and_hands_its_place_to_nobody() {
 fn against_a_deny_the_way_out_is_not_one_more_statement() {
     let mut observation = observation(vec![place(vec![claim("svc-etl", "etl", 1)], &[], None)]);
     let deny = TRUSTED.replace("[{", r#"[{"Sid":"No","Effect":"Deny","Principal":{"Service":"pods.eks.amazonaws.com"},"Action":"*"},{"#);
-    observation.roles.insert(role("etl"), RoleState::Found { trust_policy: deny });
+    observation.roles.insert(role("etl"), RoleState::Found(TrustPolicy::read(&deny)));
     let plan = planned_with(observation, &options());
     let blocked = &plan.places[0].blocked[0];
     assert!(blocked.reason.contains("statement `No` denies"), "{}", blocked.reason);

@@ -17,7 +17,7 @@ pub(super) enum Effect {
     Deny,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Principal {
     Everyone,
     /// By kind: `Service`, `AWS` and so on.
@@ -25,7 +25,7 @@ enum Principal {
     Not,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Action {
     /// In lower case, since case does not count.
     Named(Vec<String>),
@@ -33,7 +33,7 @@ enum Action {
 }
 
 /// One key under one operator.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Condition {
     pub(super) operator: String,
     /// What the operator says; none for one that is not evaluated.
@@ -47,7 +47,7 @@ pub(super) struct Condition {
 }
 
 /// One statement, understood completely.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Statement {
     /// How people find it: its Sid, or its place.
     pub(super) label: String,

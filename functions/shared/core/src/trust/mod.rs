@@ -61,7 +61,7 @@ impl Answer {
 }
 
 /// A trust policy that was read once, for any number of questions.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct TrustPolicy(Result<Vec<Statement>, String>);
 
 impl TrustPolicy {

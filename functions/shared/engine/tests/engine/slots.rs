@@ -363,16 +363,17 @@ fn what_was_given_up_goes_away_although_the_next_in_line_loses_the_last_slot() {
 
     let removal = scenario.unassigned("svc-a");
     let (mut taken, calls) = (false, scenario.ports.world().calls.len());
-    let report = scenario.batch_with(&[removal.clone()], scenario.in_seconds(60), |world| {
-        let listed = |call: &pod_identity_world::Call| {
-            call.operation == "ListAttachedRolePolicies" && call.object.contains(more.as_str())
-        };
-        if !taken && world.calls[calls..].iter().any(listed) {
-            taken = true;
-            let now = world.now;
-            world.iam.attach(&more, &other(99), now);
-        }
-    });
+    let report =
+        scenario.batch_with(std::slice::from_ref(&removal), scenario.in_seconds(60), |world| {
+            let listed = |call: &pod_identity_world::Call| {
+                call.operation == "ListAttachedRolePolicies" && call.object.contains(more.as_str())
+            };
+            if !taken && world.calls[calls..].iter().any(listed) {
+                taken = true;
+                let now = world.now;
+                world.iam.attach(&more, &other(99), now);
+            }
+        });
     assert!(taken);
     // The association would have gone over to svc-b, and nothing has been done.
     assert_eq!(count(&report, Outcome::Failed), 1);
