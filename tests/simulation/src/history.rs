@@ -42,6 +42,26 @@ pub struct Setup {
     pub stalls: bool,
 }
 
+impl Setup {
+    /// Nothing is registered, and nothing gets in the way.
+    #[must_use]
+    pub fn plain() -> Self {
+        Self {
+            registered: 0,
+            page_size: 100,
+            visible_after: 0,
+            slots: 10,
+            tokens_outlive: true,
+            call_takes: 0,
+            concurrency: 1,
+            strict: false,
+            hands: false,
+            ledger: false,
+            stalls: false,
+        }
+    }
+}
+
 /// An event, and what happens after it was sent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Turn {

@@ -12,10 +12,12 @@ mod generate;
 mod hands;
 pub mod history;
 mod play;
+mod report;
 mod search;
 pub mod stage;
 mod verdict;
 mod watch;
 
-pub use play::{Played, Violation, play, trace};
+pub use play::{play, trace};
+pub use report::{Played, Violation};
 pub use search::{Found, generate, search};

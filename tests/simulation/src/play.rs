@@ -1,8 +1,6 @@
 //! Plays a history: the queue, the two runners, and what else happens.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::fmt;
-use std::ops::AddAssign;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,6 +15,7 @@ use pod_identity_world::{Call, Ledger as Items, PortFault, When, World, WorldPor
 
 use crate::hands;
 use crate::history::{Action, Asks, Event, Hand, History, Ledger, NAMES, Setup};
+use crate::report::{Played, Violation};
 use crate::stage::{self, DEPLOYMENT, LONGEST_CALL, OTHER};
 use crate::verdict;
 use crate::watch::{self, Step, Watch};
@@ -29,56 +28,6 @@ const ENDLESS: usize = 100_000;
 const ROUNDS: usize = 12;
 /// Most records of a batch at the end.
 const BATCH: usize = 10;
-
-/// Something that must never happen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Violation {
-    /// The rule, as the tests name it.
-    pub rule: &'static str,
-    /// Where it was broken.
-    pub what: String,
-}
-
-impl Violation {
-    pub(crate) fn new(rule: &'static str, what: String) -> Self {
-        Self { rule, what }
-    }
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.rule, self.what)
-    }
-}
-
-/// What a history amounted to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Played {
-    /// Invocations.
-    pub runs: usize,
-    /// Calls of AWS.
-    pub calls: usize,
-    /// Invocations that died.
-    pub crashes: usize,
-    /// Calls that were made to fail.
-    pub faults: usize,
-    /// Associations of ours in the end.
-    pub bound: usize,
-    /// Conditions that are blocked in the end.
-    pub blocked: usize,
-}
-
-impl AddAssign for Played {
-    fn add_assign(&mut self, other: Self) {
-        let Self { runs, calls, crashes, faults, bound, blocked } = other;
-        self.runs += runs;
-        self.calls += calls;
-        self.crashes += crashes;
-        self.faults += faults;
-        self.bound += bound;
-        self.blocked += blocked;
-    }
-}
 
 /// An event that was sent.
 pub(crate) struct Sent {
@@ -113,8 +62,6 @@ pub(crate) struct Play<'a> {
     pub(crate) unknown: BTreeSet<String>,
     /// Whether AWS or the ledger was changed behind the engine's back, or a run was late.
     pub(crate) troubled: bool,
-    /// Whether node policies were changed by hand, or written late.
-    pub(crate) policies_troubled: bool,
     /// Roles that somebody has listed in a node policy by hand.
     pub(crate) by_hand: BTreeSet<(ClusterArn, RoleArn)>,
     queue: VecDeque<usize>,
@@ -182,7 +129,6 @@ impl<'a> Play<'a> {
             sent: Vec::new(),
             unknown: BTreeSet::new(),
             troubled: false,
-            policies_troubled: false,
             by_hand: BTreeSet::new(),
             queue: VecDeque::new(),
             runners: [None, None],
@@ -360,7 +306,6 @@ impl<'a> Play<'a> {
     /// From now on nobody can expect the ledger and AWS to fit.
     fn trouble(&mut self) {
         self.troubled = true;
-        self.policies_troubled = true;
         let world = self.world.lock().unwrap();
         self.unseen_until = later(world.now, self.setup.visible_after);
         self.watch.take_in(&world);
@@ -449,7 +394,6 @@ impl<'a> Play<'a> {
         if late {
             self.beyond = true;
             self.troubled = true;
-            self.policies_troubled = true;
         }
         if disturbed {
             let all = watch::associations(&self.world.lock().unwrap());
@@ -541,10 +485,9 @@ impl<'a> Play<'a> {
         self.queue.extend((0..self.sent.len()).rev());
         self.drain()?;
         let world = self.world.lock().unwrap();
-        let changes = ["Create", "Update", "Delete", "Tag", "Attach"];
-        let changing = world.calls[calls..].iter().find(|call| {
-            changes.iter().any(|verb| call.operation.starts_with(verb)) && call.error.is_none()
-        });
+        let changing = world.calls[calls..]
+            .iter()
+            .find(|call| watch::changes(&call.operation) && call.error.is_none());
         if let Some(call) = changing {
             return Err(Violation::new("planning after applying is empty", format!("{call:?}")));
         }

@@ -5,7 +5,8 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use crate::generate::histories;
 use crate::history::{History, Setup};
-use crate::play::{Played, Violation, play};
+use crate::play::play;
+use crate::report::{Played, Violation};
 
 /// A history that breaks an invariant.
 #[derive(Debug, Clone)]

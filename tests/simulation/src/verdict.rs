@@ -14,7 +14,8 @@ use pod_identity_world::World;
 use serde_json::Value;
 
 use crate::history::{Asks, NAMES};
-use crate::play::{Play, Sent, Violation};
+use crate::play::{Play, Sent};
+use crate::report::Violation;
 use crate::stage;
 use crate::watch::{self, is_ours, place_of};
 
@@ -257,7 +258,7 @@ impl End<'_> {
         if self.may_be_full() {
             return Ok(());
         }
-        let listed = if self.play.policies_troubled {
+        let listed = if self.play.troubled {
             watch::listed_anywhere(self.world, self.cluster).contains(role)
         } else {
             stage::node_roles(self.cluster, self.shared)
@@ -296,7 +297,7 @@ impl End<'_> {
             BlockedCode::OrphanAssociation => there.is_some_and(is_ours) && unknown,
             BlockedCode::Conflict => self.holder(place).is_some_and(|holder| holder != name),
             BlockedCode::NodePolicyFull | BlockedCode::LimitReached => few_slots,
-            BlockedCode::ForeignPolicy => self.play.policies_troubled,
+            BlockedCode::ForeignPolicy => self.play.troubled,
             BlockedCode::ClusterNotFound => !self.exists(),
             _ => false,
         };

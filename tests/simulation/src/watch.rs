@@ -16,7 +16,7 @@ use pod_identity_engine::ledger::{
 use pod_identity_engine::ports::Association;
 use pod_identity_world::World;
 
-use crate::play::Violation;
+use crate::report::Violation;
 use crate::stage::{self, DEPLOYMENT, NAMESPACE};
 
 /// Who made a step, and what is to be held against it.
@@ -67,10 +67,7 @@ impl Watch {
 
     /// What a step changed, held against the invariants.
     pub(crate) fn look(&mut self, world: &World, step: &Step<'_>) -> Result<(), Violation> {
-        let changes = ["Create", "Update", "Delete", "Tag", "Attach"];
-        let calls = &world.calls[self.calls..];
-        let changing = |operation: &str| changes.iter().any(|verb| operation.starts_with(verb));
-        if !calls.iter().any(|call| changing(&call.operation)) {
+        if !world.calls[self.calls..].iter().any(|call| changes(&call.operation)) {
             self.calls = world.calls.len();
             return Ok(());
         }
@@ -175,6 +172,11 @@ impl Watch {
         }
         Ok(())
     }
+}
+
+/// Whether a call of AWS may change something there.
+pub(crate) fn changes(operation: &str) -> bool {
+    ["Create", "Update", "Delete", "Tag", "Attach"].iter().any(|verb| operation.starts_with(verb))
 }
 
 pub(crate) fn is_ours(association: &Association) -> bool {

@@ -4,23 +4,11 @@ use pod_identity_core::{DEPLOYMENT_TAG, SERVICE_ACCOUNT_TAG};
 use pod_identity_world::{Caller, CreateAssociation};
 
 use super::*;
+use crate::hands;
 use crate::history::{Event, Hand, Setup};
-use crate::{hands, play};
 
 fn setup() -> Setup {
-    Setup {
-        registered: 1,
-        page_size: 100,
-        visible_after: 0,
-        slots: 10,
-        tokens_outlive: true,
-        call_takes: 0,
-        concurrency: 1,
-        strict: false,
-        hands: false,
-        ledger: false,
-        stalls: false,
-    }
+    Setup { registered: 1, ..Setup::plain() }
 }
 
 fn event(asks: Asks) -> Event {
@@ -36,7 +24,7 @@ fn after(meddle: impl FnOnce(&mut World)) -> Result<(), &'static str> {
     play.send(&event(Asks::Assigned { name, role, place, target, policy, clusters }));
     play.quiet_down().unwrap();
     meddle(&mut play.world.lock().unwrap());
-    check(&play).map_err(|violation: play::Violation| violation.rule)
+    check(&play).map_err(|violation: Violation| violation.rule)
 }
 
 /// Changes every condition of the ledger.

@@ -20,19 +20,7 @@ use crate::history::Setup;
 const REQUEST: &str = "request-1";
 
 fn setup() -> Setup {
-    Setup {
-        registered: 0,
-        page_size: 100,
-        visible_after: 0,
-        slots: 10,
-        tokens_outlive: true,
-        call_takes: 0,
-        concurrency: 1,
-        strict: true,
-        hands: false,
-        ledger: false,
-        stalls: false,
-    }
+    Setup { strict: true, ..Setup::plain() }
 }
 
 fn wait<T>(future: impl Future<Output = T>) -> T {
