@@ -79,20 +79,20 @@ impl Association {
     #[must_use]
     pub fn differences(&self, desired: &Desired) -> Vec<&'static str> {
         let Desired { role, target_role, disable_session_tags, session_policy } = desired;
-        // EKS may answer an absent value as an empty one.
-        let present = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
         let target = target_role.as_ref().map(RoleArn::as_str);
         let same = [
             ("role", self.role_arn == role.as_str()),
-            ("target role", present(&self.target_role_arn).as_deref() == target),
+            ("target role", present(self.target_role_arn.as_ref()) == target),
             ("session tags", self.disable_session_tags == *disable_session_tags),
-            (
-                "session policy",
-                same_policy(present(&self.policy).as_deref(), session_policy.as_deref()),
-            ),
+            ("session policy", same_policy(present(self.policy.as_ref()), session_policy.as_deref())),
         ];
         same.into_iter().filter(|(_, same)| !same).map(|(what, _)| what).collect()
     }
+}
+
+/// EKS may answer an absent value as an empty one.
+fn present(value: Option<&String>) -> Option<&str> {
+    value.map(String::as_str).filter(|value| !value.is_empty())
 }
 
 /// Policies are compared as JSON: EKS need not keep the white space.

@@ -6,7 +6,7 @@ mod recent;
 mod settle;
 mod write;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -299,7 +299,7 @@ where
     let mut observation = Observation {
         cluster: access.cluster.clone(),
         places,
-        roles: BTreeMap::new(),
+        roles: HashMap::new(),
         policies: plan::NodePolicies::default(),
     };
     if wanted.is_empty() {

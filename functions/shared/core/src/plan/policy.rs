@@ -1,6 +1,6 @@
 //! The node policies' part of a plan.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use pod_identity_events::{BlockedCode, PolicyCapacity};
 
@@ -44,18 +44,18 @@ pub(super) fn extend(
 ) -> Policies {
     let found = &observation.policies;
     let cluster = options.cluster_statement.then_some(&observation.cluster);
-    // Many places want one role: none is copied twice.
-    let wanted: BTreeSet<&RoleArn> = decisions.iter().filter_map(Decision::role).collect();
+    // Many places want one role: none is copied twice, nor put in order twice.
+    let wanted: HashSet<&RoleArn> = decisions.iter().filter_map(Decision::role).collect();
     if wanted.is_empty() {
         // Nothing is granted, so nothing is listed either: a removal writes no policy.
         return Policies::unchanged(observation, cluster);
     }
     let wanted: BTreeSet<RoleArn> = wanted.into_iter().chain(&found.other_roles).cloned().collect();
     if let Some(problem) = &found.problem {
-        let listed: BTreeSet<&RoleArn> =
-            found.shards.iter().flat_map(|shard| &shard.roles).collect();
+        let attached = found.shards.iter().filter(|shard| found.is_attached(shard));
+        let granted: BTreeSet<&RoleArn> = attached.flat_map(|shard| &shard.roles).collect();
         return Policies {
-            unlisted: wanted.iter().filter(|role| !listed.contains(role)).cloned().collect(),
+            unlisted: wanted.iter().filter(|role| !granted.contains(role)).cloned().collect(),
             problem: Some(problem.clone()),
             ..Policies::unchanged(observation, cluster)
         };

@@ -26,10 +26,26 @@ enum Principal {
 }
 
 #[derive(Debug, Clone)]
-enum Action {
+enum Actions {
     /// In lower case, since case does not count.
     Named(Vec<String>),
     Not,
+}
+
+/// What EKS does with a role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Action {
+    AssumeRole,
+    TagSession,
+}
+
+impl Action {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::AssumeRole => "sts:AssumeRole",
+            Self::TagSession => "sts:TagSession",
+        }
+    }
 }
 
 /// One key under one operator.
@@ -52,8 +68,11 @@ pub(super) struct Statement {
     /// How people find it: its Sid, or its place.
     pub(super) label: String,
     pub(super) effect: Effect,
-    principal: Principal,
-    action: Action,
+    /// Whether it names the service that assumes roles for pods.
+    pub(super) names_pod_identity: bool,
+    /// Whether principal and action fit: the same for every question, so answered once.
+    assume_role: Answer,
+    tag_session: Answer,
     pub(super) conditions: Vec<Condition>,
 }
 
@@ -104,17 +123,25 @@ fn statement(number: usize, value: &Value, variables: bool) -> Result<Statement,
         (None, Some(_)) => Principal::Not,
         _ => return Err(format!("{label} needs either Principal or NotPrincipal")),
     };
-    let action = match (fields.get("Action"), fields.get("NotAction")) {
+    let actions = match (fields.get("Action"), fields.get("NotAction")) {
         (Some(value), None) => {
             let named = strings(value);
             let named = named.ok_or_else(|| format!("{label} has an Action of no known form"))?;
-            Action::Named(named.iter().map(|pattern| pattern.to_ascii_lowercase()).collect())
+            Actions::Named(named.iter().map(|pattern| pattern.to_ascii_lowercase()).collect())
         }
-        (None, Some(_)) => Action::Not,
+        (None, Some(_)) => Actions::Not,
         _ => return Err(format!("{label} needs either Action or NotAction")),
     };
     let conditions = conditions(&label, fields, variables)?;
-    Ok(Statement { label, effect, principal, action, conditions })
+    let covers = |action| principal.covers_pod_identity().and(|| actions.cover(action));
+    Ok(Statement {
+        label,
+        effect,
+        names_pod_identity: principal.names_pod_identity(),
+        assume_role: covers(Action::AssumeRole),
+        tag_session: covers(Action::TagSession),
+        conditions,
+    })
 }
 
 fn principal(value: &Value) -> Option<Principal> {
@@ -179,39 +206,48 @@ fn strings(value: &Value) -> Option<Vec<String>> {
 }
 
 impl Statement {
-    /// Whether it names the service that assumes roles for pods.
-    pub(super) fn names_pod_identity(&self) -> bool {
-        let Principal::Named(kinds) = &self.principal else {
+    /// Whether it is about this action of EKS, its conditions aside.
+    pub(super) fn covers(&self, action: Action) -> &Answer {
+        match action {
+            Action::AssumeRole => &self.assume_role,
+            Action::TagSession => &self.tag_session,
+        }
+    }
+}
+
+impl Principal {
+    fn names_pod_identity(&self) -> bool {
+        let Self::Named(kinds) = self else {
             return false;
         };
         kinds.get("Service").into_iter().flatten().any(|service| service == POD_IDENTITY_PRINCIPAL)
     }
 
-    pub(super) fn matches_principal(&self) -> Answer {
+    fn covers_pod_identity(&self) -> Answer {
         let everyone = || Answer::Unknown("its principal is `*`".into());
-        match &self.principal {
-            Principal::Not => Answer::Unknown("it uses NotPrincipal".into()),
+        match self {
+            Self::Not => Answer::Unknown("it uses NotPrincipal".into()),
             // AWS does not say whether a wildcard covers service principals.
-            Principal::Everyone => everyone(),
-            Principal::Named(_) if self.names_pod_identity() => Answer::Yes,
-            Principal::Named(kinds) if kinds.values().flatten().any(|text| text == "*") => {
-                everyone()
-            }
-            Principal::Named(_) => Answer::No("its principal is another".into()),
+            Self::Everyone => everyone(),
+            Self::Named(_) if self.names_pod_identity() => Answer::Yes,
+            Self::Named(kinds) if kinds.values().flatten().any(|text| text == "*") => everyone(),
+            Self::Named(_) => Answer::No("its principal is another".into()),
         }
     }
+}
 
-    pub(super) fn matches_action(&self, action: &str) -> Answer {
-        let Action::Named(patterns) = &self.action else {
+impl Actions {
+    fn cover(&self, action: Action) -> Answer {
+        let Self::Named(patterns) = self else {
             return Answer::Unknown("it uses NotAction".into());
         };
-        let wanted = action.to_ascii_lowercase();
+        let wanted = action.name().to_ascii_lowercase();
         let matches =
             patterns.iter().any(|pattern| glob(pattern.as_bytes(), wanted.as_bytes(), b'?'));
         if matches {
             Answer::Yes
         } else {
-            Answer::No(format!("its Action does not name {action}").into())
+            Answer::No(format!("its Action does not name {}", action.name()).into())
         }
     }
 }

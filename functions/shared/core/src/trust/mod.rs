@@ -19,13 +19,10 @@ use pod_identity_events::{Trust, TrustVerdict};
 use serde_json::{Value, json};
 
 use crate::{ClusterArn, KubernetesName};
-use document::{Effect, Statement};
+use document::{Action, Effect, Statement};
 
 /// The service principal that assumes roles for pods.
 pub const POD_IDENTITY_PRINCIPAL: &str = "pods.eks.amazonaws.com";
-
-const ASSUME_ROLE: &str = "sts:AssumeRole";
-const TAG_SESSION: &str = "sts:TagSession";
 
 /// For whom, and how, EKS would assume the role.
 #[derive(Debug, Clone, Copy)]
@@ -91,15 +88,16 @@ impl TrustPolicy {
         let mut allowed = None;
         let mut unknown = None;
         for action in needed_actions(question) {
-            match evaluate_action(&asked, action) {
+            match evaluate_action(&asked, *action) {
                 Ok(by) => allowed = Some((by, action)),
                 Err(trust) if trust.verdict == TrustVerdict::Untrusted => return trust,
                 Err(trust) => unknown = unknown.or(Some(trust)),
             }
         }
         let trusted = || {
-            let allowed = allowed.map(|(by, action)| {
-                format!("{} allows {action} to {POD_IDENTITY_PRINCIPAL}", by.label)
+            let allowed = allowed.map(|(by, action): (&Statement, &Action)| {
+                [by.label.as_str(), " allows ", action.name(), " to ", POD_IDENTITY_PRINCIPAL]
+                    .concat()
             });
             Trust { verdict: TrustVerdict::Trusted, because: allowed.unwrap_or_default() }
         };
@@ -133,19 +131,25 @@ pub fn is_denied(document: &str, question: TrustQuestion<'_>) -> bool {
 fn denied(statements: &[Asked<'_>], question: TrustQuestion<'_>) -> Option<String> {
     let denies = || statements.iter().filter(|asked| asked.statement.effect == Effect::Deny);
     needed_actions(question).iter().find_map(|action| {
-        let deny = denies().find(|deny| deny.applies(action) == Answer::Yes)?;
-        Some(format!("{} denies {action} to {POD_IDENTITY_PRINCIPAL}", deny.statement.label))
+        let deny = denies().find(|deny| deny.applies(*action) == Answer::Yes)?;
+        let (label, action) = (&deny.statement.label, action.name());
+        Some(format!("{label} denies {action} to {POD_IDENTITY_PRINCIPAL}"))
     })
 }
 
 /// EKS assumes the role, and tags the session unless that is disabled.
-fn needed_actions(question: TrustQuestion<'_>) -> &'static [&'static str] {
-    if question.session_tags { &[ASSUME_ROLE, TAG_SESSION] } else { &[ASSUME_ROLE] }
+fn needed_actions(question: TrustQuestion<'_>) -> &'static [Action] {
+    if question.session_tags {
+        &[Action::AssumeRole, Action::TagSession]
+    } else {
+        &[Action::AssumeRole]
+    }
 }
 
 /// One action, when no `Deny` applies for sure: the statement that allows it, or what
 /// comes of it otherwise.
-fn evaluate_action<'a>(statements: &[Asked<'a>], action: &str) -> Result<&'a Statement, Trust> {
+fn evaluate_action<'a>(statements: &[Asked<'a>], action: Action) -> Result<&'a Statement, Trust> {
+    let name = action.name();
     let verdict = |verdict, because| Err(Trust { verdict, because });
     let mut deny_unknown = None;
     let mut allowed_by = None;
@@ -156,7 +160,7 @@ fn evaluate_action<'a>(statements: &[Asked<'a>], action: &str) -> Result<&'a Sta
         match (statement.effect, answer) {
             (Effect::Deny, Answer::Unknown(why)) => {
                 deny_unknown =
-                    deny_unknown.or(Some(format!("{} may deny {action}: {why}", statement.label)));
+                    deny_unknown.or(Some(format!("{} may deny {name}: {why}", statement.label)));
             }
             (Effect::Deny, Answer::Yes | Answer::No(_)) => {}
             (Effect::Allow, Answer::Yes) => {
@@ -164,11 +168,11 @@ fn evaluate_action<'a>(statements: &[Asked<'a>], action: &str) -> Result<&'a Sta
             }
             (Effect::Allow, Answer::Unknown(why)) => {
                 allow_unknown = allow_unknown
-                    .or(Some(format!("{} may allow {action}: {why}", statement.label)));
+                    .or(Some(format!("{} may allow {name}: {why}", statement.label)));
             }
             (Effect::Allow, Answer::No(why)) => {
                 // A statement for this very principal that fails elsewhere tells more than none.
-                if statement.names_pod_identity() {
+                if statement.names_pod_identity {
                     nearest_miss = nearest_miss.or(Some(format!("{}: {why}", statement.label)));
                 }
             }
@@ -181,7 +185,7 @@ fn evaluate_action<'a>(statements: &[Asked<'a>], action: &str) -> Result<&'a Sta
             let miss = nearest_miss.map(|why| format!(" ({why})")).unwrap_or_default();
             verdict(
                 TrustVerdict::Untrusted,
-                format!("no statement allows {action} to {POD_IDENTITY_PRINCIPAL}{miss}"),
+                format!("no statement allows {name} to {POD_IDENTITY_PRINCIPAL}{miss}"),
             )
         }
     }
@@ -199,13 +203,10 @@ impl<'a> Asked<'a> {
         Self { statement, question, conditions: OnceCell::new() }
     }
 
-    fn applies(&self, action: &str) -> Answer {
+    fn applies(&self, action: Action) -> Answer {
         let Self { statement, question, conditions } = self;
         let holds = || condition::holds(&statement.conditions, *question);
-        statement
-            .matches_principal()
-            .and(|| statement.matches_action(action))
-            .and(|| conditions.get_or_init(holds).clone())
+        statement.covers(action).clone().and(|| conditions.get_or_init(holds).clone())
     }
 }
 
@@ -218,17 +219,15 @@ impl<'a> Asked<'a> {
 #[must_use]
 pub fn required_policy(question: TrustQuestion<'_>) -> Value {
     let account = question.cluster.account();
-    let (actions, condition) = if question.session_tags {
-        (
-            vec![ASSUME_ROLE, TAG_SESSION],
-            json!({ "StringEquals": {
-                "aws:SourceAccount": account,
-                "aws:RequestTag/kubernetes-namespace": question.kubernetes.namespace(),
-                "aws:RequestTag/kubernetes-service-account": question.kubernetes.service_account(),
-            }}),
-        )
+    let actions: Vec<_> = needed_actions(question).iter().map(|action| action.name()).collect();
+    let condition = if question.session_tags {
+        json!({ "StringEquals": {
+            "aws:SourceAccount": account,
+            "aws:RequestTag/kubernetes-namespace": question.kubernetes.namespace(),
+            "aws:RequestTag/kubernetes-service-account": question.kubernetes.service_account(),
+        }})
     } else {
-        (vec![ASSUME_ROLE], json!({ "StringEquals": { "aws:SourceAccount": account } }))
+        json!({ "StringEquals": { "aws:SourceAccount": account } })
     };
     json!({
         "Version": "2012-10-17",
