@@ -115,10 +115,14 @@ impl NodePolicies {
     /// Whether every policy is attached to every node role.
     #[must_use]
     pub fn are_attached(&self) -> bool {
-        self.node_roles.iter().all(|role| {
-            let attached = self.attached.get(role);
-            self.shards.iter().all(|shard| attached.is_some_and(|on| on.contains(&shard.number)))
-        })
+        self.shards.iter().all(|shard| self.is_attached(shard))
+    }
+
+    /// Whether a policy is attached to every node role. What another lists grants nothing on
+    /// the nodes that have it not.
+    pub(super) fn is_attached(&self, shard: &Shard) -> bool {
+        let has = |role| self.attached.get(role).is_some_and(|on| on.contains(&shard.number));
+        self.node_roles.iter().all(has)
     }
 
     /// The policies that are attached to every node role or can be. One that

@@ -392,7 +392,7 @@ fn a_full_policy_warns_and_blocks_only_in_strict_mode() {
 }
 
 #[test]
-fn a_problem_of_the_node_policy_blocks_roles_that_it_does_not_list() {
+fn a_problem_of_the_node_policy_blocks_roles_that_it_does_not_list_for_every_node_role() {
     let mut other = place(vec![claim("svc-b", "b", 1)], &[], None);
     other.kubernetes = kubernetes("sb");
     let mut observation = observation(vec![place(vec![claim("svc-a", "a", 1)], &[], None), other]);
@@ -403,9 +403,14 @@ fn a_problem_of_the_node_policy_blocks_roles_that_it_does_not_list() {
         reason: "policy x is somebody else's".to_owned(),
         way_out: "rename it".to_owned(),
     });
-    let plan = planned_with(observation, &options());
+    let unattached = planned_with(observation.clone(), &options());
+    assert_eq!(codes(&unattached), [BlockedCode::ForeignPolicy; 2]);
+    observation.policies.attached.insert(role("blue-eks-nodes"), BTreeSet::from([1]));
+    let plan = planned_with(observation.clone(), &options());
     assert_eq!(codes(&plan), [BlockedCode::ForeignPolicy]);
     assert!(plan.places[0].step.is_some() && plan.places[1].step.is_none());
+    observation.policies.node_roles.insert(role("green-eks-nodes"));
+    assert!(planned_with(observation, &options()).is_empty());
 }
 
 #[test]
