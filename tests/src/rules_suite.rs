@@ -78,6 +78,7 @@ fn decide(command: &Command, revision: &str, view: &mut View) -> (Decision, Writ
     let original = json!({ "id": revision });
     let acceptance = Acceptance {
         command,
+        deployment: "acme",
         original: &original,
         request_id: "request",
         revision,

@@ -51,6 +51,8 @@ struct Runner {
     polled: Timestamp,
     registry: Registry,
     disturbed: bool,
+    /// Whether the ledger was another deployment's when the run began.
+    elsewhere: bool,
 }
 
 pub(crate) struct Play<'a> {
@@ -70,9 +72,8 @@ pub(crate) struct Play<'a> {
     backup: Option<(Items, bool)>,
     /// The other deployment's ledger, or ours while theirs is in its place.
     other: (Items, bool),
-    /// Whether the ledger in place has the other deployment's history.
+    /// Whether the ledger in place is the other deployment's.
     is_other: bool,
-    other_sent: Vec<Sent>,
     beyond: bool,
     detached: bool,
     /// Until when reads may not show what somebody did by hand.
@@ -135,7 +136,6 @@ impl<'a> Play<'a> {
             backup: None,
             other: (Items::default(), true),
             is_other: false,
-            other_sent: Vec::new(),
             beyond: false,
             detached: false,
             unseen_until: Timestamp::MIN,
@@ -171,9 +171,7 @@ impl<'a> Play<'a> {
             [registered, assigned(0, Some(2)), assigned(1, None), Asks::Unassigned { name: 2 }];
         for (index, asks) in asks.into_iter().enumerate() {
             let event = Event { at: 0, tie: 0, asks };
-            let id = format!("other-{index}");
-            texts.push(stage::envelope(&event, -100, &id));
-            self.other_sent.push(Sent { event, id, at: -100, text: String::new() });
+            texts.push(stage::envelope(&event, -100, &format!("other-{index}")));
         }
         let settings = stage::settings(self.setup, OTHER);
         let ports = WorldPorts::new(Arc::clone(&self.world), "other");
@@ -186,11 +184,6 @@ impl<'a> Play<'a> {
         let mut world = self.world.lock().unwrap();
         self.other.0 = std::mem::take(&mut world.ledger);
         world.now = later(world.now, 60);
-    }
-
-    /// Everything that the ledger in place may have in its histories.
-    pub(crate) fn history(&self) -> impl Iterator<Item = &Sent> {
-        self.sent.iter().chain(self.other_sent.iter().filter(|_| self.is_other))
     }
 
     fn now(&self) -> Timestamp {
@@ -312,7 +305,7 @@ impl<'a> Play<'a> {
         let all = watch::associations(&world);
         self.unknown.extend(all.into_values().flat_map(BTreeMap::into_keys));
         for runner in self.runners.iter_mut().flatten() {
-            runner.disturbed = true;
+            (runner.disturbed, runner.elsewhere) = (true, false);
         }
     }
 
@@ -352,6 +345,7 @@ impl<'a> Play<'a> {
             polled: now,
             registry: registry.unwrap_or_default(),
             disturbed: now < self.unseen_until,
+            elsewhere: self.is_other,
         });
     }
 
@@ -367,11 +361,8 @@ impl<'a> Play<'a> {
     }
 
     fn step_alone(&mut self, index: usize) -> Result<bool, Violation> {
-        let now = self.now();
         let Some(runner) = &mut self.runners[index] else { return Ok(false) };
-        let takes = SignedDuration::from_millis(i64::try_from(self.setup.call_takes).unwrap());
-        let waited = now.duration_since(runner.polled) + takes;
-        let late = waited > SignedDuration::try_from(LONGEST_CALL).unwrap();
+        let before = self.world.lock().unwrap().calls.len();
         runner.ports.allow(1);
         let polled = catch_unwind(AssertUnwindSafe(|| poll(runner.future.as_mut())));
         let Ok(polled) = polled else {
@@ -379,11 +370,13 @@ impl<'a> Play<'a> {
         };
         let world = self.world.lock().unwrap();
         runner.polled = world.now;
+        let late = world.calls[before..].iter().any(is_late);
         let disturbed = runner.disturbed;
         let step = Step {
             request: &runner.request,
             late,
             disturbed: runner.disturbed,
+            elsewhere: runner.elsewhere,
             beyond: self.beyond,
             may_be_full: !self.setup.strict && self.setup.slots < 10,
             detached: self.detached,
@@ -439,6 +432,9 @@ impl<'a> Play<'a> {
                 runner.ports.clear_faults();
             }
             self.finish(index)?;
+        }
+        if self.is_other {
+            self.ledger(if self.other.1 { Ledger::Lose } else { Ledger::Swap });
         }
         // Leases expire, and IAM shows what was written.
         self.wait(200);
@@ -538,6 +534,12 @@ fn is_kept(
         return Err(Violation::new("nothing is lost", format!("{}: {record:?}", sent.id)));
     }
     Ok(())
+}
+
+/// Whether a change was under way for longer than a call may take.
+fn is_late(call: &Call) -> bool {
+    let longest = SignedDuration::try_from(LONGEST_CALL).unwrap();
+    watch::changes(&call.operation) && call.at.duration_since(call.began) > longest
 }
 
 fn records(texts: &[&str]) -> Vec<Record> {

@@ -138,7 +138,7 @@ impl End<'_> {
 
     /// The place that a service account wants here.
     fn wants(&self, name: u8) -> Option<(KubernetesName, &Sent)> {
-        let latest = latest(self.play.history(), name)?;
+        let latest = latest(&self.play.sent, name)?;
         match latest.event.asks {
             Asks::Assigned { name, place, clusters, .. }
                 if stage::selects(clusters, self.cluster) =>
@@ -153,7 +153,8 @@ impl End<'_> {
     fn since(&self, name: u8, wanted: &KubernetesName) -> Option<Version> {
         let mut events: Vec<(Version, Option<KubernetesName>)> = self
             .play
-            .history()
+            .sent
+            .iter()
             .filter_map(|sent| match sent.event.asks {
                 Asks::Assigned { name: of, place, .. } if of == name => {
                     Some((sent.version(), Some(stage::wanted_place(of, place))))

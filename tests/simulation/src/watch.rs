@@ -14,7 +14,7 @@ use pod_identity_engine::ledger::{
     registry_key,
 };
 use pod_identity_engine::ports::Association;
-use pod_identity_world::World;
+use pod_identity_world::{Call, World};
 
 use crate::report::Violation;
 use crate::stage::{self, DEPLOYMENT, NAMESPACE};
@@ -23,10 +23,12 @@ use crate::stage::{self, DEPLOYMENT, NAMESPACE};
 pub(crate) struct Step<'a> {
     /// Request id of the run.
     pub(crate) request: &'a str,
-    /// Whether its calls were under way for longer than a call may take.
+    /// Whether what it changed was under way for longer than a call may take.
     pub(crate) late: bool,
     /// Whether somebody else changed AWS or the ledger since the run began.
     pub(crate) disturbed: bool,
+    /// Whether the ledger is another deployment's since the run began.
+    pub(crate) elsewhere: bool,
     /// Whether a run was late before: from then on only convergence is promised.
     pub(crate) beyond: bool,
     /// Whether policies may be full, so that a role need not be listed.
@@ -48,6 +50,9 @@ pub(crate) struct Watch {
     made: BTreeSet<String>,
     /// How often each run wrote each policy.
     written: BTreeMap<(String, String), usize>,
+    /// Roles that a policy lists by a call whose answer was lost. Nobody binds them before he
+    /// has seen that version, and until then it may be written over, and merged.
+    unanswered: BTreeSet<(String, RoleArn)>,
 }
 
 impl Watch {
@@ -71,10 +76,22 @@ impl Watch {
             self.calls = world.calls.len();
             return Ok(());
         }
-        let before = std::mem::take(self);
+        let changing = |call: &&Call| changes(&call.operation);
+        if let Some(call) = world.calls[self.calls..].iter().find(changing)
+            && step.elsewhere
+        {
+            let what = format!("{} of {}: {}", call.operation, step.request, call.object);
+            return Err(Violation::new("another deployment's ledger changes nothing", what));
+        }
+        let lost = world.calls[self.calls..].iter().filter(changing).any(|c| c.error.is_some());
+        let mut before = std::mem::take(self);
         self.take_in(world);
-        self.written.clone_from(&before.written);
-        self.made.clone_from(&before.made);
+        self.written = std::mem::take(&mut before.written);
+        self.made = std::mem::take(&mut before.made);
+        self.unanswered = std::mem::take(&mut before.unanswered);
+        if lost {
+            self.unanswered.extend(added(&before.policies, &self.policies));
+        }
         self.compare_associations(&before, world, step)?;
         self.compare_policies(&before, world, step)
     }
@@ -129,6 +146,8 @@ impl Watch {
                 return Err(Violation::new("nothing is detached", role.to_string()));
             }
         }
+        // Whoever wrote over a version that nobody had seen writes once more, to merge it.
+        let mut overwrites = BTreeSet::new();
         for (arn, document) in &before.policies {
             if !self.policies.contains_key(arn) {
                 return Err(Violation::new("no policy is deleted", arn.clone()));
@@ -136,7 +155,17 @@ impl Watch {
             let (Some(was), Some(is)) = (listed(document), listed(&self.policies[arn])) else {
                 continue;
             };
-            let lost: Vec<_> = was.difference(&is).collect();
+            let bound = |role: &RoleArn| {
+                let all = self.associations.values().flat_map(BTreeMap::values);
+                all.filter(|one| is_ours(one)).any(|one| one.role_arn == role.as_str())
+            };
+            let harmless = |role: &RoleArn| {
+                self.unanswered.contains(&(arn.clone(), role.clone())) && !bound(role)
+            };
+            if was.difference(&is).any(harmless) {
+                overwrites.insert(arn);
+            }
+            let lost: Vec<_> = was.difference(&is).filter(|role| !harmless(role)).collect();
             if !lost.is_empty() && !step.late && !step.beyond && !step.disturbed {
                 return Err(Violation::new(
                     "no role leaves a node policy",
@@ -160,6 +189,9 @@ impl Watch {
                     "a node policy is a list that fits",
                     format!("{arn} has {size} characters: {document}"),
                 ));
+            }
+            if overwrites.contains(arn) {
+                continue;
             }
             let times = self.written.entry((step.request.to_owned(), arn.clone())).or_default();
             *times += 1;
@@ -207,6 +239,20 @@ fn attached(world: &World) -> BTreeMap<RoleArn, BTreeSet<String>> {
         .flat_map(|cluster| stage::node_roles(&cluster, true))
         .map(|role| (role.clone(), world.iam.attached_to(&role)))
         .collect()
+}
+
+/// What policies list newly.
+fn added(
+    before: &BTreeMap<String, String>,
+    after: &BTreeMap<String, String>,
+) -> Vec<(String, RoleArn)> {
+    let roles = |document: Option<&String>| document.and_then(|text| listed(text)).unwrap_or_default();
+    let newly = |(arn, document): (&String, &String)| {
+        let was = roles(before.get(arn));
+        let is = roles(Some(document)).into_iter().filter(move |role| !was.contains(role));
+        is.map(|role| (arn.clone(), role)).collect::<Vec<_>>()
+    };
+    after.iter().flat_map(newly).collect()
 }
 
 /// The roles of a node policy; none when it says anything else.

@@ -25,7 +25,9 @@ pub struct Caller {
 /// One call, as it was answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
-    /// When.
+    /// When it was made.
+    pub began: Timestamp,
+    /// When it had its effect.
     pub at: Timestamp,
     /// Name of the caller.
     pub caller: String,
@@ -186,6 +188,7 @@ impl World {
         outcome: Result<u16, &AwsError>,
     ) {
         self.calls.push(Call {
+            began: self.now,
             at: self.now,
             caller: caller.to_owned(),
             service: service.to_owned(),

@@ -8,10 +8,10 @@ use jiff::SignedDuration;
 use pod_identity_core::{Desired, association_tags};
 use pod_identity_engine::ledger::binding_key;
 use pod_identity_engine::ports::{
-    AssociationUpdate, ClusterAccess, EksWriter, Expect, IamWriter, Item, LedgerWriter,
+    AssociationUpdate, ClusterAccess, EksWriter, ErrorKind, Expect, IamWriter, Item, LedgerWriter,
     NewAssociation, NewPolicy, Write,
 };
-use pod_identity_world::WorldPorts;
+use pod_identity_world::{PortFault, When, WorldPorts};
 use serde_json::json;
 
 use super::*;
@@ -39,6 +39,8 @@ struct Scene {
     ports: WorldPorts,
     watch: Watch,
     access: ClusterAccess,
+    /// Whether the ledger is another deployment's.
+    elsewhere: bool,
 }
 
 impl Scene {
@@ -47,7 +49,7 @@ impl Scene {
         let watch = Watch::new(&world.lock().unwrap());
         let ports = WorldPorts::new(Arc::clone(&world), REQUEST);
         let access = ClusterAccess { cluster: stage::cluster(0), assume_role: None };
-        Self { world, ports, watch, access }
+        Self { world, ports, watch, access, elsewhere: false }
     }
 
     /// A run that holds the lease of blue.
@@ -89,6 +91,24 @@ impl Scene {
         }
     }
 
+    /// What is written from now on is not this run's second time.
+    fn another_run(&mut self) {
+        self.watch.written.clear();
+    }
+
+    /// A new version of the first policy; its writer may not get the answer.
+    fn lists(&self, roles: &[u8], answered: bool) {
+        let arn = node_policy::policy_arn(DEPLOYMENT, &stage::cluster(0), 1).unwrap();
+        let roles = roles.iter().map(|index| stage::role(*index)).collect();
+        let document = node_policy::document(&roles, None);
+        if !answered {
+            let write = "CreatePolicyVersion";
+            self.ports.fault(PortFault::nth(write, 1, When::After, ErrorKind::Passing));
+        }
+        let written = wait(self.ports.create_policy_version(&self.access, &arn, &document));
+        assert_eq!(written.is_ok(), answered);
+    }
+
     fn bind(&self, role: &str) {
         let new = NewAssociation {
             kubernetes: stage::place(0),
@@ -110,6 +130,7 @@ impl Scene {
             request: REQUEST,
             late: false,
             disturbed: false,
+            elsewhere: self.elsewhere,
             beyond: false,
             may_be_full: false,
             detached: false,
@@ -211,10 +232,36 @@ fn a_policy_that_loses_a_role_is_told() {
     let mut scene = Scene::leased();
     scene.grants(&[0, 1]);
     assert_eq!(scene.look(), Ok(()));
-    let arn = node_policy::policy_arn(DEPLOYMENT, &stage::cluster(0), 1).unwrap();
-    let document = node_policy::document(&[stage::role(0)].into(), None);
-    wait(scene.ports.create_policy_version(&scene.access, &arn, &document)).unwrap();
+    scene.lists(&[0], true);
     assert_eq!(scene.look(), Err("no role leaves a node policy"));
+}
+
+#[test]
+fn a_role_whose_answer_was_lost_may_be_written_over_while_nobody_is_bound_to_it() {
+    let mut scene = Scene::leased();
+    scene.grants(&[0]);
+    assert_eq!(scene.look(), Ok(()));
+    scene.another_run();
+    scene.lists(&[0, 1], false);
+    assert_eq!(scene.look(), Ok(()));
+    scene.another_run();
+    scene.lists(&[0], true);
+    assert_eq!(scene.look(), Ok(()));
+    scene.lists(&[0, 1], true);
+    assert_eq!(scene.look(), Ok(()));
+    scene.bind(stage::role(1).as_str());
+    assert_eq!(scene.look(), Ok(()));
+    scene.another_run();
+    scene.lists(&[0], true);
+    assert_eq!(scene.look(), Err("no role leaves a node policy"));
+}
+
+#[test]
+fn a_change_on_the_word_of_another_deployment_is_told() {
+    let mut scene = Scene::leased();
+    scene.elsewhere = true;
+    scene.grants(&[0]);
+    assert_eq!(scene.look(), Err("another deployment's ledger changes nothing"));
 }
 
 #[test]

@@ -54,7 +54,7 @@ pub(super) async fn accept_all<R: Reads, W: Writes, C: Clock>(
     decided
 }
 
-/// Decides about as many events as fit one transaction; says how many those were.
+/// Decides about as many events as fit one transaction, and writes it; says how many those were.
 async fn accept_group<R: Reads, W: Writes, C: Clock>(
     context: &Context<'_, R, W, C>,
     events: &[Accepted],
@@ -63,35 +63,8 @@ async fn accept_group<R: Reads, W: Writes, C: Clock>(
     for _ in 0..ATTEMPTS {
         let mut view = shared.clone();
         read(context, events, &mut view).await.map_err(|error| chain(&error))?;
-        let mut writes = WriteSet::default();
-        let mut decisions = Vec::new();
-        let revision = context.run.revision();
-        for event in events {
-            let (before_view, before) = (view.clone(), writes.clone());
-            let acceptance = Acceptance {
-                command: &event.command,
-                original: &event.original,
-                request_id: context.run.request_id(),
-                revision: &revision,
-                now: context.clock.now(),
-                notice_expires_at: context.settings.notice_expires_at(context.clock.now()),
-            };
-            let decision =
-                accept(acceptance, &mut view, &mut writes).map_err(|error| chain(&error))?;
-            if writes.len() <= MAX_WRITE {
-                decisions.push(decision);
-                continue;
-            }
-            (view, writes) = (before_view, before);
-            if decisions.is_empty() {
-                decisions.push(Decision::Refused(format!(
-                    "{}: one change touches at most {} clusters, those of earlier changes included",
-                    subject(event),
-                    MAX_WRITE - FIXED_WRITES,
-                )));
-            }
-            break;
-        }
+        let Group { view, writes, decisions } =
+            decide(context, events, &view).map_err(|error| chain(&error))?;
         match writes.commit(context.reader, context.writer).await {
             Ok(()) => {
                 *shared = view;
@@ -106,6 +79,62 @@ async fn accept_group<R: Reads, W: Writes, C: Clock>(
     }
     let subject = events.first().map(subject).unwrap_or_default();
     Err(LedgerError::Contended(subject).to_string())
+}
+
+/// The events of one transaction.
+struct Group {
+    /// As it will be once the transaction is written.
+    view: View,
+    writes: WriteSet,
+    /// One for each event, from the first on.
+    decisions: Vec<Decision>,
+}
+
+/// Decides about as many events as fit one transaction. When one does not fit any more, those
+/// before it are decided once again, since it has left its writes among theirs.
+fn decide<R, W, C: Clock>(
+    context: &Context<'_, R, W, C>,
+    events: &[Accepted],
+    read: &View,
+) -> Result<Group, LedgerError> {
+    let revision = context.run.revision();
+    let now = context.clock.now();
+    let mut fitting = events;
+    loop {
+        let mut group =
+            Group { view: read.clone(), writes: WriteSet::default(), decisions: Vec::new() };
+        for event in fitting {
+            let acceptance = Acceptance {
+                command: &event.command,
+                deployment: &context.settings.plan.deployment,
+                original: &event.original,
+                request_id: context.run.request_id(),
+                revision: &revision,
+                now,
+                notice_expires_at: context.settings.notice_expires_at(now),
+            };
+            let decision = accept(acceptance, &mut group.view, &mut group.writes)?;
+            if group.writes.len() > MAX_WRITE {
+                break;
+            }
+            group.decisions.push(decision);
+        }
+        match (group.decisions.len(), fitting) {
+            (0, [event, ..]) => {
+                return Ok(Group {
+                    view: read.clone(),
+                    writes: WriteSet::default(),
+                    decisions: vec![Decision::Refused(format!(
+                        "{}: one change touches at most {} clusters, those of earlier changes included",
+                        subject(event),
+                        MAX_WRITE - FIXED_WRITES,
+                    ))],
+                });
+            }
+            (fit, _) if fit < fitting.len() => fitting = &fitting[..fit],
+            _ => return Ok(group),
+        }
+    }
 }
 
 fn subject(event: &Accepted) -> String {

@@ -49,6 +49,8 @@ pub enum Decision {
 pub struct Acceptance<'a> {
     /// The change.
     pub command: &'a Command,
+    /// Id of the deployment.
+    pub deployment: &'a str,
     /// The event as it came.
     pub original: &'a Value,
     /// Request id of the invocation.
@@ -68,12 +70,18 @@ pub struct Acceptance<'a> {
 /// it has and gets, the change's own place in the history, and the registry.
 ///
 /// # Errors
-/// When an item of the view does not read as what it should be.
+/// When the ledger is another deployment's, or an item of the view does not read as what
+/// it should be.
 pub fn accept(
     acceptance: Acceptance<'_>,
     view: &mut View,
     writes: &mut WriteSet,
 ) -> Result<Decision, LedgerError> {
+    let registry = view.get::<Registry>(&registry_key())?.map(|stored| stored.record);
+    let theirs = registry.and_then(|registry| registry.deployment);
+    if let Some(theirs) = theirs.filter(|theirs| theirs != acceptance.deployment) {
+        return Err(LedgerError::OtherDeployment { theirs, ours: acceptance.deployment.to_owned() });
+    }
     match &acceptance.command.change {
         Change::Bind(binding) => {
             accept_binding(acceptance, &binding.service_account, Ok(binding), view, writes)
@@ -429,6 +437,7 @@ fn accept_cluster(
             registry.retirements.insert(cluster.clone(), version.clone());
         }
     }
+    registry.deployment = Some(acceptance.deployment.to_owned());
     writes.put(view, registry_key(), &registry, acceptance.revision)?;
     remember(acceptance, of, HistoryOutcome::Accepted, described, None, view, writes)?;
     Ok(Decision::Accepted)

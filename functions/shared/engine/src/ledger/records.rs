@@ -104,6 +104,9 @@ pub struct ClaimsRecord {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Registry {
+    /// Id of the deployment whose ledger this is; none before the first cluster is registered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment: Option<String>,
     /// By ARN; at most [`super::MAX_CLUSTERS`].
     pub clusters: BTreeMap<ClusterArn, ClusterRecord>,
     /// Clusters whose retirement was asked for before they were registered.

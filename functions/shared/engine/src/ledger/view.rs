@@ -19,6 +19,16 @@ pub enum LedgerError {
     /// Somebody else wrote first, several times over.
     #[error("the ledger kept changing under {0}")]
     Contended(String),
+    /// It is the memory of another deployment, whose word is not to be made true here.
+    #[error(
+        "the ledger is that of deployment `{theirs}` and this function belongs to deployment `{ours}`, so nothing was done; correct LEDGER_TABLE or DEPLOYMENT_ID"
+    )]
+    OtherDeployment {
+        /// Id of the deployment that registered the ledger's clusters.
+        theirs: String,
+        /// Id of the function's own deployment.
+        ours: String,
+    },
     /// An item is not what it should be.
     #[error("ledger item {partition} / {sort} cannot be read")]
     Malformed {
@@ -128,12 +138,11 @@ impl View {
 }
 
 fn stored<T: DeserializeOwned>(item: &Item) -> Result<Stored<T>, LedgerError> {
-    let record =
-        serde_json::from_value(item.body.clone()).map_err(|source| LedgerError::Malformed {
-            partition: item.key.partition.clone(),
-            sort: item.key.sort.clone(),
-            source,
-        })?;
+    let record = T::deserialize(&item.body).map_err(|source| LedgerError::Malformed {
+        partition: item.key.partition.clone(),
+        sort: item.key.sort.clone(),
+        source,
+    })?;
     Ok(Stored { record, revision: item.revision.clone() })
 }
 

@@ -6,6 +6,27 @@ use serde_json::Value;
 use crate::check::{End, settled};
 use crate::scenario::Scenario;
 
+#[test]
+fn the_ledger_of_another_deployment_is_left_alone_and_nothing_is_done() {
+    let mut scenario = Scenario::registered();
+    let assigned = scenario.assigned("svc-etl", "etl");
+    Scenario::assert_outcome(&scenario.send(&assigned), Outcome::Applied);
+    let items = |scenario: &Scenario| {
+        scenario.ports.world().ledger.items().cloned().collect::<Vec<_>>()
+    };
+    let before = (End::of(&scenario), items(&scenario));
+    scenario.settings.plan.deployment = "other".to_owned();
+    let (unassigned, again) = (scenario.unassigned("svc-etl"), scenario.assigned("svc-x", "etl"));
+    let report = scenario.batch(&[unassigned, again]);
+    for record in &report.records {
+        Scenario::assert_outcome(record, Outcome::Failed);
+        let said = record.lines.join("; ");
+        assert!(said.contains("that of deployment `acme`"), "{said}");
+        assert!(said.contains("LEDGER_TABLE or DEPLOYMENT_ID"), "{said}");
+    }
+    assert_eq!((End::of(&scenario), items(&scenario)), before);
+}
+
 /// Every order of some events.
 pub(crate) fn permutations(events: &[Value]) -> Vec<Vec<Value>> {
     if events.is_empty() {

@@ -92,6 +92,7 @@ impl WorldPorts {
         object: String,
         act: impl FnOnce(&mut World) -> Result<T, AwsError>,
     ) -> Result<T, PortError> {
+        let began = self.world().now;
         self.give_way().await;
         let fault = faults::strike(
             &mut self.faults.lock().unwrap_or_else(PoisonError::into_inner),
@@ -109,6 +110,7 @@ impl WorldPorts {
         };
         let logged = outcome.as_ref().map(|_| 200);
         world.record(&self.caller, service, operation, &object, logged);
+        world.calls.iter_mut().next_back().into_iter().for_each(|call| call.began = began);
         outcome.map_err(|error| port_error(verb, object, error))
     }
 
