@@ -45,12 +45,12 @@ pub struct Association {
 }
 
 /// Whose an association is, as far as its own marks tell.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ownership {
-    /// Made by this deployment, for this Domino service account when the tag is readable.
-    Ours(Option<DominoName>),
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ownership<'a> {
+    /// Made by this deployment, for the Domino service account that its tag names, if it has one.
+    Ours(Option<&'a str>),
     /// Owned by an EKS add-on, which alone may change it.
-    AddOn(String),
+    AddOn(&'a str),
     /// Somebody else's.
     Foreign,
 }
@@ -58,13 +58,12 @@ pub enum Ownership {
 impl Association {
     /// Whose it is. The owner that EKS names counts more than any tag.
     #[must_use]
-    pub fn ownership(&self, deployment: &str) -> Ownership {
+    pub fn ownership(&self, deployment: &str) -> Ownership<'_> {
         if let Some(owner) = &self.owner_arn {
-            return Ownership::AddOn(owner.clone());
+            return Ownership::AddOn(owner);
         }
         if self.tags.get(DEPLOYMENT_TAG).is_some_and(|tag| tag == deployment) {
-            let name = self.tags.get(SERVICE_ACCOUNT_TAG);
-            return Ownership::Ours(name.and_then(|name| name.parse().ok()));
+            return Ownership::Ours(self.tags.get(SERVICE_ACCOUNT_TAG).map(String::as_str));
         }
         Ownership::Foreign
     }

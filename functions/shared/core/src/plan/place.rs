@@ -12,7 +12,7 @@ use crate::{Association, Binding, DominoName, Ownership, RoleArn, association_ta
 enum Standing<'a> {
     Nothing,
     /// Ours, and the ledger knows whom it was made for.
-    Managed(&'a Association, DominoName),
+    Managed(&'a Association, &'a DominoName),
     /// In the way.
     Untouchable(Problem),
 }
@@ -73,25 +73,26 @@ fn standing<'a>(place: &'a Place, observation: &Observation, options: &Options) 
     };
     let what = || format!("{} in cluster {}", place.kubernetes, observation.cluster.name());
     match association.ownership(&options.deployment) {
-        Ownership::Ours(Some(name))
-            if place.leaving.contains_key(&name)
-                || place.claims.iter().any(|claim| claim.binding.service_account == name) =>
-        {
-            Standing::Managed(association, name)
+        Ownership::Ours(tag) => {
+            let claiming = place.claims.iter().map(|claim| &claim.binding.service_account);
+            let mut known = claiming.chain(place.leaving.keys());
+            if let Some(name) = known.find(|name| Some(name.as_str()) == tag) {
+                return Standing::Managed(association, name);
+            }
+            Standing::Untouchable(Problem {
+                code: BlockedCode::OrphanAssociation,
+                reason: format!(
+                    "association {} of {} carries this deployment's tag for {}, but the ledger does not know it",
+                    association.id,
+                    what(),
+                    tag.unwrap_or("nobody"),
+                ),
+                way_out: format!(
+                    "check that this is the right ledger; then {}",
+                    adoption(association, options)
+                ),
+            })
         }
-        Ownership::Ours(name) => Standing::Untouchable(Problem {
-            code: BlockedCode::OrphanAssociation,
-            reason: format!(
-                "association {} of {} carries this deployment's tag for {}, but the ledger does not know it",
-                association.id,
-                what(),
-                name.map_or_else(|| "nobody".to_owned(), |name| name.to_string()),
-            ),
-            way_out: format!(
-                "check that this is the right ledger; then {}",
-                adoption(association, options)
-            ),
-        }),
         Ownership::Foreign => Standing::Untouchable(Problem {
             code: BlockedCode::ForeignAssociation,
             reason: format!(
@@ -255,7 +256,7 @@ impl<'a> Decision<'a> {
             Standing::Managed(association, of) => {
                 let changes = association.differences(desired);
                 let fits = changes.is_empty();
-                let tags = (of != name).then(|| association_tags(&options.deployment, name));
+                let tags = (*of != name).then(|| association_tags(&options.deployment, name));
                 if fits && tags.is_none() {
                     unchanged = Some(UnchangedAssociation {
                         id: association.id.clone(),
@@ -303,7 +304,7 @@ impl<'a> Decision<'a> {
         let Standing::Managed(association, of) = &self.standing else {
             return;
         };
-        if self.place.claims.iter().any(|claim| claim.binding.service_account == *of) {
+        if self.place.claims.iter().any(|claim| claim.binding.service_account == **of) {
             return;
         }
         if *deletions_left == 0 {
@@ -332,7 +333,7 @@ impl<'a> Decision<'a> {
 
     fn removed(&self) -> Vec<Removed> {
         let of_place = |name: &DominoName| match &self.standing {
-            Standing::Managed(association, of) if of == name => Some(*association),
+            Standing::Managed(association, of) if *of == name => Some(*association),
             _ => None,
         };
         self.place

@@ -199,7 +199,7 @@ impl Loaded {
             .associations
             .iter()
             .filter_map(|(kubernetes, association)| match association.ownership(deployment) {
-                Ownership::Ours(Some(name)) => Some((kubernetes.clone(), name)),
+                Ownership::Ours(Some(tag)) => Some((kubernetes.clone(), tag.parse().ok()?)),
                 _ => None,
             })
             .collect();

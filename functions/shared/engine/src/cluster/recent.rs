@@ -1,17 +1,18 @@
 //! What was written lately, which EKS may not show yet.
 //!
-//! Every step is safe on an old view: a creation meets what is there, an update
+//! What a step does is safe on an old view: a creation meets what is there, an update
 //! or a deletion names an id. To conclude from an old view that there is nothing
 //! to do is not: an association that was made a moment ago and is not listed yet
-//! would be taken for removed, and stay for ever.
+//! would be taken for removed, and stay for ever. Nor is what an update leaves out: one
+//! that was passed on a moment ago would keep the tag of somebody who has left.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use pod_identity_core::plan::{AssociationStep, PlacePlan, Plan};
+use pod_identity_core::plan::{AssociationStep, Bound, PlacePlan, Plan};
 use pod_identity_core::{
-    Association, Desired, DominoName, RoleArn, SERVICE_ACCOUNT_TAG, fingerprint,
+    Association, Desired, KubernetesName, RoleArn, SERVICE_ACCOUNT_TAG, fingerprint,
 };
 use serde_json::Value;
 
@@ -21,6 +22,9 @@ use crate::settings::later;
 
 /// Most places that are remembered, so that the item stays far below DynamoDB's 400 KB.
 const MOST: usize = 1_500;
+
+/// What no association is like: a part of it was written, on a view that may be old.
+const UNCLEAR: &str = "unclear";
 
 /// What is remembered of the writes of the last minute.
 #[derive(Debug, Default)]
@@ -39,7 +43,8 @@ impl Recent {
         }
     }
 
-    /// Why it cannot be concluded from what EKS shows that nothing is, or can be, done at a place.
+    /// Why it cannot be concluded from what EKS shows that nothing, or nothing else, is or can be
+    /// done at a place.
     pub(super) fn doubt(
         &self,
         place: &PlacePlan,
@@ -47,16 +52,25 @@ impl Recent {
         now: Timestamp,
         settles: Duration,
     ) -> Option<String> {
+        let partial = matches!(
+            place.step,
+            Some(AssociationStep::UpdateAssociation { desired: None, .. }
+                | AssociationStep::UpdateAssociation { tags: None, .. })
+        );
         let unchanged = place.bound.as_ref().is_some_and(|bound| bound.unchanged.is_some());
         let gone = place.removed.iter().any(|removed| removed.association_id.is_none());
         // Somebody else's association in the way may be one of ours that was deleted.
-        if place.step.is_some() || !(unchanged || gone || place.kept.is_some()) {
+        let nothing = place.step.is_none() && (unchanged || gone || place.kept.is_some());
+        if !(nothing || partial) {
             return None;
         }
         let kubernetes = &place.kubernetes;
         let written = self.record.places.get(kubernetes);
         if let Some(written) = written.filter(|written| later(written.at, settles) > now) {
-            return (written.state != shown.map(state_of)).then(|| {
+            // What was left out may be as it should be because somebody has just written that.
+            let same = || written.state == place.bound.as_ref().map(wanted);
+            let settled = written.state == shown.map(state_of) || (partial && same());
+            return (!settled).then(|| {
                 format!(
                     "EKS does not show yet what was written at {kubernetes} at {}; the next delivery looks again",
                     written.at
@@ -75,6 +89,7 @@ impl Recent {
         &self,
         plan: &Plan,
         applied: &Applied,
+        doubted: &BTreeSet<KubernetesName>,
         now: Timestamp,
         settles: Duration,
     ) -> Option<RecentRecord> {
@@ -90,7 +105,8 @@ impl Recent {
             .map(|place| {
                 let state = match place.step {
                     Some(AssociationStep::DeleteAssociation { .. }) | None => None,
-                    Some(_) => place.bound.as_ref().map(|b| state(&b.service_account, &b.desired)),
+                    Some(_) if doubted.contains(&place.kubernetes) => Some(UNCLEAR.to_owned()),
+                    Some(_) => place.bound.as_ref().map(wanted),
                 };
                 (place.kubernetes.clone(), WrittenRecord { at: now, state })
             })
@@ -112,9 +128,10 @@ impl Recent {
 }
 
 /// What an association will be like, in short.
-fn state(name: &DominoName, desired: &Desired) -> String {
-    let Desired { role, target_role, disable_session_tags, session_policy } = desired;
+fn wanted(bound: &Bound) -> String {
+    let Desired { role, target_role, disable_session_tags, session_policy } = &bound.desired;
     let target = target_role.as_ref().map(RoleArn::as_str);
+    let name = &bound.service_account;
     short(name.as_str(), role.as_str(), target, *disable_session_tags, session_policy.as_deref())
 }
 
