@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use jiff::{SignedDuration, Timestamp};
 use pod_identity_core::{ClusterArn, RoleArn, Version};
-use pod_identity_engine::ledger::{Registry, history_key, registry_key};
+use pod_identity_engine::ledger::{Registry, history_key};
 use pod_identity_engine::ports::ErrorKind;
 use pod_identity_engine::{BatchReport, Outcome, Record, RecordReport, Run, process};
 use pod_identity_world::{Call, Ledger as Items, PortFault, When, World, WorldPorts};
@@ -49,7 +49,8 @@ struct Runner {
     request: String,
     messages: Vec<usize>,
     polled: Timestamp,
-    registry: Registry,
+    /// Every registry that the ledger has had since the run began.
+    registries: Vec<Registry>,
     disturbed: bool,
     /// Whether the ledger was another deployment's when the run began.
     elsewhere: bool,
@@ -229,6 +230,8 @@ impl<'a> Play<'a> {
                 if let Some(runner) = &self.runners[usize::from(runner % 2)] {
                     self.played.faults += 1;
                     let when = if effect { When::After } else { When::Before };
+                    // Nobody is denied what was done.
+                    let denied = denied && !effect;
                     let kind = if denied { ErrorKind::Denied } else { ErrorKind::Passing };
                     runner.ports.fault(PortFault {
                         operation: None,
@@ -330,20 +333,14 @@ impl<'a> Play<'a> {
         let future = Box::pin(async move {
             process(&records, &hands, &hands, &hands, &run, &settings, deadline).await
         });
-        let registry = self
-            .world
-            .lock()
-            .unwrap()
-            .ledger
-            .get(&registry_key())
-            .map(|item| serde_json::from_value(item.body.clone()).unwrap());
+        let registry = watch::registry(&self.world.lock().unwrap());
         self.runners[index] = Some(Runner {
             future,
             ports,
             request,
             messages,
             polled: now,
-            registry: registry.unwrap_or_default(),
+            registries: vec![registry],
             disturbed: now < self.unseen_until,
             elsewhere: self.is_other,
         });
@@ -380,10 +377,16 @@ impl<'a> Play<'a> {
             beyond: self.beyond,
             may_be_full: !self.setup.strict && self.setup.slots < 10,
             detached: self.detached,
-            registry: &runner.registry,
+            registries: &runner.registries,
         };
         self.watch.look(&world, &step)?;
+        let registry = watch::registry(&world);
         drop(world);
+        for runner in self.runners.iter_mut().flatten() {
+            if runner.registries.last() != Some(&registry) {
+                runner.registries.push(registry.clone());
+            }
+        }
         if late {
             self.beyond = true;
             self.troubled = true;

@@ -35,8 +35,8 @@ pub(crate) struct Step<'a> {
     pub(crate) may_be_full: bool,
     /// Whether somebody detached policies, which only reconcile finds.
     pub(crate) detached: bool,
-    /// The clusters as the ledger knew them when the run began.
-    pub(crate) registry: &'a Registry,
+    /// The clusters as the ledger has known them since the run began.
+    pub(crate) registries: &'a [Registry],
 }
 
 /// AWS as it was after the last step.
@@ -155,9 +155,10 @@ impl Watch {
             let (Some(was), Some(is)) = (listed(document), listed(&self.policies[arn])) else {
                 continue;
             };
+            let here = self.associations.iter().filter(|(cluster, _)| is_of(arn, cluster));
+            let here: Vec<_> = here.flat_map(|(_, all)| all.values()).collect();
             let bound = |role: &RoleArn| {
-                let all = self.associations.values().flat_map(BTreeMap::values);
-                all.filter(|one| is_ours(one)).any(|one| one.role_arn == role.as_str())
+                here.iter().any(|one| is_ours(one) && one.role_arn == role.as_str())
             };
             let harmless = |role: &RoleArn| {
                 self.unanswered.contains(&(arn.clone(), role.clone())) && !bound(role)
@@ -177,9 +178,7 @@ impl Watch {
             if before.policies.get(arn) == Some(document) {
                 continue;
             }
-            let cluster = stage::clusters()
-                .find(|c| arn.contains(&format!("/{DEPLOYMENT}-eu-west-1-{}-", c.name())));
-            let Some(cluster) = cluster else {
+            let Some(cluster) = stage::clusters().find(|cluster| is_of(arn, cluster)) else {
                 return Err(Violation::new("only our policies are written", arn.clone()));
             };
             holds_lease(world, &cluster, step)?;
@@ -241,18 +240,30 @@ fn attached(world: &World) -> BTreeMap<RoleArn, BTreeSet<String>> {
         .collect()
 }
 
+/// The clusters as the ledger knows them.
+pub(crate) fn registry(world: &World) -> Registry {
+    let item = world.ledger.get(&registry_key());
+    item.map(|item| serde_json::from_value(item.body.clone()).unwrap()).unwrap_or_default()
+}
+
 /// What policies list newly.
 fn added(
     before: &BTreeMap<String, String>,
     after: &BTreeMap<String, String>,
 ) -> Vec<(String, RoleArn)> {
-    let roles = |document: Option<&String>| document.and_then(|text| listed(text)).unwrap_or_default();
+    let roles =
+        |document: Option<&String>| document.and_then(|text| listed(text)).unwrap_or_default();
     let newly = |(arn, document): (&String, &String)| {
         let was = roles(before.get(arn));
         let is = roles(Some(document)).into_iter().filter(move |role| !was.contains(role));
         is.map(|role| (arn.clone(), role)).collect::<Vec<_>>()
     };
     after.iter().flat_map(newly).collect()
+}
+
+/// Whether a policy is one of ours for a cluster.
+fn is_of(arn: &str, cluster: &ClusterArn) -> bool {
+    arn.contains(&format!("/{DEPLOYMENT}-eu-west-1-{}-", cluster.name()))
 }
 
 /// The roles of a node policy; none when it says anything else.
@@ -268,12 +279,11 @@ pub(crate) fn granted(
     cluster: &ClusterArn,
     node_role: &RoleArn,
 ) -> BTreeSet<RoleArn> {
-    let ours = format!("/{DEPLOYMENT}-eu-west-1-{}-", cluster.name());
     world
         .iam
         .attached_to(node_role)
         .iter()
-        .filter(|arn| arn.contains(&ours))
+        .filter(|arn| is_of(arn, cluster))
         .filter_map(|arn| listed(world.iam.document_in_force(arn)?))
         .flatten()
         .collect()
@@ -281,8 +291,7 @@ pub(crate) fn granted(
 
 /// The roles that any of a cluster's policies lists, attached or not.
 pub(crate) fn listed_anywhere(world: &World, cluster: &ClusterArn) -> BTreeSet<RoleArn> {
-    let ours = format!("/{DEPLOYMENT}-eu-west-1-{}-", cluster.name());
-    let documents = world.iam.policy_arns().filter(|arn| arn.contains(&ours));
+    let documents = world.iam.policy_arns().filter(|arn| is_of(arn, cluster));
     documents.filter_map(|arn| listed(world.iam.document_in_force(arn)?)).flatten().collect()
 }
 
@@ -350,8 +359,6 @@ fn is_granted(
     if step.late || step.beyond || step.disturbed || step.may_be_full || detached {
         return Ok(());
     }
-    let item = world.ledger.get(&registry_key()).map(|item| item.body.clone());
-    let now: Registry = item.map(|body| serde_json::from_value(body).unwrap()).unwrap_or_default();
     // A registration that changes meanwhile is the next run's.
     let by = |registry: &Registry| {
         registry.clusters.get(cluster).is_some_and(|record| {
@@ -362,7 +369,7 @@ fn is_granted(
                 .all(|node_role| granted(world, cluster, node_role).contains(&role))
         })
     };
-    if by(step.registry) || by(&now) {
+    if step.registries.iter().any(by) {
         return Ok(());
     }
     Err(Violation::new(

@@ -83,7 +83,10 @@ impl Association {
             ("role", self.role_arn == role.as_str()),
             ("target role", present(self.target_role_arn.as_ref()) == target),
             ("session tags", self.disable_session_tags == *disable_session_tags),
-            ("session policy", same_policy(present(self.policy.as_ref()), session_policy.as_deref())),
+            (
+                "session policy",
+                same_policy(present(self.policy.as_ref()), session_policy.as_deref()),
+            ),
         ];
         same.into_iter().filter(|(_, same)| !same).map(|(what, _)| what).collect()
     }

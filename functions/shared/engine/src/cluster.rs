@@ -169,6 +169,7 @@ where
     let mut reach = record.registration.clone();
     reach.node_roles.clear();
     let admitted = settings.rules.admits_registration(&reach);
+    let looked_at = clock.now();
     let observed = match admitted {
         Err(reasons) => Err(Failure::Blocked(Problem {
             code: BlockedCode::NotAllowed,
@@ -178,13 +179,14 @@ where
         })),
         Ok(()) => Box::pin(observe_all(context, &access, record, &mut loaded, remembered)).await,
     };
-    let (plan, found) = match observed {
+    let (mut plan, found) = match observed {
         Ok((observation, found)) => (plan::plan(&observation, &settings.plan), found),
         Err(Failure::Passing(why)) => return Err(why.into()),
         Err(Failure::Blocked(problem)) => {
             (blocked_plan(cluster, &loaded.places()?, &problem), None)
         }
     };
+    loaded.recent.judge(&mut plan, &loaded.associations, looked_at, settings.lease);
     tracing::info!(cluster = cluster.name(), steps = plan.steps(), plan = %plan, "planned");
 
     // Half the lease may be gone by now, and creating many associations takes time.

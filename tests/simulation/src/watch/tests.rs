@@ -134,7 +134,7 @@ impl Scene {
             beyond: false,
             may_be_full: false,
             detached: false,
-            registry: &Registry::default(),
+            registries: &[registry(&world)],
         };
         self.watch.look(&world, &step).map_err(|violation| violation.rule)
     }

@@ -167,8 +167,8 @@ fn evaluate_action<'a>(statements: &[Asked<'a>], action: Action) -> Result<&'a S
                 allowed_by = allowed_by.or(Some(statement));
             }
             (Effect::Allow, Answer::Unknown(why)) => {
-                allow_unknown = allow_unknown
-                    .or(Some(format!("{} may allow {name}: {why}", statement.label)));
+                allow_unknown =
+                    allow_unknown.or(Some(format!("{} may allow {name}: {why}", statement.label)));
             }
             (Effect::Allow, Answer::No(why)) => {
                 // A statement for this very principal that fails elsewhere tells more than none.

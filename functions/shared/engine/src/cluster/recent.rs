@@ -1,12 +1,13 @@
 //! What was written lately, which EKS may not show yet.
 //!
-//! What a step does is safe on an old view: a creation meets what is there, an update
-//! or a deletion names an id. To conclude from an old view that there is nothing
-//! to do is not: an association that was made a moment ago and is not listed yet
-//! would be taken for removed, and stay for ever. Nor is what an update leaves out: one
-//! that was passed on a moment ago would keep the tag of somebody who has left.
+//! Most steps are safe on an old view: a creation meets what is there, an update
+//! names an id and says everything. Not safe is to conclude from an old view that
+//! there is nothing to do, or nothing else: an association that was made a moment
+//! ago and is not listed yet would be taken for removed, and stay for ever; one that
+//! was passed on a moment ago would keep the tag of somebody who has left, or be
+//! deleted for him.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -23,15 +24,14 @@ use crate::settings::later;
 /// Most places that are remembered, so that the item stays far below DynamoDB's 400 KB.
 const MOST: usize = 1_500;
 
-/// What no association is like: a part of it was written, on a view that may be old.
-const UNCLEAR: &str = "unclear";
-
 /// What is remembered of the writes of the last minute.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
     pub(super) record: RecentRecord,
     /// Whether this run learned that another one died.
     learned: bool,
+    /// Places at which nothing is done, and why.
+    pub(super) doubts: BTreeMap<KubernetesName, String>,
 }
 
 impl Recent {
@@ -43,41 +43,63 @@ impl Recent {
         }
     }
 
-    /// Why it cannot be concluded from what EKS shows that nothing, or nothing else, is or can be
-    /// done at a place.
-    pub(super) fn doubt(
+    /// Takes out of a plan what may rest on a view that was too old at that time, and keeps why.
+    pub(super) fn judge(
+        &mut self,
+        plan: &mut Plan,
+        shown: &BTreeMap<KubernetesName, Association>,
+        looked_at: Timestamp,
+        settles: Duration,
+    ) {
+        for place in &mut plan.places {
+            let Some(why) = self.doubt(place, shown.get(&place.kubernetes), looked_at, settles)
+            else {
+                continue;
+            };
+            tracing::info!(place = %place.kubernetes, "nothing is done: {why}");
+            place.step = None;
+            self.doubts.insert(place.kubernetes.clone(), why);
+        }
+    }
+
+    fn doubt(
         &self,
         place: &PlacePlan,
         shown: Option<&Association>,
-        now: Timestamp,
+        looked_at: Timestamp,
         settles: Duration,
     ) -> Option<String> {
-        let partial = matches!(
-            place.step,
-            Some(AssociationStep::UpdateAssociation { desired: None, .. }
-                | AssociationStep::UpdateAssociation { tags: None, .. })
-        );
-        let unchanged = place.bound.as_ref().is_some_and(|bound| bound.unchanged.is_some());
-        let gone = place.removed.iter().any(|removed| removed.association_id.is_none());
-        // Somebody else's association in the way may be one of ours that was deleted.
-        let nothing = place.step.is_none() && (unchanged || gone || place.kept.is_some());
-        if !(nothing || partial) {
+        let written = self.record.places.get(&place.kubernetes);
+        let written = written.filter(|written| later(written.at, settles) > looked_at);
+        let rests_on_view = match &place.step {
+            None => {
+                let unchanged = place.bound.as_ref().is_some_and(|b| b.unchanged.is_some());
+                let gone = place.removed.iter().any(|removed| removed.association_id.is_none());
+                // Somebody else's association in the way may be one of ours that was deleted.
+                unchanged || gone || place.kept.is_some()
+            }
+            Some(AssociationStep::CreateAssociation { .. }) => false,
+            Some(AssociationStep::UpdateAssociation { desired, tags, .. }) => {
+                // What is left out may be right because somebody has just written the same.
+                let same = || written.is_some_and(|w| w.state == place.bound.as_ref().map(wanted));
+                (desired.is_none() || tags.is_none()) && !same()
+            }
+            // Whom it was passed on to may want it still, and be blocked.
+            Some(AssociationStep::DeleteAssociation { .. }) => !place.blocked.is_empty(),
+        };
+        if !rests_on_view {
             return None;
         }
         let kubernetes = &place.kubernetes;
-        let written = self.record.places.get(kubernetes);
-        if let Some(written) = written.filter(|written| later(written.at, settles) > now) {
-            // What was left out may be as it should be because somebody has just written that.
-            let same = || written.state == place.bound.as_ref().map(wanted);
-            let settled = written.state == shown.map(state_of) || (partial && same());
-            return (!settled).then(|| {
+        if let Some(written) = written {
+            return (written.state != shown.map(state_of)).then(|| {
                 format!(
                     "EKS does not show yet what was written at {kubernetes} at {}; the next delivery looks again",
                     written.at
                 )
             });
         }
-        self.record.open_until.filter(|until| *until > now).map(|until| {
+        self.record.open_until.filter(|until| *until > looked_at).map(|until| {
             format!(
                 "an invocation ended without saying what it did, and EKS may show a change at {kubernetes} until {until}; a delivery after that looks again"
             )
@@ -89,7 +111,6 @@ impl Recent {
         &self,
         plan: &Plan,
         applied: &Applied,
-        doubted: &BTreeSet<KubernetesName>,
         now: Timestamp,
         settles: Duration,
     ) -> Option<RecentRecord> {
@@ -105,7 +126,6 @@ impl Recent {
             .map(|place| {
                 let state = match place.step {
                     Some(AssociationStep::DeleteAssociation { .. }) | None => None,
-                    Some(_) if doubted.contains(&place.kubernetes) => Some(UNCLEAR.to_owned()),
                     Some(_) => place.bound.as_ref().map(wanted),
                 };
                 (place.kubernetes.clone(), WrittenRecord { at: now, state })

@@ -1,7 +1,7 @@
 //! After the plan was applied: outcome events first, then conditions, then
 //! the lease goes back. A run that dies in between sends its events again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use pod_identity_core::plan::{AssociationStep, Blocked, Bound, PlacePlan, Plan};
 use pod_identity_core::{Association, ClusterArn, DominoName, KubernetesName};
@@ -56,14 +56,10 @@ where
         events: Vec::new(),
     };
     settling.policy_events(node_policy.as_ref(), &plan.capacity);
-    let mut doubted = BTreeSet::new();
     for place in &plan.places {
         let ungranted = applied.ungranted(place).cloned().map(Err);
-        let shown = loaded.associations.get(&place.kubernetes);
-        let doubt = loaded.recent.doubt(place, shown, now, context.settings.lease);
-        if let Some(why) = doubt {
-            settling.fail(place, &why);
-            doubted.insert(place.kubernetes.clone());
+        if let Some(why) = loaded.recent.doubts.get(&place.kubernetes) {
+            settling.fail(place, why);
             continue;
         }
         if let (Some(Err(Failure::Blocked(problem))), true) = (&ungranted, place.hands_on()) {
@@ -119,7 +115,7 @@ where
             "condition"
         );
     }
-    let recent = loaded.recent.after(plan, applied, &doubted, now, context.settings.lease);
+    let recent = loaded.recent.after(plan, applied, now, context.settings.lease);
     let memory = Memory { node_policy: record, recent };
     write(context, cluster, lease, &loaded, &mut conditions, &mut failures, memory).await?;
     Ok(ClusterReport { conditions, failures, ..ClusterReport::default() })

@@ -80,7 +80,10 @@ pub fn accept(
     let registry = view.get::<Registry>(&registry_key())?.map(|stored| stored.record);
     let theirs = registry.and_then(|registry| registry.deployment);
     if let Some(theirs) = theirs.filter(|theirs| theirs != acceptance.deployment) {
-        return Err(LedgerError::OtherDeployment { theirs, ours: acceptance.deployment.to_owned() });
+        return Err(LedgerError::OtherDeployment {
+            theirs,
+            ours: acceptance.deployment.to_owned(),
+        });
     }
     match &acceptance.command.change {
         Change::Bind(binding) => {

@@ -11,9 +11,8 @@ fn the_ledger_of_another_deployment_is_left_alone_and_nothing_is_done() {
     let mut scenario = Scenario::registered();
     let assigned = scenario.assigned("svc-etl", "etl");
     Scenario::assert_outcome(&scenario.send(&assigned), Outcome::Applied);
-    let items = |scenario: &Scenario| {
-        scenario.ports.world().ledger.items().cloned().collect::<Vec<_>>()
-    };
+    let items =
+        |scenario: &Scenario| scenario.ports.world().ledger.items().cloned().collect::<Vec<_>>();
     let before = (End::of(&scenario), items(&scenario));
     scenario.settings.plan.deployment = "other".to_owned();
     let (unassigned, again) = (scenario.unassigned("svc-etl"), scenario.assigned("svc-x", "etl"));
