@@ -1,6 +1,6 @@
 //! One plan for 5,000 bindings.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use local::table;
@@ -106,10 +106,8 @@ fn observation(found: &[Found], listed: usize) -> Result<Observation, Failure> {
     let trust = |number| TRUST.replace("Pods", &format!("Pods{number}"));
     let roles = (0..ROLES)
         .map(|number| Ok((role(number)?, RoleState::Found(TrustPolicy::read(&trust(number))))));
-    let roles = roles.collect::<Result<HashMap<_, _>, Failure>>()?;
-    let mut listed_first: Vec<&RoleArn> = roles.keys().collect();
-    listed_first.sort();
-    let listed = listed_first.into_iter().take(listed).cloned().collect();
+    let roles = roles.collect::<Result<BTreeMap<_, _>, Failure>>()?;
+    let listed = roles.keys().take(listed).cloned().collect();
     let shards: Vec<Shard> = node_policy::extend(&[], &listed, Some(&cluster), 10)
         .changes
         .into_iter()

@@ -6,7 +6,7 @@ mod recent;
 mod settle;
 mod write;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -301,7 +301,7 @@ where
     let mut observation = Observation {
         cluster: access.cluster.clone(),
         places,
-        roles: HashMap::new(),
+        roles: BTreeMap::new(),
         policies: plan::NodePolicies::default(),
     };
     if wanted.is_empty() {

@@ -2,7 +2,7 @@
 
 mod node_policies;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use pod_identity_core::plan::{Problem, RoleState};
@@ -112,7 +112,7 @@ pub(crate) async fn roles(
     access: &ClusterAccess,
     roles: BTreeSet<RoleArn>,
     concurrency: usize,
-) -> Result<HashMap<RoleArn, RoleState>, PortError> {
+) -> Result<BTreeMap<RoleArn, RoleState>, PortError> {
     stream::iter(roles)
         .map(|role| async move {
             let state = match aws.role(access, &role).await {

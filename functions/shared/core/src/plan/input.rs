@@ -1,6 +1,6 @@
 //! What planning looks at: the ledger's word and what was observed.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use pod_identity_events::{BlockedCode, RemovalReason};
 
@@ -153,8 +153,8 @@ pub struct Observation {
     pub cluster: ClusterArn,
     /// The places to plan, in order.
     pub places: Vec<Place>,
-    /// The roles that claims name: looked up, never gone through, so they have no order.
-    pub roles: HashMap<RoleArn, RoleState>,
+    /// The roles that claims name.
+    pub roles: BTreeMap<RoleArn, RoleState>,
     /// The node policies.
     pub policies: NodePolicies,
 }

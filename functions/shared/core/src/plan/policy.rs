@@ -1,6 +1,6 @@
 //! The node policies' part of a plan.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use pod_identity_events::{BlockedCode, PolicyCapacity};
 
@@ -44,8 +44,8 @@ pub(super) fn extend(
 ) -> Policies {
     let found = &observation.policies;
     let cluster = options.cluster_statement.then_some(&observation.cluster);
-    // Many places want one role: none is copied twice, nor put in order twice.
-    let wanted: HashSet<&RoleArn> = decisions.iter().filter_map(Decision::role).collect();
+    // Many places want one role: none is copied twice.
+    let wanted: BTreeSet<&RoleArn> = decisions.iter().filter_map(Decision::role).collect();
     if wanted.is_empty() {
         // Nothing is granted, so nothing is listed either: a removal writes no policy.
         return Policies::unchanged(observation, cluster);
