@@ -6,10 +6,12 @@ mod arn;
 mod association;
 mod binding;
 mod command;
+mod mutation;
 mod names;
 pub mod node_policy;
 mod pattern;
 pub mod plan;
+mod pod;
 mod rules;
 pub mod trust;
 mod version;
@@ -20,8 +22,10 @@ pub use association::{
 };
 pub use binding::{Binding, Clusters, Desired};
 pub use command::{Change, Command, Registration};
+pub use mutation::{CloudWorkloadIdentity, MUTATION_API_VERSION, Mutation, MutationRule};
 pub use names::{DominoName, KubernetesName, NameError};
 pub use pattern::Pattern;
+pub use pod::{Credentials, IRSA_ANNOTATION, Owner, Phase, Pod, ServiceAccount};
 pub use rules::{MAX_MINUTES_AHEAD, Rules};
 pub use version::{Version, VersionError};
 

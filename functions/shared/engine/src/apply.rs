@@ -248,7 +248,9 @@ async fn create<R: EksReader, W: EksWriter, C: Clock>(
 pub(crate) fn association_failure(error: &PortError, access: &ClusterAccess) -> Failure {
     let said = chain(error).to_lowercase();
     match error.kind {
-        ErrorKind::Passing => Failure::Passing(chain(error)),
+        ErrorKind::Passing | ErrorKind::Expired | ErrorKind::Unreachable => {
+            Failure::Passing(chain(error))
+        }
         ErrorKind::NotFound => Failure::Blocked(Problem {
             code: BlockedCode::ClusterNotFound,
             reason: format!("EKS does not know cluster {}", access.cluster),

@@ -13,12 +13,16 @@ pub enum ErrorKind {
     Denied,
     /// The service refuses a value; trying again will not help.
     Invalid,
+    /// A page token is too old: the list has to begin again (Kubernetes' 410).
+    Expired,
+    /// No connection can be made: no address, no route, or a certificate that is not the cluster's.
+    Unreachable,
     /// Throttled, a server error, a time-out or a broken connection: try again later.
     /// The call may have had its effect.
     Passing,
 }
 
-/// A call to AWS failed.
+/// A call to AWS or Kubernetes failed.
 ///
 /// `Display` names operation and object and never repeats the source.
 #[derive(Debug, thiserror::Error)]

@@ -2,7 +2,7 @@
 //!
 //! Reading and writing are apart, so that a mode that must not write is never
 //! given a writer. Implementations: `pod-identity-aws` over the SDKs,
-//! `pod-identity-world` over a state machine.
+//! `pod-identity-kubernetes` over kube, `pod-identity-world` over a state machine.
 //!
 //! The futures need not be `Send`: every function runs on one thread.
 #![allow(async_fn_in_trait)]
@@ -12,6 +12,7 @@ mod clock;
 mod eks;
 mod error;
 mod iam;
+mod kubernetes;
 mod ledger;
 
 pub use bus::{Bus, BusEntry, MAX_BUS_ENTRIES, PutFailure};
@@ -22,6 +23,10 @@ pub use eks::{
 };
 pub use error::{ErrorKind, PortError};
 pub use iam::{IamReader, IamWriter, ManagedPolicy, NewPolicy, PolicyVersion, Role};
+pub use kubernetes::{
+    Admission, Eviction, KubernetesReader, KubernetesWriter, Mutation, Pod, PodId, PodQuery,
+    ServiceAccount,
+};
 pub use ledger::{
     Expect, Item, Key, LedgerReader, LedgerWriter, MAX_READ, MAX_WRITE, Write, WriteError,
 };

@@ -72,7 +72,8 @@ fn error(kind: ErrorKind) -> AwsError {
         ErrorKind::LimitReached => (400, "ResourceLimitExceededException"),
         ErrorKind::Denied => (403, "AccessDeniedException"),
         ErrorKind::Invalid => (400, "InvalidParameterException"),
-        ErrorKind::Passing => (503, "ServiceUnavailableException"),
+        ErrorKind::Expired => (410, "Expired"),
+        ErrorKind::Passing | ErrorKind::Unreachable => (503, "ServiceUnavailableException"),
     };
     AwsError::new(status, code, "injected fault")
 }

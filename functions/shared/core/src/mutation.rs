@@ -1,0 +1,48 @@
+//! Domino's `Mutation` objects, by which domsed maps Domino names to Kubernetes service accounts.
+//!
+//! Not documented by Domino; what is known comes from its tutorials and its custom resource
+//! definition. `rules` stand at the top level, there is no `spec`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// API version of a `Mutation`.
+pub const MUTATION_API_VERSION: &str = "apps.dominodatalab.com/v1alpha1";
+
+/// A `Mutation`, as far as identities are concerned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mutation {
+    /// Name.
+    pub name: String,
+    /// Its rules; those of other kinds have no `cloud_workload_identity`.
+    pub rules: Vec<MutationRule>,
+}
+
+/// One rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MutationRule {
+    /// Which pods it changes, such as `dominodatalab.com/workload-type in (Batch,Scheduled)`.
+    #[serde(default)]
+    pub label_selectors: Vec<String>,
+    /// The identity that they get.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cloud_workload_identity: Option<CloudWorkloadIdentity>,
+}
+
+/// Maps Domino names to Kubernetes service accounts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CloudWorkloadIdentity {
+    /// `aws`.
+    pub cloud_type: String,
+    /// The Kubernetes service account of everybody else; empty for Domino's own.
+    #[serde(default)]
+    pub default_sa: String,
+    /// Whether the mapped service account is used.
+    #[serde(default)]
+    pub assume_sa_mapping: bool,
+    /// Domino name to Kubernetes service account.
+    #[serde(default)]
+    pub user_mappings: BTreeMap<String, String>,
+}

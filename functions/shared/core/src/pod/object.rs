@@ -1,0 +1,170 @@
+//! The JSON of Kubernetes' objects, only what is looked at, so that a page of pods stays small.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::{Credentials, Owner, Phase, Pod, ServiceAccount};
+
+/// What EKS's webhook sets, by IP version of the cluster.
+/// <https://github.com/aws/amazon-eks-pod-identity-webhook>
+const CREDENTIALS_URI: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
+const POD_IDENTITY_HOSTS: [&str; 2] = ["http://169.254.170.23/", "http://[fd00:ec2::23]/"];
+/// Audience of the token that the agent takes.
+const POD_IDENTITY_AUDIENCE: &str = "pods.eks.amazonaws.com";
+const WEB_IDENTITY: &str = "AWS_WEB_IDENTITY_TOKEN_FILE";
+const STATIC_KEY: &str = "AWS_ACCESS_KEY_ID";
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata {
+    name: String,
+    #[serde(default)]
+    namespace: String,
+    uid: String,
+    creation_timestamp: Option<Timestamp>,
+    deletion_timestamp: Option<Timestamp>,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
+    #[serde(default)]
+    owner_references: Vec<OwnerReference>,
+}
+
+#[derive(Deserialize)]
+struct OwnerReference {
+    #[serde(flatten)]
+    owner: Owner,
+    #[serde(default)]
+    controller: bool,
+}
+
+#[derive(Deserialize)]
+pub(super) struct PodObject {
+    metadata: Metadata,
+    #[serde(default)]
+    spec: Spec,
+    #[serde(default)]
+    status: Status,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Spec {
+    service_account_name: Option<String>,
+    init_containers: Vec<Container>,
+    containers: Vec<Container>,
+    volumes: Vec<Volume>,
+}
+
+#[derive(Deserialize)]
+struct Container {
+    #[serde(default)]
+    env: Vec<Variable>,
+}
+
+#[derive(Deserialize)]
+struct Variable {
+    name: String,
+    /// Absent when it comes from somewhere else.
+    value: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Volume {
+    projected: Option<Projected>,
+}
+
+#[derive(Deserialize)]
+struct Projected {
+    #[serde(default)]
+    sources: Vec<Source>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Source {
+    service_account_token: Option<Token>,
+}
+
+#[derive(Deserialize)]
+struct Token {
+    #[serde(default)]
+    audience: String,
+}
+
+#[derive(Deserialize, Default)]
+struct Status {
+    phase: Option<String>,
+}
+
+impl TryFrom<PodObject> for Pod {
+    type Error = String;
+
+    fn try_from(object: PodObject) -> Result<Self, String> {
+        let PodObject { metadata, spec, status } = object;
+        let created_at = metadata.creation_timestamp.ok_or_else(|| {
+            format!("pod {}/{} has no creationTimestamp", metadata.namespace, metadata.name)
+        })?;
+        let owners = metadata.owner_references.into_iter();
+        let phase = match status.phase.as_deref() {
+            Some("Running") => Phase::Running,
+            Some("Pending") | None => Phase::Pending,
+            Some(_) => Phase::Over,
+        };
+        Ok(Self {
+            namespace: metadata.namespace,
+            name: metadata.name,
+            uid: metadata.uid,
+            created_at,
+            phase,
+            terminating: metadata.deletion_timestamp.is_some(),
+            owner: owners.filter(|one| one.controller).map(|one| one.owner).next(),
+            labels: metadata.labels,
+            annotations: metadata.annotations,
+            credentials: spec.credentials(),
+            // Kubernetes' own admission sets it where a pod names none.
+            service_account: spec.service_account_name.unwrap_or_else(|| "default".to_owned()),
+        })
+    }
+}
+
+impl Spec {
+    fn credentials(&self) -> Credentials {
+        let variables =
+            || self.init_containers.iter().chain(&self.containers).flat_map(|one| &one.env);
+        let has = |name: &str| variables().any(|variable| variable.name == name);
+        // Other tools use the same variable with endpoints of their own.
+        let endpoint = variables().any(|variable| {
+            let value = variable.value.as_deref().unwrap_or_default();
+            variable.name == CREDENTIALS_URI
+                && POD_IDENTITY_HOSTS.iter().any(|host| value.starts_with(host))
+        });
+        let token = self
+            .volumes
+            .iter()
+            .filter_map(|volume| volume.projected.as_ref())
+            .flat_map(|projected| &projected.sources)
+            .filter_map(|source| source.service_account_token.as_ref())
+            .any(|token| token.audience == POD_IDENTITY_AUDIENCE);
+        Credentials {
+            pod_identity: endpoint && token,
+            web_identity: has(WEB_IDENTITY),
+            static_keys: has(STATIC_KEY),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct ServiceAccountObject {
+    metadata: Metadata,
+}
+
+impl From<ServiceAccountObject> for ServiceAccount {
+    fn from(object: ServiceAccountObject) -> Self {
+        let Metadata { namespace, name, uid, labels, annotations, .. } = object.metadata;
+        Self { namespace, name, uid, labels, annotations }
+    }
+}

@@ -1,0 +1,105 @@
+#![allow(clippy::unwrap_used)]
+
+use serde_json::{Value, json};
+
+use super::*;
+
+fn pod(changes: &[(&str, Value)]) -> Value {
+    let mut pod = json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": "run-0123456789abcdef01234567-abcde", "namespace": "domino-compute", "uid": "u-1",
+            "creationTimestamp": "2026-11-20T12:00:00Z",
+            "labels": { "dominodatalab.com/workload-type": "Batch" },
+        },
+        "spec": {
+            "serviceAccountName": "svc-etl-sa",
+            "containers": [{ "name": "run", "image": "x", "env": [
+                { "name": "AWS_CONTAINER_CREDENTIALS_FULL_URI", "value": "http://169.254.170.23/v1/credentials" },
+                { "name": "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "value": "/var/run/secrets/pods.eks.amazonaws.com/serviceaccount/eks-pod-identity-token" },
+            ]}],
+            "volumes": [{ "name": "eks-pod-identity-token", "projected": { "sources": [
+                { "serviceAccountToken": { "audience": "pods.eks.amazonaws.com", "expirationSeconds": 86400, "path": "eks-pod-identity-token" } },
+            ]}}],
+        },
+        "status": { "phase": "Running", "podIP": "10.0.0.1" },
+    });
+    for (at, value) in changes {
+        *pod.pointer_mut(at).unwrap() = value.clone();
+    }
+    pod
+}
+
+fn read(changes: &[(&str, Value)]) -> Pod {
+    serde_json::from_value(pod(changes)).unwrap()
+}
+
+#[test]
+fn a_pod_that_the_webhook_injected_has_pod_identity_credentials() {
+    let pod = read(&[]);
+    let only = Credentials { pod_identity: true, ..Credentials::default() };
+    assert_eq!(pod.credentials, only);
+    assert_eq!((pod.phase, pod.terminating, pod.owner), (Phase::Running, false, None));
+    assert_eq!(pod.service_account, "svc-etl-sa");
+}
+
+#[test]
+fn the_endpoint_without_the_token_or_of_another_host_is_no_pod_identity() {
+    let without = read(&[("/spec/volumes", json!([]))]);
+    assert!(!without.credentials.pod_identity);
+    let uri = "/spec/containers/0/env/0/value";
+    let of_ecs = read(&[(uri, json!("http://169.254.170.2/v2/credentials"))]);
+    assert!(!of_ecs.credentials.pod_identity);
+    let of_ipv6 = read(&[(uri, json!("http://[fd00:ec2::23]/v1/credentials"))]);
+    assert!(of_ipv6.credentials.pod_identity);
+}
+
+#[test]
+fn web_identity_and_keys_are_seen_in_any_container_wherever_their_value_comes_from() {
+    let env = json!([{ "name": "AWS_WEB_IDENTITY_TOKEN_FILE", "value": "/var/run/x" }]);
+    let irsa = read(&[("/spec/containers/0/env", env)]);
+    let only = Credentials { web_identity: true, ..Credentials::default() };
+    assert_eq!(irsa.credentials, only);
+    let env = json!([{ "name": "AWS_ACCESS_KEY_ID", "valueFrom": { "secretKeyRef": { "name": "s", "key": "k" } } }]);
+    let mut keys = pod(&[("/spec/containers/0/env", json!([]))]);
+    keys["spec"]["initContainers"] = json!([{ "name": "init", "env": env }]);
+    let keys: Pod = serde_json::from_value(keys).unwrap();
+    assert_eq!(keys.credentials, Credentials { static_keys: true, ..Credentials::default() });
+}
+
+#[test]
+fn only_a_controller_counts_as_owner() {
+    let mut object = pod(&[]);
+    object["metadata"]["ownerReferences"] = json!([
+        { "apiVersion": "v1", "kind": "ConfigMap", "name": "c", "uid": "u-2" },
+        { "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "r", "uid": "u-3", "controller": true },
+    ]);
+    object["metadata"]["deletionTimestamp"] = json!("2026-11-20T13:00:00Z");
+    let pod: Pod = serde_json::from_value(object).unwrap();
+    assert_eq!(pod.owner, Some(Owner { kind: "ReplicaSet".to_owned(), name: "r".to_owned() }));
+    assert!(pod.terminating);
+}
+
+#[test]
+fn a_phase_that_is_neither_pending_nor_running_is_over() {
+    for (phase, expected) in [
+        (json!("Pending"), Phase::Pending),
+        (json!("Running"), Phase::Running),
+        (json!("Succeeded"), Phase::Over),
+        (json!("Failed"), Phase::Over),
+        (json!("Unknown"), Phase::Over),
+    ] {
+        assert_eq!(read(&[("/status/phase", phase)]).phase, expected);
+    }
+}
+
+#[test]
+fn a_service_account_shows_its_irsa_role() {
+    let object = json!({ "metadata": {
+        "name": "svc-etl-sa", "namespace": "domino-compute", "uid": "u",
+        "annotations": { "eks.amazonaws.com/role-arn": "arn:aws:iam::111122223333:role/irsa" },
+    }});
+    let account: ServiceAccount = serde_json::from_value(object).unwrap();
+    assert_eq!(account.irsa_role(), Some("arn:aws:iam::111122223333:role/irsa"));
+}
