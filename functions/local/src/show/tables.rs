@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use pod_identity_core::node_policy::{self, MAX_POLICY_CHARACTERS};
 use pod_identity_core::{Association, ClusterArn, Clusters, Ownership, RoleArn};
 use pod_identity_engine::ledger::{
-    BindingRecord, BindingState, Condition, ConditionState, Registry, condition_prefix,
-    registry_key,
+    BindingRecord, BindingState, Condition, ConditionState, Registry, bindings_partition,
+    condition_prefix, registry_key,
 };
 use pod_identity_engine::ports::Item;
 use pod_identity_world::World;
@@ -84,7 +84,7 @@ fn clusters(items: &[Item]) -> String {
 
 fn bindings(items: &[Item]) -> String {
     let of = |item: &Item| {
-        let name = item.key.partition.strip_prefix("SA#").filter(|_| item.key.sort == "BINDING")?;
+        let name = Some(&item.key.sort).filter(|_| item.key.partition == bindings_partition())?;
         let record: BindingRecord = read(item)?;
         let since = record.version.occurred_at().to_string();
         Some(match record.state {
@@ -98,11 +98,11 @@ fn bindings(items: &[Item]) -> String {
                         named.iter().map(|arn| arn.name()).collect::<Vec<_>>().join(", ")
                     }
                 };
-                [name.to_owned(), binding.kubernetes.to_string(), role, clusters, since]
+                [name.clone(), binding.kubernetes.to_string(), role, clusters, since]
             }
             BindingState::Unbound { reason } => {
                 let none = format!("none, {}", removal_words(reason));
-                [name.to_owned(), String::new(), none, String::new(), since]
+                [name.clone(), String::new(), none, String::new(), since]
             }
         })
     };

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 pub use report::{BatchReport, Outcome, RecordReport};
 
-use crate::cluster::{self, ClusterReport, Context};
+use crate::cluster::{self, Beyond, ClusterReport, Context, Job};
 use crate::ledger::{ClusterRecord, Decision, View};
 use crate::ports::{Clock, Reads, Writes};
 use crate::run::Run;
@@ -93,9 +93,11 @@ where
 
     let jobs = accept::jobs(&accepted, &decided, &view);
     // Side by side: a cluster whose lease somebody else holds keeps no other waiting.
+    let beyond = Beyond::default();
     let clusters: BTreeMap<ClusterArn, ClusterReport> = stream::iter(&jobs)
         .map(|(cluster, (record, names))| {
-            let work = cluster::work(&context, cluster, record, names, &view);
+            let job = Job { cluster, record, names, hint: &view, beyond: &beyond };
+            let work = cluster::work(&context, job);
             async move { (cluster.clone(), work.await) }
         })
         .buffer_unordered(CLUSTERS_AT_ONCE)

@@ -2,6 +2,7 @@
 //! application, outcome events, conditions.
 
 mod places;
+mod planned;
 mod recent;
 mod settle;
 mod write;
@@ -10,19 +11,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use pod_identity_core::plan::{self, Blocked, Observation, Place, PlacePlan, Plan, Problem};
-use pod_identity_core::{Association, ClusterArn, DominoName, RoleArn, node_policy};
-use pod_identity_events::{BlockedCode, PolicyCapacity};
+use pod_identity_core::plan::Plan;
+use pod_identity_core::{ClusterArn, DominoName, KubernetesName, RoleArn};
+use pod_identity_events::PolicyCapacity;
 
-use crate::apply::{self, Applied, Failure, PolicyChange, Target, association_failure};
+use crate::apply::{self, Applied, PolicyChange, Target};
 use crate::error::chain;
 use crate::lease::Lease;
-use crate::ledger::{ClusterRecord, Condition, NodePolicyRecord, View, WriteSet, node_policy_key};
-use crate::observe::{self, FoundPolicies};
-use crate::ports::{Clock, ClusterAccess, PortError, Reads, Writes};
+use crate::ledger::{ClusterRecord, Condition, NodePolicyRecord, View, WriteSet};
+use crate::observe::FoundPolicies;
+use crate::ports::{Clock, ClusterAccess, Reads, Writes};
 use crate::run::Run;
 use crate::settings::{Settings, later};
 use places::Loaded;
+use planned::Planned;
 
 /// How long IAM may show an older version of a policy. AWS names no bound; seconds are usual.
 const IAM_SETTLES: Duration = Duration::from_secs(120);
@@ -78,19 +80,58 @@ pub struct ClusterReport {
     pub capacity: Option<PolicyCapacity>,
 }
 
+/// What a run knows of a cluster beyond its own batch.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Beyond {
+    /// Roles of associations that are not this deployment's, which the node policy lists too.
+    pub(crate) other_roles: BTreeSet<RoleArn>,
+    /// Kubernetes service accounts to look at beside those that the ledger knows of.
+    pub(crate) places: BTreeSet<KubernetesName>,
+    /// Whether node roles and attachments are to be read anew, whatever the ledger remembers.
+    pub(crate) anew: bool,
+}
+
+impl Beyond {
+    /// What is still taken for granted of what the ledger remembers of the node policies.
+    pub(crate) fn doubts(&self, mut record: NodePolicyRecord) -> NodePolicyRecord {
+        if self.anew {
+            record.registration = None;
+            record.attached.clear();
+        }
+        record
+    }
+}
+
+/// What has to be done on a cluster.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Job<'a> {
+    pub(crate) cluster: &'a ClusterArn,
+    /// The cluster as the ledger knows it.
+    pub(crate) record: &'a ClusterRecord,
+    /// For whom.
+    pub(crate) names: &'a BTreeSet<DominoName>,
+    /// What the ledger said before the lease was had.
+    pub(crate) hint: &'a View,
+    pub(crate) beyond: &'a Beyond,
+}
+
+impl Job<'_> {
+    fn access(&self) -> ClusterAccess {
+        ClusterAccess {
+            cluster: self.cluster.clone(),
+            assume_role: self.record.registration.assume_role.clone(),
+        }
+    }
+}
+
 /// Makes the ledger's word about some service accounts true on one cluster.
-pub(crate) async fn work<R, W, C>(
-    context: &Context<'_, R, W, C>,
-    cluster: &ClusterArn,
-    record: &ClusterRecord,
-    names: &BTreeSet<DominoName>,
-    hint: &View,
-) -> ClusterReport
+pub(crate) async fn work<R, W, C>(context: &Context<'_, R, W, C>, job: Job<'_>) -> ClusterReport
 where
     R: Reads,
     W: Writes,
     C: Clock,
 {
+    let Job { cluster, names, .. } = job;
     let all_failed = |why: String| ClusterReport {
         failures: names.iter().map(|name| (name.clone(), why.clone())).collect(),
         ..ClusterReport::default()
@@ -104,7 +145,7 @@ where
         Ok(lease) => lease,
         Err(error) => return all_failed(chain(&error)),
     };
-    match work_leased(context, cluster, record, names, hint, &mut lease).await {
+    match work_leased(context, job, &mut lease).await {
         Ok(report) => report,
         Err(Broken { why, wrote }) => {
             // What was done and not written down shows to the next run as a lease that expired.
@@ -117,6 +158,17 @@ where
             all_failed(why)
         }
     }
+}
+
+/// The plan for some service accounts, made without the lease: to be looked at, not to be carried
+/// out. Needs no writer.
+pub(crate) async fn preview<R: Reads, W, C: Clock>(
+    context: &Context<'_, R, W, C>,
+    job: Job<'_>,
+) -> Result<Plan, String> {
+    let loaded = Loaded::read(context, job).await;
+    let mut loaded = loaded.map_err(|error| chain(&error))?;
+    Ok(planned::planned(context, job, &mut loaded).await?.plan)
 }
 
 /// Why work broke off for a passing reason.
@@ -135,10 +187,7 @@ impl From<String> for Broken {
 /// The lease is given back only with success.
 async fn work_leased<R, W, C>(
     context: &Context<'_, R, W, C>,
-    cluster: &ClusterArn,
-    record: &ClusterRecord,
-    names: &BTreeSet<DominoName>,
-    hint: &View,
+    job: Job<'_>,
     lease: &mut Lease,
 ) -> Result<ClusterReport, Broken>
 where
@@ -147,46 +196,10 @@ where
     C: Clock,
 {
     let Context { reader, writer, clock, run, settings, .. } = *context;
-    let access = ClusterAccess {
-        cluster: cluster.clone(),
-        assume_role: record.registration.assume_role.clone(),
-    };
-    let mut loaded =
-        Loaded::read(context, cluster, names, hint).await.map_err(|error| chain(&error))?;
+    let (cluster, access) = (job.cluster, job.access());
+    let mut loaded = Loaded::read(context, job).await.map_err(|error| chain(&error))?;
     loaded.recent.was_abandoned(lease.abandoned_at.map(|at| later(at, settings.lease)));
-    let remembered = loaded
-        .view
-        .get::<NodePolicyRecord>(&node_policy_key(cluster))
-        .map_err(|error| chain(&error))?
-        .map(|stored| settled(stored.record, clock.now()));
-
-    // A first observation is complete, foreign associations included, and is not remembered
-    // before what it found is listed.
-    let known = remembered.is_some();
-
-    // The allow-lists may have been narrowed since the cluster was registered. Node roles
-    // are looked at where something is granted: a removal touches none.
-    let mut reach = record.registration.clone();
-    reach.node_roles.clear();
-    let admitted = settings.rules.admits_registration(&reach);
-    let looked_at = clock.now();
-    let observed = match admitted {
-        Err(reasons) => Err(Failure::Blocked(Problem {
-            code: BlockedCode::NotAllowed,
-            reason: reasons.join("; "),
-            way_out: "admit it in the deployment's allow-lists, or register the cluster anew"
-                .to_owned(),
-        })),
-        Ok(()) => Box::pin(observe_all(context, &access, record, &mut loaded, remembered)).await,
-    };
-    let (mut plan, found) = match observed {
-        Ok((observation, found)) => (plan::plan(&observation, &settings.plan), found),
-        Err(Failure::Passing(why)) => return Err(why.into()),
-        Err(Failure::Blocked(problem)) => {
-            (blocked_plan(cluster, &loaded.places()?, &problem), None)
-        }
-    };
-    loaded.recent.judge(&mut plan, &loaded.associations, looked_at, settings.lease);
+    let Planned { plan, found, known } = planned::planned(context, job, &mut loaded).await?;
     tracing::info!(cluster = cluster.name(), steps = plan.steps(), plan = %plan, "planned");
 
     // Half the lease may be gone by now, and creating many associations takes time.
@@ -257,130 +270,10 @@ struct NodePolicyMemory {
 
 /// What is remembered, without the versions that IAM has had time enough to show: by then
 /// what it shows is right, be it that somebody set a version back.
-fn settled(mut record: NodePolicyRecord, now: Timestamp) -> NodePolicyRecord {
+pub(crate) fn settled(mut record: NodePolicyRecord, now: Timestamp) -> NodePolicyRecord {
     if record.written_at.is_none_or(|at| later(at, IAM_SETTLES) <= now) {
         record.versions.clear();
         record.written_at = None;
     }
     record
-}
-
-/// Observes what the plan looks at. What a removal does not need is not asked for.
-async fn observe_all<R, W, C>(
-    context: &Context<'_, R, W, C>,
-    access: &ClusterAccess,
-    record: &ClusterRecord,
-    loaded: &mut Loaded,
-    remembered: Option<NodePolicyRecord>,
-) -> Result<(Observation, Option<FoundPolicies>), Failure>
-where
-    R: Reads,
-    C: Clock,
-{
-    let Context { reader: aws, settings, .. } = *context;
-    let failed = |error: PortError| association_failure(&error, access);
-    let concurrency = settings.concurrency;
-    let associations = observe::associations(aws, access, &loaded.kubernetes(), concurrency)
-        .await
-        .map_err(failed)?;
-    if let Some(problem) = of_another_account(&access.cluster, associations.values()) {
-        return Err(Failure::Blocked(problem));
-    }
-    loaded.associations = associations;
-    loaded
-        .know_owners(context, &access.cluster)
-        .await
-        .map_err(|error| Failure::Passing(chain(&error)))?;
-    let places = loaded.places().map_err(Failure::Passing)?;
-    let wanted: BTreeSet<RoleArn> = places
-        .iter()
-        .flat_map(|place| &place.claims)
-        .filter(|claim| claim.refused.is_none())
-        .map(|claim| claim.binding.desired.role.clone())
-        .collect();
-    let mut observation = Observation {
-        cluster: access.cluster.clone(),
-        places,
-        roles: BTreeMap::new(),
-        policies: plan::NodePolicies::default(),
-    };
-    if wanted.is_empty() {
-        return Ok((observation, None));
-    }
-    observation.roles =
-        observe::roles(aws, access, wanted.clone(), concurrency).await.map_err(failed)?;
-    let mut found =
-        observe::node_policies(aws, access, record, remembered, settings).await.map_err(failed)?;
-    let policies = &mut found.policies;
-    policies.other_roles.extend(foreign_roles(&observation.places, settings));
-    let statement = settings.plan.cluster_statement.then_some(&access.cluster);
-    let listed = wanted.union(&policies.other_roles).cloned().collect();
-    // Free slots only matter when a policy has to be attached, and then as they are now.
-    let attaches = !policies.are_attached()
-        || node_policy::needs_new_shard(&policies.shards, &listed, statement);
-    if attaches && !found.counted {
-        observe::attachments(aws, access, settings, &mut found.record, policies)
-            .await
-            .map_err(failed)?;
-    }
-    observation.policies = std::mem::take(policies);
-    // What was not understood is not remembered.
-    let understood = observation.policies.problem.is_none();
-    Ok((observation, understood.then_some(found)))
-}
-
-/// EKS is asked for a cluster by its name. A cluster of another account that was registered
-/// without a role to assume is then taken for one of our own that has the same name.
-fn of_another_account<'a>(
-    cluster: &ClusterArn,
-    mut associations: impl Iterator<Item = &'a Association>,
-) -> Option<Problem> {
-    let (partition, region, account) = (cluster.partition(), cluster.region(), cluster.account());
-    let prefix = format!("arn:{partition}:eks:{region}:{account}:");
-    let other = associations.find(|association| !association.arn.starts_with(&prefix))?;
-    Some(Problem {
-        code: BlockedCode::InvalidRequest,
-        reason: format!("EKS answers {} when asked for cluster {cluster}", other.arn),
-        way_out: format!(
-            "register the cluster again with assumeRoleArn, the role in account {account} to assume"
-        ),
-    })
-}
-
-/// Roles of associations in the way that are not ours: the list names them as well.
-fn foreign_roles(places: &[Place], settings: &Settings) -> Vec<RoleArn> {
-    use pod_identity_core::Ownership;
-    places
-        .iter()
-        .filter_map(|place| place.association.as_ref())
-        .filter(|one| !matches!(one.ownership(&settings.plan.deployment), Ownership::Ours(_)))
-        .filter_map(|one| one.role_arn.parse().ok())
-        .collect()
-}
-
-/// The plan for a cluster that cannot be observed at all: nothing is done, and everyone is told.
-fn blocked_plan(cluster: &ClusterArn, places: &[Place], problem: &Problem) -> Plan {
-    let place_plan = |place: &Place| PlacePlan {
-        kubernetes: place.kubernetes.clone(),
-        step: None,
-        bound: None,
-        blocked: place
-            .claims
-            .iter()
-            .map(|claim| {
-                let (version, role) = (Some(&claim.version), Some(&claim.binding.desired.role));
-                Blocked::by(problem, &claim.binding.service_account, version, role)
-            })
-            .chain(place.leaving.keys().map(|name| Blocked::by(problem, name, None, None)))
-            .collect(),
-        removed: Vec::new(),
-        kept: None,
-    };
-    Plan {
-        cluster: cluster.clone(),
-        policy_steps: Vec::new(),
-        places: places.iter().map(place_plan).collect(),
-        capacity: node_policy::capacity(&[], None, 0),
-        warnings: Vec::new(),
-    }
 }

@@ -13,10 +13,12 @@ mod original;
 mod outcome;
 pub mod ports;
 mod publish;
+mod reconcile;
 mod run;
 mod settings;
 
 pub use batch::{BatchReport, Outcome, Record, RecordReport, process};
 pub use cluster::ClusterReport;
+pub use reconcile::{Orphan, Reconciled, Scope, preview, reconcile};
 pub use run::Run;
 pub use settings::Settings;

@@ -40,7 +40,7 @@ where
     }
 }
 
-async fn list(
+pub(crate) async fn list(
     aws: &impl EksReader,
     access: &ClusterAccess,
     filter: AssociationFilter,
@@ -50,7 +50,7 @@ async fn list(
 }
 
 /// Describes associations; those that are gone meanwhile are left out.
-async fn describe(
+pub(crate) async fn describe(
     aws: &impl EksReader,
     access: &ClusterAccess,
     summaries: Vec<AssociationSummary>,
@@ -71,6 +71,19 @@ pub(crate) async fn associations(
     places: &BTreeSet<KubernetesName>,
     concurrency: usize,
 ) -> Result<BTreeMap<KubernetesName, Association>, PortError> {
+    let wanted = summaries(aws, access, places, concurrency).await?;
+    let found = describe(aws, access, wanted, concurrency).await?;
+    let place_of = |one: &Association| KubernetesName::new(&one.namespace, &one.service_account);
+    Ok(found.into_iter().filter_map(|one| Some((place_of(&one).ok()?, one))).collect())
+}
+
+/// What a list tells of the associations of some places.
+pub(crate) async fn summaries(
+    aws: &impl EksReader,
+    access: &ClusterAccess,
+    places: &BTreeSet<KubernetesName>,
+    concurrency: usize,
+) -> Result<Vec<AssociationSummary>, PortError> {
     let filters: Vec<AssociationFilter> = if places.len() <= FILTERED_LISTS {
         let one = |place: &KubernetesName| AssociationFilter {
             namespace: Some(place.namespace().to_owned()),
@@ -90,20 +103,12 @@ pub(crate) async fn associations(
         .buffer_unordered(concurrency)
         .try_collect()
         .await?;
-    let place_of = |namespace: &str, service_account: &str| {
-        KubernetesName::new(namespace, service_account).ok().filter(|place| places.contains(place))
-    };
     // Not every service honours the filter, so it is applied here again.
-    let wanted: Vec<AssociationSummary> = lists
-        .into_iter()
-        .flatten()
-        .filter(|found| place_of(&found.namespace, &found.service_account).is_some())
-        .collect();
-    let found = describe(aws, access, wanted, concurrency).await?;
-    Ok(found
-        .into_iter()
-        .filter_map(|one| place_of(&one.namespace, &one.service_account).map(|place| (place, one)))
-        .collect())
+    let is_wanted = |found: &AssociationSummary| {
+        KubernetesName::new(&found.namespace, &found.service_account)
+            .is_ok_and(|place| places.contains(&place))
+    };
+    Ok(lists.into_iter().flatten().filter(is_wanted).collect())
 }
 
 /// What IAM says of roles. A role that may not be read is no reason to stop.

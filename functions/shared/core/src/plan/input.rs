@@ -125,6 +125,13 @@ impl NodePolicies {
         self.node_roles.iter().all(has)
     }
 
+    /// The roles that every node role may use by these policies.
+    #[must_use]
+    pub fn granted(&self) -> BTreeSet<RoleArn> {
+        let attached = self.shards.iter().filter(|shard| self.is_attached(shard));
+        attached.flat_map(|shard| shard.roles.iter().cloned()).collect()
+    }
+
     /// The policies that are attached to every node role or can be. One that
     /// was made before somebody else took its slot can not.
     pub(super) fn attachable(&self) -> Vec<Shard> {

@@ -9,8 +9,8 @@ use pod_identity_core::{
 };
 use pod_identity_events::RemovalReason;
 
-use super::Context;
 use super::recent::Recent;
+use super::{Context, Job};
 use crate::ledger::{
     AssociationRecord, BindingRecord, BindingState, ClaimsRecord, Condition, ConditionState,
     HistoryRecord, LedgerError, RecentRecord, View, binding_key, claims_key, condition_key,
@@ -24,6 +24,8 @@ pub(super) struct Loaded {
     pub(super) view: View,
     /// The service accounts that the batch is about.
     pub(super) names: BTreeSet<DominoName>,
+    /// Kubernetes service accounts to look at although none of them wants or leaves them.
+    beyond: BTreeSet<KubernetesName>,
     /// By service account: those of the batch and those that share a place with them.
     pub(super) conditions: BTreeMap<DominoName, Condition>,
     bindings: BTreeMap<DominoName, BindingRecord>,
@@ -39,13 +41,13 @@ impl Loaded {
     /// waited for the lease. `hint` only says what is worth asking for in one go.
     pub(super) async fn read<R: LedgerReader, W, C: Clock>(
         context: &Context<'_, R, W, C>,
-        cluster: &ClusterArn,
-        names: &BTreeSet<DominoName>,
-        hint: &View,
+        job: Job<'_>,
     ) -> Result<Self, LedgerError> {
+        let Job { cluster, names, hint, .. } = job;
         let mut loaded = Self {
             view: View::default(),
             names: names.clone(),
+            beyond: job.beyond.places.clone(),
             conditions: BTreeMap::new(),
             bindings: BTreeMap::new(),
             since: BTreeMap::new(),
@@ -147,6 +149,7 @@ impl Loaded {
             .iter()
             .filter_map(|name| self.conditions.get(name))
             .flat_map(|condition| condition.wanted.iter().chain(condition.leaving.keys()))
+            .chain(&self.beyond)
             .cloned()
             .collect()
     }

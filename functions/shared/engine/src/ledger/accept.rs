@@ -77,14 +77,7 @@ pub fn accept(
     view: &mut View,
     writes: &mut WriteSet,
 ) -> Result<Decision, LedgerError> {
-    let registry = view.get::<Registry>(&registry_key())?.map(|stored| stored.record);
-    let theirs = registry.and_then(|registry| registry.deployment);
-    if let Some(theirs) = theirs.filter(|theirs| theirs != acceptance.deployment) {
-        return Err(LedgerError::OtherDeployment {
-            theirs,
-            ours: acceptance.deployment.to_owned(),
-        });
-    }
+    registry(view, acceptance.deployment)?;
     match &acceptance.command.change {
         Change::Bind(binding) => {
             accept_binding(acceptance, &binding.service_account, Ok(binding), view, writes)
@@ -96,6 +89,21 @@ pub fn accept(
             accept_cluster(acceptance, &registration.cluster, Some(registration), view, writes)
         }
         Change::Retire { cluster } => accept_cluster(acceptance, cluster, None, view, writes),
+    }
+}
+
+/// The clusters of a deployment, if the ledger is its own.
+///
+/// # Errors
+/// When the ledger is another deployment's, or the registry does not read as one.
+pub fn registry(view: &View, deployment: &str) -> Result<Registry, LedgerError> {
+    let registry = view.get::<Registry>(&registry_key())?.map(|s| s.record).unwrap_or_default();
+    match &registry.deployment {
+        Some(theirs) if theirs != deployment => Err(LedgerError::OtherDeployment {
+            theirs: theirs.clone(),
+            ours: deployment.to_owned(),
+        }),
+        _ => Ok(registry),
     }
 }
 
@@ -393,7 +401,7 @@ fn accept_cluster(
 ) -> Result<Decision, LedgerError> {
     let version = &acceptance.command.version;
     let of = cluster.as_str();
-    let mut registry = view.get::<Registry>(&registry_key())?.map(|s| s.record).unwrap_or_default();
+    let mut registry = registry(view, acceptance.deployment)?;
     let current = registry.clusters.get(cluster).cloned();
     let described = match registration {
         Some(registration) => json!(registration),

@@ -10,16 +10,23 @@ fn key(partition: impl Into<String>, sort: impl Into<String>) -> Key {
     Key { partition: partition.into(), sort: sort.into() }
 }
 
-/// Partition of a service account's binding and conditions.
+/// Partition of a service account's conditions.
 #[must_use]
 pub fn service_account_partition(name: &DominoName) -> String {
     format!("SA#{name}")
 }
 
+/// Partition of all bindings, so that one query reads them: a thousand in one call. A binding is
+/// written once for each accepted event, far below what DynamoDB takes for one partition.
+#[must_use]
+pub fn bindings_partition() -> &'static str {
+    "BINDINGS"
+}
+
 /// The current binding of a service account, or its tombstone.
 #[must_use]
 pub fn binding_key(name: &DominoName) -> Key {
-    key(service_account_partition(name), "BINDING")
+    key(bindings_partition(), name.as_str())
 }
 
 /// The condition of a binding on a cluster.

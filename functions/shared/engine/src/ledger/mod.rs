@@ -5,11 +5,11 @@ mod keys;
 mod records;
 mod view;
 
-pub use accept::{Acceptance, Decision, accept};
+pub use accept::{Acceptance, Decision, accept, registry};
 pub use keys::{
-    binding_key, claims_key, condition_key, condition_prefix, history_key, history_partition,
-    lease_key, node_policy_key, notice_key, notice_partition, recent_key, registry_key,
-    service_account_partition,
+    binding_key, bindings_partition, claims_key, condition_key, condition_prefix, history_key,
+    history_partition, lease_key, node_policy_key, notice_key, notice_partition, recent_key,
+    registry_key, service_account_partition,
 };
 pub use records::{
     AssociationRecord, BindingRecord, BindingState, BlockedRecord, ClaimsRecord, ClusterRecord,

@@ -126,6 +126,18 @@ impl View {
             .collect()
     }
 
+    /// Every record of a partition with its sort key, in order.
+    ///
+    /// # Errors
+    /// When an item does not read as one.
+    pub fn all_keyed<T: DeserializeOwned>(
+        &self,
+        partition: &str,
+    ) -> Result<Vec<(String, T)>, LedgerError> {
+        let of_partition = self.items.values().filter(|item| item.key.partition == partition);
+        of_partition.map(|item| Ok((item.key.sort.clone(), stored(item)?.record))).collect()
+    }
+
     /// The revision that an item was read at, if it exists.
     #[must_use]
     pub fn revision(&self, key: &Key) -> Option<&str> {

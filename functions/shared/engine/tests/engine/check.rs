@@ -49,17 +49,17 @@ impl End {
         }
         let document = |arn: &str| world.iam.document_in_force(arn).unwrap().to_owned();
         let policies = world.iam.policy_arns().map(|arn| (arn.to_owned(), document(arn))).collect();
-        let items = |sort: &str| -> BTreeMap<String, Value> {
+        let items = |begin: &str| -> BTreeMap<String, Value> {
             world
                 .ledger
                 .items()
-                .filter(|item| item.key.sort.starts_with(sort))
+                .filter(|item| item.key.sort.starts_with(begin) || item.key.partition == begin)
                 .map(|item| {
                     (format!("{} {}", item.key.partition, item.key.sort), timeless(&item.body))
                 })
                 .collect()
         };
-        let (bindings, conditions) = (items("BINDING"), items("CONDITION#"));
+        let (bindings, conditions) = (items("BINDINGS"), items("CONDITION#"));
         Self { associations, policies, attached, bindings, conditions }
     }
 }

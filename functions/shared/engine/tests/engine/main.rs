@@ -12,6 +12,7 @@ mod limits;
 mod moves;
 mod ownership;
 mod policies;
+mod reconcile;
 mod registrations;
 mod rejections;
 mod scenario;

@@ -1,0 +1,191 @@
+//! What a run sees on a cluster, and what it plans to do about it. Reads only.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pod_identity_core::plan::{self, Blocked, Observation, Place, PlacePlan, Plan, Problem};
+use pod_identity_core::{Association, ClusterArn, RoleArn, node_policy};
+use pod_identity_events::BlockedCode;
+
+use super::places::Loaded;
+use super::{Context, Job, settled};
+use crate::apply::{Failure, association_failure};
+use crate::error::chain;
+use crate::ledger::{NodePolicyRecord, node_policy_key};
+use crate::observe::{self, FoundPolicies};
+use crate::ports::{Clock, PortError, Reads};
+use crate::settings::Settings;
+
+/// A plan and what it rests on.
+pub(super) struct Planned {
+    pub(super) plan: Plan,
+    /// What was found of the node policies; none when they were not asked for or not understood.
+    pub(super) found: Option<FoundPolicies>,
+    /// Whether the ledger knew the cluster's node policies before.
+    pub(super) known: bool,
+}
+
+pub(super) async fn planned<R: Reads, W, C: Clock>(
+    context: &Context<'_, R, W, C>,
+    job: Job<'_>,
+    loaded: &mut Loaded,
+) -> Result<Planned, String> {
+    let Context { clock, settings, .. } = *context;
+    let cluster = job.cluster;
+    let remembered = loaded
+        .view
+        .get::<NodePolicyRecord>(&node_policy_key(cluster))
+        .map_err(|error| chain(&error))?
+        .map(|stored| settled(stored.record, clock.now()));
+
+    // A first observation is complete, foreign associations included, and is not remembered
+    // before what it found is listed.
+    let known = remembered.is_some();
+
+    // The allow-lists may have been narrowed since the cluster was registered. Node roles
+    // are looked at where something is granted: a removal touches none.
+    let mut reach = job.record.registration.clone();
+    reach.node_roles.clear();
+    let admitted = settings.rules.admits_registration(&reach);
+    let looked_at = clock.now();
+    let observed = match admitted {
+        Err(reasons) => Err(Failure::Blocked(Problem {
+            code: BlockedCode::NotAllowed,
+            reason: reasons.join("; "),
+            way_out: "admit it in the deployment's allow-lists, or register the cluster anew"
+                .to_owned(),
+        })),
+        Ok(()) => Box::pin(observe_all(context, job, loaded, remembered)).await,
+    };
+    let (mut plan, found) = match observed {
+        Ok((observation, found)) => (plan::plan(&observation, &settings.plan), found),
+        Err(Failure::Passing(why)) => return Err(why),
+        Err(Failure::Blocked(problem)) => {
+            (blocked_plan(cluster, &loaded.places()?, &problem), None)
+        }
+    };
+    loaded.recent.judge(&mut plan, &loaded.associations, looked_at, settings.lease);
+    Ok(Planned { plan, found, known })
+}
+
+/// Observes what the plan looks at. What a removal does not need is not asked for.
+async fn observe_all<R, W, C>(
+    context: &Context<'_, R, W, C>,
+    job: Job<'_>,
+    loaded: &mut Loaded,
+    remembered: Option<NodePolicyRecord>,
+) -> Result<(Observation, Option<FoundPolicies>), Failure>
+where
+    R: Reads,
+    C: Clock,
+{
+    let Context { reader: aws, settings, .. } = *context;
+    let access = &job.access();
+    let failed = |error: PortError| association_failure(&error, access);
+    let concurrency = settings.concurrency;
+    let associations = observe::associations(aws, access, &loaded.kubernetes(), concurrency)
+        .await
+        .map_err(failed)?;
+    if let Some(problem) = of_another_account(&access.cluster, associations.values()) {
+        return Err(Failure::Blocked(problem));
+    }
+    loaded.associations = associations;
+    loaded
+        .know_owners(context, &access.cluster)
+        .await
+        .map_err(|error| Failure::Passing(chain(&error)))?;
+    let places = loaded.places().map_err(Failure::Passing)?;
+    let wanted: BTreeSet<RoleArn> = places
+        .iter()
+        .flat_map(|place| &place.claims)
+        .filter(|claim| claim.refused.is_none())
+        .map(|claim| claim.binding.desired.role.clone())
+        .collect();
+    let mut observation = Observation {
+        cluster: access.cluster.clone(),
+        places,
+        roles: BTreeMap::new(),
+        policies: plan::NodePolicies::default(),
+    };
+    if wanted.is_empty() {
+        return Ok((observation, None));
+    }
+    observation.roles =
+        observe::roles(aws, access, wanted.clone(), concurrency).await.map_err(failed)?;
+    let remembered = remembered.map(|record| job.beyond.doubts(record));
+    let mut found = observe::node_policies(aws, access, job.record, remembered, settings)
+        .await
+        .map_err(failed)?;
+    let policies = &mut found.policies;
+    policies.other_roles.extend(job.beyond.other_roles.iter().cloned());
+    policies.other_roles.extend(foreign_roles(&observation.places, settings));
+    let statement = settings.plan.cluster_statement.then_some(&access.cluster);
+    let listed = wanted.union(&policies.other_roles).cloned().collect();
+    // Free slots only matter when a policy has to be attached, and then as they are now.
+    let attaches = !policies.are_attached()
+        || node_policy::needs_new_shard(&policies.shards, &listed, statement);
+    if attaches && !found.counted {
+        observe::attachments(aws, access, settings, &mut found.record, policies)
+            .await
+            .map_err(failed)?;
+    }
+    observation.policies = std::mem::take(policies);
+    // What was not understood is not remembered.
+    let understood = observation.policies.problem.is_none();
+    Ok((observation, understood.then_some(found)))
+}
+
+/// EKS is asked for a cluster by its name. A cluster of another account that was registered
+/// without a role to assume is then taken for one of our own that has the same name.
+fn of_another_account<'a>(
+    cluster: &ClusterArn,
+    mut associations: impl Iterator<Item = &'a Association>,
+) -> Option<Problem> {
+    let (partition, region, account) = (cluster.partition(), cluster.region(), cluster.account());
+    let prefix = format!("arn:{partition}:eks:{region}:{account}:");
+    let other = associations.find(|association| !association.arn.starts_with(&prefix))?;
+    Some(Problem {
+        code: BlockedCode::InvalidRequest,
+        reason: format!("EKS answers {} when asked for cluster {cluster}", other.arn),
+        way_out: format!(
+            "register the cluster again with assumeRoleArn, the role in account {account} to assume"
+        ),
+    })
+}
+
+/// Roles of associations in the way that are not ours: the list names them as well.
+fn foreign_roles(places: &[Place], settings: &Settings) -> Vec<RoleArn> {
+    use pod_identity_core::Ownership;
+    places
+        .iter()
+        .filter_map(|place| place.association.as_ref())
+        .filter(|one| !matches!(one.ownership(&settings.plan.deployment), Ownership::Ours(_)))
+        .filter_map(|one| one.role_arn.parse().ok())
+        .collect()
+}
+
+/// The plan for a cluster that cannot be observed at all: nothing is done, and everyone is told.
+fn blocked_plan(cluster: &ClusterArn, places: &[Place], problem: &Problem) -> Plan {
+    let place_plan = |place: &Place| PlacePlan {
+        kubernetes: place.kubernetes.clone(),
+        step: None,
+        bound: None,
+        blocked: place
+            .claims
+            .iter()
+            .map(|claim| {
+                let (version, role) = (Some(&claim.version), Some(&claim.binding.desired.role));
+                Blocked::by(problem, &claim.binding.service_account, version, role)
+            })
+            .chain(place.leaving.keys().map(|name| Blocked::by(problem, name, None, None)))
+            .collect(),
+        removed: Vec::new(),
+        kept: None,
+    };
+    Plan {
+        cluster: cluster.clone(),
+        policy_steps: Vec::new(),
+        places: places.iter().map(place_plan).collect(),
+        capacity: node_policy::capacity(&[], None, 0),
+        warnings: Vec::new(),
+    }
+}

@@ -1,0 +1,238 @@
+//! Brings whole clusters to the ledger's word: what was left unfinished, what
+//! was changed by hand, and what nobody asks for any more.
+//!
+//! Looking needs no lease and writes nothing. Whoever needs something is then
+//! worked on by the same way as an event, under the lease and from a fresh
+//! view, so that a change between the look and the work cannot mislead it.
+
+mod drift;
+mod overview;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use pod_identity_core::plan::Plan;
+use pod_identity_core::{ClusterArn, DominoName, KubernetesName};
+
+use crate::cluster::{self, ClusterReport, Context};
+use crate::error::chain;
+use crate::ledger::Condition;
+use crate::ports::{Clock, ErrorKind, PortError, Reads, Writes};
+use crate::publish::publish;
+use crate::run::Run;
+use crate::settings::Settings;
+use drift::Drift;
+use overview::{Found, Overview};
+
+/// Most places that are looked at, and worked on, in one go.
+const CHUNK: usize = 100;
+
+/// What to reconcile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scope {
+    /// The cluster.
+    pub cluster: ClusterArn,
+    /// Only these Kubernetes service accounts; all when there are none.
+    pub places: BTreeSet<KubernetesName>,
+    /// Goes on behind this one, where an earlier invocation stopped.
+    pub after: Option<KubernetesName>,
+    /// Who changed something by hand, when it is known; for the events.
+    pub actor: Option<String>,
+}
+
+impl Scope {
+    /// A whole cluster, from the beginning.
+    #[must_use]
+    pub fn of(cluster: ClusterArn) -> Self {
+        Self { cluster, places: BTreeSet::new(), after: None, actor: None }
+    }
+}
+
+/// An association with our tag that the ledger does not know: kept, and told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Orphan {
+    /// Where it is.
+    pub place: KubernetesName,
+    /// Its id.
+    pub id: String,
+    /// The Domino service account that its tag names.
+    pub tag: Option<String>,
+}
+
+/// What became of a reconciliation.
+#[derive(Debug, Default)]
+pub struct Reconciled {
+    /// Why the cluster was left alone: it is not registered, gone, or cannot be reached.
+    pub skipped: Option<String>,
+    /// Kubernetes service accounts that were looked at.
+    pub places: usize,
+    /// Service accounts that something had to be done for.
+    pub needed: BTreeSet<DominoName>,
+    /// Their conditions now.
+    pub conditions: BTreeMap<DominoName, Condition>,
+    /// Those for whom it failed for a passing reason, and why.
+    pub failures: BTreeMap<DominoName, String>,
+    /// What was put back.
+    pub corrected: Vec<String>,
+    /// Associations with our tag that the ledger does not know.
+    pub orphans: Vec<Orphan>,
+    /// The plans that were made: what was done, or would be.
+    pub plans: Vec<Plan>,
+    /// Steps that were done.
+    pub steps: usize,
+    /// Where to go on: the time was over.
+    pub left: Option<KubernetesName>,
+}
+
+/// Looks at a cluster and plans; writes nothing, and is given nothing to write with.
+///
+/// # Errors
+/// When a call fails for a passing reason.
+pub async fn preview<R: Reads, C: Clock>(
+    scope: &Scope,
+    reader: &R,
+    clock: &C,
+    run: &Run,
+    settings: &Settings,
+    deadline: Timestamp,
+) -> Result<Reconciled, String> {
+    let context = Context { reader, writer: &(), clock, run, settings, deadline };
+    let mut done = Reconciled::default();
+    let Some(overview) = look(&context, scope, &mut done).await? else { return Ok(done) };
+    for chunk in overview.chunks(scope, CHUNK) {
+        if done.left.is_some() && context.is_over() {
+            break;
+        }
+        let found = overview.compare(&context, &chunk).await.map_err(|error| chain(&error))?;
+        done.note(&found, &chunk);
+        if !found.needed.is_empty() {
+            let beyond = overview.beyond(&found);
+            let names = found.names();
+            let job = overview.job(&names, &beyond);
+            done.plans.push(cluster::preview(&context, job).await?);
+        }
+        done.left = chunk.last().cloned();
+    }
+    done.finish(&overview);
+    Ok(done)
+}
+
+/// Looks at a cluster and makes it as the ledger says.
+///
+/// # Errors
+/// When the look at it fails for a passing reason; what fails for one service account only is
+/// in [`Reconciled::failures`].
+pub async fn reconcile<R, W, C>(
+    scope: &Scope,
+    reader: &R,
+    writer: &W,
+    clock: &C,
+    run: &Run,
+    settings: &Settings,
+    deadline: Timestamp,
+) -> Result<Reconciled, String>
+where
+    R: Reads,
+    W: Writes,
+    C: Clock,
+{
+    let context = Context { reader, writer, clock, run, settings, deadline };
+    let mut done = Reconciled::default();
+    let Some(overview) = look(&context, scope, &mut done).await? else { return Ok(done) };
+    for chunk in overview.chunks(scope, CHUNK) {
+        if done.left.is_some() && context.is_over() {
+            break;
+        }
+        let found = overview.compare(&context, &chunk).await.map_err(|error| chain(&error))?;
+        done.note(&found, &chunk);
+        if !found.needed.is_empty() {
+            let beyond = overview.beyond(&found);
+            let names = found.names();
+            let job = overview.job(&names, &beyond);
+            let report = cluster::work(&context, job).await;
+            let drifts = overview.corrected(&found, &report);
+            tell(&context, scope, &drifts, &mut done).await;
+            done.take_in(report);
+        }
+        done.left = chunk.last().cloned();
+    }
+    done.finish(&overview);
+    Ok(done)
+}
+
+/// Reads the ledger and lists the associations; none when the cluster is to be left alone.
+async fn look<R: Reads, W, C: Clock>(
+    context: &Context<'_, R, W, C>,
+    scope: &Scope,
+    done: &mut Reconciled,
+) -> Result<Option<Overview>, String> {
+    match Overview::read(context, scope).await {
+        Ok(Ok(overview)) => Ok(Some(overview)),
+        Ok(Err(skipped)) => {
+            tracing::warn!(cluster = scope.cluster.name(), "skipped: {skipped}");
+            done.skipped = Some(skipped);
+            Ok(None)
+        }
+        Err(error) => Err(chain(&error)),
+    }
+}
+
+/// Why a cluster that answers so is skipped; none when it may answer later.
+fn skipped(error: &PortError, cluster: &ClusterArn) -> Option<String> {
+    let way_out = match error.kind {
+        ErrorKind::NotFound => "check its ARN, or retire it if it is gone",
+        ErrorKind::Denied => {
+            "allow the function's role, or the role to assume, to list its associations"
+        }
+        ErrorKind::Unreachable => "check that the function can reach EKS in that region",
+        _ => return None,
+    };
+    Some(format!("cluster {cluster}: {}; {way_out}", chain(error)))
+}
+
+/// Puts on the bus what was put back. An invocation that dies before it can has corrected
+/// unseen; its log and the outcome events of the associations still tell.
+async fn tell<R, W: Writes, C: Clock>(
+    context: &Context<'_, R, W, C>,
+    scope: &Scope,
+    drifts: &[Drift],
+    done: &mut Reconciled,
+) {
+    let events: Vec<_> = drifts.iter().map(|drift| drift.event(context, scope)).collect();
+    let sent = publish(context.writer, context.clock, &events).await;
+    for (drift, sent) in drifts.iter().zip(sent) {
+        tracing::info!(cluster = scope.cluster.name(), "corrected {drift}");
+        if let Err(why) = sent {
+            tracing::warn!(
+                cluster = scope.cluster.name(),
+                "event Drift Corrected was not sent: {why}"
+            );
+        }
+        done.corrected.push(drift.to_string());
+    }
+}
+
+impl Reconciled {
+    fn note(&mut self, found: &Found, chunk: &[KubernetesName]) {
+        self.places += chunk.len();
+        self.needed.extend(found.names());
+        self.orphans.extend(found.orphans.iter().cloned());
+        for orphan in &found.orphans {
+            tracing::warn!(place = %orphan.place, association = orphan.id, tag = orphan.tag, "orphan: our tag, and the ledger does not know it; it is kept");
+        }
+    }
+
+    fn take_in(&mut self, report: ClusterReport) {
+        self.conditions.extend(report.conditions);
+        self.failures.extend(report.failures);
+        self.steps += report.steps;
+        self.plans.extend(report.plan);
+    }
+
+    /// Nothing is left once the last place was looked at.
+    fn finish(&mut self, overview: &Overview) {
+        if self.left.as_ref() == overview.last() {
+            self.left = None;
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! What somebody changed behind the ledger's back, and what it was put back to.
+
+use std::fmt;
+
+use pod_identity_core::{
+    Association, Binding, ClusterArn, DominoName, KubernetesName, Ownership, RoleArn, fingerprint,
+};
+use pod_identity_events::{Cause, DriftCorrected, Outgoing, SCHEMA_VERSION, detail_type};
+
+use super::Scope;
+use crate::cluster::Context;
+use crate::ledger::Condition;
+use crate::outcome::time;
+use crate::ports::Clock;
+
+/// What was found out of order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct What {
+    object: String,
+    found: String,
+}
+
+/// What was found, and what it is again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Drift {
+    what: What,
+    corrected: String,
+}
+
+impl What {
+    /// How the association of a finished binding differs from what the binding asks for.
+    pub(super) fn of(
+        name: &DominoName,
+        binding: &Binding,
+        condition: &Condition,
+        shown: Option<&Association>,
+        deployment: &str,
+    ) -> Option<Self> {
+        let place = &binding.kubernetes;
+        let last = condition.association.as_ref();
+        let Some(shown) = shown else {
+            let object = last.map_or_else(|| place.to_string(), |last| last.arn.clone());
+            return Some(Self { object, found: format!("the association of {place} is gone") });
+        };
+        let found = match shown.ownership(deployment) {
+            Ownership::AddOn(owner) => format!("it is owned by add-on {owner}"),
+            Ownership::Foreign => "it does not carry this deployment's tag".to_owned(),
+            Ownership::Ours(tag) if tag != Some(name.as_str()) => {
+                format!("it is tagged for {}", tag.unwrap_or("nobody"))
+            }
+            Ownership::Ours(_) => {
+                let changes = shown.differences(&binding.desired);
+                if changes.is_empty() {
+                    // Made anew with all that was asked for: only the ledger has to learn its id.
+                    (last.map(|last| &last.id) != Some(&shown.id))
+                        .then(|| format!("it was made anew as {}", shown.id))?
+                } else {
+                    format!("other {} (role {})", changes.join(", "), shown.role_arn)
+                }
+            }
+        };
+        Some(Self { object: shown.arn.clone(), found: format!("{place}: {found}") })
+    }
+
+    /// A role that no node policy lists any more, or that a node role does not have.
+    pub(super) fn ungranted(role: &RoleArn, cluster: &ClusterArn) -> Self {
+        Self {
+            object: format!("node policies of cluster {}", cluster.name()),
+            found: format!("role {role} is not granted to every node role"),
+        }
+    }
+
+    /// An association for somebody who has no role.
+    pub(super) fn unassigned(
+        name: &DominoName,
+        place: &KubernetesName,
+        association: &Association,
+    ) -> Self {
+        let found = format!("{place}: role {} for {name}, which has none", association.role_arn);
+        Self { object: association.arn.clone(), found }
+    }
+
+    pub(super) fn corrected(&self, condition: &Condition) -> Drift {
+        let corrected = match &condition.association {
+            Some(association) => format!(
+                "association {} of {} with role {}",
+                association.id, association.kubernetes, association.desired.role
+            ),
+            None => "no association".to_owned(),
+        };
+        Drift { what: self.clone(), corrected }
+    }
+}
+
+impl Drift {
+    pub(super) fn event<R, W, C: Clock>(
+        &self,
+        context: &Context<'_, R, W, C>,
+        scope: &Scope,
+    ) -> Outgoing {
+        let Self { what: What { object, found }, corrected } = self;
+        let request_id = context.run.request_id();
+        let cluster = scope.cluster.as_str();
+        let by = scope.actor.as_ref().map(|actor| format!("; changed by {actor}"));
+        DriftCorrected {
+            schema_version: SCHEMA_VERSION,
+            event_id: fingerprint([
+                detail_type::DRIFT_CORRECTED,
+                cluster,
+                object,
+                found,
+                request_id,
+            ]),
+            occurred_at: time(context.clock.now()),
+            cause: Cause { event_id: None, request_id: request_id.to_owned() },
+            cluster_arn: cluster.to_owned(),
+            object: object.clone(),
+            found: format!("{found}{}", by.unwrap_or_default()),
+            corrected: corrected.clone(),
+        }
+        .into()
+    }
+}
+
+impl fmt::Display for Drift {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { what: What { object, found }, corrected } = self;
+        write!(f, "{object}: {found}; now {corrected}")
+    }
+}

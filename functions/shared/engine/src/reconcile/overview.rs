@@ -1,0 +1,364 @@
+//! A cluster at a glance: what the ledger says of every service account, and
+//! what EKS and IAM show. Read without the lease, so it only says who needs a
+//! closer look.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pod_identity_core::{Association, DominoName, KubernetesName, Ownership, RoleArn};
+
+use super::drift::{Drift, What};
+use super::{Orphan, Scope, skipped};
+use crate::cluster::{self, Beyond, ClusterReport, Context, Job};
+use crate::ledger::{
+    self, BindingRecord, BindingState, ClusterRecord, Condition, ConditionState, LedgerError,
+    NodePolicyRecord, View, bindings_partition, condition_key, node_policy_key, registry_key,
+};
+use crate::observe;
+use crate::ports::{
+    AssociationFilter, AssociationSummary, Clock, ClusterAccess, Key, PortError, Reads,
+};
+use crate::settings::Settings;
+
+/// What there is to look at.
+pub(super) struct Overview {
+    view: View,
+    record: ClusterRecord,
+    access: ClusterAccess,
+    deployment: String,
+    bindings: BTreeMap<DominoName, BindingRecord>,
+    conditions: BTreeMap<DominoName, Condition>,
+    /// Every Kubernetes service account that somebody has, wants or leaves.
+    places: BTreeMap<KubernetesName, Option<AssociationSummary>>,
+    /// Those who have neither a place nor a finished condition.
+    placeless: BTreeSet<DominoName>,
+    policies: Policies,
+}
+
+/// What the node policies grant.
+#[derive(Default)]
+struct Policies {
+    /// Roles that every node role has a policy for; none when they were not looked at.
+    granted: Option<BTreeSet<RoleArn>>,
+    /// Whether they are otherwise than the ledger remembers.
+    changed: bool,
+}
+
+/// What is found at some places.
+#[derive(Default)]
+pub(super) struct Found {
+    /// Who needs work there, and what was put out of order behind the ledger's back.
+    pub(super) needed: BTreeMap<DominoName, Option<What>>,
+    pub(super) orphans: Vec<Orphan>,
+    other_roles: BTreeSet<RoleArn>,
+    /// Where somebody without a role has an association.
+    places: BTreeSet<KubernetesName>,
+}
+
+impl Found {
+    pub(super) fn names(&self) -> BTreeSet<DominoName> {
+        self.needed.keys().cloned().collect()
+    }
+}
+
+/// The look failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LookError {
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error(transparent)]
+    Port(#[from] PortError),
+}
+
+impl Overview {
+    /// What there is, or why the cluster is left alone.
+    pub(super) async fn read<R: Reads, W, C: Clock>(
+        context: &Context<'_, R, W, C>,
+        scope: &Scope,
+    ) -> Result<Result<Self, String>, LookError> {
+        let (reader, settings) = (context.reader, context.settings);
+        let cluster = &scope.cluster;
+        let mut view = View::default();
+        view.read(reader, &[registry_key(), node_policy_key(cluster)]).await?;
+        let registry = ledger::registry(&view, &settings.plan.deployment)?;
+        let Some(record) = registry.clusters.get(cluster).cloned() else {
+            return Ok(Err(format!(
+                "cluster {cluster} is not registered; send Cluster Registered"
+            )));
+        };
+        if let Err(reasons) = settings.rules.admits_registration(&record.registration) {
+            return Ok(Err(format!(
+                "cluster {cluster} is no longer admitted: {}; admit it in the deployment's allow-lists, or register it anew",
+                reasons.join("; ")
+            )));
+        }
+        let assume_role = record.registration.assume_role.clone();
+        let access = ClusterAccess { cluster: cluster.clone(), assume_role };
+        let summaries = match list(context, &access, scope).await {
+            Ok(summaries) => summaries,
+            Err(error) => match skipped(&error, cluster) {
+                Some(why) => return Ok(Err(why)),
+                None => return Err(error.into()),
+            },
+        };
+        view.query(reader, bindings_partition(), "").await?;
+        let mut overview = Self {
+            bindings: bindings(&view)?,
+            view,
+            record,
+            access,
+            deployment: settings.plan.deployment.clone(),
+            conditions: BTreeMap::new(),
+            places: BTreeMap::new(),
+            placeless: BTreeSet::new(),
+            policies: Policies::default(),
+        };
+        overview.read_conditions(context).await?;
+        overview.arrange(summaries, scope);
+        if scope.after.is_none() && scope.places.is_empty() {
+            overview.look_at_policies(context).await?;
+        }
+        Ok(Ok(overview))
+    }
+
+    async fn read_conditions<R: Reads, W, C>(
+        &mut self,
+        context: &Context<'_, R, W, C>,
+    ) -> Result<(), LedgerError> {
+        let cluster = &self.access.cluster;
+        let keys: Vec<Key> =
+            self.bindings.keys().map(|name| condition_key(name, cluster)).collect();
+        self.view.read(context.reader, &keys).await?;
+        for name in self.bindings.keys() {
+            if let Some(stored) = self.view.get::<Condition>(&condition_key(name, cluster))? {
+                self.conditions.insert(name.clone(), stored.record);
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts everything in the order of its place, so that another invocation can go on.
+    fn arrange(&mut self, summaries: Vec<AssociationSummary>, scope: &Scope) {
+        for summary in summaries {
+            // A name that Kubernetes would not take is nobody's place.
+            if let Ok(place) = KubernetesName::new(&summary.namespace, &summary.service_account) {
+                self.places.insert(place, Some(summary));
+            }
+        }
+        for (name, binding) in &self.bindings {
+            let wanted = self.wanted(binding);
+            let condition = self.conditions.get(name);
+            let leaving = condition.into_iter().flat_map(|condition| condition.leaving.keys());
+            let places: Vec<_> = wanted.into_iter().chain(leaving).cloned().collect();
+            if places.is_empty() && condition.is_some_and(|c| !c.is_finished(&binding.version)) {
+                self.placeless.insert(name.clone());
+            }
+            for place in places {
+                self.places.entry(place).or_default();
+            }
+        }
+        if !scope.places.is_empty() {
+            self.places.retain(|place, _| scope.places.contains(place));
+            self.placeless.clear();
+        }
+    }
+
+    /// The Kubernetes service account that a binding wants here.
+    fn wanted<'a>(&self, record: &'a BindingRecord) -> Option<&'a KubernetesName> {
+        let binding = record.binding().filter(|binding| binding.selects(&self.access.cluster))?;
+        Some(&binding.kubernetes)
+    }
+
+    /// What the node policies grant, if the cluster was worked on before.
+    async fn look_at_policies<R: Reads, W, C: Clock>(
+        &mut self,
+        context: &Context<'_, R, W, C>,
+    ) -> Result<(), LookError> {
+        let key = node_policy_key(&self.access.cluster);
+        let Some(before) = self.view.get::<NodePolicyRecord>(&key)? else { return Ok(()) };
+        let before = cluster::settled(before.record, context.clock.now());
+        let anew = Beyond { anew: true, ..Beyond::default() }.doubts(before.clone());
+        let found = observe::node_policies(
+            context.reader,
+            &self.access,
+            &self.record,
+            Some(anew),
+            context.settings,
+        )
+        .await?;
+        self.policies.changed = !found.unannounced.is_empty()
+            || found.record.node_roles != before.node_roles
+            || found.record.attached != before.attached
+            || found.record.max_shards != before.max_shards;
+        self.policies.granted = Some(found.policies.granted());
+        Ok(())
+    }
+
+    /// Places in order, in chunks, from where the scope begins.
+    pub(super) fn chunks(&self, scope: &Scope, size: usize) -> Vec<Vec<KubernetesName>> {
+        let all: Vec<&KubernetesName> = self
+            .places
+            .keys()
+            .filter(|place| scope.after.as_ref().is_none_or(|after| *place > after))
+            .collect();
+        // Those without a place are looked at with the first.
+        let chunks: Vec<Vec<_>> =
+            all.chunks(size).map(|chunk| chunk.iter().copied().cloned().collect()).collect();
+        if chunks.is_empty() && scope.after.is_none() { vec![Vec::new()] } else { chunks }
+    }
+
+    pub(super) fn last(&self) -> Option<&KubernetesName> {
+        self.places.keys().next_back()
+    }
+
+    /// Who needs work at some places.
+    pub(super) async fn compare<R: Reads, W, C: Clock>(
+        &self,
+        context: &Context<'_, R, W, C>,
+        chunk: &[KubernetesName],
+    ) -> Result<Found, PortError> {
+        let (first, settings) = (self.places.keys().next() == chunk.first(), context.settings);
+        let summaries = chunk.iter().filter_map(|place| self.places.get(place)?.clone()).collect();
+        let described =
+            observe::describe(context.reader, &self.access, summaries, settings.concurrency);
+        let mut associations = BTreeMap::new();
+        for association in described.await? {
+            let place = KubernetesName::new(&association.namespace, &association.service_account);
+            if let Ok(place) = place {
+                associations.insert(place, association);
+            }
+        }
+        let mut found = Found::default();
+        if first {
+            found.needed.extend(self.placeless.iter().map(|name| (name.clone(), None)));
+        }
+        for (name, binding) in &self.bindings {
+            self.judge(name, binding, chunk, &associations, &mut found);
+        }
+        for (place, association) in &associations {
+            self.judge_owner(place, association, settings, &mut found);
+        }
+        // A policy that is otherwise than it was is looked at with whoever is bound.
+        if first && self.policies.changed && found.needed.is_empty() {
+            let bound = self.conditions.iter().find(|(_, c)| c.state == ConditionState::Ready);
+            found.needed.extend(bound.map(|(name, _)| (name.clone(), None)));
+        }
+        Ok(found)
+    }
+
+    fn judge(
+        &self,
+        name: &DominoName,
+        record: &BindingRecord,
+        chunk: &[KubernetesName],
+        associations: &BTreeMap<KubernetesName, Association>,
+        found: &mut Found,
+    ) {
+        let here = |place: &&KubernetesName| chunk.binary_search(place).is_ok();
+        let wanted = self.wanted(record);
+        let condition = self.conditions.get(name);
+        let leaves = condition.is_some_and(|condition| condition.leaving.keys().any(|p| here(&p)));
+        let Some(place) = wanted.filter(here) else {
+            if leaves {
+                found.needed.insert(name.clone(), None);
+            }
+            return;
+        };
+        let finished = condition.filter(|condition| {
+            condition.is_finished(&record.version) && condition.wanted.as_ref() == Some(place)
+        });
+        let (Some(condition), Some(binding)) = (finished, record.binding()) else {
+            found.needed.insert(name.clone(), None);
+            return;
+        };
+        let what = What::of(name, binding, condition, associations.get(place), &self.deployment)
+            .or_else(|| {
+                let granted = self.policies.granted.as_ref()?;
+                let role = &binding.desired.role;
+                (!granted.contains(role)).then(|| What::ungranted(role, &self.access.cluster))
+            });
+        if let Some(what) = what {
+            found.needed.insert(name.clone(), Some(what));
+        }
+    }
+
+    /// Whose an association is that no binding's place explains.
+    fn judge_owner(
+        &self,
+        place: &KubernetesName,
+        association: &Association,
+        settings: &Settings,
+        found: &mut Found,
+    ) {
+        let tag = match association.ownership(&settings.plan.deployment) {
+            Ownership::Ours(tag) => tag,
+            Ownership::Foreign | Ownership::AddOn(_) => {
+                found.other_roles.extend(association.role_arn.parse::<RoleArn>().ok());
+                return;
+            }
+        };
+        let owner = tag.and_then(|tag| tag.parse::<DominoName>().ok());
+        let record = owner.as_ref().and_then(|name| self.bindings.get(name));
+        let gave_up = owner.as_ref().and_then(|name| self.conditions.get(name));
+        let gave_up = gave_up.is_some_and(|condition| condition.leaving.contains_key(place));
+        match (owner, record) {
+            (_, Some(record)) if gave_up || self.wanted(record) == Some(place) => {}
+            (Some(name), Some(record)) if matches!(record.state, BindingState::Unbound { .. }) => {
+                let what = What::unassigned(&name, place, association);
+                found.needed.insert(name, Some(what));
+                found.places.insert(place.clone());
+            }
+            _ => found.orphans.push(Orphan {
+                place: place.clone(),
+                id: association.id.clone(),
+                tag: tag.map(str::to_owned),
+            }),
+        }
+    }
+
+    pub(super) fn beyond(&self, found: &Found) -> Beyond {
+        Beyond {
+            other_roles: found.other_roles.clone(),
+            places: found.places.clone(),
+            anew: self.policies.changed,
+        }
+    }
+
+    pub(super) fn job<'a>(
+        &'a self,
+        names: &'a BTreeSet<DominoName>,
+        beyond: &'a Beyond,
+    ) -> Job<'a> {
+        Job { cluster: &self.access.cluster, record: &self.record, names, hint: &self.view, beyond }
+    }
+
+    /// What was put back, by what was found and how the work ended.
+    pub(super) fn corrected(&self, found: &Found, report: &ClusterReport) -> Vec<Drift> {
+        let done = |name: &DominoName| {
+            let condition = report.conditions.get(name).filter(|condition| {
+                matches!(condition.state, ConditionState::Ready | ConditionState::Removed)
+            });
+            condition.filter(|_| !report.failures.contains_key(name))
+        };
+        let drifts = found
+            .needed
+            .iter()
+            .filter_map(|(name, what)| Some(what.as_ref()?.corrected(done(name)?)));
+        drifts.collect()
+    }
+}
+
+fn bindings(view: &View) -> Result<BTreeMap<DominoName, BindingRecord>, LedgerError> {
+    let all = view.all_keyed::<BindingRecord>(bindings_partition())?;
+    Ok(all.into_iter().filter_map(|(sort, record)| Some((sort.parse().ok()?, record))).collect())
+}
+
+async fn list<R: Reads, W, C>(
+    context: &Context<'_, R, W, C>,
+    access: &ClusterAccess,
+    scope: &Scope,
+) -> Result<Vec<AssociationSummary>, PortError> {
+    if scope.places.is_empty() {
+        return observe::list(context.reader, access, AssociationFilter::default()).await;
+    }
+    observe::summaries(context.reader, access, &scope.places, context.settings.concurrency).await
+}
