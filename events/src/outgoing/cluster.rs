@@ -86,5 +86,12 @@ wire! {
         pub cluster_arn: Option<String>,
         /// Why.
         pub reason: String,
+        /// Where an earlier invocation stopped: the Kubernetes service account, as
+        /// `NAMESPACE/NAME`, behind which to go on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub after: Option<String>,
+        /// How often the work was handed on already.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub handed_on: Option<u32>,
     }
 }

@@ -2,14 +2,12 @@
 
 use std::time::{Duration, SystemTime};
 
-use jiff::Timestamp;
 use lambda_runtime::Error;
 use pod_identity_core::ClusterArn;
 use pod_identity_engine::ports::{Clock, Reads, Writes};
 use pod_identity_engine::{BatchReport, Outcome, RecordReport, Run, Settings, process};
+use pod_identity_function::{Payload, batch_answer};
 use serde_json::{Value, json};
-
-use crate::payload::{self, Payload};
 
 /// The function and everything that it works with.
 #[derive(Debug)]
@@ -43,12 +41,9 @@ impl<R: Reads, W: Writes, C: Clock> Function<'_, R, W, C> {
         request_id: &str,
         deadline: SystemTime,
     ) -> Invocation {
-        let deadline = deadline
-            .checked_sub(self.deadline_margin)
-            .and_then(|deadline| Timestamp::try_from(deadline).ok())
-            .unwrap_or(Timestamp::MIN);
+        let deadline = pod_identity_function::deadline(deadline, self.deadline_margin);
         let run = Run::new(request_id, self.clock.now());
-        let payload = payload::read(&payload);
+        let payload = pod_identity_function::read(&payload);
         let records = match &payload {
             Payload::Batch(records) => records.as_slice(),
             Payload::Single(record) => std::slice::from_ref(record),
@@ -60,7 +55,7 @@ impl<R: Reads, W: Writes, C: Clock> Function<'_, R, W, C> {
             log(record);
         }
         let answer = match payload {
-            Payload::Batch(_) => Ok(batch_answer(&report)),
+            Payload::Batch(_) => Ok(batch_answer(report.failed())),
             Payload::Single(_) => single_answer(&report),
         };
         Invocation { answer, report }
@@ -84,12 +79,6 @@ fn log(record: &RecordReport) {
         };
     }
     if failed { event!(error) } else { event!(info) }
-}
-
-/// The records that SQS should deliver again.
-fn batch_answer(report: &BatchReport) -> Value {
-    let failures: Vec<Value> = report.failed().map(|id| json!({ "itemIdentifier": id })).collect();
-    json!({ "batchItemFailures": failures })
 }
 
 /// What a person in the console reads. Only what may work later is an error,

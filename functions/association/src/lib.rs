@@ -6,10 +6,7 @@
 
 mod handler;
 #[cfg(feature = "aws")]
-mod logging;
-#[cfg(feature = "aws")]
 mod metrics;
-mod payload;
 #[cfg(feature = "aws")]
 mod run;
 #[cfg(all(test, feature = "aws"))]

@@ -1,21 +1,17 @@
-//! Metrics in CloudWatch's embedded format: JSON lines on standard output that
-//! CloudWatch Logs turns into metrics.
-//! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
+//! Metrics of an invocation.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use pod_identity_engine::{BatchReport, Outcome};
-use serde_json::{Map, Value, json};
+use pod_identity_function::{line, now};
+use serde_json::{Value, json};
 
 /// Name of the function, the dimension of its metrics.
 const NAME: &str = "association";
 
-const NAMESPACE: &str = "DominoPodIdentity";
-
 /// Writes the metrics of an invocation.
 pub(crate) fn write(deployment: &str, report: &BatchReport, took: Duration) {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    for line in lines(deployment, report, took, now) {
+    for line in lines(deployment, report, took, now()) {
         println!("{line}");
     }
 }
@@ -66,25 +62,4 @@ pub(crate) fn lines(
         }
     }
     lines
-}
-
-fn line(now: Duration, dimensions: Value, metrics: &[(&str, &str, Value)]) -> Value {
-    let names: Vec<&String> = dimensions.as_object().into_iter().flat_map(Map::keys).collect();
-    let definitions: Vec<Value> =
-        metrics.iter().map(|(name, unit, _)| json!({ "Name": name, "Unit": unit })).collect();
-    let mut line = json!({
-        "_aws": {
-            "Timestamp": u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
-            "CloudWatchMetrics": [{
-                "Namespace": NAMESPACE,
-                "Dimensions": [names],
-                "Metrics": definitions,
-            }],
-        },
-    });
-    if let (Some(line), Value::Object(dimensions)) = (line.as_object_mut(), dimensions) {
-        line.extend(dimensions);
-        line.extend(metrics.iter().map(|(name, _, value)| ((*name).to_owned(), value.clone())));
-    }
-    line
 }

@@ -7,7 +7,7 @@ use pod_identity_aws::{Aws, Settings, SystemClock};
 use serde_json::Value;
 
 use crate::handler::Function;
-use crate::{logging, metrics};
+use crate::metrics;
 
 /// Reads the settings from the environment and serves invocations until
 /// Lambda ends the process.
@@ -16,7 +16,7 @@ use crate::{logging, metrics};
 /// When the settings are wrong, all of it at once, by variable; or when the
 /// Runtime API fails.
 pub async fn run() -> Result<(), Error> {
-    logging::start();
+    pod_identity_function::start_logging();
     let settings = Settings::from_env().inspect_err(|error| {
         for problem in &error.problems {
             tracing::error!(variable = problem.variable, "{problem}");

@@ -19,6 +19,6 @@ mod settings;
 
 pub use batch::{BatchReport, Outcome, Record, RecordReport, process};
 pub use cluster::ClusterReport;
-pub use reconcile::{Orphan, Reconciled, Scope, preview, reconcile};
+pub use reconcile::{Orphan, Reconciled, Scope, preview, reconcile, request_all, request_rest};
 pub use run::Run;
 pub use settings::Settings;

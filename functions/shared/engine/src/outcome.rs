@@ -159,6 +159,8 @@ impl Outcomes<'_> {
             cause: self.cause(Some(version)),
             cluster_arn: Some(self.cluster.to_string()),
             reason,
+            after: None,
+            handed_on: None,
         }
         .into()
     }

@@ -7,6 +7,7 @@
 
 mod drift;
 mod overview;
+mod requests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,6 +24,8 @@ use crate::run::Run;
 use crate::settings::Settings;
 use drift::Drift;
 use overview::{Found, Overview};
+
+pub use requests::{request_all, request_rest};
 
 /// Most places that are looked at, and worked on, in one go.
 const CHUNK: usize = 100;

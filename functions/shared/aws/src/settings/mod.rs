@@ -25,6 +25,8 @@
 //! | `CALL_BACKOFF_MS` | 200 | 1 to 60000, before the first repetition |
 //! | `CALL_BACKOFF_MAX_MS` | 2000 | `CALL_BACKOFF_MS` to 60000 |
 //! | `DEADLINE_MARGIN_MS` | 3000 | 0 to 900000, no step starts later before the deadline |
+//! | `RECONCILE` | `apply` | `apply` or `plan`: whether reconcile writes, or only says what it would do |
+//! | `OWN_ROLES` | none | patterns of role ARNs whose EKS calls are this deployment's own |
 //! | `NOTICE_DAYS` | 90 | 1 to 3650 that rejections and superseded notices are kept |
 //!
 //! Lists are separated by commas or white space. In a pattern `*` stands for
@@ -39,7 +41,7 @@ use std::fmt;
 use std::time::Duration;
 
 pub use pod_identity_core::plan::TrustMode;
-use pod_identity_core::{Rules, plan};
+use pod_identity_core::{Pattern, Rules, plan};
 
 pub use calls::Calls;
 
@@ -76,6 +78,10 @@ pub struct Settings {
     pub deadline_margin: Duration,
     /// How long rejections and superseded notices are kept.
     pub notice_retention: Duration,
+    /// Whether reconcile only says what it would do.
+    pub plan_only: bool,
+    /// Roles whose EKS calls are this deployment's own, and no change by hand.
+    pub own_roles: Vec<Pattern>,
 }
 
 /// The settings are wrong: every problem, one line each.

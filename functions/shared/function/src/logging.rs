@@ -3,7 +3,7 @@
 use tracing::level_filters::LevelFilter;
 
 /// Starts logging, at the level that Lambda's logging configuration asks for.
-pub(crate) fn start() {
+pub fn start() {
     let level = std::env::var("AWS_LAMBDA_LOG_LEVEL")
         .ok()
         .and_then(|level| level.parse().ok())

@@ -3,11 +3,11 @@
 use aws_lambda_events::sqs::SqsMessage;
 use pod_identity_engine::Record;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// What an invocation holds, by who sent it.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Payload {
+pub enum Payload {
     /// An SQS batch of EventBridge events. What fails is answered by id.
     Batch(Vec<Record>),
     /// One EventBridge event, from a rule or from somebody in the console.
@@ -16,7 +16,8 @@ pub(crate) enum Payload {
 
 /// Tells the two apart. Whatever is no SQS batch is taken for an event, and
 /// refused as such with the rule that it breaks.
-pub(crate) fn read(payload: &Value) -> Payload {
+#[must_use]
+pub fn read(payload: &Value) -> Payload {
     if let Some(records) = payload.get("Records").and_then(Value::as_array) {
         return Payload::Batch(records.iter().map(message).collect());
     }
@@ -35,4 +36,12 @@ fn message(record: &Value) -> Record {
 
 fn text_of(value: &Value, field: &str) -> String {
     value.get(field).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// What SQS is told: the messages that it should deliver again.
+#[must_use]
+pub fn batch_answer<'a>(failed: impl IntoIterator<Item = &'a str>) -> Value {
+    let failures: Vec<Value> =
+        failed.into_iter().map(|id| json!({ "itemIdentifier": id })).collect();
+    json!({ "batchItemFailures": failures })
 }

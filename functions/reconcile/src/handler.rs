@@ -1,0 +1,194 @@
+//! Parses an invocation, calls the engine, answers.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use jiff::Timestamp;
+use lambda_runtime::Error;
+use pod_identity_core::{ClusterArn, Pattern};
+use pod_identity_engine::ports::{Clock, Reads, Writes};
+use pod_identity_engine::{
+    Reconciled, Record, Run, Scope, Settings, preview, reconcile, request_all, request_rest,
+};
+use pod_identity_function::{Payload, batch_answer};
+use serde_json::{Value, json};
+
+use crate::request::{self, Request};
+
+/// The function and everything that it works with.
+#[derive(Debug)]
+pub struct Function<'a, R, W, C> {
+    /// Reads AWS and the ledger.
+    pub reader: &'a R,
+    /// Changes AWS and the ledger, and puts events on the bus; none in plan mode.
+    pub writer: Option<&'a W>,
+    /// Tells the time.
+    pub clock: &'a C,
+    /// Settings of the deployment.
+    pub settings: &'a Settings,
+    /// Roles whose EKS calls are this deployment's own.
+    pub own_roles: &'a [Pattern],
+    /// No step starts that might end later than this before the deadline.
+    pub deadline_margin: Duration,
+}
+
+/// What came of an invocation.
+#[derive(Debug)]
+pub struct Invocation {
+    /// What Lambda is told. An error makes it deliver a single event again.
+    pub answer: Result<Value, Error>,
+    /// What was done, by cluster.
+    pub clusters: BTreeMap<ClusterArn, Reconciled>,
+}
+
+/// What became of one record.
+struct Outcome {
+    id: String,
+    /// In words.
+    said: Result<String, String>,
+}
+
+impl<R: Reads, W: Writes, C: Clock> Function<'_, R, W, C> {
+    /// Handles one invocation, whatever was sent, until `deadline` at the latest.
+    pub async fn invoke(
+        &self,
+        payload: Value,
+        request_id: &str,
+        deadline: SystemTime,
+    ) -> Invocation {
+        let deadline = pod_identity_function::deadline(deadline, self.deadline_margin);
+        let run = Run::new(request_id, self.clock.now());
+        let payload = pod_identity_function::read(&payload);
+        let records: &[Record] = match &payload {
+            Payload::Batch(records) => records,
+            Payload::Single(record) => std::slice::from_ref(record),
+        };
+        let mut clusters = BTreeMap::new();
+        let mut outcomes = Vec::new();
+        for record in records {
+            let said = self.handle(record, &run, deadline, &mut clusters).await;
+            match &said {
+                Ok(text) => tracing::info!(message_id = record.id, text, "request processed"),
+                Err(why) => tracing::error!(message_id = record.id, why, "request failed"),
+            }
+            outcomes.push(Outcome { id: record.id.clone(), said });
+        }
+        let answer = match payload {
+            Payload::Batch(_) => {
+                let failed = outcomes.iter().filter(|outcome| outcome.said.is_err());
+                Ok(batch_answer(failed.map(|outcome| outcome.id.as_str())))
+            }
+            Payload::Single(_) => single_answer(outcomes, &clusters),
+        };
+        Invocation { answer, clusters }
+    }
+
+    /// What is no request will be none later either: it is answered, not delivered again.
+    async fn handle(
+        &self,
+        record: &Record,
+        run: &Run,
+        deadline: Timestamp,
+        clusters: &mut BTreeMap<ClusterArn, Reconciled>,
+    ) -> Result<String, String> {
+        match request::read(&record.text, self.own_roles) {
+            Err(why) => Ok(format!("left alone: {why}")),
+            Ok(Request::Nothing(why)) => Ok(format!("nothing to do: {why}")),
+            Ok(Request::All) => self.fan_out(run, deadline).await,
+            Ok(Request::One { scope, handed_on, plan_only }) => {
+                // One batch may hold many changes of one cluster; the whole was looked at then.
+                if scope.places.is_empty()
+                    && scope.after.is_none()
+                    && clusters
+                        .get(&scope.cluster)
+                        .is_some_and(|done| done.left.is_none() && done.failures.is_empty())
+                {
+                    return Ok(format!("{} was just reconciled", scope.cluster));
+                }
+                let done = self.one(&scope, handed_on, plan_only, run, deadline).await?;
+                let said = words(&scope, &done);
+                let failures = done.failures.clone();
+                if scope.places.is_empty() {
+                    clusters.insert(scope.cluster.clone(), done);
+                }
+                match failures.iter().next() {
+                    None => Ok(said),
+                    Some((name, why)) => Err(format!("{said}; {name}: {why}")),
+                }
+            }
+        }
+    }
+
+    async fn one(
+        &self,
+        scope: &Scope,
+        handed_on: u32,
+        plan_only: bool,
+        run: &Run,
+        deadline: Timestamp,
+    ) -> Result<Reconciled, String> {
+        let Self { reader, clock, settings, .. } = *self;
+        let (Some(writer), false) = (self.writer, plan_only) else {
+            return preview(scope, reader, clock, run, settings, deadline).await;
+        };
+        let done = reconcile(scope, reader, writer, clock, run, settings, deadline).await?;
+        if let Some(left) = &done.left {
+            request_rest(scope, left, handed_on + 1, writer, clock, run).await?;
+        }
+        Ok(done)
+    }
+
+    async fn fan_out(&self, run: &Run, deadline: Timestamp) -> Result<String, String> {
+        let Some(writer) = self.writer else {
+            return Ok("plan mode looks at one cluster: name it as clusterArn".to_owned());
+        };
+        let Self { reader, clock, settings, .. } = *self;
+        let asked = request_all(reader, writer, clock, run, settings, deadline).await?;
+        Ok(format!("asked for {} clusters", asked.len()))
+    }
+}
+
+/// What came of one cluster, for people.
+fn words(scope: &Scope, done: &Reconciled) -> String {
+    let cluster = scope.cluster.name();
+    if let Some(why) = &done.skipped {
+        return format!("{cluster} was skipped: {why}");
+    }
+    let mut said = format!(
+        "{cluster}: looked at {} places, {} service accounts needed something, {} steps done",
+        done.places,
+        done.needed.len(),
+        done.steps
+    );
+    for orphan in &done.orphans {
+        said += &format!(
+            "; association {} of {} is an orphan (tag {}) and kept: adopt it or delete it",
+            orphan.id,
+            orphan.place,
+            orphan.tag.as_deref().unwrap_or("none")
+        );
+    }
+    for corrected in &done.corrected {
+        said += &format!("; corrected {corrected}");
+    }
+    if let Some(left) = &done.left {
+        said += &format!("; goes on behind {left}");
+    }
+    said
+}
+
+fn single_answer(
+    mut outcomes: Vec<Outcome>,
+    clusters: &BTreeMap<ClusterArn, Reconciled>,
+) -> Result<Value, Error> {
+    let said = match outcomes.pop() {
+        Some(outcome) => outcome.said.map_err(Error::from)?,
+        None => return Err(Error::from("the request was not processed; send it again")),
+    };
+    let plans: Vec<Value> = clusters
+        .iter()
+        .flat_map(|(cluster, done)| done.plans.iter().map(move |plan| (cluster, plan)))
+        .map(|(cluster, plan)| json!({ "cluster": cluster, "text": plan.to_string() }))
+        .collect();
+    Ok(json!({ "text": said, "plans": plans }))
+}

@@ -1,0 +1,15 @@
+//! Lambda function: brings whole clusters to the ledger's word. A schedule, a
+//! request or a change by hand starts it. It talks to AWS only.
+
+// The SDK's futures nest deeper than the compiler looks by default.
+#![recursion_limit = "256"]
+
+mod handler;
+mod metrics;
+mod request;
+mod run;
+#[cfg(test)]
+mod tests;
+
+pub use handler::{Function, Invocation};
+pub use run::run;

@@ -1,0 +1,39 @@
+//! Metrics of an invocation: one line for each cluster.
+
+use std::time::Duration;
+
+use pod_identity_core::ClusterArn;
+use pod_identity_engine::Reconciled;
+use pod_identity_function::{line, now};
+use serde_json::{Value, json};
+
+/// Writes the metrics of a cluster's reconciliation.
+pub(crate) fn write(deployment: &str, cluster: &ClusterArn, done: &Reconciled, took: Duration) {
+    println!("{}", metrics(deployment, cluster, done, took, now()));
+}
+
+pub(crate) fn metrics(
+    deployment: &str,
+    cluster: &ClusterArn,
+    done: &Reconciled,
+    took: Duration,
+    now: Duration,
+) -> Value {
+    let blocked = done.conditions.values().filter(|condition| condition.blocked.is_some());
+    line(
+        now,
+        json!({ "Deployment": deployment, "Cluster": cluster.name() }),
+        &[
+            ("Reconciled", "Count", json!(u8::from(done.skipped.is_none() && done.left.is_none()))),
+            ("ClusterSkipped", "Count", json!(u8::from(done.skipped.is_some()))),
+            ("PlacesLookedAt", "Count", json!(done.places)),
+            ("BindingsOutOfOrder", "Count", json!(done.needed.len())),
+            ("BindingsBlocked", "Count", json!(blocked.count())),
+            ("BindingsFailed", "Count", json!(done.failures.len())),
+            ("DriftCorrected", "Count", json!(done.corrected.len())),
+            ("Orphans", "Count", json!(done.orphans.len())),
+            ("Steps", "Count", json!(done.steps)),
+            ("Latency", "Milliseconds", json!(took.as_secs_f64() * 1000.0)),
+        ],
+    )
+}

@@ -1,0 +1,137 @@
+//! What the function is asked for.
+
+use std::collections::BTreeSet;
+
+use pod_identity_core::{ClusterArn, KubernetesName, Pattern};
+use pod_identity_engine::Scope;
+use pod_identity_events::detail_type::RECONCILIATION_REQUESTED;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// Most times that one reconciliation is handed on to another invocation. Each looks at one
+/// hundred places at least, and EKS takes 5,000 associations a cluster.
+pub(crate) const MAX_HANDED_ON: u32 = 100;
+
+/// What one record asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Request {
+    /// Every registered cluster: each gets a request of its own.
+    All,
+    /// One cluster, or some places on it.
+    One {
+        scope: Scope,
+        /// How often it was handed on already.
+        handed_on: u32,
+        /// Whether nothing is to be written, whatever the deployment says.
+        plan_only: bool,
+    },
+    /// Nothing: somebody's call that changed nothing, or our own.
+    Nothing(String),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Asked {
+    cluster_arn: Option<ClusterArn>,
+    after: Option<KubernetesName>,
+    #[serde(default)]
+    handed_on: u32,
+    #[serde(default)]
+    plan_only: bool,
+}
+
+/// A CloudTrail record of an EKS call, as far as it is looked at.
+/// <https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html>
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Trail {
+    event_name: String,
+    aws_region: String,
+    #[serde(default)]
+    recipient_account_id: String,
+    #[serde(default)]
+    user_identity: Value,
+    #[serde(default)]
+    request_parameters: Value,
+    #[serde(default)]
+    response_elements: Value,
+    #[serde(default)]
+    error_code: Option<String>,
+}
+
+/// Reads one record; the error states what is expected.
+pub(crate) fn read(text: &str, own_roles: &[Pattern]) -> Result<Request, String> {
+    let event: Value =
+        serde_json::from_str(text).map_err(|error| format!("the record is not JSON: {error}"))?;
+    let kind = event.get("detail-type").and_then(Value::as_str);
+    let detail = event.get("detail").cloned().unwrap_or_default();
+    match kind {
+        Some(RECONCILIATION_REQUESTED) => asked(detail),
+        Some("Scheduled Event") => Ok(Request::All),
+        Some("AWS API Call via CloudTrail") => called(detail, own_roles),
+        Some(other) => Err(format!(
+            "`{other}` is no event for this function: it takes `{RECONCILIATION_REQUESTED}`, \
+             `Scheduled Event` and `AWS API Call via CloudTrail`"
+        )),
+        // Somebody in the console.
+        None => asked(event),
+    }
+}
+
+fn asked(detail: Value) -> Result<Request, String> {
+    let Asked { cluster_arn, after, handed_on, plan_only } = serde_json::from_value(detail)
+        .map_err(|error| format!("a request has clusterArn, or none for all clusters: {error}"))?;
+    let Some(cluster) = cluster_arn else { return Ok(Request::All) };
+    if handed_on > MAX_HANDED_ON {
+        return Err(format!(
+            "the reconciliation of {cluster} was handed on {handed_on} times, and {MAX_HANDED_ON} \
+             are the most; raise the function's time-out, and ask again without `after`"
+        ));
+    }
+    Ok(Request::One { scope: Scope { after, ..Scope::of(cluster) }, handed_on, plan_only })
+}
+
+/// What somebody's call asks to look at.
+fn called(detail: Value, own_roles: &[Pattern]) -> Result<Request, String> {
+    let trail: Trail = serde_json::from_value(detail)
+        .map_err(|error| format!("the record is not one of CloudTrail: {error}"))?;
+    let Trail { event_name, user_identity, request_parameters, response_elements, .. } = &trail;
+    if let Some(code) = &trail.error_code {
+        return Ok(Request::Nothing(format!("{event_name} failed with {code}")));
+    }
+    let text =
+        |value: &Value, at: &str| value.pointer(at).and_then(Value::as_str).map(str::to_owned);
+    let issuer = text(user_identity, "/sessionContext/sessionIssuer/arn");
+    if issuer.as_ref().is_some_and(|role| own_roles.iter().any(|own| own.matches(role))) {
+        return Ok(Request::Nothing(format!("{event_name} is this deployment's own")));
+    }
+    let actor = text(user_identity, "/arn").or(issuer);
+    let tagged = text(request_parameters, "/resourceArn").and_then(|arn| cluster_of(&arn));
+    let named = text(request_parameters, "/clusterName")
+        .or_else(|| text(response_elements, "/association/clusterName"))
+        .or(tagged);
+    let Some(name) = named else {
+        return Ok(Request::Nothing(format!("{event_name} names no cluster")));
+    };
+    let partition = actor.as_deref().and_then(|arn| arn.split(':').nth(1)).unwrap_or("aws");
+    let (region, account) = (&trail.aws_region, &trail.recipient_account_id);
+    let cluster = ClusterArn::new(partition, region, account, &name)
+        .map_err(|error| format!("{event_name} is on no cluster: {error}"))?;
+    let place = ["/association/namespace", "/association/serviceAccount"]
+        .map(|at| text(response_elements, at));
+    let places = match place {
+        [Some(namespace), Some(service_account)] => {
+            KubernetesName::new(&namespace, &service_account).ok().into_iter().collect()
+        }
+        _ => BTreeSet::new(),
+    };
+    let scope = Scope { places, actor, ..Scope::of(cluster) };
+    Ok(Request::One { scope, handed_on: 0, plan_only: false })
+}
+
+/// The cluster in the ARN of an association,
+/// `arn:aws:eks:REGION:ACCOUNT:podidentityassociation/CLUSTER/ID`; none for another resource.
+fn cluster_of(arn: &str) -> Option<String> {
+    let resource = arn.splitn(6, ':').nth(5)?.strip_prefix("podidentityassociation/")?;
+    Some(resource.split_once('/')?.0.to_owned())
+}

@@ -1,0 +1,47 @@
+//! The function over AWS, as Lambda runs it.
+
+use std::time::Instant;
+
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use pod_identity_aws::{Aws, Settings, SystemClock};
+use serde_json::Value;
+
+use crate::handler::Function;
+use crate::metrics;
+
+/// Reads the settings from the environment and serves invocations until
+/// Lambda ends the process.
+///
+/// # Errors
+/// When the settings are wrong, all of it at once, by variable; or when the
+/// Runtime API fails.
+pub async fn run() -> Result<(), Error> {
+    pod_identity_function::start_logging();
+    let settings = Settings::from_env().inspect_err(|error| {
+        for problem in &error.problems {
+            tracing::error!(variable = problem.variable, "{problem}");
+        }
+    })?;
+    let aws = Aws::new(&settings);
+    let writer = (!settings.plan_only).then(|| aws.writer());
+    let function = Function {
+        reader: &aws.reader(),
+        writer: writer.as_ref(),
+        clock: &SystemClock,
+        settings: &settings.engine(),
+        own_roles: &settings.own_roles,
+        deadline_margin: settings.deadline_margin,
+    };
+    let function = &function;
+    let deployment = settings.deployment_id.as_str();
+    lambda_runtime::run(service_fn(async |event: LambdaEvent<Value>| {
+        let started = Instant::now();
+        let (payload, context) = event.into_parts();
+        let invocation = function.invoke(payload, &context.request_id, context.deadline()).await;
+        for (cluster, done) in &invocation.clusters {
+            metrics::write(deployment, cluster, done, started.elapsed());
+        }
+        invocation.answer
+    }))
+    .await
+}

@@ -1,0 +1,154 @@
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::time::Duration;
+
+use pod_identity_core::{ClusterArn, KubernetesName, Pattern};
+use pod_identity_engine::{Reconciled, Scope};
+use serde_json::{Value, json};
+
+use crate::metrics::metrics;
+use crate::request::{Request, read};
+
+fn cluster() -> ClusterArn {
+    "arn:aws:eks:eu-west-1:111122223333:cluster/blue".parse().unwrap()
+}
+
+fn own() -> Vec<Pattern> {
+    vec![Pattern::new("arn:aws:iam::111122223333:role/domino-pod-identity-*")]
+}
+
+/// A call as CloudTrail records it and EventBridge delivers it.
+fn trail(name: &str, issuer: &str, changes: &Value) -> Value {
+    let mut detail = json!({
+        "eventVersion": "1.11",
+        "userIdentity": {
+            "type": "AssumedRole",
+            "arn": format!("arn:aws:sts::111122223333:assumed-role/{issuer}/jo"),
+            "sessionContext": { "sessionIssuer": {
+                "type": "Role", "arn": format!("arn:aws:iam::111122223333:role/{issuer}"),
+            }},
+        },
+        "eventTime": "2026-11-20T12:00:00Z",
+        "eventSource": "eks.amazonaws.com",
+        "eventName": name,
+        "awsRegion": "eu-west-1",
+        "requestParameters": { "clusterName": "blue", "associationId": "a-1" },
+        "responseElements": { "association": {
+            "clusterName": "blue", "namespace": "domino-compute", "serviceAccount": "svc-etl-sa",
+            "associationId": "a-1",
+        }},
+        "recipientAccountId": "111122223333",
+    });
+    for (field, value) in changes.as_object().unwrap() {
+        detail[field] = value.clone();
+    }
+    json!({ "detail-type": "AWS API Call via CloudTrail", "source": "aws.eks", "detail": detail })
+}
+
+fn asked(event: &Value) -> Request {
+    read(&event.to_string(), &own()).unwrap()
+}
+
+#[test]
+fn a_call_by_hand_asks_for_its_place_and_names_who_made_it() {
+    let Request::One { scope, .. } =
+        asked(&trail("UpdatePodIdentityAssociation", "admin", &json!({})))
+    else {
+        panic!("nothing asked")
+    };
+    assert_eq!(scope.cluster, cluster());
+    let place = KubernetesName::new("domino-compute", "svc-etl-sa").unwrap();
+    assert_eq!(scope.places.into_iter().collect::<Vec<_>>(), [place]);
+    assert_eq!(scope.actor.unwrap(), "arn:aws:sts::111122223333:assumed-role/admin/jo");
+}
+
+#[test]
+fn a_call_that_names_no_place_asks_for_the_whole_cluster() {
+    let arn = "arn:aws:eks:eu-west-1:111122223333:podidentityassociation/blue/a-1";
+    let tagged = json!({ "requestParameters": { "resourceArn": arn }, "responseElements": null });
+    let Request::One { scope, .. } = asked(&trail("UntagResource", "admin", &tagged)) else {
+        panic!("nothing asked")
+    };
+    assert_eq!((scope.cluster, scope.places.len()), (cluster(), 0));
+}
+
+#[test]
+fn own_calls_failed_calls_and_those_on_other_resources_ask_for_nothing() {
+    let nodegroup = "arn:aws:eks:eu-west-1:111122223333:nodegroup/blue/n/1";
+    for event in [
+        trail("UpdatePodIdentityAssociation", "domino-pod-identity-association", &json!({})),
+        trail("DeletePodIdentityAssociation", "admin", &json!({ "errorCode": "AccessDenied" })),
+        trail(
+            "TagResource",
+            "admin",
+            &json!({
+                "requestParameters": { "resourceArn": nodegroup }, "responseElements": null,
+            }),
+        ),
+    ] {
+        assert!(matches!(asked(&event), Request::Nothing(_)), "{event}");
+    }
+}
+
+#[test]
+fn a_schedule_and_a_request_without_a_cluster_ask_for_all() {
+    let schedule =
+        json!({ "detail-type": "Scheduled Event", "source": "aws.events", "detail": {} });
+    let request = json!({ "detail-type": "Reconciliation Requested", "detail": { "reason": "x" } });
+    for event in [schedule, request, json!({})] {
+        assert_eq!(asked(&event), Request::All);
+    }
+}
+
+#[test]
+fn a_request_goes_on_where_the_last_one_stopped_and_not_for_ever() {
+    let request = |handed_on: u32| {
+        json!({ "detail-type": "Reconciliation Requested", "detail": {
+            "clusterArn": cluster(), "after": "domino-compute/svc-7-sa", "handedOn": handed_on,
+        }})
+    };
+    let Request::One { scope, handed_on, plan_only } = asked(&request(3)) else { panic!("all") };
+    assert_eq!(scope.after.unwrap().to_string(), "domino-compute/svc-7-sa");
+    assert_eq!((handed_on, plan_only), (3, false));
+    let error = read(&request(101).to_string(), &[]).unwrap_err();
+    assert!(error.contains("raise the function's time-out"), "{error}");
+}
+
+#[test]
+fn somebody_in_the_console_may_ask_for_a_plan() {
+    let Request::One { plan_only, scope, .. } =
+        asked(&json!({ "clusterArn": cluster(), "planOnly": true }))
+    else {
+        panic!("all")
+    };
+    assert!(plan_only && scope == Scope::of(cluster()));
+}
+
+#[test]
+fn what_is_no_request_is_told_the_rule() {
+    for (text, rule) in [
+        ("{", "not JSON"),
+        (
+            r#"{"detail-type":"Cluster Registered","detail":{}}"#,
+            "it takes `Reconciliation Requested`",
+        ),
+        (r#"{"clusterArn":"blue"}"#, "the ARN of an EKS cluster"),
+    ] {
+        let error = read(text, &[]).unwrap_err();
+        assert!(error.contains(rule), "{error}");
+    }
+}
+
+#[test]
+fn metrics_of_a_cluster_are_embedded_metric_format() {
+    let done = Reconciled { places: 3, steps: 2, ..Reconciled::default() };
+    let line = metrics("acme", &cluster(), &done, Duration::from_secs(1), Duration::from_secs(9));
+    assert_eq!(
+        (&line["Cluster"], &line["PlacesLookedAt"], &line["Steps"]),
+        (&json!("blue"), &json!(3), &json!(2))
+    );
+    assert_eq!(line["_aws"]["Timestamp"], 9_000);
+    for metric in line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().unwrap() {
+        assert!(line[metric["Name"].as_str().unwrap()].is_number(), "{metric}");
+    }
+}

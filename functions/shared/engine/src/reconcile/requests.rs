@@ -1,0 +1,95 @@
+//! Requests for reconciliation that an invocation puts on the bus: one for
+//! each cluster, or for the rest of one.
+
+use jiff::Timestamp;
+use pod_identity_core::{ClusterArn, KubernetesName, fingerprint};
+use pod_identity_events::{Cause, Outgoing, ReconciliationRequested, SCHEMA_VERSION, detail_type};
+
+use super::Scope;
+use crate::error::chain;
+use crate::ledger::{View, registry, registry_key};
+use crate::outcome::time;
+use crate::ports::{Clock, LedgerReader, Writes};
+use crate::publish::publish;
+use crate::run::Run;
+use crate::settings::{Settings, later};
+
+/// Asks for the reconciliation of every registered cluster, each by an event of its own, so that
+/// they run side by side.
+///
+/// # Errors
+/// When the registry cannot be read, or one of the events was not sent.
+pub async fn request_all(
+    reader: &impl LedgerReader,
+    writer: &impl Writes,
+    clock: &impl Clock,
+    run: &Run,
+    settings: &Settings,
+    deadline: Timestamp,
+) -> Result<Vec<ClusterArn>, String> {
+    if later(clock.now(), settings.longest_call) >= deadline {
+        return Err("the invocation's time is nearly over, so nothing was asked for".to_owned());
+    }
+    let mut view = View::default();
+    view.read(reader, &[registry_key()]).await.map_err(|error| chain(&error))?;
+    let registry = registry(&view, &settings.plan.deployment).map_err(|error| chain(&error))?;
+    let clusters: Vec<ClusterArn> = registry.clusters.into_keys().collect();
+    let events: Vec<Outgoing> = clusters
+        .iter()
+        .map(|cluster| request(cluster, None, 0, "every cluster is reconciled", clock, run))
+        .collect();
+    send(&events, writer, clock).await?;
+    Ok(clusters)
+}
+
+/// Asks for the rest of a cluster's reconciliation.
+///
+/// # Errors
+/// When the event was not sent.
+pub async fn request_rest(
+    scope: &Scope,
+    left: &KubernetesName,
+    handed_on: u32,
+    writer: &impl Writes,
+    clock: &impl Clock,
+    run: &Run,
+) -> Result<(), String> {
+    let reason = "an invocation's time was over";
+    let event = request(&scope.cluster, Some(left), handed_on, reason, clock, run);
+    send(&[event], writer, clock).await
+}
+
+async fn send(events: &[Outgoing], writer: &impl Writes, clock: &impl Clock) -> Result<(), String> {
+    let sent = publish(writer, clock, events).await;
+    sent.into_iter().collect::<Result<_, _>>().map_err(|why| {
+        format!("event {} was not sent: {why}", detail_type::RECONCILIATION_REQUESTED)
+    })
+}
+
+fn request(
+    cluster: &ClusterArn,
+    after: Option<&KubernetesName>,
+    handed_on: u32,
+    reason: &str,
+    clock: &impl Clock,
+    run: &Run,
+) -> Outgoing {
+    let after = after.map(KubernetesName::to_string);
+    let parts = [
+        detail_type::RECONCILIATION_REQUESTED,
+        cluster.as_str(),
+        run.request_id(),
+        after.as_deref().unwrap_or_default(),
+    ];
+    ReconciliationRequested {
+        schema_version: SCHEMA_VERSION,
+        event_id: fingerprint(parts),
+        occurred_at: time(clock.now()),
+        cause: Cause { event_id: None, request_id: run.request_id().to_owned() },
+        cluster_arn: Some(cluster.to_string()),
+        reason: reason.to_owned(),
+        after,
+        handed_on: (handed_on > 0).then_some(handed_on),
+    }
+    .into()
+}

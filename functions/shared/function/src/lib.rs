@@ -1,0 +1,16 @@
+//! What every function needs around its handler: what it is invoked with, how
+//! much time it has, its logs and its metrics.
+
+mod deadline;
+#[cfg(feature = "logging")]
+mod logging;
+mod metrics;
+mod payload;
+#[cfg(test)]
+mod tests;
+
+pub use deadline::deadline;
+#[cfg(feature = "logging")]
+pub use logging::start as start_logging;
+pub use metrics::{Metric, line, now};
+pub use payload::{Payload, batch_answer, read};

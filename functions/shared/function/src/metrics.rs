@@ -1,0 +1,41 @@
+//! Metrics in CloudWatch's embedded format: JSON lines on standard output that
+//! CloudWatch Logs turns into metrics.
+//! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Map, Value, json};
+
+const NAMESPACE: &str = "DominoPodIdentity";
+
+/// A metric: its name, its CloudWatch unit, its value.
+pub type Metric = (&'static str, &'static str, Value);
+
+/// The time now, since 1970.
+#[must_use]
+pub fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// A line of metrics, with dimensions by name.
+#[must_use]
+pub fn line(now: Duration, dimensions: Value, metrics: &[Metric]) -> Value {
+    let names: Vec<&String> = dimensions.as_object().into_iter().flat_map(Map::keys).collect();
+    let definitions: Vec<Value> =
+        metrics.iter().map(|(name, unit, _)| json!({ "Name": name, "Unit": unit })).collect();
+    let mut line = json!({
+        "_aws": {
+            "Timestamp": u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
+            "CloudWatchMetrics": [{
+                "Namespace": NAMESPACE,
+                "Dimensions": [names],
+                "Metrics": definitions,
+            }],
+        },
+    });
+    if let (Some(line), Value::Object(dimensions)) = (line.as_object_mut(), dimensions) {
+        line.extend(dimensions);
+        line.extend(metrics.iter().map(|(name, _, value)| ((*name).to_owned(), value.clone())));
+    }
+    line
+}
