@@ -74,6 +74,8 @@ fn action() -> impl Strategy<Value = Action> {
         6 => (runner.clone(), 0..8_usize, 1..6_usize)
             .prop_map(|(runner, from, size)| Action::Start { runner, from, size }),
         9 => (runner.clone(), 1..9_usize).prop_map(|(runner, calls)| Action::Step { runner, calls }),
+        1 => (runner.clone(), 0..CLUSTERS)
+            .prop_map(|(runner, cluster)| Action::Reconcile { runner, cluster }),
         4 => runner.clone().prop_map(|runner| Action::Finish { runner }),
         2 => (0..20_usize).prop_map(|event| Action::Again { event }),
         1 => runner.clone().prop_map(|runner| Action::Crash { runner }),

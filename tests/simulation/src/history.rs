@@ -148,6 +148,13 @@ pub enum Action {
         /// How many.
         size: usize,
     },
+    /// A runner that does nothing begins to reconcile a cluster.
+    Reconcile {
+        /// Which runner.
+        runner: u8,
+        /// Which cluster.
+        cluster: u8,
+    },
     /// A runner goes on for some calls.
     Step {
         /// Which runner.

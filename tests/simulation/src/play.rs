@@ -10,11 +10,13 @@ use jiff::{SignedDuration, Timestamp};
 use pod_identity_core::{ClusterArn, RoleArn, Version};
 use pod_identity_engine::ledger::{Registry, history_key};
 use pod_identity_engine::ports::ErrorKind;
-use pod_identity_engine::{BatchReport, Outcome, Record, RecordReport, Run, process};
+use pod_identity_engine::{
+    BatchReport, Outcome, Record, RecordReport, Run, Scope, Settings, process, reconcile,
+};
 use pod_identity_world::{Call, Ledger as Items, PortFault, When, World, WorldPorts};
 
 use crate::hands;
-use crate::history::{Action, Asks, Event, Hand, History, Ledger, NAMES, Setup};
+use crate::history::{Action, Asks, Event, Hand, History, Ledger, Setup};
 use crate::report::{Played, Violation};
 use crate::stage::{self, DEPLOYMENT, LONGEST_CALL, OTHER};
 use crate::verdict;
@@ -43,8 +45,15 @@ impl Sent {
     }
 }
 
+/// How a run ended.
+enum Ended {
+    Batch(BatchReport),
+    /// What was left alone or failed is found again in the end.
+    Reconciled,
+}
+
 struct Runner {
-    future: Pin<Box<dyn Future<Output = BatchReport>>>,
+    future: Pin<Box<dyn Future<Output = Ended>>>,
     ports: WorldPorts,
     request: String,
     messages: Vec<usize>,
@@ -212,6 +221,9 @@ impl<'a> Play<'a> {
             Action::Start { runner, from, size } => {
                 self.start(usize::from(runner % 2), from, size);
             }
+            Action::Reconcile { runner, cluster } => {
+                self.reconcile(usize::from(runner % 2), cluster);
+            }
             Action::Step { runner, calls } => {
                 for _ in 0..calls {
                     if !self.step(usize::from(runner % 2))? {
@@ -321,18 +333,38 @@ impl<'a> Play<'a> {
         self.queue.rotate_left(from);
         let messages: Vec<usize> = self.queue.drain(..size.min(self.queue.len())).collect();
         self.queue.rotate_right(from.min(self.queue.len()));
-        self.played.runs += 1;
-        let request = format!("request-{}", self.played.runs);
         let texts: Vec<&str> = messages.iter().map(|at| self.sent[*at].text.as_str()).collect();
         let records = records(&texts);
+        self.begin(index, messages, async move |ports, run, settings, deadline| {
+            Ended::Batch(process(&records, ports, ports, ports, run, settings, deadline).await)
+        });
+    }
+
+    /// Brings a cluster to the ledger's word, unless the runner is at work.
+    fn reconcile(&mut self, index: usize, cluster: u8) {
+        if self.runners[index].is_some() {
+            return;
+        }
+        let scope = Scope::of(stage::cluster(cluster));
+        self.begin(index, Vec::new(), async move |ports, run, settings, deadline| {
+            let done = reconcile(&scope, ports, ports, ports, run, settings, deadline).await;
+            drop(done);
+            Ended::Reconciled
+        });
+    }
+
+    fn begin<F>(&mut self, index: usize, messages: Vec<usize>, work: F)
+    where
+        F: AsyncFnOnce(&WorldPorts, &Run, &Settings, Timestamp) -> Ended + 'static,
+    {
+        self.played.runs += 1;
+        let request = format!("request-{}", self.played.runs);
         let ports = WorldPorts::new(Arc::clone(&self.world), &request);
         let (run, now) = (Run::new(request.clone(), self.now()), self.now());
         let settings = stage::settings(self.setup, DEPLOYMENT);
         let hands = ports.clone();
         let deadline = later(now, 60);
-        let future = Box::pin(async move {
-            process(&records, &hands, &hands, &hands, &run, &settings, deadline).await
-        });
+        let future = Box::pin(async move { work(&hands, &run, &settings, deadline).await });
         let registry = watch::registry(&self.world.lock().unwrap());
         self.runners[index] = Some(Runner {
             future,
@@ -395,9 +427,11 @@ impl<'a> Play<'a> {
             let all = watch::associations(&self.world.lock().unwrap());
             self.unknown.extend(all.into_values().flat_map(BTreeMap::into_keys));
         }
-        let Poll::Ready(report) = polled else { return Ok(true) };
+        let Poll::Ready(ended) = polled else { return Ok(true) };
         let Some(runner) = self.runners[index].take() else { return Ok(false) };
-        self.ended(&runner, &report)?;
+        if let Ended::Batch(report) = ended {
+            self.ended(&runner, &report)?;
+        }
         Ok(false)
     }
 
@@ -446,16 +480,16 @@ impl<'a> Play<'a> {
         self.queue.extend(0..self.sent.len());
         self.drain()?;
         if self.troubled || verdict::node_roles_changed(&self.sent) {
-            // Drift is looked at where something is asked for, so everything is asked for anew.
-            for name in 0..NAMES {
-                if let Some(latest) = verdict::latest(&self.sent, name) {
-                    let event = latest.event.clone();
-                    self.send_at(&event, 3_000 + i64::from(name));
+            // What passing failures leave, the next reconciliation finds.
+            for round in 0..3 {
+                for cluster in 0..stage::CLUSTERS {
+                    self.reconcile(0, cluster);
+                    self.finish(0)?;
+                }
+                if round < 2 {
+                    self.wait(200);
                 }
             }
-            self.drain()?;
-            self.queue.extend(0..self.sent.len());
-            self.drain()?;
         }
         Ok(())
     }

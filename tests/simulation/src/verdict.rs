@@ -247,7 +247,8 @@ impl End<'_> {
         if self.holder(place) != Some(name) {
             return Err(self.wrong("the oldest holds", name, format!("{:?}", self.holder(place))));
         }
-        if !stage::is_trusting(self.world.iam.trust(&arn)) {
+        // Somebody may change a trust policy after its role was bound: nobody looks then.
+        if !self.play.troubled && !stage::is_trusting(self.world.iam.trust(&arn)) {
             return Err(self.wrong("an untrusted role is not bound", name, arn));
         }
         self.granted(name, &arn)

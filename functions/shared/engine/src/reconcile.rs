@@ -170,11 +170,12 @@ async fn look<R: Reads, W, C: Clock>(
     done: &mut Reconciled,
 ) -> Result<Option<Overview>, String> {
     match Overview::read(context, scope).await {
-        Ok(Ok(overview)) => Ok(Some(overview)),
-        Ok(Err(skipped)) => {
-            tracing::warn!(cluster = scope.cluster.name(), "skipped: {skipped}");
-            done.skipped = Some(skipped);
-            Ok(None)
+        Ok(found) => {
+            done.skipped = found.as_ref().map_or_else(|why| Some(why.clone()), |o| o.gone.clone());
+            if let Some(why) = &done.skipped {
+                tracing::warn!(cluster = scope.cluster.name(), "skipped: {why}");
+            }
+            Ok(found.ok())
         }
         Err(error) => Err(chain(&error)),
     }

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pod_identity_core::{Association, DominoName, KubernetesName, Ownership, RoleArn};
+use pod_identity_events::BlockedCode;
 
 use super::drift::{Drift, What};
 use super::{Orphan, Scope, skipped};
@@ -15,7 +16,7 @@ use crate::ledger::{
 };
 use crate::observe;
 use crate::ports::{
-    AssociationFilter, AssociationSummary, Clock, ClusterAccess, Key, PortError, Reads,
+    AssociationFilter, AssociationSummary, Clock, ClusterAccess, ErrorKind, Key, PortError, Reads,
 };
 use crate::settings::Settings;
 
@@ -32,6 +33,8 @@ pub(super) struct Overview {
     /// Those who have neither a place nor a finished condition.
     placeless: BTreeSet<DominoName>,
     policies: Policies,
+    /// Why nothing more is looked at: EKS does not know the cluster.
+    pub(super) gone: Option<String>,
 }
 
 /// What the node policies grant.
@@ -93,11 +96,13 @@ impl Overview {
         }
         let assume_role = record.registration.assume_role.clone();
         let access = ClusterAccess { cluster: cluster.clone(), assume_role };
-        let summaries = match list(context, &access, scope).await {
-            Ok(summaries) => summaries,
-            Err(error) => match skipped(&error, cluster) {
-                Some(why) => return Ok(Err(why)),
-                None => return Err(error.into()),
+        let (summaries, gone) = match list(context, &access, scope).await {
+            Ok(summaries) => (summaries, None),
+            Err(error) => match (skipped(&error, cluster), error.kind) {
+                // Its bindings are not ready any more, and their conditions have to say so.
+                (why, ErrorKind::NotFound) => (Vec::new(), why),
+                (Some(why), _) => return Ok(Err(why)),
+                (None, _) => return Err(error.into()),
             },
         };
         view.query(reader, bindings_partition(), "").await?;
@@ -111,10 +116,12 @@ impl Overview {
             places: BTreeMap::new(),
             placeless: BTreeSet::new(),
             policies: Policies::default(),
+            gone,
         };
         overview.read_conditions(context).await?;
         overview.arrange(summaries, scope);
-        if scope.after.is_none() && scope.places.is_empty() {
+        let whole = scope.after.is_none() && scope.places.is_empty();
+        if whole && overview.gone.is_none() {
             overview.look_at_policies(context).await?;
         }
         Ok(Ok(overview))
@@ -256,6 +263,10 @@ impl Overview {
         let here = |place: &&KubernetesName| chunk.binary_search(place).is_ok();
         let wanted = self.wanted(record);
         let condition = self.conditions.get(name);
+        let said = condition.and_then(|condition| condition.blocked.as_ref());
+        if self.gone.is_some() && said.is_some_and(|b| b.code == BlockedCode::ClusterNotFound) {
+            return;
+        }
         let leaves = condition.is_some_and(|condition| condition.leaving.keys().any(|p| here(&p)));
         let Some(place) = wanted.filter(here) else {
             if leaves {
