@@ -4,6 +4,7 @@
 
 mod apply;
 mod batch;
+mod calls;
 mod cluster;
 mod error;
 mod lease;
@@ -18,6 +19,7 @@ mod run;
 mod settings;
 
 pub use batch::{BatchReport, Outcome, Record, RecordReport, process};
+pub use calls::Calls;
 pub use cluster::ClusterReport;
 pub use reconcile::{Orphan, Reconciled, Scope, preview, reconcile, request_all, request_rest};
 pub use run::Run;

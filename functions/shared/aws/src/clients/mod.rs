@@ -1,5 +1,6 @@
 //! The SDK clients, each built when it is first needed.
 
+mod credentials;
 #[cfg(test)]
 mod tests;
 
@@ -120,6 +121,16 @@ impl Aws {
     #[must_use]
     pub fn writer(&self) -> AwsWriter {
         AwsWriter { aws: self.clone() }
+    }
+
+    /// The credentials that reach a cluster: the function's own, or those of the role to
+    /// assume. Nothing is loaded before they are asked for.
+    #[must_use]
+    pub fn credentials(&self, access: &ClusterAccess) -> SharedCredentialsProvider {
+        SharedCredentialsProvider::new(credentials::AccessCredentials {
+            aws: self.clone(),
+            access: access.clone(),
+        })
     }
 
     pub(crate) fn calls(&self) -> &Calls {

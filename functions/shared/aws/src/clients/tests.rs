@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use aws_credential_types::provider::ProvideCredentials;
 use aws_sdk_iam::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
 use pod_identity_engine::ports::{EksReader, ErrorKind};
 
@@ -77,4 +78,27 @@ async fn iam_is_reached_in_every_partition() {
     assert_eq!(url("eu-central-1").await, "https://iam.amazonaws.com");
     assert_eq!(url("us-gov-west-1").await, "https://iam.us-gov.amazonaws.com");
     assert_eq!(url("cn-northwest-1").await, "https://iam.cn-north-1.amazonaws.com.cn");
+}
+
+#[tokio::test]
+async fn credentials_of_a_cluster_are_our_own_until_a_role_is_to_be_assumed() {
+    let script = Script::always(
+        200,
+        "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>ASSUMED</AccessKeyId>\
+         <SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken>\
+         <Expiration>2100-01-01T00:00:00Z</Expiration></Credentials>\
+         </AssumeRoleResult></AssumeRoleResponse>",
+    );
+    let aws = script.aws();
+    let own = aws.credentials(&access()).provide_credentials().await.unwrap();
+    assert_eq!(own.access_key_id(), "OWN");
+    assert!(script.asked().is_empty());
+    let reach = ClusterAccess {
+        assume_role: Some("arn:aws:iam::444455556666:role/reach".parse().unwrap()),
+        ..access()
+    };
+    let assumed = aws.credentials(&reach).provide_credentials().await.unwrap();
+    assert_eq!(assumed.access_key_id(), "ASSUMED");
+    assert_eq!(assumed.session_token(), Some("t"));
+    assert!(assumed.expiry().is_some());
 }

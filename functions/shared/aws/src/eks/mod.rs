@@ -1,5 +1,6 @@
 //! Pod Identity associations and node groups over EKS.
 
+mod clusters;
 #[cfg(test)]
 mod tests;
 

@@ -32,7 +32,6 @@
 //! Lists are separated by commas or white space. In a pattern `*` stands for
 //! any text. A variable that is empty counts as absent. Others are ignored.
 
-mod calls;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -43,7 +42,7 @@ use std::time::Duration;
 pub use pod_identity_core::plan::TrustMode;
 use pod_identity_core::{Pattern, Rules, plan};
 
-pub use calls::Calls;
+pub use pod_identity_engine::Calls;
 
 /// The configuration of a function.
 #[derive(Debug, Clone, PartialEq)]

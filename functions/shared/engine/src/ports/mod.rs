@@ -9,6 +9,7 @@
 
 mod bus;
 mod clock;
+mod clusters;
 mod eks;
 mod error;
 mod iam;
@@ -17,6 +18,7 @@ mod ledger;
 
 pub use bus::{Bus, BusEntry, MAX_BUS_ENTRIES, PutFailure};
 pub use clock::Clock;
+pub use clusters::{ClusterDescription, ClusterReader};
 pub use eks::{
     Association, AssociationFilter, AssociationSummary, AssociationUpdate, EksReader, EksWriter,
     NewAssociation,

@@ -19,7 +19,7 @@ pub(super) fn found<T>(outcome: Result<T, PortError>) -> Result<Option<T>, PortE
     }
 }
 
-fn cluster(access: &ClusterAccess) -> String {
+pub(super) fn cluster(access: &ClusterAccess) -> String {
     format!("cluster {}", access.cluster.name())
 }
 

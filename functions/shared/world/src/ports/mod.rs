@@ -1,5 +1,6 @@
 //! The engine's ports straight over the world, without HTTP.
 
+mod clusters;
 mod eks;
 mod faults;
 mod iam;

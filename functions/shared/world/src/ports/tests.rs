@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use pod_identity_core::{Desired, KubernetesName};
 use pod_identity_engine::ports::{
-    AssociationFilter, AssociationUpdate, Bus, BusEntry, Clock, EksReader, EksWriter, ErrorKind,
-    IamReader, NewAssociation,
+    AssociationFilter, AssociationUpdate, Bus, BusEntry, Clock, ClusterReader, EksReader,
+    EksWriter, ErrorKind, IamReader, NewAssociation,
 };
 
 use super::*;
@@ -134,4 +134,15 @@ fn cluster_of_another_account_is_reached_through_its_role_only() {
     assert_eq!(denied.kind, ErrorKind::NotFound);
     access.assume_role = Some("arn:aws:iam::444455556666:role/hands".parse().unwrap());
     assert!(wait(ports.node_groups(&access, None)).is_ok());
+}
+
+#[test]
+fn a_cluster_that_nobody_made_is_not_described() {
+    let ports = ports();
+    let found = wait(ports.cluster(&access())).unwrap().unwrap();
+    assert_eq!((found.status.as_str(), found.endpoint.is_some()), ("ACTIVE", true));
+    let mauve = "arn:aws:eks:eu-west-1:111122223333:cluster/mauve".parse().unwrap();
+    let nowhere = ClusterAccess { cluster: mauve, assume_role: None };
+    assert_eq!(wait(ports.cluster(&nowhere)).unwrap(), None);
+    assert_eq!(wait(ports.addon(&access(), "eks-pod-identity-agent")).unwrap(), None);
 }

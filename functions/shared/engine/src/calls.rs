@@ -17,7 +17,7 @@ pub struct Calls {
 
 impl Calls {
     /// The longest time that one call can take, with all its attempts and
-    /// pauses. The SDK is held to it as the time-out of the whole operation.
+    /// pauses. Clients are held to it as the time-out of the whole operation.
     #[must_use]
     pub fn longest(&self) -> Duration {
         let pauses: Duration = (1..self.attempts).map(|failed| self.pause(failed)).sum();
@@ -26,7 +26,7 @@ impl Calls {
 
     /// The longest pause after so many failed attempts, counted from 1.
     #[must_use]
-    pub(crate) fn pause(&self, failed: u32) -> Duration {
+    pub fn pause(&self, failed: u32) -> Duration {
         let factor = 2u32.saturating_pow(failed.saturating_sub(1));
         self.backoff.saturating_mul(factor).min(self.backoff_max)
     }
