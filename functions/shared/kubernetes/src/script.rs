@@ -1,7 +1,7 @@
 //! A Kubernetes API over TLS that answers by a script, and an EKS that leads to it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::convert::Infallible;
+use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -49,6 +49,8 @@ pub(crate) enum Reply {
     Bytes(usize),
     /// Never.
     Silence,
+    /// The connection ends.
+    Hangup,
 }
 
 type Script = Arc<dyn Fn(usize, &Asked) -> Reply + Send + Sync>;
@@ -152,7 +154,7 @@ async fn answer(
     request: Request<Incoming>,
     script: Script,
     asked: Arc<Mutex<Vec<Asked>>>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+) -> io::Result<Response<Full<Bytes>>> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     let header = |name: &str| {
@@ -178,6 +180,7 @@ async fn answer(
         Reply::Text(status, text) => (response.status(status), text.as_bytes().to_vec()),
         Reply::Bytes(count) => (response, vec![b' '; count]),
         Reply::Silence => std::future::pending().await,
+        Reply::Hangup => return Err(io::ErrorKind::ConnectionReset.into()),
     };
     Ok(response.body(Full::new(body.into())).unwrap())
 }

@@ -147,6 +147,17 @@ async fn no_answer_in_time_passes() {
 }
 
 #[tokio::test]
+async fn a_read_whose_connection_breaks_is_repeated() {
+    let server = Server::start(|number, _| match number {
+        0 => Reply::Hangup,
+        _ => Reply::Json(200, list(json!([]), "")),
+    })
+    .await;
+    server.kubernetes().reader().pods(&access(), &query(), None).await.unwrap();
+    assert_eq!(server.asked().len(), 2);
+}
+
+#[tokio::test]
 async fn an_answer_that_does_not_fit_into_memory_is_refused() {
     let error = refused(Reply::Bytes(32 * 1024 * 1024 + 1)).await;
     assert_eq!(error.kind, ErrorKind::Invalid);

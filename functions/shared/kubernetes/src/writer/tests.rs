@@ -141,6 +141,23 @@ async fn an_eviction_without_an_answer_passes_because_it_may_have_happened() {
 }
 
 #[tokio::test]
+async fn an_eviction_whose_connection_breaks_passes_and_is_not_sent_again() {
+    let server = Server::start(|number, _| match number {
+        0 => success(),
+        _ => Reply::Hangup,
+    })
+    .await;
+    let writer = server.kubernetes().writer();
+    writer.evict(&access(), &id(), None).await.unwrap();
+    // Once over a connection that was kept, once over a new one.
+    for asked in [2, 3] {
+        let error = writer.evict(&access(), &id(), None).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Passing, "{error:?}");
+        assert_eq!(server.asked().len(), asked);
+    }
+}
+
+#[tokio::test]
 async fn a_forbidden_eviction_is_denied() {
     let error = evict(Reply::Json(403, status(403, "Forbidden", "no"))).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Denied);
