@@ -41,6 +41,8 @@ pub(crate) struct PolicyChange {
 #[derive(Debug, Default)]
 pub(crate) struct Applied {
     pub(crate) policy_changes: Vec<PolicyChange>,
+    /// The newest version of each policy that was written, also where what followed failed.
+    pub(crate) written: BTreeMap<u32, String>,
     /// Numbers of the policies that were made.
     pub(crate) created: Vec<u32>,
     pub(crate) attached: Vec<(RoleArn, u32)>,

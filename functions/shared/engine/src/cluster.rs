@@ -236,6 +236,10 @@ fn remember(found: FoundPolicies, applied: &Applied, now: Timestamp) -> NodePoli
         record.versions.insert(change.number, change.version.clone());
         record.written_at = Some(now);
     }
+    for (number, version) in &applied.written {
+        record.versions.insert(*number, version.clone());
+        record.written_at = Some(now);
+    }
     for role in applied.policy_changes.iter().flat_map(|change| &change.added) {
         overwritten.remove(role);
     }

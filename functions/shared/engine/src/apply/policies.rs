@@ -67,7 +67,8 @@ async fn apply_step<R: IamReader, W: IamWriter, C: Clock>(
             applied.policy_changes.push(change);
         }
         PolicyStep::RewritePolicy { policy, number, base_version, document, added } => {
-            let change = rewrite(policy, *number, base_version, document, added, target).await?;
+            let rewriting = Rewriting { policy, number: *number, base_version, added };
+            let change = rewrite(rewriting, document, target, applied).await?;
             applied.policy_changes.push(change);
         }
         PolicyStep::AttachPolicy { policy, number, node_role, .. } => {
@@ -131,7 +132,18 @@ async fn create<R: IamReader, W: IamWriter, C: Clock>(
     shard.roles.extend(added.iter().cloned());
     let document = node_policy::document(&shard.roles, statement);
     fits(policy, version, &document)?;
-    rewrite(policy, number, version, &document, added, target).await
+    let rewriting = Rewriting { policy, number, base_version: version, added };
+    rewrite(rewriting, &document, target, applied).await
+}
+
+/// A policy to be written anew.
+#[derive(Clone, Copy)]
+struct Rewriting<'a> {
+    policy: &'a PolicyArn,
+    number: u32,
+    /// The version that was read.
+    base_version: &'a str,
+    added: &'a BTreeSet<RoleArn>,
 }
 
 /// Writes a version, and again when somebody else wrote in between.
@@ -141,19 +153,20 @@ async fn create<R: IamReader, W: IamWriter, C: Clock>(
 /// written. All of them are read and their roles are kept: the last need not list
 /// what the others did, if its writer died before it could look.
 async fn rewrite<R: IamReader, W: IamWriter, C: Clock>(
-    policy: &PolicyArn,
-    number: u32,
-    base_version: &str,
+    rewriting: Rewriting<'_>,
     document: &str,
-    added: &BTreeSet<RoleArn>,
     target: &Target<'_, R, W, C>,
+    applied: &mut Applied,
 ) -> Result<PolicyChange, Failure> {
+    let Rewriting { policy, number, base_version, added } = rewriting;
     let mut base = counter(base_version);
     let mut document = document.to_owned();
     for _ in 0..=MERGES {
         target.pass()?;
         let version = write_version(policy, &document, target).await?;
         let written = counter(&version);
+        // Remembered even if what it was put over cannot be read: nobody writes on top of an older one.
+        applied.written.insert(number, version.clone());
         let done = PolicyChange {
             policy: policy.clone(),
             number,
