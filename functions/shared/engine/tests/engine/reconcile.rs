@@ -247,3 +247,34 @@ fn one_that_runs_out_of_time_goes_on_where_it_stopped() {
     }
     assert_eq!((described.len(), runs), (250, 3));
 }
+
+#[test]
+fn a_steady_cluster_costs_its_list_a_description_each_and_twenty_calls_at_most() {
+    let mut scenario = Scenario::new();
+    scenario.register("blue");
+    for number in 0..40 {
+        scenario.ports.world().add_role(&role(&format!("job-{number}")), crate::scenario::TRUSTED);
+    }
+    for batch in 0..10 {
+        let event = |n: usize, scenario: &mut Scenario| {
+            scenario.assigned(&format!("svc-{batch}{n:02}"), &format!("job-{}", n % 40))
+        };
+        let events: Vec<_> = (0..100).map(|n| event(n, &mut scenario)).collect();
+        scenario.batch(&events);
+    }
+    scenario.advance(300);
+    scenario.ports.world().settings.page_size = 100;
+    let from = scenario.ports.world().calls.len();
+    let done = run(&mut scenario, &scope(), 60);
+    assert!(done.needed.is_empty() && done.left.is_none() && done.places == 1_000, "{done:?}");
+    let mut calls: BTreeMap<String, usize> = BTreeMap::new();
+    for call in &scenario.ports.world().calls[from..] {
+        *calls.entry(call.operation.clone()).or_default() += 1;
+    }
+    assert_eq!(calls.remove("ListPodIdentityAssociations"), Some(10));
+    assert_eq!(calls.remove("DescribePodIdentityAssociation"), Some(1_000));
+    // DynamoDB's pages hold a megabyte, two for so many bindings at the most; the model's a hundred items.
+    assert_eq!(calls.insert("Query".to_owned(), 2), Some(10));
+    assert!(calls.values().sum::<usize>() <= 20, "{calls:?}");
+    assert!(calls.keys().all(|call| !call.contains("Write") && call != "PutEvents"), "{calls:?}");
+}
