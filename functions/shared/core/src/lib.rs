@@ -25,7 +25,9 @@ pub use command::{Change, Command, Registration};
 pub use mutation::{CloudWorkloadIdentity, MUTATION_API_VERSION, Mutation, MutationRule};
 pub use names::{DominoName, KubernetesName, NameError};
 pub use pattern::Pattern;
-pub use pod::{Credentials, IRSA_ANNOTATION, Owner, Phase, Pod, ServiceAccount};
+pub use pod::{
+    Credentials, IRSA_ANNOTATION, Owner, Phase, Pod, SKIP_CONTAINERS_ANNOTATION, ServiceAccount,
+};
 pub use rules::{MAX_MINUTES_AHEAD, Rules};
 pub use version::{Version, VersionError};
 

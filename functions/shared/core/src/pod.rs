@@ -7,10 +7,14 @@ mod tests;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Annotation on a service account that names the role of IAM roles for service accounts (IRSA).
 pub const IRSA_ANNOTATION: &str = "eks.amazonaws.com/role-arn";
+
+/// Annotation on a pod that names the containers, separated by commas, which EKS's webhook leaves
+/// out.
+pub const SKIP_CONTAINERS_ANNOTATION: &str = "eks.amazonaws.com/skip-containers";
 
 /// Where a pod is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,7 +28,7 @@ pub enum Phase {
 }
 
 /// What would start a pod again.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Owner {
     /// Kind, such as `ReplicaSet` or `Job`.
     pub kind: String,
@@ -41,6 +45,9 @@ pub struct Credentials {
     pub web_identity: bool,
     /// Access keys in a container's environment.
     pub static_keys: bool,
+    /// No container takes EKS Pod Identity, and that is no oversight: the annotation leaves all
+    /// of them out, or the webhook gave the token and found no container to point at it.
+    pub left_out: bool,
 }
 
 /// A pod. Reads from the JSON that Kubernetes answers; everything else in it is passed over.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::{Credentials, Owner, Phase, Pod, ServiceAccount};
+use super::{Credentials, Owner, Phase, Pod, SKIP_CONTAINERS_ANNOTATION, ServiceAccount};
 
 /// What EKS's webhook sets, by IP version of the cluster.
 /// <https://github.com/aws/amazon-eks-pod-identity-webhook>
@@ -62,6 +62,8 @@ struct Spec {
 #[derive(Deserialize)]
 struct Container {
     #[serde(default)]
+    name: String,
+    #[serde(default)]
     env: Vec<Variable>,
 }
 
@@ -109,6 +111,8 @@ impl TryFrom<PodObject> for Pod {
             format!("pod {}/{} has no creationTimestamp", metadata.namespace, metadata.name)
         })?;
         let owners = metadata.owner_references.into_iter();
+        let skipped = metadata.annotations.get(SKIP_CONTAINERS_ANNOTATION);
+        let credentials = spec.credentials(skipped.map_or("", String::as_str));
         let phase = match status.phase.as_deref() {
             Some("Running") => Phase::Running,
             Some("Pending") | None => Phase::Pending,
@@ -124,7 +128,7 @@ impl TryFrom<PodObject> for Pod {
             owner: owners.filter(|one| one.controller).map(|one| one.owner).next(),
             labels: metadata.labels,
             annotations: metadata.annotations,
-            credentials: spec.credentials(),
+            credentials,
             // Kubernetes' own admission sets it where a pod names none.
             service_account: spec.service_account_name.unwrap_or_else(|| "default".to_owned()),
         })
@@ -132,9 +136,9 @@ impl TryFrom<PodObject> for Pod {
 }
 
 impl Spec {
-    fn credentials(&self) -> Credentials {
-        let variables =
-            || self.init_containers.iter().chain(&self.containers).flat_map(|one| &one.env);
+    fn credentials(&self, skipped: &str) -> Credentials {
+        let containers = || self.init_containers.iter().chain(&self.containers);
+        let variables = || containers().flat_map(|one| &one.env);
         let has = |name: &str| variables().any(|variable| variable.name == name);
         // Other tools use the same variable with endpoints of their own.
         let endpoint = variables().any(|variable| {
@@ -149,10 +153,15 @@ impl Spec {
             .flat_map(|projected| &projected.sources)
             .filter_map(|source| source.service_account_token.as_ref())
             .any(|token| token.audience == POD_IDENTITY_AUDIENCE);
+        let is_skipped = |one: &Container| skipped.split(',').any(|name| name.trim() == one.name);
+        // The webhook adds the token also when it leaves every container out, or when all of them
+        // have these variables already. It knew the association then.
+        let all_skipped = !skipped.is_empty() && containers().all(is_skipped);
         Credentials {
             pod_identity: endpoint && token,
             web_identity: has(WEB_IDENTITY),
             static_keys: has(STATIC_KEY),
+            left_out: !endpoint && (token || all_skipped),
         }
     }
 }

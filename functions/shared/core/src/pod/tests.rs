@@ -58,14 +58,41 @@ fn the_endpoint_without_the_token_or_of_another_host_is_no_pod_identity() {
 #[test]
 fn web_identity_and_keys_are_seen_in_any_container_wherever_their_value_comes_from() {
     let env = json!([{ "name": "AWS_WEB_IDENTITY_TOKEN_FILE", "value": "/var/run/x" }]);
-    let irsa = read(&[("/spec/containers/0/env", env)]);
+    let irsa = read(&[("/spec/containers/0/env", env), ("/spec/volumes", json!([]))]);
     let only = Credentials { web_identity: true, ..Credentials::default() };
     assert_eq!(irsa.credentials, only);
     let env = json!([{ "name": "AWS_ACCESS_KEY_ID", "valueFrom": { "secretKeyRef": { "name": "s", "key": "k" } } }]);
-    let mut keys = pod(&[("/spec/containers/0/env", json!([]))]);
+    let mut keys = pod(&[("/spec/containers/0/env", json!([])), ("/spec/volumes", json!([]))]);
     keys["spec"]["initContainers"] = json!([{ "name": "init", "env": env }]);
     let keys: Pod = serde_json::from_value(keys).unwrap();
     assert_eq!(keys.credentials, Credentials { static_keys: true, ..Credentials::default() });
+}
+
+#[test]
+fn a_pod_whose_containers_are_all_skipped_is_left_out_and_not_missed() {
+    let left_out = |env: Value, volumes: bool, skipped: Option<&str>| {
+        let mut object = pod(&[("/spec/containers/0/env", env)]);
+        if !volumes {
+            object["spec"]["volumes"] = json!([]);
+        }
+        object["spec"]["initContainers"] = json!([{ "name": "init" }]);
+        if let Some(names) = skipped {
+            object["metadata"]["annotations"] =
+                json!({ "eks.amazonaws.com/skip-containers": names });
+        }
+        serde_json::from_value::<Pod>(object).unwrap().credentials.left_out
+    };
+    // Without an association at its admission there is no token either.
+    assert!(!left_out(json!([]), false, None));
+    assert!(!left_out(json!([]), false, Some("run")));
+    assert!(left_out(json!([]), false, Some("run, init")));
+    // The webhook saw the association and gave the token to nobody.
+    assert!(left_out(json!([]), true, Some("run,init")));
+    let own =
+        json!([{ "name": "AWS_CONTAINER_CREDENTIALS_FULL_URI", "value": "http://localhost/" }]);
+    assert!(left_out(own, true, None));
+    let given = json!([{ "name": "AWS_CONTAINER_CREDENTIALS_FULL_URI", "value": "http://169.254.170.23/v1/credentials" }]);
+    assert!(!left_out(given, true, None));
 }
 
 #[test]
