@@ -1,5 +1,5 @@
-//! Types, validation, trust policy evaluation, planning and node policy
-//! sharding of domino-pod-identity. Everything here is pure and synchronous:
+//! Types, validation, trust policy evaluation, planning, node policy sharding
+//! and the choice of stale pods of domino-pod-identity. Everything here is pure and synchronous:
 //! no clock, no environment, no I/O.
 
 mod arn;
@@ -13,6 +13,7 @@ mod pattern;
 pub mod plan;
 mod pod;
 mod rules;
+pub mod sweep;
 pub mod trust;
 mod version;
 

@@ -1,0 +1,110 @@
+//! Looks at pods, page by page, and keeps the stale ones.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::classify::{Clock, classify};
+use super::words::words;
+use super::{Bound, Finding, Place, Places, PodName, Settings, Sweep, plan};
+use crate::{Phase, Pod};
+
+/// Namespace and name, of a pod's service account.
+type Account<'a> = (&'a str, &'a str);
+
+/// The stale pods among those that were looked at. Takes pods in any order and keeps nothing of
+/// those that are right, so that a page can be dropped once it was looked at.
+#[derive(Debug)]
+pub struct Survey<'a> {
+    settings: &'a Settings,
+    clock: Clock,
+    places: BTreeMap<Account<'a>, &'a Place>,
+    /// By namespace and Domino name: who is bound, and to which service account.
+    names: BTreeMap<Account<'a>, (&'a Bound, &'a str)>,
+    pods: BTreeMap<String, usize>,
+    findings: BTreeMap<String, Finding>,
+}
+
+impl<'a> Survey<'a> {
+    /// Begins a survey of one cluster. A list of pods that expires halfway needs a new one.
+    #[must_use]
+    pub fn new(places: &'a Places, settings: &'a Settings, now: Timestamp) -> Self {
+        let by_account = places
+            .iter()
+            .map(|(name, place)| ((name.namespace(), name.service_account()), place))
+            .collect();
+        let names = places
+            .iter()
+            .filter_map(|(name, place)| {
+                let bound = place.bound.as_ref()?;
+                let key = (name.namespace(), bound.service_account.as_str());
+                Some((key, (bound, name.service_account())))
+            })
+            .collect();
+        Self {
+            settings,
+            clock: Clock::new(settings, now),
+            places: by_account,
+            names,
+            pods: BTreeMap::new(),
+            findings: BTreeMap::new(),
+        }
+    }
+
+    /// Looks at one pod. One that is over, terminating or in another namespace does not count.
+    pub fn look_at(&mut self, pod: &Pod) {
+        let over = pod.phase == Phase::Over || pod.terminating;
+        if over || !self.settings.namespaces.contains(&pod.namespace) {
+            return;
+        }
+        match self.pods.get_mut(&pod.namespace) {
+            Some(count) => *count += 1,
+            None => _ = self.pods.insert(pod.namespace.clone(), 1),
+        }
+        let place = self.places.get(&(&*pod.namespace, &*pod.service_account)).copied();
+        let user = pod.labels.get(&self.settings.user_label);
+        let bound_to = user.and_then(|user| self.names.get(&(&*pod.namespace, user)).copied());
+        let Some(verdict) = classify(pod, place, bound_to, self.clock) else { return };
+        let (reason, way_out) = words(pod, &verdict, self.settings);
+        let keep = pod.annotations.get(&self.settings.keep_annotation);
+        let finding = Finding {
+            pod: PodName::of(pod),
+            owner: pod.owner.clone(),
+            workload_type: pod.labels.get(&self.settings.workload_label).cloned(),
+            case: verdict.case,
+            since: verdict.since,
+            remembered: verdict.remembered,
+            doubt: verdict.doubt,
+            asks_to_be_kept: keep.is_some_and(|keep| keep == "true"),
+            settles_at: verdict.settles_at,
+            reason,
+            way_out,
+        };
+        self.findings.insert(finding.pod.uid.clone(), finding);
+    }
+
+    /// Decides what is done about the stale pods. `incomplete` says in words what could not be
+    /// read: some pods, or some associations.
+    #[must_use]
+    pub fn plan(self, incomplete: Option<&str>) -> Sweep {
+        let Self { settings, clock, places, pods, findings, names: _ } = self;
+        let halted = incomplete
+            .map(|what| format!("the observation is incomplete: {what}"))
+            .or_else(|| shows_none(places.values().copied()));
+        plan::plan(findings.into_values().collect(), &pods, halted, settings, clock.now)
+    }
+}
+
+/// No association at all, where the ledger knows some, is more likely a mistake than the truth.
+fn shows_none<'a>(places: impl Iterator<Item = &'a Place>) -> Option<String> {
+    let mut known = 0;
+    for place in places {
+        if place.association.is_some() {
+            return None;
+        }
+        known += usize::from(place.bound.as_ref().is_some_and(|bound| bound.associated));
+    }
+    (known > 0).then(|| {
+        format!("EKS shows no association at all, and the ledger knows {known}: look whether the cluster is the right one, then reconcile it")
+    })
+}

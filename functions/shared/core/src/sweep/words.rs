@@ -1,0 +1,128 @@
+//! What a verdict means, and what to do about it, in words.
+
+use super::classify::{Because, Verdict};
+use super::{Case, Settings};
+use crate::{Association, Desired, Pod};
+
+/// A reason and a way out.
+pub(super) fn words(pod: &Pod, verdict: &Verdict<'_>, settings: &Settings) -> (String, String) {
+    let mut reason = reason(pod, verdict, settings);
+    if let Some(doubt) = verdict.doubt {
+        reason = format!("{reason}; {doubt}");
+    }
+    (reason, way_out(pod, verdict, settings))
+}
+
+fn reason(pod: &Pod, verdict: &Verdict<'_>, settings: &Settings) -> String {
+    let Pod { namespace, name, service_account, created_at, .. } = pod;
+    let pod_of = format!("pod {namespace}/{name} of service account {service_account}");
+    let since = verdict.since.map(|at| format!(" since {at}")).unwrap_or_default();
+    let last = settings.credentials_last;
+    match &verdict.because {
+        Because::Removed(removal) => {
+            let role =
+                removal.before.as_ref().map(|before| format!(" ({})", works_as(&before.desired)));
+            format!(
+                "{pod_of} holds credentials that {} lost at {}{}; they stay valid for up to {last:#} after that",
+                removal.service_account,
+                removal.at,
+                role.unwrap_or_default(),
+            )
+        }
+        Because::Gone(bound) => {
+            let bound = bound.map_or_else(String::new, |bound| {
+                format!(
+                    " (the ledger has {} bound as {})",
+                    bound.service_account,
+                    works_as(&bound.desired)
+                )
+            });
+            format!("{pod_of} holds credentials, and there is no association{bound}")
+        }
+        Because::Other(before, association) => {
+            let held = before.map_or_else(|| "earlier credentials".to_owned(), works_as);
+            let how =
+                if verdict.case == Case::Recreated { "was made anew and gives" } else { "gives" };
+            let now = gives(association);
+            format!(
+                "{pod_of} was admitted at {created_at} with {held}; its association {how} {now}{since}"
+            )
+        }
+        Because::Hidden(association) => {
+            let shown = match (pod.credentials.web_identity, pod.credentials.static_keys) {
+                (true, true) => "a web identity token and access keys",
+                (true, false) => "a web identity token",
+                _ => "access keys",
+            };
+            format!("{pod_of} has {shown} in its environment, which hide {}", gives(association))
+        }
+        Because::Annotated(role, association) => format!(
+            "{pod_of}, which is annotated with role {role}: a pod that is admitted while EKS does not show the association gets that instead of {}",
+            gives(association)
+        ),
+        Because::Never(association) => {
+            let late = association.created_at.filter(|made| pod.created_at < *made);
+            let when = late.map_or_else(
+                || format!("was admitted at {created_at} without credentials although its association gives"),
+                |made| format!("was admitted at {created_at}, before its association was made at {made}, and never gets"),
+            );
+            format!("{pod_of} {when} {}", gives(association))
+        }
+        Because::Elsewhere(bound, kubernetes) => format!(
+            "{pod_of} was started by {}, whose pods belong to service account {kubernetes} and work as {}",
+            bound.service_account,
+            works_as(&bound.desired)
+        ),
+    }
+}
+
+fn way_out(pod: &Pod, verdict: &Verdict<'_>, settings: &Settings) -> String {
+    let owner = pod.owner.as_ref().filter(|owner| settings.restarting.contains(&owner.kind));
+    let restart = match owner {
+        Some(owner) => format!("delete the pod; {} {} starts another", owner.kind, owner.name),
+        None => "stop the run in Domino and start it again".to_owned(),
+    };
+    match verdict.because {
+        Because::Removed(_) | Because::Gone(_) => {
+            let end = match owner {
+                Some(_) => "delete the pod",
+                None => "stop the run in Domino",
+            };
+            format!(
+                "{end}, or bind the service account again; against what was copied out of the pod, deny the role's older sessions (aws:TokenIssueTime)"
+            )
+        }
+        Because::Other(..) | Because::Never(_) => restart,
+        Because::Hidden(_) => {
+            "take AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ACCESS_KEY_ID out of the environment that the pod is given, or bind it to no role".to_owned()
+        }
+        Because::Annotated(..) => {
+            format!("take the annotation {} off the service account", crate::IRSA_ANNOTATION)
+        }
+        Because::Elsewhere(..) => {
+            format!("check that domsed is up and its label selectors admit the pod; then {restart}")
+        }
+    }
+}
+
+fn works_as(desired: &Desired) -> String {
+    let Desired { role, target_role, disable_session_tags: _, session_policy } = desired;
+    words_of(
+        role.as_str(),
+        target_role.as_ref().map(crate::RoleArn::as_str),
+        session_policy.is_some(),
+    )
+}
+
+fn gives(association: &Association) -> String {
+    let Association { role_arn, target_role_arn, policy, .. } = association;
+    let narrowed = policy.as_deref().is_some_and(|policy| !policy.is_empty());
+    let target = target_role_arn.as_deref().filter(|target| !target.is_empty());
+    words_of(role_arn, target, narrowed)
+}
+
+fn words_of(role: &str, target: Option<&str>, narrowed: bool) -> String {
+    let target = target.map(|target| format!(" and target role {target}")).unwrap_or_default();
+    let narrowed = if narrowed { " under a session policy" } else { "" };
+    format!("role {role}{target}{narrowed}")
+}
