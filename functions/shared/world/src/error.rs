@@ -1,4 +1,4 @@
-//! Errors as AWS answers them.
+//! Errors as AWS answers them, and what they and Kubernetes' mean.
 
 use pod_identity_engine::ports::ErrorKind;
 
@@ -33,10 +33,15 @@ impl AwsError {
             | "ConcurrentModification"
             | "RequestTimeout" => ErrorKind::Passing,
             _ if self.status >= 500 || self.status == 429 => ErrorKind::Passing,
-            "ResourceNotFoundException" | "NotFoundException" | "NoSuchEntity" => {
+            "ResourceNotFoundException" | "NotFoundException" | "NoSuchEntity" | "NotFound" => {
                 ErrorKind::NotFound
             }
-            "ResourceInUseException" | "EntityAlreadyExists" => ErrorKind::InUse,
+            "ResourceInUseException" | "EntityAlreadyExists" | "AlreadyExists" | "Conflict" => {
+                ErrorKind::InUse
+            }
+            "Expired" => ErrorKind::Expired,
+            "Unreachable" => ErrorKind::Unreachable,
+            "Forbidden" | "Unauthorized" => ErrorKind::Denied,
             "ResourceLimitExceededException" | "LimitExceeded" | "LimitExceededException" => {
                 ErrorKind::LimitReached
             }

@@ -1,6 +1,6 @@
-//! EKS, IAM, the bus and the ledger as one synchronous, seeded state machine.
+//! EKS, IAM, the bus, the ledger and Kubernetes as one synchronous, seeded state machine.
 //!
-//! [`World`] follows AWS, not an emulator: uniqueness, pages, limits, error
+//! [`World`] follows AWS and Kubernetes, not an emulator: uniqueness, pages, limits, error
 //! codes and words, percent-encoded documents, changes that are not visible at
 //! once. It never reads a clock: `now` is set from outside. [`WorldPorts`] puts
 //! the engine's ports around it.
@@ -11,6 +11,7 @@ mod error;
 #[cfg(test)]
 mod fixture;
 mod iam;
+mod kubernetes;
 mod ledger;
 mod paging;
 mod ports;
@@ -19,9 +20,13 @@ mod settling;
 mod world;
 
 pub use bus::{Bus, BusEvent, EntryRefusal, PutEventsEntry};
-pub use eks::{Cluster, ClusterDescription, CreateAssociation, Eks, UpdateAssociation};
+pub use eks::{Addon, Cluster, ClusterDescription, CreateAssociation, Eks, UpdateAssociation};
 pub use error::AwsError;
 pub use iam::{AttachedPolicy, Iam, PolicyOutput, PolicyVersionOutput, RoleOutput};
+pub use kubernetes::{
+    AccessRule, ApiStatus, Budget, DominoPod, KubernetesCluster, KubernetesRequest,
+    KubernetesSettings, PatchKind, Resource, Verb,
+};
 pub use ledger::{Ledger, LedgerRefusal};
 pub use ports::{PortFault, When, WorldPorts};
 pub use world::{Call, Caller, Settings, World};

@@ -26,7 +26,7 @@ pub(crate) fn cut<T>(
     Some((items, next))
 }
 
-fn encode(key: &str) -> String {
+pub(crate) fn encode(key: &str) -> String {
     let mut token = String::from("p");
     for byte in key.bytes() {
         // Writing to a String cannot fail.
@@ -35,7 +35,7 @@ fn encode(key: &str) -> String {
     token
 }
 
-fn decode(token: &str) -> Option<String> {
+pub(crate) fn decode(token: &str) -> Option<String> {
     let hex = token.strip_prefix('p')?;
     if !hex.is_ascii() || hex.len() % 2 != 0 {
         return None;

@@ -9,7 +9,7 @@ use pod_identity_engine::ports::Association;
 
 use crate::error::AwsError;
 use crate::random::Random;
-use crate::{Bus, Cluster, CreateAssociation, Eks, Iam, Ledger};
+use crate::{Bus, Cluster, CreateAssociation, Eks, Iam, KubernetesCluster, Ledger};
 
 /// Who calls, and where the call goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,11 +31,11 @@ pub struct Call {
     pub at: Timestamp,
     /// Name of the caller.
     pub caller: String,
-    /// The service: `eks`, `iam`, `events`, `sts` or `dynamodb`.
+    /// The service: `eks`, `iam`, `events`, `sts`, `dynamodb` or `kubernetes`.
     pub service: String,
-    /// The operation, as AWS names it.
+    /// The operation, as AWS names it; of Kubernetes verb and resource, as RBAC names them.
     pub operation: String,
-    /// On what.
+    /// On what; of Kubernetes the cluster, and path and query.
     pub object: String,
     /// HTTP status of the answer; 0 when none was given.
     pub status: u16,
@@ -82,7 +82,7 @@ impl Default for Settings {
     }
 }
 
-/// EKS, IAM, the bus and the ledger. The same seed and the same calls give the
+/// EKS, IAM, the bus, the ledger and Kubernetes. The same seed and the same calls give the
 /// same answers. AWS's operations are methods; what only tests can do is on the parts.
 #[derive(Debug, Clone)]
 pub struct World {
@@ -102,7 +102,9 @@ pub struct World {
     pub ledger: Ledger,
     /// Every call, oldest first.
     pub calls: Vec<Call>,
+    pub(crate) kubernetes: BTreeMap<ClusterArn, KubernetesCluster>,
     pub(crate) random: Random,
+    seed: u64,
 }
 
 impl World {
@@ -118,21 +120,27 @@ impl World {
             bus: Bus::default(),
             ledger: Ledger::default(),
             calls: Vec::new(),
+            kubernetes: BTreeMap::new(),
             random: Random::new(seed),
+            seed,
         }
     }
 
     /// Adds a cluster, with the role of each of its node groups by their names.
-    /// Replaces a cluster of the same ARN, associations and all.
+    /// Its Kubernetes has the namespaces `default` and `kube-system`. Replaces a cluster of the same
+    /// ARN, associations and all.
     pub fn add_cluster(&mut self, arn: &ClusterArn, node_groups: &[(&str, &RoleArn)]) {
         let node_groups =
             node_groups.iter().map(|(name, role)| ((*name).to_owned(), role.to_string())).collect();
-        self.eks.clusters.insert(arn.clone(), Cluster::new(self.now, node_groups));
+        self.eks.clusters.insert(arn.clone(), Cluster::new(arn, self.now, node_groups));
+        let kubernetes = KubernetesCluster::new(self.seed, arn, self.now);
+        self.kubernetes.insert(arn.clone(), kubernetes);
     }
 
-    /// Takes a cluster away, with its associations. IAM keeps what was made for it.
+    /// Takes a cluster away, with its associations and its Kubernetes. IAM keeps what was made for it.
     pub fn remove_cluster(&mut self, arn: &ClusterArn) {
         self.eks.clusters.remove(arn);
+        self.kubernetes.remove(arn);
     }
 
     /// Adds a role, or replaces one of the same ARN. The trust policy is not

@@ -1,5 +1,6 @@
 //! Amazon EKS, as far as Pod Identity and node roles are concerned.
 
+mod addons;
 mod associations;
 mod check;
 mod node_groups;
@@ -13,6 +14,7 @@ use jiff::Timestamp;
 use pod_identity_core::ClusterArn;
 use pod_identity_engine::ports::Association;
 
+pub use addons::Addon;
 pub use associations::{CreateAssociation, UpdateAssociation};
 pub use node_groups::ClusterDescription;
 
@@ -33,13 +35,41 @@ pub struct Cluster {
     pub created_at: Timestamp,
     /// ARN of the role of each node group, by the node group's name.
     pub node_groups: BTreeMap<String, String>,
+    /// Version of Kubernetes, such as `1.33`.
+    pub version: String,
+    /// URL of the Kubernetes API.
+    pub endpoint: String,
+    /// What signs the certificate of the Kubernetes API: PEM in base64.
+    pub certificate_authority: String,
+    /// `API`, `API_AND_CONFIG_MAP` or `CONFIG_MAP`.
+    pub authentication_mode: String,
+    /// Whether the Kubernetes API can be reached from outside the cluster's VPC.
+    pub endpoint_public_access: bool,
+    /// Add-ons, by name. A new cluster has the Pod Identity agent.
+    pub addons: BTreeMap<String, Addon>,
     pub(crate) associations: BTreeMap<String, Settling<Association>>,
     tokens: BTreeMap<String, (CreateAssociation, Association)>,
 }
 
 impl Cluster {
-    pub(crate) fn new(created_at: Timestamp, node_groups: BTreeMap<String, String>) -> Self {
-        Self { created_at, node_groups, associations: BTreeMap::new(), tokens: BTreeMap::new() }
+    pub(crate) fn new(
+        arn: &ClusterArn,
+        created_at: Timestamp,
+        node_groups: BTreeMap<String, String>,
+    ) -> Self {
+        let agent = Addon { version: "v1.3.8-eksbuild.2".to_owned(), status: "ACTIVE".to_owned() };
+        Self {
+            created_at,
+            node_groups,
+            version: "1.33".to_owned(),
+            endpoint: format!("https://{}.{}.eks.invalid", arn.name(), arn.region()),
+            certificate_authority: String::new(),
+            authentication_mode: "API_AND_CONFIG_MAP".to_owned(),
+            endpoint_public_access: true,
+            addons: [("eks-pod-identity-agent".to_owned(), agent)].into(),
+            associations: BTreeMap::new(),
+            tokens: BTreeMap::new(),
+        }
     }
 }
 
@@ -64,6 +94,31 @@ impl Eks {
         self.associations(cluster)
             .into_iter()
             .find(|a| a.namespace == namespace && a.service_account == service_account)
+    }
+
+    /// A cluster, to look at or to change what tests may change.
+    pub fn cluster_mut(&mut self, cluster: &ClusterArn) -> Option<&mut Cluster> {
+        self.clusters.get_mut(cluster)
+    }
+
+    /// Whether an association of a Kubernetes service account can be seen yet, or still.
+    pub(crate) fn shows(
+        &self,
+        cluster: &ClusterArn,
+        namespace: &str,
+        service_account: &str,
+        now: Timestamp,
+    ) -> bool {
+        let associations = self.clusters.get(cluster).map(|cluster| cluster.associations.values());
+        let visible = associations.into_iter().flatten().filter_map(|one| one.visible(now));
+        visible
+            .into_iter()
+            .any(|one| one.namespace == namespace && one.service_account == service_account)
+    }
+
+    /// Version of a cluster's Kubernetes; empty when there is no such cluster.
+    pub(crate) fn version(&self, cluster: &ClusterArn) -> &str {
+        self.clusters.get(cluster).map_or("", |cluster| &cluster.version)
     }
 
     /// The ARNs of all clusters.

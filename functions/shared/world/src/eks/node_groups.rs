@@ -17,6 +17,16 @@ pub struct ClusterDescription {
     pub arn: String,
     /// When it was made.
     pub created_at: Timestamp,
+    /// Version of Kubernetes.
+    pub version: String,
+    /// URL of the Kubernetes API.
+    pub endpoint: String,
+    /// What signs the certificate of the Kubernetes API: PEM in base64.
+    pub certificate_authority: String,
+    /// `API`, `API_AND_CONFIG_MAP` or `CONFIG_MAP`.
+    pub authentication_mode: String,
+    /// Whether the Kubernetes API can be reached from outside the cluster's VPC.
+    pub endpoint_public_access: bool,
 }
 
 impl World {
@@ -30,9 +40,15 @@ impl World {
         cluster: &str,
     ) -> Result<ClusterDescription, AwsError> {
         let arn = self.eks.resolve(caller, cluster)?;
+        let found = &self.eks.clusters[&arn];
         Ok(ClusterDescription {
             name: cluster.to_owned(),
-            created_at: self.eks.clusters[&arn].created_at,
+            created_at: found.created_at,
+            version: found.version.clone(),
+            endpoint: found.endpoint.clone(),
+            certificate_authority: found.certificate_authority.clone(),
+            authentication_mode: found.authentication_mode.clone(),
+            endpoint_public_access: found.endpoint_public_access,
             arn: arn.to_string(),
         })
     }

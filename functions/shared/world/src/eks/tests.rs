@@ -270,3 +270,39 @@ fn same_seed_gives_the_same_ids() {
     assert_eq!(id(), id());
     assert_eq!(id().len(), 19);
 }
+
+#[test]
+fn a_cluster_tells_how_its_kubernetes_is_reached() {
+    let mut world = world();
+    let found = world.describe_cluster(&caller(), "blue").unwrap();
+    assert_eq!(found.authentication_mode, "API_AND_CONFIG_MAP");
+    assert!(found.endpoint.starts_with("https://") && found.endpoint_public_access);
+    let cluster = world.eks.cluster_mut(&blue()).unwrap();
+    cluster.authentication_mode = "CONFIG_MAP".to_owned();
+    cluster.endpoint_public_access = false;
+    let found = world.describe_cluster(&caller(), "blue").unwrap();
+    assert_eq!(
+        (found.authentication_mode.as_str(), found.endpoint_public_access),
+        ("CONFIG_MAP", false)
+    );
+    assert_eq!(code(world.describe_cluster(&caller(), "gone")), "ResourceNotFoundException");
+}
+
+#[test]
+fn addons_are_listed_and_described() {
+    let mut world = world();
+    let cluster = world.eks.cluster_mut(&blue()).unwrap();
+    let agent = cluster.addons["eks-pod-identity-agent"].clone();
+    assert_eq!(agent.status, "ACTIVE");
+    cluster.addons.insert("vpc-cni".to_owned(), agent.clone());
+    let first = world.list_addons(&caller(), "blue", Some(1), None).unwrap();
+    assert_eq!(first.items, ["eks-pod-identity-agent"]);
+    let second = world.list_addons(&caller(), "blue", None, first.next.as_deref()).unwrap();
+    assert_eq!((second.items, second.next), (vec!["vpc-cni".to_owned()], None));
+    assert_eq!(world.describe_addon(&caller(), "blue", "vpc-cni").unwrap(), agent);
+    let missing = world.describe_addon(&caller(), "blue", "coredns").unwrap_err();
+    assert_eq!(
+        (missing.code.as_str(), missing.message.as_str()),
+        ("ResourceNotFoundException", "No addon: coredns found in cluster: blue")
+    );
+}

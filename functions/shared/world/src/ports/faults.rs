@@ -16,7 +16,8 @@ pub enum When {
 /// Breaks a call to come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PortFault {
-    /// The operation, as AWS names it (`CreatePodIdentityAssociation`, `TransactWriteItems`); any when absent.
+    /// The operation, as AWS names it (`CreatePodIdentityAssociation`, `TransactWriteItems`) or RBAC
+    /// (`list pods`, `create pods/eviction`); any when absent.
     pub operation: Option<String>,
     /// Which of the calls from now on: 1 is the next one.
     pub nth: usize,
@@ -73,7 +74,8 @@ fn error(kind: ErrorKind) -> AwsError {
         ErrorKind::Denied => (403, "AccessDeniedException"),
         ErrorKind::Invalid => (400, "InvalidParameterException"),
         ErrorKind::Expired => (410, "Expired"),
-        ErrorKind::Passing | ErrorKind::Unreachable => (503, "ServiceUnavailableException"),
+        ErrorKind::Unreachable => (0, "Unreachable"),
+        ErrorKind::Passing => (503, "ServiceUnavailableException"),
     };
     AwsError::new(status, code, "injected fault")
 }

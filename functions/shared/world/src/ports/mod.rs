@@ -4,6 +4,7 @@ mod clusters;
 mod eks;
 mod faults;
 mod iam;
+mod kubernetes;
 mod rest;
 #[cfg(test)]
 mod tests;
