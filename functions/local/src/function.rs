@@ -10,6 +10,7 @@ use tokio::sync::Mutex;
 
 use crate::child::{Child, Log, Program};
 use crate::runtime_api::{InvocationResult, InvokeError, RuntimeApi};
+use crate::wire::SECRET_ACCESS_KEY;
 
 /// Time-out of a function here.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
@@ -64,7 +65,7 @@ impl Configuration {
             ("AWS_REGION", self.region.clone()),
             ("AWS_DEFAULT_REGION", self.region.clone()),
             ("AWS_ACCESS_KEY_ID", self.access_key()),
-            ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY.to_owned()),
             ("AWS_ENDPOINT_URL", self.endpoint.clone()),
             ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
             ("TZ", ":UTC".to_owned()),

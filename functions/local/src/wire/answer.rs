@@ -83,6 +83,9 @@ impl Format {
             (ErrorFault::ServerError, Self::Query) => {
                 AwsError::new(500, "ServiceFailure", "Internal service failure")
             }
+            (ErrorFault::Unavailable, _) => {
+                AwsError::new(503, "ServiceUnavailable", "Service is unavailable")
+            }
             (ErrorFault::Denied, Self::Query) => {
                 AwsError::new(403, "AccessDenied", "User is not authorized to perform this")
             }
@@ -119,7 +122,12 @@ pub(super) fn element(name: &str, text: &str) -> String {
     format!("<{name}>{}</{name}>", winterbaume_core::xml_escape(text))
 }
 
-fn answer(status: u16, content_type: &'static str, body: impl ToString, id: &str) -> Answer {
+pub(super) fn answer(
+    status: u16,
+    content_type: &'static str,
+    body: impl ToString,
+    id: &str,
+) -> Answer {
     let mut answer = Response::new(Full::new(Bytes::from(body.to_string())));
     *answer.status_mut() =
         StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -18,6 +18,8 @@ pub(super) enum Operation {
     Update(UpdateAssociation),
     Delete { cluster: String, id: String },
     DescribeCluster { cluster: String },
+    ListAddons { cluster: String, page: Page },
+    DescribeAddon { cluster: String, name: String },
     ListNodegroups { cluster: String, page: Page },
     DescribeNodegroup { cluster: String, name: String },
     Tag { arn: String, tags: BTreeMap<String, String> },
@@ -89,6 +91,12 @@ impl Operation {
             ["clusters", cluster, "pod-identity-associations", id] if delete => {
                 Self::Delete { cluster: (*cluster).to_owned(), id: (*id).to_owned() }
             }
+            ["clusters", cluster, "addons"] if get => {
+                Self::ListAddons { cluster: (*cluster).to_owned(), page: page(request)? }
+            }
+            ["clusters", cluster, "addons", name] if get => {
+                Self::DescribeAddon { cluster: (*cluster).to_owned(), name: (*name).to_owned() }
+            }
             ["clusters", cluster, "node-groups"] if get => {
                 Self::ListNodegroups { cluster: (*cluster).to_owned(), page: page(request)? }
             }
@@ -144,6 +152,8 @@ impl Operation {
             Self::Update(_) => "UpdatePodIdentityAssociation",
             Self::Delete { .. } => "DeletePodIdentityAssociation",
             Self::DescribeCluster { .. } => "DescribeCluster",
+            Self::ListAddons { .. } => "ListAddons",
+            Self::DescribeAddon { .. } => "DescribeAddon",
             Self::ListNodegroups { .. } => "ListNodegroups",
             Self::DescribeNodegroup { .. } => "DescribeNodegroup",
             Self::Tag { .. } => "TagResource",
@@ -165,11 +175,14 @@ impl Operation {
             }
             Self::List { cluster, .. }
             | Self::DescribeCluster { cluster }
+            | Self::ListAddons { cluster, .. }
             | Self::ListNodegroups { cluster, .. } => format!("cluster {cluster}"),
             Self::Describe { cluster, id } | Self::Delete { cluster, id } => {
                 format!("{id} in cluster {cluster}")
             }
-            Self::DescribeNodegroup { cluster, name } => format!("{name} of cluster {cluster}"),
+            Self::DescribeNodegroup { cluster, name } | Self::DescribeAddon { cluster, name } => {
+                format!("{name} of cluster {cluster}")
+            }
             Self::Tag { arn, .. } | Self::Untag { arn, .. } | Self::ListTags { arn } => arn.clone(),
         }
     }
@@ -219,7 +232,30 @@ impl Operation {
                     "name": found.name,
                     "arn": found.arn,
                     "createdAt": seconds(found.created_at),
-                    "status": "ACTIVE",
+                    "status": found.status,
+                    "version": found.version,
+                    "endpoint": found.endpoint,
+                    "certificateAuthority": { "data": found.certificate_authority },
+                    "accessConfig": { "authenticationMode": found.authentication_mode },
+                    "resourcesVpcConfig": {
+                        "endpointPublicAccess": found.endpoint_public_access,
+                        "endpointPrivateAccess": found.endpoint_private_access,
+                    },
+                }})
+            }
+            Self::ListAddons { cluster, page } => {
+                let token = page.token.as_deref();
+                let list = world.list_addons(caller, &cluster, page.size, token)?;
+                json!({"addons": list.items, "nextToken": list.next})
+            }
+            Self::DescribeAddon { cluster, name } => {
+                let found = world.describe_addon(caller, &cluster, &name)?;
+                json!({"addon": {
+                    "addonName": name,
+                    "clusterName": cluster,
+                    "status": found.status,
+                    "addonVersion": found.version,
+                    "health": { "issues": [] },
                 }})
             }
             Self::ListNodegroups { cluster, page } => {

@@ -11,6 +11,8 @@ pub enum FaultKind {
     Throttle,
     /// The service answers with a server error.
     ServerError,
+    /// The service cannot be reached behind its own front (503).
+    Unavailable,
     /// The service denies the call.
     Denied,
     /// No effect, and no answer until the caller gives up.
@@ -26,7 +28,7 @@ pub enum FaultKind {
 /// Breaks one call to come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// The operation, as AWS names it.
+    /// The operation, as AWS names it; of Kubernetes verb and resource: `create pods/eviction`.
     pub operation: String,
     /// Which of the calls from now on: 1 is the next one. The SDK's own retries count.
     pub nth: usize,
@@ -84,6 +86,7 @@ impl Held {
 pub(super) enum ErrorFault {
     Throttle,
     ServerError,
+    Unavailable,
     Denied,
 }
 
@@ -115,6 +118,7 @@ impl From<FaultKind> for Action {
         match kind {
             FaultKind::Throttle => Self::Error(ErrorFault::Throttle),
             FaultKind::ServerError => Self::Error(ErrorFault::ServerError),
+            FaultKind::Unavailable => Self::Error(ErrorFault::Unavailable),
             FaultKind::Denied => Self::Error(ErrorFault::Denied),
             FaultKind::Timeout => Self::Silence(When::Before),
             FaultKind::TimeoutAfter => Self::Silence(When::After),

@@ -1,8 +1,8 @@
 //! AWS's wire formats around a world, on loopback ports.
 //!
 //! Services are told apart by the signature's scope, as AWS's own front ends
-//! could; signatures themselves are not checked. DynamoDB is winterbaume's
-//! in-process server, everything else is [`World`].
+//! could; signatures themselves are not checked, but for those in the tokens of
+//! Kubernetes. DynamoDB is winterbaume's in-process server, everything else is [`World`].
 
 mod answer;
 mod dynamodb;
@@ -10,11 +10,13 @@ mod eks;
 mod events;
 mod fault;
 mod iam;
+mod kubernetes;
 mod request;
 mod sts;
 mod tls;
 
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::io;
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,6 +27,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
+use pod_identity_core::ClusterArn;
 use pod_identity_world::{AwsError, Call, Caller, World};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
@@ -37,8 +40,14 @@ pub use fault::{Fault, FaultKind, Held, When};
 pub use tls::{Certificates, TlsError};
 
 use answer::{Answer, Format};
-use fault::{Action, Armed};
+use fault::{Action, Armed, ErrorFault};
 use request::Request;
+
+/// The secret of every access key that is given out here, and of any other that is used.
+pub const SECRET_ACCESS_KEY: &str = "local";
+
+/// The session token of the keys that `AssumeRole` gives out.
+const SESSION_TOKEN: &str = "local";
 
 /// A running AWS on loopback. Dropping it closes all ports and connections.
 pub struct Wire {
@@ -53,7 +62,15 @@ struct Shared {
     /// Access keys that `AssumeRole` gave out: account, and the key that asked first.
     assumed: Mutex<BTreeMap<String, (String, String)>>,
     dynamodb: dynamodb::Tables,
+    kubernetes: kubernetes::Served,
     requests: AtomicU64,
+}
+
+/// What a port stands for.
+#[derive(Clone)]
+enum Front {
+    Aws,
+    Kubernetes(ClusterArn),
 }
 
 /// A wire's world and its tables in one region, at a moment.
@@ -82,10 +99,11 @@ impl Wire {
             armed: Mutex::default(),
             assumed: Mutex::default(),
             dynamodb: dynamodb::Tables::default(),
+            kubernetes: kubernetes::Served::default(),
             requests: AtomicU64::new(1),
         });
         let mut servers = JoinSet::new();
-        servers.spawn(serve(listener, None, Arc::clone(&shared)));
+        servers.spawn(serve(listener, None, Front::Aws, Arc::clone(&shared)));
         Ok(Self { shared, endpoint, servers: Mutex::new(servers) })
     }
 
@@ -103,11 +121,39 @@ impl Wire {
     /// # Errors
     /// When no port can be had.
     pub async fn listen_tls(&self, certificates: &Certificates) -> io::Result<String> {
+        self.listen(certificates, Front::Aws).await
+    }
+
+    async fn listen(&self, certificates: &Certificates, front: Front) -> io::Result<String> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let endpoint = format!("https://localhost:{}", listener.local_addr()?.port());
         let acceptor = Some(certificates.acceptor.clone());
-        lock(&self.servers).spawn(serve(listener, acceptor, Arc::clone(&self.shared)));
+        lock(&self.servers).spawn(serve(listener, acceptor, front, Arc::clone(&self.shared)));
         Ok(endpoint)
+    }
+
+    /// The Kubernetes API of a cluster on a free port of 127.0.0.1, over TLS. From now on
+    /// `DescribeCluster` tells its URL, which is answered, and the authority of its certificate.
+    ///
+    /// # Errors
+    /// When no port can be had.
+    pub async fn serve_kubernetes(
+        &self,
+        cluster: &ClusterArn,
+        certificates: &Certificates,
+    ) -> io::Result<String> {
+        let endpoint = self.listen(certificates, Front::Kubernetes(cluster.clone())).await?;
+        let served = &self.shared.kubernetes;
+        served.add(cluster, &endpoint, &certificates.root_pem());
+        served.tell(&mut self.world());
+        Ok(endpoint)
+    }
+
+    /// A kubeconfig for a cluster that is served, in YAML, with a token of its own for `user`;
+    /// none for any other cluster.
+    #[must_use]
+    pub fn kubeconfig(&self, cluster: &ClusterArn, user: &str) -> Option<String> {
+        self.shared.kubernetes.kubeconfig(cluster, user)
     }
 
     /// Every call so far, oldest first: the log of the world. The caller is the
@@ -154,7 +200,10 @@ impl Wire {
     /// When DynamoDB does not take back its tables.
     pub async fn restore(&self, saved: &Saved) -> Result<(), TableError> {
         lock(&self.shared.armed).clear();
-        *self.world() = saved.world.clone();
+        let mut world = saved.world.clone();
+        // It may have been saved where the clusters had other ports.
+        self.shared.kubernetes.tell(&mut world);
+        *self.world() = world;
         self.shared.dynamodb.restore(&saved.region, saved.tables.clone()).await
     }
 
@@ -171,7 +220,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Shared>) {
+async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, front: Front, shared: Arc<Shared>) {
     // Dropped with this task, and its connections with it.
     let mut connections = JoinSet::new();
     loop {
@@ -182,11 +231,16 @@ async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Shar
         // A connection that failed before it was accepted is its client's concern.
         let Ok((stream, _)) = stream else { continue };
         let _ = stream.set_nodelay(true);
-        let (tls, shared) = (tls.clone(), Arc::clone(&shared));
+        if let Front::Kubernetes(cluster) = &front
+            && !kubernetes::is_reachable(&shared, cluster)
+        {
+            continue;
+        }
+        let (tls, front, shared) = (tls.clone(), front.clone(), Arc::clone(&shared));
         connections.spawn(async move {
-            let Some(tls) = tls else { return connection(stream, &shared).await };
+            let Some(tls) = tls else { return connection(stream, &front, &shared).await };
             match tls.accept(stream).await {
-                Ok(stream) => connection(stream, &shared).await,
+                Ok(stream) => connection(stream, &front, &shared).await,
                 Err(error) => {
                     tracing::debug!(error = &error as &dyn std::error::Error, "handshake failed");
                 }
@@ -195,8 +249,13 @@ async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Shar
     }
 }
 
-async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin, shared: &Shared) {
-    let service = service_fn(|request| handle(shared, request));
+async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin, front: &Front, shared: &Shared) {
+    let service = service_fn(|request| async move {
+        match front {
+            Front::Aws => handle(shared, request).await,
+            Front::Kubernetes(cluster) => kubernetes::handle(shared, cluster, request).await,
+        }
+    });
     if let Err(error) = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await
     {
         tracing::debug!(error = &error as &dyn std::error::Error, "connection ended");
@@ -204,8 +263,7 @@ async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin, shared: &Shared
 }
 
 async fn handle(shared: &Shared, request: http::Request<Incoming>) -> Result<Answer, Reset> {
-    let number = shared.requests.fetch_add(1, Ordering::Relaxed);
-    let id = format!("00000000-0000-4000-8000-{number:012x}");
+    let id = shared.request_id();
     let request = Request::read(request).await.map_err(|_| Reset)?;
     let format = Format::of(&request.service);
     let operation = match Operation::route(&request) {
@@ -218,15 +276,29 @@ async fn handle(shared: &Shared, request: http::Request<Incoming>) -> Result<Ans
         let mut world = shared.world();
         world.record(&caller.name, &request.service, &name, &object, outcome);
     };
-
     let action = fault::strike(&mut lock(&shared.armed), &name, request.invocation.as_deref());
+    let injected = |kind| {
+        let error = format.injected(kind);
+        (format.error(&error, &id), Err(error))
+    };
+    let perform = operation.perform(shared, &caller, &request, format, &id);
+    under(action, log, injected, perform).await
+}
+
+/// Performs a call under what strikes it, and writes it into the log.
+async fn under(
+    action: Option<Action>,
+    log: impl Fn(Result<u16, &AwsError>),
+    injected: impl FnOnce(ErrorFault) -> (Answer, Result<u16, AwsError>),
+    perform: impl Future<Output = (Answer, Result<u16, AwsError>)>,
+) -> Result<Answer, Reset> {
     let mut after = None;
     match action {
         None => {}
         Some(Action::Error(kind)) => {
-            let error = format.injected(kind);
-            log(Err(&error));
-            return Ok(format.error(&error, &id));
+            let (answer, outcome) = injected(kind);
+            log(outcome.as_ref().copied());
+            return Ok(answer);
         }
         Some(Action::Silence(When::Before)) => {
             log(Ok(0));
@@ -242,7 +314,7 @@ async fn handle(shared: &Shared, request: http::Request<Incoming>) -> Result<Ans
         late => after = late,
     }
 
-    let (answer, outcome) = operation.perform(shared, &caller, &request, format, &id).await;
+    let (answer, outcome) = perform.await;
     match after {
         Some(Action::Silence(_)) => {
             log(Ok(0));
@@ -276,6 +348,12 @@ impl Shared {
         let mut world = lock(&self.world);
         world.now = Timestamp::now();
         world
+    }
+
+    /// A new name for a request.
+    fn request_id(&self) -> String {
+        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        format!("00000000-0000-4000-8000-{number:012x}")
     }
 
     fn caller(&self, request: &Request) -> Caller {

@@ -7,7 +7,7 @@ use pod_identity_world::{AwsError, Caller};
 use super::answer::element;
 use super::iam::{Parameters, time};
 use super::request::Request;
-use super::{Shared, lock};
+use super::{SECRET_ACCESS_KEY, SESSION_TOKEN, Shared, lock};
 
 pub(super) const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 
@@ -79,8 +79,8 @@ fn assume(shared: &Shared, caller: &Caller, role: &RoleArn, session: &str) -> St
     format!(
         "<Credentials>{}{}{}{}</Credentials><AssumedRoleUser>{}{}</AssumedRoleUser>",
         element("AccessKeyId", &key),
-        element("SecretAccessKey", "local"),
-        element("SessionToken", "local"),
+        element("SecretAccessKey", SECRET_ACCESS_KEY),
+        element("SessionToken", SESSION_TOKEN),
         element("Expiration", &time(expires)),
         element("AssumedRoleId", &format!("AROA{key}:{session}")),
         element("Arn", &arn)

@@ -4,9 +4,11 @@
 
 mod associations;
 mod faults;
+mod kubernetes;
 mod ledger;
 mod policies;
 mod rest;
+mod sign;
 mod tls;
 
 use std::sync::{Arc, Mutex};
@@ -77,4 +79,12 @@ async fn create(eks: &aws_sdk_eks::Client, service_account: &str) -> Created {
         .tags("owner", "a & <b>")
         .send()
         .await
+}
+
+/// Keys of a role of another account.
+async fn far_credentials(wire: &Wire) -> Credentials {
+    use aws_credential_types::provider::ProvideCredentials;
+    let config = config(wire, 0).await;
+    let role = aws_config::sts::AssumeRoleProvider::builder(TARGET).session_name("s");
+    role.configure(&config).build().await.provide_credentials().await.unwrap()
 }

@@ -35,6 +35,8 @@ pub struct Cluster {
     pub created_at: Timestamp,
     /// ARN of the role of each node group, by the node group's name.
     pub node_groups: BTreeMap<String, String>,
+    /// `ACTIVE`, `CREATING`, `FAILED`, ...
+    pub status: String,
     /// Version of Kubernetes, such as `1.33`.
     pub version: String,
     /// URL of the Kubernetes API.
@@ -45,6 +47,8 @@ pub struct Cluster {
     pub authentication_mode: String,
     /// Whether the Kubernetes API can be reached from outside the cluster's VPC.
     pub endpoint_public_access: bool,
+    /// Whether the Kubernetes API can be reached from inside it.
+    pub endpoint_private_access: bool,
     /// Add-ons, by name. A new cluster has the Pod Identity agent.
     pub addons: BTreeMap<String, Addon>,
     pub(crate) associations: BTreeMap<String, Settling<Association>>,
@@ -61,11 +65,13 @@ impl Cluster {
         Self {
             created_at,
             node_groups,
+            status: "ACTIVE".to_owned(),
             version: "1.33".to_owned(),
             endpoint: format!("https://{}.{}.eks.invalid", arn.name(), arn.region()),
             certificate_authority: String::new(),
             authentication_mode: "API_AND_CONFIG_MAP".to_owned(),
             endpoint_public_access: true,
+            endpoint_private_access: false,
             addons: [("eks-pod-identity-agent".to_owned(), agent)].into(),
             associations: BTreeMap::new(),
             tokens: BTreeMap::new(),

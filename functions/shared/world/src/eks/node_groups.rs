@@ -17,6 +17,8 @@ pub struct ClusterDescription {
     pub arn: String,
     /// When it was made.
     pub created_at: Timestamp,
+    /// `ACTIVE`, `CREATING`, `FAILED`, ...
+    pub status: String,
     /// Version of Kubernetes.
     pub version: String,
     /// URL of the Kubernetes API.
@@ -27,6 +29,8 @@ pub struct ClusterDescription {
     pub authentication_mode: String,
     /// Whether the Kubernetes API can be reached from outside the cluster's VPC.
     pub endpoint_public_access: bool,
+    /// Whether the Kubernetes API can be reached from inside it.
+    pub endpoint_private_access: bool,
 }
 
 impl World {
@@ -44,11 +48,13 @@ impl World {
         Ok(ClusterDescription {
             name: cluster.to_owned(),
             created_at: found.created_at,
+            status: found.status.clone(),
             version: found.version.clone(),
             endpoint: found.endpoint.clone(),
             certificate_authority: found.certificate_authority.clone(),
             authentication_mode: found.authentication_mode.clone(),
             endpoint_public_access: found.endpoint_public_access,
+            endpoint_private_access: found.endpoint_private_access,
             arn: arn.to_string(),
         })
     }

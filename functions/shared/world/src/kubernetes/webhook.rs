@@ -59,7 +59,7 @@ pub(super) fn inject(pod: &mut Value, account: &Value, moment: &Moment<'_>) {
         let containers = pod["spec"].get_mut(kind).and_then(Value::as_array_mut);
         for container in containers.into_iter().flatten() {
             if !skipped.contains(&container["name"].as_str().unwrap_or_default()) {
-                injection.into_container(container, moment.region);
+                injection.put_into(container, moment.region);
             }
         }
     }
@@ -76,7 +76,7 @@ pub(super) fn inject(pod: &mut Value, account: &Value, moment: &Moment<'_>) {
 }
 
 impl Injection<'_> {
-    fn into_container(&self, container: &mut Value, region: &str) {
+    fn put_into(&self, container: &mut Value, region: &str) {
         let has = |container: &Value, name: &str| {
             let env = container["env"].as_array();
             env.into_iter().flatten().any(|variable| variable["name"] == name)

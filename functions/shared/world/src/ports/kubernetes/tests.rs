@@ -137,7 +137,7 @@ fn a_service_account_lives_its_life_through_the_ports() {
     assert_eq!((made.name.as_str(), &made.labels), ("new", &labels));
     assert_eq!(wait(ports.service_account(&access(), &name)).unwrap().as_ref(), Some(&made));
     let page = wait(ports.service_accounts(&access(), NAMESPACE, "app=a", None)).unwrap();
-    assert_eq!(page.items, [made.clone()]);
+    assert_eq!(page.items, std::slice::from_ref(&made));
     let again = wait(ports.create_service_account(&access(), &name, &labels)).unwrap_err();
     assert_eq!(again.kind, ErrorKind::InUse);
     let nowhere = KubernetesName::new("nowhere", "new").unwrap();
