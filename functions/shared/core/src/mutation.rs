@@ -34,7 +34,8 @@ pub struct MutationRule {
 /// Maps Domino names to Kubernetes service accounts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CloudWorkloadIdentity {
-    /// `aws`.
+    /// `aws`; somebody else's rule may not say.
+    #[serde(default)]
     pub cloud_type: String,
     /// The Kubernetes service account of everybody else; empty for Domino's own.
     #[serde(default)]

@@ -16,26 +16,26 @@ impl ClusterReader for WorldPorts {
                 world.describe_cluster(&caller, access.cluster.name())
             })
             .await;
+        let filled = |text: String| Some(text).filter(|text| !text.is_empty());
         Ok(found(outcome)?.map(|found| ClusterDescription {
-            endpoint: Some(format!("https://{}.invalid", found.name)),
-            certificate_authority: None,
-            status: "ACTIVE".to_owned(),
-            authentication_mode: None,
-            public_endpoint: true,
-            private_endpoint: false,
-            version: None,
+            endpoint: filled(found.endpoint),
+            certificate_authority: filled(found.certificate_authority),
+            status: found.status,
+            authentication_mode: filled(found.authentication_mode),
+            public_endpoint: found.endpoint_public_access,
+            private_endpoint: found.endpoint_private_access,
+            version: filled(found.version),
         }))
     }
 
-    /// The world has no add-ons.
     async fn addon(&self, access: &ClusterAccess, name: &str) -> Result<Option<String>, PortError> {
         let object = format!("{name} of {}", cluster(access));
         let outcome = self
             .call(("eks", "DescribeAddon"), "describe add-on", object, |world| {
                 let caller = self.caller(access, world);
-                world.describe_cluster(&caller, access.cluster.name())
+                world.describe_addon(&caller, access.cluster.name(), name)
             })
             .await;
-        found(outcome).map(|_| None)
+        Ok(found(outcome)?.map(|addon| addon.status))
     }
 }

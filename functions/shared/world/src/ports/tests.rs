@@ -144,5 +144,7 @@ fn a_cluster_that_nobody_made_is_not_described() {
     let mauve = "arn:aws:eks:eu-west-1:111122223333:cluster/mauve".parse().unwrap();
     let nowhere = ClusterAccess { cluster: mauve, assume_role: None };
     assert_eq!(wait(ports.cluster(&nowhere)).unwrap(), None);
-    assert_eq!(wait(ports.addon(&access(), "eks-pod-identity-agent")).unwrap(), None);
+    let addon = |name: &str| wait(ports.addon(&access(), name)).unwrap();
+    assert_eq!(addon("eks-pod-identity-agent").as_deref(), Some("ACTIVE"));
+    assert_eq!(addon("vpc-cni"), None);
 }
