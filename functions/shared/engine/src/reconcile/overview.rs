@@ -244,8 +244,11 @@ impl Overview {
         for (place, association) in &associations {
             self.judge_owner(place, association, settings, &mut found);
         }
-        // A policy that is otherwise than it was is looked at with whoever is bound.
-        if first && self.policies.changed && found.needed.is_empty() {
+        // A policy that is otherwise than it was, or has to list somebody else's role, is looked
+        // at with whoever is bound. Where nobody is, nothing is granted, and nothing listed.
+        let granted = self.policies.granted.as_ref();
+        let unlisted = granted.is_some_and(|granted| !found.other_roles.is_subset(granted));
+        if (unlisted || (first && self.policies.changed)) && found.needed.is_empty() {
             let bound = self.conditions.iter().find(|(_, c)| c.state == ConditionState::Ready);
             found.needed.extend(bound.map(|(name, _)| (name.clone(), None)));
         }

@@ -154,6 +154,32 @@ fn an_association_made_for_somebody_who_has_no_role_is_deleted_and_an_unknown_on
 }
 
 #[test]
+fn the_role_of_an_association_that_somebody_else_made_is_listed() {
+    let mut scenario = bound();
+    let foreign = role("report");
+    let made = scenario.ports.world().add_foreign_association(
+        &cluster("blue"),
+        "domino-compute",
+        "other",
+        foreign.as_str(),
+    );
+    made.unwrap();
+    // Listed already, for one that is gone.
+    assert!(run(&mut scenario, &scope(), 60).needed.is_empty());
+    let new = role("etl-2");
+    scenario
+        .ports
+        .world()
+        .add_foreign_association(&cluster("blue"), "domino-compute", "new", new.as_str())
+        .unwrap();
+    assert_eq!(run(&mut scenario, &scope(), 60).needed.len(), 1);
+    let listed = |text: &String| text.contains(new.as_str());
+    assert!(End::of(&scenario).policies.values().any(listed));
+    scenario.advance(300);
+    assert!(run(&mut scenario, &scope(), 60).needed.is_empty());
+}
+
+#[test]
 fn what_was_blocked_is_tried_again() {
     let mut scenario = bound();
     let event = scenario.assigned("svc-late", "untrusted");
