@@ -248,9 +248,11 @@ impl Overview {
         // at with whoever is bound. Where nobody is, nothing is granted, and nothing listed.
         let granted = self.policies.granted.as_ref();
         let unlisted = granted.is_some_and(|granted| !found.other_roles.is_subset(granted));
-        if (unlisted || (first && self.policies.changed)) && found.needed.is_empty() {
+        if unlisted || (first && self.policies.changed) {
             let bound = self.conditions.iter().find(|(_, c)| c.state == ConditionState::Ready);
-            found.needed.extend(bound.map(|(name, _)| (name.clone(), None)));
+            if let Some((name, _)) = bound {
+                found.needed.entry(name.clone()).or_default();
+            }
         }
         Ok(found)
     }
