@@ -224,7 +224,7 @@ async fn a_service_account_is_made_once_and_deleted_by_its_uid() {
     let nowhere = scene.writer.create_service_account(&scene.access, &nowhere, &labels).await;
     assert_eq!(nowhere.unwrap_err().kind, ErrorKind::NotFound);
     let found = scene.reader.service_accounts(&scene.access, NAMESPACE, "a=b", None).await.unwrap();
-    assert_eq!(found.items, [made.clone()]);
+    assert_eq!(found.items, std::slice::from_ref(&made));
     let other = scene.writer.delete_service_account(&scene.access, &new, "u-other").await;
     assert_eq!(other.unwrap_err().kind, ErrorKind::InUse);
     scene.writer.delete_service_account(&scene.access, &new, &made.uid).await.unwrap();
@@ -274,10 +274,11 @@ async fn who_may_not_is_denied_and_a_signature_with_another_secret_too() {
     let scene = Scene::start().await;
     scene.pod(&etl());
     let rules = vec![AccessRule::in_namespace(NAMESPACE, "pods", &[Verb::List])];
-    let mut world = scene.wire.world();
-    let user = "LOCALWORKLOADS".to_owned();
-    world.kubernetes(&blue()).unwrap().settings.rules.insert(user, rules);
-    drop(world);
+    {
+        let mut world = scene.wire.world();
+        let settings = &mut world.kubernetes(&blue()).unwrap().settings;
+        settings.rules.insert("LOCALWORKLOADS".to_owned(), rules);
+    }
     let pod = scene.pods().await.remove(0);
     let denied = scene.writer.evict(&scene.access, &id(&pod), None).await.unwrap_err();
     assert_eq!(denied.kind, ErrorKind::Denied);
