@@ -21,6 +21,9 @@ use tokio::task::JoinHandle;
 
 use crate::runtime_api::RuntimeApi;
 
+/// The functions that this program can be.
+pub(crate) const FUNCTIONS: [&str; 2] = ["association", "reconcile"];
+
 /// The argument that makes this program a function; its name follows.
 pub const FUNCTION_ARGUMENT: &str = "--function";
 
@@ -60,6 +63,12 @@ impl Program {
     /// When the operating system does not tell where it is.
     pub fn myself(function: &str) -> io::Result<Self> {
         Ok(Self::at(std::env::current_exe()?, function))
+    }
+
+    /// The same executable as another function.
+    #[must_use]
+    pub fn running(&self, function: &str) -> Self {
+        Self::at(&self.path, function)
     }
 }
 
@@ -183,13 +192,15 @@ fn follow(output: Option<impl AsyncRead + Unpin + Send + 'static>, log: Log) -> 
 #[must_use]
 pub fn child_main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
-    match (arguments.next().as_deref(), arguments.next().as_deref()) {
-        (Some(FUNCTION_ARGUMENT), Some("association")) => {}
+    let function = match (arguments.next().as_deref(), arguments.next()) {
+        (Some(FUNCTION_ARGUMENT), Some(function)) if FUNCTIONS.contains(&function.as_str()) => {
+            function
+        }
         _ => {
-            eprintln!("expected `{FUNCTION_ARGUMENT} association`");
+            eprintln!("expected `{FUNCTION_ARGUMENT}` and one of {}", FUNCTIONS.join(", "));
             return ExitCode::from(2);
         }
-    }
+    };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -197,7 +208,13 @@ pub fn child_main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(association::run()) {
+    let ended = runtime.block_on(async {
+        match function.as_str() {
+            "reconcile" => reconcile::run().await,
+            _ => association::run().await,
+        }
+    });
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");

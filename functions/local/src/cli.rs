@@ -5,24 +5,27 @@ mod tests;
 
 use std::path::PathBuf;
 
+use crate::child::FUNCTIONS;
+
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
 The functions of domino-pod-identity on this machine, against an embedded AWS.
 Nothing here needs an AWS account, and nothing leaves 127.0.0.1.
 
   cargo run
-      Brings up the embedded AWS and the association function, feeds it the
-      sample events, and prints what came of each of them. Exits with 1 when
-      something else than expected happens.
+      Brings up the embedded AWS and the functions, feeds the sample events to
+      the association function, prints what came of each of them, changes an
+      association by hand and lets the reconcile function put it back. Exits
+      with 1 when something else than expected happens.
 
   cargo run -- serve [--port N]
       Keeps it up, and prints how to look at it with the AWS CLI and how to
       send an event. Ctrl-C ends it.
 
-  cargo run -- invoke association FILE [--endpoint URL]
-      Invokes the association function with the JSON in FILE (one EventBridge
-      envelope, or an SQS batch) and prints its answer; `-` reads standard
-      input. It goes to the `serve` that runs, if one does, or else to a fresh
+  cargo run -- invoke FUNCTION FILE [--endpoint URL]
+      Invokes a function, association or reconcile, with the JSON in FILE (one
+      EventBridge envelope, an SQS batch, or for reconcile `{\"clusterArn\": ...}`)
+      and prints its answer; `-` reads standard input. It goes to the `serve` that runs, if one does, or else to a fresh
       embedded AWS in which the sample clusters are registered.
 
 Options
@@ -116,15 +119,18 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Argum
     let command = match words.as_slice() {
         [] => Command::Demo,
         ["serve"] => Command::Serve { port },
-        ["invoke", "association", file] => Command::Invoke {
-            function: "association".to_owned(),
+        ["invoke", function, file] if FUNCTIONS.contains(function) => Command::Invoke {
+            function: (*function).to_owned(),
             file: PathBuf::from(file),
             endpoint,
         },
-        ["invoke", "association"] => return wrong("`invoke association` needs a FILE"),
+        ["invoke", function] if FUNCTIONS.contains(function) => {
+            return wrong(format!("`invoke {function}` needs a FILE"));
+        }
         ["invoke"] => return wrong("`invoke` needs a function and a FILE"),
-        ["invoke", function, ..] if *function != "association" => {
-            return wrong(format!("there is no function `{function}` here, only `association`"));
+        ["invoke", function, ..] if !FUNCTIONS.contains(function) => {
+            let known = FUNCTIONS.join("` and `");
+            return wrong(format!("there is no function `{function}` here, only `{known}`"));
         }
         ["serve" | "invoke", .., last] => {
             return wrong(format!("`{last}` is one argument too many"));

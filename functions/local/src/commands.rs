@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 use crate::child::{Log, Program};
 use crate::cli::{self, Arguments, Command};
@@ -131,6 +132,18 @@ async fn play(stage: &mut Stage, batch: &[Record]) -> Vec<String> {
     problems.extend(lost);
     problems.dedup();
     problems
+}
+
+/// Invokes the reconcile function; answers what it says, and what went wrong.
+async fn reconcile(stage: &Stage, payload: Value) -> (String, Option<String>) {
+    match stage.reconcile().invoke(payload.to_string()).await {
+        Ok(InvocationResult::Answer(answer)) => {
+            let said = answer.get("text").and_then(Value::as_str);
+            (said.map_or_else(|| answer.to_string(), str::to_owned), None)
+        }
+        Ok(other) => (String::new(), Some(failure(&other))),
+        Err(error) => (String::new(), Some(error.to_string())),
+    }
 }
 
 /// Why a turn did not go as it should.

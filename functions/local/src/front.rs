@@ -34,7 +34,7 @@ pub(crate) fn invoke_path(function: &str) -> String {
     format!("/2015-03-31/functions/{function}/invocations")
 }
 
-/// The front of a running [`Function`] and the AWS that it talks to.
+/// The front of running [`Function`]s and the AWS that they talk to.
 pub struct Front {
     address: SocketAddr,
     server: JoinHandle<()>,
@@ -48,14 +48,14 @@ impl Drop for Front {
 
 impl Front {
     /// Listens on a port of 127.0.0.1, or on a free one for 0. What is not
-    /// for a function goes to the function's own endpoint.
+    /// for a function goes to the functions' own endpoint.
     ///
     /// # Errors
     /// When the port cannot be had.
-    pub async fn start(port: u16, function: Arc<Function>) -> io::Result<Self> {
+    pub async fn start(port: u16, functions: Vec<Arc<Function>>) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         let address = listener.local_addr()?;
-        let server = tokio::spawn(serve(listener, function));
+        let server = tokio::spawn(serve(listener, functions));
         Ok(Self { address, server })
     }
 
@@ -66,21 +66,21 @@ impl Front {
     }
 }
 
-async fn serve(listener: TcpListener, function: Arc<Function>) {
+async fn serve(listener: TcpListener, functions: Vec<Arc<Function>>) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         while connections.try_join_next().is_some() {}
         let _ = stream.set_nodelay(true);
-        let function = Arc::clone(&function);
+        let functions = functions.clone();
         connections.spawn(async move {
-            let service = service_fn(move |request| answer(Arc::clone(&function), request));
+            let service = service_fn(move |request| answer(functions.clone(), request));
             // A client that goes away, or an AWS that breaks off on purpose, ends the connection.
             let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
     }
 }
 
-async fn answer(function: Arc<Function>, request: Request<Incoming>) -> io::Result<Answer> {
+async fn answer(functions: Vec<Arc<Function>>, request: Request<Incoming>) -> io::Result<Answer> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
     let name = parts
@@ -91,11 +91,14 @@ async fn answer(function: Arc<Function>, request: Request<Incoming>) -> io::Resu
         .map(|name| name.replace("%3A", ":"));
     match name {
         Some(name) if parts.method == Method::POST => {
-            let wanted = function.configuration();
-            if name != wanted.name && name != wanted.arn() {
+            let is_wanted = |function: &&Arc<Function>| {
+                let configuration = function.configuration();
+                name == configuration.name || name == configuration.arn()
+            };
+            let Some(function) = functions.iter().find(is_wanted).cloned() else {
                 let message = format!("Function not found: {name}");
                 return Ok(refuse(StatusCode::NOT_FOUND, "ResourceNotFoundException", &message));
-            }
+            };
             let kind = parts.headers.get(INVOCATION_TYPE).map(HeaderValue::as_bytes);
             if kind == Some(b"Event") {
                 tokio::spawn(async move { function.invoke(body).await });
@@ -108,7 +111,9 @@ async fn answer(function: Arc<Function>, request: Request<Incoming>) -> io::Resu
         }
         _ => {
             let request = Request::from_parts(parts, Full::new(body));
-            let answer = client::send(&function.configuration().endpoint, request).await?;
+            // All of them talk to the same AWS.
+            let aws = functions.first().map(|function| function.configuration().endpoint.as_str());
+            let answer = client::send(aws.unwrap_or_default(), request).await?;
             Ok(answer.map(Full::new))
         }
     }

@@ -31,18 +31,20 @@ pub struct Turn {
     pub failed: BTreeSet<String>,
 }
 
-/// The embedded AWS, the queue behind its bus, and the association function.
+/// The embedded AWS, the queue behind its bus, and the functions.
 pub struct Stage {
     world: Arc<Mutex<World>>,
     wire: Wire,
     association: Arc<Function>,
+    reconcile: Arc<Function>,
     queue: Queue,
     seen: usize,
 }
 
 impl Stage {
-    /// Serves `world`, with an empty ledger, and makes the association
-    /// function with `settings`. No child is started yet.
+    /// Serves `world`, with an empty ledger, and makes the functions with
+    /// `settings`: the association function as `program`, the others by the
+    /// same executable. No child is started yet.
     ///
     /// # Errors
     /// When no port can be had.
@@ -55,22 +57,20 @@ impl Stage {
         let world = Arc::new(Mutex::new(world));
         let wire = Wire::start(Arc::clone(&world)).await?;
         wire.create_ledger_table(REGION, LEDGER_TABLE).await.map_err(io::Error::other)?;
-        let configuration = Configuration {
-            name: "association".to_owned(),
+        let configuration = |name: &str, program: Program| Configuration {
+            name: name.to_owned(),
             account: ACCOUNT.to_owned(),
             region: REGION.to_owned(),
             endpoint: wire.endpoint().to_owned(),
             program,
-            settings,
+            settings: settings.clone(),
             timeout: TIMEOUT,
         };
-        Ok(Self {
-            world,
-            wire,
-            association: Arc::new(Function::new(configuration, log)),
-            queue: queue(),
-            seen: 0,
-        })
+        let association =
+            Arc::new(Function::new(configuration("association", program.clone()), log.clone()));
+        let reconcile =
+            Arc::new(Function::new(configuration("reconcile", program.running("reconcile")), log));
+        Ok(Self { world, wire, association, reconcile, queue: queue(), seen: 0 })
     }
 
     /// AWS and the ledger as they are now, to come back to.
@@ -106,6 +106,20 @@ impl Stage {
     #[must_use]
     pub fn association(&self) -> &Arc<Function> {
         &self.association
+    }
+
+    /// The reconcile function.
+    #[must_use]
+    pub fn reconcile(&self) -> &Arc<Function> {
+        &self.reconcile
+    }
+
+    /// The function of a name.
+    #[must_use]
+    pub fn function(&self, name: &str) -> Option<&Arc<Function>> {
+        [&self.association, &self.reconcile]
+            .into_iter()
+            .find(|function| function.configuration().name == name)
     }
 
     /// The queue.

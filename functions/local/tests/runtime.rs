@@ -229,7 +229,7 @@ async fn ask_front(front: &Front, method: &str, path: &str, headers: &str, body:
 #[test]
 fn front_speaks_lambdas_invoke_api() {
     run(async {
-        let front = Front::start(0, Arc::new(plain())).await.unwrap();
+        let front = Front::start(0, vec![Arc::new(plain())]).await.unwrap();
         let answer = call(&front, "/2015-03-31/functions/echo/invocations", "{}").await;
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
         assert!(answer.contains("\"request\""), "{answer}");
@@ -252,7 +252,7 @@ fn front_speaks_lambdas_invoke_api() {
 fn front_passes_everything_else_to_aws() {
     run(async {
         let stage = stage().await;
-        let front = Front::start(0, Arc::clone(stage.association())).await.unwrap();
+        let front = Front::start(0, vec![Arc::clone(stage.association())]).await.unwrap();
         let scope = "authorization: AWS4-HMAC-SHA256 \
                      Credential=me/20261101/eu-west-1/eks/aws4_request, SignedHeaders=host, Signature=0\r\n";
         let path = "/clusters/blue/pod-identity-associations";
@@ -282,7 +282,7 @@ fn stage_redelivers_what_failed_until_it_is_a_dead_letter() {
 fn front_breaks_off_where_the_aws_behind_it_does() {
     run(async {
         // Nothing listens at the endpoint of `plain`.
-        let front = Front::start(0, Arc::new(plain())).await.unwrap();
+        let front = Front::start(0, vec![Arc::new(plain())]).await.unwrap();
         assert_eq!(call(&front, "/clusters", "").await, "");
     });
 }

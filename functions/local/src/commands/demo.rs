@@ -2,7 +2,12 @@
 
 use std::time::Instant;
 
-use super::{CommandError, last_words, play, say, stage, story};
+use pod_identity_core::{ClusterArn, DEPLOYMENT_TAG};
+use pod_identity_events::detail_type;
+use pod_identity_world::{Caller, UpdateAssociation};
+use serde_json::json;
+
+use super::{CommandError, last_words, play, reconcile, say, stage, story};
 use crate::child::Log;
 use crate::scene::{ACCOUNT, CLUSTERS, REGION};
 use crate::show;
@@ -14,7 +19,7 @@ pub(super) async fn run(log: Log) -> Result<bool, CommandError> {
     let mut stage = stage(log).await?;
     say(&format!(
         "AWS account {ACCOUNT} in {REGION}, embedded, at {}\n\
-         EKS clusters {}; function association, run by lambda_runtime in a process of its own\n",
+         EKS clusters {}; functions association and reconcile, each run by lambda_runtime in a process of its own\n",
         stage.wire().endpoint(),
         CLUSTERS.join(", "),
     ));
@@ -30,6 +35,8 @@ pub(super) async fn run(log: Log) -> Result<bool, CommandError> {
             break;
         }
     }
+    say("Somebody gives an association on blue another role");
+    problems.extend(drift(&mut stage).await);
     tables(&stage).await?;
     if problems.is_empty() {
         say(&format!("As expected, in {:.1} s.", begun.elapsed().as_secs_f64()));
@@ -38,6 +45,52 @@ pub(super) async fn run(log: Log) -> Result<bool, CommandError> {
     say(&format!("Not as expected:\n  {}\n", problems.join("\n  ")));
     say(&last_words(&stage));
     Ok(false)
+}
+
+/// Changes an association by hand and lets the reconcile function look at its cluster; answers
+/// what should not have happened.
+async fn drift(stage: &mut Stage) -> Vec<String> {
+    let Some((cluster, id, role)) = change_by_hand(stage) else {
+        return vec!["no association on blue could be changed by hand".to_owned()];
+    };
+    let (said, problem) = reconcile(stage, json!({ "clusterArn": cluster })).await;
+    say(&format!("  {said}"));
+    let mut told = false;
+    for event in stage.new_events() {
+        told |= event.detail_type == detail_type::DRIFT_CORRECTED;
+        say(&format!("  {}", show::outcome(&event).join("\n  ")));
+    }
+    let back = stage
+        .world()
+        .eks
+        .associations(&cluster)
+        .iter()
+        .any(|one| one.id == id && one.role_arn == role);
+    let wrong = (!(told && back))
+        .then(|| format!("association {id} on blue was not given role {role} back"));
+    problem.into_iter().chain(wrong).collect()
+}
+
+/// Gives one of our associations on blue another role; answers which, and the role before.
+fn change_by_hand(stage: &Stage) -> Option<(ClusterArn, String, String)> {
+    let mut world = stage.world();
+    let blue = ClusterArn::new("aws", REGION, ACCOUNT, "blue").ok()?;
+    let ours = |one: &&pod_identity_core::Association| one.tags.contains_key(DEPLOYMENT_TAG);
+    let found = world.eks.associations(&blue).into_iter().find(ours)?.clone();
+    let other = format!("arn:aws:iam::{ACCOUNT}:role/domino/new");
+    let hand = Caller {
+        name: "by-hand".to_owned(),
+        account: ACCOUNT.to_owned(),
+        region: REGION.to_owned(),
+    };
+    let update = UpdateAssociation {
+        cluster: "blue".to_owned(),
+        association_id: found.id.clone(),
+        role_arn: Some(other),
+        ..UpdateAssociation::default()
+    };
+    world.update_pod_identity_association(&hand, &update).ok()?;
+    Some((blue, found.id, found.role_arn))
 }
 
 async fn tables(stage: &Stage) -> Result<(), CommandError> {

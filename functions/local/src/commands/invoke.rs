@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::Request;
@@ -38,7 +39,7 @@ pub(super) async fn run(
             }
         }
     }
-    alone(payload, log).await
+    alone(function, payload, log).await
 }
 
 fn payload(file: &Path) -> Result<Bytes, CommandError> {
@@ -69,13 +70,16 @@ async fn send(endpoint: &str, function: &str, payload: Bytes) -> io::Result<bool
 }
 
 /// To a scene of its own.
-async fn alone(payload: Bytes, log: Log) -> Result<bool, CommandError> {
+async fn alone(function: &str, payload: Bytes, log: Log) -> Result<bool, CommandError> {
     let mut stage = stage(log).await?;
     say("No `serve` runs: a fresh embedded AWS");
     let mut problems = register(&mut stage).await?;
-    match stage.association().invoke(payload).await {
+    let Some(invoked) = stage.function(function).map(Arc::clone) else {
+        return Err(CommandError::Input(format!("there is no function `{function}` here")));
+    };
+    match invoked.invoke(payload).await {
         Ok(InvocationResult::Answer(answer)) => {
-            say(&format!("\nAnswer of association\n{}", pretty(&answer)));
+            say(&format!("\nAnswer of {function}\n{}", pretty(&answer)));
         }
         Ok(other) => problems.push(failure(&other)),
         Err(error) => problems.push(error.to_string()),

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use pod_identity_events::{Envelope, source};
+use pod_identity_events::{Envelope, detail_type, source};
+use serde_json::json;
 #[cfg(unix)]
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 
-use super::{CommandError, problem, register, say, stage};
+use super::{CommandError, problem, reconcile, register, say, stage};
 use crate::child::Log;
 use crate::front::Front;
 use crate::scene::{EVENT_BUS, LEDGER_TABLE, REGION};
@@ -26,9 +27,10 @@ const TICK: Duration = Duration::from_millis(50);
 pub(super) async fn run(port: Option<u16>, log: Log) -> Result<(), CommandError> {
     let mut stage = stage(log).await?;
     let port = port.unwrap_or(0);
-    let front = Front::start(port, Arc::clone(stage.association()))
-        .await
-        .map_err(|source| CommandError::Port { port, source })?;
+    let front =
+        Front::start(port, vec![Arc::clone(stage.association()), Arc::clone(stage.reconcile())])
+            .await
+            .map_err(|source| CommandError::Port { port, source })?;
     for problem in register(&mut stage).await? {
         say(&format!("! {problem}"));
     }
@@ -69,12 +71,19 @@ fn stop() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// What the bus's rule and the queue do: our senders' events go to the
+/// What the bus's rules and the queues do: our senders' events go to the
+/// association function, requests for reconciliation to the reconcile
 /// function. Everything is printed.
 async fn deliver(stage: &mut Stage) {
     for event in stage.new_events() {
         if !is_for_the_function(&event) {
             say(&show::outcome(&event).join("\n"));
+            if event.detail_type == detail_type::RECONCILIATION_REQUESTED {
+                let cluster = event.detail.get("clusterArn").cloned();
+                let (said, problem) = reconcile(stage, json!({ "clusterArn": cluster })).await;
+                say(&said);
+                problem.iter().for_each(|problem| say(&format!("! {problem}")));
+            }
             continue;
         }
         say(&show::heading(&event));
@@ -101,7 +110,7 @@ fn help(endpoint: &str) -> String {
     let at = now.strftime("%Y-%m-%dT%H:%M:%S.000Z");
     format!(
         "
-AWS and the association function are at {endpoint}. In another terminal:
+AWS and the functions are at {endpoint}. In another terminal:
 
   export AWS_ENDPOINT_URL={endpoint} AWS_DEFAULT_REGION={REGION} AWS_ACCESS_KEY_ID=me AWS_SECRET_ACCESS_KEY=local
 
@@ -114,6 +123,9 @@ Invoke the function with an event
   cargo run -- invoke association events/samples/accepted/04-assigned-minimal.json
   aws lambda invoke --function-name association --cli-binary-format raw-in-base64-out \\
     --payload file://events/samples/accepted/04-assigned-minimal.json /dev/stdout
+
+Change an association by hand, and let the cluster be reconciled
+  echo '{{\"clusterArn\":\"arn:aws:eks:{REGION}:111122223333:cluster/blue\"}}' | cargo run -- invoke reconcile -
 
 Put an event on the bus, which brings it to the function
   aws events put-events --entries '[{{\"EventBusName\":\"{EVENT_BUS}\",\"Source\":\"domino.automation\",\

@@ -4,7 +4,7 @@
 mod tests;
 
 use pod_identity_events::{
-    AssociationChange, ClusterSelection, Envelope, Incoming, NodeRolePolicyChanged,
+    AssociationChange, ClusterSelection, DriftCorrected, Envelope, Incoming, NodeRolePolicyChanged,
     PodIdentityAssociationBlocked, PodIdentityAssociationReady, PodIdentityAssociationRemoved,
     ReconciliationRequested, ServiceAccountEventRejected, ServiceAccountEventSuperseded, Subject,
     TrustVerdict, detail_type,
@@ -48,12 +48,21 @@ pub(crate) fn outcome(envelope: &Envelope) -> Vec<String> {
         detail_type::ASSOCIATION_REMOVED => read(envelope).map(|event| removed(&event)),
         detail_type::ASSOCIATION_BLOCKED => read(envelope).map(|event| blocked(&event)),
         detail_type::NODE_ROLE_POLICY_CHANGED => read(envelope).map(|event| policy(&event)),
+        detail_type::DRIFT_CORRECTED => read(envelope).map(|event| drift(&event)),
         detail_type::RECONCILIATION_REQUESTED => read(envelope).map(|event| reconciliation(&event)),
         detail_type::EVENT_REJECTED => read(envelope).map(|event| rejected(&event)),
         detail_type::EVENT_SUPERSEDED => read(envelope).map(|event| superseded(&event)),
         _ => None,
     };
     lines.unwrap_or_else(|| vec![format!("* {}: {}", envelope.detail_type, envelope.detail)])
+}
+
+fn drift(event: &DriftCorrected) -> Vec<String> {
+    let cluster = short(&event.cluster_arn);
+    vec![
+        format!("~ drift       {cluster:<6} {}", event.found),
+        format!("    now {}", event.corrected),
+    ]
 }
 
 fn place(subject: &Subject) -> String {
