@@ -11,6 +11,7 @@ mod hostile;
 mod logs;
 mod ownership;
 mod pages;
+mod reconcile;
 mod samples;
 mod scenario;
 mod table;

@@ -1,0 +1,158 @@
+//! The reconcile function: requests, schedules, changes by hand, plans.
+
+use local::{InvocationResult, scene};
+use pod_identity_events::detail_type;
+use pod_identity_world::{Caller, UpdateAssociation};
+use serde_json::{Value, json};
+
+use crate::scenario::{Scenario, assigned, registered};
+
+const ADMIN: &str = "arn:aws:sts::111122223333:assumed-role/admin/jo";
+
+async fn ask(scenario: &Scenario, payload: Value) -> Value {
+    match scenario.stage.reconcile().invoke(payload.to_string()).await.unwrap() {
+        InvocationResult::Answer(answer) => answer,
+        other => panic!("{other:?}\n{}", scenario.stage.reconcile().log().lines().join("\n")),
+    }
+}
+
+fn blue() -> String {
+    scene::cluster("blue").unwrap().to_string()
+}
+
+/// Gives the association of svc-first on blue another role, and answers the role before.
+fn change_by_hand(scenario: &Scenario) -> String {
+    let found = scenario.association("blue", "svc-first-sa").unwrap();
+    let hand = Caller {
+        name: "by-hand".to_owned(),
+        account: "111122223333".to_owned(),
+        region: "eu-west-1".to_owned(),
+    };
+    let update = UpdateAssociation {
+        cluster: "blue".to_owned(),
+        association_id: found.id,
+        role_arn: Some("arn:aws:iam::111122223333:role/domino/new".to_owned()),
+        ..UpdateAssociation::default()
+    };
+    scenario.stage.world().update_pod_identity_association(&hand, &update).unwrap();
+    found.role_arn
+}
+
+#[tokio::test]
+async fn a_request_in_a_batch_makes_bindings_true_that_came_before_their_cluster() {
+    let mut scenario = Scenario::with(&[]).await;
+    scenario.deliver(&[assigned("svc-early", "new", 1)]).await;
+    scenario.deliver(&[registered("blue", 2)]).await;
+    assert!(scenario.association("blue", "svc-early-sa").is_none());
+    let asked = scenario.news(detail_type::RECONCILIATION_REQUESTED).remove(0);
+    let body = serde_json::to_string(&asked).unwrap();
+    let batch = json!({ "Records": [
+        { "messageId": "m-1", "body": body, "attributes": {}, "messageAttributes": {} },
+        { "messageId": "m-2", "body": "no request", "attributes": {}, "messageAttributes": {} },
+    ]});
+    assert_eq!(ask(&scenario, batch).await, json!({ "batchItemFailures": [] }));
+    assert!(scenario.association("blue", "svc-early-sa").is_some());
+    assert_eq!(scenario.condition("blue", "svc-early").await.as_deref(), Some("ready"));
+    let log = scenario.stage.wire().log();
+    let made = log.iter().find(|call| call.operation == "CreatePodIdentityAssociation").unwrap();
+    assert!(made.caller.contains("RECONCILE"), "{made:?}");
+}
+
+#[tokio::test]
+async fn a_schedule_asks_for_every_cluster_by_an_event_of_its_own() {
+    let mut scenario = Scenario::on_blue(&[]).await;
+    scenario.deliver(&[registered("green", 3)]).await;
+    scenario.stage.new_events();
+    let schedule =
+        json!({ "detail-type": "Scheduled Event", "source": "aws.events", "detail": {} });
+    assert_eq!(ask(&scenario, schedule).await["text"], "asked for 2 clusters");
+    let asked = scenario.news(detail_type::RECONCILIATION_REQUESTED);
+    let clusters: Vec<&Value> = asked.iter().map(|event| &event.detail["clusterArn"]).collect();
+    let green = scene::cluster("green").unwrap().to_string();
+    assert_eq!(clusters, [&json!(blue()), &json!(green)]);
+}
+
+#[tokio::test]
+async fn a_call_by_hand_is_put_back_within_one_delivery_and_the_event_names_the_caller() {
+    let mut scenario = Scenario::on_blue(&[]).await;
+    let role = change_by_hand(&scenario);
+    let trail = json!({
+        "detail-type": "AWS API Call via CloudTrail",
+        "source": "aws.eks",
+        "detail": {
+            "eventSource": "eks.amazonaws.com",
+            "eventName": "UpdatePodIdentityAssociation",
+            "awsRegion": "eu-west-1",
+            "recipientAccountId": "111122223333",
+            "userIdentity": { "type": "AssumedRole", "arn": ADMIN },
+            "requestParameters": { "clusterName": "blue" },
+            "responseElements": { "association": {
+                "namespace": "domino-compute", "serviceAccount": "svc-first-sa",
+            }},
+        },
+    });
+    let said = ask(&scenario, trail).await;
+    assert!(said["text"].as_str().unwrap().contains("looked at 1 places"), "{said}");
+    assert_eq!(scenario.association("blue", "svc-first-sa").unwrap().role_arn, role);
+    let corrected = scenario.news(detail_type::DRIFT_CORRECTED);
+    assert_eq!(corrected.len(), 1);
+    let found = corrected[0].detail["found"].as_str().unwrap();
+    assert!(found.contains("other role") && found.contains(ADMIN), "{found}");
+}
+
+#[tokio::test]
+async fn in_plan_mode_drift_is_told_in_the_answer_and_nothing_is_written() {
+    let mut scenario = Scenario::on_blue(&[("RECONCILE", "plan")]).await;
+    let role = change_by_hand(&scenario);
+    let from = scenario.calls();
+    let said = ask(&scenario, json!({ "clusterArn": blue() })).await;
+    let plan = said["plans"][0]["text"].as_str().unwrap();
+    assert!(plan.contains("~ association domino-compute/svc-first-sa"), "{plan}");
+    assert_ne!(scenario.association("blue", "svc-first-sa").unwrap().role_arn, role);
+    let writes = |operation: &String| {
+        ["Create", "Update", "Delete", "Put", "Transact", "Tag", "Attach"]
+            .iter()
+            .any(|verb| operation.starts_with(verb))
+    };
+    let operations = scenario.operations_since(from);
+    assert!(!operations.iter().any(writes), "{operations:?}");
+    assert!(scenario.stage.new_events().is_empty());
+}
+
+#[tokio::test]
+async fn a_death_at_any_call_that_writes_is_made_good_by_the_next_request() {
+    for operation in ["UpdatePodIdentityAssociation", "TransactWriteItems", "PutEvents"] {
+        for when in [local::wire::When::Before, local::wire::When::After] {
+            let scenario = Scenario::on_blue(crate::scenario::SHORT_LEASE).await;
+            let role = change_by_hand(&scenario);
+            let mut held = scenario.stage.wire().hold(operation, 1, when);
+            let function = std::sync::Arc::clone(scenario.stage.reconcile());
+            let request = json!({ "clusterArn": blue() }).to_string();
+            let death = async {
+                assert!(held.arrived().await);
+                function.kill();
+                std::future::pending::<()>().await;
+            };
+            let died = tokio::select! {
+                died = function.invoke(request.clone()) => died.unwrap(),
+                () = death => unreachable!("it pends for ever"),
+            };
+            drop(held);
+            assert!(matches!(died, InvocationResult::ChildDied(_)), "{operation}: {died:?}");
+            // The dead one's lease has to run out; until then requests fail and come again.
+            let mut last = None;
+            for _ in 0..40 {
+                match function.invoke(request.clone()).await.unwrap() {
+                    InvocationResult::Answer(_) => {
+                        last = None;
+                        break;
+                    }
+                    other => last = Some(other),
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+            }
+            assert!(last.is_none(), "{operation} {when:?}: {last:?}");
+            assert_eq!(scenario.association("blue", "svc-first-sa").unwrap().role_arn, role);
+        }
+    }
+}
