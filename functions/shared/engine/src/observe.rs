@@ -50,7 +50,7 @@ pub(crate) async fn list(
 }
 
 /// Describes associations; those that are gone meanwhile are left out.
-pub(crate) async fn describe(
+async fn describe(
     aws: &impl EksReader,
     access: &ClusterAccess,
     summaries: Vec<AssociationSummary>,
@@ -72,7 +72,18 @@ pub(crate) async fn associations(
     concurrency: usize,
 ) -> Result<BTreeMap<KubernetesName, Association>, PortError> {
     let wanted = summaries(aws, access, places, concurrency).await?;
-    let found = describe(aws, access, wanted, concurrency).await?;
+    described(aws, access, wanted, concurrency).await
+}
+
+/// Describes associations, and puts them at their places. One whose names Kubernetes would not
+/// take is at none.
+pub(crate) async fn described(
+    aws: &impl EksReader,
+    access: &ClusterAccess,
+    summaries: Vec<AssociationSummary>,
+    concurrency: usize,
+) -> Result<BTreeMap<KubernetesName, Association>, PortError> {
+    let found = describe(aws, access, summaries, concurrency).await?;
     let place_of = |one: &Association| KubernetesName::new(&one.namespace, &one.service_account);
     Ok(found.into_iter().filter_map(|one| Some((place_of(&one).ok()?, one))).collect())
 }

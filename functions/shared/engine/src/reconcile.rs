@@ -106,15 +106,11 @@ pub async fn preview<R: Reads, C: Clock>(
         if done.left.is_some() && context.is_over() {
             break;
         }
-        let found = overview.compare(&context, &chunk).await.map_err(|error| chain(&error))?;
-        done.note(&found, &chunk);
-        if !found.needed.is_empty() {
-            let beyond = overview.beyond(&found);
-            let names = found.names();
+        if let Some(found) = needs(&context, &overview, &chunk, &mut done).await? {
+            let (names, beyond) = (found.names(), overview.beyond(&found));
             let job = overview.job(&names, &beyond);
             done.plans.push(cluster::preview(&context, job).await?);
         }
-        done.left = chunk.last().cloned();
     }
     done.finish(&overview);
     Ok(done)
@@ -146,18 +142,14 @@ where
         if done.left.is_some() && context.is_over() {
             break;
         }
-        let found = overview.compare(&context, &chunk).await.map_err(|error| chain(&error))?;
-        done.note(&found, &chunk);
-        if !found.needed.is_empty() {
-            let beyond = overview.beyond(&found);
-            let names = found.names();
+        if let Some(found) = needs(&context, &overview, &chunk, &mut done).await? {
+            let (names, beyond) = (found.names(), overview.beyond(&found));
             let job = overview.job(&names, &beyond);
             let report = cluster::work(&context, job).await;
             let drifts = overview.corrected(&found, &report);
             tell(&context, scope, &drifts, &mut done).await;
             done.take_in(report);
         }
-        done.left = chunk.last().cloned();
     }
     done.finish(&overview);
     Ok(done)
@@ -179,6 +171,18 @@ async fn look<R: Reads, W, C: Clock>(
         }
         Err(error) => Err(chain(&error)),
     }
+}
+
+/// Looks at some places and notes what is there; none when nobody needs anything.
+async fn needs<R: Reads, W, C: Clock>(
+    context: &Context<'_, R, W, C>,
+    overview: &Overview,
+    chunk: &[KubernetesName],
+    done: &mut Reconciled,
+) -> Result<Option<Found>, String> {
+    let found = overview.compare(context, chunk).await.map_err(|error| chain(&error))?;
+    done.note(&found, chunk);
+    Ok(Some(found).filter(|found| !found.needed.is_empty()))
 }
 
 /// Why a cluster that answers so is skipped; none when it may answer later.
@@ -219,6 +223,7 @@ async fn tell<R, W: Writes, C: Clock>(
 impl Reconciled {
     fn note(&mut self, found: &Found, chunk: &[KubernetesName]) {
         self.places += chunk.len();
+        self.left = chunk.last().cloned();
         self.needed.extend(found.names());
         self.orphans.extend(found.orphans.iter().cloned());
         for orphan in &found.orphans {

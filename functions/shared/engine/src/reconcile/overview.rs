@@ -226,14 +226,8 @@ impl Overview {
         let (first, settings) = (self.places.keys().next() == chunk.first(), context.settings);
         let summaries = chunk.iter().filter_map(|place| self.places.get(place)?.clone()).collect();
         let described =
-            observe::describe(context.reader, &self.access, summaries, settings.concurrency);
-        let mut associations = BTreeMap::new();
-        for association in described.await? {
-            let place = KubernetesName::new(&association.namespace, &association.service_account);
-            if let Ok(place) = place {
-                associations.insert(place, association);
-            }
-        }
+            observe::described(context.reader, &self.access, summaries, settings.concurrency);
+        let associations = described.await?;
         let mut found = Found::default();
         if first {
             found.needed.extend(self.placeless.iter().map(|name| (name.clone(), None)));
