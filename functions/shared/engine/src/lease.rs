@@ -5,8 +5,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use pod_identity_core::ClusterArn;
 
-use crate::ledger::{LeaseRecord, LedgerError, Stored, View, WriteSet, lease_key};
-use crate::ports::{Clock, LedgerReader, LedgerWriter, WriteError};
+use crate::ledger::{
+    LeaseRecord, LedgerError, Stored, View, WriteSet, inside_lease_key, lease_key,
+};
+use crate::ports::{Clock, Key, LedgerReader, LedgerWriter, WriteError};
 use crate::run::Run;
 use crate::settings::{Settings, later};
 
@@ -17,7 +19,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// The right to change a cluster, until it expires.
 #[derive(Debug)]
 pub(crate) struct Lease {
-    cluster: ClusterArn,
+    key: Key,
     revision: String,
     expires_at: Timestamp,
     /// When the lease of a run expired that did not give it back, if that was the last one.
@@ -47,6 +49,34 @@ impl Lease {
         deadline: Timestamp,
     ) -> Result<Self, LeaseError> {
         let key = lease_key(cluster);
+        Self::take_of(key, cluster, reader, writer, clock, run, settings, deadline).await
+    }
+
+    /// Takes the lease of what is inside the cluster, which is nobody else's business.
+    pub(crate) async fn take_inside(
+        cluster: &ClusterArn,
+        reader: &impl LedgerReader,
+        writer: &impl LedgerWriter,
+        clock: &impl Clock,
+        run: &Run,
+        settings: &Settings,
+        deadline: Timestamp,
+    ) -> Result<Self, LeaseError> {
+        let key = inside_lease_key(cluster);
+        Self::take_of(key, cluster, reader, writer, clock, run, settings, deadline).await
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    async fn take_of(
+        key: Key,
+        cluster: &ClusterArn,
+        reader: &impl LedgerReader,
+        writer: &impl LedgerWriter,
+        clock: &impl Clock,
+        run: &Run,
+        settings: &Settings,
+        deadline: Timestamp,
+    ) -> Result<Self, LeaseError> {
         let mut view = View::default();
         let mut pause = FIRST_PAUSE;
         let mut abandoned_at = None;
@@ -58,12 +88,7 @@ impl Lease {
             writes.put(&mut view, key.clone(), &record, &revision)?;
             match writes.commit(reader, writer).await {
                 Ok(()) => {
-                    return Ok(Self {
-                        cluster: cluster.clone(),
-                        revision,
-                        expires_at,
-                        abandoned_at,
-                    });
+                    return Ok(Self { key, revision, expires_at, abandoned_at });
                 }
                 Err(WriteError::Port(error)) => return Err(LedgerError::from(error).into()),
                 Err(WriteError::Conflict) => {}
@@ -113,7 +138,7 @@ impl Lease {
         let record = LeaseRecord { owner: run.request_id().to_owned(), expires_at };
         let mut writes = WriteSet::default();
         writes
-            .put_at(&mut view, lease_key(&self.cluster), &record, &revision, &self.revision)
+            .put_at(&mut view, self.key.clone(), &record, &revision, &self.revision)
             .map_err(|_| WriteError::Conflict)?;
         writes.commit(reader, writer).await?;
         (self.revision, self.expires_at) = (revision, expires_at);
@@ -122,16 +147,16 @@ impl Lease {
 
     /// Whether the lease is still this one, by the view.
     pub(crate) fn is_held(&self, view: &View) -> bool {
-        view.revision(&lease_key(&self.cluster)) == Some(self.revision.as_str())
+        view.revision(&self.key) == Some(self.revision.as_str())
     }
 
     /// Fences a transaction: it fails when the lease is no longer ours.
     pub(crate) fn fence(&self, writes: &mut WriteSet) {
-        writes.check(lease_key(&self.cluster), &self.revision);
+        writes.check(self.key.clone(), &self.revision);
     }
 
     /// Gives the lease back with a transaction, which fails when it is no longer ours.
     pub(crate) fn release(&self, writes: &mut WriteSet) {
-        writes.delete_at(lease_key(&self.cluster), &self.revision);
+        writes.delete_at(self.key.clone(), &self.revision);
     }
 }

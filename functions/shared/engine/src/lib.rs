@@ -7,6 +7,7 @@ mod batch;
 mod calls;
 mod cluster;
 mod error;
+mod inside;
 mod lease;
 pub mod ledger;
 mod observe;
@@ -21,6 +22,10 @@ mod settings;
 pub use batch::{BatchReport, Outcome, Record, RecordReport, process};
 pub use calls::Calls;
 pub use cluster::ClusterReport;
+pub use inside::{
+    DominoReport, InsideReport, InsideScope, InsideSettings, MappingSettings, OutsideReads,
+    OutsideWrites, SweepReport, SweepSettings, preview_inside, work_inside,
+};
 pub use reconcile::{Orphan, Reconciled, Scope, preview, reconcile, request_all, request_rest};
 pub use run::Run;
 pub use settings::Settings;

@@ -125,7 +125,7 @@ fn without_run(value: &Value) -> Value {
         Value::Object(map) => {
             let kept = map.iter().filter(|(name, _)| !OF_A_RUN.contains(&name.as_str()));
             let plain = kept.map(|(name, value)| match name.as_str() {
-                "credentialsChangedAt" => (name.clone(), json!("then")),
+                "credentialsChangedAt" | "before" | "removals" => (name.clone(), json!("then")),
                 _ => (name.clone(), without_run(value)),
             });
             Value::Object(plain.collect())

@@ -296,6 +296,8 @@ fn current_condition<R, W, C: Clock>(
         blocked: None,
         association: None,
         credentials_changed_at: None,
+        before: None,
+        removals: BTreeMap::new(),
         trust: None,
         warnings: Vec::new(),
         updated_at: context.clock.now(),

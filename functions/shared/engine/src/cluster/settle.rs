@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use pod_identity_core::plan::{AssociationStep, Blocked, Bound, PlacePlan, Plan};
 use pod_identity_core::{Association, ClusterArn, DominoName, KubernetesName};
 use pod_identity_events::{AssociationChange, Outgoing, PolicyCapacity};
@@ -12,7 +13,9 @@ use super::write::{Memory, write};
 use super::{ClusterReport, Context, NodePolicyMemory};
 use crate::apply::{Applied, Failure};
 use crate::lease::Lease;
-use crate::ledger::{AssociationRecord, Condition, ConditionState};
+use crate::ledger::{
+    AssociationRecord, Condition, ConditionState, MAX_REMOVALS, RemovalRecord, WorkedRecord,
+};
 use crate::outcome::Outcomes;
 use crate::ports::{Bus, Clock, LedgerReader, LedgerWriter};
 use crate::publish::publish;
@@ -238,9 +241,11 @@ impl Settling<'_> {
         let now = self.outcomes.now;
         let Some(condition) = self.condition(&bound.service_account) else { return };
         // An association made anew with the same role gives the same credentials.
-        let same =
-            condition.association.as_ref().is_some_and(|was| was.desired == association.desired);
-        if !same {
+        let here = |was: &&AssociationRecord| was.kubernetes == association.kubernetes;
+        let was = condition.association.as_ref().filter(here);
+        if was.is_none_or(|was| was.desired != association.desired) {
+            let since = condition.credentials_changed_at;
+            condition.before = was.map(|was| WorkedRecord { desired: was.desired.clone(), since });
             condition.credentials_changed_at = Some(now);
         }
         // What could not be removed elsewhere counts more.
@@ -264,7 +269,16 @@ impl Settling<'_> {
             let Some(condition) = self.condition(name) else { continue };
             condition.leaving.remove(&place.kubernetes);
             if removed.association_id.is_some() || remembered.is_some() {
-                condition.credentials_changed_at = Some(now);
+                // Of the place that it moved to, the condition may tell already.
+                let since = before.and_then(|before| before.credentials_changed_at);
+                let before = remembered
+                    .as_ref()
+                    .map(|last| WorkedRecord { desired: last.desired.clone(), since });
+                remember(&mut condition.removals, place.kubernetes.clone(), now, before);
+                if condition.wanted.is_none() {
+                    condition.credentials_changed_at = Some(now);
+                    condition.before = None;
+                }
             }
             let here = |last: &AssociationRecord| last.kubernetes == place.kubernetes;
             if condition.association.as_ref().is_some_and(here) {
@@ -319,10 +333,25 @@ impl Settling<'_> {
     }
 }
 
+/// Remembers that a place was lost.
+fn remember(
+    removals: &mut BTreeMap<KubernetesName, RemovalRecord>,
+    place: KubernetesName,
+    at: Timestamp,
+    before: Option<WorkedRecord>,
+) {
+    removals.insert(place, RemovalRecord { at, before });
+    while removals.len() > MAX_REMOVALS {
+        let oldest = removals.iter().min_by_key(|(_, removal)| removal.at);
+        let Some(oldest) = oldest.map(|(place, _)| place.clone()) else { break };
+        removals.remove(&oldest);
+    }
+}
+
 /// What a condition says, without when and by whom it was said.
 fn said(condition: &Condition) -> impl PartialEq + use<> {
     let mut said = condition.clone();
-    said.updated_at = jiff::Timestamp::UNIX_EPOCH;
+    said.updated_at = Timestamp::UNIX_EPOCH;
     said.request_id.clear();
     said
 }

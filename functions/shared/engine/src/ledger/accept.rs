@@ -373,6 +373,8 @@ fn next_condition(
         blocked,
         association: before.and_then(|b| b.association.clone()),
         credentials_changed_at: before.and_then(|b| b.credentials_changed_at),
+        before: before.and_then(|b| b.before.clone()),
+        removals: before.map(|b| b.removals.clone()).unwrap_or_default(),
         trust: None,
         warnings: Vec::new(),
         updated_at: acceptance.now,

@@ -83,6 +83,42 @@ pub fn recent_key(cluster: &ClusterArn) -> Key {
     key(format!("CLUSTER#{cluster}"), "RECENT")
 }
 
+/// The lease of what is inside a cluster: one workloads run at a time.
+#[must_use]
+pub fn inside_lease_key(cluster: &ClusterArn) -> Key {
+    key(format!("CLUSTER#{cluster}"), "INSIDE-LEASE")
+}
+
+/// What the last workloads run found out about a cluster.
+#[must_use]
+pub fn inside_key(cluster: &ClusterArn) -> Key {
+    key(format!("CLUSTER#{cluster}"), "INSIDE")
+}
+
+/// Partition of what has become of bindings inside a cluster.
+#[must_use]
+pub fn inside_partition(cluster: &ClusterArn) -> String {
+    format!("INSIDE#{cluster}")
+}
+
+/// What has become of a binding inside a cluster.
+#[must_use]
+pub fn inside_binding_key(name: &DominoName, cluster: &ClusterArn) -> Key {
+    key(inside_partition(cluster), name.as_str())
+}
+
+/// Partition of the stale pods of a cluster that the bus was told of.
+#[must_use]
+pub fn told_partition(cluster: &ClusterArn) -> String {
+    format!("TOLD#{cluster}")
+}
+
+/// What the bus was told of a pod.
+#[must_use]
+pub fn told_key(cluster: &ClusterArn, uid: &str) -> Key {
+    key(told_partition(cluster), uid)
+}
+
 /// Partition of one day's rejections or superseded events.
 #[must_use]
 pub fn notice_partition(kind: NoticeKind, at: Timestamp) -> String {

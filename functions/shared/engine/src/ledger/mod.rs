@@ -1,20 +1,24 @@
 //! The ledger's records, keys and rules.
 
 mod accept;
+mod inside;
 mod keys;
 mod records;
 mod view;
 
 pub use accept::{Acceptance, Decision, accept, registry};
+pub use inside::{Effective, InsideBinding, InsideCluster, Missing, Proof, Told};
 pub use keys::{
     binding_key, bindings_partition, claims_key, condition_key, condition_prefix, history_key,
-    history_partition, lease_key, node_policy_key, notice_key, notice_partition, recent_key,
-    registry_key, service_account_partition,
+    history_partition, inside_binding_key, inside_key, inside_lease_key, inside_partition,
+    lease_key, node_policy_key, notice_key, notice_partition, recent_key, registry_key,
+    service_account_partition, told_key, told_partition,
 };
+pub(crate) use records::MAX_REMOVALS;
 pub use records::{
     AssociationRecord, BindingRecord, BindingState, BlockedRecord, ClaimsRecord, ClusterRecord,
     Condition, ConditionState, HistoryOutcome, HistoryRecord, LeaseRecord, NodePolicyRecord,
-    NoticeKind, NoticeRecord, RecentRecord, Registry, WrittenRecord,
+    NoticeKind, NoticeRecord, RecentRecord, Registry, RemovalRecord, WorkedRecord, WrittenRecord,
 };
 pub use view::{LedgerError, Stored, View, WriteSet};
 

@@ -187,6 +187,32 @@ pub struct AssociationRecord {
     pub external_id: Option<String>,
 }
 
+/// Most places that a condition remembers to have lost.
+pub(crate) const MAX_REMOVALS: usize = 10;
+
+/// What the pods of a place worked as for a time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkedRecord {
+    /// As what.
+    #[serde(flatten)]
+    pub desired: Desired,
+    /// Since when, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+}
+
+/// A place that was lost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RemovalRecord {
+    /// When its association was found gone.
+    pub at: Timestamp,
+    /// What its pods worked as until then, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<WorkedRecord>,
+}
+
 /// A binding on a cluster.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -215,6 +241,14 @@ pub struct Condition {
     /// When what its pods work as last changed: pods admitted earlier are stale.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials_changed_at: Option<Timestamp>,
+    /// What its pods worked as, at the same place, before that; none when there was nothing, or
+    /// it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<WorkedRecord>,
+    /// The places that it lost, the last [`MAX_REMOVALS`] of them: pods there that were admitted
+    /// earlier hold what was taken away.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub removals: BTreeMap<KubernetesName, RemovalRecord>,
     /// The verdict on the role's trust policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trust: Option<Trust>,

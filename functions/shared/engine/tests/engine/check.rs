@@ -73,6 +73,11 @@ fn timeless(item: &Value) -> Value {
             *value = Value::Null;
         }
     }
+    // What pods worked as on the way depends on the way.
+    if let Some(item) = item.as_object_mut() {
+        item.remove("before");
+        item.remove("removals");
+    }
     item
 }
 

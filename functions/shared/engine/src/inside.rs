@@ -1,0 +1,307 @@
+//! Everything inside a cluster: Kubernetes service accounts, domsed's mapping, and the sweep of
+//! stale pods. It reads what the ledger and EKS say, and never changes an association.
+//!
+//! One run at a time on a cluster, under a lease of its own: no event waits for Kubernetes.
+
+mod checks;
+mod domino;
+mod known;
+mod memory;
+mod settings;
+mod sweep;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use pod_identity_core::{ClusterArn, DominoName, KubernetesName};
+
+use crate::error::chain;
+use crate::lease::Lease;
+use crate::ledger::{InsideBinding, Missing, View, WriteSet, registry, registry_key};
+use crate::ports::{
+    Bus, Clock, ClusterAccess, ClusterReader, EksReader, ErrorKind, KubernetesReader,
+    KubernetesWriter, LedgerReader, LedgerWriter, PortError,
+};
+use crate::run::Run;
+use crate::settings::{Settings, later};
+use known::Known;
+
+pub use domino::DominoReport;
+pub use settings::{InsideSettings, MappingSettings, SweepSettings};
+pub use sweep::SweepReport;
+
+/// What a run reads of AWS and the ledger.
+pub trait OutsideReads: EksReader + ClusterReader + LedgerReader {}
+impl<T: EksReader + ClusterReader + LedgerReader> OutsideReads for T {}
+
+/// What a run changes outside the cluster: its own memory, and the bus.
+pub trait OutsideWrites: LedgerWriter + Bus {}
+impl<T: LedgerWriter + Bus> OutsideWrites for T {}
+
+/// What to look after.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InsideScope {
+    /// The cluster.
+    pub cluster: ClusterArn,
+    /// Only pods of the Kubernetes service account of this one; all when there is none.
+    pub service_account: Option<DominoName>,
+    /// Pods that earlier invocations of the same request evicted: they count for the ceilings.
+    pub evicted: usize,
+}
+
+/// What a run works with.
+pub(crate) struct Inside<'a, A, K, C> {
+    pub(crate) aws: &'a A,
+    pub(crate) kubernetes: &'a K,
+    pub(crate) clock: &'a C,
+    pub(crate) run: &'a Run,
+    pub(crate) settings: &'a Settings,
+    pub(crate) inside: &'a InsideSettings,
+    pub(crate) access: &'a ClusterAccess,
+    pub(crate) deadline: Timestamp,
+}
+
+// Not derived: what is referred to need not be `Copy`.
+impl<A, K, C> Clone for Inside<'_, A, K, C> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<A, K, C> Copy for Inside<'_, A, K, C> {}
+
+impl<A, K, C: Clock> Inside<'_, A, K, C> {
+    /// Whether a call that starts now might end after the deadline.
+    pub(crate) fn is_over(&self) -> bool {
+        later(self.clock.now(), self.settings.longest_call) >= self.deadline
+    }
+}
+
+/// What a run changes things with; none in plan mode.
+pub(crate) struct Hands<'a, B, W> {
+    /// The ledger and the bus.
+    pub(crate) outside: &'a B,
+    pub(crate) kubernetes: &'a W,
+    pub(crate) lease: &'a Lease,
+}
+
+/// Why a part of the work could not be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum InsideError {
+    /// Nobody can look inside the cluster: no way to it, or it does not know the caller.
+    Closed(String),
+    /// It may work later.
+    Passing(String),
+}
+
+impl InsideError {
+    /// What a failed call of Kubernetes means for all that is to be done there.
+    pub(crate) fn of(error: &PortError, cluster: &ClusterArn) -> Self {
+        let way_out = match error.kind {
+            ErrorKind::Unreachable => {
+                "give the function a network that leads to the cluster's endpoint (docs/kubernetes.md)"
+            }
+            ErrorKind::Denied => {
+                "make an access entry for the function's role and bind the Kubernetes role of the manifest (docs/kubernetes.md)"
+            }
+            _ => return Self::Passing(chain(error)),
+        };
+        Self::Closed(format!("cluster {}: {}; {way_out}", cluster.name(), chain(error)))
+    }
+}
+
+/// What became of a run.
+#[derive(Debug, Default)]
+pub struct InsideReport {
+    /// Why the inside of the cluster was left alone.
+    pub skipped: Option<String>,
+    /// What the cluster lacks.
+    pub missing: Vec<Missing>,
+    /// Kubernetes service accounts and the mapping; none when they were not looked at.
+    pub domino: Option<DominoReport>,
+    /// Stale pods; none when they were not looked at.
+    pub sweep: Option<SweepReport>,
+    /// What each binding is like inside the cluster now.
+    pub bindings: BTreeMap<DominoName, InsideBinding>,
+    /// What failed for a passing reason.
+    pub failures: Vec<String>,
+}
+
+/// Looks inside a cluster and says what would be done; writes nothing, and is given nothing to
+/// write with.
+///
+/// # Errors
+/// When a call fails for a passing reason.
+#[allow(clippy::too_many_arguments)]
+pub async fn preview_inside<A: OutsideReads, K: KubernetesReader, C: Clock>(
+    scope: &InsideScope,
+    aws: &A,
+    kubernetes: &K,
+    clock: &C,
+    run: &Run,
+    settings: &Settings,
+    inside: &InsideSettings,
+    deadline: Timestamp,
+) -> Result<InsideReport, String> {
+    let access = match access(scope, aws, settings).await? {
+        Ok(access) => access,
+        Err(why) => return Ok(skipped(why)),
+    };
+    let access = &access;
+    let context = Inside { aws, kubernetes, clock, run, settings, inside, access, deadline };
+    let known = Known::read(aws, &scope.cluster).await.map_err(|error| chain(&error))?;
+    let mut report = begin(&context, &known).await;
+    match domino::plan(&context, &known).await {
+        Ok(plan) => report.domino = Some(plan.shown(&mut report.bindings)),
+        Err(error) => report.fail(error),
+    }
+    if report.skipped.is_none() {
+        match sweep::plan(&context, &known, scope, &mut report).await {
+            Ok(plan) => report.sweep = plan.map(|plan| plan.shown()),
+            Err(error) => report.fail(error),
+        }
+    }
+    Ok(report)
+}
+
+/// Looks inside a cluster and does what is to be done there.
+///
+/// # Errors
+/// When the ledger cannot be read or written, or another run is at work on the cluster.
+#[allow(clippy::too_many_arguments)]
+pub async fn work_inside<A, K, B, W, C>(
+    scope: &InsideScope,
+    aws: &A,
+    kubernetes: &K,
+    outside: &B,
+    changes: &W,
+    clock: &C,
+    run: &Run,
+    settings: &Settings,
+    inside: &InsideSettings,
+    deadline: Timestamp,
+) -> Result<InsideReport, String>
+where
+    A: OutsideReads,
+    K: KubernetesReader,
+    B: OutsideWrites,
+    W: KubernetesWriter,
+    C: Clock,
+{
+    let access = match access(scope, aws, settings).await? {
+        Ok(access) => access,
+        Err(why) => return Ok(skipped(why)),
+    };
+    let access = &access;
+    let context = Inside { aws, kubernetes, clock, run, settings, inside, access, deadline };
+    if context.is_over() {
+        return Err("the invocation's time is nearly over, so nothing was begun".to_owned());
+    }
+    let cluster = &scope.cluster;
+    let lease = Lease::take_inside(cluster, aws, outside, clock, run, settings, deadline);
+    let lease = lease.await.map_err(|error| chain(&error))?;
+    let known = Known::read(aws, cluster).await;
+    let report = match &known {
+        Ok(known) => {
+            let hands = Hands { outside, kubernetes: changes, lease: &lease };
+            let report = look_after(&context, &hands, scope, known).await;
+            let written = memory::write(&context, &hands, known, &report).await;
+            return written.map(|()| report);
+        }
+        Err(error) => Err(chain(error)),
+    };
+    let mut writes = WriteSet::default();
+    lease.release(&mut writes);
+    if writes.commit(aws, outside).await.is_err() {
+        tracing::warn!(cluster = cluster.name(), "the lease could not be given back");
+    }
+    report
+}
+
+fn skipped(why: String) -> InsideReport {
+    tracing::warn!("skipped: {why}");
+    InsideReport { skipped: Some(why), ..InsideReport::default() }
+}
+
+/// How to reach the cluster, or why it is left alone.
+async fn access(
+    scope: &InsideScope,
+    ledger: &impl LedgerReader,
+    settings: &Settings,
+) -> Result<Result<ClusterAccess, String>, String> {
+    let cluster = &scope.cluster;
+    let mut view = View::default();
+    view.read(ledger, &[registry_key()]).await.map_err(|error| chain(&error))?;
+    let registry = registry(&view, &settings.plan.deployment).map_err(|error| chain(&error))?;
+    let Some(record) = registry.clusters.get(cluster) else {
+        return Ok(Err(format!("cluster {cluster} is not registered; send Cluster Registered")));
+    };
+    if let Err(reasons) = settings.rules.admits_registration(&record.registration) {
+        return Ok(Err(format!(
+            "cluster {cluster} is no longer admitted: {}; admit it in the deployment's allow-lists, or register it anew",
+            reasons.join("; ")
+        )));
+    }
+    let assume_role = record.registration.assume_role.clone();
+    Ok(Ok(ClusterAccess { cluster: cluster.clone(), assume_role }))
+}
+
+/// What the cluster lacks, by EKS.
+async fn begin<A: OutsideReads, K, C>(
+    context: &Inside<'_, A, K, C>,
+    known: &Known,
+) -> InsideReport {
+    let mut report = InsideReport { bindings: known.inside.clone(), ..InsideReport::default() };
+    match checks::look(context).await {
+        Ok(missing) => report.missing = missing,
+        Err(error) => report.failures.push(chain(&error)),
+    }
+    report
+}
+
+/// What the cluster lacks, then the Domino side, then the pods. What fails in one part does not
+/// keep the others from being done, except that a cluster into which nobody can look is left.
+async fn look_after<A, K, B, W, C>(
+    context: &Inside<'_, A, K, C>,
+    hands: &Hands<'_, B, W>,
+    scope: &InsideScope,
+    known: &Known,
+) -> InsideReport
+where
+    A: OutsideReads,
+    K: KubernetesReader,
+    B: OutsideWrites,
+    W: KubernetesWriter,
+    C: Clock,
+{
+    let mut report = begin(context, known).await;
+    match domino::plan(context, known).await {
+        Ok(plan) => {
+            let done = domino::apply(context, hands, plan, &mut report.bindings).await;
+            report.domino = Some(done);
+        }
+        Err(error) => report.fail(error),
+    }
+    if report.skipped.is_none() {
+        match sweep::plan(context, known, scope, &mut report).await {
+            Ok(Some(plan)) => report.sweep = Some(sweep::apply(context, hands, known, plan).await),
+            Ok(None) => {}
+            Err(error) => report.fail(error),
+        }
+    }
+    report
+}
+
+impl InsideReport {
+    fn fail(&mut self, error: InsideError) {
+        match error {
+            InsideError::Closed(why) => self.skipped = Some(why),
+            InsideError::Passing(why) => self.failures.push(why),
+        }
+    }
+
+    /// Roles that IRSA annotations name, by service account.
+    fn annotated(&self) -> BTreeMap<KubernetesName, String> {
+        self.domino.as_ref().map(|done| done.annotated.clone()).unwrap_or_default()
+    }
+}

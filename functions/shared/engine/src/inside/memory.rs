@@ -1,0 +1,96 @@
+//! What a run found out, written into the ledger under its lease.
+
+use pod_identity_core::DominoName;
+use serde::Serialize;
+
+use super::known::Known;
+use super::{Hands, Inside, InsideReport, OutsideReads, OutsideWrites};
+use crate::error::chain;
+use crate::ledger::{
+    InsideBinding, InsideCluster, LedgerError, View, WriteSet, inside_binding_key, inside_key,
+};
+use crate::ports::{Clock, Key, MAX_WRITE};
+
+/// Writes what is new, and gives the lease back with the last of it.
+pub(super) async fn write<A, K, B, W, C>(
+    context: &Inside<'_, A, K, C>,
+    hands: &Hands<'_, B, W>,
+    known: &Known,
+    report: &InsideReport,
+) -> Result<(), String>
+where
+    A: OutsideReads,
+    B: OutsideWrites,
+    C: Clock,
+{
+    let mut writing =
+        Writing { context, hands, view: known.view.clone(), writes: WriteSet::default() };
+    for (name, binding) in &report.bindings {
+        if known.inside.get(name) != Some(binding) {
+            writing.put(inside_binding_key(name, &context.access.cluster), binding).await?;
+        }
+    }
+    let gone: Vec<&DominoName> =
+        known.inside.keys().filter(|name| !report.bindings.contains_key(name)).collect();
+    for name in gone {
+        let key = inside_binding_key(name, &context.access.cluster);
+        writing.put(key, &InsideBinding::default()).await?;
+    }
+    let cluster = cluster(known, report, context.clock);
+    writing.put(inside_key(&context.access.cluster), &cluster).await?;
+    writing.finish().await
+}
+
+/// What is known of the cluster now.
+fn cluster(known: &Known, report: &InsideReport, clock: &impl Clock) -> InsideCluster {
+    let mut cluster = known.cluster.clone();
+    cluster.looked_at = Some(clock.now());
+    cluster.unreachable.clone_from(&report.skipped);
+    cluster.missing.clone_from(&report.missing);
+    if let Some(sweep) = &report.sweep
+        && let Some(looked_at) = sweep.looked_at
+    {
+        cluster.swept_at = Some(looked_at);
+        cluster.stale.clone_from(&sweep.stale);
+    }
+    cluster
+}
+
+struct Writing<'a, A, K, B, W, C> {
+    context: &'a Inside<'a, A, K, C>,
+    hands: &'a Hands<'a, B, W>,
+    view: View,
+    writes: WriteSet,
+}
+
+impl<A: OutsideReads, K, B: OutsideWrites, W, C: Clock> Writing<'_, A, K, B, W, C> {
+    async fn put<T: Serialize>(&mut self, key: Key, record: &T) -> Result<(), String> {
+        // One write of each transaction is the lease's.
+        if self.writes.len() == MAX_WRITE - 1 {
+            let mut full = std::mem::take(&mut self.writes);
+            self.hands.lease.fence(&mut full);
+            self.commit(full).await?;
+        }
+        let revision = self.context.run.revision();
+        self.writes
+            .put(&mut self.view, key, record, &revision)
+            .map_err(|error: LedgerError| chain(&error))
+    }
+
+    async fn finish(mut self) -> Result<(), String> {
+        let mut last = std::mem::take(&mut self.writes);
+        self.hands.lease.release(&mut last);
+        self.commit(last).await
+    }
+
+    async fn commit(&self, writes: WriteSet) -> Result<(), String> {
+        let Inside { aws, access, .. } = *self.context;
+        writes.commit(aws, self.hands.outside).await.map_err(|error| {
+            let cluster = access.cluster.name();
+            format!(
+                "what was found inside cluster {cluster} could not be written down: {}",
+                chain(&error)
+            )
+        })
+    }
+}

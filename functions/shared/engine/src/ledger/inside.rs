@@ -1,0 +1,114 @@
+//! What the ledger remembers of the inside of clusters. Written by workloads runs alone, under
+//! a lease of their own, so that no event waits for Kubernetes.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use pod_identity_core::KubernetesName;
+use pod_identity_core::sweep::Case;
+use serde::{Deserialize, Serialize};
+
+/// What the last workloads run found out about a cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InsideCluster {
+    /// When somebody last tried to look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub looked_at: Option<Timestamp>,
+    /// Why nobody can look inside: then everything that is remembered of it is unknown by now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unreachable: Option<String>,
+    /// What is missing on the cluster, and the way out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<Missing>,
+    /// When the last sweep that saw all pods began to look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub swept_at: Option<Timestamp>,
+    /// Stale pods of that sweep, by case.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub stale: BTreeMap<Case, usize>,
+}
+
+/// Something that a cluster lacks, or that stands in the way of a binding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Missing {
+    /// What, naming the object.
+    pub reason: String,
+    /// What to do about it.
+    pub way_out: String,
+}
+
+/// What has become of a binding inside a cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InsideBinding {
+    /// The Kubernetes service account that all of this is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubernetes: Option<KubernetesName>,
+    /// Since when our Mutation maps the name to it; none when it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mapped_since: Option<Timestamp>,
+    /// What stands in the way of its Kubernetes service account or its mapping.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<Missing>,
+    /// What hides its association: pods work with another identity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadowed: Option<Missing>,
+    /// The proof that pods get what the association gives; none while there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effective: Option<Effective>,
+}
+
+impl InsideBinding {
+    /// Whether nothing is remembered.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// The proof that pods get what an association gives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Effective {
+    /// Id of the association.
+    pub association: String,
+    /// When what it gives last changed, as the condition said: another time needs another proof.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials_changed_at: Option<Timestamp>,
+    /// When the proof was seen.
+    pub at: Timestamp,
+    /// What proves it.
+    pub proof: Proof,
+}
+
+/// What proves that an association is effective.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "by")]
+pub enum Proof {
+    /// A pod that was admitted after the last change and has the credentials injected.
+    Pod {
+        /// Its name.
+        name: String,
+        /// Its uid.
+        uid: String,
+    },
+    /// A dry run of a pod's creation.
+    DryRun,
+}
+
+/// What the bus was told of a stale pod. Expires; until then the same is not told again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Told {
+    /// What was stale about it.
+    pub case: Case,
+    /// Whether it was evicted, or deleted; or else only reported.
+    pub evicted: bool,
+    /// Since when a disruption budget has blocked its eviction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked_since: Option<Timestamp>,
+    /// When it was last told.
+    pub at: Timestamp,
+}
