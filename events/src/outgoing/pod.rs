@@ -104,5 +104,12 @@ wire! {
         pub service_account: Option<String>,
         /// Why.
         pub reason: String,
+        /// Pods that were evicted before by the same request, when it is handed on: they count
+        /// for the ceilings.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub evicted: Option<u32>,
+        /// How often the request was handed on already.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub handed_on: Option<u32>,
     }
 }

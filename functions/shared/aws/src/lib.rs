@@ -19,4 +19,4 @@ mod settings;
 
 pub use clients::{Aws, AwsReader, AwsWriter};
 pub use clock::SystemClock;
-pub use settings::{Calls, Problem, Settings, SettingsError, TrustMode};
+pub use settings::{Calls, Problem, Settings, SettingsError, TrustMode, WorkloadSettings};

@@ -7,6 +7,7 @@ mod checks;
 mod domino;
 mod known;
 mod memory;
+mod requests;
 mod settings;
 mod sweep;
 
@@ -27,6 +28,7 @@ use crate::settings::{Settings, later};
 use known::Known;
 
 pub use domino::DominoReport;
+pub use requests::{is_covered, request_sweep_rest, request_sweeps};
 pub use settings::{InsideSettings, MappingSettings, SweepSettings};
 pub use sweep::SweepReport;
 
@@ -47,6 +49,14 @@ pub struct InsideScope {
     pub service_account: Option<DominoName>,
     /// Pods that earlier invocations of the same request evicted: they count for the ceilings.
     pub evicted: usize,
+}
+
+impl InsideScope {
+    /// A whole cluster, from the beginning.
+    #[must_use]
+    pub fn of(cluster: ClusterArn) -> Self {
+        Self { cluster, service_account: None, evicted: 0 }
+    }
 }
 
 /// What a run works with.

@@ -24,7 +24,8 @@ pub use calls::Calls;
 pub use cluster::ClusterReport;
 pub use inside::{
     DominoReport, InsideReport, InsideScope, InsideSettings, MappingSettings, OutsideReads,
-    OutsideWrites, SweepReport, SweepSettings, preview_inside, work_inside,
+    OutsideWrites, SweepReport, SweepSettings, is_covered, preview_inside, request_sweep_rest,
+    request_sweeps, work_inside,
 };
 pub use reconcile::{Orphan, Reconciled, Scope, preview, reconcile, request_all, request_rest};
 pub use run::Run;

@@ -35,6 +35,7 @@
 mod read;
 #[cfg(test)]
 mod tests;
+mod workloads;
 
 use std::fmt;
 use std::time::Duration;
@@ -43,6 +44,7 @@ pub use pod_identity_core::plan::TrustMode;
 use pod_identity_core::{Pattern, Rules, plan};
 
 pub use pod_identity_engine::Calls;
+pub use workloads::WorkloadSettings;
 
 /// The configuration of a function.
 #[derive(Debug, Clone, PartialEq)]

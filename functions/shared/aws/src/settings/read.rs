@@ -86,19 +86,24 @@ impl Settings {
 
 /// Reads variables and remembers what is wrong. Where something is, what is
 /// returned keeps the rule or is empty, so that reading can go on.
-struct Variables<G> {
-    get: G,
-    problems: Vec<Problem>,
+pub(super) struct Variables<G> {
+    pub(super) get: G,
+    pub(super) problems: Vec<Problem>,
 }
 
 impl<G: Fn(&str) -> Option<String>> Variables<G> {
-    fn value(&self, name: &str) -> Option<String> {
+    pub(super) fn value(&self, name: &str) -> Option<String> {
         let value = (self.get)(name)?;
         let value = value.trim();
         (!value.is_empty()).then(|| value.to_owned())
     }
 
-    fn problem(&mut self, variable: &'static str, rule: impl Into<String>, value: Option<&str>) {
+    pub(super) fn problem(
+        &mut self,
+        variable: &'static str,
+        rule: impl Into<String>,
+        value: Option<&str>,
+    ) {
         self.problems.push(Problem {
             variable,
             rule: rule.into(),
@@ -113,7 +118,7 @@ impl<G: Fn(&str) -> Option<String>> Variables<G> {
         self.text(name, "", rule, fits)
     }
 
-    fn text(
+    pub(super) fn text(
         &mut self,
         name: &'static str,
         default: &str,
@@ -129,7 +134,7 @@ impl<G: Fn(&str) -> Option<String>> Variables<G> {
     }
 
     /// One of some words, the first by default.
-    fn choice<T: Copy>(&mut self, name: &'static str, choices: &[(&str, T); 2]) -> T {
+    pub(super) fn choice<T: Copy>(&mut self, name: &'static str, choices: &[(&str, T); 2]) -> T {
         let [(first, default), (second, other)] = *choices;
         match self.value(name) {
             Some(value) if value == second => other,
@@ -141,7 +146,12 @@ impl<G: Fn(&str) -> Option<String>> Variables<G> {
         }
     }
 
-    fn number(&mut self, name: &'static str, default: u32, range: RangeInclusive<u32>) -> u32 {
+    pub(super) fn number(
+        &mut self,
+        name: &'static str,
+        default: u32,
+        range: RangeInclusive<u32>,
+    ) -> u32 {
         let Some(value) = self.value(name) else {
             return default;
         };
@@ -161,7 +171,7 @@ impl<G: Fn(&str) -> Option<String>> Variables<G> {
     }
 
     /// Words separated by commas or white space.
-    fn list(&self, name: &str) -> Vec<String> {
+    pub(super) fn list(&self, name: &str) -> Vec<String> {
         let value = self.value(name).unwrap_or_default();
         let words = value.split(|c: char| c == ',' || c.is_whitespace());
         words.filter(|word| !word.is_empty()).map(str::to_owned).collect()

@@ -206,3 +206,73 @@ fn a_longer_first_pause_raises_the_default_of_the_longest() {
     let settings = read(&[("CALL_BACKOFF_MS", "3000")]).unwrap();
     assert_eq!(settings.calls.backoff_max, Duration::from_secs(3));
 }
+
+mod workloads {
+    use std::time::Duration;
+
+    use crate::WorkloadSettings;
+
+    fn read(variables: &[(&str, &str)]) -> Result<WorkloadSettings, String> {
+        let of = |name: &str| {
+            let found = variables.iter().find(|(variable, _)| *variable == name);
+            found.map(|(_, value)| (*value).to_owned())
+        };
+        WorkloadSettings::read(of).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn inside_settings_are_complete_without_any_variable() {
+        let settings = read(&[]).unwrap();
+        assert!(!settings.plan_only && settings.service_accounts && !settings.dry_run);
+        let inside = settings.inside(&["domino-compute".to_owned()]);
+        let mapping = inside.mapping.unwrap();
+        assert_eq!(
+            (mapping.namespace.as_str(), mapping.name.as_str()),
+            ("domino-platform", "domino-pod-identity")
+        );
+        assert_eq!(mapping.label_selectors.len(), 1);
+        let sweep = inside.sweep.unwrap();
+        assert_eq!(sweep.rules.namespaces.len(), 1);
+        assert_eq!(sweep.delete_after, Some(Duration::from_secs(3600)));
+        assert_eq!(sweep.grace_seconds, None);
+    }
+
+    #[test]
+    fn every_part_can_be_switched_off() {
+        let off =
+            read(&[("SERVICE_ACCOUNTS", "off"), ("MAPPING", "off"), ("SWEEP", "off")]).unwrap();
+        assert!(!off.service_accounts && off.mapping.is_none() && off.sweep.is_none());
+        let never = read(&[("BLOCKED_DELETE_MINUTES", "0")]).unwrap();
+        assert_eq!(never.sweep.unwrap().delete_after, None);
+    }
+
+    #[test]
+    fn selectors_and_rules_are_read() {
+        let settings = read(&[
+            ("MAPPING_SELECTORS", "a in (B,C) ; d=e"),
+            ("SWEEP_POLICY", "changed=report"),
+            ("EVICTION_GRACE_SECONDS", "0"),
+            ("RESTARTING_KINDS", "ReplicaSet Rollout"),
+        ])
+        .unwrap();
+        assert_eq!(settings.mapping.unwrap().label_selectors, ["a in (B,C)", "d=e"]);
+        let sweep = settings.sweep.unwrap();
+        assert_eq!(sweep.grace_seconds, Some(0));
+        assert!(sweep.rules.restarting.contains("Rollout") && sweep.rules.restarting.len() == 2);
+        assert_ne!(sweep.rules.policy, Default::default());
+    }
+
+    #[test]
+    fn what_is_wrong_states_its_rule() {
+        for (variable, value, rule) in [
+            ("SWEEP_POLICY", "everything=evict", "is not a case"),
+            ("SWEEP_MAX_PERCENT", "0", "1 to 100"),
+            ("MAPPING_NAMESPACE", "Platform", "namespace"),
+            ("USER_LABEL", "a b", "label key"),
+            ("DRY_RUN", "yes", "`off` or `on`"),
+        ] {
+            let error = read(&[(variable, value)]).unwrap_err();
+            assert!(error.contains(variable) && error.contains(rule), "{error}");
+        }
+    }
+}

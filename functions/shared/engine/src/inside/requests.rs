@@ -1,0 +1,127 @@
+//! Requests for sweeps that an invocation puts on the bus: one for each cluster, or for the rest
+//! of one; and whether one that was asked for is needed any more.
+
+use jiff::Timestamp;
+use pod_identity_core::{ClusterArn, DominoName, fingerprint};
+use pod_identity_events::{Cause, Outgoing, SCHEMA_VERSION, SweepRequested, detail_type};
+
+use super::{InsideScope, InsideSettings, OutsideWrites};
+use crate::error::chain;
+use crate::ledger::{InsideCluster, View, inside_key, registry, registry_key};
+use crate::outcome::time;
+use crate::ports::{Clock, LedgerReader};
+use crate::publish::publish;
+use crate::run::Run;
+use crate::settings::{Settings, later};
+
+/// Asks for a sweep of every registered cluster, each by an event of its own, so that they run
+/// side by side.
+///
+/// # Errors
+/// When the registry cannot be read, or one of the events was not sent.
+pub async fn request_sweeps(
+    reader: &impl LedgerReader,
+    writer: &impl OutsideWrites,
+    clock: &impl Clock,
+    run: &Run,
+    settings: &Settings,
+    deadline: Timestamp,
+) -> Result<Vec<ClusterArn>, String> {
+    if later(clock.now(), settings.longest_call) >= deadline {
+        return Err("the invocation's time is nearly over, so nothing was asked for".to_owned());
+    }
+    let mut view = View::default();
+    view.read(reader, &[registry_key()]).await.map_err(|error| chain(&error))?;
+    let registry = registry(&view, &settings.plan.deployment).map_err(|error| chain(&error))?;
+    let clusters: Vec<ClusterArn> = registry.clusters.into_keys().collect();
+    let events: Vec<Outgoing> = clusters
+        .iter()
+        .map(|cluster| {
+            let scope = InsideScope::of(cluster.clone());
+            request(&scope, 0, "every cluster is looked after", clock, run)
+        })
+        .collect();
+    send(&events, writer, clock).await?;
+    Ok(clusters)
+}
+
+/// Asks for the rest of a sweep.
+///
+/// # Errors
+/// When the event was not sent.
+pub async fn request_sweep_rest(
+    rest: &InsideScope,
+    handed_on: u32,
+    writer: &impl OutsideWrites,
+    clock: &impl Clock,
+    run: &Run,
+) -> Result<(), String> {
+    let event = request(rest, handed_on, "an invocation's time was over", clock, run);
+    send(&[event], writer, clock).await
+}
+
+/// Whether a run that saw everything began to look well after a time, so that nobody has to look
+/// because of what happened then.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub async fn is_covered(
+    cluster: &ClusterArn,
+    since: Timestamp,
+    reader: &impl LedgerReader,
+    settings: &Settings,
+    inside: &InsideSettings,
+) -> Result<bool, String> {
+    // Without a sweep there is no time at which all was seen.
+    let Some(sweep) = &inside.sweep else { return Ok(false) };
+    let mut view = View::default();
+    let keys = [registry_key(), inside_key(cluster)];
+    view.read(reader, &keys).await.map_err(|error| chain(&error))?;
+    registry(&view, &settings.plan.deployment).map_err(|error| chain(&error))?;
+    let found = view.get::<InsideCluster>(&inside_key(cluster)).map_err(|error| chain(&error))?;
+    let swept_at = found.and_then(|stored| stored.record.swept_at);
+    // Pods that were admitted around the change are judged only after the grace period.
+    let settled = since.checked_add(sweep.rules.grace).unwrap_or(Timestamp::MAX);
+    Ok(swept_at.is_some_and(|at| at >= settled))
+}
+
+async fn send(
+    events: &[Outgoing],
+    writer: &impl OutsideWrites,
+    clock: &impl Clock,
+) -> Result<(), String> {
+    let sent = publish(writer, clock, events).await;
+    sent.into_iter()
+        .collect::<Result<_, _>>()
+        .map_err(|why| format!("event {} was not sent: {why}", detail_type::SWEEP_REQUESTED))
+}
+
+fn request(
+    scope: &InsideScope,
+    handed_on: u32,
+    reason: &str,
+    clock: &impl Clock,
+    run: &Run,
+) -> Outgoing {
+    let InsideScope { cluster, service_account, evicted } = scope;
+    let name = service_account.as_ref().map(DominoName::as_str);
+    let parts = [
+        detail_type::SWEEP_REQUESTED,
+        cluster.as_str(),
+        run.request_id(),
+        name.unwrap_or_default(),
+        &handed_on.to_string(),
+    ];
+    SweepRequested {
+        schema_version: SCHEMA_VERSION,
+        event_id: fingerprint(parts),
+        occurred_at: time(clock.now()),
+        cause: Cause { event_id: None, request_id: run.request_id().to_owned() },
+        cluster_arn: Some(cluster.to_string()),
+        service_account: name.map(str::to_owned),
+        reason: reason.to_owned(),
+        evicted: u32::try_from(*evicted).ok().filter(|evicted| *evicted > 0),
+        handed_on: (handed_on > 0).then_some(handed_on),
+    }
+    .into()
+}

@@ -1,0 +1,105 @@
+//! What the function is asked for.
+
+use jiff::Timestamp;
+use pod_identity_core::{ClusterArn, DominoName};
+use pod_identity_engine::InsideScope;
+use pod_identity_events::detail_type::{
+    ASSOCIATION_READY, ASSOCIATION_REMOVED, CLUSTER_REGISTERED, SWEEP_REQUESTED,
+};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// Most times that one sweep is handed on to another invocation.
+pub(crate) const MAX_HANDED_ON: u32 = 20;
+
+/// What one record asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Request {
+    /// Every registered cluster: each gets a request of its own.
+    All,
+    /// One cluster.
+    One(Asked),
+}
+
+/// One cluster to look after.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) scope: InsideScope,
+    /// How often it was handed on already.
+    pub(crate) handed_on: u32,
+    /// Whether nothing is to be written, whatever the deployment says.
+    pub(crate) plan_only: bool,
+    /// When the reason to look came up. A run that began to look well after that has seen it.
+    pub(crate) since: Option<Timestamp>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Fields {
+    cluster_arn: Option<ClusterArn>,
+    #[serde(default)]
+    service_account: Option<DominoName>,
+    #[serde(default)]
+    handed_on: u32,
+    #[serde(default)]
+    evicted: usize,
+    #[serde(default)]
+    plan_only: bool,
+}
+
+/// Reads one record; the error states what is expected.
+pub(crate) fn read(text: &str) -> Result<Request, String> {
+    let event: Value =
+        serde_json::from_str(text).map_err(|error| format!("the record is not JSON: {error}"))?;
+    let kind = event.get("detail-type").and_then(Value::as_str);
+    let detail = event.get("detail").cloned().unwrap_or_default();
+    match kind {
+        Some("Scheduled Event") => Ok(Request::All),
+        Some(SWEEP_REQUESTED) => asked(detail),
+        // What changed on one binding can concern everybody's mapping, and the sweep is one list
+        // of pods either way.
+        Some(ASSOCIATION_READY | ASSOCIATION_REMOVED | CLUSTER_REGISTERED) => changed(&detail),
+        Some(other) => Err(format!(
+            "`{other}` is no event for this function: it takes `{SWEEP_REQUESTED}`, `Scheduled Event`, \
+             `{ASSOCIATION_READY}`, `{ASSOCIATION_REMOVED}` and `{CLUSTER_REGISTERED}`"
+        )),
+        // Somebody in the console.
+        None => asked(event),
+    }
+}
+
+fn asked(detail: Value) -> Result<Request, String> {
+    let Fields { cluster_arn, service_account, handed_on, evicted, plan_only } =
+        serde_json::from_value(detail).map_err(|error| {
+            format!(
+                "a request has clusterArn, or none for all clusters, and may have serviceAccount \
+                 and planOnly: {error}"
+            )
+        })?;
+    let Some(cluster) = cluster_arn else {
+        return if service_account.is_none() {
+            Ok(Request::All)
+        } else {
+            Err("a request for one serviceAccount names its cluster as clusterArn".to_owned())
+        };
+    };
+    if handed_on > MAX_HANDED_ON {
+        return Err(format!(
+            "the sweep of {cluster} was handed on {handed_on} times, and {MAX_HANDED_ON} are the \
+             most; the next scheduled sweep goes on, or raise the function's time-out"
+        ));
+    }
+    let scope = InsideScope { cluster, service_account, evicted };
+    Ok(Request::One(Asked { scope, handed_on, plan_only, since: None }))
+}
+
+fn changed(detail: &Value) -> Result<Request, String> {
+    let text = |name: &str| detail.get(name).and_then(Value::as_str);
+    let cluster = text("clusterArn")
+        .ok_or("the event names no clusterArn")?
+        .parse()
+        .map_err(|error| format!("clusterArn: {error}"))?;
+    let since = text("occurredAt").and_then(|at| at.parse().ok());
+    let scope = InsideScope { cluster, service_account: None, evicted: 0 };
+    Ok(Request::One(Asked { scope, handed_on: 0, plan_only: false, since }))
+}
