@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 use crate::runtime_api::RuntimeApi;
 
 /// The functions that this program can be.
-pub(crate) const FUNCTIONS: [&str; 2] = ["association", "reconcile"];
+pub(crate) const FUNCTIONS: [&str; 3] = ["association", "reconcile", "workloads"];
 
 /// The argument that makes this program a function; its name follows.
 pub const FUNCTION_ARGUMENT: &str = "--function";
@@ -211,6 +211,7 @@ pub fn child_main() -> ExitCode {
     let ended = runtime.block_on(async {
         match function.as_str() {
             "reconcile" => reconcile::run().await,
+            "workloads" => workloads::run().await,
             _ => association::run().await,
         }
     });

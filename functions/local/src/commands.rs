@@ -2,6 +2,7 @@
 
 mod demo;
 mod invoke;
+mod pods;
 mod serve;
 
 use std::io::{self, Write};
@@ -12,6 +13,7 @@ use serde_json::Value;
 
 use crate::child::{Log, Program};
 use crate::cli::{self, Arguments, Command};
+use crate::function::Function;
 use crate::runtime_api::InvocationResult;
 use crate::scene::{self, SceneError};
 use crate::stage::{Stage, Turn};
@@ -134,16 +136,20 @@ async fn play(stage: &mut Stage, batch: &[Record]) -> Vec<String> {
     problems
 }
 
-/// Invokes the reconcile function; answers what it says, and what went wrong.
-async fn reconcile(stage: &Stage, payload: Value) -> (String, Option<String>) {
-    match stage.reconcile().invoke(payload.to_string()).await {
-        Ok(InvocationResult::Answer(answer)) => {
-            let said = answer.get("text").and_then(Value::as_str);
-            (said.map_or_else(|| answer.to_string(), str::to_owned), None)
-        }
-        Ok(other) => (String::new(), Some(failure(&other))),
-        Err(error) => (String::new(), Some(error.to_string())),
+/// Invokes a function; answers its answer, and what went wrong.
+async fn invoke(function: &Function, payload: &Value) -> (Value, Option<String>) {
+    match function.invoke(payload.to_string()).await {
+        Ok(InvocationResult::Answer(answer)) => (answer, None),
+        Ok(other) => (Value::Null, Some(failure(&other))),
+        Err(error) => (Value::Null, Some(error.to_string())),
     }
+}
+
+/// Invokes a function; answers what it says, and what went wrong.
+async fn ask(function: &Function, payload: &Value) -> (String, Option<String>) {
+    let (answer, problem) = invoke(function, payload).await;
+    let said = answer.get("text").and_then(Value::as_str);
+    (said.map_or_else(|| answer.to_string(), str::to_owned), problem)
 }
 
 /// Why a turn did not go as it should.

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use pod_identity_core::{ArnError, ClusterArn, RoleArn};
-use pod_identity_world::{AwsError, World};
+use pod_identity_world::{AccessRule, ApiStatus, AwsError, Verb, World};
 use serde_json::{Value, json};
+
+use crate::function::access_key;
 
 /// AWS account of the scene.
 pub const ACCOUNT: &str = "111122223333";
@@ -35,6 +37,9 @@ pub enum SceneError {
     /// An object that the embedded AWS refuses.
     #[error("the embedded AWS refuses an object of the scene: {} ({})", .0.message, .0.code)]
     Refused(AwsError),
+    /// An object that the embedded Kubernetes refuses.
+    #[error("the embedded Kubernetes refuses an object of the scene: {}", .0.message)]
+    Kubernetes(ApiStatus),
 }
 
 /// ARN of a cluster of the scene.
@@ -69,6 +74,9 @@ pub fn settings() -> BTreeMap<String, String> {
         ("TARGET_ROLES", "arn:aws:iam::444455556666:role/domino-target-*".to_owned()),
         ("NAMESPACES", "domino-compute".to_owned()),
         ("NODE_ROLES", format!("arn:aws:iam::{ACCOUNT}:role/*-eks-nodes")),
+        // A story of seconds: EKS here shows every change at once.
+        ("SWEEP_SETTLE_SECONDS", "1".to_owned()),
+        ("EVICTION_GRACE_SECONDS", "1".to_owned()),
     ];
     settings.map(|(name, value)| (name.to_owned(), value)).into()
 }
@@ -95,6 +103,12 @@ pub fn world(now: Timestamp) -> Result<World, SceneError> {
         }
         let arn = cluster(name)?;
         world.add_cluster(&arn, &[("compute", &nodes), ("platform", &nodes)]);
+        for namespace in ["domino-compute", "domino-platform"] {
+            world.add_namespace(&arn, namespace).map_err(SceneError::Kubernetes)?;
+        }
+        if let Some(api) = world.kubernetes(&arn) {
+            api.settings.rules.insert(access_key("workloads"), access());
+        }
         let owner = format!(
             "arn:aws:eks:{REGION}:{ACCOUNT}:addon/{name}/aws-ebs-csi-driver/5ec9c8a1-0f57-4c5e-9d5a-6f2d0c1b7e11"
         );
@@ -122,6 +136,23 @@ pub fn world(now: Timestamp) -> Result<World, SceneError> {
         )
         .map_err(SceneError::Refused)?;
     Ok(world)
+}
+
+/// What the workloads function may do in a cluster, and nothing more: docs/kubernetes.md.
+fn access() -> Vec<AccessRule> {
+    let compute = |resource: &str, verbs: &[Verb]| {
+        AccessRule::in_namespace("domino-compute", resource, verbs)
+    };
+    vec![
+        compute("pods", &[Verb::List, Verb::Delete]),
+        compute("pods/eviction", &[Verb::Create]),
+        compute("serviceaccounts", &[Verb::Get, Verb::List, Verb::Create, Verb::Delete]),
+        AccessRule::in_namespace(
+            "domino-platform",
+            "mutations",
+            &[Verb::List, Verb::Patch, Verb::Create],
+        ),
+    ]
 }
 
 /// Trust policies of Domino's roles, in the spellings that are found on accounts.

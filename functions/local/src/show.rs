@@ -7,7 +7,7 @@ use pod_identity_events::{Envelope, RemovalReason};
 use serde::de::DeserializeOwned;
 
 pub(crate) use events::{heading, outcome};
-pub(crate) use tables::{aws, calls, ledger};
+pub(crate) use tables::{aws, calls, ledger, pods};
 
 /// The part of an ARN that people call the thing by: `domino/etl` of a role's, `blue` of a cluster's.
 pub(crate) fn short(arn: &str) -> &str {

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
+use pod_identity_core::ClusterArn;
 use pod_identity_engine::ports::Item;
 use pod_identity_events::Envelope;
 use pod_identity_world::{BusEvent, World};
@@ -15,7 +16,7 @@ use crate::ledger;
 use crate::queue::{Batch, Queue};
 use crate::runtime_api::InvocationResult;
 use crate::scene::{ACCOUNT, EVENT_BUS, LEDGER_TABLE, REGION};
-use crate::wire::{Saved, Wire};
+use crate::wire::{Certificates, Saved, Wire};
 
 /// How often the queue gives a message to the function before it is a dead letter.
 pub const MAX_RECEIVES: u32 = 3;
@@ -37,14 +38,17 @@ pub struct Stage {
     wire: Wire,
     association: Arc<Function>,
     reconcile: Arc<Function>,
+    workloads: Arc<Function>,
     queue: Queue,
+    /// Behind the rule for our own outcome events and requests for sweeps.
+    workloads_queue: Queue,
     seen: usize,
 }
 
 impl Stage {
-    /// Serves `world`, with an empty ledger, and makes the functions with
-    /// `settings`: the association function as `program`, the others by the
-    /// same executable. No child is started yet.
+    /// Serves `world`, the Kubernetes API of each of its clusters too, with an empty ledger, and
+    /// makes the functions with `settings`: the association function as `program`, the others by
+    /// the same executable. No child is started yet.
     ///
     /// # Errors
     /// When no port can be had.
@@ -56,6 +60,11 @@ impl Stage {
     ) -> io::Result<Self> {
         let world = Arc::new(Mutex::new(world));
         let wire = Wire::start(Arc::clone(&world)).await?;
+        let certificates = Certificates::make().map_err(io::Error::other)?;
+        let clusters: Vec<ClusterArn> = wire.world().eks.cluster_arns().cloned().collect();
+        for cluster in &clusters {
+            wire.serve_kubernetes(cluster, &certificates).await?;
+        }
         wire.create_ledger_table(REGION, LEDGER_TABLE).await.map_err(io::Error::other)?;
         let configuration = |name: &str, program: Program| Configuration {
             name: name.to_owned(),
@@ -68,9 +77,21 @@ impl Stage {
         };
         let association =
             Arc::new(Function::new(configuration("association", program.clone()), log.clone()));
-        let reconcile =
-            Arc::new(Function::new(configuration("reconcile", program.running("reconcile")), log));
-        Ok(Self { world, wire, association, reconcile, queue: queue(), seen: 0 })
+        let another = |name: &str| {
+            let configuration = configuration(name, program.running(name));
+            Arc::new(Function::new(configuration, log.clone()))
+        };
+        let (reconcile, workloads) = (another("reconcile"), another("workloads"));
+        Ok(Self {
+            world,
+            wire,
+            association,
+            reconcile,
+            workloads,
+            queue: queue("association"),
+            workloads_queue: queue("workloads"),
+            seen: 0,
+        })
     }
 
     /// AWS and the ledger as they are now, to come back to.
@@ -85,7 +106,8 @@ impl Stage {
     /// When the embedded DynamoDB does not take back its tables.
     pub async fn restore(&mut self, saved: &Saved) -> io::Result<()> {
         self.wire.restore(saved).await.map_err(io::Error::other)?;
-        self.queue = queue();
+        self.queue = queue("association");
+        self.workloads_queue = queue("workloads");
         let seen = self.world().bus.events.len();
         self.seen = seen;
         Ok(())
@@ -114,12 +136,23 @@ impl Stage {
         &self.reconcile
     }
 
+    /// The workloads function.
+    #[must_use]
+    pub fn workloads(&self) -> &Arc<Function> {
+        &self.workloads
+    }
+
     /// The function of a name.
     #[must_use]
     pub fn function(&self, name: &str) -> Option<&Arc<Function>> {
-        [&self.association, &self.reconcile]
-            .into_iter()
-            .find(|function| function.configuration().name == name)
+        let mut functions = [&self.association, &self.reconcile, &self.workloads].into_iter();
+        functions.find(|function| function.configuration().name == name)
+    }
+
+    /// All functions.
+    #[must_use]
+    pub fn functions(&self) -> Vec<Arc<Function>> {
+        [&self.association, &self.reconcile, &self.workloads].map(Arc::clone).into()
     }
 
     /// The queue.
@@ -133,17 +166,19 @@ impl Stage {
         self.queue.send(envelope, Timestamp::now())
     }
 
-    /// Gives the next batch to the function, unless nothing waits.
+    /// Puts an envelope into the queue of the workloads function.
+    pub fn send_to_workloads(&mut self, envelope: impl Into<String>) -> String {
+        self.workloads_queue.send(envelope, Timestamp::now())
+    }
+
+    /// Gives the next batch to the association function, unless nothing waits.
     pub async fn turn(&mut self) -> Option<Turn> {
-        let batch = self.queue.receive(Timestamp::now())?;
-        let result = self.association.invoke(batch.event().to_string()).await;
-        let failed = match &result {
-            Ok(result) => self.queue.settle(batch.clone(), result),
-            Err(error) => {
-                self.queue.settle(batch.clone(), &InvocationResult::ChildDied(error.to_string()))
-            }
-        };
-        Some(Turn { batch, result, failed })
+        give(&mut self.queue, &self.association).await
+    }
+
+    /// Gives the next batch to the workloads function, unless nothing waits.
+    pub async fn workloads_turn(&mut self) -> Option<Turn> {
+        give(&mut self.workloads_queue, &self.workloads).await
     }
 
     /// Gives batches to the function until nothing waits any more.
@@ -184,8 +219,18 @@ impl Stage {
     }
 }
 
-fn queue() -> Queue {
-    Queue::new("domino-pod-identity-association", REGION, ACCOUNT, MAX_RECEIVES)
+fn queue(function: &str) -> Queue {
+    Queue::new(&format!("domino-pod-identity-{function}"), REGION, ACCOUNT, MAX_RECEIVES)
+}
+
+async fn give(queue: &mut Queue, function: &Function) -> Option<Turn> {
+    let batch = queue.receive(Timestamp::now())?;
+    let result = function.invoke(batch.event().to_string()).await;
+    let failed = match &result {
+        Ok(result) => queue.settle(batch.clone(), result),
+        Err(error) => queue.settle(batch.clone(), &InvocationResult::ChildDied(error.to_string())),
+    };
+    Some(Turn { batch, result, failed })
 }
 
 fn on_our_bus(event: &BusEvent) -> bool {

@@ -43,7 +43,7 @@ fn errors_name_the_argument() {
         ("invoke association", "`invoke association` needs a FILE"),
         ("invoke reconcile", "`invoke reconcile` needs a FILE"),
         ("invoke association a b", "`b` is one argument too many"),
-        ("invoke workloads a", "there is no function `workloads` here"),
+        ("invoke admin a", "there is no function `admin` here"),
         ("--endpoint here invoke association a", "`--endpoint here` is not an http:// URL"),
         ("--port 1", "`--port` belongs to `serve`"),
         ("serve --endpoint http://x", "`--endpoint` belongs to `invoke`"),

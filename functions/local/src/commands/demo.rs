@@ -7,7 +7,7 @@ use pod_identity_events::detail_type;
 use pod_identity_world::{Caller, UpdateAssociation};
 use serde_json::json;
 
-use super::{CommandError, last_words, play, reconcile, say, stage, story};
+use super::{CommandError, ask, last_words, play, pods, say, stage, story};
 use crate::child::Log;
 use crate::scene::{ACCOUNT, CLUSTERS, REGION};
 use crate::show;
@@ -19,7 +19,7 @@ pub(super) async fn run(log: Log) -> Result<bool, CommandError> {
     let mut stage = stage(log).await?;
     say(&format!(
         "AWS account {ACCOUNT} in {REGION}, embedded, at {}\n\
-         EKS clusters {}; functions association and reconcile, each run by lambda_runtime in a process of its own\n",
+         EKS clusters {}; functions association, reconcile and workloads, each run by lambda_runtime in a process of its own\n",
         stage.wire().endpoint(),
         CLUSTERS.join(", "),
     ));
@@ -37,6 +37,9 @@ pub(super) async fn run(log: Log) -> Result<bool, CommandError> {
     }
     say("Somebody gives an association on blue another role");
     problems.extend(drift(&mut stage).await);
+    say("");
+    problems.extend(pods::play(&mut stage).await);
+    say("");
     tables(&stage).await?;
     if problems.is_empty() {
         say(&format!("As expected, in {:.1} s.", begun.elapsed().as_secs_f64()));
@@ -53,7 +56,7 @@ async fn drift(stage: &mut Stage) -> Vec<String> {
     let Some((cluster, id, role)) = change_by_hand(stage) else {
         return vec!["no association on blue could be changed by hand".to_owned()];
     };
-    let (said, problem) = reconcile(stage, json!({ "clusterArn": cluster })).await;
+    let (said, problem) = ask(stage.reconcile(), &json!({ "clusterArn": cluster })).await;
     say(&format!("  {said}"));
     let mut told = false;
     for event in stage.new_events() {

@@ -13,10 +13,10 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 
-use super::{CommandError, problem, reconcile, register, say, stage};
+use super::{CommandError, ask, problem, register, say, stage};
 use crate::child::Log;
 use crate::front::Front;
-use crate::scene::{EVENT_BUS, LEDGER_TABLE, REGION};
+use crate::scene::{EVENT_BUS, LEDGER_TABLE, REGION, cluster};
 use crate::show;
 use crate::stage::Stage;
 
@@ -27,10 +27,9 @@ const TICK: Duration = Duration::from_millis(50);
 pub(super) async fn run(port: Option<u16>, log: Log) -> Result<(), CommandError> {
     let mut stage = stage(log).await?;
     let port = port.unwrap_or(0);
-    let front =
-        Front::start(port, vec![Arc::clone(stage.association()), Arc::clone(stage.reconcile())])
-            .await
-            .map_err(|source| CommandError::Port { port, source })?;
+    let front = Front::start(port, stage.functions())
+        .await
+        .map_err(|source| CommandError::Port { port, source })?;
     for problem in register(&mut stage).await? {
         say(&format!("! {problem}"));
     }
@@ -38,6 +37,8 @@ pub(super) async fn run(port: Option<u16>, log: Log) -> Result<(), CommandError>
     tokio::pin!(stop);
     let _note = Note::leave(&front.endpoint());
     say(&help(&front.endpoint()));
+    let kubeconfig = Kubeconfig::leave(&stage);
+    say(&kubeconfig.help());
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -73,14 +74,19 @@ fn stop() -> io::Result<impl Future<Output = ()>> {
 
 /// What the bus's rules and the queues do: our senders' events go to the
 /// association function, requests for reconciliation to the reconcile
-/// function. Everything is printed.
+/// function, outcomes and requests for sweeps to the workloads function.
+/// Everything is printed.
 async fn deliver(stage: &mut Stage) {
     for event in stage.new_events() {
         if !is_for_the_function(&event) {
+            if let (true, Ok(text)) = (is_for_workloads(&event), serde_json::to_string(&event)) {
+                stage.send_to_workloads(text);
+            }
             say(&show::outcome(&event).join("\n"));
             if event.detail_type == detail_type::RECONCILIATION_REQUESTED {
                 let cluster = event.detail.get("clusterArn").cloned();
-                let (said, problem) = reconcile(stage, json!({ "clusterArn": cluster })).await;
+                let (said, problem) =
+                    ask(stage.reconcile(), &json!({ "clusterArn": cluster })).await;
                 say(&said);
                 problem.iter().for_each(|problem| say(&format!("! {problem}")));
             }
@@ -94,11 +100,20 @@ async fn deliver(stage: &mut Stage) {
             Err(error) => say(&format!("! the event cannot be sent: {error}")),
         }
     }
-    for turn in stage.drain().await {
-        if let Some(problem) = problem(&turn) {
-            say(&format!("! {problem}"));
-        }
+    let mut turns = stage.drain().await;
+    turns.extend(stage.workloads_turn().await);
+    for problem in turns.iter().filter_map(problem) {
+        say(&format!("! {problem}"));
     }
+}
+
+fn is_for_workloads(event: &Envelope) -> bool {
+    let asks = [
+        detail_type::ASSOCIATION_READY,
+        detail_type::ASSOCIATION_REMOVED,
+        detail_type::SWEEP_REQUESTED,
+    ];
+    asks.contains(&event.detail_type.as_str())
 }
 
 fn is_for_the_function(event: &Envelope) -> bool {
@@ -127,6 +142,9 @@ Invoke the function with an event
 Change an association by hand, and let the cluster be reconciled
   echo '{{\"clusterArn\":\"arn:aws:eks:{REGION}:111122223333:cluster/blue\"}}' | cargo run -- invoke reconcile -
 
+Sweep the pods of a cluster
+  echo '{{\"clusterArn\":\"arn:aws:eks:{REGION}:111122223333:cluster/blue\"}}' | cargo run -- invoke workloads -
+
 Put an event on the bus, which brings it to the function
   aws events put-events --entries '[{{\"EventBusName\":\"{EVENT_BUS}\",\"Source\":\"domino.automation\",\
 \"DetailType\":\"Service Account Role Assigned\",\"Detail\":\"{{\\\"schemaVersion\\\":1,\\\"eventId\\\":\\\"svc-new-1\\\",\
@@ -143,6 +161,40 @@ pub(super) fn note_path() -> PathBuf {
     let user = std::env::var("USER").or_else(|_| std::env::var("USERNAME")).unwrap_or_default();
     let user: String = user.chars().filter(char::is_ascii_alphanumeric).collect();
     std::env::temp_dir().join(format!("domino-pod-identity-{user}.endpoint"))
+}
+
+/// How kubectl reaches blue, in a file that goes when `serve` ends.
+struct Kubeconfig {
+    path: PathBuf,
+    text: String,
+}
+
+impl Kubeconfig {
+    fn leave(stage: &Stage) -> Self {
+        let path = note_path().with_extension("kubeconfig");
+        let blue = cluster("blue").ok();
+        let text = blue.and_then(|blue| stage.wire().kubeconfig(&blue, "me")).unwrap_or_default();
+        if let Err(error) = std::fs::write(&path, &text) {
+            say(&format!("! the kubeconfig could not be written: {error}"));
+        }
+        Self { path, text }
+    }
+
+    fn help(&self) -> String {
+        let Self { path, text } = self;
+        format!(
+            "The Kubernetes API of blue\n  kubectl --kubeconfig {} get pods\n\n{text}",
+            path.display()
+        )
+    }
+}
+
+impl Drop for Kubeconfig {
+    fn drop(&mut self) {
+        if std::fs::read_to_string(&self.path).is_ok_and(|text| text == self.text) {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
 }
 
 /// The address in that file, which goes when `serve` ends.

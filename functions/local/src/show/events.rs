@@ -6,8 +6,8 @@ mod tests;
 use pod_identity_events::{
     AssociationChange, ClusterSelection, DriftCorrected, Envelope, Incoming, NodeRolePolicyChanged,
     PodIdentityAssociationBlocked, PodIdentityAssociationReady, PodIdentityAssociationRemoved,
-    ReconciliationRequested, ServiceAccountEventRejected, ServiceAccountEventSuperseded, Subject,
-    TrustVerdict, detail_type,
+    ReconciliationRequested, ServiceAccountEventRejected, ServiceAccountEventSuperseded,
+    StalePodEvicted, StalePodReported, Subject, SweepRequested, TrustVerdict, detail_type,
 };
 
 use super::{read, removal_words, roles, short};
@@ -50,6 +50,9 @@ pub(crate) fn outcome(envelope: &Envelope) -> Vec<String> {
         detail_type::NODE_ROLE_POLICY_CHANGED => read(envelope).map(|event| policy(&event)),
         detail_type::DRIFT_CORRECTED => read(envelope).map(|event| drift(&event)),
         detail_type::RECONCILIATION_REQUESTED => read(envelope).map(|event| reconciliation(&event)),
+        detail_type::STALE_POD_EVICTED => read(envelope).map(|event| evicted(&event)),
+        detail_type::STALE_POD_REPORTED => read(envelope).map(|event| reported(&event)),
+        detail_type::SWEEP_REQUESTED => read(envelope).map(|event| sweep(&event)),
         detail_type::EVENT_REJECTED => read(envelope).map(|event| rejected(&event)),
         detail_type::EVENT_SUPERSEDED => read(envelope).map(|event| superseded(&event)),
         _ => None,
@@ -125,6 +128,30 @@ fn policy(event: &NodeRolePolicyChanged) -> Vec<String> {
 fn reconciliation(event: &ReconciliationRequested) -> Vec<String> {
     let cluster = event.cluster_arn.as_deref().map_or("every cluster", short);
     vec![format!("* asked to reconcile {cluster}: {}", event.reason)]
+}
+
+fn evicted(event: &StalePodEvicted) -> Vec<String> {
+    let cluster = short(&event.cluster_arn);
+    let pod = &event.pod;
+    vec![
+        format!("- pod         {cluster:<6} {}/{} evicted", pod.namespace, pod.name),
+        format!("    {}", event.reason),
+    ]
+}
+
+fn reported(event: &StalePodReported) -> Vec<String> {
+    let cluster = short(&event.cluster_arn);
+    let pod = &event.pod;
+    vec![
+        format!("! pod         {cluster:<6} {}/{} left alone", pod.namespace, pod.name),
+        format!("    {}", event.reason),
+        format!("    way out: {}", event.way_out),
+    ]
+}
+
+fn sweep(event: &SweepRequested) -> Vec<String> {
+    let cluster = event.cluster_arn.as_deref().map_or("every cluster", short);
+    vec![format!("* asked to sweep {cluster}: {}", event.reason)]
 }
 
 fn rejected(event: &ServiceAccountEventRejected) -> Vec<String> {

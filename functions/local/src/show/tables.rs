@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use pod_identity_core::node_policy::{self, MAX_POLICY_CHARACTERS};
-use pod_identity_core::{Association, ClusterArn, Clusters, Ownership, RoleArn};
+use pod_identity_core::{Association, ClusterArn, Clusters, Ownership, Pod, RoleArn};
 use pod_identity_engine::ledger::{
     BindingRecord, BindingState, Condition, ConditionState, Registry, bindings_partition,
     condition_prefix, registry_key,
 };
 use pod_identity_engine::ports::Item;
-use pod_identity_world::World;
+use pod_identity_world::{Resource, World};
 use serde::de::DeserializeOwned;
 
 use super::{removal_words, roles, short};
@@ -57,6 +57,33 @@ pub(crate) fn calls(world: &World, function: &str) -> String {
         "Calls to AWS by the {function} function\n{}",
         table(["service", "operation", "calls", "not found or refused"], &rows)
     )
+}
+
+/// Domino's pods on a cluster, and whether they were given credentials.
+pub(crate) fn pods(world: &mut World, cluster: &ClusterArn) -> String {
+    let Some(api) = world.kubernetes(cluster) else { return String::new() };
+    let objects = api.all(Resource::Pods, "domino-compute");
+    let pods = objects.filter_map(|pod| serde_json::from_value::<Pod>(pod.clone()).ok());
+    let rows: Vec<_> = pods
+        .map(|pod| {
+            let label = |name: &str| pod.labels.get(&format!("dominodatalab.com/{name}")).cloned();
+            let credentials = if pod.credentials.pod_identity { "Pod Identity" } else { "none" };
+            let owner = pod.owner.map_or_else(|| "none".to_owned(), |owner| owner.kind);
+            let state = if pod.terminating { "terminating" } else { "running" };
+            [
+                pod.name,
+                label("starting-user-username").unwrap_or_default(),
+                pod.service_account,
+                label("workload-type").unwrap_or_default(),
+                owner,
+                credentials.to_owned(),
+                state.to_owned(),
+            ]
+        })
+        .collect();
+    let columns =
+        ["pod", "started by", "service account", "workload", "owner", "credentials", "state"];
+    table(columns, &rows)
 }
 
 fn read<T: DeserializeOwned>(item: &Item) -> Option<T> {

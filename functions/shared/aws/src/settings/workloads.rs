@@ -15,7 +15,7 @@
 //! | `SWEEP_MAX` | 50 | most evictions of one sweep |
 //! | `SWEEP_MAX_PER_NAMESPACE` | 50 | most evictions in one namespace |
 //! | `SWEEP_MAX_PERCENT` | 50 | 1 to 100, largest share of a namespace's pods |
-//! | `SWEEP_SETTLE_SECONDS` | 30 | 5 to 600 around a change in which a pod may have seen either side |
+//! | `SWEEP_SETTLE_SECONDS` | 30 | 1 to 600 around a change in which a pod may have seen either side |
 //! | `EVICTION_GRACE_SECONDS` | the pod's own | 0 to 3600 that an evicted pod has to end |
 //! | `BLOCKED_DELETE_MINUTES` | 60 | 1 to 10080 that a budget may block a revoked pod before it is deleted; 0: for ever |
 //! | `WORKLOAD_TYPE_LABEL` | `dominodatalab.com/workload-type` | label with the Domino workload type |
@@ -174,7 +174,7 @@ fn sweep<G: Fn(&str) -> Option<String>>(vars: &mut Variables<G>) -> SweepSetting
         share_percent: u8::try_from(percent).unwrap_or(share_percent),
         share_from,
     };
-    let grace = vars.number("SWEEP_SETTLE_SECONDS", 30, 5..=600);
+    let grace = vars.number("SWEEP_SETTLE_SECONDS", 30, 1..=600);
     rules.grace = SignedDuration::from_secs(grace.into());
     for (name, label) in [
         ("WORKLOAD_TYPE_LABEL", &mut rules.workload_label),
