@@ -140,8 +140,7 @@ where
     if context.is_over() {
         return all_failed(context.over());
     }
-    let lease = match Lease::take(cluster, reader, writer, clock, run, settings, deadline).await
-    {
+    let lease = match Lease::take(cluster, reader, writer, clock, run, settings, deadline).await {
         Ok(lease) => lease,
         Err(error) => return all_failed(chain(&error)),
     };
