@@ -140,12 +140,11 @@ where
     if context.is_over() {
         return all_failed(context.over());
     }
-    let mut lease = match Lease::take(cluster, reader, writer, clock, run, settings, deadline).await
-    {
+    let lease = match Lease::take(cluster, reader, writer, clock, run, settings, deadline).await {
         Ok(lease) => lease,
         Err(error) => return all_failed(chain(&error)),
     };
-    match work_leased(context, job, &mut lease).await {
+    match work_leased(context, job, &lease).await {
         Ok(report) => report,
         Err(Broken { why, wrote }) => {
             // What was done and not written down shows to the next run as a lease that expired.
@@ -188,7 +187,7 @@ impl From<String> for Broken {
 async fn work_leased<R, W, C>(
     context: &Context<'_, R, W, C>,
     job: Job<'_>,
-    lease: &mut Lease,
+    lease: &Lease,
 ) -> Result<ClusterReport, Broken>
 where
     R: Reads,

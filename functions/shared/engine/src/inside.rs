@@ -294,7 +294,10 @@ where
     }
     if report.skipped.is_none() {
         match sweep::plan(context, known, scope, &mut report).await {
-            Ok(Some(plan)) => report.sweep = Some(sweep::apply(context, hands, known, plan).await),
+            Ok(Some(plan)) => {
+                let done = sweep::apply(context, hands, known, plan, &mut report.bindings).await;
+                report.sweep = Some(done);
+            }
             Ok(None) => {}
             Err(error) => report.fail(error),
         }

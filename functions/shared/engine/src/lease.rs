@@ -1,5 +1,6 @@
 //! The lease of a cluster: one writer at a time.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -20,10 +21,16 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Lease {
     key: Key,
-    revision: String,
-    expires_at: Timestamp,
+    held: RefCell<Held>,
     /// When the lease of a run expired that did not give it back, if that was the last one.
     pub(crate) abandoned_at: Option<Timestamp>,
+}
+
+/// What a renewal changes.
+#[derive(Debug)]
+struct Held {
+    revision: String,
+    expires_at: Timestamp,
 }
 
 /// The lease could not be had.
@@ -88,7 +95,8 @@ impl Lease {
             writes.put(&mut view, key.clone(), &record, &revision)?;
             match writes.commit(reader, writer).await {
                 Ok(()) => {
-                    return Ok(Self { key, revision, expires_at, abandoned_at });
+                    let held = RefCell::new(Held { revision, expires_at });
+                    return Ok(Self { key, held, abandoned_at });
                 }
                 Err(WriteError::Port(error)) => return Err(LedgerError::from(error).into()),
                 Err(WriteError::Conflict) => {}
@@ -121,12 +129,20 @@ impl Lease {
 
     /// Whether a call that starts now ends before the lease does.
     pub(crate) fn covers(&self, now: Timestamp, longest_call: Duration) -> bool {
-        later(now, longest_call) < self.expires_at
+        later(now, longest_call) < self.expires_at()
     }
 
-    /// Begins the lease's time anew.
+    pub(crate) fn expires_at(&self) -> Timestamp {
+        self.held.borrow().expires_at
+    }
+
+    fn revision(&self) -> String {
+        self.held.borrow().revision.clone()
+    }
+
+    /// Begins the lease's time anew. Two renewals at once would be in each other's way.
     pub(crate) async fn renew(
-        &mut self,
+        &self,
         reader: &impl LedgerReader,
         writer: &impl LedgerWriter,
         clock: &impl Clock,
@@ -138,25 +154,25 @@ impl Lease {
         let record = LeaseRecord { owner: run.request_id().to_owned(), expires_at };
         let mut writes = WriteSet::default();
         writes
-            .put_at(&mut view, self.key.clone(), &record, &revision, &self.revision)
+            .put_at(&mut view, self.key.clone(), &record, &revision, &self.revision())
             .map_err(|_| WriteError::Conflict)?;
         writes.commit(reader, writer).await?;
-        (self.revision, self.expires_at) = (revision, expires_at);
+        self.held.replace(Held { revision, expires_at });
         Ok(())
     }
 
     /// Whether the lease is still this one, by the view.
     pub(crate) fn is_held(&self, view: &View) -> bool {
-        view.revision(&self.key) == Some(self.revision.as_str())
+        view.revision(&self.key) == Some(self.revision().as_str())
     }
 
     /// Fences a transaction: it fails when the lease is no longer ours.
     pub(crate) fn fence(&self, writes: &mut WriteSet) {
-        writes.check(self.key.clone(), &self.revision);
+        writes.check(self.key.clone(), &self.revision());
     }
 
     /// Gives the lease back with a transaction, which fails when it is no longer ours.
     pub(crate) fn release(&self, writes: &mut WriteSet) {
-        writes.delete_at(self.key.clone(), &self.revision);
+        writes.delete_at(self.key.clone(), &self.revision());
     }
 }

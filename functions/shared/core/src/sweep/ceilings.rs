@@ -88,6 +88,7 @@ impl<'a> Budget<'a> {
     pub(super) fn new<'f>(
         ceilings: Ceilings,
         pods: &'a BTreeMap<String, usize>,
+        evicted: usize,
         wanted: impl IntoIterator<Item = &'f Finding>,
     ) -> Self {
         let mut by_namespace = BTreeMap::new();
@@ -95,7 +96,7 @@ impl<'a> Budget<'a> {
             *by_namespace.entry(finding.pod.namespace.clone()).or_default() += 1;
         }
         let (granted, hits) = (BTreeMap::new(), BTreeMap::new());
-        Self { ceilings, pods, wanted: by_namespace, granted, total: 0, hits }
+        Self { ceilings, pods, wanted: by_namespace, granted, total: evicted, hits }
     }
 
     /// Takes one eviction, or says which ceiling forbids it.

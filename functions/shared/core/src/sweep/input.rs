@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Ceilings, Policy};
-use crate::{Association, Desired, DominoName, KubernetesName};
+use crate::{Association, Desired, DominoName, KubernetesName, Phase, Pod};
 
 /// All Kubernetes service accounts of one cluster that have an association, or that the ledger
 /// knows.
@@ -107,6 +107,14 @@ impl Settings {
             user_label: "dominodatalab.com/starting-user-username".to_owned(),
             keep_annotation: "domino-pod-identity/keep".to_owned(),
         }
+    }
+
+    /// Whether a pod is looked at: one that is pending or running, not terminating, and in one of
+    /// the namespaces.
+    #[must_use]
+    pub fn looks_at(&self, pod: &Pod) -> bool {
+        let over = pod.phase == Phase::Over || pod.terminating;
+        !over && self.namespaces.contains(&pod.namespace)
     }
 }
 

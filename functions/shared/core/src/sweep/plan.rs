@@ -95,6 +95,7 @@ pub enum WhyHeldBack {
 pub(super) fn plan(
     mut findings: Vec<Finding>,
     pods: &BTreeMap<String, usize>,
+    evicted: usize,
     halted: Option<String>,
     settings: &Settings,
     now: Timestamp,
@@ -123,7 +124,7 @@ pub(super) fn plan(
             wanted.push(finding);
         }
     }
-    let mut budget = Budget::new(settings.ceilings, pods, &wanted);
+    let mut budget = Budget::new(settings.ceilings, pods, evicted, &wanted);
     for finding in wanted {
         match budget.take(&finding.pod.namespace) {
             Ok(()) => sweep.evictions.push(finding),

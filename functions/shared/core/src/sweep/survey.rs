@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::classify::{Clock, classify};
 use super::words::words;
 use super::{Bound, Finding, Place, Places, PodName, Settings, Sweep, plan};
-use crate::{Phase, Pod};
+use crate::Pod;
 
 /// Namespace and name, of a pod's service account.
 type Account<'a> = (&'a str, &'a str);
@@ -23,6 +23,9 @@ pub struct Survey<'a> {
     names: BTreeMap<Account<'a>, (&'a Bound, &'a str)>,
     pods: BTreeMap<String, usize>,
     findings: BTreeMap<String, Finding>,
+    /// Associations that EKS listed, also at places that are not given.
+    listed: usize,
+    evicted: usize,
 }
 
 impl<'a> Survey<'a> {
@@ -48,19 +51,39 @@ impl<'a> Survey<'a> {
             names,
             pods: BTreeMap::new(),
             findings: BTreeMap::new(),
+            listed: 0,
+            evicted: 0,
+        }
+    }
+
+    /// Says how many associations EKS listed, where the places show only those that have pods.
+    #[must_use]
+    pub fn listed(self, associations: usize) -> Self {
+        Self { listed: associations, ..self }
+    }
+
+    /// Says how many pods were evicted before for the same request: they count for the ceiling of
+    /// the sweep.
+    #[must_use]
+    pub fn evicted_before(self, pods: usize) -> Self {
+        Self { evicted: pods, ..self }
+    }
+
+    /// Counts pods of a namespace that [`Settings::looks_at`] and that need no look, because they
+    /// have no credentials, nor a place, nor a name that is bound. They are part of the share.
+    pub fn pass_over(&mut self, namespace: &str, pods: usize) {
+        match self.pods.get_mut(namespace) {
+            Some(count) => *count += pods,
+            None => _ = self.pods.insert(namespace.to_owned(), pods),
         }
     }
 
     /// Looks at one pod. One that is over, terminating or in another namespace does not count.
     pub fn look_at(&mut self, pod: &Pod) {
-        let over = pod.phase == Phase::Over || pod.terminating;
-        if over || !self.settings.namespaces.contains(&pod.namespace) {
+        if !self.settings.looks_at(pod) {
             return;
         }
-        match self.pods.get_mut(&pod.namespace) {
-            Some(count) => *count += 1,
-            None => _ = self.pods.insert(pod.namespace.clone(), 1),
-        }
+        self.pass_over(&pod.namespace, 1);
         let place = self.places.get(&(&*pod.namespace, &*pod.service_account)).copied();
         let user = pod.labels.get(&self.settings.user_label);
         let bound_to = user.and_then(|user| self.names.get(&(&*pod.namespace, user)).copied());
@@ -87,19 +110,20 @@ impl<'a> Survey<'a> {
     /// read: some pods, or some associations.
     #[must_use]
     pub fn plan(self, incomplete: Option<&str>) -> Sweep {
-        let Self { settings, clock, places, pods, findings, names: _ } = self;
+        let Self { settings, clock, places, pods, findings, listed, evicted, names: _ } = self;
         let halted = incomplete
             .map(|what| format!("the observation is incomplete: {what}"))
-            .or_else(|| shows_none(places.values().copied()));
-        plan::plan(findings.into_values().collect(), &pods, halted, settings, clock.now)
+            .or_else(|| shows_none(listed, places.values().copied()));
+        let findings = findings.into_values().collect();
+        plan::plan(findings, &pods, evicted, halted, settings, clock.now)
     }
 }
 
 /// No association at all, where the ledger knows some, is more likely a mistake than the truth.
-fn shows_none<'a>(places: impl Iterator<Item = &'a Place>) -> Option<String> {
+fn shows_none<'a>(listed: usize, places: impl Iterator<Item = &'a Place>) -> Option<String> {
     let mut known = 0;
     for place in places {
-        if place.association.is_some() {
+        if listed > 0 || place.association.is_some() {
             return None;
         }
         known += usize::from(place.bound.as_ref().is_some_and(|bound| bound.associated));

@@ -277,3 +277,44 @@ fn words_name_the_pod_its_service_account_and_the_roles() {
         check that domsed is up and its label selectors admit the pod; then delete the pod; ReplicaSet workspace starts another
     "#);
 }
+
+#[test]
+fn associations_elsewhere_make_an_observation_that_shows_none_here_plausible() {
+    let gone = Place { association: None, ..steady("etl") };
+    let places = Places::from([(account("svc-etl-sa"), gone)]);
+    let settings = settings("");
+    let plan = |listed| Survey::new(&places, &settings, at(HOUR)).listed(listed).plan(None);
+    assert!(plan(0).halted.unwrap().contains("no association at all"));
+    assert_eq!(plan(1).halted, None);
+}
+
+#[test]
+fn pods_that_were_passed_over_are_part_of_the_share() {
+    let places = Places::from([(account("svc-etl-sa"), removed())]);
+    let settings = settings("");
+    let plan = |passed_over| {
+        let mut survey = Survey::new(&places, &settings, at(HOUR));
+        (0..6).for_each(|n| survey.look_at(&pod(&format!("run-{n}"), -60.0)));
+        survey.pass_over(NAMESPACE, passed_over);
+        survey.plan(None)
+    };
+    assert_eq!((plan(5).pods, plan(5).evictions.len()), (11, 0));
+    assert_eq!((plan(6).pods, plan(6).evictions.len()), (12, 6));
+}
+
+#[test]
+fn what_was_evicted_before_counts_for_the_ceiling_of_the_sweep() {
+    let places = Places::from([(account("svc-etl-sa"), removed())]);
+    let settings = settings("");
+    let plan = |before| {
+        let mut survey = Survey::new(&places, &settings, at(HOUR)).evicted_before(before);
+        (0..4).for_each(|n| survey.look_at(&pod(&format!("run-{n}"), -60.0)));
+        survey.plan(None)
+    };
+    assert_eq!(plan(46).evictions.len(), 4);
+    let plan = plan(48);
+    assert_eq!(
+        (plan.evictions.len(), plan.ceilings[0].limit, plan.ceilings[0].waiting),
+        (2, 50, 2)
+    );
+}

@@ -1,0 +1,352 @@
+//! Evictions, in rounds: what is blocked or throttled waits, everything else goes on.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::stream::{self, StreamExt};
+use jiff::{SignedDuration, Timestamp};
+use pod_identity_core::KubernetesName;
+use pod_identity_core::sweep::{Case, Finding};
+
+use super::pods::words;
+use super::tell::{Blockade, Word, Words, tell};
+use super::{SweepPlan, SweepReport, look, place_of_finding, pod_id};
+use crate::inside::known::Known;
+use crate::inside::{Hands, Inside, OutsideReads, OutsideWrites};
+use crate::ports::{Clock, ErrorKind, Eviction, KubernetesWriter, PortError};
+use crate::settings::later;
+
+/// First pause before what was blocked or throttled is tried again; it doubles up to
+/// [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
+/// Longest time for which budgets are waited for; no more than half of what remains.
+const LONGEST_WAIT: SignedDuration = SignedDuration::from_secs(60);
+
+/// How often a call that fails for a passing reason is made.
+const ATTEMPTS: u32 = 4;
+
+/// A pod that is to be evicted.
+struct Target<'a> {
+    finding: &'a Finding,
+    attempts: u32,
+    blockade: Option<Blockade>,
+    /// Why the last attempt failed.
+    failed: Option<String>,
+    /// Whether an eviction was sent that may have had its effect.
+    sent: bool,
+}
+
+/// What became of one attempt.
+enum Fate {
+    Evicted,
+    Deleted,
+    Spared,
+    Blocked,
+    /// Throttled, or the like.
+    Again,
+    Failed(String),
+    /// The time was over, or the lease's.
+    NotTried,
+}
+
+/// A Kubernetes service account, and the one that its unmapped pods should have.
+type Group = (KubernetesName, Option<KubernetesName>);
+
+/// What every attempt needs.
+struct Evicting<'a, A, K, B, W, C> {
+    context: &'a Inside<'a, A, K, C>,
+    hands: &'a Hands<'a, B, W>,
+    known: &'a Known,
+    plan: &'a SweepPlan,
+}
+
+/// Evicts what was planned, and tells of it.
+pub(super) async fn evict<A, K, B, W, C>(
+    context: &Inside<'_, A, K, C>,
+    hands: &Hands<'_, B, W>,
+    known: &Known,
+    plan: &SweepPlan,
+) -> SweepReport
+where
+    A: OutsideReads,
+    B: OutsideWrites,
+    W: KubernetesWriter,
+    C: Clock,
+{
+    let evicting = Evicting { context, hands, known, plan };
+    let mut report = plan.report.clone();
+    let new = |finding| Target { finding, attempts: 0, blockade: None, failed: None, sent: false };
+    let mut waiting: Vec<Target<'_>> = plan.report.sweep.evictions.iter().map(new).collect();
+    let wait_until = wait_until(context.clock.now(), context.deadline);
+    let (mut pause, mut untold, mut over) = (FIRST_PAUSE, Vec::new(), false);
+    while !waiting.is_empty() {
+        if context.is_over() || !evicting.is_leased().await {
+            over = true;
+            break;
+        }
+        let (mut news, mut not_tried, mut throttled) = (Vec::new(), false, false);
+        let words = evicting.words();
+        for (target, fate) in evicting.round(std::mem::take(&mut waiting)).await {
+            let id = pod_id(target.finding);
+            match fate {
+                Fate::Evicted => {
+                    news.extend(words.evicted(target.finding, None));
+                    report.evicted.push(id);
+                }
+                Fate::Deleted => {
+                    news.extend(words.evicted(target.finding, target.blockade.as_ref()));
+                    report.deleted.push(id);
+                }
+                Fate::Spared => report.spared.push(id),
+                Fate::Failed(why) => report.failures.push((id, why)),
+                Fate::Again if target.attempts >= ATTEMPTS => {
+                    let why = target.failed.unwrap_or_default();
+                    report.failures.push((id, why));
+                }
+                Fate::Again => {
+                    throttled = true;
+                    waiting.push(target);
+                }
+                Fate::Blocked => waiting.push(target),
+                Fate::NotTried => {
+                    not_tried = true;
+                    waiting.push(target);
+                }
+            }
+        }
+        // At once: a run that dies later has told of what it did so far.
+        evicting.tell(news, &mut report, &mut untold).await;
+        if waiting.is_empty() || not_tried {
+            continue;
+        }
+        let until = if throttled { context.deadline } else { wait_until };
+        if later(later(context.clock.now(), pause), context.settings.longest_call) >= until {
+            break;
+        }
+        context.clock.sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+    let (words, mut news) = (evicting.words(), std::mem::take(&mut untold));
+    for target in waiting {
+        let id = pod_id(target.finding);
+        match (target.blockade, target.failed) {
+            (Some(blockade), _) => {
+                news.push(words.blocked(target.finding, &blockade));
+                report.blocked.push((id, blockade.words));
+            }
+            (None, Some(why)) => report.failures.push((id, why)),
+            (None, None) => report.left |= over,
+        }
+    }
+    evicting.tell(news, &mut report, &mut untold).await;
+    for word in untold {
+        tracing::warn!(
+            cluster = context.access.cluster.name(),
+            "the bus was not told of a pod: {}",
+            word.about()
+        );
+    }
+    report
+}
+
+/// Until when budgets are waited for.
+fn wait_until(now: Timestamp, deadline: Timestamp) -> Timestamp {
+    let half = deadline.duration_since(now) / 2;
+    now.checked_add(half.min(LONGEST_WAIT)).unwrap_or(deadline)
+}
+
+impl<'a, A, K, B, W, C> Evicting<'a, A, K, B, W, C>
+where
+    A: OutsideReads,
+    B: OutsideWrites,
+    W: KubernetesWriter,
+    C: Clock,
+{
+    fn words(&self) -> Words<'a> {
+        let Self { context, known, .. } = *self;
+        Words {
+            cluster: context.access.cluster.as_str(),
+            request_id: context.run.request_id(),
+            now: context.clock.now(),
+            known,
+            delete_after: self.delete_after(),
+        }
+    }
+
+    fn delete_after(&self) -> Option<Duration> {
+        self.context.inside.sweep.as_ref().and_then(|sweep| sweep.delete_after)
+    }
+
+    async fn tell(&self, news: Vec<Word>, report: &mut SweepReport, untold: &mut Vec<Word>) {
+        let spoken = tell(self.context, self.hands, news).await;
+        report.told += spoken.told;
+        for (word, why) in spoken.untold {
+            let cluster = self.context.access.cluster.name();
+            tracing::warn!(cluster, "an event of a stale pod was not sent: {why}");
+            untold.push(word);
+        }
+    }
+
+    /// Whether the lease lasts; its time is begun anew when it may not. Not to be asked by two at
+    /// once.
+    async fn is_leased(&self) -> bool {
+        let Inside { aws, clock, run, settings, access, .. } = *self.context;
+        let lease = self.hands.lease;
+        if lease.covers(clock.now(), settings.longest_call * 2) {
+            return true;
+        }
+        match lease.renew(aws, self.hands.outside, clock, run, settings).await {
+            Ok(()) => lease.covers(clock.now(), settings.longest_call),
+            Err(error) => {
+                let cluster = access.cluster.name();
+                tracing::warn!(cluster, "nobody else is evicted: the lease was lost ({error})");
+                false
+            }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        let Inside { clock, settings, .. } = *self.context;
+        let covered = self.hands.lease.covers(clock.now(), settings.longest_call);
+        self.context.is_over() || !covered
+    }
+
+    /// Tries all that wait, side by side, but those of one service account one after the other.
+    async fn round(&self, waiting: Vec<Target<'a>>) -> Vec<(Target<'a>, Fate)> {
+        let mut groups: Vec<(Option<Group>, Vec<Target<'a>>)> = Vec::new();
+        let mut at: BTreeMap<Option<Group>, usize> = BTreeMap::new();
+        // In the order of the plan: what was taken away longest ago first.
+        for target in waiting {
+            let elsewhere = self.plan.elsewhere.get(&target.finding.pod.uid).cloned();
+            let group = place_of_finding(target.finding).map(|place| (place, elsewhere));
+            let index = *at.entry(group.clone()).or_insert(groups.len());
+            match groups.get_mut(index) {
+                Some((_, targets)) => targets.push(target),
+                None => groups.push((group, vec![target])),
+            }
+        }
+        let done: Vec<Vec<(Target<'a>, Fate)>> = stream::iter(groups)
+            .map(|(group, targets)| self.group(group, targets))
+            .buffer_unordered(self.context.settings.concurrency.max(1))
+            .collect()
+            .await;
+        done.into_iter().flatten().collect()
+    }
+
+    async fn group(
+        &self,
+        group: Option<Group>,
+        targets: Vec<Target<'a>>,
+    ) -> Vec<(Target<'a>, Fate)> {
+        let mut done = Vec::with_capacity(targets.len());
+        let looked = match group {
+            _ if self.is_over() => Err(None),
+            Some((place, elsewhere)) => {
+                let planned = self.plan.given.get(&place).and_then(Option::as_ref);
+                let also = elsewhere.as_ref();
+                let same = look::is_as_planned(self.context, self.known, &place, planned, also);
+                same.await.map_err(Some)
+            }
+            // Nothing that the ledger could remember has such a name.
+            None => Ok(false),
+        };
+        for mut target in targets {
+            let fate = match &looked {
+                Ok(true) if self.is_over() => Fate::NotTried,
+                Ok(true) => self.one(&mut target).await,
+                Ok(false) => Fate::Spared,
+                Err(None) => Fate::NotTried,
+                Err(Some(why)) => target.again(why.clone()),
+            };
+            self.log(&target, &fate);
+            done.push((target, fate));
+        }
+        done
+    }
+
+    async fn one(&self, target: &mut Target<'a>) -> Fate {
+        let Inside { access, clock, .. } = *self.context;
+        let kubernetes = self.hands.kubernetes;
+        let id = pod_id(target.finding);
+        let grace = self.context.inside.sweep.as_ref().and_then(|sweep| sweep.grace_seconds);
+        match kubernetes.evict(access, &id, grace).await {
+            Ok(Eviction::Evicted) => Fate::Evicted,
+            Ok(Eviction::Gone) => target.gone(Fate::Evicted),
+            Ok(Eviction::Blocked(words)) => {
+                let told = self.known.told.get(&id.uid);
+                let told = told.filter(|told| told.case == target.finding.case);
+                let before = target.blockade.as_ref().map(|blockade| blockade.since);
+                let before = before.or(told.and_then(|told| told.blocked_since));
+                let since = before.unwrap_or(clock.now());
+                target.blockade = Some(Blockade { since, words });
+                target.failed = None;
+                if !self.may_delete(target.finding, since) {
+                    return Fate::Blocked;
+                }
+                match kubernetes.delete_pod(access, &id, grace).await {
+                    Ok(true) => Fate::Deleted,
+                    Ok(false) => target.gone(Fate::Deleted),
+                    Err(error) => self.failed(target, &error),
+                }
+            }
+            Err(error) => self.failed(target, &error),
+        }
+    }
+
+    /// A budget must not keep for ever what was taken away. Nothing else is worth more than it.
+    fn may_delete(&self, finding: &Finding, blocked_since: Timestamp) -> bool {
+        let after = self.delete_after().filter(|_| finding.case == Case::Revoked);
+        after.is_some_and(|after| later(blocked_since, after) <= self.context.clock.now())
+    }
+
+    fn failed(&self, target: &mut Target<'a>, error: &PortError) -> Fate {
+        let why = words(error, &self.context.access.cluster);
+        if error.kind != ErrorKind::Passing {
+            return Fate::Failed(why);
+        }
+        target.sent = true;
+        target.again(why)
+    }
+
+    fn log(&self, target: &Target<'_>, fate: &Fate) {
+        let what = match fate {
+            Fate::Evicted => "evicted",
+            Fate::Deleted => "deleted, because a budget blocked the eviction for too long",
+            Fate::Spared => "spared: it is gone, or what it was found stale by is not so any more",
+            Fate::Blocked => "blocked by a budget",
+            Fate::Again => "failed, to be tried again",
+            Fate::Failed(_) => "failed",
+            Fate::NotTried => "not tried, the time is over",
+        };
+        let finding = target.finding;
+        let why = match fate {
+            Fate::Failed(why) => Some(why.as_str()),
+            Fate::Again => target.failed.as_deref(),
+            Fate::Blocked => target.blockade.as_ref().map(|blockade| blockade.words.as_str()),
+            _ => None,
+        };
+        tracing::info!(
+            cluster = self.context.access.cluster.name(),
+            pod = %finding.pod,
+            uid = finding.pod.uid,
+            case = finding.case.as_str(),
+            why,
+            "stale pod: {what}"
+        );
+    }
+}
+
+impl Target<'_> {
+    /// A pod that is gone after a call whose answer was lost went because of it.
+    fn gone(&self, sent: Fate) -> Fate {
+        if self.sent { sent } else { Fate::Spared }
+    }
+
+    fn again(&mut self, why: String) -> Fate {
+        self.attempts += 1;
+        self.failed = Some(why);
+        Fate::Again
+    }
+}

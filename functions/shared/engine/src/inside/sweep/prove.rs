@@ -1,0 +1,60 @@
+//! Dry runs of pods, where no pod has proven yet that a binding is effective.
+
+use std::collections::BTreeMap;
+
+use futures::stream::{self, StreamExt};
+use pod_identity_core::{DominoName, fingerprint};
+
+use super::effective::Unproven;
+use super::pods::words;
+use crate::inside::{Hands, Inside};
+use crate::ledger::{InsideBinding, Proof};
+use crate::ports::{Admission, Clock, KubernetesWriter, PortError};
+
+/// Most dry runs of one run.
+const MAX_TRIES: usize = 10;
+
+/// Asks what pods would get, for some of the bindings.
+pub(super) async fn prove<A, K, B, W, C>(
+    context: &Inside<'_, A, K, C>,
+    hands: &Hands<'_, B, W>,
+    unproven: &[Unproven],
+    bindings: &mut BTreeMap<DominoName, InsideBinding>,
+) where
+    W: KubernetesWriter,
+    C: Clock,
+{
+    let mut unproven: Vec<&Unproven> = unproven.iter().collect();
+    // Those that prove nothing today must not keep the others from being tried for ever.
+    let request = context.run.request_id();
+    unproven.sort_by_cached_key(|one| fingerprint([request, one.name.as_str()]));
+    unproven.truncate(MAX_TRIES);
+    let tried: Vec<(&Unproven, Result<Admission, PortError>)> = stream::iter(unproven)
+        .take_while(|_| std::future::ready(!context.is_over()))
+        .map(|one| async move { (one, hands.kubernetes.try_pod(context.access, &one.place).await) })
+        .buffer_unordered(context.settings.concurrency.max(1))
+        .collect()
+        .await;
+    let cluster = &context.access.cluster;
+    for (one, answer) in tried {
+        let nothing = match answer {
+            Ok(Admission::Admitted(pod)) => {
+                let has = pod.credentials;
+                if has.pod_identity && !has.web_identity && !has.static_keys {
+                    let proof = one.proven(Proof::DryRun, context.clock.now());
+                    bindings.entry(one.name.clone()).or_default().effective = Some(proof);
+                    continue;
+                }
+                "a pod would be admitted without these credentials alone".to_owned()
+            }
+            Ok(Admission::Refused(words)) => format!("a pod would be refused: {words}"),
+            Err(error) => words(&error, cluster),
+        };
+        tracing::info!(
+            cluster = cluster.name(),
+            service_account = one.name.as_str(),
+            kubernetes = %one.place,
+            "a dry run proved nothing: {nothing}"
+        );
+    }
+}

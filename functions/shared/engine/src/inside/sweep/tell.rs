@@ -1,0 +1,240 @@
+//! What the bus is told of stale pods: each of them once for each case.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use pod_identity_core::fingerprint;
+use pod_identity_core::sweep::{Case, Finding, Reported, WhyReported};
+use pod_identity_events::{
+    Cause, Outgoing, Pod, SCHEMA_VERSION, StalePodEvicted, StalePodReported, detail_type,
+};
+
+use crate::error::chain;
+use crate::inside::known::Known;
+use crate::inside::{Hands, Inside, OutsideReads, OutsideWrites};
+use crate::ledger::{Told, View, WriteSet, told_key};
+use crate::outcome::time;
+use crate::ports::{Clock, MAX_WRITE};
+use crate::publish::publish;
+
+/// How long it is remembered what the bus was told of a pod, in seconds: 30 days.
+const REMEMBERED: i64 = 30 * 24 * 60 * 60;
+
+/// Since when a budget has blocked an eviction, and Kubernetes' words.
+#[derive(Debug, Clone)]
+pub(super) struct Blockade {
+    pub(super) since: Timestamp,
+    pub(super) words: String,
+}
+
+/// Something to tell of one pod, and what is remembered of it then.
+#[derive(Debug)]
+pub(super) struct Word {
+    /// None when the bus knows it, and only the memory is to last.
+    event: Option<Outgoing>,
+    uid: String,
+    told: Told,
+}
+
+impl Word {
+    /// What it is about, for the log.
+    pub(super) fn about(&self) -> String {
+        let Told { case, evicted, .. } = &self.told;
+        let what = if *evicted { "evicted" } else { "reported" };
+        format!("uid {}, {case}, {what}", self.uid)
+    }
+}
+
+/// Makes the words of one run.
+pub(super) struct Words<'a> {
+    pub(super) cluster: &'a str,
+    pub(super) request_id: &'a str,
+    pub(super) now: Timestamp,
+    pub(super) known: &'a Known,
+    pub(super) delete_after: Option<Duration>,
+}
+
+impl Words<'_> {
+    fn cause(&self) -> Cause {
+        Cause { event_id: None, request_id: self.request_id.to_owned() }
+    }
+
+    /// The same word about the same pod has the same id, however often it is sent.
+    fn id(&self, detail_type: &str, finding: &Finding, kind: &str) -> String {
+        let Finding { pod, case, .. } = finding;
+        fingerprint([detail_type, self.cluster, &pod.uid, case.as_str(), kind])
+    }
+
+    fn told(&self, finding: &Finding, evicted: bool, blocked_since: Option<Timestamp>) -> Told {
+        Told { case: finding.case, evicted, blocked_since, at: self.now }
+    }
+
+    fn before(&self, finding: &Finding) -> Option<&Told> {
+        self.known.told.get(&finding.pod.uid).filter(|told| told.case == finding.case)
+    }
+
+    /// A pod that was evicted, or deleted in spite of a budget.
+    pub(super) fn evicted(&self, finding: &Finding, deleted: Option<&Blockade>) -> Option<Word> {
+        if self.before(finding).is_some_and(|told| told.evicted) {
+            return None;
+        }
+        let reason = match deleted {
+            None => finding.reason.clone(),
+            Some(Blockade { since, words }) => format!(
+                "{}; its eviction was blocked since {since} ({words}), so it was deleted",
+                finding.reason
+            ),
+        };
+        let event = StalePodEvicted {
+            schema_version: SCHEMA_VERSION,
+            event_id: self.id(detail_type::STALE_POD_EVICTED, finding, ""),
+            occurred_at: time(self.now),
+            cause: self.cause(),
+            cluster_arn: self.cluster.to_owned(),
+            pod: pod(finding),
+            case: finding.case.into(),
+            reason,
+        };
+        Some(Word {
+            event: Some(event.into()),
+            uid: finding.pod.uid.clone(),
+            told: self.told(finding, true, None),
+        })
+    }
+
+    /// A pod that is left alone.
+    pub(super) fn reported(&self, reported: &Reported) -> Option<Word> {
+        let Reported { finding, because } = reported;
+        if self.before(finding).is_some() {
+            return None;
+        }
+        let reason = match because {
+            // A doubt is part of the reason already.
+            WhyReported::Doubt(_) => finding.reason.clone(),
+            because => format!("{}; {because}", finding.reason),
+        };
+        let event = self.report(finding, "", reason, finding.way_out.clone());
+        Some(Word {
+            event: Some(event),
+            uid: finding.pod.uid.clone(),
+            told: self.told(finding, false, None),
+        })
+    }
+
+    /// A pod whose eviction a budget blocks.
+    pub(super) fn blocked(&self, finding: &Finding, blockade: &Blockade) -> Word {
+        let Blockade { since, words } = blockade;
+        let mut told = self.told(finding, false, Some(*since));
+        let before = self.before(finding).filter(|told| told.blocked_since.is_some());
+        let event = match before {
+            Some(before) => {
+                told.at = before.at;
+                None
+            }
+            None => {
+                let reason =
+                    format!("{}; its eviction is blocked since {since}: {words}", finding.reason);
+                let later = self.delete_after.filter(|_| finding.case == Case::Revoked);
+                let later = later.map_or_else(String::new, |after| {
+                    format!("; after {} s of that it is deleted", after.as_secs())
+                });
+                let way_out = format!(
+                    "let the PodDisruptionBudget spare a pod, by another replica or less that it asks for, or {}{later}",
+                    finding.way_out
+                );
+                Some(self.report(finding, "blocked", reason, way_out))
+            }
+        };
+        Word { event, uid: finding.pod.uid.clone(), told }
+    }
+
+    fn report(&self, finding: &Finding, kind: &str, reason: String, way_out: String) -> Outgoing {
+        StalePodReported {
+            schema_version: SCHEMA_VERSION,
+            event_id: self.id(detail_type::STALE_POD_REPORTED, finding, kind),
+            occurred_at: time(self.now),
+            cause: self.cause(),
+            cluster_arn: self.cluster.to_owned(),
+            pod: pod(finding),
+            case: finding.case.into(),
+            reason,
+            way_out,
+        }
+        .into()
+    }
+}
+
+fn pod(finding: &Finding) -> Pod {
+    let pod = finding.pod.clone();
+    Pod {
+        namespace: pod.namespace,
+        name: pod.name,
+        uid: pod.uid,
+        service_account: pod.service_account,
+        workload_type: finding.workload_type.clone(),
+    }
+}
+
+/// What became of words.
+#[derive(Default)]
+pub(super) struct Spoken {
+    /// How many events the bus took.
+    pub(super) told: usize,
+    /// Words that the bus did not take, and why.
+    pub(super) untold: Vec<(Word, String)>,
+}
+
+/// Tells the bus, and remembers what it took.
+pub(super) async fn tell<A, K, B, W, C>(
+    context: &Inside<'_, A, K, C>,
+    hands: &Hands<'_, B, W>,
+    words: Vec<Word>,
+) -> Spoken
+where
+    A: OutsideReads,
+    B: OutsideWrites,
+    C: Clock,
+{
+    let events: Vec<Outgoing> = words.iter().filter_map(|word| word.event.clone()).collect();
+    let mut results = publish(hands.outside, context.clock, &events).await.into_iter();
+    let (mut spoken, mut remembered) = (Spoken::default(), Vec::new());
+    for word in words {
+        match word.event.as_ref().and_then(|_| results.next()) {
+            Some(Err(why)) => spoken.untold.push((word, why)),
+            sent => {
+                spoken.told += usize::from(sent.is_some());
+                remembered.push(word);
+            }
+        }
+    }
+    for chunk in remembered.chunks(MAX_WRITE) {
+        if let Err(why) = remember(context, hands, chunk).await {
+            // It is told again then, with the same ids.
+            let cluster = context.access.cluster.name();
+            tracing::warn!(cluster, "what was told of pods could not be written down: {why}");
+        }
+    }
+    spoken
+}
+
+async fn remember<A, K, B, W, C>(
+    context: &Inside<'_, A, K, C>,
+    hands: &Hands<'_, B, W>,
+    words: &[Word],
+) -> Result<(), String>
+where
+    A: OutsideReads,
+    B: OutsideWrites,
+    C: Clock,
+{
+    let Inside { aws, clock, run, access, .. } = *context;
+    let expires_at = clock.now().as_second().saturating_add(REMEMBERED);
+    let (mut view, mut writes) = (View::default(), WriteSet::default());
+    for Word { uid, told, .. } in words {
+        let (key, revision) = (told_key(&access.cluster, uid), run.revision());
+        writes
+            .put_anyway(&mut view, key, told, &revision, Some(expires_at))
+            .map_err(|error| chain(&error))?;
+    }
+    writes.commit(aws, hands.outside).await.map_err(|error| chain(&error))
+}
