@@ -5,6 +5,8 @@
 #![recursion_limit = "256"]
 
 mod calls;
+mod classify;
+mod clusters;
 mod figures;
 mod function;
 mod planning;
@@ -22,8 +24,12 @@ Measures, and prints tables with the goals beside the figures. See docs/benchmar
   calls       AWS calls of each case, over the real function
   planning    one plan for 5,000 bindings
   sharding    1,000 roles spread over node policies
+  classify    which of 100,000 pods are stale
   function    the release binary of the association function beside a hello world;
               build it first: cargo build --release -p association
+  clusters    the release binaries of the functions that look at whole clusters: a reconciliation of
+              1,000 associations, a sweep of 10,000 pods; build them first:
+              cargo build --release -p association -p reconcile -p workloads
 ";
 
 type Failure = Box<dyn Error>;
@@ -59,6 +65,8 @@ fn run(command: &str, rounds: Option<usize>) -> Result<String, Failure> {
         "calls" => block_on(calls::run()),
         "planning" => planning::run(rounds.unwrap_or(100)),
         "sharding" => sharding::run(rounds.unwrap_or(1_000)),
+        "classify" => classify::run(rounds.unwrap_or(20)),
+        "clusters" => block_on(clusters::run(rounds.unwrap_or(7))),
         "function" => block_on(function::run(rounds.unwrap_or(31))),
         _ => Err(HELP.into()),
     }

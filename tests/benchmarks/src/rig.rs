@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use local::wire::{Certificates, Wire};
 use local::{Configuration, Function, InvocationResult, Log, Program, scene};
 use pod_identity_events::{detail_type, source};
+use pod_identity_world::DominoPod;
 use serde_json::{Value, json};
 
 use crate::Failure;
@@ -23,6 +24,9 @@ const ROLES: usize = 100;
 /// Services that the function calls. Each gets a port of its own, since on AWS
 /// each has a host of its own and so costs a handshake.
 const SERVICES: [&str; 4] = ["DYNAMODB", "EKS", "IAM", "EVENTBRIDGE"];
+
+/// Where pods run.
+const NAMESPACE: &str = "domino-compute";
 
 /// Certificates, and the file of roots that a function is pointed at.
 pub(crate) struct Trusted {
@@ -51,7 +55,9 @@ impl Drop for Trusted {
 /// An AWS with cluster blue and roles, and the association function in front of it.
 pub(crate) struct Rig {
     pub(crate) wire: Wire,
+    /// The association function.
     pub(crate) function: Function,
+    settings: BTreeMap<String, String>,
     sent: i64,
 }
 
@@ -70,8 +76,51 @@ impl Rig {
             let endpoint = wire.listen_tls(&trusted.certificates).await?;
             settings.insert(format!("AWS_ENDPOINT_URL_{service}"), endpoint);
         }
-        let function = function("association", program, wire.endpoint(), settings);
-        Ok(Self { wire, function, sent: 0 })
+        wire.serve_kubernetes(&scene::cluster("blue")?, &trusted.certificates).await?;
+        let function = function("association", program, wire.endpoint(), settings.clone());
+        Ok(Self { wire, function, settings, sent: 0 })
+    }
+
+    /// Another function, with the same settings.
+    pub(crate) fn another(&self, name: &str, program: Program) -> Function {
+        function(name, program, self.wire.endpoint(), self.settings.clone())
+    }
+
+    /// So many service accounts work as roles in turns; each has its Kubernetes service account.
+    pub(crate) async fn bind(&mut self, names: usize) -> Result<(), Failure> {
+        let all: Vec<Value> =
+            (0..names).map(|n| self.assigned(&format!("svc-{n}"), n % ROLES)).collect();
+        for batch in all.chunks(100) {
+            self.deliver(batch).await?;
+        }
+        let blue = scene::cluster("blue")?;
+        let mut world = self.wire.world();
+        for number in 0..names {
+            let made =
+                world.add_service_account(&blue, NAMESPACE, &format!("svc-{number}-sa"), &[]);
+            made.map_err(|error| error.message)?;
+        }
+        Ok(())
+    }
+
+    /// Starts so many pods of each of so many service accounts on blue.
+    pub(crate) fn start_pods(&self, names: usize, each: usize) -> Result<(), Failure> {
+        let blue = scene::cluster("blue")?;
+        let mut world = self.wire.world();
+        for number in 0..names {
+            let name = format!("svc-{number}");
+            let pod = DominoPod::new(&format!("{name}-sa"), &name).owned_by("ReplicaSet");
+            for _ in 0..each {
+                world.add_domino_pod(&blue, &pod).map_err(|error| error.message)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A service account loses its role.
+    pub(crate) fn unassigned(&mut self, name: &str) -> Value {
+        let detail = json!({ "serviceAccount": name });
+        self.event(source::AUTOMATION, detail_type::ROLE_UNASSIGNED, detail)
     }
 
     /// Cluster blue is registered, and one service account works there: what

@@ -1,7 +1,7 @@
 //! The release binary of the association function beside a hello world, in turns.
 
-mod process;
-mod size;
+pub(crate) mod process;
+pub(crate) mod size;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -82,7 +82,7 @@ pub(crate) async fn run(rounds: usize) -> Result<String, Failure> {
 }
 
 /// The release binary of a package, which cargo puts beside this one.
-fn built(name: &str, command: &str) -> Result<PathBuf, Failure> {
+pub(crate) fn built(name: &str, command: &str) -> Result<PathBuf, Failure> {
     let path = std::env::current_exe()?.with_file_name(name);
     if path.is_file() {
         return Ok(path);

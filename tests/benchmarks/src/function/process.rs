@@ -13,7 +13,7 @@ use crate::Failure;
 ///
 /// # Errors
 /// When it has ended, or the kernel has no such count (`CONFIG_SCHED_INFO`).
-pub(super) fn cpu_ms(process: u32) -> Result<f64, Failure> {
+pub(crate) fn cpu_ms(process: u32) -> Result<f64, Failure> {
     let tasks = format!("/proc/{process}/task");
     let mut nanoseconds = 0_u64;
     for task in fs::read_dir(&tasks).map_err(|error| unreadable(&tasks, &error))? {
@@ -31,7 +31,7 @@ pub(super) fn cpu_ms(process: u32) -> Result<f64, Failure> {
 ///
 /// # Errors
 /// When it has ended.
-pub(super) fn peak_mb(process: u32) -> Result<f64, Failure> {
+pub(crate) fn peak_mb(process: u32) -> Result<f64, Failure> {
     let path = format!("/proc/{process}/status");
     let text = fs::read_to_string(&path).map_err(|error| unreadable(&path, &error))?;
     let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));

@@ -12,12 +12,12 @@ const LEVEL: u8 = 9;
 const AROUND: usize = 30 + 46 + 22 + 2 * "bootstrap".len();
 
 /// Sizes in megabytes of 10^6 bytes.
-pub(super) struct Size {
-    pub(super) binary_mb: f64,
-    pub(super) zip_mb: f64,
+pub(crate) struct Size {
+    pub(crate) binary_mb: f64,
+    pub(crate) zip_mb: f64,
 }
 
-pub(super) fn of(path: &Path) -> Result<Size, Failure> {
+pub(crate) fn of(path: &Path) -> Result<Size, Failure> {
     let bytes = fs::read(path)?;
     let zipped = miniz_oxide::deflate::compress_to_vec(&bytes, LEVEL).len() + AROUND;
     #[allow(clippy::cast_precision_loss)]
