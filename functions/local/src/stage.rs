@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use jiff::Timestamp;
 use pod_identity_core::ClusterArn;
@@ -60,10 +60,9 @@ impl Stage {
     ) -> io::Result<Self> {
         let world = Arc::new(Mutex::new(world));
         let wire = Wire::start(Arc::clone(&world)).await?;
-        let certificates = Certificates::make().map_err(io::Error::other)?;
         let clusters: Vec<ClusterArn> = wire.world().eks.cluster_arns().cloned().collect();
         for cluster in &clusters {
-            wire.serve_kubernetes(cluster, &certificates).await?;
+            wire.serve_kubernetes(cluster, certificates()?).await?;
         }
         wire.create_ledger_table(REGION, LEDGER_TABLE).await.map_err(io::Error::other)?;
         let configuration = |name: &str, program: Program| Configuration {
@@ -217,6 +216,16 @@ impl Stage {
     pub async fn ledger(&self) -> io::Result<Vec<Item>> {
         ledger::scan(self.wire.endpoint(), REGION, LEDGER_TABLE).await
     }
+}
+
+/// Made once: RSA keys take their time.
+fn certificates() -> io::Result<&'static Certificates> {
+    static CERTIFICATES: OnceLock<Certificates> = OnceLock::new();
+    if let Some(made) = CERTIFICATES.get() {
+        return Ok(made);
+    }
+    let made = Certificates::make().map_err(io::Error::other)?;
+    Ok(CERTIFICATES.get_or_init(|| made))
 }
 
 fn queue(function: &str) -> Queue {

@@ -16,3 +16,4 @@ mod samples;
 mod scenario;
 mod table;
 mod trust;
+mod workloads;
