@@ -9,12 +9,12 @@ pub use accept::{Acceptance, Decision, accept, registry};
 pub use keys::{
     binding_key, bindings_partition, claims_key, condition_key, condition_prefix, history_key,
     history_partition, lease_key, node_policy_key, notice_key, notice_partition, recent_key,
-    registry_key, service_account_partition,
+    registry_key, service_account_partition, trim_key,
 };
 pub use records::{
     AssociationRecord, BindingRecord, BindingState, BlockedRecord, ClaimsRecord, ClusterRecord,
     Condition, ConditionState, HistoryOutcome, HistoryRecord, LeaseRecord, NodePolicyRecord,
-    NoticeKind, NoticeRecord, RecentRecord, Registry, WrittenRecord,
+    NoticeKind, NoticeRecord, RecentRecord, Registry, TrimRecord, WrittenRecord,
 };
 pub use view::{LedgerError, Stored, View, WriteSet};
 
