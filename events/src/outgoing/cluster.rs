@@ -21,7 +21,7 @@ wire! {
 }
 
 wire! {
-    /// `Node Role Policy Changed`: a customer managed policy of a node role has a new version.
+    /// `Node Role Policy Changed`: a policy of node roles has a new version, or was given up.
     pub struct NodeRolePolicyChanged {
         /// Version of the contract.
         pub schema_version: u32,
@@ -35,7 +35,7 @@ wire! {
         pub cluster_arn: String,
         /// ARN of the policy.
         pub policy_arn: String,
-        /// Its default version now.
+        /// Its default version now, or its last one.
         pub policy_version: String,
         /// Roles that are newly listed.
         pub added_role_arns: Vec<String>,

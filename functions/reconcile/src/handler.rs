@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use lambda_runtime::Error;
-use pod_identity_core::{ClusterArn, Pattern};
+use pod_identity_core::{ClusterArn, Pattern, RoleArn};
 use pod_identity_engine::ports::{Clock, Reads, Writes};
 use pod_identity_engine::{
     Reconciled, Record, Run, Scope, Settings, preview, reconcile, request_all, request_rest,
@@ -170,6 +170,19 @@ fn words(scope: &Scope, done: &Reconciled) -> String {
     }
     for corrected in &done.corrected {
         said += &format!("; corrected {corrected}");
+    }
+    if !done.trimmed.is_empty() {
+        let roles: Vec<&str> = done.trimmed.iter().map(RoleArn::as_str).collect();
+        said += &format!(
+            "; took out of the node policies, since nobody uses them: {}",
+            roles.join(", ")
+        );
+    }
+    for policy in &done.given_up {
+        said += &format!("; gave up policy {}", policy.name());
+    }
+    if let Some(why) = &done.untrimmed {
+        said += &format!("; took no role out of the node policies, or not all: {why}");
     }
     if let Some(left) = &done.left {
         said += &format!("; goes on behind {left}");

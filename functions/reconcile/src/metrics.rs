@@ -32,6 +32,8 @@ pub(crate) fn metrics(
             ("BindingsFailed", "Count", json!(done.failures.len())),
             ("DriftCorrected", "Count", json!(done.corrected.len())),
             ("Orphans", "Count", json!(done.orphans.len())),
+            ("RolesTrimmed", "Count", json!(done.trimmed.len())),
+            ("PoliciesGivenUp", "Count", json!(done.given_up.len())),
             ("Steps", "Count", json!(done.steps)),
             ("Latency", "Milliseconds", json!(took.as_secs_f64() * 1000.0)),
         ],

@@ -1,5 +1,5 @@
-//! A run that repairs and trims the policy. It is not built yet; this is how
-//! it can keep the promises.
+//! A run that repairs and trims the policy. The engine repairs by a run of its own, which comes
+//! first, and marks what is unused without the lease, by the revision of what it read.
 
 use crate::action::Name;
 use crate::protocol::Protocol;

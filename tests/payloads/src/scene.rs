@@ -112,6 +112,7 @@ fn settings() -> Settings {
         lease: Duration::from_secs(60),
         longest_call: Duration::from_secs(5),
         notice_retention: Duration::from_secs(86_400),
+        trim_after: None,
     }
 }
 

@@ -14,8 +14,12 @@ pub(crate) fn histories(events: usize) -> impl Strategy<Value = History> {
 }
 
 fn setup() -> impl Strategy<Value = Setup> {
-    let trouble =
-        (prop::bool::weighted(0.3), prop::bool::weighted(0.2), prop::bool::weighted(0.15));
+    let trouble = (
+        prop::bool::weighted(0.3),
+        prop::bool::weighted(0.2),
+        prop::bool::weighted(0.15),
+        prop::bool::weighted(0.7),
+    );
     let world = (
         select(vec![100_usize, 100, 1, 2, 3]),
         select(vec![0_i64, 0, 0, 1, 3, 8]),
@@ -24,7 +28,7 @@ fn setup() -> impl Strategy<Value = Setup> {
         select(vec![0_u64, 0, 50, 400]),
     );
     (0..1_u8 << CLUSTERS, world, 1..5_usize, prop::bool::weighted(0.3), trouble).prop_map(
-        |(registered, world, concurrency, strict, (hands, ledger, stalls))| {
+        |(registered, world, concurrency, strict, (hands, ledger, stalls, trims))| {
             let (page_size, visible_after, slots, tokens_outlive, call_takes) = world;
             Setup {
                 registered,
@@ -38,6 +42,7 @@ fn setup() -> impl Strategy<Value = Setup> {
                 hands,
                 ledger,
                 stalls,
+                trims,
             }
         },
     )
@@ -74,7 +79,7 @@ fn action() -> impl Strategy<Value = Action> {
         6 => (runner.clone(), 0..8_usize, 1..6_usize)
             .prop_map(|(runner, from, size)| Action::Start { runner, from, size }),
         9 => (runner.clone(), 1..9_usize).prop_map(|(runner, calls)| Action::Step { runner, calls }),
-        1 => (runner.clone(), 0..CLUSTERS)
+        2 => (runner.clone(), 0..CLUSTERS)
             .prop_map(|(runner, cluster)| Action::Reconcile { runner, cluster }),
         4 => runner.clone().prop_map(|runner| Action::Finish { runner }),
         2 => (0..20_usize).prop_map(|event| Action::Again { event }),

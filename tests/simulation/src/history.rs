@@ -40,6 +40,9 @@ pub struct Setup {
     pub ledger: bool,
     /// Whether a runner may be paused for longer than a lease is good for.
     pub stalls: bool,
+    /// Whether reconciliations take roles out of the node policies that nobody uses.
+    #[serde(default)]
+    pub trims: bool,
 }
 
 impl Setup {
@@ -58,6 +61,7 @@ impl Setup {
             hands: false,
             ledger: false,
             stalls: false,
+            trims: false,
         }
     }
 }

@@ -60,6 +60,8 @@ struct Runner {
     polled: Timestamp,
     /// Every registry that the ledger has had since the run began.
     registries: Vec<Registry>,
+    /// The roles that bindings named when the run began; none when it takes none out.
+    named: Option<BTreeSet<RoleArn>>,
     disturbed: bool,
     /// Whether the ledger was another deployment's when the run began.
     elsewhere: bool,
@@ -335,7 +337,7 @@ impl<'a> Play<'a> {
         self.queue.rotate_right(from.min(self.queue.len()));
         let texts: Vec<&str> = messages.iter().map(|at| self.sent[*at].text.as_str()).collect();
         let records = records(&texts);
-        self.begin(index, messages, async move |ports, run, settings, deadline| {
+        self.begin(index, messages, None, async move |ports, run, settings, deadline| {
             Ended::Batch(process(&records, ports, ports, ports, run, settings, deadline).await)
         });
     }
@@ -346,15 +348,21 @@ impl<'a> Play<'a> {
             return;
         }
         let scope = Scope::of(stage::cluster(cluster));
-        self.begin(index, Vec::new(), async move |ports, run, settings, deadline| {
+        let named = self.setup.trims.then(|| watch::named(&self.world.lock().unwrap()));
+        self.begin(index, Vec::new(), named, async move |ports, run, settings, deadline| {
             let done = reconcile(&scope, ports, ports, ports, run, settings, deadline).await;
             drop(done);
             Ended::Reconciled
         });
     }
 
-    fn begin<F>(&mut self, index: usize, messages: Vec<usize>, work: F)
-    where
+    fn begin<F>(
+        &mut self,
+        index: usize,
+        messages: Vec<usize>,
+        named: Option<BTreeSet<RoleArn>>,
+        work: F,
+    ) where
         F: AsyncFnOnce(&WorldPorts, &Run, &Settings, Timestamp) -> Ended + 'static,
     {
         self.played.runs += 1;
@@ -373,6 +381,7 @@ impl<'a> Play<'a> {
             messages,
             polled: now,
             registries: vec![registry],
+            named,
             disturbed: now < self.unseen_until,
             elsewhere: self.is_other,
         });
@@ -410,6 +419,7 @@ impl<'a> Play<'a> {
             may_be_full: !self.setup.strict && self.setup.slots < 10,
             detached: self.detached,
             registries: &runner.registries,
+            named: runner.named.as_ref(),
         };
         self.watch.look(&world, &step)?;
         let registry = watch::registry(&world);

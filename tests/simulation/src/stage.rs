@@ -22,6 +22,9 @@ pub(crate) const NAMESPACE: &str = "domino-compute";
 /// How long one call may take, with all its attempts.
 pub(crate) const LONGEST_CALL: Duration = Duration::from_secs(5);
 
+/// How long nobody has to have used a role before it leaves the node policies.
+const TRIM_AFTER: Duration = Duration::from_secs(60);
+
 /// How many clusters there are.
 pub const CLUSTERS: u8 = 3;
 /// How many Kubernetes service accounts events may name beside their own.
@@ -146,6 +149,7 @@ pub(crate) fn settings(setup: &Setup, deployment: &str) -> Settings {
         lease: Duration::from_secs(60),
         longest_call: LONGEST_CALL,
         notice_retention: Duration::from_secs(86_400),
+        trim_after: setup.trims.then_some(TRIM_AFTER),
     }
 }
 

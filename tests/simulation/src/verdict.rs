@@ -323,11 +323,16 @@ impl End<'_> {
             return Ok(());
         }
         let listed = watch::listed_anywhere(self.world, self.cluster);
-        let lost = self
-            .play
-            .by_hand
-            .iter()
-            .find(|(cluster, role)| cluster == self.cluster && !listed.contains(role));
+        let named = watch::named(self.world);
+        let associations = self.world.eks.associations(self.cluster);
+        // What nobody uses may have left.
+        let stays = |role: &pod_identity_core::RoleArn| {
+            let used = associations.iter().any(|one| one.role_arn == role.as_str());
+            !self.play.setup.trims || used || named.contains(role)
+        };
+        let lost = self.play.by_hand.iter().find(|(cluster, role)| {
+            cluster == self.cluster && stays(role) && !listed.contains(role)
+        });
         match lost {
             Some((_, role)) => Err(Violation::new(
                 "what somebody listed stays listed",

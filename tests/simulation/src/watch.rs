@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use pod_identity_core::node_policy::{self, MAX_POLICY_CHARACTERS};
 use pod_identity_core::{ClusterArn, DEPLOYMENT_TAG, KubernetesName, RoleArn, SERVICE_ACCOUNT_TAG};
 use pod_identity_engine::ledger::{
-    HistoryOutcome, HistoryRecord, LeaseRecord, Registry, history_partition, lease_key,
-    registry_key,
+    BindingRecord, HistoryOutcome, HistoryRecord, LeaseRecord, Registry, bindings_partition,
+    history_partition, lease_key, registry_key,
 };
 use pod_identity_engine::ports::Association;
 use pod_identity_world::{Call, World};
@@ -37,6 +37,8 @@ pub(crate) struct Step<'a> {
     pub(crate) detached: bool,
     /// The clusters as the ledger has known them since the run began.
     pub(crate) registries: &'a [Registry],
+    /// Of a reconciliation, which may take out roles: those that bindings named when it began.
+    pub(crate) named: Option<&'a BTreeSet<RoleArn>>,
 }
 
 /// AWS as it was after the last step.
@@ -142,15 +144,33 @@ impl Watch {
         step: &Step<'_>,
     ) -> Result<(), Violation> {
         for (role, was) in &before.attached {
-            if !self.attached.get(role).is_some_and(|is| was.is_subset(is)) {
-                return Err(Violation::new("nothing is detached", role.to_string()));
+            let lost =
+                was.iter().find(|arn| !self.attached.get(role).is_some_and(|is| is.contains(*arn)));
+            let Some(arn) = lost else { continue };
+            if step.named.is_none() {
+                return Err(Violation::new(
+                    "only reconcile detaches",
+                    format!("{arn} from {role}"),
+                ));
             }
+            let Some(cluster) = stage::clusters().find(|cluster| is_of(arn, cluster)) else {
+                return Err(Violation::new("only our policies are detached", arn.clone()));
+            };
+            holds_lease(world, &cluster, step)?;
+            let was = listed(&before.policies[arn]).unwrap_or_default();
+            let is = granted(world, &cluster, role);
+            self.leave(&cluster, was.difference(&is), world, step)?;
         }
         // Whoever wrote over a version that nobody had seen writes once more, to merge it.
         let mut overwrites = BTreeSet::new();
         for (arn, document) in &before.policies {
             if !self.policies.contains_key(arn) {
-                return Err(Violation::new("no policy is deleted", arn.clone()));
+                // What it granted left when it was detached.
+                let attached = before.attached.values().any(|attached| attached.contains(arn));
+                if step.named.is_none() || attached || !stage::clusters().any(|c| is_of(arn, &c)) {
+                    return Err(Violation::new("only reconcile deletes a policy", arn.clone()));
+                }
+                continue;
             }
             let (Some(was), Some(is)) = (listed(document), listed(&self.policies[arn])) else {
                 continue;
@@ -167,6 +187,20 @@ impl Watch {
                 overwrites.insert(arn);
             }
             let lost: Vec<_> = was.difference(&is).filter(|role| !harmless(role)).collect();
+            if step.named.is_some() && !lost.is_empty() {
+                let Some(cluster) = stage::clusters().find(|cluster| is_of(arn, cluster)) else {
+                    return Err(Violation::new("only our policies are written", arn.clone()));
+                };
+                // A role may be moved to another policy.
+                let elsewhere = listed_anywhere(world, &cluster);
+                self.leave(
+                    &cluster,
+                    lost.into_iter().filter(|role| !elsewhere.contains(*role)),
+                    world,
+                    step,
+                )?;
+                continue;
+            }
             if !lost.is_empty() && !step.late && !step.beyond && !step.disturbed {
                 return Err(Violation::new(
                     "no role leaves a node policy",
@@ -194,7 +228,9 @@ impl Watch {
             }
             let times = self.written.entry((step.request.to_owned(), arn.clone())).or_default();
             *times += 1;
-            if *times > 1 && !step.disturbed && !step.beyond && !step.late {
+            // A reconciliation lists first, and trims afterwards.
+            let most = if step.named.is_some() { 2 } else { 1 };
+            if *times > most && !step.disturbed && !step.beyond && !step.late {
                 return Err(Violation::new(
                     "a run writes a policy once",
                     format!("{} wrote {arn} {times} times", step.request),
@@ -205,9 +241,47 @@ impl Watch {
     }
 }
 
+impl Watch {
+    /// Invariant 2: nobody uses what leaves, and no binding named it all the time.
+    fn leave<'r>(
+        &self,
+        cluster: &ClusterArn,
+        mut lost: impl Iterator<Item = &'r RoleArn>,
+        world: &World,
+        step: &Step<'_>,
+    ) -> Result<(), Violation> {
+        if step.late || step.beyond || step.disturbed {
+            return Ok(());
+        }
+        let now = named(world);
+        let all = self.associations.get(cluster).into_iter().flat_map(BTreeMap::values);
+        let used: BTreeSet<&str> = all.map(|one| one.role_arn.as_str()).collect();
+        let is_named =
+            |role| step.named.is_some_and(|then| then.contains(role) && now.contains(role));
+        match lost.find(|role| used.contains(role.as_str()) || is_named(role)) {
+            None => Ok(()),
+            Some(role) => Err(Violation::new(
+                "unbind before trim",
+                format!("{role} left the node policies of {}", cluster.name()),
+            )),
+        }
+    }
+}
+
+/// The roles that bindings name.
+pub(crate) fn named(world: &World) -> BTreeSet<RoleArn> {
+    let items = world.ledger.items().filter(|item| item.key.partition == bindings_partition());
+    let records = items.map(|item| serde_json::from_value(item.body.clone()).unwrap());
+    records
+        .filter_map(|record: BindingRecord| Some(record.binding()?.desired.role.clone()))
+        .collect()
+}
+
 /// Whether a call of AWS may change something there.
 pub(crate) fn changes(operation: &str) -> bool {
-    ["Create", "Update", "Delete", "Tag", "Attach"].iter().any(|verb| operation.starts_with(verb))
+    ["Create", "Update", "Delete", "Tag", "Attach", "Detach"]
+        .iter()
+        .any(|verb| operation.starts_with(verb))
 }
 
 pub(crate) fn is_ours(association: &Association) -> bool {

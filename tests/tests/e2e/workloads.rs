@@ -82,9 +82,9 @@ fn kubernetes_calls(scenario: &Scenario, operation: &str) -> usize {
 
 async fn item(scenario: &Scenario, sort: &str) -> Value {
     let items = scenario.stage.ledger().await.unwrap();
-    let found = items.into_iter().find(|item| {
-        item.key.sort == sort && item.key.partition.ends_with(&blue().to_string())
-    });
+    let found = items
+        .into_iter()
+        .find(|item| item.key.sort == sort && item.key.partition.ends_with(&blue().to_string()));
     found.map(|item| item.body).unwrap_or_default()
 }
 

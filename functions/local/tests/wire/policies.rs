@@ -74,6 +74,17 @@ async fn policy_lives_its_life() {
     assert_eq!(attached.await.unwrap().attached_policies()[0].policy_name(), Some("p"));
     let refused = iam.delete_policy().policy_arn(arn).send().await.unwrap_err();
     assert!(refused.into_service_error().is_delete_conflict_exception());
+    let detach = || iam.detach_role_policy().role_name("blue-eks-nodes").policy_arn(arn).send();
+    detach().await.unwrap();
+    assert!(detach().await.unwrap_err().into_service_error().is_no_such_entity_exception());
+    let refused = iam.delete_policy().policy_arn(arn).send().await.unwrap_err();
+    assert!(refused.into_service_error().is_delete_conflict_exception(), "versions are left");
+    for version in ["v2", "v3", "v4"] {
+        delete(version).await.unwrap();
+    }
+    iam.delete_policy().policy_arn(arn).send().await.unwrap();
+    let gone = iam.delete_policy().policy_arn(arn).send().await.unwrap_err();
+    assert!(gone.into_service_error().is_no_such_entity_exception());
     let bad = iam.create_policy().policy_name("q").policy_document("{}").send().await.unwrap_err();
     assert!(bad.into_service_error().is_malformed_policy_document_exception());
 }

@@ -1,6 +1,6 @@
 //! Carries a plan out: node policies first, then associations.
 
-mod policies;
+pub(crate) mod policies;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,7 +27,7 @@ pub(crate) enum Failure {
     Passing(String),
 }
 
-/// A policy that has a new version in force.
+/// A policy that has a new version in force, or was given up.
 #[derive(Debug, Clone)]
 pub(crate) struct PolicyChange {
     pub(crate) policy: PolicyArn,
@@ -35,6 +35,8 @@ pub(crate) struct PolicyChange {
     pub(crate) version: String,
     pub(crate) added: Vec<RoleArn>,
     pub(crate) removed: Vec<RoleArn>,
+    /// Whether the policy was given up, after that version.
+    pub(crate) gone: bool,
 }
 
 /// What was done.

@@ -26,8 +26,11 @@ use crate::settings::{Settings, later};
 use places::Loaded;
 use planned::Planned;
 
+pub(crate) use planned::of_another_account;
+pub(crate) use recent::Recent;
+
 /// How long IAM may show an older version of a policy. AWS names no bound; seconds are usual.
-const IAM_SETTLES: Duration = Duration::from_secs(120);
+pub(crate) const IAM_SETTLES: Duration = Duration::from_secs(120);
 
 /// Everything that work on a cluster needs.
 pub(crate) struct Context<'a, R, W, C> {
@@ -147,15 +150,25 @@ where
     match work_leased(context, job, &lease).await {
         Ok(report) => report,
         Err(Broken { why, wrote }) => {
-            // What was done and not written down shows to the next run as a lease that expired.
-            let mut writes = WriteSet::default();
-            lease.release(&mut writes);
-            let known = !wrote && lease.abandoned_at.is_none();
-            if known && writes.commit(reader, writer).await.is_err() {
-                tracing::warn!(cluster = cluster.name(), "the lease could not be given back");
-            }
+            give_back(context, cluster, &lease, wrote).await;
             all_failed(why)
         }
+    }
+}
+
+/// Gives back the lease of work that broke off, unless something is not written down: that
+/// shows to the next run as a lease that expired.
+pub(crate) async fn give_back<R: Reads, W: Writes, C>(
+    context: &Context<'_, R, W, C>,
+    cluster: &ClusterArn,
+    lease: &Lease,
+    wrote: bool,
+) {
+    let mut writes = WriteSet::default();
+    lease.release(&mut writes);
+    let known = !wrote && lease.abandoned_at.is_none();
+    if known && writes.commit(context.reader, context.writer).await.is_err() {
+        tracing::warn!(cluster = cluster.name(), "the lease could not be given back");
     }
 }
 
@@ -171,10 +184,10 @@ pub(crate) async fn preview<R: Reads, W, C: Clock>(
 }
 
 /// Why work broke off for a passing reason.
-struct Broken {
-    why: String,
+pub(crate) struct Broken {
+    pub(crate) why: String,
     /// Whether something may have been changed that the ledger does not know.
-    wrote: bool,
+    pub(crate) wrote: bool,
 }
 
 impl From<String> for Broken {
@@ -215,7 +228,7 @@ where
     // Where nothing is granted nothing is listed either.
     let listed = !plan.policy_steps.is_empty() || plan.places.iter().any(|p| p.bound.is_some());
     let found = found.filter(|_| known || (listed && !applied.failed_for_now()));
-    let node_policy = found.map(|found| remember(found, &applied, clock.now()));
+    let node_policy = found.map(|found| remember(found, &applied, false, clock.now()));
     let capacity = node_policy.is_some().then(|| plan.capacity.clone());
     let settled =
         settle::settle(context, cluster, lease, loaded, &plan, &applied, node_policy).await;
@@ -226,8 +239,14 @@ where
     Ok(report)
 }
 
-/// What the ledger shall remember of the node policies, and what the bus shall be told.
-fn remember(found: FoundPolicies, applied: &Applied, now: Timestamp) -> NodePolicyMemory {
+/// What the ledger shall remember of the node policies, and what the bus shall be told by a run
+/// that trims them, or by another.
+pub(crate) fn remember(
+    found: FoundPolicies,
+    applied: &Applied,
+    trims: bool,
+    now: Timestamp,
+) -> NodePolicyMemory {
     let FoundPolicies { mut record, unannounced, mut overwritten, .. } = found;
     record.shards = applied.created.iter().copied().fold(record.shards, u32::max);
     for change in &unannounced {
@@ -239,17 +258,30 @@ fn remember(found: FoundPolicies, applied: &Applied, now: Timestamp) -> NodePoli
         record.versions.insert(*number, version.clone());
         record.written_at = Some(now);
     }
+    // Once the bus was told of a version, nobody looks again at those that it was put over. While
+    // a trim is noted, what it was put over may be missing and not be seen to.
+    let unnoted = trims || record.trimming.is_empty();
     for role in applied.policy_changes.iter().flat_map(|change| &change.added) {
         overwritten.remove(role);
+        record.trimming.remove(role);
     }
-    // Once the bus was told of a version, nobody looks again at those that it was put over.
-    let is_merged = overwritten.is_empty();
+    let is_merged = overwritten.is_empty() && unnoted;
     let mut changes: BTreeMap<u32, PolicyChange> = unannounced
         .into_iter()
         .filter(|_| is_merged)
         .map(|change| (change.number, change))
         .collect();
     for change in &applied.policy_changes {
+        record.giving_up.remove(&change.number);
+        if change.gone {
+            let number = change.number;
+            record.shards = record.shards.min(number - 1);
+            record.versions.remove(&number);
+            record.announced.remove(&number);
+            record.attached.values_mut().for_each(|on| _ = on.remove(&number));
+            changes.insert(number, change.clone());
+            continue;
+        }
         record.versions.insert(change.number, change.version.clone());
         record.written_at = Some(now);
         let told = changes.entry(change.number).or_insert_with(|| change.clone());
@@ -257,6 +289,9 @@ fn remember(found: FoundPolicies, applied: &Applied, now: Timestamp) -> NodePoli
         told.added.extend(change.added.iter().cloned());
         told.added.sort();
         told.added.dedup();
+        told.removed.extend(change.removed.iter().cloned());
+        told.removed.sort();
+        told.removed.dedup();
     }
     for (role, number) in &applied.attached {
         record.attached.entry(role.clone()).or_default().insert(*number);
@@ -265,10 +300,10 @@ fn remember(found: FoundPolicies, applied: &Applied, now: Timestamp) -> NodePoli
 }
 
 /// What the ledger shall remember of the node policies.
-struct NodePolicyMemory {
-    record: NodePolicyRecord,
-    /// Versions that the bus has to be told of.
-    changes: Vec<PolicyChange>,
+pub(crate) struct NodePolicyMemory {
+    pub(crate) record: NodePolicyRecord,
+    /// Versions that the bus has to be told of, and policies that were given up.
+    pub(crate) changes: Vec<PolicyChange>,
 }
 
 /// What is remembered, without the versions that IAM has had time enough to show: by then
@@ -278,5 +313,7 @@ pub(crate) fn settled(mut record: NodePolicyRecord, now: Timestamp) -> NodePolic
         record.versions.clear();
         record.written_at = None;
     }
+    record.trimming.retain(|_, until| *until > now);
+    record.giving_up.retain(|_, until| *until > now);
     record
 }

@@ -50,7 +50,7 @@ pub(crate) async fn list(
 }
 
 /// Describes associations; those that are gone meanwhile are left out.
-async fn describe(
+pub(crate) async fn describe(
     aws: &impl EksReader,
     access: &ClusterAccess,
     summaries: Vec<AssociationSummary>,

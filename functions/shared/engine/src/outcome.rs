@@ -132,12 +132,13 @@ impl Outcomes<'_> {
         node_roles: &BTreeSet<RoleArn>,
         capacity: &PolicyCapacity,
     ) -> Outgoing {
+        // That version was told of already, when it came into force.
+        let gone: &[&str] = if change.gone { &["gone"] } else { &[] };
+        let parts = [[change.policy.as_str(), &change.version].as_slice(), gone].concat();
+        let node_roles = node_roles.iter().filter(|_| !change.gone);
         NodeRolePolicyChanged {
             schema_version: SCHEMA_VERSION,
-            event_id: self.id(
-                detail_type::NODE_ROLE_POLICY_CHANGED,
-                &[change.policy.as_str(), &change.version],
-            ),
+            event_id: self.id(detail_type::NODE_ROLE_POLICY_CHANGED, &parts),
             occurred_at: time(self.now),
             cause: self.cause(None),
             cluster_arn: self.cluster.to_string(),
@@ -145,7 +146,7 @@ impl Outcomes<'_> {
             policy_version: change.version.clone(),
             added_role_arns: change.added.iter().map(RoleArn::to_string).collect(),
             removed_role_arns: change.removed.iter().map(RoleArn::to_string).collect(),
-            node_role_arns: node_roles.iter().map(RoleArn::to_string).collect(),
+            node_role_arns: node_roles.map(RoleArn::to_string).collect(),
             capacity: capacity.clone(),
         }
         .into()

@@ -1,6 +1,8 @@
 //! Brings whole clusters to the ledger's word: what was left unfinished, what
 //! was changed by hand, and what nobody asks for any more.
 //!
+//! Roles that nobody uses leave the node policies last, once all that was found is done.
+//!
 //! Looking needs no lease and writes nothing. Whoever needs something is then
 //! worked on by the same way as an event, under the lease and from a fresh
 //! view, so that a change between the look and the work cannot mislead it.
@@ -8,12 +10,13 @@
 mod drift;
 mod overview;
 mod requests;
+mod trim;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use pod_identity_core::plan::Plan;
-use pod_identity_core::{ClusterArn, DominoName, KubernetesName};
+use pod_identity_core::{ClusterArn, DominoName, KubernetesName, PolicyArn, RoleArn};
 
 use crate::cluster::{self, ClusterReport, Context};
 use crate::error::chain;
@@ -85,6 +88,12 @@ pub struct Reconciled {
     pub steps: usize,
     /// Where to go on: the time was over.
     pub left: Option<KubernetesName>,
+    /// Roles that were taken out of the node policies.
+    pub trimmed: BTreeSet<RoleArn>,
+    /// Node policies that were given up.
+    pub given_up: BTreeSet<PolicyArn>,
+    /// Why roles that nobody uses any more are, or may be, left in the node policies.
+    pub untrimmed: Option<String>,
 }
 
 /// Looks at a cluster and plans; writes nothing, and is given nothing to write with.
@@ -102,17 +111,19 @@ pub async fn preview<R: Reads, C: Clock>(
     let context = Context { reader, writer: &(), clock, run, settings, deadline };
     let mut done = Reconciled::default();
     let Some(overview) = look(&context, scope, &mut done).await? else { return Ok(done) };
+    let mut used = BTreeSet::new();
     for chunk in overview.chunks(scope, CHUNK) {
         if done.left.is_some() && context.is_over() {
             break;
         }
-        if let Some(found) = needs(&context, &overview, &chunk, &mut done).await? {
+        if let Some(found) = needs(&context, &overview, &chunk, &mut done, &mut used).await? {
             let (names, beyond) = (found.names(), overview.beyond(&found));
             let job = overview.job(&names, &beyond);
             done.plans.push(cluster::preview(&context, job).await?);
         }
     }
     done.finish(&overview);
+    trim::preview(&context, scope, &overview, used, &mut done).await?;
     Ok(done)
 }
 
@@ -138,11 +149,12 @@ where
     let context = Context { reader, writer, clock, run, settings, deadline };
     let mut done = Reconciled::default();
     let Some(overview) = look(&context, scope, &mut done).await? else { return Ok(done) };
+    let mut used = BTreeSet::new();
     for chunk in overview.chunks(scope, CHUNK) {
         if done.left.is_some() && context.is_over() {
             break;
         }
-        if let Some(found) = needs(&context, &overview, &chunk, &mut done).await? {
+        if let Some(found) = needs(&context, &overview, &chunk, &mut done, &mut used).await? {
             let (names, beyond) = (found.names(), overview.beyond(&found));
             let job = overview.job(&names, &beyond);
             let report = cluster::work(&context, job).await;
@@ -152,6 +164,7 @@ where
         }
     }
     done.finish(&overview);
+    trim::trim(&context, scope, &overview, used, &mut done).await;
     Ok(done)
 }
 
@@ -179,8 +192,10 @@ async fn needs<R: Reads, W, C: Clock>(
     overview: &Overview,
     chunk: &[KubernetesName],
     done: &mut Reconciled,
+    used: &mut BTreeSet<RoleArn>,
 ) -> Result<Option<Found>, String> {
     let found = overview.compare(context, chunk).await.map_err(|error| chain(&error))?;
+    used.extend(found.used.iter().cloned());
     done.note(&found, chunk);
     Ok(Some(found).filter(|found| !found.needed.is_empty()))
 }

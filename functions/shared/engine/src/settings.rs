@@ -22,6 +22,9 @@ pub struct Settings {
     pub longest_call: Duration,
     /// How long rejections and superseded events are kept.
     pub notice_retention: Duration,
+    /// How long a role has to be unused before reconcile takes it out of the node policies; none
+    /// when it never does.
+    pub trim_after: Option<Duration>,
 }
 
 impl Settings {

@@ -41,6 +41,8 @@ struct Scene {
     access: ClusterAccess,
     /// Whether the ledger is another deployment's.
     elsewhere: bool,
+    /// Of a reconciliation: the roles that bindings named when it began.
+    named: Option<BTreeSet<RoleArn>>,
 }
 
 impl Scene {
@@ -49,7 +51,7 @@ impl Scene {
         let watch = Watch::new(&world.lock().unwrap());
         let ports = WorldPorts::new(Arc::clone(&world), REQUEST);
         let access = ClusterAccess { cluster: stage::cluster(0), assume_role: None };
-        Self { world, ports, watch, access, elsewhere: false }
+        Self { world, ports, watch, access, elsewhere: false, named: None }
     }
 
     /// A run that holds the lease of blue.
@@ -135,6 +137,7 @@ impl Scene {
             may_be_full: false,
             detached: false,
             registries: &[registry(&world)],
+            named: self.named.as_ref(),
         };
         self.watch.look(&world, &step).map_err(|violation| violation.rule)
     }
@@ -286,4 +289,61 @@ fn a_policy_that_says_more_than_roles_is_told() {
     };
     wait(scene.ports.create_policy(&scene.access, &new)).unwrap();
     assert_eq!(scene.look(), Err("a node policy is a list that fits"));
+}
+
+#[test]
+fn a_reconciliation_may_take_out_what_nobody_uses_and_nothing_else() {
+    let mut scene = Scene::leased();
+    scene.grants(&[0, 1, 2]);
+    scene.look().unwrap();
+    scene.another_run();
+    scene.named = Some(BTreeSet::new());
+    let foreign = stage::role(0);
+    let blue = stage::cluster(0);
+    let (namespace, name) = ("team", "theirs");
+    scene
+        .world
+        .lock()
+        .unwrap()
+        .add_foreign_association(&blue, namespace, name, foreign.as_str())
+        .unwrap();
+    scene.watch.take_in(&scene.world.lock().unwrap());
+    scene.lists(&[0, 1], true);
+    scene.look().unwrap();
+    scene.lists(&[1], true);
+    assert_eq!(scene.look(), Err("unbind before trim"));
+}
+
+#[test]
+fn a_policy_is_detached_and_deleted_by_a_reconciliation_only_and_only_if_it_is_not_needed() {
+    for (reconciles, used) in [(true, false), (true, true), (false, false)] {
+        let mut scene = Scene::leased();
+        scene.grants(&[0]);
+        scene.look().unwrap();
+        let blue = stage::cluster(0);
+        if used {
+            let role = stage::role(0);
+            scene
+                .world
+                .lock()
+                .unwrap()
+                .add_foreign_association(&blue, "team", "x", role.as_str())
+                .unwrap();
+        }
+        scene.watch.take_in(&scene.world.lock().unwrap());
+        scene.named = reconciles.then(BTreeSet::new);
+        let arn = node_policy::policy_arn(DEPLOYMENT, &blue, 1).unwrap();
+        for node_role in stage::node_roles(&blue, false) {
+            wait(scene.ports.detach_policy(&scene.access, &node_role, &arn)).unwrap();
+        }
+        let rule = match (reconciles, used) {
+            (true, false) => None,
+            (true, true) => Some("unbind before trim"),
+            (false, _) => Some("only reconcile detaches"),
+        };
+        assert_eq!(scene.look().err(), rule);
+        wait(scene.ports.delete_policy(&scene.access, &arn)).unwrap();
+        let rule = (!reconciles).then_some("only reconcile deletes a policy");
+        assert_eq!(scene.look().err(), rule);
+    }
 }

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use super::{faultless, flow};
 
 /// What the AWS crate can ask, but the association function never does.
-const OF_OTHER_FUNCTIONS: [&str; 2] = ["DescribeCluster", "DescribeAddon"];
+const OF_OTHER_FUNCTIONS: [&str; 4] =
+    ["DescribeCluster", "DescribeAddon", "DetachRolePolicy", "DeletePolicy"];
 
 /// Every operation of the SDK that the AWS crate calls, by its source: what
 /// stands between a client and `.send()`. The SDK assumes roles by itself.

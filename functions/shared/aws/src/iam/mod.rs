@@ -229,6 +229,45 @@ impl IamWriter for AwsWriter {
             .map_err(|error| port_error("attach policy", object(), error))?;
         Ok(())
     }
+
+    async fn detach_policy(
+        &self,
+        access: &ClusterAccess,
+        role: &RoleArn,
+        policy: &PolicyArn,
+    ) -> Result<(), PortError> {
+        let object = || format!("{policy} from {role}");
+        let answer = self
+            .aws
+            .iam(access)
+            .await
+            .detach_role_policy()
+            .role_name(role.name())
+            .policy_arn(policy.as_str())
+            .send()
+            .await
+            .map_err(|error| port_error("detach policy", object(), error));
+        absent(answer)?;
+        Ok(())
+    }
+
+    async fn delete_policy(
+        &self,
+        access: &ClusterAccess,
+        policy: &PolicyArn,
+    ) -> Result<(), PortError> {
+        let answer = self
+            .aws
+            .iam(access)
+            .await
+            .delete_policy()
+            .policy_arn(policy.as_str())
+            .send()
+            .await
+            .map_err(|error| port_error("delete policy", policy.as_str(), error));
+        absent(answer)?;
+        Ok(())
+    }
 }
 
 /// IAM percent-encodes documents in its answers (RFC 3986). A JSON document

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use pod_identity_engine::ports::ErrorKind;
+
 use super::*;
 use crate::script::{Script, access};
 
@@ -94,4 +96,33 @@ async fn a_policy_is_made_under_its_path_with_its_tags() {
     {
         assert!(body.contains(part), "{body}");
     }
+}
+
+#[tokio::test]
+async fn what_is_detached_or_deleted_already_is_no_error_and_a_conflict_is() {
+    let script = Script::new(|asked| {
+        let (status, code) = if asked.body.contains("busy") {
+            (409, "DeleteConflict")
+        } else {
+            (404, "NoSuchEntity")
+        };
+        let body = format!(
+            "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code>\
+             <Message>m</Message></Error></ErrorResponse>"
+        );
+        (status, body)
+    });
+    let writer = script.aws().writer();
+    let role = "arn:aws:iam::111122223333:role/path/nodes".parse().unwrap();
+    let policy = |name: &str| {
+        format!("arn:aws:iam::111122223333:policy/{name}").parse::<PolicyArn>().unwrap()
+    };
+    writer.detach_policy(&access(), &role, &policy("gone")).await.unwrap();
+    writer.delete_policy(&access(), &policy("gone")).await.unwrap();
+    let error = writer.delete_policy(&access(), &policy("busy")).await.unwrap_err();
+    assert_eq!((error.kind, error.code.as_deref()), (ErrorKind::Invalid, Some("DeleteConflict")));
+    let asked = script.asked();
+    assert!(asked[0].body.contains("Action=DetachRolePolicy"), "{}", asked[0].body);
+    assert!(asked[0].body.contains("RoleName=nodes&"), "{}", asked[0].body);
+    assert!(asked[1].body.contains("Action=DeletePolicy&"), "{}", asked[1].body);
 }

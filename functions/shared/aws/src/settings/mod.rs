@@ -27,6 +27,8 @@
 //! | `DEADLINE_MARGIN_MS` | 3000 | 0 to 900000, no step starts later before the deadline |
 //! | `RECONCILE` | `apply` | `apply` or `plan`: whether reconcile writes, or only says what it would do |
 //! | `OWN_ROLES` | none | patterns of role ARNs whose EKS calls are this deployment's own |
+//! | `TRIM` | `on` | `on` or `off`: whether reconcile takes roles that nobody uses out of the node policies |
+//! | `TRIM_AFTER_MINUTES` | 60 | 1 to 43200 that a role has to be unused before |
 //! | `NOTICE_DAYS` | 90 | 1 to 3650 that rejections and superseded notices are kept |
 //!
 //! Lists are separated by commas or white space. In a pattern `*` stands for
@@ -79,6 +81,9 @@ pub struct Settings {
     pub deadline_margin: Duration,
     /// How long rejections and superseded notices are kept.
     pub notice_retention: Duration,
+    /// How long a role has to be unused before reconcile takes it out of the node policies; none
+    /// when it never does.
+    pub trim_after: Option<Duration>,
     /// Whether reconcile only says what it would do.
     pub plan_only: bool,
     /// Roles whose EKS calls are this deployment's own, and no change by hand.
@@ -146,6 +151,7 @@ impl Settings {
             lease: self.lease,
             longest_call: self.calls.longest(),
             notice_retention: self.notice_retention,
+            trim_after: self.trim_after,
         }
     }
 }

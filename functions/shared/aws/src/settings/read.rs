@@ -57,6 +57,8 @@ impl Settings {
         let (calls, lease) = vars.calls_and_lease();
         let deadline_margin = vars.millis("DEADLINE_MARGIN_MS", 3000, 0..=900_000);
         let notice_days = vars.number("NOTICE_DAYS", 90, 1..=3650);
+        let trims = vars.choice("TRIM", &[("on", true), ("off", false)]);
+        let trim_minutes = vars.number("TRIM_AFTER_MINUTES", 60, 1..=43_200);
         let plan_only = vars.choice("RECONCILE", &[("apply", false), ("plan", true)]);
         let own_roles = vars.patterns("OWN_ROLES", "role", false);
         if !vars.problems.is_empty() {
@@ -78,6 +80,7 @@ impl Settings {
             calls,
             deadline_margin,
             notice_retention: Duration::from_secs(u64::from(notice_days) * DAY),
+            trim_after: trims.then(|| Duration::from_secs(u64::from(trim_minutes) * 60)),
             plan_only,
             own_roles,
         })

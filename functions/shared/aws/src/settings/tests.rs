@@ -50,6 +50,7 @@ fn the_defaults_are_those_of_the_table() {
     assert_eq!(settings.calls.backoff_max, Duration::from_secs(2));
     assert_eq!(settings.deadline_margin, Duration::from_secs(3));
     assert_eq!(settings.notice_retention, Duration::from_secs(90 * 24 * 60 * 60));
+    assert_eq!(settings.trim_after, Some(Duration::from_secs(60 * 60)));
 }
 
 #[test]
@@ -74,6 +75,7 @@ fn every_variable_is_read() {
         ("CALL_BACKOFF_MAX_MS", "300"),
         ("DEADLINE_MARGIN_MS", "0"),
         ("NOTICE_DAYS", "1"),
+        ("TRIM_AFTER_MINUTES", "43200"),
         ("SOMETHING_ELSE", "is ignored"),
     ])
     .unwrap();
@@ -92,8 +94,15 @@ fn every_variable_is_read() {
     assert_eq!(settings.lease, Duration::from_secs(30));
     assert_eq!(settings.deadline_margin, Duration::ZERO);
     assert_eq!(settings.notice_retention, Duration::from_secs(24 * 60 * 60));
+    assert_eq!(settings.trim_after, Some(Duration::from_secs(30 * 24 * 60 * 60)));
     // Four attempts of 1000 ms, with pauses of 100, 200 and 300.
     assert_eq!(settings.calls.longest(), Duration::from_millis(4600));
+}
+
+#[test]
+fn trimming_can_be_switched_off() {
+    assert_eq!(read(&[("TRIM", "off")]).unwrap().trim_after, None);
+    assert_eq!(problems(&[("TRIM", "no"), ("TRIM_AFTER_MINUTES", "0")]).len(), 2);
 }
 
 #[test]

@@ -87,8 +87,27 @@ impl fmt::Display for PolicyStep {
             Self::CreatePolicy { policy, added, .. } => {
                 write!(f, "+ policy {} lists {}", policy.name(), names(added))
             }
-            Self::RewritePolicy { policy, added, .. } => {
-                write!(f, "~ policy {} lists {} as well", policy.name(), names(added))
+            Self::RewritePolicy { policy, added, removed, .. } => {
+                let policy = policy.name();
+                match (added.is_empty(), removed.is_empty()) {
+                    (true, true) => write!(f, "~ policy {policy} is written as usual"),
+                    (false, true) => write!(f, "~ policy {policy} lists {} as well", names(added)),
+                    (true, false) => {
+                        write!(f, "- policy {policy} lists {} no longer", names(removed))
+                    }
+                    (false, false) => write!(
+                        f,
+                        "~ policy {policy} lists {} as well and {} no longer",
+                        names(added),
+                        names(removed)
+                    ),
+                }
+            }
+            Self::GiveUpPolicy { policy, removed, .. } if removed.is_empty() => {
+                write!(f, "- policy {}", policy.name())
+            }
+            Self::GiveUpPolicy { policy, removed, .. } => {
+                write!(f, "- policy {}, which lists {}", policy.name(), names(removed))
             }
             Self::AttachPolicy { policy, node_role, .. } => {
                 write!(f, "+ policy {} attached to {}", policy.name(), short(node_role))

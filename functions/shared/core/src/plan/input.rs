@@ -107,6 +107,9 @@ pub struct NodePolicies {
     pub broad_grant: bool,
     /// Roles of associations that are not ours, which the list names as well.
     pub other_roles: BTreeSet<RoleArn>,
+    /// Roles that a run noted to take out. IAM may still show a version from before that, so
+    /// they count as not listed; a policy that shows one is written anew where it is wanted.
+    pub trimming: BTreeSet<RoleArn>,
     /// What keeps new roles out.
     pub problem: Option<Problem>,
 }
@@ -129,7 +132,13 @@ impl NodePolicies {
     #[must_use]
     pub fn granted(&self) -> BTreeSet<RoleArn> {
         let attached = self.shards.iter().filter(|shard| self.is_attached(shard));
-        attached.flat_map(|shard| shard.roles.iter().cloned()).collect()
+        attached.flat_map(|shard| shard.roles.difference(&self.trimming).cloned()).collect()
+    }
+
+    /// The roles that any of these policies lists, attached or not.
+    #[must_use]
+    pub fn listed(&self) -> BTreeSet<RoleArn> {
+        self.shards.iter().flat_map(|shard| shard.roles.iter().cloned()).collect()
     }
 
     /// The policies that are attached to every node role or can be. One that

@@ -8,11 +8,13 @@ mod policy;
 mod step;
 #[cfg(test)]
 mod tests;
+mod trim;
 
 pub use input::{Claim, NodePolicies, Observation, Options, Place, Problem, RoleState, TrustMode};
 pub use step::{
     AssociationStep, Blocked, Bound, PlacePlan, Plan, PolicyStep, Removed, UnchangedAssociation,
 };
+pub use trim::trim;
 
 use place::Decision;
 

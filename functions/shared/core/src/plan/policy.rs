@@ -52,10 +52,9 @@ pub(super) fn extend(
     }
     let wanted: BTreeSet<RoleArn> = wanted.into_iter().chain(&found.other_roles).cloned().collect();
     if let Some(problem) = &found.problem {
-        let attached = found.shards.iter().filter(|shard| found.is_attached(shard));
-        let granted: BTreeSet<&RoleArn> = attached.flat_map(|shard| &shard.roles).collect();
+        let granted = found.granted();
         return Policies {
-            unlisted: wanted.iter().filter(|role| !granted.contains(role)).cloned().collect(),
+            unlisted: wanted.difference(&granted).cloned().collect(),
             problem: Some(problem.clone()),
             ..Policies::unchanged(observation, cluster)
         };
@@ -67,7 +66,8 @@ pub(super) fn extend(
     } else {
         found.max_shards
     };
-    let extension = node_policy::extend(&shards, &wanted, cluster, most);
+    let mut extension = node_policy::extend(&shards, &wanted, cluster, most);
+    list_again(&mut extension.changes, &shards, &wanted, &found.trimming);
     let full = (!extension.unplaced.is_empty()).then(|| full(observation));
     let mut policies = Policies {
         steps: steps(&shards, &extension.changes, observation, options),
@@ -87,6 +87,30 @@ pub(super) fn extend(
         None => {}
     }
     policies
+}
+
+/// What somebody noted to take out, and what is wanted again, is written again, whatever IAM shows.
+fn list_again(
+    changes: &mut Vec<ShardChange>,
+    shards: &[Shard],
+    wanted: &BTreeSet<RoleArn>,
+    trimming: &BTreeSet<RoleArn>,
+) {
+    for role in wanted.intersection(trimming) {
+        let Some(shard) = shards.iter().find(|shard| shard.roles.contains(role)) else { continue };
+        let number = shard.number;
+        match changes.iter_mut().find(|change| change.number == number) {
+            Some(change) => _ = change.added.insert(role.clone()),
+            None => changes.push(ShardChange {
+                number,
+                is_new: false,
+                roles: shard.roles.clone(),
+                added: BTreeSet::from([role.clone()]),
+                removed: BTreeSet::new(),
+            }),
+        }
+    }
+    changes.sort_by_key(|change| change.number);
 }
 
 /// Whether the node roles may get credentials for roles that no policy lists:
@@ -124,37 +148,56 @@ fn steps(
     observation: &Observation,
     options: &Options,
 ) -> Vec<PolicyStep> {
-    let found = &observation.policies;
-    let arn =
-        |number| node_policy::policy_arn(&options.deployment, &observation.cluster, number).ok();
-    let mut steps = Vec::new();
-    for change in changes {
-        let statement =
-            (options.cluster_statement && change.number == 1).then_some(&observation.cluster);
-        let document = node_policy::document(&change.roles, statement);
-        let Some(policy) = arn(change.number) else { continue };
-        let (number, added) = (change.number, change.added.clone());
-        steps.push(match found.versions.get(&change.number) {
-            Some(version) if !change.is_new => PolicyStep::RewritePolicy {
-                policy,
-                number,
-                base_version: version.clone(),
-                document,
-                added,
-            },
-            _ => PolicyStep::CreatePolicy { policy, number, document, added },
-        });
-    }
+    let Observation { cluster, policies: found, .. } = observation;
+    let written = changes.iter().filter_map(|change| write(change, cluster, found, options));
+    let mut steps: Vec<PolicyStep> = written.collect();
     let mut lists: BTreeMap<u32, &BTreeSet<RoleArn>> =
         shards.iter().map(|shard| (shard.number, &shard.roles)).collect();
     lists.extend(changes.iter().map(|change| (change.number, &change.roles)));
+    steps.extend(attach(&lists, cluster, found, options));
+    steps
+}
+
+/// Makes a policy, or writes one anew.
+pub(super) fn write(
+    change: &ShardChange,
+    cluster: &ClusterArn,
+    found: &NodePolicies,
+    options: &Options,
+) -> Option<PolicyStep> {
+    let number = change.number;
+    let policy = node_policy::policy_arn(&options.deployment, cluster, number).ok()?;
+    let statement = (options.cluster_statement && number == 1).then_some(cluster);
+    let document = node_policy::document(&change.roles, statement);
+    let added = change.added.clone();
+    Some(match found.versions.get(&number) {
+        Some(version) if !change.is_new => PolicyStep::RewritePolicy {
+            policy,
+            number,
+            base_version: version.clone(),
+            document,
+            added,
+            removed: change.removed.clone(),
+        },
+        _ => PolicyStep::CreatePolicy { policy, number, document, added },
+    })
+}
+
+/// Attaches policies, by number with what they list, to the node roles that have them not.
+pub(super) fn attach(
+    lists: &BTreeMap<u32, &BTreeSet<RoleArn>>,
+    cluster: &ClusterArn,
+    found: &NodePolicies,
+    options: &Options,
+) -> Vec<PolicyStep> {
+    let mut steps = Vec::new();
     for node_role in &found.node_roles {
         let attached = found.attached.get(node_role);
-        for (&number, &lists) in &lists {
+        for (&number, &lists) in lists {
             if attached.is_some_and(|attached| attached.contains(&number)) {
                 continue;
             }
-            if let Some(policy) = arn(number) {
+            if let Ok(policy) = node_policy::policy_arn(&options.deployment, cluster, number) {
                 let (node_role, lists) = (node_role.clone(), lists.clone());
                 steps.push(PolicyStep::AttachPolicy { policy, number, node_role, lists });
             }

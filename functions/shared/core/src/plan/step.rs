@@ -68,6 +68,8 @@ pub enum PolicyStep {
         document: String,
         /// The roles that it lists newly.
         added: BTreeSet<RoleArn>,
+        /// The roles that it lists no longer.
+        removed: BTreeSet<RoleArn>,
     },
     /// Attaches a policy to a node role.
     AttachPolicy {
@@ -80,15 +82,40 @@ pub enum PolicyStep {
         /// The roles that the policy lists, which the node role may not use before.
         lists: BTreeSet<RoleArn>,
     },
+    /// Detaches a policy from every node role, and deletes it.
+    GiveUpPolicy {
+        /// The policy.
+        policy: PolicyArn,
+        /// Its number.
+        number: u32,
+        /// The version that was read; a newer one keeps the policy from being deleted.
+        base_version: String,
+        /// The node roles that it is detached from.
+        node_roles: BTreeSet<RoleArn>,
+        /// The roles that it listed.
+        removed: BTreeSet<RoleArn>,
+    },
 }
 
 impl PolicyStep {
     /// The roles that are not granted everywhere before this step is done.
     #[must_use]
     pub fn grants(&self) -> &BTreeSet<RoleArn> {
+        static NOTHING: BTreeSet<RoleArn> = BTreeSet::new();
         match self {
             Self::CreatePolicy { added, .. } | Self::RewritePolicy { added, .. } => added,
             Self::AttachPolicy { lists, .. } => lists,
+            Self::GiveUpPolicy { .. } => &NOTHING,
+        }
+    }
+
+    /// The roles that the policy lists no longer after this step.
+    #[must_use]
+    pub fn takes(&self) -> &BTreeSet<RoleArn> {
+        static NOTHING: BTreeSet<RoleArn> = BTreeSet::new();
+        match self {
+            Self::RewritePolicy { removed, .. } | Self::GiveUpPolicy { removed, .. } => removed,
+            Self::CreatePolicy { .. } | Self::AttachPolicy { .. } => &NOTHING,
         }
     }
 }

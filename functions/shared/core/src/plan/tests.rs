@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod trim;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
@@ -126,9 +128,15 @@ fn applied(mut observation: Observation, plan: &Plan) -> Observation {
                 let shard = node_policy::parse(*number, document, cluster, *number == 1);
                 policies.shards.push(shard.unwrap());
                 policies.versions.insert(*number, "v2".to_owned());
+                policies.trimming.retain(|role| !step.grants().contains(role));
             }
             PolicyStep::AttachPolicy { number, node_role, .. } => {
                 policies.attached.entry(node_role.clone()).or_default().insert(*number);
+            }
+            PolicyStep::GiveUpPolicy { number, .. } => {
+                policies.shards.retain(|shard| shard.number != *number);
+                policies.versions.remove(number);
+                policies.attached.values_mut().for_each(|on| _ = on.remove(number));
             }
         }
     }

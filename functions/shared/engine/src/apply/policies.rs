@@ -55,6 +55,19 @@ pub(super) async fn apply<R: IamReader, W: IamWriter, C: Clock>(
     }
 }
 
+/// Does policy steps in order, each only if all before it were done.
+pub(crate) async fn in_order<R: IamReader, W: IamWriter, C: Clock>(
+    steps: &[PolicyStep],
+    target: &Target<'_, R, W, C>,
+    applied: &mut Applied,
+) -> Result<(), Failure> {
+    for step in steps {
+        apply_step(step, target, applied).await?;
+        applied.steps += 1;
+    }
+    Ok(())
+}
+
 async fn apply_step<R: IamReader, W: IamWriter, C: Clock>(
     step: &PolicyStep,
     target: &Target<'_, R, W, C>,
@@ -66,8 +79,8 @@ async fn apply_step<R: IamReader, W: IamWriter, C: Clock>(
             let change = create(policy, *number, document, added, target, applied).await?;
             applied.policy_changes.push(change);
         }
-        PolicyStep::RewritePolicy { policy, number, base_version, document, added } => {
-            let rewriting = Rewriting { policy, number: *number, base_version, added };
+        PolicyStep::RewritePolicy { policy, number, base_version, document, added, removed } => {
+            let rewriting = Rewriting { policy, number: *number, base_version, added, removed };
             let change = rewrite(rewriting, document, target, applied).await?;
             applied.policy_changes.push(change);
         }
@@ -80,8 +93,76 @@ async fn apply_step<R: IamReader, W: IamWriter, C: Clock>(
                 .map_err(|error| attach_failure(&error, target.access, policy, node_role))?;
             applied.attached.push((node_role.clone(), *number));
         }
+        PolicyStep::GiveUpPolicy { policy, number, base_version, node_roles, removed } => {
+            give_up(policy, base_version, node_roles, target).await?;
+            applied.policy_changes.push(PolicyChange {
+                policy: policy.clone(),
+                number: *number,
+                version: base_version.clone(),
+                added: Vec::new(),
+                removed: removed.iter().cloned().collect(),
+                gone: true,
+            });
+        }
     }
     Ok(())
+}
+
+/// Detaches a policy and deletes it, unless somebody has written it since it was read.
+///
+/// IAM deletes no policy that has another version than the one in force. The one that was read
+/// is never deleted by itself, so what somebody wrote on top of it, unseen, keeps the policy.
+async fn give_up<R: IamReader, W: IamWriter, C: Clock>(
+    policy: &PolicyArn,
+    base_version: &str,
+    node_roles: &BTreeSet<RoleArn>,
+    target: &Target<'_, R, W, C>,
+) -> Result<(), Failure> {
+    let (Context { reader, writer, clock, .. }, access) = (*target.context, target.access);
+    let failed = |error: PortError| policy_failure(&error, access);
+    let listed =
+        pages(
+            |token| async move { reader.policy_versions(access, policy, token.as_deref()).await },
+        );
+    let versions: Vec<PolicyVersion> = listed.await.map_err(failed)?;
+    let newer = |version: &PolicyVersion| counter(&version.id) > counter(base_version);
+    if versions.iter().any(|one| newer(one) || one.is_default != (one.id == base_version)) {
+        return Err(Failure::Passing(format!(
+            "policy {policy} was written by somebody else and is kept; the next reconciliation looks at it"
+        )));
+    }
+    for version in versions.iter().filter(|version| version.id != base_version) {
+        target.pass()?;
+        writer.delete_policy_version(access, policy, &version.id).await.map_err(failed)?;
+    }
+    for node_role in node_roles {
+        target.pass()?;
+        writer.detach_policy(access, node_role, policy).await.map_err(failed)?;
+    }
+    for pause in PAUSES {
+        // IAM may take a moment to notice that nothing is attached any more.
+        clock.sleep(pause).await;
+        target.pass()?;
+        match writer.delete_policy(access, policy).await {
+            Err(error) if error.kind == ErrorKind::Invalid => {}
+            result => return result.map_err(failed),
+        }
+    }
+    for node_role in node_roles {
+        target.pass()?;
+        writer
+            .attach_policy(access, node_role, policy)
+            .await
+            .map_err(|error| attach_failure(&error, access, policy, node_role))?;
+    }
+    Err(Failure::Blocked(Problem {
+        code: BlockedCode::ForeignPolicy,
+        reason: format!(
+            "policy {policy} is not needed, and IAM does not delete it: it is attached to something that is no node role of cluster {}, or somebody wrote it meanwhile",
+            access.cluster.name()
+        ),
+        way_out: "detach it from whatever else has it; then reconcile again".to_owned(),
+    }))
 }
 
 async fn create<R: IamReader, W: IamWriter, C: Clock>(
@@ -111,6 +192,7 @@ async fn create<R: IamReader, W: IamWriter, C: Clock>(
                 version: made.default_version,
                 added,
                 removed: Vec::new(),
+                gone: false,
             });
         }
         Err(error) => error,
@@ -132,7 +214,8 @@ async fn create<R: IamReader, W: IamWriter, C: Clock>(
     shard.roles.extend(added.iter().cloned());
     let document = node_policy::document(&shard.roles, statement);
     fits(policy, version, &document)?;
-    let rewriting = Rewriting { policy, number, base_version: version, added };
+    let removed = &BTreeSet::new();
+    let rewriting = Rewriting { policy, number, base_version: version, added, removed };
     rewrite(rewriting, &document, target, applied).await
 }
 
@@ -144,6 +227,8 @@ struct Rewriting<'a> {
     /// The version that was read.
     base_version: &'a str,
     added: &'a BTreeSet<RoleArn>,
+    /// What another writer lists in between stays listed.
+    removed: &'a BTreeSet<RoleArn>,
 }
 
 /// Writes a version, and again when somebody else wrote in between.
@@ -158,7 +243,11 @@ async fn rewrite<R: IamReader, W: IamWriter, C: Clock>(
     target: &Target<'_, R, W, C>,
     applied: &mut Applied,
 ) -> Result<PolicyChange, Failure> {
-    let Rewriting { policy, number, base_version, added } = rewriting;
+    let Rewriting { policy, number, base_version, added, removed } = rewriting;
+    let (cluster, with_statement) = (&target.access.cluster, target.has_statement(number));
+    let roles = |text: &str| {
+        node_policy::parse(number, text, cluster, with_statement).map(|shard| shard.roles)
+    };
     let mut base = counter(base_version);
     let mut document = document.to_owned();
     for _ in 0..=MERGES {
@@ -167,23 +256,19 @@ async fn rewrite<R: IamReader, W: IamWriter, C: Clock>(
         let written = counter(&version);
         // Remembered even if what it was put over cannot be read: nobody writes on top of an older one.
         applied.written.insert(number, version.clone());
+        let ours = roles(&document).unwrap_or_default();
         let done = PolicyChange {
             policy: policy.clone(),
             number,
             version,
             added: added.iter().cloned().collect(),
-            removed: Vec::new(),
+            removed: removed.difference(&ours).cloned().collect(),
+            gone: false,
         };
         let skipped = match (base, written) {
             (Some(base), Some(written)) if written > base + 1 => base + 1..written,
             _ => return Ok(done),
         };
-        let cluster = &target.access.cluster;
-        let with_statement = target.has_statement(number);
-        let roles = |text: &str| {
-            node_policy::parse(number, text, cluster, with_statement).map(|shard| shard.roles)
-        };
-        let ours = roles(&document).unwrap_or_default();
         let mut merged = ours.clone();
         let newest = format!("v{}", skipped.end - 1);
         for skipped in skipped.rev().take(VERSIONS_KEPT) {
@@ -281,8 +366,11 @@ fn attach_failure(
     policy: &PolicyArn,
     node_role: &RoleArn,
 ) -> Failure {
+    // The policy was given up a moment ago, and IAM still shows it.
+    let gone = error.message.as_ref().is_some_and(|said| said.contains(policy.as_str()));
     match error.kind {
         ErrorKind::Passing => Failure::Passing(chain(error)),
+        ErrorKind::NotFound if gone => Failure::Passing(chain(error)),
         ErrorKind::LimitReached => Failure::Blocked(Problem {
             code: BlockedCode::NodePolicyFull,
             reason: format!("node role {node_role} has no free slot for policy {policy}"),

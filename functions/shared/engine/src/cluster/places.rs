@@ -13,8 +13,8 @@ use super::recent::Recent;
 use super::{Context, Job};
 use crate::ledger::{
     AssociationRecord, BindingRecord, BindingState, ClaimsRecord, Condition, ConditionState,
-    HistoryRecord, LedgerError, RecentRecord, View, binding_key, claims_key, condition_key,
-    history_partition, node_policy_key, recent_key,
+    HistoryRecord, LedgerError, View, binding_key, claims_key, condition_key, history_partition,
+    node_policy_key, recent_key,
 };
 use crate::ports::{Clock, Key, LedgerReader};
 use crate::settings::Settings;
@@ -69,8 +69,7 @@ impl Loaded {
         keys.extend(asked.iter().map(claims_key));
         loaded.view.read(context.reader, &keys).await?;
         loaded.take_in(context, cluster, names.clone())?;
-        let recent = loaded.view.get::<RecentRecord>(&recent_key(cluster))?;
-        loaded.recent.record = recent.map(|stored| stored.record).unwrap_or_default();
+        loaded.recent = Recent::of(&loaded.view, cluster)?;
 
         let unread: Vec<Key> = loaded.kubernetes().difference(&asked).map(claims_key).collect();
         loaded.view.read(context.reader, &unread).await?;

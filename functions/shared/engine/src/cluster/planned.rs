@@ -136,7 +136,7 @@ where
 
 /// EKS is asked for a cluster by its name. A cluster of another account that was registered
 /// without a role to assume is then taken for one of our own that has the same name.
-fn of_another_account<'a>(
+pub(crate) fn of_another_account<'a>(
     cluster: &ClusterArn,
     mut associations: impl Iterator<Item = &'a Association>,
 ) -> Option<Problem> {

@@ -13,12 +13,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use pod_identity_core::plan::{AssociationStep, Bound, PlacePlan, Plan};
 use pod_identity_core::{
-    Association, Desired, KubernetesName, RoleArn, SERVICE_ACCOUNT_TAG, fingerprint,
+    Association, ClusterArn, Desired, KubernetesName, RoleArn, SERVICE_ACCOUNT_TAG, fingerprint,
 };
 use serde_json::Value;
 
 use crate::apply::{Applied, Failure};
-use crate::ledger::{RecentRecord, WrittenRecord};
+use crate::ledger::{LedgerError, RecentRecord, View, WriteSet, WrittenRecord, recent_key};
 use crate::settings::later;
 
 /// Most places that are remembered, so that the item stays far below DynamoDB's 400 KB.
@@ -26,7 +26,7 @@ const MOST: usize = 1_500;
 
 /// What is remembered of the writes of the last minute.
 #[derive(Debug, Default)]
-pub(super) struct Recent {
+pub(crate) struct Recent {
     pub(super) record: RecentRecord,
     /// Whether this run learned that another one died.
     learned: bool,
@@ -35,8 +35,48 @@ pub(super) struct Recent {
 }
 
 impl Recent {
+    /// What the ledger remembers, by what was read of it.
+    pub(crate) fn of(view: &View, cluster: &ClusterArn) -> Result<Self, LedgerError> {
+        let stored = view.get::<RecentRecord>(&recent_key(cluster))?;
+        let record = stored.map(|stored| stored.record).unwrap_or_default();
+        Ok(Self { record, ..Self::default() })
+    }
+
+    /// Writes down what was learned of a run that died.
+    pub(crate) fn write(
+        &self,
+        view: &mut View,
+        cluster: &ClusterArn,
+        writes: &mut WriteSet,
+        revision: &str,
+    ) -> Result<(), LedgerError> {
+        writes.put(view, recent_key(cluster), &self.record, revision)
+    }
+
+    /// Why what EKS showed at that time may be older than what was written; none when all of it
+    /// was seen.
+    pub(crate) fn unseen(
+        &self,
+        shown: &BTreeMap<KubernetesName, &Association>,
+        looked_at: Timestamp,
+        settles: Duration,
+    ) -> Option<String> {
+        if let Some(until) = self.record.open_until.filter(|until| *until > looked_at) {
+            return Some(format!(
+                "an invocation ended without saying what it did, and EKS may show a change until {until}"
+            ));
+        }
+        let lately = self.record.places.iter();
+        let mut lately = lately.filter(|(_, written)| later(written.at, settles) > looked_at);
+        let (place, written) = lately.find(|(place, written)| {
+            let shown = shown.get(*place).map(|association| state_of(association));
+            written.state != shown
+        })?;
+        Some(format!("EKS does not show yet what was written at {place} at {}", written.at))
+    }
+
     /// The last run did not give its lease back; what it did may show until then.
-    pub(super) fn was_abandoned(&mut self, until: Option<Timestamp>) {
+    pub(crate) fn was_abandoned(&mut self, until: Option<Timestamp>) {
         if until > self.record.open_until {
             self.record.open_until = until;
             self.learned = true;

@@ -119,6 +119,12 @@ pub fn told_key(cluster: &ClusterArn, uid: &str) -> Key {
     key(told_partition(cluster), uid)
 }
 
+/// Roles of a cluster's node policies that nobody was seen to use.
+#[must_use]
+pub fn trim_key(cluster: &ClusterArn) -> Key {
+    key(format!("CLUSTER#{cluster}"), "TRIM")
+}
+
 /// Partition of one day's rejections or superseded events.
 #[must_use]
 pub fn notice_partition(kind: NoticeKind, at: Timestamp) -> String {

@@ -312,6 +312,23 @@ pub struct NodePolicyRecord {
     /// The managed policy of a node role that allows the action on everything, if one does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broad_grant: Option<String>,
+    /// Roles that a run is taking out of a policy, and until when IAM may show a version that
+    /// still lists them: they count as not listed. Written before that is done.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub trimming: BTreeMap<RoleArn, Timestamp>,
+    /// Policies that a run is giving up, by number, and until when IAM may show them as they were:
+    /// they count as not there. Written before that is done.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub giving_up: BTreeMap<u32, Timestamp>,
+}
+
+/// Roles that a cluster's node policies list and that nobody was seen to use.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TrimRecord {
+    /// By role: since when every complete observation found that no binding names it and no
+    /// association uses it.
+    pub unused: BTreeMap<RoleArn, Timestamp>,
 }
 
 /// What was written lately on a cluster. Until EKS shows it, nothing may be concluded from

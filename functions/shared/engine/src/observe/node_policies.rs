@@ -89,6 +89,7 @@ pub(crate) async fn node_policies<A: EksReader + IamReader>(
     if !known && found.problem.is_none() {
         found.other_roles.extend(other_roles(aws, access, settings).await?);
     }
+    found.trimming = record.trimming.keys().cloned().collect();
     found.node_roles.clone_from(&record.node_roles);
     found.attached.clone_from(&record.attached);
     found.max_shards = record.max_shards;
@@ -227,6 +228,10 @@ async fn shards(
         let Ok(arn) = node_policy::policy_arn(&options.deployment, &access.cluster, number) else {
             break;
         };
+        // It may be gone, or be attached no more, whatever IAM shows.
+        if remembered.is_some_and(|record| record.giving_up.contains_key(&number)) {
+            continue;
+        }
         let Some(policy) = aws.policy(access, &arn).await? else {
             match remembered {
                 // Somebody deleted it; those behind it are still there.
@@ -281,6 +286,7 @@ async fn shards(
                 version: policy.default_version.clone(),
                 added: shard.roles.difference(&before).cloned().collect(),
                 removed: before.difference(&shard.roles).cloned().collect(),
+                gone: false,
             });
         }
         found.versions.insert(number, policy.default_version);

@@ -146,4 +146,26 @@ pub trait IamWriter {
         role: &RoleArn,
         policy: &PolicyArn,
     ) -> Result<(), PortError>;
+
+    /// Detaches a policy from a role; not attached, or no such role, is no error (`DetachRolePolicy`).
+    ///
+    /// # Errors
+    /// `Passing`, `Denied`.
+    async fn detach_policy(
+        &self,
+        access: &ClusterAccess,
+        role: &RoleArn,
+        policy: &PolicyArn,
+    ) -> Result<(), PortError>;
+
+    /// Deletes a policy with its version in force; one that is gone is no error (`DeletePolicy`).
+    /// Whoever calls has detached it everywhere and deleted its other versions.
+    ///
+    /// # Errors
+    /// `Invalid` while it is attached or has more than one version (IAM's `DeleteConflict`).
+    async fn delete_policy(
+        &self,
+        access: &ClusterAccess,
+        policy: &PolicyArn,
+    ) -> Result<(), PortError>;
 }

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use pod_identity_core::plan::NodePolicies;
 use pod_identity_core::{Association, DominoName, KubernetesName, Ownership, RoleArn};
 use pod_identity_events::BlockedCode;
 
@@ -13,6 +14,7 @@ use crate::cluster::{self, Beyond, ClusterReport, Context, Job};
 use crate::ledger::{
     self, BindingRecord, BindingState, ClusterRecord, Condition, ConditionState, LedgerError,
     NodePolicyRecord, View, bindings_partition, condition_key, node_policy_key, registry_key,
+    trim_key,
 };
 use crate::observe;
 use crate::ports::{
@@ -22,14 +24,16 @@ use crate::settings::Settings;
 
 /// What there is to look at.
 pub(super) struct Overview {
-    view: View,
-    record: ClusterRecord,
-    access: ClusterAccess,
+    pub(super) view: View,
+    pub(super) record: ClusterRecord,
+    pub(super) access: ClusterAccess,
     deployment: String,
     bindings: BTreeMap<DominoName, BindingRecord>,
     conditions: BTreeMap<DominoName, Condition>,
     /// Every Kubernetes service account that somebody has, wants or leaves.
     places: BTreeMap<KubernetesName, Option<AssociationSummary>>,
+    /// Associations whose names Kubernetes would not take.
+    nowhere: Vec<AssociationSummary>,
     /// Those who have neither a place nor a finished condition.
     placeless: BTreeSet<DominoName>,
     policies: Policies,
@@ -44,6 +48,7 @@ struct Policies {
     granted: Option<BTreeSet<RoleArn>>,
     /// Whether they are otherwise than the ledger remembers.
     changed: bool,
+    found: Option<NodePolicies>,
 }
 
 /// What is found at some places.
@@ -53,6 +58,8 @@ pub(super) struct Found {
     pub(super) needed: BTreeMap<DominoName, Option<What>>,
     pub(super) orphans: Vec<Orphan>,
     other_roles: BTreeSet<RoleArn>,
+    /// The roles of all associations there.
+    pub(super) used: BTreeSet<RoleArn>,
     /// Where somebody without a role has an association.
     places: BTreeSet<KubernetesName>,
 }
@@ -81,7 +88,7 @@ impl Overview {
         let (reader, settings) = (context.reader, context.settings);
         let cluster = &scope.cluster;
         let mut view = View::default();
-        view.read(reader, &[registry_key(), node_policy_key(cluster)]).await?;
+        view.read(reader, &[registry_key(), node_policy_key(cluster), trim_key(cluster)]).await?;
         let registry = ledger::registry(&view, &settings.plan.deployment)?;
         let Some(record) = registry.clusters.get(cluster).cloned() else {
             return Ok(Err(format!(
@@ -114,6 +121,7 @@ impl Overview {
             deployment: settings.plan.deployment.clone(),
             conditions: BTreeMap::new(),
             places: BTreeMap::new(),
+            nowhere: Vec::new(),
             placeless: BTreeSet::new(),
             policies: Policies::default(),
             gone,
@@ -147,8 +155,9 @@ impl Overview {
     fn arrange(&mut self, summaries: Vec<AssociationSummary>, scope: &Scope) {
         for summary in summaries {
             // A name that Kubernetes would not take is nobody's place.
-            if let Ok(place) = KubernetesName::new(&summary.namespace, &summary.service_account) {
-                self.places.insert(place, Some(summary));
+            match KubernetesName::new(&summary.namespace, &summary.service_account) {
+                Ok(place) => _ = self.places.insert(place, Some(summary)),
+                Err(_) => self.nowhere.push(summary),
             }
         }
         for (name, binding) in &self.bindings {
@@ -197,6 +206,7 @@ impl Overview {
             || found.record.attached != before.attached
             || found.record.max_shards != before.max_shards;
         self.policies.granted = Some(found.policies.granted());
+        self.policies.found = Some(found.policies).filter(|found| found.problem.is_none());
         Ok(())
     }
 
@@ -235,6 +245,7 @@ impl Overview {
         for (name, binding) in &self.bindings {
             self.judge(name, binding, chunk, &associations, &mut found);
         }
+        found.used = associations.values().filter_map(|one| one.role_arn.parse().ok()).collect();
         for (place, association) in &associations {
             self.judge_owner(place, association, settings, &mut found);
         }
@@ -325,6 +336,26 @@ impl Overview {
         }
     }
 
+    /// The node policies, if they were looked at and understood.
+    pub(super) fn policies(&self) -> Option<&NodePolicies> {
+        self.policies.found.as_ref()
+    }
+
+    /// The roles that bindings anywhere name, and that conditions here remember.
+    pub(super) fn named(&self) -> BTreeSet<RoleArn> {
+        named(&self.bindings, &self.conditions)
+    }
+
+    /// The roles of associations that are at no place.
+    pub(super) async fn used_nowhere<R: Reads, W, C>(
+        &self,
+        context: &Context<'_, R, W, C>,
+    ) -> Result<BTreeSet<RoleArn>, PortError> {
+        let (nowhere, most) = (self.nowhere.clone(), context.settings.concurrency);
+        let found = observe::describe(context.reader, &self.access, nowhere, most).await?;
+        Ok(found.iter().filter_map(|one| one.role_arn.parse().ok()).collect())
+    }
+
     pub(super) fn beyond(&self, found: &Found) -> Beyond {
         Beyond {
             other_roles: found.other_roles.clone(),
@@ -357,7 +388,17 @@ impl Overview {
     }
 }
 
-fn bindings(view: &View) -> Result<BTreeMap<DominoName, BindingRecord>, LedgerError> {
+/// The roles that bindings name, wherever they are for, and that conditions remember.
+pub(super) fn named(
+    bindings: &BTreeMap<DominoName, BindingRecord>,
+    conditions: &BTreeMap<DominoName, Condition>,
+) -> BTreeSet<RoleArn> {
+    let bound = bindings.values().filter_map(BindingRecord::binding).map(|one| &one.desired.role);
+    let made = conditions.values().filter_map(|condition| condition.association.as_ref());
+    bound.chain(made.map(|association| &association.desired.role)).cloned().collect()
+}
+
+pub(super) fn bindings(view: &View) -> Result<BTreeMap<DominoName, BindingRecord>, LedgerError> {
     let all = view.all_keyed::<BindingRecord>(bindings_partition())?;
     Ok(all.into_iter().filter_map(|(sort, record)| Some((sort.parse().ok()?, record))).collect())
 }

@@ -256,6 +256,23 @@ impl IamWriter for Unhearing<'_> {
     ) -> Result<(), PortError> {
         self.0.attach_policy(access, role, policy).await
     }
+
+    async fn detach_policy(
+        &self,
+        access: &ClusterAccess,
+        role: &RoleArn,
+        policy: &PolicyArn,
+    ) -> Result<(), PortError> {
+        self.0.detach_policy(access, role, policy).await
+    }
+
+    async fn delete_policy(
+        &self,
+        access: &ClusterAccess,
+        policy: &PolicyArn,
+    ) -> Result<(), PortError> {
+        self.0.delete_policy(access, policy).await
+    }
 }
 
 impl LedgerWriter for Unhearing<'_> {

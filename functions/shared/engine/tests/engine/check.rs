@@ -116,6 +116,30 @@ pub(crate) fn nothing_is_bound_before_it_is_granted(
     }
 }
 
+/// What every node role may use, to be held against what it may use later.
+pub(crate) struct Grants(BTreeMap<(ClusterArn, RoleArn), BTreeSet<String>>);
+
+impl Grants {
+    pub(crate) fn of(world: &World, node_roles: &BTreeMap<ClusterArn, Vec<RoleArn>>) -> Self {
+        let all =
+            node_roles.iter().flat_map(|(cluster, roles)| roles.iter().map(move |r| (cluster, r)));
+        Self(all.map(|(c, r)| ((c.clone(), r.clone()), listed(world, r))).collect())
+    }
+
+    /// Unbind before trim: what left since the last look is used by no association, whosever.
+    pub(crate) fn look(&mut self, world: &World, node_roles: &BTreeMap<ClusterArn, Vec<RoleArn>>) {
+        let now = Self::of(world, node_roles);
+        for ((cluster, node_role), before) in &self.0 {
+            let is = &now.0[&(cluster.clone(), node_role.clone())];
+            for one in world.eks.associations(cluster) {
+                let lost = before.contains(&one.role_arn) && !is.contains(&one.role_arn);
+                assert!(!lost, "{node_role} lost {} of {}", one.role_arn, one.id);
+            }
+        }
+        *self = now;
+    }
+}
+
 /// The roles that the policies attached to a node role list.
 pub(crate) fn listed(world: &World, node_role: &RoleArn) -> BTreeSet<String> {
     let mut listed = BTreeSet::new();

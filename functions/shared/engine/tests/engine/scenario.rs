@@ -100,6 +100,7 @@ impl Scenario {
             lease: Duration::from_secs(60),
             longest_call: Duration::from_secs(5),
             notice_retention: Duration::from_secs(86_400),
+            trim_after: None,
         };
         let shared = Arc::new(Mutex::new(world));
         let ports = WorldPorts::new(Arc::clone(&shared), "association");

@@ -14,7 +14,7 @@ use crate::policies::{administrator, blue_nodes, names, policy};
 use crate::scenario::{Scenario, cluster, role};
 
 /// Somebody's version that lists some roles.
-fn put_version(world: &mut World, roles: &[&str]) {
+pub(crate) fn put_version(world: &mut World, roles: &[&str]) {
     let roles = roles.iter().map(|name| role(name)).collect();
     let document = node_policy::document(&roles, Some(&cluster("blue")));
     world.create_policy_version(&administrator(), &policy(1), &document, true).unwrap();

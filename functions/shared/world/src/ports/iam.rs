@@ -163,10 +163,7 @@ impl IamWriter for WorldPorts {
                 world.delete_policy_version(&caller, policy.as_str(), version)
             })
             .await;
-        match outcome {
-            Err(error) if error.kind == ErrorKind::NotFound => Ok(()),
-            outcome => outcome,
-        }
+        or_absent(outcome)
     }
 
     async fn attach_policy(
@@ -181,5 +178,43 @@ impl IamWriter for WorldPorts {
             world.attach_role_policy(&caller, role.name(), policy.as_str())
         })
         .await
+    }
+
+    async fn detach_policy(
+        &self,
+        access: &ClusterAccess,
+        role: &RoleArn,
+        policy: &PolicyArn,
+    ) -> Result<(), PortError> {
+        let object = format!("{policy} from {role}");
+        let outcome = self
+            .call(("iam", "DetachRolePolicy"), "detach policy", object, |world| {
+                let caller = self.caller(access, world);
+                world.detach_role_policy(&caller, role.name(), policy.as_str())
+            })
+            .await;
+        or_absent(outcome)
+    }
+
+    async fn delete_policy(
+        &self,
+        access: &ClusterAccess,
+        policy: &PolicyArn,
+    ) -> Result<(), PortError> {
+        let outcome = self
+            .call(("iam", "DeletePolicy"), "delete policy", policy.to_string(), |world| {
+                let caller = self.caller(access, world);
+                world.delete_policy(&caller, policy.as_str())
+            })
+            .await;
+        or_absent(outcome)
+    }
+}
+
+/// What is gone already need not go.
+fn or_absent(outcome: Result<(), PortError>) -> Result<(), PortError> {
+    match outcome {
+        Err(error) if error.kind == ErrorKind::NotFound => Ok(()),
+        outcome => outcome,
     }
 }

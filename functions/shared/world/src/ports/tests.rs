@@ -8,7 +8,7 @@ use std::time::Duration;
 use pod_identity_core::{Desired, KubernetesName};
 use pod_identity_engine::ports::{
     AssociationFilter, AssociationUpdate, Bus, BusEntry, Clock, ClusterReader, EksReader,
-    EksWriter, ErrorKind, IamReader, NewAssociation,
+    EksWriter, ErrorKind, IamReader, IamWriter, NewAssociation, NewPolicy,
 };
 
 use super::*;
@@ -147,4 +147,37 @@ fn a_cluster_that_nobody_made_is_not_described() {
     let addon = |name: &str| wait(ports.addon(&access(), name)).unwrap();
     assert_eq!(addon("eks-pod-identity-agent").as_deref(), Some("ACTIVE"));
     assert_eq!(addon("vpc-cni"), None);
+}
+
+#[test]
+fn a_policy_goes_once_it_is_detached_and_has_one_version_and_is_gone_again_without_error() {
+    let ports = ports();
+    let (access, nodes) = (access(), role("blue-eks-nodes"));
+    let arn: pod_identity_core::PolicyArn =
+        "arn:aws:iam::111122223333:policy/domino-pod-identity/p".parse().unwrap();
+    let document = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"a:B","Resource":"*"}]}"#;
+    let new = NewPolicy {
+        arn: arn.clone(),
+        description: String::new(),
+        document: document.to_owned(),
+        tags: std::collections::BTreeMap::new(),
+    };
+    wait(ports.create_policy(&access, &new)).unwrap();
+    wait(ports.attach_policy(&access, &nodes, &arn)).unwrap();
+    wait(ports.create_policy_version(&access, &arn, document)).unwrap();
+    let conflict = |ports: &WorldPorts| {
+        let error = wait(ports.delete_policy(&access, &arn)).unwrap_err();
+        (error.kind, error.code)
+    };
+    let expected = (ErrorKind::Invalid, Some("DeleteConflict".to_owned()));
+    assert_eq!(conflict(&ports), expected, "attached");
+    for role in [&nodes, &nodes, &role("nobody")] {
+        wait(ports.detach_policy(&access, role, &arn)).unwrap();
+    }
+    assert_eq!(conflict(&ports), expected, "two versions");
+    wait(ports.delete_policy_version(&access, &arn, "v1")).unwrap();
+    wait(ports.delete_policy(&access, &arn)).unwrap();
+    wait(ports.delete_policy(&access, &arn)).unwrap();
+    assert_eq!(wait(ports.policy(&access, &arn)).unwrap(), None);
+    assert!(ports.world().iam.attached_to(&nodes).is_empty());
 }

@@ -1,0 +1,121 @@
+//! Roles leave the node policies.
+
+use super::*;
+
+/// A role whose ARN is so long that ten fill a policy.
+fn long(n: usize) -> RoleArn {
+    format!("arn:aws:iam::111122223333:role/{}/role-{n}", "x".repeat(500)).parse().unwrap()
+}
+
+/// Policies that list these roles, attached to the node role.
+fn listing(lists: &[Vec<RoleArn>]) -> Observation {
+    let mut observation = observation(Vec::new());
+    let cluster = observation.cluster.clone();
+    let found = &mut observation.policies;
+    for (number, roles) in (1..).zip(lists) {
+        let document = node_policy::document(
+            &roles.iter().cloned().collect(),
+            (number == 1).then_some(&cluster),
+        );
+        found.shards.push(node_policy::parse(number, &document, &cluster, number == 1).unwrap());
+        found.versions.insert(number, "v7".to_owned());
+        for node_role in found.node_roles.clone() {
+            found.attached.entry(node_role).or_default().insert(number);
+        }
+    }
+    observation
+}
+
+/// Trims, and holds every step to what it promises.
+fn trimmed(observation: Observation, keep: &BTreeSet<RoleArn>) -> (Plan, Observation) {
+    let cluster = observation.cluster.clone();
+    let plan = super::super::trim(&cluster, &observation.policies, keep, &options());
+    let kept: BTreeSet<RoleArn> =
+        observation.policies.granted().intersection(keep).cloned().collect();
+    let mut after = observation;
+    for step in &plan.policy_steps {
+        let one = Plan { policy_steps: vec![step.clone()], ..plan.clone() };
+        after = applied(after, &one);
+        assert!(kept.is_subset(&after.policies.granted()), "after {step}");
+    }
+    let again = super::super::trim(&cluster, &after.policies, keep, &options());
+    assert!(again.is_empty(), "planning after applying is not empty:\n{again}");
+    (plan, after)
+}
+
+#[test]
+fn a_role_that_is_not_kept_leaves_its_policy() {
+    let observation = listing(&[vec![role("etl"), role("old")]]);
+    let (plan, after) = trimmed(observation, &BTreeSet::from([role("etl"), role("unlisted")]));
+    assert_eq!(after.policies.listed(), BTreeSet::from([role("etl")]));
+    let said = plan.to_string();
+    assert!(
+        said.contains("- policy acme-eu-west-1-blue-1 lists role/domino/old no longer"),
+        "{said}"
+    );
+    assert_eq!((plan.capacity.policies, plan.capacity.roles), (1, 1));
+}
+
+#[test]
+fn a_policy_that_is_not_needed_is_given_up_once_another_lists_its_roles() {
+    let full: Vec<RoleArn> = (0..10).map(long).collect();
+    let observation = listing(&[full.clone(), vec![long(10), long(11)]]);
+    let keep: BTreeSet<RoleArn> = full[3..].iter().cloned().chain([long(11)]).collect();
+    let (plan, after) = trimmed(observation, &keep);
+    let kinds: Vec<bool> = plan
+        .policy_steps
+        .iter()
+        .map(|step| matches!(step, PolicyStep::GiveUpPolicy { number: 2, .. }))
+        .collect();
+    assert_eq!(kinds, [false, true], "{plan}");
+    assert_eq!(after.policies.listed(), keep);
+    assert!(plan.to_string().contains("- policy acme-eu-west-1-blue-2, which lists"), "{plan}");
+}
+
+#[test]
+fn what_stays_is_attached_before_anything_is_taken() {
+    let mut observation = listing(&[vec![role("etl"), role("old")]]);
+    let found = &mut observation.policies;
+    found.node_roles.insert(role("green-eks-nodes"));
+    let (plan, _) = trimmed(observation, &BTreeSet::from([role("etl")]));
+    assert!(matches!(plan.policy_steps[0], PolicyStep::AttachPolicy { .. }), "{plan}");
+    assert_eq!(plan.policy_steps.len(), 2);
+}
+
+#[test]
+fn a_policy_that_finds_no_slot_keeps_every_role_listed() {
+    let mut observation = listing(&[vec![role("etl"), role("old")]]);
+    let found = &mut observation.policies;
+    found.node_roles.insert(role("green-eks-nodes"));
+    found.max_shards = 0;
+    let (plan, _) = trimmed(observation, &BTreeSet::from([role("etl")]));
+    assert!(plan.is_empty() && plan.warnings[0].contains("cannot be attached"), "{plan}");
+}
+
+#[test]
+fn nothing_is_taken_from_policies_that_are_not_understood() {
+    let mut observation = listing(&[vec![role("old")]]);
+    observation.policies.problem = Some(Problem {
+        code: BlockedCode::ForeignPolicy,
+        reason: "it says more".to_owned(),
+        way_out: "move that".to_owned(),
+    });
+    assert!(trimmed(observation, &BTreeSet::new()).0.is_empty());
+}
+
+#[test]
+fn a_role_that_was_noted_to_leave_is_listed_again_where_it_is_wanted() {
+    let mut observation = listing(&[vec![role("etl"), role("old")]]);
+    observation.places = vec![place(vec![claim("svc-etl", "etl", 1)], &[], None)];
+    let trust = TrustPolicy::read(TRUSTED);
+    observation.roles = BTreeMap::from([(role("etl"), RoleState::Found(trust))]);
+    assert!(planned_with(observation.clone(), &options()).policy_steps.is_empty());
+    observation.policies.trimming = BTreeSet::from([role("etl"), role("old")]);
+    let plan = planned_with(observation, &options());
+    let [step @ PolicyStep::RewritePolicy { document, .. }] = plan.policy_steps.as_slice() else {
+        panic!("{plan}");
+    };
+    assert_eq!(step.grants(), &BTreeSet::from([role("etl")]));
+    // What the version that is shown lists besides stays: this run knows of no trim of its own.
+    assert!(document.contains("domino/old"));
+}
