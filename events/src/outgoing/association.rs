@@ -162,6 +162,12 @@ wire! {
         DeletionCeiling,
         /// The deployment's allow-lists no longer admit the binding.
         NotAllowed,
+        /// A `Mutation` of somebody else maps the Domino name to another Kubernetes service
+        /// account. The association is there all the same.
+        MappingConflict,
+        /// The Kubernetes service account does not exist, and nobody had it made: the Domino name
+        /// is not mapped to it. The association is there all the same.
+        ServiceAccountMissing,
     }
 }
 

@@ -6,6 +6,7 @@ mod arn;
 mod association;
 mod binding;
 mod command;
+pub mod domino;
 mod mutation;
 mod names;
 pub mod node_policy;

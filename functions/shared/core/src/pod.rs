@@ -4,7 +4,7 @@ mod object;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -92,6 +92,8 @@ pub struct ServiceAccount {
     pub labels: BTreeMap<String, String>,
     /// Annotations.
     pub annotations: BTreeMap<String, String>,
+    /// Names of the secrets that it lists, those for pulling images among them.
+    pub secrets: BTreeSet<String>,
 }
 
 impl ServiceAccount {

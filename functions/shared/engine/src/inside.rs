@@ -25,6 +25,7 @@ use crate::ports::{
 };
 use crate::run::Run;
 use crate::settings::{Settings, later};
+use checks::{Told, WayIn};
 use known::Known;
 
 pub use domino::DominoReport;
@@ -98,7 +99,9 @@ pub(crate) struct Hands<'a, B, W> {
 /// Why a part of the work could not be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum InsideError {
-    /// Nobody can look inside the cluster: no way to it, or it does not know the caller.
+    /// Nobody can look inside the cluster: no way to it.
+    Unreachable(String),
+    /// Nobody can look inside the cluster: it does not know the caller.
     Closed(String),
     /// It may work later.
     Passing(String),
@@ -107,16 +110,16 @@ pub(crate) enum InsideError {
 impl InsideError {
     /// What a failed call of Kubernetes means for all that is to be done there.
     pub(crate) fn of(error: &PortError, cluster: &ClusterArn) -> Self {
-        let way_out = match error.kind {
-            ErrorKind::Unreachable => {
-                "give the function a network that leads to the cluster's endpoint (docs/kubernetes.md)"
-            }
-            ErrorKind::Denied => {
-                "make an access entry for the function's role and bind the Kubernetes role of the manifest (docs/kubernetes.md)"
-            }
-            _ => return Self::Passing(chain(error)),
-        };
-        Self::Closed(format!("cluster {}: {}; {way_out}", cluster.name(), chain(error)))
+        let why = |way_out| format!("cluster {}: {}; {way_out}", cluster.name(), chain(error));
+        match error.kind {
+            ErrorKind::Unreachable => Self::Unreachable(why(
+                "give the function a network that leads to the cluster's endpoint (docs/kubernetes.md)",
+            )),
+            ErrorKind::Denied => Self::Closed(why(
+                "make an access entry for the function's role and bind the Kubernetes role of the manifest (docs/kubernetes.md)",
+            )),
+            _ => Self::Passing(chain(error)),
+        }
     }
 }
 
@@ -135,6 +138,7 @@ pub struct InsideReport {
     pub bindings: BTreeMap<DominoName, InsideBinding>,
     /// What failed for a passing reason.
     pub failures: Vec<String>,
+    way_in: WayIn,
 }
 
 /// Looks inside a cluster and says what would be done; writes nothing, and is given nothing to
@@ -160,7 +164,7 @@ pub async fn preview_inside<A: OutsideReads, K: KubernetesReader, C: Clock>(
     let access = &access;
     let context = Inside { aws, kubernetes, clock, run, settings, inside, access, deadline };
     let known = Known::read(aws, &scope.cluster).await.map_err(|error| chain(&error))?;
-    let mut report = begin(&context, &known).await;
+    let (mut report, told) = begin(&context, &known).await;
     match domino::plan(&context, &known).await {
         Ok(plan) => report.domino = Some(plan.shown(&mut report.bindings)),
         Err(error) => report.fail(error),
@@ -171,6 +175,7 @@ pub async fn preview_inside<A: OutsideReads, K: KubernetesReader, C: Clock>(
             Err(error) => report.fail(error),
         }
     }
+    report.check(&told);
     Ok(report)
 }
 
@@ -256,20 +261,17 @@ async fn access(
     Ok(Ok(ClusterAccess { cluster: cluster.clone(), assume_role }))
 }
 
-/// What the cluster lacks, by EKS.
+/// What the ledger remembers, and what EKS tells of the cluster.
 async fn begin<A: OutsideReads, K, C>(
     context: &Inside<'_, A, K, C>,
     known: &Known,
-) -> InsideReport {
-    let mut report = InsideReport { bindings: known.inside.clone(), ..InsideReport::default() };
-    match checks::look(context).await {
-        Ok(missing) => report.missing = missing,
-        Err(error) => report.failures.push(chain(&error)),
-    }
-    report
+) -> (InsideReport, Told) {
+    let report = InsideReport { bindings: known.inside.clone(), ..InsideReport::default() };
+    (report, checks::ask(context).await)
 }
 
-/// What the cluster lacks, then the Domino side, then the pods. What fails in one part does not
+/// What EKS tells of the cluster, then the Domino side, then the pods, and what the cluster lacks
+/// by all of that. What fails in one part does not
 /// keep the others from being done, except that a cluster into which nobody can look is left.
 async fn look_after<A, K, B, W, C>(
     context: &Inside<'_, A, K, C>,
@@ -284,7 +286,7 @@ where
     W: KubernetesWriter,
     C: Clock,
 {
-    let mut report = begin(context, known).await;
+    let (mut report, told) = begin(context, known).await;
     match domino::plan(context, known).await {
         Ok(plan) => {
             let done = domino::apply(context, hands, plan, &mut report.bindings).await;
@@ -302,15 +304,25 @@ where
             Err(error) => report.fail(error),
         }
     }
+    report.check(&told);
     report
 }
 
 impl InsideReport {
     fn fail(&mut self, error: InsideError) {
         match error {
-            InsideError::Closed(why) => self.skipped = Some(why),
+            InsideError::Unreachable(why) => {
+                (self.way_in, self.skipped) = (WayIn::Unreachable, Some(why));
+            }
+            InsideError::Closed(why) => (self.way_in, self.skipped) = (WayIn::Closed, Some(why)),
             InsideError::Passing(why) => self.failures.push(why),
         }
+    }
+
+    /// Notes what the cluster lacks, by what EKS told and by whether there was a way in.
+    fn check(&mut self, told: &Told) {
+        self.missing = told.missing(self.way_in);
+        self.failures.extend(told.failures.iter().cloned());
     }
 
     /// Roles that IRSA annotations name, by service account.

@@ -167,13 +167,27 @@ impl Spec {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct ServiceAccountObject {
     metadata: Metadata,
+    #[serde(default)]
+    secrets: Vec<Reference>,
+    #[serde(default)]
+    image_pull_secrets: Vec<Reference>,
+}
+
+/// Another object.
+#[derive(Deserialize)]
+struct Reference {
+    #[serde(default)]
+    name: String,
 }
 
 impl From<ServiceAccountObject> for ServiceAccount {
     fn from(object: ServiceAccountObject) -> Self {
         let Metadata { namespace, name, uid, labels, annotations, .. } = object.metadata;
-        Self { namespace, name, uid, labels, annotations }
+        let secrets = object.secrets.into_iter().chain(object.image_pull_secrets);
+        let secrets = secrets.map(|secret| secret.name).collect();
+        Self { namespace, name, uid, labels, annotations, secrets }
     }
 }

@@ -130,3 +130,14 @@ fn a_service_account_shows_its_irsa_role() {
     let account: ServiceAccount = serde_json::from_value(object).unwrap();
     assert_eq!(account.irsa_role(), Some("arn:aws:iam::111122223333:role/irsa"));
 }
+
+#[test]
+fn a_service_account_shows_the_names_of_its_secrets() {
+    let object = json!({
+        "metadata": { "name": "svc-etl-sa", "namespace": "domino-compute", "uid": "u" },
+        "secrets": [{ "name": "token" }],
+        "imagePullSecrets": [{ "name": "registry" }],
+    });
+    let account: ServiceAccount = serde_json::from_value(object).unwrap();
+    assert!(account.secrets.iter().eq(["registry", "token"]), "{:?}", account.secrets);
+}

@@ -1,12 +1,153 @@
 //! What a cluster needs for Pod Identity, and for looking inside it.
 
-use super::Inside;
-use crate::ledger::Missing;
-use crate::ports::{ClusterReader, PortError};
+#[cfg(test)]
+mod tests;
 
-/// What the cluster lacks.
-pub(super) async fn look<A: ClusterReader, K, C>(
-    _context: &Inside<'_, A, K, C>,
-) -> Result<Vec<Missing>, PortError> {
-    Ok(Vec::new())
+use pod_identity_core::ClusterArn;
+
+use super::Inside;
+use crate::error::chain;
+use crate::ledger::Missing;
+use crate::ports::{ClusterDescription, ClusterReader, ErrorKind, PortError};
+
+/// The add-on that hands out credentials on every node.
+const AGENT: &str = "eks-pod-identity-agent";
+
+/// Whether there was a way into the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum WayIn {
+    /// There was, or nobody tried.
+    #[default]
+    Open,
+    /// It answered, and does not know the caller.
+    Closed,
+    /// No connection could be made.
+    Unreachable,
+}
+
+/// What EKS tells of a cluster.
+#[derive(Debug)]
+pub(super) struct Told {
+    cluster: ClusterArn,
+    description: Answer<Option<ClusterDescription>>,
+    /// Status of the agent's add-on.
+    agent: Answer<Option<String>>,
+    /// What could not be asked for a passing reason.
+    pub(super) failures: Vec<String>,
+}
+
+#[derive(Debug)]
+enum Answer<T> {
+    Known(T),
+    /// EKS refuses to tell, with its words.
+    Denied(String),
+    Unknown,
+}
+
+/// Asks EKS: two calls.
+pub(super) async fn ask<A: ClusterReader, K, C>(context: &Inside<'_, A, K, C>) -> Told {
+    let Inside { aws, access, .. } = *context;
+    let mut failures = Vec::new();
+    let description = answer(aws.cluster(access).await, &mut failures);
+    let agent = answer(aws.addon(access, AGENT).await, &mut failures);
+    Told { cluster: access.cluster.clone(), description, agent, failures }
+}
+
+fn answer<T>(result: Result<T, PortError>, failures: &mut Vec<String>) -> Answer<T> {
+    match result {
+        Ok(known) => Answer::Known(known),
+        Err(error) if error.kind == ErrorKind::Denied => Answer::Denied(chain(&error)),
+        Err(error) => {
+            failures.push(chain(&error));
+            Answer::Unknown
+        }
+    }
+}
+
+impl Told {
+    /// What the cluster lacks.
+    pub(super) fn missing(&self, way_in: WayIn) -> Vec<Missing> {
+        let name = self.cluster.name();
+        let mut missing = Vec::new();
+        match &self.description {
+            Answer::Known(None) => {
+                // It has no add-ons either.
+                return vec![lack(
+                    format!("EKS does not know cluster {name}"),
+                    "correct its registration, or retire it (Cluster Retired)",
+                )];
+            }
+            Answer::Known(Some(description)) => {
+                missing.extend(status(name, description));
+                missing.extend(entrance(name, description, way_in));
+            }
+            Answer::Denied(why) => missing.push(denied(why, "eks:DescribeCluster")),
+            Answer::Unknown => {}
+        }
+        match &self.agent {
+            Answer::Known(status) => missing.extend(agent(name, status.as_deref())),
+            Answer::Denied(why) => missing.push(denied(why, "eks:DescribeAddon")),
+            Answer::Unknown => {}
+        }
+        missing
+    }
+}
+
+fn lack(reason: String, way_out: &str) -> Missing {
+    Missing { reason, way_out: way_out.to_owned() }
+}
+
+fn denied(why: &str, permission: &str) -> Missing {
+    lack(
+        format!("{why}, so it is not known whether something is missing there"),
+        &format!(
+            "allow the function's role {permission}, or the role that it assumes for this cluster"
+        ),
+    )
+}
+
+/// A cluster that is being updated works.
+fn status(name: &str, description: &ClusterDescription) -> Option<Missing> {
+    let status = description.status.as_str();
+    let way_out = match status {
+        "ACTIVE" | "UPDATING" => return None,
+        "CREATING" | "PENDING" => "wait until it is ACTIVE; the next run looks again",
+        "DELETING" => "retire it (Cluster Retired)",
+        _ => "look at the cluster's health in EKS",
+    };
+    Some(lack(format!("cluster {name} is {status}"), way_out))
+}
+
+/// What explains that there was no way in. Where there was one, nothing is missing.
+fn entrance(name: &str, description: &ClusterDescription, way_in: WayIn) -> Option<Missing> {
+    let knows_no_entries = description.authentication_mode.as_deref() == Some("CONFIG_MAP");
+    match way_in {
+        WayIn::Unreachable if !description.public_endpoint => Some(lack(
+            format!("the Kubernetes API of cluster {name} has a private endpoint only"),
+            "put the function into the cluster's VPC, with a security group that the cluster's own admits on port 443, or into a network that leads there",
+        )),
+        WayIn::Closed if knows_no_entries => Some(lack(
+            format!(
+                "cluster {name} has the authentication mode CONFIG_MAP, in which access entries do not work"
+            ),
+            "list the function's role, or the one that it assumes, in the aws-auth ConfigMap of kube-system, or change the mode to API_AND_CONFIG_MAP, which EKS does not take back",
+        )),
+        _ => None,
+    }
+}
+
+fn agent(name: &str, status: Option<&str>) -> Option<Missing> {
+    match status {
+        None => Some(lack(
+            format!(
+                "cluster {name} has no EKS add-on {AGENT}: pods get no credentials without the agent"
+            ),
+            "install the add-on, unless the agent was installed there in another way or the cluster runs in EKS Auto Mode, which has it built in",
+        )),
+        Some("ACTIVE" | "UPDATING") => None,
+        Some(status) => Some(lack(
+            format!("add-on {AGENT} of cluster {name} is {status}: pods may get no credentials"),
+            "look at the add-on's health issues in EKS, and update it or install it anew",
+        )),
+    }
 }

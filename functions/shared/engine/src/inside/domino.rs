@@ -1,63 +1,126 @@
 //! The Domino side of bindings: Kubernetes service accounts and domsed's mapping.
 
-use std::collections::BTreeMap;
+mod apply;
+mod observe;
+mod words;
 
-use pod_identity_core::{DominoName, KubernetesName};
+use std::collections::{BTreeMap, BTreeSet};
+
+use pod_identity_core::domino::{self, Mapping};
+use pod_identity_core::{DominoName, KubernetesName, RoleArn, Version};
 
 use super::known::Known;
-use super::{Hands, Inside, InsideError, OutsideReads, OutsideWrites};
-use crate::ledger::InsideBinding;
-use crate::ports::{Clock, KubernetesReader, KubernetesWriter};
+use super::{Inside, InsideError, OutsideReads};
+use crate::ledger::{InsideBinding, Missing};
+use crate::ports::{Clock, KubernetesReader};
+pub(super) use apply::apply;
 
 /// What became of the Domino side.
 #[derive(Debug, Clone, Default)]
 pub struct DominoReport {
-    /// Roles that IRSA annotations of Kubernetes service accounts name, by service account.
+    /// Roles that IRSA annotations of Kubernetes service accounts name, by service account that a
+    /// binding uses.
     pub annotated: BTreeMap<KubernetesName, String>,
     /// What was done, or would be, in words.
     pub steps: Vec<String>,
+    /// What was left alone, and why.
+    pub kept: Vec<String>,
     /// What failed, and why.
     pub failures: Vec<String>,
+    /// Whether the time was over before all was done: the next run goes on.
+    pub left: bool,
 }
 
 /// What is to be done about the Domino side.
 pub(super) struct DominoPlan {
+    plan: domino::Plan,
+    /// The bindings of the cluster.
+    subjects: BTreeMap<DominoName, Subject>,
+    /// Whether nobody can be mapped: the mapping is off, or domsed is not installed.
+    unmapped: bool,
     report: DominoReport,
+}
+
+/// A current binding of the cluster.
+struct Subject {
+    kubernetes: KubernetesName,
+    version: Version,
+    role: RoleArn,
 }
 
 impl DominoPlan {
     /// The plan as it is shown where nothing is written.
-    pub(super) fn shown(self, _bindings: &mut BTreeMap<DominoName, InsideBinding>) -> DominoReport {
-        self.report
+    pub(super) fn shown(self, bindings: &mut BTreeMap<DominoName, InsideBinding>) -> DominoReport {
+        let in_force = self.in_force();
+        self.remember(bindings, in_force, |_| None);
+        DominoReport { steps: self.plan.steps(), ..self.report }
+    }
+
+    /// Who is mapped as they should be, if that is known.
+    fn in_force(&self) -> Option<BTreeSet<DominoName>> {
+        if self.unmapped {
+            return Some(BTreeSet::new());
+        }
+        self.plan.mapping.as_ref().map(Mapping::in_force)
+    }
+
+    /// Notes for each binding what is known of it now. `since` is when a name was mapped that is
+    /// not known to have been mapped before.
+    fn remember(
+        &self,
+        bindings: &mut BTreeMap<DominoName, InsideBinding>,
+        mapped: Option<BTreeSet<DominoName>>,
+        since: impl Fn(&DominoName) -> Option<jiff::Timestamp>,
+    ) {
+        bindings.retain(|name, _| self.subjects.contains_key(name));
+        for (name, subject) in &self.subjects {
+            let binding = bindings.entry(name.clone()).or_default();
+            if binding.kubernetes.as_ref() != Some(&subject.kubernetes) {
+                // Whatever was known is about another place.
+                let kubernetes = Some(subject.kubernetes.clone());
+                *binding = InsideBinding { kubernetes, ..InsideBinding::default() };
+            }
+            let Some(mapped) = &mapped else { continue };
+            binding.blocked = self.plan.blocked.get(name).map(|problem| Missing {
+                reason: problem.reason.clone(),
+                way_out: problem.way_out.clone(),
+            });
+            binding.mapped_since = match mapped.contains(name) {
+                true => binding.mapped_since.or_else(|| since(name)),
+                false => None,
+            };
+        }
     }
 }
 
 /// Looks at service accounts and Mutations, and plans.
 pub(super) async fn plan<A, K, C>(
-    _context: &Inside<'_, A, K, C>,
-    _known: &Known,
+    context: &Inside<'_, A, K, C>,
+    known: &Known,
 ) -> Result<DominoPlan, InsideError>
 where
     A: OutsideReads,
     K: KubernetesReader,
     C: Clock,
 {
-    Ok(DominoPlan { report: DominoReport::default() })
-}
-
-/// Does what was planned, and notes for each binding what became of it.
-pub(super) async fn apply<A, K, B, W, C>(
-    _context: &Inside<'_, A, K, C>,
-    _hands: &Hands<'_, B, W>,
-    plan: DominoPlan,
-    _bindings: &mut BTreeMap<DominoName, InsideBinding>,
-) -> DominoReport
-where
-    A: OutsideReads,
-    K: KubernetesReader,
-    B: OutsideWrites,
-    W: KubernetesWriter,
-    C: Clock,
-{
-    plan.report
+    let inside = context.inside;
+    let options = domino::Options {
+        deployment: context.settings.plan.deployment.clone(),
+        namespaces: inside.namespaces.clone(),
+        service_accounts: inside.service_accounts,
+        mapping: inside.mapping.clone(),
+        max_deletions: context.settings.plan.max_deletions,
+    };
+    let seen = observe::observe(context, known).await?;
+    let plan = domino::plan(&seen.observation, &options);
+    let installed = seen.observation.mutations != domino::Mutations::NotInstalled;
+    let failures = seen.failures.into_iter().chain(plan.failures.iter().cloned());
+    let report = DominoReport {
+        annotated: plan.annotated.clone(),
+        kept: plan.kept.clone(),
+        failures: failures.collect(),
+        ..DominoReport::default()
+    };
+    let unmapped = inside.mapping.is_none() || !installed;
+    Ok(DominoPlan { plan, subjects: seen.subjects, unmapped, report })
 }

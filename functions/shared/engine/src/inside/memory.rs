@@ -30,8 +30,11 @@ where
             writing.put(inside_binding_key(name, &context.access.cluster), binding).await?;
         }
     }
-    let gone: Vec<&DominoName> =
-        known.inside.keys().filter(|name| !report.bindings.contains_key(name)).collect();
+    let forgotten = known
+        .inside
+        .iter()
+        .filter(|(name, remembered)| !remembered.is_empty() && !report.bindings.contains_key(name));
+    let gone: Vec<&DominoName> = forgotten.map(|(name, _)| name).collect();
     for name in gone {
         let key = inside_binding_key(name, &context.access.cluster);
         writing.put(key, &InsideBinding::default()).await?;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+pub use pod_identity_core::domino::MappingSettings;
 use pod_identity_core::sweep;
 
 /// Settings of what is done inside clusters. Each part can be left out.
@@ -19,19 +20,6 @@ pub struct InsideSettings {
     pub dry_run: bool,
     /// Most objects of one page of a list.
     pub page: u32,
-}
-
-/// Settings of the one `Mutation` that is ours.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MappingSettings {
-    /// Namespace of the Domino platform, where `Mutation` objects are.
-    pub namespace: String,
-    /// Name of ours.
-    pub name: String,
-    /// Which execution pods it is for.
-    pub label_selectors: Vec<String>,
-    /// The Kubernetes service account of who is not mapped; empty for Domino's own.
-    pub default_service_account: String,
 }
 
 /// Settings of the sweep.

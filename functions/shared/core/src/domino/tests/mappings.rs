@@ -1,0 +1,162 @@
+use pod_identity_events::BlockedCode;
+
+use super::*;
+
+/// Holders with their service accounts.
+fn settled(names: &[&str]) -> Observation {
+    let accounts: Vec<_> = names.iter().map(|of| account(&format!("{of}-sa"))).collect();
+    observed(names.iter().map(|of| holder(of))).with_accounts(accounts)
+}
+
+fn mapped(plan: &Plan) -> BTreeMap<String, String> {
+    let mutation = plan.mapping.as_ref().and_then(Mapping::change);
+    let rules = mutation.map(|mutation| mutation.rules).unwrap_or_default();
+    rules.into_iter().flat_map(|rule| rule.cloud_workload_identity.unwrap().user_mappings).collect()
+}
+
+#[test]
+fn the_mutation_holds_exactly_the_holders() {
+    let (of, mut rival) = holder("svc-rival");
+    // Wants the place of another, who has the association.
+    (rival.wanted, rival.holds) = (Some(place("svc-a-sa")), false);
+    let mut observation = settled(&["svc-a", "svc-b"]);
+    observation.claims.insert(of, rival);
+    observation.claims.extend([tombstone("svc-gone")]);
+    let before = our_mutation(&[("svc-b", "old"), ("svc-gone", "svc-gone-sa")]);
+    let plan = planned(observation.with_mutations([before]));
+    assert_eq!(
+        plan.steps(),
+        [
+            "~ Mutation domino-platform/pod-identity",
+            "+ mapping svc-a -> svc-a-sa",
+            "~ mapping svc-b: old -> svc-b-sa",
+            "- mapping svc-gone -> svc-gone-sa",
+        ]
+    );
+    let expected = [("svc-a", "svc-a-sa"), ("svc-b", "svc-b-sa")];
+    assert_eq!(plan.mapping.unwrap().change(), Some(our_mutation(&expected)));
+}
+
+#[test]
+fn nothing_is_applied_when_it_is_so_already() {
+    let there = our_mutation(&[("svc-a", "svc-a-sa")]);
+    let plan = planned(settled(&["svc-a"]).with_mutations([there]));
+    assert!(plan.is_empty());
+    assert_eq!(plan.mapping.unwrap().in_force(), BTreeSet::from([name("svc-a")]));
+}
+
+#[test]
+fn whatever_differs_of_ours_is_put_back() {
+    let cases: [fn(&mut Mutation); 5] = [
+        |one| one.rules.clear(),
+        |one| one.rules[0].label_selectors.clear(),
+        |one| one.rules[0].cloud_workload_identity = None,
+        |one| one.rules.push(one.rules[0].clone()),
+        |one| {
+            let identity = one.rules[0].cloud_workload_identity.as_mut().unwrap();
+            identity.assume_sa_mapping = false;
+        },
+    ];
+    for change in cases {
+        let mut there = our_mutation(&[("svc-a", "svc-a-sa")]);
+        change(&mut there);
+        let plan = planned(settled(&["svc-a"]).with_mutations([there]));
+        let mapping = plan.mapping.unwrap();
+        assert_eq!(mapping.change(), Some(our_mutation(&[("svc-a", "svc-a-sa")])));
+        assert!(mapping.in_force().is_empty());
+    }
+}
+
+#[test]
+fn with_nobody_to_map_none_is_made_and_one_that_is_there_is_emptied() {
+    let nobody = || observed([tombstone("svc-a")]);
+    assert!(planned(nobody()).is_empty());
+    let there = our_mutation(&[("svc-a", "svc-a-sa")]);
+    let plan = planned(nobody().with_mutations([there]));
+    assert_eq!(plan.mapping.unwrap().change(), Some(our_mutation(&[])));
+}
+
+#[test]
+fn an_empty_ledger_empties_no_mapping() {
+    let there = our_mutation(&[("svc-a", "svc-a-sa")]);
+    let plan = planned(observed([]).with_mutations([there]));
+    assert!(plan.is_empty() && plan.mapping.is_none());
+    assert!(plan.kept[0].contains("keeps its 1 entries"), "{plan}");
+}
+
+#[test]
+fn a_mutation_that_maps_the_name_elsewhere_blocks_it_alone() {
+    for cloud in ["aws", "AWS", ""] {
+        let theirs = mutation("theirs", cloud, &[("svc-a", "other"), ("svc-c", "x")]);
+        let plan = planned(settled(&["svc-a", "svc-b"]).with_mutations([theirs]));
+        assert_eq!(mapped(&plan), BTreeMap::from([("svc-b".to_owned(), "svc-b-sa".to_owned())]));
+        let problem = &plan.blocked[&name("svc-a")];
+        assert_eq!(problem.code, BlockedCode::MappingConflict);
+        assert!(problem.reason.contains("Mutation domino-platform/theirs maps it to `other`"));
+        assert!(problem.way_out.contains("take svc-a out of Mutation domino-platform/theirs"));
+        assert_eq!(plan.blocked.len(), 1);
+    }
+}
+
+#[test]
+fn a_mutation_that_agrees_or_is_of_another_cloud_is_no_conflict() {
+    for theirs in [
+        mutation("theirs", "aws", &[("svc-a", "svc-a-sa")]),
+        mutation("theirs", "azure", &[("svc-a", "other")]),
+        mutation("theirs", "aws", &[("svc-A", "other")]),
+    ] {
+        let plan = planned(settled(&["svc-a"]).with_mutations([theirs]));
+        assert!(plan.blocked.is_empty(), "{plan}");
+        assert_eq!(mapped(&plan).len(), 1);
+    }
+}
+
+#[test]
+fn a_conflict_takes_the_name_out_of_ours() {
+    let ours = our_mutation(&[("svc-a", "svc-a-sa")]);
+    let theirs = mutation("theirs", "aws", &[("svc-a", "other")]);
+    let plan = planned(settled(&["svc-a"]).with_mutations([ours, theirs]));
+    assert_eq!(plan.mapping.unwrap().change(), Some(our_mutation(&[])));
+}
+
+#[test]
+fn who_got_no_service_account_is_left_out_unless_mapped_to_it_already() {
+    let failed = BTreeSet::from([place("svc-a-sa"), place("svc-b-sa")]);
+    let there = our_mutation(&[("svc-b", "svc-b-sa")]);
+    let claims = ["svc-a", "svc-b", "svc-c"].map(holder);
+    let plan = planned(observed(claims).with_mutations([there]));
+    let mapping = plan.mapping.unwrap().without(&failed);
+    assert_eq!(mapping.names(), BTreeSet::from([name("svc-b"), name("svc-c")]));
+}
+
+#[test]
+fn five_thousand_entries_fit_and_too_many_leave_the_mutation_as_it_is() {
+    let long = "x".repeat(100);
+    let many = |count: usize, long: &str| {
+        let claims = (0..count).map(|n| holder(&format!("svc-{n:05}{long}")));
+        let mut observation = observed(claims);
+        observation.service_accounts.clear();
+        plan(&observation, &Options { service_accounts: false, ..options() })
+    };
+    let fits = many(5_000, "");
+    let change = fits.mapping.as_ref().and_then(Mapping::change).unwrap();
+    let bytes = serde_json::to_string(&change.rules).unwrap().len();
+    assert!(bytes < MAX_MUTATION_BYTES / 5, "{bytes}");
+    assert_eq!(mapped(&fits).len(), 5_000);
+    let large = many(10_000, &long);
+    assert!(large.mapping.is_none());
+    assert!(large.failures[0].contains("would have 10000 entries"), "{:?}", large.failures);
+}
+
+#[test]
+fn with_the_mapping_off_or_unseen_no_mutation_is_planned() {
+    let off = Options { mapping: None, ..options() };
+    let theirs = mutation("theirs", "aws", &[("svc-a", "other")]);
+    let plan_off = planned_with(settled(&["svc-a"]).with_mutations([theirs]), &off);
+    assert!(plan_off.mapping.is_none() && plan_off.blocked.is_empty());
+    for unseen in [Mutations::Unseen, Mutations::NotInstalled] {
+        let mut observation = settled(&["svc-a"]);
+        observation.mutations = unseen;
+        assert!(planned(observation).mapping.is_none());
+    }
+}

@@ -1,0 +1,101 @@
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+
+fn description() -> ClusterDescription {
+    ClusterDescription {
+        endpoint: None,
+        certificate_authority: None,
+        status: "ACTIVE".to_owned(),
+        authentication_mode: Some("API".to_owned()),
+        public_endpoint: true,
+        private_endpoint: true,
+        version: None,
+    }
+}
+
+fn told(description: Option<ClusterDescription>, agent: Option<&str>) -> Told {
+    Told {
+        cluster: ClusterArn::new("aws", "eu-west-1", "111122223333", "blue").unwrap(),
+        description: Answer::Known(description),
+        agent: Answer::Known(agent.map(str::to_owned)),
+        failures: Vec::new(),
+    }
+}
+
+/// The one thing that is missing: its reason and the way out.
+fn one(told: &Told, way_in: WayIn) -> String {
+    let missing = told.missing(way_in);
+    assert_eq!(missing.len(), 1, "{missing:?}");
+    format!("{}; {}", missing[0].reason, missing[0].way_out)
+}
+
+#[test]
+fn nothing_is_missing_of_a_cluster_that_has_all() {
+    for status in ["ACTIVE", "UPDATING"] {
+        let description = ClusterDescription { status: status.to_owned(), ..description() };
+        let told = told(Some(description), Some(status));
+        for way_in in [WayIn::Open, WayIn::Closed, WayIn::Unreachable] {
+            assert_eq!(told.missing(way_in), []);
+        }
+    }
+}
+
+#[test]
+fn a_cluster_that_is_gone_is_told_once() {
+    let words = one(&told(None, None), WayIn::Unreachable);
+    assert!(words.starts_with("EKS does not know cluster blue; "), "{words}");
+    assert!(words.contains("retire it"), "{words}");
+}
+
+#[test]
+fn a_cluster_that_is_not_active_says_what_it_is() {
+    for status in ["CREATING", "PENDING", "DELETING", "FAILED"] {
+        let description = ClusterDescription { status: status.to_owned(), ..description() };
+        let words = one(&told(Some(description), Some("ACTIVE")), WayIn::Open);
+        assert!(words.starts_with(&format!("cluster blue is {status}; ")), "{words}");
+    }
+}
+
+#[test]
+fn a_private_endpoint_is_missing_only_where_it_could_not_be_reached() {
+    let private = ClusterDescription { public_endpoint: false, ..description() };
+    let told = told(Some(private), Some("ACTIVE"));
+    assert!(one(&told, WayIn::Unreachable).contains("VPC"));
+    assert_eq!(told.missing(WayIn::Closed), []);
+    assert_eq!(told.missing(WayIn::Open), []);
+}
+
+#[test]
+fn the_mode_config_map_is_missing_only_where_the_caller_is_not_known() {
+    let mode = Some("CONFIG_MAP".to_owned());
+    let told = told(
+        Some(ClusterDescription { authentication_mode: mode, ..description() }),
+        Some("ACTIVE"),
+    );
+    assert!(one(&told, WayIn::Closed).contains("aws-auth"));
+    assert_eq!(told.missing(WayIn::Unreachable), []);
+    assert_eq!(told.missing(WayIn::Open), []);
+}
+
+#[test]
+fn an_agent_that_is_absent_or_ill_is_told() {
+    assert!(one(&told(Some(description()), None), WayIn::Open).contains("no EKS add-on"));
+    for status in ["CREATING", "DEGRADED", "CREATE_FAILED", "UPDATE_FAILED", "DELETING"] {
+        let words = one(&told(Some(description()), Some(status)), WayIn::Open);
+        assert!(words.contains(&format!("of cluster blue is {status}")), "{words}");
+    }
+}
+
+#[test]
+fn a_denial_names_the_permission_and_hides_no_other_word() {
+    let mut told = told(Some(description()), None);
+    told.description = Answer::Denied("failed to describe cluster blue".to_owned());
+    let missing = told.missing(WayIn::Open);
+    assert_eq!(missing.len(), 2);
+    assert!(missing[0].way_out.contains("eks:DescribeCluster"));
+    told.agent = Answer::Denied("failed to describe add-on".to_owned());
+    assert!(told.missing(WayIn::Open)[1].way_out.contains("eks:DescribeAddon"));
+    told.agent = Answer::Unknown;
+    assert_eq!(told.missing(WayIn::Open).len(), 1);
+}

@@ -1,0 +1,239 @@
+//! Carries the plan out: service accounts, then our Mutation, then what nobody uses any more.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::stream::{self, StreamExt};
+use jiff::Timestamp;
+use pod_identity_core::domino::{AccountDeletion, Mapping, Plan, service_account_labels};
+use pod_identity_core::plan::Blocked;
+use pod_identity_core::{DominoName, KubernetesName};
+
+use super::super::{Hands, Inside, OutsideReads, OutsideWrites};
+use super::{DominoPlan, DominoReport, words};
+use crate::error::chain;
+use crate::ledger::InsideBinding;
+use crate::outcome::Outcomes;
+use crate::ports::{
+    AssociationFilter, Clock, EksReader, ErrorKind, KubernetesReader, KubernetesWriter,
+};
+use crate::publish::publish;
+
+/// Does what was planned, and notes for each binding what became of it.
+pub(in super::super) async fn apply<A, K, B, W, C>(
+    context: &Inside<'_, A, K, C>,
+    hands: &Hands<'_, B, W>,
+    plan: DominoPlan,
+    bindings: &mut BTreeMap<DominoName, InsideBinding>,
+) -> DominoReport
+where
+    A: OutsideReads,
+    K: KubernetesReader,
+    B: OutsideWrites,
+    W: KubernetesWriter,
+    C: Clock,
+{
+    let hand = Hand { context, writer: hands.kubernetes, lease: hands.lease };
+    let mut report = plan.report.clone();
+    let failed = hand.create(&plan.plan, &mut report).await;
+    let mut mapped = plan.in_force();
+    let (mut since, mut left_as_it_was) = (context.clock.now(), false);
+    if let Some(mapping) = plan.plan.mapping.as_ref().map(|mapping| mapping.without(&failed)) {
+        match hand.map(&mapping, &mut report).await {
+            Some(at) => (mapped, since) = (Some(mapping.names()), at),
+            None => left_as_it_was = true,
+        }
+    }
+    // While ours may still lead to one, pods of its name would be refused without it.
+    let led_to = |one: &AccountDeletion| {
+        let mapping = plan.plan.mapping.as_ref();
+        left_as_it_was && mapping.is_some_and(|mapping| mapping.led_to(&one.kubernetes))
+    };
+    let deletes: Vec<_> = plan.plan.deletes.iter().filter(|one| !led_to(one)).collect();
+    hand.delete(&deletes, &mut report).await;
+
+    let before = bindings.clone();
+    plan.remember(bindings, mapped, |_| Some(since));
+    tell(context, hands, &plan, &before, bindings, &mut report).await;
+    report
+}
+
+/// Tells the bus of names that are newly blocked. What could not be told is not remembered, so
+/// that the next run tells it.
+async fn tell<A, K, B: OutsideWrites, W, C: Clock>(
+    context: &Inside<'_, A, K, C>,
+    hands: &Hands<'_, B, W>,
+    plan: &DominoPlan,
+    before: &BTreeMap<DominoName, InsideBinding>,
+    bindings: &mut BTreeMap<DominoName, InsideBinding>,
+    report: &mut DominoReport,
+) {
+    let outcomes = Outcomes {
+        cluster: &context.access.cluster,
+        now: context.clock.now(),
+        request_id: context.run.request_id(),
+    };
+    let (mut names, mut events) = (Vec::new(), Vec::new());
+    for (name, problem) in &plan.plan.blocked {
+        let (Some(subject), Some(binding)) = (plan.subjects.get(name), bindings.get(name)) else {
+            continue;
+        };
+        let was = before.get(name);
+        let known = was.filter(|was| was.kubernetes == binding.kubernetes);
+        if binding.blocked.is_none() || known.is_some_and(|was| was.blocked == binding.blocked) {
+            continue;
+        }
+        let blocked = Blocked::by(problem, name, Some(&subject.version), Some(&subject.role));
+        names.push(name);
+        events.push(outcomes.blocked(&subject.kubernetes, &blocked));
+    }
+    for (name, sent) in names.into_iter().zip(publish(hands.outside, context.clock, &events).await)
+    {
+        if let Err(why) = sent {
+            report.failures.push(format!("it could not be told that {name} is blocked: {why}"));
+            if let Some(binding) = bindings.get_mut(name) {
+                binding.blocked = before.get(name).and_then(|was| was.blocked.clone());
+            }
+        }
+    }
+}
+
+/// What changes the cluster, while there is time and the lease lasts.
+struct Hand<'a, A, K, C, W> {
+    context: &'a Inside<'a, A, K, C>,
+    writer: &'a W,
+    lease: &'a crate::lease::Lease,
+}
+
+impl<A: OutsideReads, K, C: Clock, W: KubernetesWriter> Hand<'_, A, K, C, W> {
+    /// Whether one more step may start.
+    fn may_start(&self) -> bool {
+        let Inside { clock, settings, .. } = *self.context;
+        !self.context.is_over() && self.lease.covers(clock.now(), settings.longest_call)
+    }
+
+    /// Makes service accounts, and answers which are not there.
+    async fn create(&self, plan: &Plan, report: &mut DominoReport) -> BTreeSet<KubernetesName> {
+        let Inside { access, settings, .. } = *self.context;
+        let labels = &service_account_labels(&settings.plan.deployment);
+        let results: Vec<_> = stream::iter(&plan.creates)
+            .map(|(place, of)| async move {
+                if !self.may_start() {
+                    return (place, of, None);
+                }
+                (place, of, Some(self.writer.create_service_account(access, place, labels).await))
+            })
+            .buffered(settings.concurrency.max(1))
+            .collect()
+            .await;
+        let mut failed = BTreeSet::new();
+        for (place, of, result) in results {
+            match result {
+                Some(Ok(_)) => report.steps.push(Plan::creation(place, of)),
+                // Somebody else was faster, and it is there.
+                Some(Err(error)) if error.kind == ErrorKind::InUse => {}
+                Some(Err(error)) => {
+                    report.failures.push(words::account_failed(place, &error));
+                    failed.insert(place.clone());
+                }
+                None => {
+                    report.left = true;
+                    failed.insert(place.clone());
+                }
+            }
+        }
+        failed
+    }
+
+    /// Applies our Mutation, and answers when it was so; none when it was not.
+    async fn map(&self, mapping: &Mapping, report: &mut DominoReport) -> Option<Timestamp> {
+        let Inside { access, clock, .. } = *self.context;
+        let Some(mutation) = mapping.change() else { return Some(clock.now()) };
+        if !self.may_start() {
+            report.left = true;
+            return None;
+        }
+        match self.writer.apply_mutation(access, mapping.namespace(), &mutation).await {
+            Ok(()) => {
+                report.steps.extend(mapping.steps());
+                Some(clock.now())
+            }
+            Err(error) => {
+                let (namespace, name) = (mapping.namespace(), mapping.name());
+                report.failures.push(words::mapping_failed(namespace, name, &error));
+                None
+            }
+        }
+    }
+
+    /// Deletes service accounts that have no association, whosever it may be.
+    async fn delete(&self, deletes: &[&AccountDeletion], report: &mut DominoReport) {
+        let concurrency = self.context.settings.concurrency.max(1);
+        let results: Vec<_> = stream::iter(deletes)
+            .map(|one| async move { (*one, self.delete_one(one).await) })
+            .buffered(concurrency)
+            .collect()
+            .await;
+        for (one, result) in results {
+            match result {
+                Ok(Deleted::Done) => report.steps.push(one.to_string()),
+                Ok(Deleted::Used) => report.kept.push(format!(
+                    "service account {} is kept: there is an association for it",
+                    one.kubernetes
+                )),
+                Ok(Deleted::Replaced) => report.kept.push(format!(
+                    "service account {} is kept: it is another one than was seen",
+                    one.kubernetes
+                )),
+                Ok(Deleted::Left) => report.left = true,
+                Err(why) => report.failures.push(why),
+            }
+        }
+    }
+
+    async fn delete_one(&self, one: &AccountDeletion) -> Result<Deleted, String> {
+        let Inside { access, .. } = *self.context;
+        if !self.may_start() {
+            return Ok(Deleted::Left);
+        }
+        if self.has_association(&one.kubernetes).await? {
+            return Ok(Deleted::Used);
+        }
+        if !self.may_start() {
+            return Ok(Deleted::Left);
+        }
+        match self.writer.delete_service_account(access, &one.kubernetes, &one.uid).await {
+            Ok(()) => Ok(Deleted::Done),
+            Err(error) if error.kind == ErrorKind::InUse => Ok(Deleted::Replaced),
+            Err(error) => Err(words::account_failed(&one.kubernetes, &error)),
+        }
+    }
+
+    async fn has_association(&self, place: &KubernetesName) -> Result<bool, String> {
+        let Inside { aws, access, .. } = *self.context;
+        let filter = AssociationFilter {
+            namespace: Some(place.namespace().to_owned()),
+            service_account: Some(place.service_account().to_owned()),
+        };
+        let mut page: Option<String> = None;
+        loop {
+            let found = EksReader::associations(aws, access, &filter, page.as_deref()).await;
+            match found {
+                Ok(found) if !found.items.is_empty() => return Ok(true),
+                Ok(found) => match found.next {
+                    Some(next) => page = Some(next),
+                    None => return Ok(false),
+                },
+                // A cluster that EKS does not know has none.
+                Err(error) if error.kind == ErrorKind::NotFound => return Ok(false),
+                Err(error) => return Err(chain(&error)),
+            }
+        }
+    }
+}
+
+enum Deleted {
+    Done,
+    Used,
+    Replaced,
+    Left,
+}
