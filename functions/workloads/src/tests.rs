@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::field_reassign_with_default)]
 
 use std::time::Duration;
 
@@ -87,11 +87,9 @@ fn what_is_no_request_is_answered_with_the_rule() {
 #[test]
 fn a_cluster_that_nobody_can_look_into_is_counted_and_said() {
     let missing = Missing { reason: "no agent".to_owned(), way_out: "install it".to_owned() };
-    let report = InsideReport {
-        skipped: Some("cluster blue: no route".to_owned()),
-        missing: vec![missing],
-        ..InsideReport::default()
-    };
+    let mut report = InsideReport::default();
+    report.skipped = Some("cluster blue: no route".to_owned());
+    report.missing = vec![missing];
     let line = metrics("acme", &cluster(), &report, Duration::from_millis(3), Duration::ZERO);
     assert_eq!(line["ClusterClosed"], json!(1));
     assert_eq!(line["LookedInside"], json!(0));

@@ -129,16 +129,12 @@ impl Lease {
 
     /// When it is over, unless it is renewed or given back.
     pub(crate) fn ends_at(&self) -> Timestamp {
-        self.expires_at
+        self.held.borrow().expires_at
     }
 
     /// Whether a call that starts now ends before the lease does.
     pub(crate) fn covers(&self, now: Timestamp, longest_call: Duration) -> bool {
-        later(now, longest_call) < self.expires_at()
-    }
-
-    pub(crate) fn expires_at(&self) -> Timestamp {
-        self.held.borrow().expires_at
+        later(now, longest_call) < self.ends_at()
     }
 
     fn revision(&self) -> String {

@@ -164,6 +164,8 @@ impl Wanted<'_> {
 /// What a failed call means, in words.
 pub(super) fn words(error: &PortError, cluster: &ClusterArn) -> String {
     match InsideError::of(error, cluster) {
-        InsideError::Closed(words) | InsideError::Passing(words) => words,
+        InsideError::Unreachable(words)
+        | InsideError::Closed(words)
+        | InsideError::Passing(words) => words,
     }
 }
