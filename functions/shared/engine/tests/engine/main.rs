@@ -17,6 +17,7 @@ mod registrations;
 mod rejections;
 mod scenario;
 mod slots;
+mod sweep;
 mod trim;
 mod trust;
 mod versions;

@@ -115,11 +115,21 @@ impl Eks {
         service_account: &str,
         now: Timestamp,
     ) -> bool {
+        self.shown(cluster, namespace, service_account, now).is_some()
+    }
+
+    /// The association of a Kubernetes service account as readers see it at a time.
+    #[must_use]
+    pub fn shown(
+        &self,
+        cluster: &ClusterArn,
+        namespace: &str,
+        service_account: &str,
+        now: Timestamp,
+    ) -> Option<&Association> {
         let associations = self.clusters.get(cluster).map(|cluster| cluster.associations.values());
-        let visible = associations.into_iter().flatten().filter_map(|one| one.visible(now));
-        visible
-            .into_iter()
-            .any(|one| one.namespace == namespace && one.service_account == service_account)
+        let mut visible = associations.into_iter().flatten().filter_map(|one| one.visible(now));
+        visible.find(|one| one.namespace == namespace && one.service_account == service_account)
     }
 
     /// Version of a cluster's Kubernetes; empty when there is no such cluster.

@@ -1,0 +1,39 @@
+//! A removal is remembered, whenever the run that does it dies.
+
+use pod_identity_core::KubernetesName;
+use pod_identity_world::{PortFault, When};
+
+use super::*;
+
+#[test]
+fn a_removal_whose_run_dies_at_any_call_is_remembered_and_its_pods_are_evicted() {
+    for when in [When::Before, When::After] {
+        let mut broken = 0;
+        for n in 1.. {
+            let mut stage = Stage::bound();
+            let pod = stage.pod("svc-etl");
+            stage.scenario.advance(100);
+            let event = stage.scenario.unassigned("svc-etl");
+            stage.scenario.ports.fault(PortFault::dead_from(n, when));
+            let struck = stage.scenario.send(&event).outcome == Outcome::Failed;
+            stage.scenario.ports.clear_faults();
+            for _ in 0..10 {
+                stage.scenario.advance(61);
+                if stage.scenario.send(&event).outcome != Outcome::Failed {
+                    break;
+                }
+            }
+            let condition = stage.scenario.condition("svc-etl", "blue").unwrap();
+            let place = KubernetesName::new(NAMESPACE, "svc-etl-sa").unwrap();
+            let removal = condition.removals.get(&place);
+            assert!(removal.is_some_and(|removal| removal.before.is_some()), "{n}: {condition:?}");
+            stage.scenario.advance(61);
+            assert_eq!(names(&stage.sweep().evicted), [pod.as_str()], "{when:?} {n}");
+            broken += usize::from(struck);
+            if !struck {
+                break;
+            }
+        }
+        assert!(broken > 5, "{broken}");
+    }
+}
