@@ -50,7 +50,7 @@ async fn with_pods(changes: Changes<'_>, pods: usize) -> (Scenario, Vec<String>)
     let scenario = Scenario::on_blue(changes).await;
     tokio::time::sleep(SETTLES).await;
     let names = {
-        let mut world = scenario.stage.world();
+        let mut world = scenario.stage.wire().world();
         world.add_service_account(&blue(), "domino-compute", "svc-first-sa", &[]).unwrap();
         let pod = DominoPod::new("svc-first-sa", "svc-first");
         (0..pods).map(|_| world.add_domino_pod(&blue(), &pod).unwrap()).collect()
@@ -68,7 +68,7 @@ async fn with_stale_pods(changes: Changes<'_>, pods: usize) -> (Scenario, Vec<St
 
 /// Pods of domino-compute on blue that run and are not terminating.
 fn running(scenario: &Scenario) -> Vec<String> {
-    let mut world = scenario.stage.world();
+    let mut world = scenario.stage.wire().world();
     let api = world.kubernetes(&blue()).unwrap();
     let pods = api.all(Resource::Pods, "domino-compute");
     let pods = pods.filter(|pod| pod["metadata"].get("deletionTimestamp").is_none());
@@ -166,7 +166,7 @@ async fn in_plan_mode_stale_pods_are_told_in_the_answer_and_nothing_is_written()
 async fn a_cluster_that_cannot_be_reached_is_said_and_keeps_nothing_else_from_working() {
     let (mut scenario, pods) = with_stale_pods(&[], 1).await;
     scenario.deliver(&[registered("green", 10)]).await;
-    scenario.stage.world().kubernetes(&blue()).unwrap().settings.reachable = false;
+    scenario.stage.wire().world().kubernetes(&blue()).unwrap().settings.reachable = false;
     let said = sweep(&scenario).await;
     let text = said["text"].as_str().unwrap();
     assert!(text.contains("nobody looked inside: cluster blue"), "{text}");
@@ -178,7 +178,7 @@ async fn a_cluster_that_cannot_be_reached_is_said_and_keeps_nothing_else_from_wo
     scenario.deliver(&[crate::scenario::assigned("svc-second", "report", 11)]).await;
     assert_eq!(scenario.condition("blue", "svc-second").await.as_deref(), Some("ready"));
 
-    scenario.stage.world().kubernetes(&blue()).unwrap().settings.reachable = true;
+    scenario.stage.wire().world().kubernetes(&blue()).unwrap().settings.reachable = true;
     assert_eq!(running(&scenario), pods);
     sweep(&scenario).await;
     assert_eq!(item(&scenario, "INSIDE").await["unreachable"], Value::Null);
@@ -189,11 +189,11 @@ async fn a_cluster_that_cannot_be_reached_is_said_and_keeps_nothing_else_from_wo
 async fn a_cluster_that_does_not_know_the_function_is_said_with_the_way_out() {
     let (scenario, pods) = with_stale_pods(&[], 1).await;
     let nobody = std::collections::BTreeSet::new();
-    scenario.stage.world().kubernetes(&blue()).unwrap().settings.users = Some(nobody);
+    scenario.stage.wire().world().kubernetes(&blue()).unwrap().settings.users = Some(nobody);
     let said = sweep(&scenario).await;
     let text = said["text"].as_str().unwrap();
     assert!(text.contains("nobody looked inside") && text.contains("access entry"), "{text}");
-    scenario.stage.world().kubernetes(&blue()).unwrap().settings.users = None;
+    scenario.stage.wire().world().kubernetes(&blue()).unwrap().settings.users = None;
     assert_eq!(running(&scenario), pods);
 }
 
@@ -208,7 +208,7 @@ async fn a_budget_that_blocks_is_told_and_the_pod_goes_once_it_may() {
         min_available: 1,
     };
     // Too short a time for waiting until the budget allows it.
-    scenario.stage.world().add_budget(&blue(), &budget).unwrap();
+    scenario.stage.wire().world().add_budget(&blue(), &budget).unwrap();
     sweep(&scenario).await;
     assert_eq!(running(&scenario), pods);
     let told = scenario.news(detail_type::STALE_POD_REPORTED);
@@ -216,7 +216,7 @@ async fn a_budget_that_blocks_is_told_and_the_pod_goes_once_it_may() {
     let reason = told[0].detail["reason"].as_str().unwrap();
     assert!(reason.contains("budget"), "{reason}");
     let another = DominoPod::new("svc-first-sa", "svc-first");
-    scenario.stage.world().add_domino_pod(&blue(), &another).unwrap();
+    scenario.stage.wire().world().add_domino_pod(&blue(), &another).unwrap();
     sweep(&scenario).await;
     assert_eq!(scenario.news(detail_type::STALE_POD_EVICTED).len(), 1);
     assert!(!running(&scenario).contains(&pods[0]));

@@ -40,7 +40,7 @@ pub(super) async fn play(stage: &mut Stage) -> Vec<String> {
     let (_, problem) = tend(stage, &request).await;
     problems.extend(problem);
     tokio::time::sleep(SETTLES).await;
-    if let Err(error) = start_pods(&mut stage.world(), &blue) {
+    if let Err(error) = start_pods(&mut stage.wire().world(), &blue) {
         problems.push(format!("a pod was not started: {}", error.message));
     }
     say("\nJobs and workspaces run, one of them too early: svc-late is not bound yet");
@@ -159,5 +159,5 @@ fn outcomes(events: &[Envelope]) -> Vec<String> {
 
 /// The pods of blue, as kubectl shows them.
 fn pods(stage: &Stage, blue: &ClusterArn) -> String {
-    show::pods(&mut stage.world(), blue)
+    show::pods(&mut stage.wire().world(), blue)
 }

@@ -19,7 +19,7 @@ impl fmt::Display for WhyHeldBack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Halted => f.write_str("the observation cannot be trusted"),
-            Self::Unsettled(at) => write!(f, "the change is not settled before {at}"),
+            Self::Unsettled(at) => write!(f, "the change is not settled before {at:.3}"),
             Self::Ceiling(_) => f.write_str("a ceiling is reached"),
         }
     }

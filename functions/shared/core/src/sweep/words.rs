@@ -16,14 +16,14 @@ pub(super) fn words(pod: &Pod, verdict: &Verdict<'_>, settings: &Settings) -> (S
 fn reason(pod: &Pod, verdict: &Verdict<'_>, settings: &Settings) -> String {
     let Pod { namespace, name, service_account, created_at, .. } = pod;
     let pod_of = format!("pod {namespace}/{name} of service account {service_account}");
-    let since = verdict.since.map(|at| format!(" since {at}")).unwrap_or_default();
+    let since = verdict.since.map(|at| format!(" since {at:.3}")).unwrap_or_default();
     let last = settings.credentials_last;
     match &verdict.because {
         Because::Removed(removal) => {
             let role =
                 removal.before.as_ref().map(|before| format!(" ({})", works_as(&before.desired)));
             format!(
-                "{pod_of} holds credentials that {} lost at {}{}; they stay valid for up to {last:#} after that",
+                "{pod_of} holds credentials that {} lost at {:.3}{}; they stay valid for up to {last:#} after that",
                 removal.service_account,
                 removal.at,
                 role.unwrap_or_default(),
@@ -64,7 +64,7 @@ fn reason(pod: &Pod, verdict: &Verdict<'_>, settings: &Settings) -> String {
             let late = association.created_at.filter(|made| pod.created_at < *made);
             let when = late.map_or_else(
                 || format!("was admitted at {created_at} without credentials although its association gives"),
-                |made| format!("was admitted at {created_at}, before its association was made at {made}, and never gets"),
+                |made| format!("was admitted at {created_at}, before its association was made at {made:.3}, and never gets"),
             );
             format!("{pod_of} {when} {}", gives(association))
         }
