@@ -138,7 +138,6 @@ pub struct InsideReport {
     pub bindings: BTreeMap<DominoName, InsideBinding>,
     /// What failed for a passing reason.
     pub failures: Vec<String>,
-    way_in: WayIn,
 }
 
 /// Looks inside a cluster and says what would be done; writes nothing, and is given nothing to
@@ -165,17 +164,18 @@ pub async fn preview_inside<A: OutsideReads, K: KubernetesReader, C: Clock>(
     let context = Inside { aws, kubernetes, clock, run, settings, inside, access, deadline };
     let known = Known::read(aws, &scope.cluster).await.map_err(|error| chain(&error))?;
     let (mut report, told) = begin(&context, &known).await;
+    let mut way_in = WayIn::Open;
     match domino::plan(&context, &known).await {
         Ok(plan) => report.domino = Some(plan.shown(&mut report.bindings)),
-        Err(error) => report.fail(error),
+        Err(error) => way_in = report.fail(error),
     }
     if report.skipped.is_none() {
         match sweep::plan(&context, &known, scope, &mut report).await {
             Ok(plan) => report.sweep = plan.map(|plan| plan.shown()),
-            Err(error) => report.fail(error),
+            Err(error) => way_in = report.fail(error),
         }
     }
-    report.check(&told);
+    report.check(&told, way_in);
     Ok(report)
 }
 
@@ -287,12 +287,13 @@ where
     C: Clock,
 {
     let (mut report, told) = begin(context, known).await;
+    let mut way_in = WayIn::Open;
     match domino::plan(context, known).await {
         Ok(plan) => {
             let done = domino::apply(context, hands, plan, &mut report.bindings).await;
             report.domino = Some(done);
         }
-        Err(error) => report.fail(error),
+        Err(error) => way_in = report.fail(error),
     }
     if report.skipped.is_none() {
         match sweep::plan(context, known, scope, &mut report).await {
@@ -301,27 +302,31 @@ where
                 report.sweep = Some(done);
             }
             Ok(None) => {}
-            Err(error) => report.fail(error),
+            Err(error) => way_in = report.fail(error),
         }
     }
-    report.check(&told);
+    report.check(&told, way_in);
     report
 }
 
 impl InsideReport {
-    fn fail(&mut self, error: InsideError) {
-        match error {
-            InsideError::Unreachable(why) => {
-                (self.way_in, self.skipped) = (WayIn::Unreachable, Some(why));
+    /// Notes an error, and answers whether there was a way in all the same.
+    fn fail(&mut self, error: InsideError) -> WayIn {
+        let (way_in, why) = match error {
+            InsideError::Unreachable(why) => (WayIn::Unreachable, why),
+            InsideError::Closed(why) => (WayIn::Closed, why),
+            InsideError::Passing(why) => {
+                self.failures.push(why);
+                return WayIn::Open;
             }
-            InsideError::Closed(why) => (self.way_in, self.skipped) = (WayIn::Closed, Some(why)),
-            InsideError::Passing(why) => self.failures.push(why),
-        }
+        };
+        self.skipped = Some(why);
+        way_in
     }
 
     /// Notes what the cluster lacks, by what EKS told and by whether there was a way in.
-    fn check(&mut self, told: &Told) {
-        self.missing = told.missing(self.way_in);
+    fn check(&mut self, told: &Told, way_in: WayIn) {
+        self.missing = told.missing(way_in);
         self.failures.extend(told.failures.iter().cloned());
     }
 

@@ -4,8 +4,11 @@
 mod bus;
 mod calls;
 mod check;
+mod checks;
 mod conflicts;
+mod domino;
 mod faults;
+mod house;
 mod leases;
 mod ledger;
 mod limits;
