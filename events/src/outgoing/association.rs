@@ -101,6 +101,8 @@ wire! {
         Deactivated,
         /// The binding moved to another Kubernetes service account or away from this cluster.
         Moved,
+        /// The cluster is being retired.
+        ClusterRetired,
     }
 }
 
@@ -162,6 +164,8 @@ wire! {
         DeletionCeiling,
         /// The deployment's allow-lists no longer admit the binding.
         NotAllowed,
+        /// The cluster is being retired, and the service account is not ready on another one.
+        NotReadyElsewhere,
     }
 }
 

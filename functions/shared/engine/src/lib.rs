@@ -21,6 +21,9 @@ mod settings;
 pub use batch::{BatchReport, Outcome, Record, RecordReport, process};
 pub use calls::Calls;
 pub use cluster::ClusterReport;
-pub use reconcile::{Orphan, Reconciled, Scope, preview, reconcile, request_all, request_rest};
+pub use reconcile::{
+    Orphan, Reconciled, Retirement, Scope, preview, reconcile, request_again, request_all,
+    request_rest,
+};
 pub use run::Run;
 pub use settings::Settings;

@@ -14,7 +14,7 @@ pub use keys::{
 pub use records::{
     AssociationRecord, BindingRecord, BindingState, BlockedRecord, ClaimsRecord, ClusterRecord,
     Condition, ConditionState, HistoryOutcome, HistoryRecord, LeaseRecord, NodePolicyRecord,
-    NoticeKind, NoticeRecord, RecentRecord, Registry, WrittenRecord,
+    NoticeKind, NoticeRecord, RecentRecord, Registry, Retirement, WrittenRecord,
 };
 pub use view::{LedgerError, Stored, View, WriteSet};
 
