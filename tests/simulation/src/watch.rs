@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use pod_identity_core::node_policy::{self, MAX_POLICY_CHARACTERS};
 use pod_identity_core::{ClusterArn, DEPLOYMENT_TAG, KubernetesName, RoleArn, SERVICE_ACCOUNT_TAG};
 use pod_identity_engine::ledger::{
-    HistoryOutcome, HistoryRecord, LeaseRecord, Registry, history_partition, lease_key,
-    registry_key,
+    HistoryOutcome, HistoryRecord, LeaseRecord, Registry, condition_key, history_partition,
+    lease_key, registry_key,
 };
 use pod_identity_engine::ports::Association;
 use pod_identity_world::{Call, World};
@@ -142,13 +142,21 @@ impl Watch {
         step: &Step<'_>,
     ) -> Result<(), Violation> {
         for (role, was) in &before.attached {
-            if !self.attached.get(role).is_some_and(|is| was.is_subset(is)) {
+            let stays = |arn: &&String| !self.goes_with_its_cluster(arn, step);
+            if !was
+                .iter()
+                .filter(stays)
+                .all(|arn| self.attached.get(role).is_some_and(|is| is.contains(arn)))
+            {
                 return Err(Violation::new("nothing is detached", role.to_string()));
             }
         }
         // Whoever wrote over a version that nobody had seen writes once more, to merge it.
         let mut overwrites = BTreeSet::new();
         for (arn, document) in &before.policies {
+            if !self.policies.contains_key(arn) && self.goes_with_its_cluster(arn, step) {
+                continue;
+            }
             if !self.policies.contains_key(arn) {
                 return Err(Violation::new("no policy is deleted", arn.clone()));
             }
@@ -205,9 +213,40 @@ impl Watch {
     }
 }
 
+impl Watch {
+    /// Whether a policy is of a cluster that is being retired and on which nothing of ours is left.
+    fn goes_with_its_cluster(&self, arn: &str, step: &Step<'_>) -> bool {
+        stage::clusters().filter(|cluster| is_of(arn, cluster)).any(|cluster| {
+            let left = self.associations.get(&cluster);
+            let left = left.is_some_and(|all| !all.is_empty());
+            is_retiring(&cluster, step) && (!left || step.disturbed || step.late || step.beyond)
+        })
+    }
+}
+
+/// Whether the retirement of a cluster had begun, as far as the run could know.
+fn is_retiring(cluster: &ClusterArn, step: &Step<'_>) -> bool {
+    let records = step.registries.iter().filter_map(|registry| registry.clusters.get(cluster));
+    records.into_iter().any(|record| record.is_retiring())
+}
+
+/// Whether the ledger knows an association of a service account on another cluster that stays.
+fn works_elsewhere(world: &World, name: &str, cluster: &ClusterArn, step: &Step<'_>) -> bool {
+    let Ok(name) = name.parse() else { return false };
+    stage::clusters().filter(|other| other != cluster).any(|other| {
+        let stays = step.registries.iter().any(|registry| {
+            registry.clusters.get(&other).is_some_and(|record| record.retired.is_none())
+        });
+        let item = world.ledger.get(&condition_key(&name, &other));
+        stays && item.is_some_and(|item| !item.body["association"].is_null())
+    })
+}
+
 /// Whether a call of AWS may change something there.
 pub(crate) fn changes(operation: &str) -> bool {
-    ["Create", "Update", "Delete", "Tag", "Attach"].iter().any(|verb| operation.starts_with(verb))
+    ["Create", "Update", "Delete", "Tag", "Attach", "Detach"]
+        .iter()
+        .any(|verb| operation.starts_with(verb))
 }
 
 pub(crate) fn is_ours(association: &Association) -> bool {
@@ -327,7 +366,8 @@ fn may_delete(
             .is_some_and(|named| !named.iter().any(|one| one == cluster.as_str()));
         change.outcome == HistoryOutcome::Accepted && (elsewhere || not_here)
     });
-    if gave_up || step.disturbed {
+    let retires = is_retiring(cluster, step) && works_elsewhere(world, &name, cluster, step);
+    if gave_up || retires || step.disturbed {
         return Ok(());
     }
     Err(Violation::new(

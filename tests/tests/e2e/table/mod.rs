@@ -203,6 +203,7 @@ async fn run(
         (Breakage::Death(when), None) => die(scenario, operation, nth, when).await?,
         (Breakage::Death(when), Some(request)) => {
             die_asked(scenario, request, operation, nth, when).await?;
+            scenario.stage.expire_leases().await.unwrap();
         }
     }
     if let Some(request) = &flow.request {
@@ -233,11 +234,11 @@ async fn run(
 async fn ask(scenario: &Scenario, request: &Value) -> Result<(), String> {
     let mut last = String::new();
     for _ in 0..10 {
-        scenario.stage.expire_leases().await.unwrap();
         match scenario.stage.reconcile().invoke(request.to_string()).await {
             Ok(InvocationResult::Answer(_)) => return Ok(()),
             other => last = format!("{other:?}"),
         }
+        scenario.stage.expire_leases().await.unwrap();
     }
     let log = scenario.stage.reconcile().log().lines();
     Err(format!("it never succeeds: {last}\n{}", log[log.len().saturating_sub(8)..].join("\n")))

@@ -215,9 +215,15 @@ fn unfinished(name: &DominoName, registry: &Registry, view: &View) -> BTreeSet<C
         .map(|(cluster, _)| cluster)
         .filter(|cluster| conditions.iter().all(|condition| condition.cluster != **cluster))
         .cloned();
+    // Removed with a cluster that was registered anew since.
+    let is_back = |condition: &Condition| {
+        let record = registry.clusters.get(&condition.cluster);
+        let takes = record.zip(current.binding()).is_some_and(|(record, b)| record.takes(b));
+        takes && condition.wanted.is_none()
+    };
     conditions
         .iter()
-        .filter(|condition| !condition.is_finished(&current.version))
+        .filter(|condition| !condition.is_finished(&current.version) || is_back(condition))
         .map(|condition| condition.cluster.clone())
         .chain(selected)
         .collect()

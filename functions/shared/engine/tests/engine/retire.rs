@@ -344,6 +344,20 @@ fn a_preview_shows_what_would_be_deleted_and_writes_nothing() {
     assert!(!record(&scenario).unwrap().is_retiring());
 }
 
+#[test]
+fn an_event_that_comes_again_is_made_true_on_a_cluster_that_came_back() {
+    let mut scenario = both();
+    retire(&mut scenario, "blue", &json!([]));
+    assert_eq!(run(&mut scenario).retirement, Some(Retirement::Emptied));
+    scenario.register("blue");
+    scenario.advance(300);
+    let again = scenario.sent.clone();
+    for record in scenario.batch(&again).records {
+        assert_ne!(record.outcome, Outcome::Failed, "{record:?}");
+    }
+    assert_eq!(scenario.associations("blue").len(), 2);
+}
+
 /// Goes on until nothing is left to do.
 fn finish(scenario: &mut Scenario, pause: i64, what: &str) {
     let mut last = None;
