@@ -199,7 +199,9 @@ pub struct ClusterRegistered {
     pub reason: Option<String>,
 }
 
-/// Somebody asks for the guarded retirement of a cluster. Nothing is deleted by this event alone.
+/// Somebody asks for the guarded retirement of a cluster. Reconciliation performs it, once every
+/// service account that works there is ready on another cluster, or is given up. A newer one
+/// replaces an older one with its list.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
@@ -212,6 +214,10 @@ pub struct ClusterRetired {
     pub occurred_at: String,
     /// ARN of the EKS cluster.
     pub cluster_arn: String,
+    /// Domino service accounts that may lose their association there although they are ready on no
+    /// other cluster: at most 100, or `*` alone for all. None when absent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub given_up: Vec<String>,
     /// Who did it, as the sender claims; at most 512 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,

@@ -46,6 +46,13 @@ pub fn outgoing() -> &'static [Sample] {
     OUTGOING
 }
 
+/// Calls of EKS as CloudTrail records them and EventBridge delivers them: `create`, `update`,
+/// `delete`, `tag` and `untag` by hand, one that was denied, and one of this software's own.
+#[must_use]
+pub fn trail() -> &'static [Sample] {
+    TRAIL
+}
+
 samples! {
 accepted ACCEPTED without [
     "01-cluster-registered-blue",
@@ -67,6 +74,7 @@ accepted ACCEPTED without [
     "17-unassigned-late",
     "18-assigned-twice",
     "19-cluster-retired-amber",
+    "20-cluster-retired-amber-giving-up",
 ]
 rejected REJECTED with [
     "cluster-not-listed",
@@ -75,6 +83,7 @@ rejected REJECTED with [
     "detail-too-large",
     "domino-name-not-taken",
     "empty-event-id",
+    "given-up-all-and-more",
     "kubernetes-name-not-rfc-1123",
     "malformed-role-arn",
     "missing-field",
@@ -99,6 +108,15 @@ rejected REJECTED with [
     "unknown-version",
     "wrong-source",
     "wrong-type",
+]
+trail TRAIL without [
+    "create",
+    "delete",
+    "denied",
+    "own",
+    "tag",
+    "untag",
+    "update",
 ]
 outgoing OUTGOING without [
     "drift-corrected",

@@ -101,6 +101,8 @@ wire! {
         Deactivated,
         /// The binding moved to another Kubernetes service account or away from this cluster.
         Moved,
+        /// The cluster is being retired.
+        ClusterRetired,
     }
 }
 
@@ -168,6 +170,8 @@ wire! {
         /// The Kubernetes service account does not exist, and nobody had it made: the Domino name
         /// is not mapped to it. The association is there all the same.
         ServiceAccountMissing,
+        /// The cluster is being retired, and the service account is not ready on another one.
+        NotReadyElsewhere,
     }
 }
 

@@ -23,6 +23,7 @@ fn every_file_is_listed() {
     assert_listed("rejected", "json", rejected());
     assert_listed("rejected", "txt", rejected());
     assert_listed("outgoing", "json", outgoing());
+    assert_listed("trail", "json", trail());
 }
 
 #[test]

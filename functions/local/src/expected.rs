@@ -75,7 +75,7 @@ const UPDATED: Outcome = Outcome::Ready(AssociationChange::Updated);
 /// Every accepted sample, in order, by its name, and all that it comes to;
 /// nothing where nothing changes. Changes of node role policies are not told
 /// here: they belong to a batch, not to an event.
-pub const STORY: [(&str, &[Expected]); 19] = [
+pub const STORY: [(&str, &[Expected]); 20] = [
     ("01-cluster-registered-blue", &[on("blue", Outcome::Registered)]),
     ("02-cluster-registered-green", &[on("green", Outcome::Registered)]),
     ("03-cluster-registered-amber", &[on("amber", Outcome::Registered)]),
@@ -101,6 +101,7 @@ pub const STORY: [(&str, &[Expected]); 19] = [
     ("17-unassigned-late", &[Expected { cluster: None, outcome: Outcome::Superseded }]),
     ("18-assigned-twice", &[]),
     ("19-cluster-retired-amber", &[on("amber", Outcome::RetirementRequested)]),
+    ("20-cluster-retired-amber-giving-up", &[on("amber", Outcome::RetirementRequested)]),
 ];
 
 /// In what a sample differs from its story, one difference a line such as

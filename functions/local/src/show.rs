@@ -27,6 +27,7 @@ pub(crate) fn removal_words(reason: RemovalReason) -> &'static str {
         RemovalReason::Unassigned => "unassigned",
         RemovalReason::Deactivated => "deactivated",
         RemovalReason::Moved => "moved",
+        RemovalReason::ClusterRetired => "its cluster is retired",
     }
 }
 

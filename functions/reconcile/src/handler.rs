@@ -8,7 +8,8 @@ use lambda_runtime::Error;
 use pod_identity_core::{ClusterArn, Pattern, RoleArn};
 use pod_identity_engine::ports::{Clock, Reads, Writes};
 use pod_identity_engine::{
-    Reconciled, Record, Run, Scope, Settings, preview, reconcile, request_all, request_rest,
+    Reconciled, Record, Retirement, Run, Scope, Settings, preview, reconcile, request_again,
+    request_all, request_rest,
 };
 use pod_identity_function::{Payload, batch_answer};
 use serde_json::{Value, json};
@@ -135,6 +136,9 @@ impl<R: Reads, W: Writes, C: Clock> Function<'_, R, W, C> {
         if let Some(left) = &done.left {
             request_rest(scope, left, handed_on + 1, writer, clock, run).await?;
         }
+        if done.retirement == Some(Retirement::UnderWay { goes_on: true }) {
+            request_again(scope, handed_on + 1, writer, clock, run).await?;
+        }
         Ok(done)
     }
 
@@ -183,6 +187,9 @@ fn words(scope: &Scope, done: &Reconciled) -> String {
     }
     if let Some(why) = &done.untrimmed {
         said += &format!("; took no role out of the node policies, or not all: {why}");
+    }
+    if let Some(retirement) = &done.retirement {
+        said += &format!("; {retirement}");
     }
     if let Some(left) = &done.left {
         said += &format!("; goes on behind {left}");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pod_identity_core::ClusterArn;
-use pod_identity_engine::Reconciled;
+use pod_identity_engine::{Reconciled, Retirement};
 use pod_identity_function::{line, now};
 use serde_json::{Value, json};
 
@@ -19,6 +19,10 @@ pub(crate) fn metrics(
     took: Duration,
     now: Duration,
 ) -> Value {
+    let held_up = match &done.retirement {
+        Some(Retirement::HeldUp(names)) => names.len(),
+        _ => 0,
+    };
     let blocked = done.conditions.values().filter(|condition| condition.blocked.is_some());
     line(
         now,
@@ -34,6 +38,7 @@ pub(crate) fn metrics(
             ("Orphans", "Count", json!(done.orphans.len())),
             ("RolesTrimmed", "Count", json!(done.trimmed.len())),
             ("PoliciesGivenUp", "Count", json!(done.given_up.len())),
+            ("RetirementHeldUp", "Count", json!(held_up)),
             ("Steps", "Count", json!(done.steps)),
             ("Latency", "Milliseconds", json!(took.as_secs_f64() * 1000.0)),
         ],

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use percent_encoding::percent_decode_str;
 use pod_identity_core::{ClusterArn, KubernetesName, Pattern};
 use pod_identity_engine::Scope;
 use pod_identity_events::detail_type::RECONCILIATION_REQUESTED;
@@ -11,6 +12,15 @@ use serde_json::Value;
 /// Most times that one reconciliation is handed on to another invocation. Each looks at one
 /// hundred places at least, and EKS takes 5,000 associations a cluster.
 pub(crate) const MAX_HANDED_ON: u32 = 100;
+
+/// Calls that change an association.
+const CHANGES: [&str; 5] = [
+    "CreatePodIdentityAssociation",
+    "UpdatePodIdentityAssociation",
+    "DeletePodIdentityAssociation",
+    "TagResource",
+    "UntagResource",
+];
 
 /// What one record asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +55,8 @@ struct Asked {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Trail {
+    #[serde(default)]
+    event_source: String,
     event_name: String,
     aws_region: String,
     #[serde(default)]
@@ -96,6 +108,9 @@ fn called(detail: Value, own_roles: &[Pattern]) -> Result<Request, String> {
     let trail: Trail = serde_json::from_value(detail)
         .map_err(|error| format!("the record is not one of CloudTrail: {error}"))?;
     let Trail { event_name, user_identity, request_parameters, response_elements, .. } = &trail;
+    if trail.event_source != "eks.amazonaws.com" || !CHANGES.contains(&event_name.as_str()) {
+        return Ok(Request::Nothing(format!("{event_name} changes no association")));
+    }
     if let Some(code) = &trail.error_code {
         return Ok(Request::Nothing(format!("{event_name} failed with {code}")));
     }
@@ -106,8 +121,11 @@ fn called(detail: Value, own_roles: &[Pattern]) -> Result<Request, String> {
         return Ok(Request::Nothing(format!("{event_name} is this deployment's own")));
     }
     let actor = text(user_identity, "/arn").or(issuer);
-    let tagged = text(request_parameters, "/resourceArn").and_then(|arn| cluster_of(&arn));
+    let tagged = text(request_parameters, "/resourceArn").and_then(|arn| cluster_of(&plain(&arn)));
+    // What stands in the path of a request is recorded by the path's own name.
     let named = text(request_parameters, "/clusterName")
+        .or_else(|| text(request_parameters, "/name"))
+        .map(|name| plain(&name))
         .or_else(|| text(response_elements, "/association/clusterName"))
         .or(tagged);
     let Some(name) = named else {
@@ -127,6 +145,11 @@ fn called(detail: Value, own_roles: &[Pattern]) -> Result<Request, String> {
     };
     let scope = Scope { places, actor, ..Scope::of(cluster) };
     Ok(Request::One { scope, handed_on: 0, plan_only: false })
+}
+
+/// A parameter of a request's path, which CloudTrail records as it was sent: percent-encoded.
+fn plain(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 /// The cluster in the ARN of an association,

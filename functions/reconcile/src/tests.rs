@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use pod_identity_core::{ClusterArn, KubernetesName, Pattern};
 use pod_identity_engine::{Reconciled, Scope};
+use pod_identity_events::samples;
 use serde_json::{Value, json};
 
 use crate::metrics::metrics;
@@ -17,32 +18,14 @@ fn own() -> Vec<Pattern> {
     vec![Pattern::new("arn:aws:iam::111122223333:role/domino-pod-identity-*")]
 }
 
-/// A call as CloudTrail records it and EventBridge delivers it.
-fn trail(name: &str, issuer: &str, changes: &Value) -> Value {
-    let mut detail = json!({
-        "eventVersion": "1.11",
-        "userIdentity": {
-            "type": "AssumedRole",
-            "arn": format!("arn:aws:sts::111122223333:assumed-role/{issuer}/jo"),
-            "sessionContext": { "sessionIssuer": {
-                "type": "Role", "arn": format!("arn:aws:iam::111122223333:role/{issuer}"),
-            }},
-        },
-        "eventTime": "2026-11-20T12:00:00Z",
-        "eventSource": "eks.amazonaws.com",
-        "eventName": name,
-        "awsRegion": "eu-west-1",
-        "requestParameters": { "clusterName": "blue", "associationId": "a-1" },
-        "responseElements": { "association": {
-            "clusterName": "blue", "namespace": "domino-compute", "serviceAccount": "svc-etl-sa",
-            "associationId": "a-1",
-        }},
-        "recipientAccountId": "111122223333",
-    });
+/// A call as CloudTrail records it and EventBridge delivers it, with other fields in its detail.
+fn trail(name: &str, changes: &Value) -> Value {
+    let sample = samples::trail().iter().find(|sample| sample.name == name).unwrap();
+    let mut event: Value = serde_json::from_str(sample.json).unwrap();
     for (field, value) in changes.as_object().unwrap() {
-        detail[field] = value.clone();
+        event["detail"][field] = value.clone();
     }
-    json!({ "detail-type": "AWS API Call via CloudTrail", "source": "aws.eks", "detail": detail })
+    event
 }
 
 fn asked(event: &Value) -> Request {
@@ -51,43 +34,55 @@ fn asked(event: &Value) -> Request {
 
 #[test]
 fn a_call_by_hand_asks_for_its_place_and_names_who_made_it() {
-    let Request::One { scope, .. } =
-        asked(&trail("UpdatePodIdentityAssociation", "admin", &json!({})))
-    else {
-        panic!("nothing asked")
-    };
-    assert_eq!(scope.cluster, cluster());
-    let place = KubernetesName::new("domino-compute", "svc-etl-sa").unwrap();
-    assert_eq!(scope.places.into_iter().collect::<Vec<_>>(), [place]);
-    assert_eq!(scope.actor.unwrap(), "arn:aws:sts::111122223333:assumed-role/admin/jo");
+    let admin = "arn:aws:sts::111122223333:assumed-role/platform-admin/jo.meier";
+    let user = "arn:aws:iam::111122223333:user/kim.lee";
+    for (name, actor) in [("create", admin), ("update", admin), ("delete", user)] {
+        // By the name that the path has, by the reference's, and by the answer's alone.
+        let by_reference = json!({ "requestParameters": { "clusterName": "blue" } });
+        let by_answer = json!({ "requestParameters": null });
+        for changes in [json!({}), by_reference, by_answer] {
+            let Request::One { scope, .. } = asked(&trail(name, &changes)) else {
+                panic!("nothing asked")
+            };
+            assert_eq!(scope.cluster, cluster());
+            let place = KubernetesName::new("domino-compute", "svc-etl-sa").unwrap();
+            assert_eq!(scope.places.into_iter().collect::<Vec<_>>(), [place]);
+            assert_eq!(scope.actor.as_deref(), Some(actor));
+        }
+    }
 }
 
 #[test]
 fn a_call_that_names_no_place_asks_for_the_whole_cluster() {
     let arn = "arn:aws:eks:eu-west-1:111122223333:podidentityassociation/blue/a-1";
-    let tagged = json!({ "requestParameters": { "resourceArn": arn }, "responseElements": null });
-    let Request::One { scope, .. } = asked(&trail("UntagResource", "admin", &tagged)) else {
-        panic!("nothing asked")
-    };
-    assert_eq!((scope.cluster, scope.places.len()), (cluster(), 0));
+    let plain = json!({ "requestParameters": { "resourceArn": arn } });
+    let silent = json!({ "responseElements": null });
+    for event in [
+        trail("tag", &json!({})),
+        trail("untag", &json!({})),
+        trail("untag", &plain),
+        trail("delete", &silent),
+    ] {
+        let Request::One { scope, .. } = asked(&event) else { panic!("nothing asked: {event}") };
+        assert_eq!((scope.cluster, scope.places.len()), (cluster(), 0));
+    }
 }
 
 #[test]
 fn own_calls_failed_calls_and_those_on_other_resources_ask_for_nothing() {
     let nodegroup = "arn:aws:eks:eu-west-1:111122223333:nodegroup/blue/n/1";
     for event in [
-        trail("UpdatePodIdentityAssociation", "domino-pod-identity-association", &json!({})),
-        trail("DeletePodIdentityAssociation", "admin", &json!({ "errorCode": "AccessDenied" })),
-        trail(
-            "TagResource",
-            "admin",
-            &json!({
-                "requestParameters": { "resourceArn": nodegroup }, "responseElements": null,
-            }),
-        ),
+        trail("own", &json!({})),
+        trail("denied", &json!({})),
+        trail("tag", &json!({ "requestParameters": { "resourceArn": nodegroup } })),
+        trail("update", &json!({ "eventName": "UpdateClusterConfig" })),
+        trail("create", &json!({ "eventSource": "iam.amazonaws.com" })),
     ] {
         assert!(matches!(asked(&event), Request::Nothing(_)), "{event}");
     }
+    // It is the role that makes a call one's own, not what was called.
+    let somebody = read(&trail("own", &json!({})).to_string(), &[]).unwrap();
+    assert!(matches!(somebody, Request::One { .. }));
 }
 
 #[test]

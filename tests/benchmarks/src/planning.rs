@@ -149,7 +149,7 @@ fn place(number: usize, found: Found) -> Result<Place, Failure> {
         Found::Nothing => None,
         _ => Some(association(number, &role(of)?, !matches!(found, Found::Foreign))?),
     };
-    Ok(Place { kubernetes, claims, leaving, association })
+    Ok(Place { kubernetes, claims, leaving, held: BTreeMap::new(), association })
 }
 
 fn claim(kubernetes: &KubernetesName, name: &str, number: usize) -> Result<Claim, Failure> {

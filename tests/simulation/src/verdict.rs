@@ -136,8 +136,32 @@ impl End<'_> {
         self.world.eks.find(self.cluster, place.namespace(), place.service_account())
     }
 
+    /// Whether the cluster's retirement has begun, or is over.
+    fn is_retiring(&self) -> bool {
+        let registry = watch::registry(self.world);
+        let over = || registry.retirements.contains_key(self.cluster);
+        registry.clusters.get(self.cluster).map_or_else(over, |record| record.is_retiring())
+    }
+
+    /// Whether a service account keeps what it has on a cluster that is being retired.
+    fn keeps(&self, name: u8) -> bool {
+        let blocked = condition(self.world, name, self.cluster).and_then(|found| found.blocked);
+        let elsewhere = stage::clusters().filter(|other| other != self.cluster).any(|other| {
+            let ready = condition(self.world, name, &other)
+                .is_some_and(|found| found.state == ConditionState::Ready);
+            let registry = watch::registry(self.world);
+            let record = registry.clusters.get(&other);
+            ready && record.is_some_and(|record| record.retired.is_none())
+        });
+        let is_held = |blocked: BlockedRecord| blocked.code == BlockedCode::NotReadyElsewhere;
+        self.is_retiring() && blocked.is_some_and(is_held) && !elsewhere
+    }
+
     /// The place that a service account wants here.
     fn wants(&self, name: u8) -> Option<(KubernetesName, &Sent)> {
+        if self.is_retiring() {
+            return None;
+        }
         let latest = latest(&self.play.sent, name)?;
         match latest.event.asks {
             Asks::Assigned { name, place, clusters, .. }
@@ -207,7 +231,7 @@ impl End<'_> {
             .blocked
             .as_ref()
             .is_some_and(|blocked| blocked.code == BlockedCode::ClusterNotFound && !self.exists());
-        if found.state == ConditionState::Removed || gone {
+        if found.state == ConditionState::Removed || gone || self.keeps(name) {
             return Ok(());
         }
         let what = format!("{:?} {:?}", found.state, found.blocked);
@@ -354,7 +378,8 @@ impl End<'_> {
                 tag == Some(&stage::name(name))
                     && self.wants(name).is_some_and(|(wanted, _)| wanted == place)
             });
-            if !wanted {
+            let kept = (0..NAMES).any(|name| tag == Some(&stage::name(name)) && self.keeps(name));
+            if !wanted && !kept {
                 return Err(Violation::new(
                     "what is given up is removed",
                     format!("{} at {place} in {} of {tag:?}", one.id, self.cluster.name()),

@@ -11,7 +11,7 @@ use pod_identity_core::node_policy::{self, MAX_POLICY_CHARACTERS};
 use pod_identity_core::{ClusterArn, DEPLOYMENT_TAG, KubernetesName, RoleArn, SERVICE_ACCOUNT_TAG};
 use pod_identity_engine::ledger::{
     BindingRecord, HistoryOutcome, HistoryRecord, LeaseRecord, Registry, bindings_partition,
-    history_partition, lease_key, registry_key,
+    condition_key, history_partition, lease_key, registry_key,
 };
 use pod_identity_engine::ports::Association;
 use pod_identity_world::{Call, World};
@@ -144,8 +144,11 @@ impl Watch {
         step: &Step<'_>,
     ) -> Result<(), Violation> {
         for (role, was) in &before.attached {
-            let lost =
-                was.iter().find(|arn| !self.attached.get(role).is_some_and(|is| is.contains(*arn)));
+            let stays = |arn: &&String| !self.goes_with_its_cluster(arn, step);
+            let lost = was
+                .iter()
+                .filter(stays)
+                .find(|arn| !self.attached.get(role).is_some_and(|is| is.contains(*arn)));
             let Some(arn) = lost else { continue };
             if step.named.is_none() {
                 return Err(Violation::new(
@@ -164,6 +167,9 @@ impl Watch {
         // Whoever wrote over a version that nobody had seen writes once more, to merge it.
         let mut overwrites = BTreeSet::new();
         for (arn, document) in &before.policies {
+            if !self.policies.contains_key(arn) && self.goes_with_its_cluster(arn, step) {
+                continue;
+            }
             if !self.policies.contains_key(arn) {
                 // What it granted left when it was detached.
                 let attached = before.attached.values().any(|attached| attached.contains(arn));
@@ -266,6 +272,15 @@ impl Watch {
             )),
         }
     }
+
+    /// Whether a policy is of a cluster that is being retired and on which nothing of ours is left.
+    fn goes_with_its_cluster(&self, arn: &str, step: &Step<'_>) -> bool {
+        stage::clusters().filter(|cluster| is_of(arn, cluster)).any(|cluster| {
+            let left = self.associations.get(&cluster);
+            let left = left.is_some_and(|all| !all.is_empty());
+            is_retiring(&cluster, step) && (!left || step.disturbed || step.late || step.beyond)
+        })
+    }
 }
 
 /// The roles that bindings name.
@@ -275,6 +290,24 @@ pub(crate) fn named(world: &World) -> BTreeSet<RoleArn> {
     records
         .filter_map(|record: BindingRecord| Some(record.binding()?.desired.role.clone()))
         .collect()
+}
+
+/// Whether the retirement of a cluster had begun, as far as the run could know.
+fn is_retiring(cluster: &ClusterArn, step: &Step<'_>) -> bool {
+    let records = step.registries.iter().filter_map(|registry| registry.clusters.get(cluster));
+    records.into_iter().any(|record| record.is_retiring())
+}
+
+/// Whether the ledger knows an association of a service account on another cluster that stays.
+fn works_elsewhere(world: &World, name: &str, cluster: &ClusterArn, step: &Step<'_>) -> bool {
+    let Ok(name) = name.parse() else { return false };
+    stage::clusters().filter(|other| other != cluster).any(|other| {
+        let stays = step.registries.iter().any(|registry| {
+            registry.clusters.get(&other).is_some_and(|record| record.retired.is_none())
+        });
+        let item = world.ledger.get(&condition_key(&name, &other));
+        stays && item.is_some_and(|item| !item.body["association"].is_null())
+    })
 }
 
 /// Whether a call of AWS may change something there.
@@ -401,7 +434,8 @@ fn may_delete(
             .is_some_and(|named| !named.iter().any(|one| one == cluster.as_str()));
         change.outcome == HistoryOutcome::Accepted && (elsewhere || not_here)
     });
-    if gave_up || step.disturbed {
+    let retires = is_retiring(cluster, step) && works_elsewhere(world, &name, cluster, step);
+    if gave_up || retires || step.disturbed {
         return Ok(());
     }
     Err(Violation::new(

@@ -1,13 +1,19 @@
 //! The reconcile function: requests, schedules, changes by hand, plans.
 
 use local::{InvocationResult, scene};
-use pod_identity_events::detail_type;
+use pod_identity_events::{detail_type, samples, source};
 use pod_identity_world::{Caller, UpdateAssociation};
 use serde_json::{Value, json};
 
-use crate::scenario::{Scenario, assigned, registered};
+use crate::scenario::{Scenario, assigned, event, registered};
 
-const ADMIN: &str = "arn:aws:sts::111122223333:assumed-role/admin/jo";
+const ADMIN: &str = "arn:aws:sts::111122223333:assumed-role/platform-admin/jo.meier";
+
+/// A call of EKS as EventBridge delivers it.
+fn trail(name: &str) -> Value {
+    let sample = samples::trail().iter().find(|sample| sample.name == name).unwrap();
+    serde_json::from_str(sample.json).unwrap()
+}
 
 async fn ask(scenario: &Scenario, payload: Value) -> Value {
     match scenario.stage.reconcile().invoke(payload.to_string()).await.unwrap() {
@@ -76,21 +82,8 @@ async fn a_schedule_asks_for_every_cluster_by_an_event_of_its_own() {
 async fn a_call_by_hand_is_put_back_within_one_delivery_and_the_event_names_the_caller() {
     let mut scenario = Scenario::on_blue(&[]).await;
     let role = change_by_hand(&scenario);
-    let trail = json!({
-        "detail-type": "AWS API Call via CloudTrail",
-        "source": "aws.eks",
-        "detail": {
-            "eventSource": "eks.amazonaws.com",
-            "eventName": "UpdatePodIdentityAssociation",
-            "awsRegion": "eu-west-1",
-            "recipientAccountId": "111122223333",
-            "userIdentity": { "type": "AssumedRole", "arn": ADMIN },
-            "requestParameters": { "clusterName": "blue" },
-            "responseElements": { "association": {
-                "namespace": "domino-compute", "serviceAccount": "svc-first-sa",
-            }},
-        },
-    });
+    let mut trail = trail("update");
+    trail["detail"]["responseElements"]["association"]["serviceAccount"] = json!("svc-first-sa");
     let said = ask(&scenario, trail).await;
     assert!(said["text"].as_str().unwrap().contains("looked at 1 places"), "{said}");
     assert_eq!(scenario.association("blue", "svc-first-sa").unwrap().role_arn, role);
@@ -155,4 +148,45 @@ async fn a_death_at_any_call_that_writes_is_made_good_by_the_next_request() {
             assert_eq!(scenario.association("blue", "svc-first-sa").unwrap().role_arn, role);
         }
     }
+}
+
+#[tokio::test]
+async fn every_call_that_cloudtrail_saw_is_taken_and_only_others_are_looked_at() {
+    let own = ("OWN_ROLES", "arn:aws:iam::111122223333:role/domino-pod-identity-*");
+    let scenario = Scenario::on_blue(&[own]).await;
+    for (name, what) in [
+        ("create", "looked at 1 places"),
+        ("update", "looked at 1 places"),
+        ("delete", "looked at 1 places"),
+        ("tag", "looked at"),
+        ("untag", "looked at"),
+        ("denied", "failed with AccessDenied"),
+        ("own", "this deployment's own"),
+    ] {
+        let said = ask(&scenario, trail(name)).await;
+        assert!(said["text"].as_str().unwrap().contains(what), "{name}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_retired_cluster_is_emptied_once_everybody_works_elsewhere() {
+    let mut scenario = Scenario::on_blue(&[]).await;
+    let retired = |given_up: Value, second| {
+        let detail = json!({ "clusterArn": blue(), "givenUp": given_up });
+        event(source::ADMINISTRATION, detail_type::CLUSTER_RETIRED, detail, second)
+    };
+    scenario.deliver(&[retired(json!([]), 10)]).await;
+    let request = json!({ "clusterArn": blue() });
+    let said = ask(&scenario, request.clone()).await;
+    assert!(said["text"].as_str().unwrap().contains("held up by"), "{said}");
+    assert!(scenario.association("blue", "svc-first-sa").is_some());
+    scenario.deliver(&[retired(json!(["svc-first"]), 11)]).await;
+    let plan = ask(&scenario, json!({ "clusterArn": blue(), "planOnly": true })).await;
+    assert!(plan["plans"][0]["text"].as_str().unwrap().contains("- association"), "{plan}");
+    let said = ask(&scenario, request).await;
+    assert!(said["text"].as_str().unwrap().contains("nothing of this deployment"), "{said}");
+    assert!(scenario.association("blue", "svc-first-sa").is_none());
+    assert_eq!(scenario.condition("blue", "svc-first").await.as_deref(), Some("removed"));
+    let removed = scenario.news(detail_type::ASSOCIATION_REMOVED);
+    assert_eq!(removed[0].detail["reason"], "clusterRetired");
 }

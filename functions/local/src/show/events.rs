@@ -32,7 +32,14 @@ pub(crate) fn heading(envelope: &Envelope) -> String {
         Ok(Incoming::Deactivated(event)) => format!("{} is deactivated", event.service_account),
         Ok(Incoming::Registered(event)) => format!("cluster {} joins", short(&event.cluster_arn)),
         Ok(Incoming::Retired(event)) => {
-            format!("the retirement of cluster {} is asked for", short(&event.cluster_arn))
+            let given_up = match event.given_up.join(", ") {
+                names if names.is_empty() => String::new(),
+                names => format!(", giving up {names}"),
+            };
+            format!(
+                "the retirement of cluster {} is asked for{given_up}",
+                short(&event.cluster_arn)
+            )
         }
         Err(_) => format!("\"{}\"", envelope.detail_type),
     }

@@ -101,8 +101,12 @@ fn clusters(items: &[Item]) -> String {
             let roles = roles.collect::<Vec<_>>().join(", ");
             let roles =
                 if roles.is_empty() { "those of its node groups".to_owned() } else { roles };
-            let state =
-                if record.retired.is_some() { "retirement asked for" } else { "registered" };
+            let state = match &record.retired {
+                None => "registered",
+                Some(retirement) if retirement.emptied_at.is_some() => "retired",
+                Some(retirement) if retirement.begun_at.is_some() => "being retired",
+                Some(_) => "retirement asked for",
+            };
             [arn.name().to_owned(), state.to_owned(), roles]
         })
         .collect();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use pod_identity_events::RemovalReason;
 use serde::{Deserialize, Serialize};
 
-use crate::{Binding, ClusterArn, DominoName, RoleArn, Version};
+use crate::{Binding, ClusterArn, DominoName, NameError, RoleArn, Version};
 
 /// An incoming event that breaks no rule.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,7 +40,84 @@ pub enum Change {
     Retire {
         /// The cluster.
         cluster: ClusterArn,
+        /// Who may lose its association there without having one elsewhere.
+        given_up: GivenUp,
     },
+}
+
+/// The service accounts that a retirement gives up: they need not be ready on another cluster.
+///
+/// It serialises as the list of the event: names, or `*` alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<String>", into = "Vec<String>")]
+pub enum GivenUp {
+    /// Every one.
+    All,
+    /// These; at most [`GivenUp::MOST`].
+    Named(BTreeSet<DominoName>),
+}
+
+impl GivenUp {
+    /// Most names in one list: the ledger keeps those of all clusters in one item.
+    pub const MOST: usize = 100;
+
+    /// Whether a service account is given up.
+    #[must_use]
+    pub fn names(&self, service_account: &DominoName) -> bool {
+        match self {
+            Self::All => true,
+            Self::Named(names) => names.contains(service_account),
+        }
+    }
+
+    /// Whether nobody is given up.
+    #[must_use]
+    pub fn is_nobody(&self) -> bool {
+        matches!(self, Self::Named(names) if names.is_empty())
+    }
+}
+
+impl Default for GivenUp {
+    fn default() -> Self {
+        Self::Named(BTreeSet::new())
+    }
+}
+
+/// A list gives up nobody that can be known. States the rule.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GivenUpError {
+    /// `*` has company.
+    #[error("`*` gives up every service account, so it stands alone")]
+    Company,
+    /// There are more names than one list takes.
+    #[error("{0} names are too many: at most {most} are taken, or `*` for all", most = GivenUp::MOST)]
+    TooMany(usize),
+    /// One is no name.
+    #[error(transparent)]
+    Name(#[from] NameError),
+}
+
+impl TryFrom<Vec<String>> for GivenUp {
+    type Error = GivenUpError;
+
+    fn try_from(list: Vec<String>) -> Result<Self, GivenUpError> {
+        if list.iter().any(|name| name == "*") {
+            return if list.len() == 1 { Ok(Self::All) } else { Err(GivenUpError::Company) };
+        }
+        if list.len() > Self::MOST {
+            return Err(GivenUpError::TooMany(list.len()));
+        }
+        Ok(Self::Named(list.iter().map(|name| name.parse()).collect::<Result<_, _>>()?))
+    }
+}
+
+impl From<GivenUp> for Vec<String> {
+    fn from(given_up: GivenUp) -> Self {
+        match given_up {
+            GivenUp::All => vec!["*".to_owned()],
+            GivenUp::Named(names) => names.into_iter().map(String::from).collect(),
+        }
+    }
 }
 
 /// A cluster of the deployment.

@@ -23,7 +23,7 @@ pub use association::{
     Association, DEPLOYMENT_TAG, Ownership, SERVICE_ACCOUNT_TAG, association_tags,
 };
 pub use binding::{Binding, Clusters, Desired};
-pub use command::{Change, Command, Registration};
+pub use command::{Change, Command, GivenUp, GivenUpError, Registration};
 pub use mutation::{CloudWorkloadIdentity, MUTATION_API_VERSION, Mutation, MutationRule};
 pub use names::{DominoName, KubernetesName, NameError};
 pub use pattern::Pattern;

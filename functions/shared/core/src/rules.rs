@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use pod_identity_events::{
-    ClusterRegistered, ClusterSelection, Envelope, Incoming, RemovalReason,
+    ClusterRegistered, ClusterRetired, ClusterSelection, Envelope, Incoming, RemovalReason,
     ServiceAccountRoleAssigned,
 };
 
@@ -70,7 +70,7 @@ impl Rules {
                 unbind(&event.service_account, RemovalReason::Deactivated, &mut broken)
             }
             Incoming::Registered(event) => self.register(event, &mut broken).map(Change::Register),
-            Incoming::Retired(event) => self.retire(&event.cluster_arn, &mut broken),
+            Incoming::Retired(event) => self.retire(event, &mut broken),
         };
         match (version, change) {
             (Some(version), Some(change)) if broken.is_empty() => Ok(Command {
@@ -230,10 +230,13 @@ impl Rules {
         Some(Registration { cluster: cluster?, node_roles, assume_role })
     }
 
-    fn retire(&self, cluster: &str, broken: &mut Broken) -> Option<Change> {
-        let cluster = broken.keep("detail.clusterArn", cluster.parse::<ClusterArn>())?;
-        self.allow_cluster(&cluster, broken);
-        Some(Change::Retire { cluster })
+    fn retire(&self, event: &ClusterRetired, broken: &mut Broken) -> Option<Change> {
+        let cluster = broken.keep("detail.clusterArn", event.cluster_arn.parse::<ClusterArn>());
+        if let Some(cluster) = &cluster {
+            self.allow_cluster(cluster, broken);
+        }
+        let given_up = broken.keep("detail.givenUp", event.given_up.clone().try_into());
+        Some(Change::Retire { cluster: cluster?, given_up: given_up? })
     }
 }
 

@@ -96,7 +96,7 @@ where
     let beyond = Beyond::default();
     let clusters: BTreeMap<ClusterArn, ClusterReport> = stream::iter(&jobs)
         .map(|(cluster, (record, names))| {
-            let job = Job { cluster, record, names, hint: &view, beyond: &beyond };
+            let job = Job { cluster, record, names, hint: &view, presumed: false, beyond: &beyond };
             let work = cluster::work(&context, job);
             async move { (cluster.clone(), work.await) }
         })

@@ -1,6 +1,7 @@
 //! One cluster's part of a batch: lease, ledger, observation, plan,
 //! application, outcome events, conditions.
 
+pub(crate) mod guard;
 mod places;
 mod planned;
 mod recent;
@@ -18,9 +19,11 @@ use pod_identity_events::PolicyCapacity;
 use crate::apply::{self, Applied, PolicyChange, Target};
 use crate::error::chain;
 use crate::lease::Lease;
-use crate::ledger::{ClusterRecord, Condition, NodePolicyRecord, View, WriteSet};
+use crate::ledger::{
+    ClusterRecord, Condition, NodePolicyRecord, RecentRecord, View, WriteSet, recent_key,
+};
 use crate::observe::FoundPolicies;
-use crate::ports::{Clock, ClusterAccess, Reads, Writes};
+use crate::ports::{Clock, ClusterAccess, Reads, WriteError, Writes};
 use crate::run::Run;
 use crate::settings::{Settings, later};
 use places::Loaded;
@@ -115,6 +118,8 @@ pub(crate) struct Job<'a> {
     pub(crate) names: &'a BTreeSet<DominoName>,
     /// What the ledger said before the lease was had.
     pub(crate) hint: &'a View,
+    /// Whether the record is taken as given instead of read anew: only to look, never to work.
+    pub(crate) presumed: bool,
     pub(crate) beyond: &'a Beyond,
 }
 
@@ -181,6 +186,33 @@ pub(crate) async fn preview<R: Reads, W, C: Clock>(
     let loaded = Loaded::read(context, job).await;
     let mut loaded = loaded.map_err(|error| chain(&error))?;
     Ok(planned::planned(context, job, &mut loaded).await?.plan)
+}
+
+/// Gives the lease back with a transaction. What its last holder did not say, the ledger remembers.
+pub(crate) async fn give_back_with<R, W, C>(
+    context: &Context<'_, R, W, C>,
+    cluster: &ClusterArn,
+    lease: &Lease,
+    mut writes: WriteSet,
+) -> Result<(), WriteError>
+where
+    R: Reads,
+    W: Writes,
+    C: Clock,
+{
+    if let Some(at) = lease.abandoned_at {
+        let open = later(at, context.settings.lease);
+        let mut view = View::default();
+        let unread = |_| WriteError::Conflict;
+        view.read(context.reader, &[recent_key(cluster)]).await.map_err(unread)?;
+        let stored = view.get::<RecentRecord>(&recent_key(cluster)).map_err(unread)?;
+        let mut recent = stored.map(|stored| stored.record).unwrap_or_default();
+        recent.open_until = recent.open_until.max(Some(open));
+        let revision = context.run.revision();
+        writes.put(&mut view, recent_key(cluster), &recent, &revision).map_err(unread)?;
+    }
+    lease.release(&mut writes);
+    writes.commit(context.reader, context.writer).await
 }
 
 /// Why work broke off for a passing reason.

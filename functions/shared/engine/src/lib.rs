@@ -27,6 +27,9 @@ pub use inside::{
     OutsideWrites, SweepReport, SweepSettings, is_covered, preview_inside, request_sweep_rest,
     request_sweeps, work_inside,
 };
-pub use reconcile::{Orphan, Reconciled, Scope, preview, reconcile, request_all, request_rest};
+pub use reconcile::{
+    Orphan, Reconciled, Retirement, Scope, preview, reconcile, request_again, request_all,
+    request_rest,
+};
 pub use run::Run;
 pub use settings::Settings;

@@ -11,7 +11,8 @@ use pod_identity_core::{Association, KubernetesName, RoleArn};
 use pod_identity_events::BlockedCode;
 
 pub(crate) use node_policies::{
-    FoundPolicies, VERSIONS_KEPT, attachments, counter, node_policies, ours, says_more,
+    FoundPolicies, VERSIONS_KEPT, attachments, counter, guessed_node_role, node_policies,
+    node_roles_of, ours, refused_node_role, says_more,
 };
 
 use crate::ports::{

@@ -10,6 +10,7 @@
 mod drift;
 mod overview;
 mod requests;
+mod retire;
 mod trim;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,9 +27,10 @@ use crate::publish::publish;
 use crate::run::Run;
 use crate::settings::Settings;
 use drift::Drift;
-use overview::{Found, Overview};
+use overview::{Found, Look, Overview};
 
-pub use requests::{request_all, request_rest};
+pub use requests::{request_again, request_all, request_rest};
+pub use retire::Retirement;
 
 /// Most places that are looked at, and worked on, in one go.
 const CHUNK: usize = 100;
@@ -51,6 +53,11 @@ impl Scope {
     #[must_use]
     pub fn of(cluster: ClusterArn) -> Self {
         Self { cluster, places: BTreeSet::new(), after: None, actor: None }
+    }
+
+    /// Whether the whole cluster is looked at, from the beginning.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.places.is_empty() && self.after.is_none()
     }
 }
 
@@ -94,6 +101,8 @@ pub struct Reconciled {
     pub given_up: BTreeSet<PolicyArn>,
     /// Why roles that nobody uses any more are, or may be, left in the node policies.
     pub untrimmed: Option<String>,
+    /// How far the retirement of the cluster is, if it was asked for and all of it was looked at.
+    pub retirement: Option<Retirement>,
 }
 
 /// Looks at a cluster and plans; writes nothing, and is given nothing to write with.
@@ -110,7 +119,13 @@ pub async fn preview<R: Reads, C: Clock>(
 ) -> Result<Reconciled, String> {
     let context = Context { reader, writer: &(), clock, run, settings, deadline };
     let mut done = Reconciled::default();
-    let Some(overview) = look(&context, scope, &mut done).await? else { return Ok(done) };
+    let Some(mut overview) = look(&context, scope, &mut done).await?.open() else {
+        return Ok(done);
+    };
+    if scope.is_whole() && retire::presume(&context, &mut overview, &mut done).await? {
+        retire::preview(&context, &overview, &mut done).await?;
+        return Ok(done);
+    }
     let mut used = BTreeSet::new();
     for chunk in overview.chunks(scope, CHUNK) {
         if done.left.is_some() && context.is_over() {
@@ -148,7 +163,23 @@ where
 {
     let context = Context { reader, writer, clock, run, settings, deadline };
     let mut done = Reconciled::default();
-    let Some(overview) = look(&context, scope, &mut done).await? else { return Ok(done) };
+    let mut overview = match look(&context, scope, &mut done).await? {
+        Look::Open(overview) => overview,
+        Look::LeftAlone(_) | Look::Emptied { is_gone: false } => return Ok(done),
+        Look::Emptied { is_gone: true } => {
+            retire::depart(&context, &scope.cluster, &mut done).await?;
+            return Ok(done);
+        }
+    };
+    if scope.is_whole() && retire::begin(&context, &overview, &mut done).await? {
+        // What the retirement gives up shows in what the ledger says now.
+        let Some(anew) = look(&context, scope, &mut done).await?.open() else { return Ok(done) };
+        overview = anew;
+    }
+    if scope.is_whole() && overview.record.is_retiring() {
+        retire::retire(&context, &overview, &mut done).await?;
+        return Ok(done);
+    }
     let mut used = BTreeSet::new();
     for chunk in overview.chunks(scope, CHUNK) {
         if done.left.is_some() && context.is_over() {
@@ -168,21 +199,35 @@ where
     Ok(done)
 }
 
-/// Reads the ledger and lists the associations; none when the cluster is to be left alone.
+/// Reads the ledger and lists the associations, and notes why nothing more is looked at.
 async fn look<R: Reads, W, C: Clock>(
     context: &Context<'_, R, W, C>,
     scope: &Scope,
     done: &mut Reconciled,
-) -> Result<Option<Overview>, String> {
-    match Overview::read(context, scope).await {
-        Ok(found) => {
-            done.skipped = found.as_ref().map_or_else(|why| Some(why.clone()), |o| o.gone.clone());
-            if let Some(why) = &done.skipped {
-                tracing::warn!(cluster = scope.cluster.name(), "skipped: {why}");
-            }
-            Ok(found.ok())
+) -> Result<Look, String> {
+    let look = Overview::read(context, scope).await.map_err(|error| chain(&error))?;
+    done.skipped = match &look {
+        // It is gone as it was to be.
+        Look::Open(overview) if overview.record.retired.is_some() => None,
+        Look::Open(overview) => overview.gone.clone(),
+        Look::LeftAlone(why) => Some(why.clone()),
+        Look::Emptied { .. } => {
+            done.retirement = Some(Retirement::Emptied);
+            None
         }
-        Err(error) => Err(chain(&error)),
+    };
+    if let Some(why) = &done.skipped {
+        tracing::warn!(cluster = scope.cluster.name(), "skipped: {why}");
+    }
+    Ok(look)
+}
+
+impl Look {
+    fn open(self) -> Option<Box<Overview>> {
+        match self {
+            Self::Open(overview) => Some(overview),
+            Self::LeftAlone(_) | Self::Emptied { .. } => None,
+        }
     }
 }
 

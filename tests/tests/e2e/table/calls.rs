@@ -1,13 +1,12 @@
-//! The table covers every operation that the association function can make.
+//! The table covers every operation that the functions can make.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::{faultless, flow};
 
-/// What the AWS crate can ask, but the association function never does.
-const OF_OTHER_FUNCTIONS: [&str; 4] =
-    ["DescribeCluster", "DescribeAddon", "DetachRolePolicy", "DeletePolicy"];
+/// What the AWS crate can ask, but neither function ever does.
+const OF_OTHER_FUNCTIONS: [&str; 2] = ["DescribeCluster", "DescribeAddon"];
 
 /// Every operation of the SDK that the AWS crate calls, by its source: what
 /// stands between a client and `.send()`. The SDK assumes roles by itself.

@@ -10,11 +10,14 @@ use serde_json::{Map, Value, json};
 use crate::scenario::{Scenario, somebody};
 
 /// What names one run, or counts what was tried: not part of what came of it.
-const OF_A_RUN: [&str; 9] = [
+const OF_A_RUN: [&str; 12] = [
     "requestId",
     "updatedAt",
     "recordedAt",
     "writtenAt",
+    "begunAt",
+    "emptiedAt",
+    "deletedAt",
     // Of an association, whose id is AWS's choice.
     "id",
     "arn",
@@ -53,7 +56,8 @@ fn told(events: Vec<Envelope>) -> Result<BTreeSet<String>, String> {
             let (policy, roles) = (&event.detail["policyArn"], &event.detail["addedRoleArns"]);
             let roles = roles.as_array().unwrap().iter();
             granted.extend(roles.map(|role| format!("{policy} lists {role}")));
-            assert_eq!(event.detail["removedRoleArns"], json!([]));
+            let dropped = event.detail["removedRoleArns"].as_array().unwrap().iter();
+            granted.extend(dropped.map(|role| format!("{policy} drops {role}")));
             continue;
         }
         let id = event.detail["eventId"].as_str().unwrap().to_owned();
@@ -86,7 +90,9 @@ async fn ledger(scenario: &Scenario) -> Result<Value, String> {
             _ => &item.key.partition,
         };
         let mut body = without_run(&item.body);
-        if item.key.sort == "NODE-POLICY" {
+        if item.key.sort == "NODE-POLICY" && item.body.get("deletedAt").is_some() {
+            body = json!("deleted");
+        } else if item.key.sort == "NODE-POLICY" {
             let cluster = item.key.partition.trim_start_matches("CLUSTER#");
             announced(scenario, cluster, &mut body)?;
         }

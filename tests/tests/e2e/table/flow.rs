@@ -1,11 +1,11 @@
-//! Flows that together make every call that the association function makes.
+//! Flows that together make every call that the functions make.
 
 use jiff::Timestamp;
 use local::scene;
 use local::wire::Saved;
 use pod_identity_core::{DEPLOYMENT_TAG, SERVICE_ACCOUNT_TAG};
 use pod_identity_events::{detail_type, samples, source};
-use pod_identity_world::World;
+use pod_identity_world::{UpdateAssociation, World};
 use serde_json::{Value, json};
 
 use crate::accounts;
@@ -27,6 +27,8 @@ pub(super) struct Flow {
     pub(super) name: &'static str,
     before: Vec<Vec<String>>,
     pub(super) batch: Vec<String>,
+    /// What the reconcile function is asked instead, until it answers without an error.
+    pub(super) request: Option<Value>,
     /// What is done to AWS before anything, and after `before`.
     world: fn(&mut World),
     meddle: fn(&mut World),
@@ -41,6 +43,7 @@ impl Flow {
             name,
             before,
             batch,
+            request: None,
             world: |_| {},
             meddle: |_| {},
             settings: Vec::new(),
@@ -75,6 +78,50 @@ impl Flow {
         scenario.stage.world().calls.clear();
         scenario.stage.save().await
     }
+}
+
+fn reconciled(name: &'static str, before: Vec<Vec<String>>) -> Flow {
+    let blue = scene::cluster("blue").unwrap();
+    Flow { request: Some(json!({ "clusterArn": blue })), ..Flow::new(name, before, Vec::new()) }
+}
+
+pub(super) fn steady_cluster() -> Flow {
+    reconciled("reconcile: steady", on_blue())
+}
+
+/// One association is gone, another has somebody else's role.
+pub(super) fn drift() -> Flow {
+    let mut before = on_blue();
+    before.push(vec![assigned("svc-second", "old", 3)]);
+    let mut flow = reconciled("reconcile: drift", before);
+    flow.meddle = |world| {
+        let blue = scene::cluster("blue").unwrap();
+        let id_of = |world: &World, name: &str| {
+            world.eks.find(&blue, "domino-compute", name).unwrap().id.clone()
+        };
+        let (first, second) = (id_of(world, "svc-first-sa"), id_of(world, "svc-second-sa"));
+        world.delete_pod_identity_association(&somebody(), "blue", &first).unwrap();
+        let update = UpdateAssociation {
+            cluster: "blue".to_owned(),
+            association_id: second,
+            role_arn: Some(role("new")),
+            ..UpdateAssociation::default()
+        };
+        world.update_pod_identity_association(&somebody(), &update).unwrap();
+    };
+    flow
+}
+
+/// Blue goes, and everything works on green.
+pub(super) fn retirement() -> Flow {
+    let retired = json!({ "clusterArn": scene::cluster("blue").unwrap() });
+    let retired = event(source::ADMINISTRATION, detail_type::CLUSTER_RETIRED, retired, 10);
+    let mut before = vec![vec![registered("blue", 1), registered("green", 2)]];
+    before.push(vec![assigned("svc-first", "report", 3), assigned("svc-second", "old", 4)]);
+    // The policy has an old version, which has to go first.
+    before.push(vec![assigned("svc-third", "new", 5)]);
+    before.push(vec![retired]);
+    reconciled("reconcile: retirement", before)
 }
 
 fn on_blue() -> Vec<Vec<String>> {
@@ -278,5 +325,8 @@ pub(super) fn all() -> Vec<Flow> {
         several_clusters(),
         other_account(),
         pages(),
+        steady_cluster(),
+        drift(),
+        retirement(),
     ]
 }

@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use local::InvocationResult;
 use local::wire::{Fault, FaultKind, Saved, When};
+use serde_json::Value;
 use tokio::task::JoinSet;
 
 use crate::scenario::Scenario;
@@ -65,7 +66,10 @@ async fn faultless(flow: &Flow) -> Faultless {
     if flow.needs_new_child {
         scenario.stage.association().kill();
     }
-    scenario.deliver(&flow.batch).await;
+    match &flow.request {
+        Some(request) => ask(&scenario, request).await.unwrap(),
+        None => scenario.deliver(&flow.batch).await,
+    }
     let log = scenario.stage.wire().log();
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     let mut calls = Vec::new();
@@ -191,12 +195,19 @@ async fn run(
         scenario.stage.send(event.clone());
     }
     let (operation, nth) = (case.operation.as_str(), case.nth);
-    match case.breakage {
-        Breakage::Once(kind) => scenario.stage.wire().fault(Fault::new(operation, nth, kind)),
-        Breakage::Lasting(kind) => {
+    match (case.breakage, &flow.request) {
+        (Breakage::Once(kind), _) => scenario.stage.wire().fault(Fault::new(operation, nth, kind)),
+        (Breakage::Lasting(kind), _) => {
             scenario.stage.wire().fault(Fault::lasting(operation, nth, kind));
         }
-        Breakage::Death(when) => die(scenario, operation, nth, when).await?,
+        (Breakage::Death(when), None) => die(scenario, operation, nth, when).await?,
+        (Breakage::Death(when), Some(request)) => {
+            die_asked(scenario, request, operation, nth, when).await?;
+            scenario.stage.expire_leases().await.unwrap();
+        }
+    }
+    if let Some(request) = &flow.request {
+        ask(scenario, request).await?;
     }
     loop {
         // Nobody has to wait for what the broken run could not give back.
@@ -217,6 +228,48 @@ async fn run(
         return Ok(());
     }
     Err(difference(&found, expected))
+}
+
+/// Asks the reconcile function, as Lambda does: again until it answers without an error.
+async fn ask(scenario: &Scenario, request: &Value) -> Result<(), String> {
+    let mut last = String::new();
+    for _ in 0..10 {
+        match scenario.stage.reconcile().invoke(request.to_string()).await {
+            Ok(InvocationResult::Answer(_)) => return Ok(()),
+            other => last = format!("{other:?}"),
+        }
+        scenario.stage.expire_leases().await.unwrap();
+    }
+    let log = scenario.stage.reconcile().log().lines();
+    Err(format!("it never succeeds: {last}\n{}", log[log.len().saturating_sub(8)..].join("\n")))
+}
+
+/// Kills the reconcile function when it makes the call.
+async fn die_asked(
+    scenario: &Scenario,
+    request: &Value,
+    operation: &str,
+    nth: usize,
+    when: When,
+) -> Result<(), String> {
+    let mut held = scenario.stage.wire().hold(operation, nth, when);
+    let reconcile = Arc::clone(scenario.stage.reconcile());
+    let death = async {
+        if held.arrived().await {
+            reconcile.kill();
+        }
+        std::future::pending::<()>().await;
+    };
+    let result = tokio::select! {
+        result = reconcile.invoke(request.to_string()) => Some(result),
+        () = death => None,
+    };
+    drop(held);
+    match result {
+        Some(Ok(InvocationResult::Answer(_))) | None => Err(format!("it did not die: {result:?}")),
+        // On a slow machine the call was given up before the signal came.
+        Some(_) => Ok(()),
+    }
 }
 
 /// Kills the function when it makes the call.
@@ -307,4 +360,7 @@ tables! {
     several_clusters_end_alike_whatever_breaks: several_clusters,
     other_accounts_cluster_ends_alike_whatever_breaks: other_account,
     lists_of_several_pages_end_alike_whatever_breaks: pages,
+    reconciliation_of_a_steady_cluster_changes_nothing_whatever_breaks: steady_cluster,
+    drift_is_corrected_whatever_breaks: drift,
+    retirement_ends_alike_whatever_breaks: retirement,
 }

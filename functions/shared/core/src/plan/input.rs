@@ -45,7 +45,8 @@ pub struct Claim {
     pub since: Version,
     /// Why the deployment's allow-lists no longer admit it.
     pub refused: Option<String>,
-    /// The association that was last made for it here.
+    /// The association that was last made for it here, or when one was last taken away: making
+    /// one anew asks with another token.
     pub last_association: Option<String>,
 }
 
@@ -58,6 +59,8 @@ pub struct Place {
     pub claims: Vec<Claim>,
     /// Those whom the ledger remembers to have given it up, and why.
     pub leaving: BTreeMap<DominoName, RemovalReason>,
+    /// Those of them whose association has to stay for now, and why.
+    pub held: BTreeMap<DominoName, Problem>,
     /// The association that EKS has for it.
     pub association: Option<Association>,
 }

@@ -232,9 +232,9 @@ impl<'a> Decision<'a> {
         if let Standing::Untouchable(problem) = &self.standing {
             plan.kept = Some(problem.reason.clone());
         }
-        let ceiling =
-            plan.blocked.iter().any(|blocked| blocked.code == BlockedCode::DeletionCeiling);
-        if !ceiling {
+        // Whoever keeps the association for now has not left.
+        let stays = !plan.blocked.is_empty();
+        if !stays {
             plan.removed = self.removed();
         }
         plan.blocked.append(&mut self.blocked);
@@ -307,6 +307,11 @@ impl<'a> Decision<'a> {
         if self.place.claims.iter().any(|claim| claim.binding.service_account == **of) {
             return;
         }
+        let role = association.role_arn.parse().ok();
+        if let Some(problem) = self.place.held.get(*of) {
+            plan.blocked.push(Blocked::by(problem, of, None, role.as_ref()));
+            return;
+        }
         if *deletions_left == 0 {
             let problem = Problem {
                 code: BlockedCode::DeletionCeiling,
@@ -319,7 +324,6 @@ impl<'a> Decision<'a> {
                 ),
                 way_out: "check that so many service accounts were meant to lose their role; then send the event again, or raise MAX_DELETIONS".to_owned(),
             };
-            let role = association.role_arn.parse().ok();
             plan.blocked.push(Blocked::by(&problem, of, None, role.as_ref()));
             return;
         }

@@ -87,6 +87,7 @@ fn place(claims: Vec<Claim>, leaving: &[&str], association: Option<Association>)
             .iter()
             .map(|name| (name.parse().unwrap(), RemovalReason::Unassigned))
             .collect(),
+        held: BTreeMap::new(),
         association,
     }
 }
@@ -472,4 +473,24 @@ fn a_session_policy_is_compared_as_json() {
     there.policy = Some("{\"Version\":\"2012-10-17\"}".to_owned());
     let plan = planned(vec![place(vec![claim], &[], Some(there))]);
     assert!(plan.places[0].bound.as_ref().unwrap().unchanged.is_some());
+}
+
+#[test]
+fn whoever_is_held_keeps_the_association_and_a_ceiling_does_not_count_it() {
+    let problem = Problem {
+        code: BlockedCode::NotReadyElsewhere,
+        reason: "kept".to_owned(),
+        way_out: "wait".to_owned(),
+    };
+    let mut place = place(Vec::new(), &["svc-a", "svc-b"], Some(managed("etl", "svc-a")));
+    place.held.insert("svc-a".parse().unwrap(), problem);
+    let kept = plan(&observation(vec![place.clone()]), &options());
+    assert!(kept.is_empty() && kept.places[0].removed.is_empty());
+    assert_eq!(codes(&kept), [BlockedCode::NotReadyElsewhere]);
+    // Nothing is held for somebody else's sake.
+    place.association = Some(managed("etl", "svc-b"));
+    assert_eq!(plan(&observation(vec![place.clone()]), &options()).steps(), 1);
+    // What is gone is gone.
+    place.association = None;
+    assert_eq!(plan(&observation(vec![place]), &options()).places[0].removed.len(), 2);
 }

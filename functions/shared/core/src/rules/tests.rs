@@ -4,6 +4,7 @@ use pod_identity_events::{detail_type, source};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::GivenUp;
 
 const CLUSTER: &str = "arn:aws:eks:eu-west-1:111122223333:cluster/blue";
 const ROLE: &str = "arn:aws:iam::111122223333:role/domino/etl";
@@ -338,7 +339,41 @@ fn a_retirement_names_a_listed_cluster() {
     });
     let event = envelope(detail_type::CLUSTER_RETIRED, detail);
     let change = rules().validate(&event, now()).unwrap().change;
-    assert_eq!(change, Change::Retire { cluster: CLUSTER.parse().unwrap() });
+    let (cluster, given_up) = (CLUSTER.parse().unwrap(), GivenUp::default());
+    assert_eq!(change, Change::Retire { cluster, given_up });
     let closed = Rules { clusters: vec![], ..rules() };
     assert!(closed.validate(&event, now()).is_err());
+}
+
+#[test]
+fn a_retirement_gives_up_names_or_all() {
+    let retired = |given_up: serde_json::Value| {
+        let detail = json!({
+            "schemaVersion": 1,
+            "eventId": "change-3",
+            "occurredAt": "2026-11-18T11:00:00Z",
+            "clusterArn": CLUSTER,
+            "givenUp": given_up,
+        });
+        rules().validate(&envelope(detail_type::CLUSTER_RETIRED, detail), now())
+    };
+    let given_up = |list| match retired(list).unwrap().change {
+        Change::Retire { given_up, .. } => given_up,
+        other => panic!("{other:?}"),
+    };
+    let (etl, other) = ("svc-etl".parse().unwrap(), "svc-other".parse().unwrap());
+    let named = given_up(json!(["svc-etl"]));
+    assert!(named.names(&etl) && !named.names(&other));
+    assert!(given_up(json!(["*"])).names(&other));
+    assert!(given_up(json!([])).is_nobody());
+    let many: Vec<String> = (0..101).map(|n| format!("svc-{n}")).collect();
+    for (list, rule) in [
+        (json!(["*", "svc-etl"]), "stands alone"),
+        (json!(["svc etl"]), "`svc etl` is not"),
+        (json!(many), "at most 100"),
+    ] {
+        let lines = retired(list).unwrap_err();
+        assert!(lines.len() == 1 && lines[0].contains(rule), "{lines:?}");
+        assert!(lines[0].starts_with("detail.givenUp"), "{lines:?}");
+    }
 }

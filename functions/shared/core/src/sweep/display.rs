@@ -58,7 +58,7 @@ impl fmt::Display for Sweep {
         }
         for (finding, action, why) in &rows {
             let (pod, kind, case) = (finding.pod.to_string(), workload(finding), finding.case);
-            let since = finding.since.map_or_else(|| "-".to_owned(), |at| at.to_string());
+            let since = finding.since.map_or_else(|| "-".to_owned(), |at| format!("{at:.3}"));
             writeln!(f, "  {pod:names$}  {kind:workloads$}  {case:9}  {action:6}  {since}")?;
             match why {
                 Some(why) => writeln!(f, "      {}; {why}", finding.reason)?,
@@ -72,7 +72,7 @@ impl fmt::Display for Sweep {
             writeln!(f, "  ! {hit}")?;
         }
         if let Some(at) = again_at {
-            writeln!(f, "  . sweep again at {at}")?;
+            writeln!(f, "  . sweep again at {at:.3}")?;
         }
         Ok(())
     }

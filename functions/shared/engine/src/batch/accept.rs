@@ -140,7 +140,7 @@ fn decide<R, W, C: Clock>(
 fn subject(event: &Accepted) -> String {
     match &event.command.change {
         Change::Register(registration) => registration.cluster.to_string(),
-        Change::Retire { cluster } => cluster.to_string(),
+        Change::Retire { cluster, .. } => cluster.to_string(),
         _ => service_account(&event.command).map(ToString::to_string).unwrap_or_default(),
     }
 }
@@ -210,13 +210,20 @@ fn unfinished(name: &DominoName, registry: &Registry, view: &View) -> BTreeSet<C
     let conditions = conditions(name, view);
     let selected = registry
         .clusters
-        .keys()
-        .filter(|cluster| current.binding().is_some_and(|binding| binding.selects(cluster)))
+        .iter()
+        .filter(|(_, record)| current.binding().is_some_and(|binding| record.takes(binding)))
+        .map(|(cluster, _)| cluster)
         .filter(|cluster| conditions.iter().all(|condition| condition.cluster != **cluster))
         .cloned();
+    // Removed with a cluster that was registered anew since.
+    let is_back = |condition: &Condition| {
+        let record = registry.clusters.get(&condition.cluster);
+        let takes = record.zip(current.binding()).is_some_and(|(record, b)| record.takes(b));
+        takes && condition.wanted.is_none()
+    };
     conditions
         .iter()
-        .filter(|condition| !condition.is_finished(&current.version))
+        .filter(|condition| !condition.is_finished(&current.version) || is_back(condition))
         .map(|condition| condition.cluster.clone())
         .chain(selected)
         .collect()

@@ -70,7 +70,7 @@ fn announcements_of<R, W, C: Clock>(
             let reason = format!("cluster {} was registered", cluster.name());
             vec![outcomes(cluster).reconciliation_requested(&command.version, reason)]
         }
-        (Change::Retire { cluster }, Decision::Accepted | Decision::Repeated)
+        (Change::Retire { cluster, .. }, Decision::Accepted | Decision::Repeated)
             if registry(view).clusters.contains_key(cluster) =>
         {
             let reason = format!("the retirement of cluster {} was asked for", cluster.name());

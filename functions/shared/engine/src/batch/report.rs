@@ -124,16 +124,16 @@ fn decided(
                 registration.cluster.name()
             )],
         ),
-        (_, Change::Retire { cluster }) if !registry(view).clusters.contains_key(cluster) => (
+        (_, Change::Retire { cluster, .. }) if !registry(view).clusters.contains_key(cluster) => (
             Outcome::RetirementRequested,
             vec![format!(
                 "cluster {cluster} is not registered; should an older registration still arrive, it is retired at once"
             )],
         ),
-        (_, Change::Retire { cluster }) => (
+        (_, Change::Retire { cluster, .. }) => (
             Outcome::RetirementRequested,
             vec![format!(
-                "the retirement of cluster {} is noted; nothing was deleted, reconcile was asked to look at it",
+                "the retirement of cluster {} is noted; nothing is deleted before reconcile, which was asked to, finds every service account ready elsewhere or given up",
                 cluster.name()
             )],
         ),

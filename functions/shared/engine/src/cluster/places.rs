@@ -3,18 +3,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pod_identity_core::plan::{Claim, Place};
+use jiff::Timestamp;
+use pod_identity_core::plan::{Claim, Place, Problem};
 use pod_identity_core::{
     Association, Binding, ClusterArn, Clusters, DominoName, KubernetesName, Ownership, Version,
 };
 use pod_identity_events::RemovalReason;
 
 use super::recent::Recent;
-use super::{Context, Job};
+use super::{Context, Job, guard};
 use crate::ledger::{
-    AssociationRecord, BindingRecord, BindingState, ClaimsRecord, Condition, ConditionState,
-    HistoryRecord, LedgerError, View, binding_key, claims_key, condition_key, history_partition,
-    node_policy_key, recent_key,
+    self, AssociationRecord, BindingRecord, BindingState, ClaimsRecord, ClusterRecord, Condition,
+    ConditionState, HistoryRecord, LedgerError, Registry, View, binding_key, claims_key,
+    condition_key, history_partition, node_policy_key, recent_key, registry_key,
 };
 use crate::ports::{Clock, Key, LedgerReader};
 use crate::settings::Settings;
@@ -32,6 +33,14 @@ pub(super) struct Loaded {
     /// By contested service account: since when it has had its place.
     since: BTreeMap<DominoName, Version>,
     refused: BTreeMap<DominoName, String>,
+    /// The cluster as the ledger knows it now.
+    pub(super) record: ClusterRecord,
+    /// The clusters of the deployment.
+    registry: Registry,
+    /// Who keeps an association on a cluster that is being retired, and why.
+    held: BTreeMap<DominoName, Problem>,
+    /// Until when IAM may show node policies that were deleted.
+    pub(super) policies_linger: Option<Timestamp>,
     pub(super) associations: BTreeMap<KubernetesName, Association>,
     pub(super) recent: Recent,
 }
@@ -52,10 +61,14 @@ impl Loaded {
             bindings: BTreeMap::new(),
             since: BTreeMap::new(),
             refused: BTreeMap::new(),
+            record: job.record.clone(),
+            registry: Registry::default(),
+            held: BTreeMap::new(),
+            policies_linger: None,
             associations: BTreeMap::new(),
             recent: Recent::default(),
         };
-        let mut keys = vec![node_policy_key(cluster), recent_key(cluster)];
+        let mut keys = vec![registry_key(), node_policy_key(cluster), recent_key(cluster)];
         let mut asked = BTreeSet::new();
         for name in names {
             keys.extend([binding_key(name), condition_key(name, cluster)]);
@@ -68,6 +81,11 @@ impl Loaded {
         }
         keys.extend(asked.iter().map(claims_key));
         loaded.view.read(context.reader, &keys).await?;
+        loaded.registry = ledger::registry(&loaded.view, &context.settings.plan.deployment)?;
+        if !job.presumed {
+            let record = loaded.registry.clusters.get(cluster).cloned();
+            loaded.record = record.ok_or_else(|| LedgerError::Departed(cluster.clone()))?;
+        }
         loaded.take_in(context, cluster, names.clone())?;
         loaded.recent = Recent::of(&loaded.view, cluster)?;
 
@@ -112,7 +130,7 @@ impl Loaded {
             let before = self.view.get::<Condition>(&condition_key(&name, cluster))?;
             let condition = current_condition(
                 &name,
-                cluster,
+                &self.record,
                 &record.record,
                 before.map(|stored| stored.record),
                 context,
@@ -213,15 +231,41 @@ impl Loaded {
             if condition.wanted.as_ref() == Some(&kubernetes) {
                 continue;
             }
-            // Its tombstone says that it has no place. One that is bound elsewhere has given up
-            // only what its condition remembers; the rest is an orphan.
-            if let Some(BindingState::Unbound { reason }) =
-                self.bindings.get(&name).map(|record| &record.state)
-            {
-                condition.leaving.entry(kubernetes).or_insert(*reason);
-            }
+            // Its tombstone says that it has no place, or the cluster gives it up for whom it was
+            // made. One that is bound elsewhere has given up only what its condition remembers;
+            // the rest is an orphan.
+            let reason = match self.bindings.get(&name).map(|record| &record.state) {
+                Some(BindingState::Unbound { reason }) => *reason,
+                Some(BindingState::Bound { binding })
+                    if self.record.gives_up(binding, &kubernetes) =>
+                {
+                    RemovalReason::ClusterRetired
+                }
+                _ => continue,
+            };
+            condition.leaving.entry(kubernetes).or_insert(reason);
         }
         self.find_oldest(context.reader).await
+    }
+
+    /// Looks for those who would lose their last association with this cluster's: they keep it.
+    pub(super) async fn hold_back(
+        &mut self,
+        ledger: &impl LedgerReader,
+    ) -> Result<(), LedgerError> {
+        let retires = |condition: &Condition| {
+            condition.leaving.values().any(|reason| *reason == RemovalReason::ClusterRetired)
+        };
+        let mut leaving = self.bindings.clone();
+        leaving.retain(|name, _| self.conditions.get(name).is_some_and(retires));
+        let Some(retirement) = self.record.retired.as_ref().filter(|_| !leaving.is_empty()) else {
+            return Ok(());
+        };
+        let cluster = &self.record.registration.cluster;
+        let left_behind =
+            guard::left_behind(ledger, &self.registry, cluster, retirement, &leaving).await?;
+        self.held = left_behind.into_iter().map(|name| (name, guard::problem(cluster))).collect();
+        Ok(())
     }
 
     /// Ends the condition of a service account outside the batch, of which only
@@ -259,7 +303,7 @@ impl Loaded {
                 version: record.version.clone(),
                 since: self.since.get(name).unwrap_or(&record.version).clone(),
                 refused: self.refused.get(name).cloned(),
-                last_association: self.conditions[name].association.as_ref().map(|a| a.id.clone()),
+                last_association: last_association(&self.conditions[name]),
             });
         }
         let leaving = self
@@ -270,8 +314,16 @@ impl Loaded {
             })
             .collect();
         let association = self.associations.get(&kubernetes).cloned();
-        Ok(Place { kubernetes, claims, leaving, association })
+        let held = self.held.clone();
+        Ok(Place { kubernetes, claims, leaving, held, association })
     }
+}
+
+/// What tells making an association from making it anew. A cluster that comes back from its
+/// retirement makes it for the same version, and EKS answers a known token with what is gone.
+fn last_association(condition: &Condition) -> Option<String> {
+    let id = condition.association.as_ref().map(|association| association.id.clone());
+    id.or_else(|| condition.credentials_changed_at.map(|at| at.to_string()))
 }
 
 /// The condition that fits the binding as it is now. One that was written for
@@ -279,12 +331,21 @@ impl Loaded {
 /// brought up to date; what it remembers to be removed stays remembered.
 fn current_condition<R, W, C: Clock>(
     name: &DominoName,
-    cluster: &ClusterArn,
+    here: &ClusterRecord,
     record: &BindingRecord,
     before: Option<Condition>,
     context: &Context<'_, R, W, C>,
 ) -> Condition {
-    let wanted = record.binding().filter(|b| b.selects(cluster)).map(|b| b.kubernetes.clone());
+    let cluster = &here.registration.cluster;
+    let wanted = record.binding().filter(|b| here.takes(b)).map(|b| b.kubernetes.clone());
+    let meant = record.binding().filter(|b| b.selects(cluster));
+    let reason = match &record.state {
+        BindingState::Unbound { reason } => *reason,
+        BindingState::Bound { .. } if meant.is_some() && wanted.is_none() => {
+            RemovalReason::ClusterRetired
+        }
+        BindingState::Bound { .. } => RemovalReason::Moved,
+    };
     let mut condition = before.unwrap_or_else(|| Condition {
         service_account: name.clone(),
         cluster: cluster.clone(),
@@ -303,12 +364,14 @@ fn current_condition<R, W, C: Clock>(
         request_id: context.run.request_id().to_owned(),
     });
     if condition.wanted != wanted {
-        let reason = match &record.state {
-            BindingState::Unbound { reason } => *reason,
-            BindingState::Bound { .. } => RemovalReason::Moved,
-        };
         if let Some(had) = condition.wanted.take() {
             condition.leaving.insert(had, reason);
+        }
+    }
+    // What a retirement gave up stays so for the reason that counts by now.
+    for given_up in condition.leaving.values_mut() {
+        if *given_up == RemovalReason::ClusterRetired {
+            *given_up = reason;
         }
     }
     if let Some(wanted) = &wanted {

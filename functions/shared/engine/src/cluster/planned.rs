@@ -7,13 +7,13 @@ use pod_identity_core::{Association, ClusterArn, RoleArn, node_policy};
 use pod_identity_events::BlockedCode;
 
 use super::places::Loaded;
-use super::{Context, Job, settled};
+use super::{Context, IAM_SETTLES, Job, settled};
 use crate::apply::{Failure, association_failure};
 use crate::error::chain;
 use crate::ledger::{NodePolicyRecord, node_policy_key};
 use crate::observe::{self, FoundPolicies};
-use crate::ports::{Clock, PortError, Reads};
-use crate::settings::Settings;
+use crate::ports::{Clock, ErrorKind, PortError, Reads};
+use crate::settings::{Settings, later};
 
 /// A plan and what it rests on.
 pub(super) struct Planned {
@@ -31,11 +31,19 @@ pub(super) async fn planned<R: Reads, W, C: Clock>(
 ) -> Result<Planned, String> {
     let Context { clock, settings, .. } = *context;
     let cluster = job.cluster;
-    let remembered = loaded
+    let stored = loaded
         .view
         .get::<NodePolicyRecord>(&node_policy_key(cluster))
         .map_err(|error| chain(&error))?
-        .map(|stored| settled(stored.record, clock.now()));
+        .map(|stored| stored.record);
+    if let Some(deleted_at) = stored.as_ref().and_then(|record| record.deleted_at) {
+        let until = later(deleted_at, settings.lease + IAM_SETTLES);
+        loaded.policies_linger = Some(until).filter(|until| *until > clock.now());
+    }
+    // Of policies that were deleted nothing is remembered.
+    let remembered = stored
+        .filter(|record| record.deleted_at.is_none())
+        .map(|record| settled(record, clock.now()));
 
     // A first observation is complete, foreign associations included, and is not remembered
     // before what it found is listed.
@@ -82,9 +90,14 @@ where
     let access = &job.access();
     let failed = |error: PortError| association_failure(&error, access);
     let concurrency = settings.concurrency;
-    let associations = observe::associations(aws, access, &loaded.kubernetes(), concurrency)
-        .await
-        .map_err(failed)?;
+    let found = observe::associations(aws, access, &loaded.kubernetes(), concurrency).await;
+    let associations = match found {
+        // With a cluster that is being retired its associations go too.
+        Err(error) if error.kind == ErrorKind::NotFound && loaded.record.is_retiring() => {
+            BTreeMap::new()
+        }
+        found => found.map_err(failed)?,
+    };
     if let Some(problem) = of_another_account(&access.cluster, associations.values()) {
         return Err(Failure::Blocked(problem));
     }
@@ -93,6 +106,7 @@ where
         .know_owners(context, &access.cluster)
         .await
         .map_err(|error| Failure::Passing(chain(&error)))?;
+    loaded.hold_back(context.reader).await.map_err(|error| Failure::Passing(chain(&error)))?;
     let places = loaded.places().map_err(Failure::Passing)?;
     let wanted: BTreeSet<RoleArn> = places
         .iter()
@@ -108,6 +122,12 @@ where
     };
     if wanted.is_empty() {
         return Ok((observation, None));
+    }
+    if let Some(until) = loaded.policies_linger {
+        return Err(Failure::Passing(format!(
+            "the node policies of cluster {} were deleted with its retirement, and IAM may show them until {until}; a delivery after that makes them anew",
+            access.cluster.name()
+        )));
     }
     observation.roles =
         observe::roles(aws, access, wanted.clone(), concurrency).await.map_err(failed)?;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use pod_identity_core::plan::{AssociationStep, Blocked, Bound, PlacePlan, Plan};
 use pod_identity_core::{Association, ClusterArn, DominoName, KubernetesName};
-use pod_identity_events::{AssociationChange, Outgoing, PolicyCapacity};
+use pod_identity_events::{AssociationChange, Outgoing, PolicyCapacity, RemovalReason};
 
 use super::places::Loaded;
 use super::write::{Memory, write};
@@ -268,7 +268,9 @@ impl Settling<'_> {
                 .filter(|association| association.kubernetes == place.kubernetes);
             let Some(condition) = self.condition(name) else { continue };
             condition.leaving.remove(&place.kubernetes);
-            if removed.association_id.is_some() || remembered.is_some() {
+            // A run that died may have deleted what the ledger never knew; what comes back is new.
+            let retired = removed.reason == RemovalReason::ClusterRetired;
+            if removed.association_id.is_some() || remembered.is_some() || retired {
                 // Of the place that it moved to, the condition may tell already.
                 let since = before.and_then(|before| before.credentials_changed_at);
                 let before = remembered

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use pod_identity_core::{
-    Binding, Change, ClusterArn, Clusters, Command, DominoName, KubernetesName, Registration,
+    Binding, Change, ClusterArn, Clusters, Command, DominoName, GivenUp, KubernetesName,
+    Registration, Version,
 };
 use pod_identity_events::detail_type::{CLUSTER_REGISTERED, CLUSTER_RETIRED};
 use pod_identity_events::{BlockedCode, RemovalReason};
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::records::{
     BindingRecord, BindingState, BlockedRecord, ClaimsRecord, ClusterRecord, Condition,
-    ConditionState, HistoryOutcome, HistoryRecord, NoticeKind, NoticeRecord, Registry,
+    ConditionState, HistoryOutcome, HistoryRecord, NoticeKind, NoticeRecord, Registry, Retirement,
 };
 use super::view::{LedgerError, View, WriteSet};
 use super::{
@@ -86,9 +87,11 @@ pub fn accept(
             accept_binding(acceptance, service_account, Err(*reason), view, writes)
         }
         Change::Register(registration) => {
-            accept_cluster(acceptance, &registration.cluster, Some(registration), view, writes)
+            accept_cluster(acceptance, &registration.cluster, Ok(registration), view, writes)
         }
-        Change::Retire { cluster } => accept_cluster(acceptance, cluster, None, view, writes),
+        Change::Retire { cluster, given_up } => {
+            accept_cluster(acceptance, cluster, Err(given_up), view, writes)
+        }
     }
 }
 
@@ -200,7 +203,7 @@ fn reused(
 fn older(
     acceptance: Acceptance<'_>,
     of: &str,
-    (standing, standing_type): (&pod_identity_core::Version, &str),
+    (standing, standing_type): (&Version, &str),
     described: Value,
     kubernetes: Option<KubernetesName>,
     view: &mut View,
@@ -314,14 +317,21 @@ fn write_conditions(
     // A cluster that was registered after the previous binding has no condition yet, and may
     // have an association all the same.
     for binding in previous.iter().chain(&binding) {
-        let selected = registry.clusters.keys().filter(|cluster| binding.selects(cluster));
-        clusters.extend(selected.cloned());
+        let taking = registry.clusters.iter().filter(|(_, record)| record.takes(binding));
+        clusters.extend(taking.map(|(cluster, _)| cluster.clone()));
     }
+    let takes = |cluster: &ClusterArn, binding: &Binding| {
+        let record = registry.clusters.get(cluster);
+        record.map_or_else(|| binding.selects(cluster), |record| record.takes(binding))
+    };
     if let Some(Clusters::Named(named)) = binding.map(|binding| &binding.clusters) {
         clusters.extend(named.iter().cloned());
     }
     for cluster in clusters {
-        let wanted = binding.filter(|b| b.selects(&cluster)).map(|b| b.kubernetes.clone());
+        let wanted = binding.filter(|b| takes(&cluster, b)).map(|b| b.kubernetes.clone());
+        // It is the cluster that leaves, and the binding keeps what it has there while it must.
+        let retires = wanted.is_none() && binding.is_some_and(|b| b.selects(&cluster));
+        let reason = if retires { RemovalReason::ClusterRetired } else { reason };
         let registered = registry.clusters.contains_key(&cluster);
         let before = before.get(&cluster);
         // Done with long ago: not written with every change for ever.
@@ -337,7 +347,7 @@ fn write_conditions(
         let had = before.and_then(|before| before.wanted.as_ref());
         let had = had
             .into_iter()
-            .chain(previous.filter(|previous| previous.selects(&cluster)).map(|b| &b.kubernetes));
+            .chain(previous.filter(|previous| takes(&cluster, previous)).map(|b| &b.kubernetes));
         leaving.extend(had.filter(|_| !waits).map(|had| (had.clone(), reason)));
         if let Some(wanted) = &wanted {
             leaving.remove(wanted);
@@ -397,7 +407,7 @@ fn not_registered(cluster: &ClusterArn) -> BlockedRecord {
 fn accept_cluster(
     acceptance: Acceptance<'_>,
     cluster: &ClusterArn,
-    registration: Option<&Registration>,
+    change: Result<&Registration, &GivenUp>,
     view: &mut View,
     writes: &mut WriteSet,
 ) -> Result<Decision, LedgerError> {
@@ -405,9 +415,10 @@ fn accept_cluster(
     let of = cluster.as_str();
     let mut registry = registry(view, acceptance.deployment)?;
     let current = registry.clusters.get(cluster).cloned();
-    let described = match registration {
-        Some(registration) => json!(registration),
-        None => json!({ "retire": cluster }),
+    let described = match change {
+        Ok(registration) => json!(registration),
+        Err(given_up) if given_up.is_nobody() => json!({ "retire": cluster }),
+        Err(given_up) => json!({ "retire": cluster, "givenUp": given_up }),
     };
     if let Some(refused) = reused(acceptance, of, &described, view)? {
         return Ok(refused);
@@ -415,17 +426,17 @@ fn accept_cluster(
     let registered = current.as_ref().map(|current| (&current.version, CLUSTER_REGISTERED));
     let noted = registry.retirements.get(cluster);
     let retired = current.as_ref().map_or(noted, |current| current.retired.as_ref());
-    let retired = retired.map(|version| (version, CLUSTER_RETIRED));
+    let retired = retired.map(|retirement| (&retirement.version, CLUSTER_RETIRED));
     // A retirement is also older than a registration that came after it.
-    let standing = if registration.is_some() { registered } else { registered.max(retired) };
+    let standing = if change.is_ok() { registered } else { registered.max(retired) };
     if let Some(standing) = standing
         && let Some(decision) =
             older(acceptance, of, standing, described.clone(), None, view, writes)?
     {
         return Ok(decision);
     }
-    match (registration, current) {
-        (Some(registration), current) => {
+    match (change, current) {
+        (Ok(registration), current) => {
             if current.is_none() && registry.clusters.len() >= MAX_CLUSTERS {
                 return Ok(too_many(cluster));
             }
@@ -434,26 +445,38 @@ fn accept_cluster(
             let record = ClusterRecord {
                 registration: registration.clone(),
                 version: version.clone(),
-                retired: retired.filter(|retired| retired > version),
+                retired: retired.filter(|retired| retired.version > *version),
             };
             registry.clusters.insert(cluster.clone(), record);
         }
-        (None, Some(mut current)) => {
-            current.retired = Some(version.clone());
+        // One that has begun goes on, with the new list.
+        (Err(given_up), Some(mut current)) => {
+            current.retired = Some(retirement(given_up, version, current.retired.as_ref()));
             registry.clusters.insert(cluster.clone(), current);
         }
         // The registration may still be on its way: it must not make the cluster active then.
-        (None, None) => {
-            if registry.retirements.len() >= MAX_CLUSTERS {
+        (Err(given_up), None) => {
+            let noted = registry.retirements.get(cluster);
+            if noted.is_none() && registry.retirements.len() >= MAX_CLUSTERS {
                 return Ok(too_many(cluster));
             }
-            registry.retirements.insert(cluster.clone(), version.clone());
+            let retirement = retirement(given_up, version, noted);
+            registry.retirements.insert(cluster.clone(), retirement);
         }
     }
     registry.deployment = Some(acceptance.deployment.to_owned());
     writes.put(view, registry_key(), &registry, acceptance.revision)?;
     remember(acceptance, of, HistoryOutcome::Accepted, described, None, view, writes)?;
     Ok(Decision::Accepted)
+}
+
+fn retirement(given_up: &GivenUp, version: &Version, before: Option<&Retirement>) -> Retirement {
+    Retirement {
+        version: version.clone(),
+        given_up: given_up.clone(),
+        begun_at: before.and_then(|before| before.begun_at),
+        emptied_at: before.and_then(|before| before.emptied_at),
+    }
 }
 
 fn too_many(cluster: &ClusterArn) -> Decision {

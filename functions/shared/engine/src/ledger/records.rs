@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use pod_identity_core::plan::{Blocked, Problem};
 use pod_identity_core::{
-    Binding, ClusterArn, Desired, DominoName, KubernetesName, Registration, RoleArn, Version,
+    Binding, ClusterArn, Desired, DominoName, GivenUp, KubernetesName, Registration, RoleArn,
+    Version,
 };
 use pod_identity_events::{BlockedCode, RemovalReason, Trust};
 use serde::{Deserialize, Serialize};
@@ -109,9 +110,10 @@ pub struct Registry {
     pub deployment: Option<String>,
     /// By ARN; at most [`super::MAX_CLUSTERS`].
     pub clusters: BTreeMap<ClusterArn, ClusterRecord>,
-    /// Clusters whose retirement was asked for before they were registered.
+    /// Retirements of clusters that are not registered: asked for before they were, or done.
+    /// At most [`super::MAX_CLUSTERS`].
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub retirements: BTreeMap<ClusterArn, Version>,
+    pub retirements: BTreeMap<ClusterArn, Retirement>,
 }
 
 /// One registered cluster.
@@ -122,9 +124,47 @@ pub struct ClusterRecord {
     pub registration: Registration,
     /// Version of the registration.
     pub version: Version,
-    /// Version of the request for its guarded retirement, if that is the newer one.
+    /// The request for its guarded retirement, if that is the newer one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retired: Option<Version>,
+    pub retired: Option<Retirement>,
+}
+
+impl ClusterRecord {
+    /// Whether its retirement has begun: nothing is made there any more.
+    #[must_use]
+    pub fn is_retiring(&self) -> bool {
+        self.retired.as_ref().is_some_and(|retirement| retirement.begun_at.is_some())
+    }
+
+    /// Whether a binding is to have an association here. Everything that asks whether asks this.
+    #[must_use]
+    pub fn takes(&self, binding: &Binding) -> bool {
+        !self.is_retiring() && binding.selects(&self.registration.cluster)
+    }
+
+    /// Whether retirement takes away what a binding has, or would have, at a place here.
+    #[must_use]
+    pub fn gives_up(&self, binding: &Binding, place: &KubernetesName) -> bool {
+        let meant = binding.selects(&self.registration.cluster) && binding.kubernetes == *place;
+        self.is_retiring() && meant
+    }
+}
+
+/// The guarded retirement of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Retirement {
+    /// Version of the latest request for it.
+    pub version: Version,
+    /// Who need not be ready on another cluster.
+    #[serde(default, skip_serializing_if = "GivenUp::is_nobody")]
+    pub given_up: GivenUp,
+    /// Since when its associations are taken away. Only a registration takes that back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begun_at: Option<Timestamp>,
+    /// Since when nothing of this deployment is left there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub emptied_at: Option<Timestamp>,
 }
 
 /// How far a binding has come true on a cluster.
@@ -309,6 +349,10 @@ pub struct NodePolicyRecord {
     pub announced: BTreeMap<u32, String>,
     /// Most policies that the attachment slots admit.
     pub max_shards: u32,
+    /// When the policies were last about to be deleted with their cluster's retirement: IAM may
+    /// show them for a while.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted_at: Option<Timestamp>,
     /// The managed policy of a node role that allows the action on everything, if one does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broad_grant: Option<String>,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use pod_identity_core::ClusterArn;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -29,6 +30,11 @@ pub enum LedgerError {
         /// Id of the function's own deployment.
         ours: String,
     },
+    /// A cluster has left the registry since the work was planned.
+    #[error(
+        "cluster {0} has left the registry, so nothing was done there; the next delivery looks again"
+    )]
+    Departed(ClusterArn),
     /// An item is not what it should be.
     #[error("ledger item {partition} / {sort} cannot be read")]
     Malformed {

@@ -168,7 +168,7 @@ pub(crate) async fn attachments(
 }
 
 /// Node roles of the cluster's node groups.
-async fn node_roles_of(
+pub(crate) async fn node_roles_of(
     aws: &impl EksReader,
     access: &ClusterAccess,
     concurrency: usize,
@@ -196,13 +196,13 @@ async fn node_roles_of(
 }
 
 /// The name that Domino's module for EKS gives a cluster's node role.
-fn guessed_node_role(access: &ClusterAccess) -> Option<RoleArn> {
+pub(crate) fn guessed_node_role(access: &ClusterAccess) -> Option<RoleArn> {
     let cluster = &access.cluster;
     let (partition, account, name) = (cluster.partition(), cluster.account(), cluster.name());
     format!("arn:{partition}:iam::{account}:role/{name}-eks-nodes").parse().ok()
 }
 
-fn refused_node_role(roles: &BTreeSet<RoleArn>, settings: &Settings) -> Option<Problem> {
+pub(crate) fn refused_node_role(roles: &BTreeSet<RoleArn>, settings: &Settings) -> Option<Problem> {
     let listed = &settings.rules.node_roles;
     let refused = roles.iter().find(|role| !listed.iter().any(|p| p.matches(role.as_str())))?;
     Some(Problem {

@@ -13,8 +13,8 @@ use super::{Orphan, Scope, skipped};
 use crate::cluster::{self, Beyond, ClusterReport, Context, Job};
 use crate::ledger::{
     self, BindingRecord, BindingState, ClusterRecord, Condition, ConditionState, LedgerError,
-    NodePolicyRecord, View, bindings_partition, condition_key, node_policy_key, registry_key,
-    trim_key,
+    NodePolicyRecord, Registry, View, bindings_partition, condition_key, node_policy_key,
+    registry_key, trim_key,
 };
 use crate::observe;
 use crate::ports::{
@@ -28,8 +28,8 @@ pub(super) struct Overview {
     pub(super) record: ClusterRecord,
     pub(super) access: ClusterAccess,
     deployment: String,
-    bindings: BTreeMap<DominoName, BindingRecord>,
-    conditions: BTreeMap<DominoName, Condition>,
+    pub(super) bindings: BTreeMap<DominoName, BindingRecord>,
+    pub(super) conditions: BTreeMap<DominoName, Condition>,
     /// Every Kubernetes service account that somebody has, wants or leaves.
     places: BTreeMap<KubernetesName, Option<AssociationSummary>>,
     /// Associations whose names Kubernetes would not take.
@@ -39,6 +39,19 @@ pub(super) struct Overview {
     policies: Policies,
     /// Why nothing more is looked at: EKS does not know the cluster.
     pub(super) gone: Option<String>,
+}
+
+/// What there is of a cluster.
+pub(super) enum Look {
+    /// Something to look at.
+    Open(Box<Overview>),
+    /// It is left alone, and why.
+    LeftAlone(String),
+    /// It is retired, and nothing of ours is left there.
+    Emptied {
+        /// Whether EKS does not know it any more.
+        is_gone: bool,
+    },
 }
 
 /// What the node policies grant.
@@ -57,6 +70,8 @@ pub(super) struct Found {
     /// Who needs work there, and what was put out of order behind the ledger's back.
     pub(super) needed: BTreeMap<DominoName, Option<What>>,
     pub(super) orphans: Vec<Orphan>,
+    /// Associations that are not ours, in words.
+    pub(super) others: Vec<String>,
     other_roles: BTreeSet<RoleArn>,
     /// The roles of all associations there.
     pub(super) used: BTreeSet<RoleArn>,
@@ -84,31 +99,34 @@ impl Overview {
     pub(super) async fn read<R: Reads, W, C: Clock>(
         context: &Context<'_, R, W, C>,
         scope: &Scope,
-    ) -> Result<Result<Self, String>, LookError> {
+    ) -> Result<Look, LookError> {
         let (reader, settings) = (context.reader, context.settings);
         let cluster = &scope.cluster;
         let mut view = View::default();
         view.read(reader, &[registry_key(), node_policy_key(cluster), trim_key(cluster)]).await?;
         let registry = ledger::registry(&view, &settings.plan.deployment)?;
         let Some(record) = registry.clusters.get(cluster).cloned() else {
-            return Ok(Err(format!(
+            return Ok(Look::LeftAlone(format!(
                 "cluster {cluster} is not registered; send Cluster Registered"
             )));
         };
         if let Err(reasons) = settings.rules.admits_registration(&record.registration) {
-            return Ok(Err(format!(
+            return Ok(Look::LeftAlone(format!(
                 "cluster {cluster} is no longer admitted: {}; admit it in the deployment's allow-lists, or register it anew",
                 reasons.join("; ")
             )));
         }
         let assume_role = record.registration.assume_role.clone();
         let access = ClusterAccess { cluster: cluster.clone(), assume_role };
+        if record.retired.as_ref().is_some_and(|retirement| retirement.emptied_at.is_some()) {
+            return is_gone(context, &access).await;
+        }
         let (summaries, gone) = match list(context, &access, scope).await {
             Ok(summaries) => (summaries, None),
             Err(error) => match (skipped(&error, cluster), error.kind) {
                 // Its bindings are not ready any more, and their conditions have to say so.
                 (why, ErrorKind::NotFound) => (Vec::new(), why),
-                (Some(why), _) => return Ok(Err(why)),
+                (Some(why), _) => return Ok(Look::LeftAlone(why)),
                 (None, _) => return Err(error.into()),
             },
         };
@@ -128,11 +146,11 @@ impl Overview {
         };
         overview.read_conditions(context).await?;
         overview.arrange(summaries, scope);
-        let whole = scope.after.is_none() && scope.places.is_empty();
-        if whole && overview.gone.is_none() {
+        let grants = overview.gone.is_none() && !overview.record.is_retiring();
+        if scope.is_whole() && grants {
             overview.look_at_policies(context).await?;
         }
-        Ok(Ok(overview))
+        Ok(Look::Open(Box::new(overview)))
     }
 
     async fn read_conditions<R: Reads, W, C>(
@@ -163,8 +181,8 @@ impl Overview {
         for (name, binding) in &self.bindings {
             let wanted = self.wanted(binding);
             let condition = self.conditions.get(name);
-            let leaving = condition.into_iter().flat_map(|condition| condition.leaving.keys());
-            let places: Vec<_> = wanted.into_iter().chain(leaving).cloned().collect();
+            let had = condition.into_iter().flat_map(places_of);
+            let places: Vec<_> = wanted.into_iter().chain(had).cloned().collect();
             if places.is_empty() && condition.is_some_and(|c| !c.is_finished(&binding.version)) {
                 self.placeless.insert(name.clone());
             }
@@ -180,7 +198,7 @@ impl Overview {
 
     /// The Kubernetes service account that a binding wants here.
     fn wanted<'a>(&self, record: &'a BindingRecord) -> Option<&'a KubernetesName> {
-        let binding = record.binding().filter(|binding| binding.selects(&self.access.cluster))?;
+        let binding = record.binding().filter(|binding| self.record.takes(binding))?;
         Some(&binding.kubernetes)
     }
 
@@ -191,6 +209,9 @@ impl Overview {
     ) -> Result<(), LookError> {
         let key = node_policy_key(&self.access.cluster);
         let Some(before) = self.view.get::<NodePolicyRecord>(&key)? else { return Ok(()) };
+        if before.record.deleted_at.is_some() {
+            return Ok(());
+        }
         let before = cluster::settled(before.record, context.clock.now());
         let anew = Beyond { anew: true, ..Beyond::default() }.doubts(before.clone());
         let found = observe::node_policies(
@@ -221,6 +242,19 @@ impl Overview {
         let chunks: Vec<Vec<_>> =
             all.chunks(size).map(|chunk| chunk.iter().copied().cloned().collect()).collect();
         if chunks.is_empty() && scope.after.is_none() { vec![Vec::new()] } else { chunks }
+    }
+
+    /// All places in order, in chunks.
+    pub(super) fn chunks_of_all(&self, size: usize) -> Vec<Vec<KubernetesName>> {
+        self.chunks(&Scope::of(self.access.cluster.clone()), size)
+    }
+
+    /// The clusters of the deployment, as they were read.
+    pub(super) fn registry<R, W, C>(
+        &self,
+        context: &Context<'_, R, W, C>,
+    ) -> Result<Registry, LedgerError> {
+        ledger::registry(&self.view, &context.settings.plan.deployment)
     }
 
     pub(super) fn last(&self) -> Option<&KubernetesName> {
@@ -274,10 +308,14 @@ impl Overview {
         let wanted = self.wanted(record);
         let condition = self.conditions.get(name);
         let said = condition.and_then(|condition| condition.blocked.as_ref());
-        if self.gone.is_some() && said.is_some_and(|b| b.code == BlockedCode::ClusterNotFound) {
+        // With a cluster that is being retired its associations go too.
+        let is_lost = self.gone.is_some() && !self.record.is_retiring();
+        if is_lost && said.is_some_and(|b| b.code == BlockedCode::ClusterNotFound) {
             return;
         }
-        let leaves = condition.is_some_and(|condition| condition.leaving.keys().any(|p| here(&p)));
+        let leaves = condition.is_some_and(|condition| {
+            places_of(condition).any(|place| here(&place) && Some(place) != wanted)
+        });
         let Some(place) = wanted.filter(here) else {
             if leaves {
                 found.needed.insert(name.clone(), None);
@@ -314,18 +352,27 @@ impl Overview {
             Ownership::Ours(tag) => tag,
             Ownership::Foreign | Ownership::AddOn(_) => {
                 found.other_roles.extend(association.role_arn.parse::<RoleArn>().ok());
+                let Association { id, role_arn, .. } = association;
+                found.others.push(format!("association {id} of {place} with role {role_arn}"));
                 return;
             }
         };
         let owner = tag.and_then(|tag| tag.parse::<DominoName>().ok());
         let record = owner.as_ref().and_then(|name| self.bindings.get(name));
         let gave_up = owner.as_ref().and_then(|name| self.conditions.get(name));
-        let gave_up = gave_up.is_some_and(|condition| condition.leaving.contains_key(place));
+        let gave_up = gave_up.is_some_and(|condition| places_of(condition).any(|p| p == place));
         match (owner, record) {
             (_, Some(record)) if gave_up || self.wanted(record) == Some(place) => {}
             (Some(name), Some(record)) if matches!(record.state, BindingState::Unbound { .. }) => {
                 let what = What::unassigned(&name, place, association);
                 found.needed.insert(name, Some(what));
+                found.places.insert(place.clone());
+            }
+            // Made late, by a run that did not know of the retirement.
+            (Some(name), Some(record))
+                if record.binding().is_some_and(|b| self.record.gives_up(b, place)) =>
+            {
+                found.needed.insert(name, None);
                 found.places.insert(place.clone());
             }
             _ => found.orphans.push(Orphan {
@@ -369,7 +416,17 @@ impl Overview {
         names: &'a BTreeSet<DominoName>,
         beyond: &'a Beyond,
     ) -> Job<'a> {
-        Job { cluster: &self.access.cluster, record: &self.record, names, hint: &self.view, beyond }
+        let (cluster, record) = (&self.access.cluster, &self.record);
+        Job { cluster, record, names, hint: &self.view, presumed: false, beyond }
+    }
+
+    /// The same, for a look at what a retirement that has not begun would do.
+    pub(super) fn presumed_job<'a>(
+        &'a self,
+        names: &'a BTreeSet<DominoName>,
+        beyond: &'a Beyond,
+    ) -> Job<'a> {
+        Job { presumed: true, ..self.job(names, beyond) }
     }
 
     /// What was put back, by what was found and how the work ended.
@@ -396,6 +453,26 @@ pub(super) fn named(
     let bound = bindings.values().filter_map(BindingRecord::binding).map(|one| &one.desired.role);
     let made = conditions.values().filter_map(|condition| condition.association.as_ref());
     bound.chain(made.map(|association| &association.desired.role)).cloned().collect()
+}
+
+/// Where a service account has, or may have, an association.
+fn places_of(condition: &Condition) -> impl Iterator<Item = &KubernetesName> {
+    condition.wanted.iter().chain(condition.leaving.keys())
+}
+
+/// Whether EKS still knows a cluster on which nothing of ours is left.
+async fn is_gone<R: Reads, W, C>(
+    context: &Context<'_, R, W, C>,
+    access: &ClusterAccess,
+) -> Result<Look, LookError> {
+    match context.reader.associations(access, &AssociationFilter::default(), None).await {
+        Ok(_) => Ok(Look::Emptied { is_gone: false }),
+        Err(error) if error.kind == ErrorKind::NotFound => Ok(Look::Emptied { is_gone: true }),
+        Err(error) => match skipped(&error, &access.cluster) {
+            Some(why) => Ok(Look::LeftAlone(why)),
+            None => Err(error.into()),
+        },
+    }
 }
 
 pub(super) fn bindings(view: &View) -> Result<BTreeMap<DominoName, BindingRecord>, LedgerError> {

@@ -59,6 +59,22 @@ pub async fn request_rest(
     send(&[event], writer, clock).await
 }
 
+/// Asks for another reconciliation of the whole cluster, because one run's ceiling was reached.
+///
+/// # Errors
+/// When the event was not sent.
+pub async fn request_again(
+    scope: &Scope,
+    handed_on: u32,
+    writer: &impl Writes,
+    clock: &impl Clock,
+    run: &Run,
+) -> Result<(), String> {
+    let event =
+        request(&scope.cluster, None, handed_on, "the cluster's retirement goes on", clock, run);
+    send(&[event], writer, clock).await
+}
+
 async fn send(events: &[Outgoing], writer: &impl Writes, clock: &impl Clock) -> Result<(), String> {
     let sent = publish(writer, clock, events).await;
     sent.into_iter().collect::<Result<_, _>>().map_err(|why| {

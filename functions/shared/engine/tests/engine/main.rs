@@ -18,6 +18,7 @@ mod policies;
 mod reconcile;
 mod registrations;
 mod rejections;
+mod retire;
 mod scenario;
 mod slots;
 mod sweep;

@@ -1,0 +1,355 @@
+//! The guarded retirement of a cluster: what the ledger asked for, done by
+//! reconciliations, each a part.
+//!
+//! First nothing is taken away while somebody would be left without a role.
+//! From the moment that the registry says that it has begun, no binding has
+//! anything here; each association goes under the guard anew. Then the node
+//! policies go, and at last the cluster's place in the registry.
+
+mod close;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use pod_identity_core::plan::{AssociationStep, Plan};
+use pod_identity_core::{ClusterArn, DominoName, KubernetesName};
+use pod_identity_events::BlockedCode;
+
+use super::overview::{self, Found, Overview};
+use super::{CHUNK, Reconciled};
+use crate::cluster::{self, Context, guard};
+use crate::error::chain;
+use crate::lease::Lease;
+use crate::ledger::{
+    self, BindingRecord, ClusterRecord, ConditionState, LedgerError, Registry, View, WriteSet,
+    bindings_partition, condition_key, registry_key,
+};
+use crate::ports::{Clock, LedgerReader, Reads, Writes};
+
+pub(super) use close::depart;
+
+/// How far the retirement of a cluster is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Retirement {
+    /// These would be left without a role, so theirs is kept; before it has begun, everybody's.
+    HeldUp(BTreeSet<DominoName>),
+    /// Associations are being taken away.
+    UnderWay {
+        /// Whether the ceiling or the time ended the run, so that another is to go on at once.
+        goes_on: bool,
+    },
+    /// All of ours are gone but the node policies: these associations, in words, may need them.
+    NotAlone(Vec<String>),
+    /// All of ours are gone but the node policies, and why, with the way out.
+    PoliciesStay(String),
+    /// Nothing of ours is left.
+    Emptied,
+    /// EKS does not know the cluster any more, and it has left the registry.
+    Departed,
+}
+
+impl fmt::Display for Retirement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::HeldUp(names) => {
+                let names: Vec<&str> = names.iter().map(DominoName::as_str).collect();
+                let (who, way_out) = (names.join(", "), guard::WAY_OUT);
+                write!(
+                    f,
+                    "its retirement is held up by service accounts that are ready on no other cluster: {who}; {way_out}"
+                )
+            }
+            Self::UnderWay { goes_on: true } => {
+                f.write_str("its retirement goes on in another run")
+            }
+            Self::UnderWay { goes_on: false } => f.write_str("its retirement is under way"),
+            Self::NotAlone(others) => write!(
+                f,
+                "its retirement has deleted all associations of this deployment; the node policies stay while others may need them: {}; delete those, or the cluster",
+                others.join(", ")
+            ),
+            Self::PoliciesStay(why) => {
+                write!(f, "its retirement has deleted all associations of this deployment; {why}")
+            }
+            Self::Emptied => {
+                f.write_str("it is retired, and nothing of this deployment is left there")
+            }
+            Self::Departed => f.write_str(
+                "it is retired, EKS does not know it any more, and it has left the registry",
+            ),
+        }
+    }
+}
+
+/// Who holds the retirement up: all who have or want an association here and are left behind.
+async fn holders(
+    ledger: &impl LedgerReader,
+    registry: &Registry,
+    record: &ClusterRecord,
+    bindings: &BTreeMap<DominoName, BindingRecord>,
+    has: impl Fn(&DominoName) -> bool,
+) -> Result<BTreeSet<DominoName>, LedgerError> {
+    let cluster = &record.registration.cluster;
+    let Some(retirement) = &record.retired else { return Ok(BTreeSet::new()) };
+    let mut here = bindings.clone();
+    here.retain(|name, record| {
+        record.binding().is_some_and(|binding| binding.selects(cluster) || has(name))
+    });
+    guard::left_behind(ledger, registry, cluster, retirement, &here).await
+}
+
+/// By what was read for the overview, whether the retirement may begin; if not, who holds it up.
+async fn may_begin<R: Reads, W, C: Clock>(
+    context: &Context<'_, R, W, C>,
+    overview: &Overview,
+    done: &mut Reconciled,
+) -> Result<bool, String> {
+    if overview.record.retired.is_none() || overview.record.is_retiring() {
+        return Ok(false);
+    }
+    // What is gone with its cluster leaves nobody behind any more.
+    if overview.gone.is_some() {
+        return Ok(true);
+    }
+    let has = |name: &DominoName| {
+        overview.conditions.get(name).is_some_and(|condition| condition.association.is_some())
+    };
+    let registry = overview.registry(context).map_err(|error| chain(&error))?;
+    let held = holders(context.reader, &registry, &overview.record, &overview.bindings, has).await;
+    let held = held.map_err(|error| chain(&error))?;
+    let may = held.is_empty();
+    if !may {
+        hold_up(&overview.access.cluster, held, done);
+    }
+    Ok(may)
+}
+
+fn hold_up(cluster: &ClusterArn, names: BTreeSet<DominoName>, done: &mut Reconciled) {
+    let retirement = Retirement::HeldUp(names);
+    tracing::warn!(cluster = cluster.name(), "{retirement}");
+    done.retirement = Some(retirement);
+}
+
+/// For a look only: takes the retirement for begun if it might begin, and says whether it has.
+pub(super) async fn presume<R: Reads, W, C: Clock>(
+    context: &Context<'_, R, W, C>,
+    overview: &mut Overview,
+    done: &mut Reconciled,
+) -> Result<bool, String> {
+    if may_begin(context, overview, done).await? {
+        let now = context.clock.now();
+        overview.record.retired.iter_mut().for_each(|retirement| retirement.begun_at = Some(now));
+    }
+    Ok(overview.record.is_retiring())
+}
+
+/// Begins the retirement when the guard is met, by the ledger as it is under the lease; says
+/// whether it did.
+pub(super) async fn begin<R: Reads, W: Writes, C: Clock>(
+    context: &Context<'_, R, W, C>,
+    overview: &Overview,
+    done: &mut Reconciled,
+) -> Result<bool, String> {
+    if !may_begin(context, overview, done).await? {
+        return Ok(false);
+    }
+    let cluster = &overview.access.cluster;
+    if context.is_over() {
+        return Err(context.over());
+    }
+    let Context { reader, writer, clock, run, settings, deadline } = *context;
+    let lease = Lease::take(cluster, reader, writer, clock, run, settings, deadline).await;
+    let lease = lease.map_err(|error| chain(&error))?;
+    let decided = decide(context, overview, done).await;
+    let (began, writes) = decided.unwrap_or_else(|why| (Err(why), WriteSet::default()));
+    let given_back = cluster::give_back_with(context, cluster, &lease, writes).await;
+    let began = began?;
+    given_back.map_err(|error| chain(&error))?;
+    if began {
+        tracing::info!(cluster = cluster.name(), "its retirement has begun");
+    }
+    Ok(began)
+}
+
+/// What the guard says under the lease, and what is written then.
+async fn decide<R: Reads, W, C: Clock>(
+    context: &Context<'_, R, W, C>,
+    overview: &Overview,
+    done: &mut Reconciled,
+) -> Result<(Result<bool, String>, WriteSet), String> {
+    let cluster = &overview.access.cluster;
+    let mut writes = WriteSet::default();
+    let view = Fresh::read(context, cluster).await.map_err(|error| chain(&error))?;
+    let Fresh { mut view, mut registry, bindings } = view;
+    let Some(record) = registry.clusters.get(cluster).filter(|record| record.retired.is_some())
+    else {
+        return Ok((Ok(false), writes));
+    };
+    if overview.gone.is_none() {
+        let has = |name: &DominoName| {
+            let condition = view.get::<ledger::Condition>(&condition_key(name, cluster));
+            condition.ok().flatten().is_some_and(|stored| stored.record.association.is_some())
+        };
+        let held = holders(context.reader, &registry, record, &bindings, has).await;
+        let held = held.map_err(|error| chain(&error))?;
+        if !held.is_empty() {
+            hold_up(cluster, held, done);
+            return Ok((Ok(false), writes));
+        }
+    }
+    if let Some(retirement) =
+        registry.clusters.get_mut(cluster).and_then(|record| record.retired.as_mut())
+    {
+        retirement.begun_at.get_or_insert(context.clock.now());
+    }
+    let revision = context.run.revision();
+    writes.put(&mut view, registry_key(), &registry, &revision).map_err(|error| chain(&error))?;
+    Ok((Ok(true), writes))
+}
+
+/// The ledger as it is now: registry, bindings, and their conditions on a cluster.
+struct Fresh {
+    view: View,
+    registry: Registry,
+    bindings: BTreeMap<DominoName, BindingRecord>,
+}
+
+impl Fresh {
+    async fn read<R: Reads, W, C>(
+        context: &Context<'_, R, W, C>,
+        cluster: &ClusterArn,
+    ) -> Result<Self, LedgerError> {
+        let mut view = View::default();
+        view.read(context.reader, &[registry_key(), ledger::node_policy_key(cluster)]).await?;
+        let registry = ledger::registry(&view, &context.settings.plan.deployment)?;
+        view.query(context.reader, bindings_partition(), "").await?;
+        let bindings = overview::bindings(&view)?;
+        let conditions: Vec<_> = bindings.keys().map(|name| condition_key(name, cluster)).collect();
+        view.read(context.reader, &conditions).await?;
+        Ok(Self { view, registry, bindings })
+    }
+}
+
+/// One run's part of taking everything away.
+struct Taking {
+    deletions_left: usize,
+    deleted: usize,
+    /// Whether somebody was left to another run.
+    stopped: bool,
+    /// Associations that are not ours, or that the ledger does not know.
+    others: Vec<String>,
+}
+
+impl Taking {
+    fn new(most: usize) -> Self {
+        Self { deletions_left: most, deleted: 0, stopped: false, others: Vec::new() }
+    }
+
+    /// Looks at some places; who is beyond the ceiling is left to another run.
+    async fn look<R: Reads, W, C: Clock>(
+        &mut self,
+        context: &Context<'_, R, W, C>,
+        overview: &Overview,
+        chunk: &[KubernetesName],
+        done: &mut Reconciled,
+    ) -> Result<Option<Found>, String> {
+        let found = overview.compare(context, chunk).await.map_err(|error| chain(&error))?;
+        done.note(&found, chunk);
+        let mut found = found;
+        self.others.append(&mut found.others);
+        let orphans = found.orphans.iter();
+        self.others.extend(
+            orphans
+                .map(|orphan| format!("association {} of {}, an orphan", orphan.id, orphan.place)),
+        );
+        if overview.gone.is_none() {
+            let beyond = found.needed.keys().nth(self.deletions_left).cloned();
+            if let Some(beyond) = beyond {
+                found.needed.split_off(&beyond);
+                self.stopped = true;
+            }
+        }
+        Ok(Some(found).filter(|found| !found.needed.is_empty()))
+    }
+
+    fn count(&mut self, plan: &Plan) {
+        let deletes =
+            |step: &AssociationStep| matches!(step, AssociationStep::DeleteAssociation { .. });
+        let count = plan.places.iter().filter(|p| p.step.as_ref().is_some_and(deletes)).count();
+        self.deleted += count;
+        self.deletions_left = self.deletions_left.saturating_sub(count);
+    }
+}
+
+/// Shows what a run would take away.
+pub(super) async fn preview<R: Reads, W, C: Clock>(
+    context: &Context<'_, R, W, C>,
+    overview: &Overview,
+    done: &mut Reconciled,
+) -> Result<(), String> {
+    let mut taking = Taking::new(context.settings.plan.max_deletions);
+    for chunk in overview.chunks_of_all(CHUNK) {
+        if context.is_over() || taking.stopped {
+            break;
+        }
+        if let Some(found) = taking.look(context, overview, &chunk, done).await? {
+            let (names, beyond) = (found.names(), overview.beyond(&found));
+            let plan = cluster::preview(context, overview.presumed_job(&names, &beyond)).await?;
+            taking.count(&plan);
+            done.plans.push(plan);
+        }
+    }
+    done.left = None;
+    done.retirement = Some(Retirement::UnderWay { goes_on: false });
+    Ok(())
+}
+
+/// Takes away what the retirement gives up, as far as one run may.
+pub(super) async fn retire<R: Reads, W: Writes, C: Clock>(
+    context: &Context<'_, R, W, C>,
+    overview: &Overview,
+    done: &mut Reconciled,
+) -> Result<(), String> {
+    let mut taking = Taking::new(context.settings.plan.max_deletions);
+    for chunk in overview.chunks_of_all(CHUNK) {
+        taking.stopped |= context.is_over();
+        if taking.stopped {
+            break;
+        }
+        let Some(found) = taking.look(context, overview, &chunk, done).await? else { continue };
+        let (names, beyond) = (found.names(), overview.beyond(&found));
+        // The run's ceiling, not one for each of its parts.
+        let mut settings = context.settings.clone();
+        settings.plan.max_deletions = taking.deletions_left;
+        let bounded = Context { settings: &settings, ..*context };
+        let report = cluster::work(&bounded, overview.job(&names, &beyond)).await;
+        if let Some(plan) = &report.plan {
+            taking.count(plan);
+        }
+        done.take_in(report);
+    }
+    done.left = None;
+    let held = done.conditions.iter().filter(|(_, condition)| {
+        let blocked = condition.blocked.as_ref();
+        blocked.is_some_and(|blocked| blocked.code == BlockedCode::NotReadyElsewhere)
+    });
+    let held: BTreeSet<DominoName> = held.map(|(name, _)| name.clone()).collect();
+    let is_removed = |state: ConditionState| state == ConditionState::Removed;
+    let all_removed = done.conditions.values().all(|condition| is_removed(condition.state));
+    if !held.is_empty() {
+        hold_up(&overview.access.cluster, held, done);
+    } else if taking.stopped || !done.failures.is_empty() || !all_removed {
+        let goes_on = taking.stopped && taking.deleted > 0 && done.failures.is_empty();
+        done.retirement = Some(Retirement::UnderWay { goes_on });
+    } else if !taking.others.is_empty() {
+        done.retirement = Some(Retirement::NotAlone(taking.others));
+    } else if context.is_over() {
+        done.retirement = Some(Retirement::UnderWay { goes_on: true });
+    } else {
+        done.retirement = Some(close::close(context, overview).await?);
+    }
+    if let Some(retirement) = &done.retirement {
+        tracing::info!(cluster = overview.access.cluster.name(), "{retirement}");
+    }
+    Ok(())
+}
