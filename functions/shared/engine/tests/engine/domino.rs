@@ -132,7 +132,9 @@ fn one_with_an_association_that_the_ledger_does_not_know_is_not_deleted() {
     house.settle();
     house.unassign("svc-a");
     let foreign = role("report");
-    house.world().add_foreign_association(&cluster("blue"), COMPUTE, "svc-a-sa", foreign.as_str());
+    let mut world = house.world();
+    world.add_foreign_association(&cluster("blue"), COMPUTE, "svc-a-sa", foreign.as_str()).unwrap();
+    drop(world);
     let done = house.settle();
     assert_eq!(house.account_names(), ["svc-a-sa"]);
     assert!(done.kept[0].contains("there is an association for it"), "{done:?}");
