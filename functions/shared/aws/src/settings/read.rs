@@ -18,7 +18,7 @@ impl Settings {
         let mut vars = Variables { get, problems: Vec::new() };
         let deployment_id = vars.required(
             "DEPLOYMENT_ID",
-            "1 to 32 lower case letters, digits and `-`, beginning with a letter",
+            "1 to 32 lower case letters, digits and `-`, beginning with a letter and not ending with `-`",
             is_deployment_id,
         );
         let ledger_table = vars.required(
@@ -278,6 +278,7 @@ fn is_name(text: &str, length: RangeInclusive<usize>, punctuation: &[u8]) -> boo
 fn is_deployment_id(text: &str) -> bool {
     (1..=32).contains(&text.len())
         && text.as_bytes()[0].is_ascii_lowercase()
+        && !text.ends_with('-')
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 

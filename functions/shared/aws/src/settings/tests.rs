@@ -129,7 +129,7 @@ fn everything_missing_is_listed_at_once() {
 #[test]
 fn everything_wrong_is_listed_at_once_with_rule_and_value() {
     let wrong = [
-        ("DEPLOYMENT_ID", "1prod", "beginning with a letter, not `1prod`"),
+        ("DEPLOYMENT_ID", "1prod", "not ending with `-`, not `1prod`"),
         ("LEDGER_TABLE", "a b", "or its ARN, not `a b`"),
         ("EVENT_BUS", "bus!", "or its ARN, not `bus!`"),
         ("AWS_REGION", "EU", "such as `eu-west-1`, not `EU`"),
@@ -164,11 +164,11 @@ fn everything_wrong_is_listed_at_once_with_rule_and_value() {
 }
 
 #[test]
-fn the_deployment_id_fits_a_tag_and_a_policy_name() {
+fn the_deployment_id_fits_a_tag_a_policy_name_and_a_kubernetes_label() {
     for id in ["a", "prod", "a-1", &"a".repeat(32)] {
         assert!(read(&[("DEPLOYMENT_ID", id)]).is_ok(), "{id}");
     }
-    for id in ["-a", "1a", "A", "a_b", "é", &"a".repeat(33)] {
+    for id in ["-a", "a-", "1a", "A", "a_b", "é", &"a".repeat(33)] {
         assert!(read(&[("DEPLOYMENT_ID", id)]).is_err(), "{id}");
     }
 }

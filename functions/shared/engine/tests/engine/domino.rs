@@ -132,7 +132,9 @@ fn one_with_an_association_that_the_ledger_does_not_know_is_not_deleted() {
     house.settle();
     house.unassign("svc-a");
     let foreign = role("report");
-    house.world().add_foreign_association(&cluster("blue"), COMPUTE, "svc-a-sa", foreign.as_str());
+    let mut world = house.world();
+    world.add_foreign_association(&cluster("blue"), COMPUTE, "svc-a-sa", foreign.as_str()).unwrap();
+    drop(world);
     let done = house.settle();
     assert_eq!(house.account_names(), ["svc-a-sa"]);
     assert!(done.kept[0].contains("there is an association for it"), "{done:?}");
@@ -526,4 +528,17 @@ fn a_service_account_that_somebody_made_theirs_is_kept() {
     let done = house.settle();
     assert_eq!(house.account_names(), ["svc-a-sa"]);
     assert!(done.kept[0].contains("annotation team"), "{done:?}");
+}
+
+#[test]
+fn a_binding_that_leaves_the_cluster_takes_everything_along() {
+    let mut house = House::with(&["svc-a", "svc-b"]);
+    house.settle();
+    let green = json!({ "clusters": [cluster("green")] });
+    let event = house.scenario.assigned_with("svc-a", "etl", green);
+    Scenario::assert_outcome(&house.scenario.send(&event), Outcome::Applied);
+    house.settle();
+    assert_eq!(house.mapped(), Some(json!({ "svc-b": "svc-b-sa" })));
+    assert_eq!(house.account_names(), ["svc-b-sa"]);
+    assert!(house.remembered("svc-a").is_empty());
 }
