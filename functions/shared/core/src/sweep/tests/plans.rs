@@ -48,17 +48,17 @@ fn reads_as_a_table_and_evicts_what_was_taken_away_longest_ago_first() {
     insta::assert_snapshot!(sweep(&places, &pods, HOUR, None), @r#"
     7 pods looked at: 3 to evict, 3 to report, 0 held back
       pod                   workload   case       action  since
-      domino-compute/run-2  Batch      revoked    evict   2026-11-20T12:00:50Z
-          pod domino-compute/run-2 of service account svc-b-sa holds credentials that svc-b lost at 2026-11-20T12:00:50Z (role arn:aws:iam::111122223333:role/domino/svc-b); they stay valid for up to 6h after that
-      domino-compute/run-1  Workspace  revoked    evict   2026-11-20T12:01:40Z
-          pod domino-compute/run-1 of service account svc-a-sa holds credentials that svc-a lost at 2026-11-20T12:01:40Z (role arn:aws:iam::111122223333:role/domino/svc-a); they stay valid for up to 6h after that
-      domino-compute/run-3  Workspace  changed    evict   2026-11-20T12:00:00Z
-          pod domino-compute/run-3 of service account svc-etl-sa was admitted at 2026-11-20T11:59:00Z with role arn:aws:iam::111122223333:role/domino/old; its association gives role arn:aws:iam::111122223333:role/domino/new since 2026-11-20T12:00:00Z
+      domino-compute/run-2  Batch      revoked    evict   2026-11-20T12:00:50.000Z
+          pod domino-compute/run-2 of service account svc-b-sa holds credentials that svc-b lost at 2026-11-20T12:00:50.000Z (role arn:aws:iam::111122223333:role/domino/svc-b); they stay valid for up to 6h after that
+      domino-compute/run-1  Workspace  revoked    evict   2026-11-20T12:01:40.000Z
+          pod domino-compute/run-1 of service account svc-a-sa holds credentials that svc-a lost at 2026-11-20T12:01:40.000Z (role arn:aws:iam::111122223333:role/domino/svc-a); they stay valid for up to 6h after that
+      domino-compute/run-3  Workspace  changed    evict   2026-11-20T12:00:00.000Z
+          pod domino-compute/run-3 of service account svc-etl-sa was admitted at 2026-11-20T11:59:00Z with role arn:aws:iam::111122223333:role/domino/old; its association gives role arn:aws:iam::111122223333:role/domino/new since 2026-11-20T12:00:00.000Z
       domino-compute/run-5  Workspace  revoked    report  -
           pod domino-compute/run-5 of service account svc-old-sa holds credentials, and there is no association; the ledger does not remember that it was taken away
-      domino-compute/run-4  Batch      changed    report  2026-11-20T12:00:00Z
-          pod domino-compute/run-4 of service account svc-etl-sa was admitted at 2026-11-20T11:59:00Z with role arn:aws:iam::111122223333:role/domino/old; its association gives role arn:aws:iam::111122223333:role/domino/new since 2026-11-20T12:00:00Z; nothing would start it again
-      domino-compute/run-6  -          missing    report  2026-11-20T12:03:20Z
+      domino-compute/run-4  Batch      changed    report  2026-11-20T12:00:00.000Z
+          pod domino-compute/run-4 of service account svc-etl-sa was admitted at 2026-11-20T11:59:00Z with role arn:aws:iam::111122223333:role/domino/old; its association gives role arn:aws:iam::111122223333:role/domino/new since 2026-11-20T12:00:00.000Z; nothing would start it again
+      domino-compute/run-6  -          missing    report  2026-11-20T12:03:20.000Z
           pod domino-compute/run-6 of service account svc-etl-sa was admitted at 2026-11-20T12:03:20Z without credentials although its association gives role arn:aws:iam::111122223333:role/domino/new; the policy is to report it
     "#);
 }
@@ -87,7 +87,7 @@ fn json_names_pod_case_and_reason() {
           "since": "2026-11-20T12:00:50Z",
           "remembered": true,
           "asksToBeKept": false,
-          "reason": "pod domino-compute/run-2 of service account svc-b-sa holds credentials that svc-b lost at 2026-11-20T12:00:50Z (role arn:aws:iam::111122223333:role/domino/svc-b); they stay valid for up to 6h after that",
+          "reason": "pod domino-compute/run-2 of service account svc-b-sa holds credentials that svc-b lost at 2026-11-20T12:00:50.000Z (role arn:aws:iam::111122223333:role/domino/svc-b); they stay valid for up to 6h after that",
           "wayOut": "stop the run in Domino, or bind the service account again; against what was copied out of the pod, deny the role's older sessions (aws:TokenIssueTime)"
         }
       ],
@@ -134,7 +134,7 @@ fn json_names_pod_case_and_reason() {
             "remembered": true,
             "asksToBeKept": false,
             "settlesAt": "2026-11-20T12:00:30Z",
-            "reason": "pod domino-compute/run-4 of service account svc-etl-sa was admitted at 2026-11-20T11:59:00Z with role arn:aws:iam::111122223333:role/domino/old; its association gives role arn:aws:iam::111122223333:role/domino/new since 2026-11-20T12:00:00Z",
+            "reason": "pod domino-compute/run-4 of service account svc-etl-sa was admitted at 2026-11-20T11:59:00Z with role arn:aws:iam::111122223333:role/domino/old; its association gives role arn:aws:iam::111122223333:role/domino/new since 2026-11-20T12:00:00.000Z",
             "wayOut": "stop the run in Domino and start it again"
           },
           "because": "nothingRestartsIt"
@@ -159,7 +159,7 @@ fn json_names_pod_case_and_reason() {
             "remembered": true,
             "asksToBeKept": false,
             "settlesAt": "2026-11-20T12:00:30Z",
-            "reason": "pod domino-compute/run-3 of service account svc-etl-sa was admitted at 2026-11-20T11:59:00Z with role arn:aws:iam::111122223333:role/domino/old; its association gives role arn:aws:iam::111122223333:role/domino/new since 2026-11-20T12:00:00Z",
+            "reason": "pod domino-compute/run-3 of service account svc-etl-sa was admitted at 2026-11-20T11:59:00Z with role arn:aws:iam::111122223333:role/domino/old; its association gives role arn:aws:iam::111122223333:role/domino/new since 2026-11-20T12:00:00.000Z",
             "wayOut": "delete the pod; ReplicaSet workspace starts another"
           },
           "because": {
@@ -255,15 +255,15 @@ fn words_name_the_pod_its_service_account_and_the_roles() {
     })
     .collect();
     insta::assert_snapshot!(told.join("\n"), @r#"
-    pod domino-compute/p of service account svc-etl-sa holds credentials that svc-etl lost at 2026-11-20T12:00:00Z (role arn:aws:iam::111122223333:role/domino/old); they stay valid for up to 6h after that
+    pod domino-compute/p of service account svc-etl-sa holds credentials that svc-etl lost at 2026-11-20T12:00:00.000Z (role arn:aws:iam::111122223333:role/domino/old); they stay valid for up to 6h after that
         delete the pod, or bind the service account again; against what was copied out of the pod, deny the role's older sessions (aws:TokenIssueTime)
     pod domino-compute/p of service account svc-etl-sa holds credentials, and there is no association (the ledger has svc-etl bound as role arn:aws:iam::111122223333:role/domino/old); the ledger says that the service account is bound
         delete the pod, or bind the service account again; against what was copied out of the pod, deny the role's older sessions (aws:TokenIssueTime)
-    pod domino-compute/p of service account svc-etl-sa was admitted at 2026-11-20T11:59:00Z with role arn:aws:iam::111122223333:role/domino/old; its association gives role arn:aws:iam::111122223333:role/domino/new since 2026-11-20T12:00:00Z
+    pod domino-compute/p of service account svc-etl-sa was admitted at 2026-11-20T11:59:00Z with role arn:aws:iam::111122223333:role/domino/old; its association gives role arn:aws:iam::111122223333:role/domino/new since 2026-11-20T12:00:00.000Z
         delete the pod; ReplicaSet workspace starts another
-    pod domino-compute/p of service account svc-etl-sa was admitted at 2026-11-20T11:59:50Z with role arn:aws:iam::111122223333:role/domino/old; its association gives role arn:aws:iam::111122223333:role/domino/new since 2026-11-20T12:00:00Z; it was admitted around the time of the change
+    pod domino-compute/p of service account svc-etl-sa was admitted at 2026-11-20T11:59:50Z with role arn:aws:iam::111122223333:role/domino/old; its association gives role arn:aws:iam::111122223333:role/domino/new since 2026-11-20T12:00:00.000Z; it was admitted around the time of the change
         stop the run in Domino and start it again
-    pod domino-compute/p of service account svc-etl-sa was admitted at 2026-11-20T11:59:00Z with role arn:aws:iam::111122223333:role/domino/old; its association was made anew and gives role arn:aws:iam::111122223333:role/domino/new since 2026-11-20T12:00:00Z
+    pod domino-compute/p of service account svc-etl-sa was admitted at 2026-11-20T11:59:00Z with role arn:aws:iam::111122223333:role/domino/old; its association was made anew and gives role arn:aws:iam::111122223333:role/domino/new since 2026-11-20T12:00:00.000Z
         delete the pod; ReplicaSet workspace starts another
     pod domino-compute/p of service account svc-etl-sa has a web identity token and access keys in its environment, which hide role arn:aws:iam::111122223333:role/domino/old
         take AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ACCESS_KEY_ID out of the environment that the pod is given, or bind it to no role
@@ -271,7 +271,7 @@ fn words_name_the_pod_its_service_account_and_the_roles() {
         take the annotation eks.amazonaws.com/role-arn off the service account
     pod domino-compute/p of service account svc-etl-sa was admitted at 2026-11-20T11:59:00Z without credentials although its association gives role arn:aws:iam::111122223333:role/domino/old
         delete the pod; ReplicaSet workspace starts another
-    pod domino-compute/p of service account svc-etl-sa was admitted at 2026-11-20T11:59:00Z, before its association was made at 2026-11-20T12:00:00Z, and never gets role arn:aws:iam::111122223333:role/domino/old
+    pod domino-compute/p of service account svc-etl-sa was admitted at 2026-11-20T11:59:00Z, before its association was made at 2026-11-20T12:00:00.000Z, and never gets role arn:aws:iam::111122223333:role/domino/old
         delete the pod; ReplicaSet workspace starts another
     pod domino-compute/p of service account run-0123456789abcdef01234567 was started by svc-etl, whose pods belong to service account svc-etl-sa and work as role arn:aws:iam::111122223333:role/domino/old
         check that domsed is up and its label selectors admit the pod; then delete the pod; ReplicaSet workspace starts another

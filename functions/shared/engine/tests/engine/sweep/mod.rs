@@ -14,8 +14,8 @@ use pod_identity_core::sweep;
 use pod_identity_engine::ledger::{InsideBinding, Told, inside_binding_key, told_key};
 use pod_identity_engine::ports::{Expect, Item, Key, Write};
 use pod_identity_engine::{
-    InsideReport, InsideScope, InsideSettings, Outcome, SweepReport, SweepSettings, preview_inside,
-    work_inside,
+    InsideReport, InsideScope, InsideSettings, MappingSettings, Outcome, SweepReport,
+    SweepSettings, preview_inside, work_inside,
 };
 use pod_identity_world::{DominoPod, Resource, World, WorldPorts};
 use serde::de::DeserializeOwned;
@@ -198,15 +198,15 @@ impl Stage {
     }
 
     /// svc-etl is mapped to its service account since now.
-    fn map(&self) {
-        let key = inside_binding_key(&"svc-etl".parse().unwrap(), &cluster("blue"));
-        let body = json!({
-            "kubernetes": format!("{NAMESPACE}/svc-etl-sa"),
-            "mappedSince": self.scenario.now(),
+    fn map(&mut self) {
+        self.ports.world().add_namespace(&cluster("blue"), "domino-platform").unwrap();
+        self.inside.mapping = Some(MappingSettings {
+            namespace: "domino-platform".to_owned(),
+            name: "domino-pod-identity".to_owned(),
+            label_selectors: Vec::new(),
+            default_service_account: String::new(),
         });
-        let item = Item { key, revision: "test/1".to_owned(), body };
-        let write = Write::Put { item, expires_at: None, expect: Expect::Anything };
-        self.ports.world().ledger_write(&[write]).unwrap();
+        self.sweep();
     }
 
     fn count(&self, operation: &str) -> usize {
