@@ -365,10 +365,10 @@ fn current_condition<R, W, C: Clock>(
         updated_at: context.clock.now(),
         request_id: context.run.request_id().to_owned(),
     });
-    if condition.wanted != wanted {
-        if let Some(had) = condition.wanted.take() {
-            condition.leaving.insert(had, reason);
-        }
+    if condition.wanted != wanted
+        && let Some(had) = condition.wanted.take()
+    {
+        condition.leaving.insert(had, reason);
     }
     // What a retirement gave up stays so for the reason that counts by now.
     for given_up in condition.leaving.values_mut() {
