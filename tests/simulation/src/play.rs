@@ -489,8 +489,9 @@ impl<'a> Play<'a> {
         // What waited for a cluster goes on.
         self.queue.extend(0..self.sent.len());
         self.drain()?;
-        if self.troubled || verdict::node_roles_changed(&self.sent) {
-            // What passing failures leave, the next reconciliation finds.
+        let asked = verdict::retirement_asked(&self.sent);
+        if self.troubled || asked || verdict::node_roles_changed(&self.sent) {
+            // What passing failures and a retirement leave, the next reconciliation finds.
             for round in 0..3 {
                 for cluster in 0..stage::CLUSTERS {
                     self.reconcile(0, cluster);

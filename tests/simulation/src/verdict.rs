@@ -82,6 +82,11 @@ pub(crate) fn node_roles_changed(sent: &[Sent]) -> bool {
     })
 }
 
+/// Whether a cluster's retirement was asked for: reconciliations perform it.
+pub(crate) fn retirement_asked(sent: &[Sent]) -> bool {
+    sent.iter().any(|sent| matches!(sent.event.asks, Asks::Retired { .. }))
+}
+
 /// A binding that names a cluster which nobody registered waits for it.
 fn waits(play: &Play<'_>, world: &World, cluster: &ClusterArn) -> Result<(), Violation> {
     if play.troubled {

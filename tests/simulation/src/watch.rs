@@ -125,6 +125,9 @@ impl Watch {
             }
             for (id, is) in new.iter().filter(|(id, is)| old.get(*id) != Some(*is)) {
                 holds_lease(world, &cluster, step)?;
+                if !old.contains_key(id) {
+                    may_make(&cluster, is, step)?;
+                }
                 if made.insert(id.clone()) || !step.disturbed {
                     is_admitted(is)?;
                 }
@@ -441,6 +444,19 @@ fn may_delete(
     Err(Violation::new(
         "only what was given up is deleted",
         format!("{} of {name} at {} in {}", was.id, place_of(was), cluster.name()),
+    ))
+}
+
+/// Invariant 4: nothing is made where a retirement had begun before the run did.
+fn may_make(cluster: &ClusterArn, is: &Association, step: &Step<'_>) -> Result<(), Violation> {
+    let mut records = step.registries.iter().map(|registry| registry.clusters.get(cluster));
+    let always = records.all(|record| record.is_some_and(|record| record.is_retiring()));
+    if !always || step.late || step.disturbed {
+        return Ok(());
+    }
+    Err(Violation::new(
+        "nothing is made on a cluster that is being retired",
+        format!("{} at {} in {}", is.id, place_of(is), cluster.name()),
     ))
 }
 

@@ -60,6 +60,10 @@ fn told(events: Vec<Envelope>) -> Result<BTreeSet<String>, String> {
             granted.extend(dropped.map(|role| format!("{policy} drops {role}")));
             continue;
         }
+        // Told after the correction: a run that dies in between tells nobody (docs/reconcile.md).
+        if event.detail_type == detail_type::DRIFT_CORRECTED {
+            continue;
+        }
         let id = event.detail["eventId"].as_str().unwrap().to_owned();
         let mut detail = without_run(&event.detail);
         let fields = detail.as_object_mut().unwrap();

@@ -112,8 +112,19 @@ pub(super) fn drift() -> Flow {
     flow
 }
 
-/// Blue goes, and everything works on green.
+/// Blue is retired, and everything works on green. Others' associations keep its node policies.
 pub(super) fn retirement() -> Flow {
+    retired("reconcile: retirement")
+}
+
+/// Blue is retired and gone: its node policies are deleted, and it leaves the registry.
+pub(super) fn departure() -> Flow {
+    let mut flow = retired("reconcile: departure");
+    flow.meddle = |world| world.remove_cluster(&scene::cluster("blue").unwrap());
+    flow
+}
+
+fn retired(name: &'static str) -> Flow {
     let retired = json!({ "clusterArn": scene::cluster("blue").unwrap() });
     let retired = event(source::ADMINISTRATION, detail_type::CLUSTER_RETIRED, retired, 10);
     let mut before = vec![vec![registered("blue", 1), registered("green", 2)]];
@@ -121,7 +132,7 @@ pub(super) fn retirement() -> Flow {
     // The policy has an old version, which has to go first.
     before.push(vec![assigned("svc-third", "new", 5)]);
     before.push(vec![retired]);
-    reconciled("reconcile: retirement", before)
+    reconciled(name, before)
 }
 
 fn on_blue() -> Vec<Vec<String>> {
@@ -328,5 +339,6 @@ pub(super) fn all() -> Vec<Flow> {
         steady_cluster(),
         drift(),
         retirement(),
+        departure(),
     ]
 }

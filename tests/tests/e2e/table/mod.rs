@@ -363,4 +363,5 @@ tables! {
     reconciliation_of_a_steady_cluster_changes_nothing_whatever_breaks: steady_cluster,
     drift_is_corrected_whatever_breaks: drift,
     retirement_ends_alike_whatever_breaks: retirement,
+    departure_of_a_retired_cluster_ends_alike_whatever_breaks: departure,
 }

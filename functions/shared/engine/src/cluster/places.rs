@@ -39,6 +39,8 @@ pub(super) struct Loaded {
     registry: Registry,
     /// Who keeps an association on a cluster that is being retired, and why.
     held: BTreeMap<DominoName, Problem>,
+    /// Whether EKS does not know the cluster, which is being retired.
+    pub(super) is_gone: bool,
     /// Until when IAM may show node policies that were deleted.
     pub(super) policies_linger: Option<Timestamp>,
     pub(super) associations: BTreeMap<KubernetesName, Association>,
@@ -64,6 +66,7 @@ impl Loaded {
             record: job.record.clone(),
             registry: Registry::default(),
             held: BTreeMap::new(),
+            is_gone: false,
             policies_linger: None,
             associations: BTreeMap::new(),
             recent: Recent::default(),
@@ -363,10 +366,10 @@ fn current_condition<R, W, C: Clock>(
         updated_at: context.clock.now(),
         request_id: context.run.request_id().to_owned(),
     });
-    if condition.wanted != wanted {
-        if let Some(had) = condition.wanted.take() {
-            condition.leaving.insert(had, reason);
-        }
+    if condition.wanted != wanted
+        && let Some(had) = condition.wanted.take()
+    {
+        condition.leaving.insert(had, reason);
     }
     // What a retirement gave up stays so for the reason that counts by now.
     for given_up in condition.leaving.values_mut() {

@@ -71,7 +71,10 @@ pub(super) async fn planned<R: Reads, W, C: Clock>(
             (blocked_plan(cluster, &loaded.places()?, &problem), None)
         }
     };
-    loaded.recent.judge(&mut plan, &loaded.associations, looked_at, settings.lease);
+    // What was written on a cluster that is gone will not come to show.
+    if !loaded.is_gone {
+        loaded.recent.judge(&mut plan, &loaded.associations, looked_at, settings.lease);
+    }
     Ok(Planned { plan, found, known })
 }
 
@@ -94,6 +97,7 @@ where
     let associations = match found {
         // With a cluster that is being retired its associations go too.
         Err(error) if error.kind == ErrorKind::NotFound && loaded.record.is_retiring() => {
+            loaded.is_gone = true;
             BTreeMap::new()
         }
         found => found.map_err(failed)?,

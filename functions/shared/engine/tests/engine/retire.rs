@@ -292,6 +292,16 @@ fn a_cluster_that_is_gone_leaves_the_registry_and_an_old_registration_does_not_b
 }
 
 #[test]
+fn nobody_waits_for_what_was_written_on_a_cluster_that_is_gone() {
+    let mut scenario = blue_only();
+    let event = scenario.assigned("svc-etl", "report");
+    Scenario::assert_outcome(&scenario.send(&event), Outcome::Applied);
+    retire(&mut scenario, "blue", &json!([]));
+    scenario.ports.world().remove_cluster(&cluster("blue"));
+    assert_eq!(run(&mut scenario).retirement, Some(Retirement::Departed));
+}
+
+#[test]
 fn an_emptied_cluster_leaves_the_registry_once_it_is_gone() {
     let mut scenario = both();
     retire(&mut scenario, "blue", &json!([]));
