@@ -164,9 +164,12 @@ where
             scope, aws, kubernetes, outside, changes, clock, run, settings, inside, deadline,
         )
         .await?;
-        if let Some(sweep) = report.sweep.as_ref().filter(|sweep| sweep.left) {
+        let sweep = report.sweep.as_ref();
+        let is_left = report.domino.as_ref().is_some_and(|domino| domino.left)
+            || sweep.is_some_and(|sweep| sweep.left);
+        if is_left {
             let mut rest = scope.clone();
-            rest.evicted += sweep.evicted.len() + sweep.deleted.len();
+            rest.evicted += sweep.map_or(0, |done| done.evicted.len() + done.deleted.len());
             request_sweep_rest(&rest, asked.handed_on + 1, outside, clock, run).await?;
         }
         Ok(Some(report))

@@ -11,6 +11,7 @@ pub(crate) fn words(cluster: &ClusterArn, report: &InsideReport) -> String {
     }
     if let Some(domino) = &report.domino {
         said.extend(domino.steps.iter().cloned());
+        said.extend(domino.kept.iter().cloned());
         said.extend(domino.failures.iter().map(|why| format!("failed: {why}")));
     }
     if let Some(done) = &report.sweep {
@@ -28,9 +29,11 @@ pub(crate) fn words(cluster: &ClusterArn, report: &InsideReport) -> String {
         said.extend(sweep.ceilings.iter().map(ToString::to_string));
         let failed = done.failures.iter();
         said.extend(failed.map(|(pod, why)| format!("{}/{}: {why}", pod.namespace, pod.name)));
-        if done.left {
-            said.push("the time was over, and another invocation goes on".to_owned());
-        }
+        said.extend(done.closed.values().cloned());
+    }
+    let domino_left = report.domino.as_ref().is_some_and(|domino| domino.left);
+    if domino_left || report.sweep.as_ref().is_some_and(|sweep| sweep.left) {
+        said.push("the time was over, and another invocation goes on".to_owned());
     }
     said.join("\n  ")
 }
