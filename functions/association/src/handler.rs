@@ -44,10 +44,7 @@ impl<R: Reads, W: Writes, C: Clock> Function<'_, R, W, C> {
         let deadline = pod_identity_function::deadline(deadline, self.deadline_margin);
         let run = Run::new(request_id, self.clock.now());
         let payload = pod_identity_function::read(&payload);
-        let records = match &payload {
-            Payload::Batch(records) => records.as_slice(),
-            Payload::Single(record) => std::slice::from_ref(record),
-        };
+        let records = payload.records();
         let report =
             process(records, self.reader, self.writer, self.clock, &run, self.settings, deadline)
                 .await;

@@ -11,7 +11,7 @@ use pod_identity_engine::{
     Reconciled, Record, Retirement, Run, Scope, Settings, preview, reconcile, request_again,
     request_all, request_rest,
 };
-use pod_identity_function::{Payload, batch_answer};
+use pod_identity_function::Answers;
 use serde_json::{Value, json};
 
 use crate::request::{self, Request};
@@ -42,13 +42,6 @@ pub struct Invocation {
     pub clusters: BTreeMap<ClusterArn, Reconciled>,
 }
 
-/// What became of one record.
-struct Outcome {
-    id: String,
-    /// In words.
-    said: Result<String, String>,
-}
-
 impl<R: Reads, W: Writes, C: Clock> Function<'_, R, W, C> {
     /// Handles one invocation, whatever was sent, until `deadline` at the latest.
     pub async fn invoke(
@@ -60,27 +53,14 @@ impl<R: Reads, W: Writes, C: Clock> Function<'_, R, W, C> {
         let deadline = pod_identity_function::deadline(deadline, self.deadline_margin);
         let run = Run::new(request_id, self.clock.now());
         let payload = pod_identity_function::read(&payload);
-        let records: &[Record] = match &payload {
-            Payload::Batch(records) => records,
-            Payload::Single(record) => std::slice::from_ref(record),
-        };
         let mut clusters = BTreeMap::new();
-        let mut outcomes = Vec::new();
-        for record in records {
+        let mut answers = Answers::default();
+        for record in payload.records() {
             let said = self.handle(record, &run, deadline, &mut clusters).await;
-            match &said {
-                Ok(text) => tracing::info!(message_id = record.id, text, "request processed"),
-                Err(why) => tracing::error!(message_id = record.id, why, "request failed"),
-            }
-            outcomes.push(Outcome { id: record.id.clone(), said });
+            answers.note(record, said);
         }
-        let answer = match payload {
-            Payload::Batch(_) => {
-                let failed = outcomes.iter().filter(|outcome| outcome.said.is_err());
-                Ok(batch_answer(failed.map(|outcome| outcome.id.as_str())))
-            }
-            Payload::Single(_) => single_answer(outcomes, &clusters),
-        };
+        let answer = answers.answer(&payload, |said| single_answer(&said, &clusters));
+        let answer = answer.map_err(Error::from);
         Invocation { answer, clusters }
     }
 
@@ -197,18 +177,11 @@ fn words(scope: &Scope, done: &Reconciled) -> String {
     said
 }
 
-fn single_answer(
-    mut outcomes: Vec<Outcome>,
-    clusters: &BTreeMap<ClusterArn, Reconciled>,
-) -> Result<Value, Error> {
-    let said = match outcomes.pop() {
-        Some(outcome) => outcome.said.map_err(Error::from)?,
-        None => return Err(Error::from("the request was not processed; send it again")),
-    };
+fn single_answer(said: &str, clusters: &BTreeMap<ClusterArn, Reconciled>) -> Value {
     let plans: Vec<Value> = clusters
         .iter()
         .flat_map(|(cluster, done)| done.plans.iter().map(move |plan| (cluster, plan)))
         .map(|(cluster, plan)| json!({ "cluster": cluster, "text": plan.to_string() }))
         .collect();
-    Ok(json!({ "text": said, "plans": plans }))
+    json!({ "text": said, "plans": plans })
 }

@@ -11,7 +11,7 @@ use pod_identity_engine::{
     InsideReport, InsideSettings, OutsideReads, OutsideWrites, Record, Run, Settings, is_covered,
     preview_inside, request_sweep_rest, request_sweeps, work_inside,
 };
-use pod_identity_function::{Payload, batch_answer};
+use pod_identity_function::Answers;
 use serde_json::{Value, json};
 
 use crate::request::{self, Asked, Request};
@@ -54,13 +54,6 @@ pub struct Invocation {
     pub clusters: BTreeMap<ClusterArn, InsideReport>,
 }
 
-/// What became of one record.
-struct Outcome {
-    id: String,
-    /// In words.
-    said: Result<String, String>,
-}
-
 impl<A, K, B, W, C> Function<'_, A, K, B, W, C>
 where
     A: OutsideReads,
@@ -79,28 +72,15 @@ where
         let deadline = pod_identity_function::deadline(deadline, self.deadline_margin);
         let run = Run::new(request_id, self.clock.now());
         let payload = pod_identity_function::read(&payload);
-        let records: &[Record] = match &payload {
-            Payload::Batch(records) => records,
-            Payload::Single(record) => std::slice::from_ref(record),
-        };
         let mut clusters = BTreeMap::new();
         let mut looked_after = BTreeMap::new();
-        let mut outcomes = Vec::new();
-        for record in records {
+        let mut answers = Answers::default();
+        for record in payload.records() {
             let said = self.handle(record, &run, deadline, &mut clusters, &mut looked_after).await;
-            match &said {
-                Ok(text) => tracing::info!(message_id = record.id, text, "request processed"),
-                Err(why) => tracing::error!(message_id = record.id, why, "request failed"),
-            }
-            outcomes.push(Outcome { id: record.id.clone(), said });
+            answers.note(record, said);
         }
-        let answer = match payload {
-            Payload::Batch(_) => {
-                let failed = outcomes.iter().filter(|outcome| outcome.said.is_err());
-                Ok(batch_answer(failed.map(|outcome| outcome.id.as_str())))
-            }
-            Payload::Single(_) => single_answer(outcomes, &clusters),
-        };
+        let answer = answers.answer(&payload, |said| single_answer(&said, &clusters));
+        let answer = answer.map_err(Error::from);
         Invocation { answer, clusters }
     }
 
@@ -185,14 +165,7 @@ where
     }
 }
 
-fn single_answer(
-    mut outcomes: Vec<Outcome>,
-    clusters: &BTreeMap<ClusterArn, InsideReport>,
-) -> Result<Value, Error> {
-    let said = match outcomes.pop() {
-        Some(outcome) => outcome.said.map_err(Error::from)?,
-        None => return Err(Error::from("the request was not processed; send it again")),
-    };
+fn single_answer(said: &str, clusters: &BTreeMap<ClusterArn, InsideReport>) -> Value {
     let plans: Vec<Value> = clusters
         .iter()
         .filter_map(|(cluster, report)| {
@@ -200,5 +173,5 @@ fn single_answer(
             Some(json!({ "cluster": cluster, "text": sweep.to_string(), "sweep": sweep }))
         })
         .collect();
-    Ok(json!({ "text": said, "sweeps": plans }))
+    json!({ "text": said, "sweeps": plans })
 }

@@ -118,33 +118,9 @@ async fn a_death_at_any_call_that_writes_is_made_good_by_the_next_request() {
         for when in [local::wire::When::Before, local::wire::When::After] {
             let scenario = Scenario::on_blue(crate::scenario::SHORT_LEASE).await;
             let role = change_by_hand(&scenario);
-            let mut held = scenario.stage.wire().hold(operation, 1, when);
-            let function = std::sync::Arc::clone(scenario.stage.reconcile());
             let request = json!({ "clusterArn": blue() }).to_string();
-            let death = async {
-                assert!(held.arrived().await);
-                function.kill();
-                std::future::pending::<()>().await;
-            };
-            let died = tokio::select! {
-                died = function.invoke(request.clone()) => died.unwrap(),
-                () = death => unreachable!("it pends for ever"),
-            };
-            drop(held);
-            assert!(matches!(died, InvocationResult::ChildDied(_)), "{operation}: {died:?}");
-            // The dead one's lease has to run out; until then requests fail and come again.
-            let mut last = None;
-            for _ in 0..40 {
-                match function.invoke(request.clone()).await.unwrap() {
-                    InvocationResult::Answer(_) => {
-                        last = None;
-                        break;
-                    }
-                    other => last = Some(other),
-                }
-                tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-            }
-            assert!(last.is_none(), "{operation} {when:?}: {last:?}");
+            let function = scenario.stage.reconcile();
+            scenario.outlive_death_at(function, &request, (operation, when)).await;
             assert_eq!(scenario.association("blue", "svc-first-sa").unwrap().role_arn, role);
         }
     }

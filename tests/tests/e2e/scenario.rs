@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use local::wire::When;
-use local::{InvocationResult, Log, Program, Stage, Turn, scene};
+use local::{Function, InvocationResult, Log, Program, Stage, Turn, scene};
 use pod_identity_events::{Envelope, detail_type, source};
 use pod_identity_world::{Caller, World};
 use serde_json::{Value, json};
@@ -90,6 +91,37 @@ impl Scenario {
         let died = matches!(turn.result, Ok(InvocationResult::ChildDied(_)));
         assert!(died, "{call:?}: {:?}", turn.result);
         assert_eq!(self.stage.queue().waiting(), 1);
+    }
+
+    /// Invokes a function and kills it when it makes its first call of an operation; then asks
+    /// again until the dead one's lease has run out, and it answers.
+    pub(crate) async fn outlive_death_at(
+        &self,
+        function: &Arc<Function>,
+        request: &str,
+        (operation, when): (&str, When),
+    ) {
+        let mut held = self.stage.wire().hold(operation, 1, when);
+        let death = async {
+            assert!(held.arrived().await);
+            function.kill();
+            std::future::pending::<()>().await;
+        };
+        let died = tokio::select! {
+            died = function.invoke(request.to_owned()) => died.unwrap(),
+            () = death => unreachable!("it pends for ever"),
+        };
+        drop(held);
+        assert!(matches!(died, InvocationResult::ChildDied(_)), "{operation}: {died:?}");
+        let mut last = None;
+        for _ in 0..40 {
+            match function.invoke(request.to_owned()).await.unwrap() {
+                InvocationResult::Answer(_) => return,
+                other => last = Some(other),
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        panic!("{operation} {when:?}: {last:?}");
     }
 
     /// What the function wrote.

@@ -228,31 +228,10 @@ async fn a_death_at_any_call_that_changes_something_is_made_good_by_the_next_swe
         for when in [When::Before, When::After] {
             let (mut scenario, _) = with_stale_pods(SHORT_LEASE, 2).await;
             scenario.stage.new_events();
-            let mut held = scenario.stage.wire().hold(operation, 1, when);
-            let function = std::sync::Arc::clone(scenario.stage.workloads());
             let request = json!({ "clusterArn": blue() }).to_string();
-            let death = async {
-                assert!(held.arrived().await);
-                function.kill();
-                std::future::pending::<()>().await;
-            };
-            let died = tokio::select! {
-                died = function.invoke(request.clone()) => died.unwrap(),
-                () = death => unreachable!("it pends for ever"),
-            };
-            drop(held);
-            assert!(matches!(died, InvocationResult::ChildDied(_)), "{operation}: {died:?}");
-            // The dead one's lease has to run out; until then requests fail and come again.
-            let mut last = None;
-            for _ in 0..40 {
-                last = match invoke(&scenario, json!({ "clusterArn": blue() })).await {
-                    InvocationResult::Answer(_) => break,
-                    other => Some(other),
-                };
-                tokio::time::sleep(Duration::from_millis(300)).await;
-            }
-            let answered = running(&scenario).is_empty();
-            assert!(answered, "{operation} {when:?}: {last:?}");
+            let function = scenario.stage.workloads();
+            scenario.outlive_death_at(function, &request, (operation, when)).await;
+            assert!(running(&scenario).is_empty(), "{operation} {when:?}");
             // At least once, and for each pod, unless its sweep died between evicting and telling.
             let told = scenario.news(detail_type::STALE_POD_EVICTED).len();
             assert!(told <= 4, "{operation} {when:?}: told {told} times");

@@ -20,7 +20,7 @@ use crate::apply::{self, Applied, PolicyChange, Target};
 use crate::error::chain;
 use crate::lease::Lease;
 use crate::ledger::{
-    ClusterRecord, Condition, NodePolicyRecord, RecentRecord, View, WriteSet, recent_key,
+    ClusterRecord, Condition, NodePolicyRecord, RecentRecord, View, WriteSet, lease_key, recent_key,
 };
 use crate::observe::FoundPolicies;
 use crate::ports::{Clock, ClusterAccess, Reads, WriteError, Writes};
@@ -148,14 +148,25 @@ where
     if context.is_over() {
         return all_failed(context.over());
     }
-    let lease = match Lease::take(cluster, reader, writer, clock, run, settings, deadline).await {
+    let lease = match Lease::take(
+        lease_key(cluster),
+        cluster,
+        reader,
+        writer,
+        clock,
+        run,
+        settings,
+        deadline,
+    )
+    .await
+    {
         Ok(lease) => lease,
         Err(error) => return all_failed(chain(&error)),
     };
     match work_leased(context, job, &lease).await {
         Ok(report) => report,
         Err(Broken { why, wrote }) => {
-            give_back(context, cluster, &lease, wrote).await;
+            give_back(context, &lease, wrote).await;
             all_failed(why)
         }
     }
@@ -165,15 +176,11 @@ where
 /// shows to the next run as a lease that expired.
 pub(crate) async fn give_back<R: Reads, W: Writes, C>(
     context: &Context<'_, R, W, C>,
-    cluster: &ClusterArn,
     lease: &Lease,
     wrote: bool,
 ) {
-    let mut writes = WriteSet::default();
-    lease.release(&mut writes);
-    let known = !wrote && lease.abandoned_at.is_none();
-    if known && writes.commit(context.reader, context.writer).await.is_err() {
-        tracing::warn!(cluster = cluster.name(), "the lease could not be given back");
+    if !wrote && lease.abandoned_at.is_none() {
+        lease.give_back(context.reader, context.writer).await;
     }
 }
 

@@ -18,7 +18,7 @@ use pod_identity_core::{ClusterArn, DominoName, KubernetesName};
 
 use crate::error::chain;
 use crate::lease::Lease;
-use crate::ledger::{InsideBinding, Missing, View, WriteSet, registry, registry_key};
+use crate::ledger::{InsideBinding, Missing, View, inside_lease_key, registry, registry_key};
 use crate::ports::{
     Bus, Clock, ClusterAccess, ClusterReader, EksReader, ErrorKind, KubernetesReader,
     KubernetesWriter, LedgerReader, LedgerWriter, PortError,
@@ -213,24 +213,28 @@ where
         return Err("the invocation's time is nearly over, so nothing was begun".to_owned());
     }
     let cluster = &scope.cluster;
-    let lease = Lease::take_inside(cluster, aws, outside, clock, run, settings, deadline);
+    let lease = Lease::take(
+        inside_lease_key(cluster),
+        cluster,
+        aws,
+        outside,
+        clock,
+        run,
+        settings,
+        deadline,
+    );
     let lease = lease.await.map_err(|error| chain(&error))?;
-    let known = Known::read(aws, cluster).await;
-    let report = match &known {
-        Ok(known) => {
-            let hands = Hands { outside, kubernetes: changes, lease: &lease };
-            let report = look_after(&context, &hands, scope, known).await;
-            let written = memory::write(&context, &hands, known, &report).await;
-            return written.map(|()| report);
+    let known = match Known::read(aws, cluster).await {
+        Ok(known) => known,
+        Err(error) => {
+            lease.give_back(aws, outside).await;
+            return Err(chain(&error));
         }
-        Err(error) => Err(chain(error)),
     };
-    let mut writes = WriteSet::default();
-    lease.release(&mut writes);
-    if writes.commit(aws, outside).await.is_err() {
-        tracing::warn!(cluster = cluster.name(), "the lease could not be given back");
-    }
-    report
+    let hands = Hands { outside, kubernetes: changes, lease: &lease };
+    let report = look_after(&context, &hands, scope, &known).await;
+    memory::write(&context, &hands, &known, &report).await?;
+    Ok(report)
 }
 
 fn skipped(why: String) -> InsideReport {
@@ -248,15 +252,10 @@ async fn access(
     let mut view = View::default();
     view.read(ledger, &[registry_key()]).await.map_err(|error| chain(&error))?;
     let registry = registry(&view, &settings.plan.deployment).map_err(|error| chain(&error))?;
-    let Some(record) = registry.clusters.get(cluster) else {
-        return Ok(Err(format!("cluster {cluster} is not registered; send Cluster Registered")));
+    let record = match registry.admitted(cluster, &settings.rules) {
+        Ok(record) => record,
+        Err(why) => return Ok(Err(why)),
     };
-    if let Err(reasons) = settings.rules.admits_registration(&record.registration) {
-        return Ok(Err(format!(
-            "cluster {cluster} is no longer admitted: {}; admit it in the deployment's allow-lists, or register it anew",
-            reasons.join("; ")
-        )));
-    }
     let assume_role = record.registration.assume_role.clone();
     Ok(Ok(ClusterAccess { cluster: cluster.clone(), assume_role }))
 }

@@ -6,9 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use pod_identity_core::ClusterArn;
 
-use crate::ledger::{
-    LeaseRecord, LedgerError, Stored, View, WriteSet, inside_lease_key, lease_key,
-};
+use crate::ledger::{LeaseRecord, LedgerError, Stored, View, WriteSet};
 use crate::ports::{Clock, Key, LedgerReader, LedgerWriter, WriteError};
 use crate::run::Run;
 use crate::settings::{Settings, later};
@@ -45,36 +43,9 @@ pub(crate) enum LeaseError {
 }
 
 impl Lease {
-    /// Takes the lease; waits for it while the deadline is far enough.
-    pub(crate) async fn take(
-        cluster: &ClusterArn,
-        reader: &impl LedgerReader,
-        writer: &impl LedgerWriter,
-        clock: &impl Clock,
-        run: &Run,
-        settings: &Settings,
-        deadline: Timestamp,
-    ) -> Result<Self, LeaseError> {
-        let key = lease_key(cluster);
-        Self::take_of(key, cluster, reader, writer, clock, run, settings, deadline).await
-    }
-
-    /// Takes the lease of what is inside the cluster, which is nobody else's business.
-    pub(crate) async fn take_inside(
-        cluster: &ClusterArn,
-        reader: &impl LedgerReader,
-        writer: &impl LedgerWriter,
-        clock: &impl Clock,
-        run: &Run,
-        settings: &Settings,
-        deadline: Timestamp,
-    ) -> Result<Self, LeaseError> {
-        let key = inside_lease_key(cluster);
-        Self::take_of(key, cluster, reader, writer, clock, run, settings, deadline).await
-    }
-
+    /// Takes a lease of a cluster, by its key; waits for it while the deadline is far enough.
     #[allow(clippy::too_many_arguments)]
-    async fn take_of(
+    pub(crate) async fn take(
         key: Key,
         cluster: &ClusterArn,
         reader: &impl LedgerReader,
@@ -175,5 +146,14 @@ impl Lease {
     /// Gives the lease back with a transaction, which fails when it is no longer ours.
     pub(crate) fn release(&self, writes: &mut WriteSet) {
         writes.delete_at(self.key.clone(), &self.revision());
+    }
+
+    /// Gives the lease back with nothing to write. Where that fails it runs out by itself.
+    pub(crate) async fn give_back(&self, reader: &impl LedgerReader, writer: &impl LedgerWriter) {
+        let mut writes = WriteSet::default();
+        self.release(&mut writes);
+        if writes.commit(reader, writer).await.is_err() {
+            tracing::warn!(of = self.key.partition, "the lease could not be given back");
+        }
     }
 }

@@ -16,6 +16,7 @@ mod outcome;
 pub mod ports;
 mod publish;
 mod reconcile;
+mod requests;
 mod run;
 mod settings;
 

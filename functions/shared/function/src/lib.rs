@@ -1,6 +1,7 @@
 //! What every function needs around its handler: what it is invoked with, how
 //! much time it has, its logs and its metrics.
 
+mod answers;
 mod deadline;
 #[cfg(feature = "logging")]
 mod logging;
@@ -9,6 +10,7 @@ mod payload;
 #[cfg(test)]
 mod tests;
 
+pub use answers::Answers;
 pub use deadline::deadline;
 #[cfg(feature = "logging")]
 pub use logging::start as start_logging;

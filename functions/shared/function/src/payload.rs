@@ -14,6 +14,17 @@ pub enum Payload {
     Single(Record),
 }
 
+impl Payload {
+    /// What it holds, whoever sent it.
+    #[must_use]
+    pub fn records(&self) -> &[Record] {
+        match self {
+            Self::Batch(records) => records,
+            Self::Single(record) => std::slice::from_ref(record),
+        }
+    }
+}
+
 /// Tells the two apart. Whatever is no SQS batch is taken for an event, and
 /// refused as such with the rule that it breaks.
 #[must_use]

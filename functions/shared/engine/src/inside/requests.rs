@@ -10,9 +10,9 @@ use crate::error::chain;
 use crate::ledger::{InsideCluster, View, inside_key, registry, registry_key};
 use crate::outcome::time;
 use crate::ports::{Clock, LedgerReader};
-use crate::publish::publish;
+use crate::requests::{registered, send};
 use crate::run::Run;
-use crate::settings::{Settings, later};
+use crate::settings::Settings;
 
 /// Asks for a sweep of every registered cluster, each by an event of its own, so that they run
 /// side by side.
@@ -27,13 +27,7 @@ pub async fn request_sweeps(
     settings: &Settings,
     deadline: Timestamp,
 ) -> Result<Vec<ClusterArn>, String> {
-    if later(clock.now(), settings.longest_call) >= deadline {
-        return Err("the invocation's time is nearly over, so nothing was asked for".to_owned());
-    }
-    let mut view = View::default();
-    view.read(reader, &[registry_key()]).await.map_err(|error| chain(&error))?;
-    let registry = registry(&view, &settings.plan.deployment).map_err(|error| chain(&error))?;
-    let clusters: Vec<ClusterArn> = registry.clusters.into_keys().collect();
+    let clusters = registered(reader, clock, settings, deadline).await?;
     let events: Vec<Outgoing> = clusters
         .iter()
         .map(|cluster| {
@@ -83,17 +77,6 @@ pub async fn is_covered(
     // Pods that were admitted around the change are judged only after the grace period.
     let settled = since.checked_add(sweep.rules.grace).unwrap_or(Timestamp::MAX);
     Ok(swept_at.is_some_and(|at| at >= settled))
-}
-
-async fn send(
-    events: &[Outgoing],
-    writer: &impl OutsideWrites,
-    clock: &impl Clock,
-) -> Result<(), String> {
-    let sent = publish(writer, clock, events).await;
-    sent.into_iter()
-        .collect::<Result<_, _>>()
-        .map_err(|why| format!("event {} was not sent: {why}", detail_type::SWEEP_REQUESTED))
 }
 
 fn request(

@@ -3,6 +3,7 @@
 mod accept;
 mod inside;
 mod keys;
+mod known;
 mod records;
 mod view;
 
@@ -14,6 +15,7 @@ pub use keys::{
     lease_key, node_policy_key, notice_key, notice_partition, recent_key, registry_key,
     service_account_partition, told_key, told_partition, trim_key,
 };
+pub(crate) use known::{bindings, by_name, condition_keys, conditions};
 pub(crate) use records::MAX_REMOVALS;
 pub use records::{
     AssociationRecord, BindingRecord, BindingState, BlockedRecord, ClaimsRecord, ClusterRecord,

@@ -13,12 +13,11 @@ use super::{Orphan, Scope, skipped};
 use crate::cluster::{self, Beyond, ClusterReport, Context, Job};
 use crate::ledger::{
     self, BindingRecord, BindingState, ClusterRecord, Condition, ConditionState, LedgerError,
-    NodePolicyRecord, Registry, View, bindings_partition, condition_key, node_policy_key,
-    registry_key, trim_key,
+    NodePolicyRecord, Registry, View, bindings_partition, node_policy_key, registry_key, trim_key,
 };
 use crate::observe;
 use crate::ports::{
-    AssociationFilter, AssociationSummary, Clock, ClusterAccess, ErrorKind, Key, PortError, Reads,
+    AssociationFilter, AssociationSummary, Clock, ClusterAccess, ErrorKind, PortError, Reads,
 };
 use crate::settings::Settings;
 
@@ -105,17 +104,10 @@ impl Overview {
         let mut view = View::default();
         view.read(reader, &[registry_key(), node_policy_key(cluster), trim_key(cluster)]).await?;
         let registry = ledger::registry(&view, &settings.plan.deployment)?;
-        let Some(record) = registry.clusters.get(cluster).cloned() else {
-            return Ok(Look::LeftAlone(format!(
-                "cluster {cluster} is not registered; send Cluster Registered"
-            )));
+        let record = match registry.admitted(cluster, &settings.rules) {
+            Ok(record) => record.clone(),
+            Err(why) => return Ok(Look::LeftAlone(why)),
         };
-        if let Err(reasons) = settings.rules.admits_registration(&record.registration) {
-            return Ok(Look::LeftAlone(format!(
-                "cluster {cluster} is no longer admitted: {}; admit it in the deployment's allow-lists, or register it anew",
-                reasons.join("; ")
-            )));
-        }
         let assume_role = record.registration.assume_role.clone();
         let access = ClusterAccess { cluster: cluster.clone(), assume_role };
         if record.retired.as_ref().is_some_and(|retirement| retirement.emptied_at.is_some()) {
@@ -131,42 +123,27 @@ impl Overview {
             },
         };
         view.query(reader, bindings_partition(), "").await?;
+        let bindings = ledger::bindings(&view)?;
+        view.read(reader, &ledger::condition_keys(&bindings, cluster)).await?;
         let mut overview = Self {
-            bindings: bindings(&view)?,
+            conditions: ledger::conditions(&view, &bindings, cluster)?,
+            bindings,
             view,
             record,
             access,
             deployment: settings.plan.deployment.clone(),
-            conditions: BTreeMap::new(),
             places: BTreeMap::new(),
             nowhere: Vec::new(),
             placeless: BTreeSet::new(),
             policies: Policies::default(),
             gone,
         };
-        overview.read_conditions(context).await?;
         overview.arrange(summaries, scope);
         let grants = overview.gone.is_none() && !overview.record.is_retiring();
         if scope.is_whole() && grants {
             overview.look_at_policies(context).await?;
         }
         Ok(Look::Open(Box::new(overview)))
-    }
-
-    async fn read_conditions<R: Reads, W, C>(
-        &mut self,
-        context: &Context<'_, R, W, C>,
-    ) -> Result<(), LedgerError> {
-        let cluster = &self.access.cluster;
-        let keys: Vec<Key> =
-            self.bindings.keys().map(|name| condition_key(name, cluster)).collect();
-        self.view.read(context.reader, &keys).await?;
-        for name in self.bindings.keys() {
-            if let Some(stored) = self.view.get::<Condition>(&condition_key(name, cluster))? {
-                self.conditions.insert(name.clone(), stored.record);
-            }
-        }
-        Ok(())
     }
 
     /// Puts everything in the order of its place, so that another invocation can go on.
@@ -473,11 +450,6 @@ async fn is_gone<R: Reads, W, C>(
             None => Err(error.into()),
         },
     }
-}
-
-pub(super) fn bindings(view: &View) -> Result<BTreeMap<DominoName, BindingRecord>, LedgerError> {
-    let all = view.all_keyed::<BindingRecord>(bindings_partition())?;
-    Ok(all.into_iter().filter_map(|(sort, record)| Some((sort.parse().ok()?, record))).collect())
 }
 
 async fn list<R: Reads, W, C>(

@@ -6,13 +6,11 @@ use pod_identity_core::{ClusterArn, KubernetesName, fingerprint};
 use pod_identity_events::{Cause, Outgoing, ReconciliationRequested, SCHEMA_VERSION, detail_type};
 
 use super::Scope;
-use crate::error::chain;
-use crate::ledger::{View, registry, registry_key};
 use crate::outcome::time;
 use crate::ports::{Clock, LedgerReader, Writes};
-use crate::publish::publish;
+use crate::requests::{registered, send};
 use crate::run::Run;
-use crate::settings::{Settings, later};
+use crate::settings::Settings;
 
 /// Asks for the reconciliation of every registered cluster, each by an event of its own, so that
 /// they run side by side.
@@ -27,13 +25,7 @@ pub async fn request_all(
     settings: &Settings,
     deadline: Timestamp,
 ) -> Result<Vec<ClusterArn>, String> {
-    if later(clock.now(), settings.longest_call) >= deadline {
-        return Err("the invocation's time is nearly over, so nothing was asked for".to_owned());
-    }
-    let mut view = View::default();
-    view.read(reader, &[registry_key()]).await.map_err(|error| chain(&error))?;
-    let registry = registry(&view, &settings.plan.deployment).map_err(|error| chain(&error))?;
-    let clusters: Vec<ClusterArn> = registry.clusters.into_keys().collect();
+    let clusters = registered(reader, clock, settings, deadline).await?;
     let events: Vec<Outgoing> = clusters
         .iter()
         .map(|cluster| request(cluster, None, 0, "every cluster is reconciled", clock, run))
@@ -73,13 +65,6 @@ pub async fn request_again(
     let event =
         request(&scope.cluster, None, handed_on, "the cluster's retirement goes on", clock, run);
     send(&[event], writer, clock).await
-}
-
-async fn send(events: &[Outgoing], writer: &impl Writes, clock: &impl Clock) -> Result<(), String> {
-    let sent = publish(writer, clock, events).await;
-    sent.into_iter().collect::<Result<_, _>>().map_err(|why| {
-        format!("event {} was not sent: {why}", detail_type::RECONCILIATION_REQUESTED)
-    })
 }
 
 fn request(

@@ -15,14 +15,14 @@ use pod_identity_core::plan::{AssociationStep, Plan};
 use pod_identity_core::{ClusterArn, DominoName, KubernetesName};
 use pod_identity_events::BlockedCode;
 
-use super::overview::{self, Found, Overview};
+use super::overview::{Found, Overview};
 use super::{CHUNK, Reconciled};
 use crate::cluster::{self, Context, guard};
 use crate::error::chain;
 use crate::lease::Lease;
 use crate::ledger::{
     self, BindingRecord, ClusterRecord, ConditionState, LedgerError, Registry, View, WriteSet,
-    bindings_partition, condition_key, registry_key,
+    bindings_partition, condition_key, lease_key, registry_key,
 };
 use crate::ports::{Clock, LedgerReader, Reads, Writes};
 
@@ -158,7 +158,9 @@ pub(super) async fn begin<R: Reads, W: Writes, C: Clock>(
         return Err(context.over());
     }
     let Context { reader, writer, clock, run, settings, deadline } = *context;
-    let lease = Lease::take(cluster, reader, writer, clock, run, settings, deadline).await;
+    let lease =
+        Lease::take(lease_key(cluster), cluster, reader, writer, clock, run, settings, deadline)
+            .await;
     let lease = lease.map_err(|error| chain(&error))?;
     let decided = decide(context, overview, done).await;
     let (began, writes) = decided.unwrap_or_else(|why| (Err(why), WriteSet::default()));
@@ -223,9 +225,8 @@ impl Fresh {
         view.read(context.reader, &[registry_key(), ledger::node_policy_key(cluster)]).await?;
         let registry = ledger::registry(&view, &context.settings.plan.deployment)?;
         view.query(context.reader, bindings_partition(), "").await?;
-        let bindings = overview::bindings(&view)?;
-        let conditions: Vec<_> = bindings.keys().map(|name| condition_key(name, cluster)).collect();
-        view.read(context.reader, &conditions).await?;
+        let bindings = ledger::bindings(&view)?;
+        view.read(context.reader, &ledger::condition_keys(&bindings, cluster)).await?;
         Ok(Self { view, registry, bindings })
     }
 }

@@ -73,17 +73,9 @@ pub(super) async fn preview<R: Reads, W, C: Clock>(
     used: BTreeSet<RoleArn>,
     done: &mut Reconciled,
 ) -> Result<(), String> {
-    let found = survey(context, scope, overview, used, done).await?;
-    let Some((survey, found)) = found else { return Ok(()) };
-    let plan = survey.plan(&scope.cluster, found, context.settings);
-    if plan.is_empty() {
-        done.untrimmed = plan.warnings.first().cloned();
-        return Ok(());
-    }
-    done.untrimmed = shares(context, scope, overview, found).await?;
-    if done.untrimmed.is_none() {
-        done.plans.push(plan);
-    }
+    let planned = planned(context, scope, overview, used, done).await?;
+    let plan = planned.map(|(_, plan)| plan).filter(|plan| !plan.is_empty());
+    done.plans.extend(plan.filter(|_| done.untrimmed.is_none()));
     Ok(())
 }
 
@@ -111,18 +103,32 @@ async fn try_trim<R: Reads, W: Writes, C: Clock>(
     used: BTreeSet<RoleArn>,
     done: &mut Reconciled,
 ) -> Result<(), String> {
-    let survey = survey(context, scope, overview, used, done).await?;
-    let Some((survey, found)) = survey else { return Ok(()) };
-    let plan = survey.plan(&scope.cluster, found, context.settings);
-    if plan.is_empty() {
-        done.untrimmed = plan.warnings.first().cloned();
-    } else {
-        done.untrimmed = shares(context, scope, overview, found).await?;
-    }
+    let planned = planned(context, scope, overview, used, done).await?;
+    let Some((survey, plan)) = planned else { return Ok(()) };
     if plan.is_empty() || done.untrimmed.is_some() {
         return remember(context, scope, overview, &survey).await;
     }
     leased::trim(context, &scope.cluster, done).await
+}
+
+/// What the look at the cluster says and what a trim would do by it, with why it may not be done;
+/// none as for [`survey`].
+async fn planned<R: Reads, W, C: Clock>(
+    context: &Context<'_, R, W, C>,
+    scope: &Scope,
+    overview: &Overview,
+    used: BTreeSet<RoleArn>,
+    done: &mut Reconciled,
+) -> Result<Option<(Survey, Plan)>, String> {
+    let found = survey(context, scope, overview, used, done).await?;
+    let Some((survey, found)) = found else { return Ok(None) };
+    let plan = survey.plan(&scope.cluster, found, context.settings);
+    done.untrimmed = if plan.is_empty() {
+        plan.warnings.first().cloned()
+    } else {
+        shares(context, scope, overview, found).await?
+    };
+    Ok(Some((survey, plan)))
 }
 
 /// What the look at the cluster says; none when it was not complete, or is none of a trim's.

@@ -14,7 +14,7 @@ use crate::error::chain;
 use crate::lease::Lease;
 use crate::ledger::{
     self, Condition, ConditionState, MAX_CLUSTERS, NodePolicyRecord, Registry, View, WriteSet,
-    condition_key, node_policy_key, registry_key,
+    condition_key, lease_key, node_policy_key, registry_key,
 };
 use crate::observe::{self, pages};
 use crate::outcome::Outcomes;
@@ -29,7 +29,9 @@ pub(super) async fn close<R: Reads, W: Writes, C: Clock>(
 ) -> Result<Retirement, String> {
     let cluster = &overview.access.cluster;
     let Context { reader, writer, clock, run, settings, deadline } = *context;
-    let lease = Lease::take(cluster, reader, writer, clock, run, settings, deadline).await;
+    let lease =
+        Lease::take(lease_key(cluster), cluster, reader, writer, clock, run, settings, deadline)
+            .await;
     let mut lease = lease.map_err(|error| chain(&error))?;
     let emptied = empty(context, overview, &mut lease).await;
     let (retirement, writes) = match emptied {

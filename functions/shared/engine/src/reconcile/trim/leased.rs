@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use pod_identity_core::plan::{Plan, PolicyStep};
 use pod_identity_core::{Association, ClusterArn, KubernetesName, RoleArn};
 
-use super::super::overview::{bindings, named};
+use super::super::overview::named;
 use super::super::{CHUNK, Reconciled};
 use super::{Survey, shared};
 use crate::apply::{Applied, Failure, Target, policies};
@@ -16,12 +16,12 @@ use crate::cluster::{
 use crate::error::chain;
 use crate::lease::Lease;
 use crate::ledger::{
-    self, ClusterRecord, Condition, LedgerError, NodePolicyRecord, TrimRecord, View, WriteSet,
-    bindings_partition, condition_key, node_policy_key, recent_key, registry_key, trim_key,
+    self, ClusterRecord, LedgerError, NodePolicyRecord, TrimRecord, View, WriteSet,
+    bindings_partition, lease_key, node_policy_key, recent_key, registry_key, trim_key,
 };
 use crate::observe::{self, FoundPolicies};
 use crate::outcome::Outcomes;
-use crate::ports::{AssociationFilter, Clock, ClusterAccess, Key, Reads, Writes};
+use crate::ports::{AssociationFilter, Clock, ClusterAccess, Reads, Writes};
 use crate::publish::publish;
 use crate::settings::later;
 
@@ -48,12 +48,14 @@ pub(super) async fn trim<R: Reads, W: Writes, C: Clock>(
     if context.is_over() {
         return Err(context.over());
     }
-    let lease = Lease::take(cluster, reader, writer, clock, run, settings, deadline).await;
+    let lease =
+        Lease::take(lease_key(cluster), cluster, reader, writer, clock, run, settings, deadline)
+            .await;
     let mut lease = lease.map_err(|error| chain(&error))?;
     match Box::pin(leased(context, cluster, &mut lease, done)).await {
         Ok(()) => Ok(()),
         Err(Broken { why, wrote }) => {
-            cluster::give_back(context, cluster, &lease, wrote).await;
+            cluster::give_back(context, &lease, wrote).await;
             Err(why)
         }
     }
@@ -165,15 +167,9 @@ async fn needed<R: Reads, W, C>(
     cluster: &ClusterArn,
     view: &mut View,
 ) -> Result<BTreeSet<RoleArn>, LedgerError> {
-    let bindings = bindings(view)?;
-    let keys: Vec<Key> = bindings.keys().map(|name| condition_key(name, cluster)).collect();
-    view.read(context.reader, &keys).await?;
-    let mut conditions = BTreeMap::new();
-    for name in bindings.keys() {
-        if let Some(stored) = view.get::<Condition>(&condition_key(name, cluster))? {
-            conditions.insert(name.clone(), stored.record);
-        }
-    }
+    let bindings = ledger::bindings(view)?;
+    view.read(context.reader, &ledger::condition_keys(&bindings, cluster)).await?;
+    let conditions = ledger::conditions(view, &bindings, cluster)?;
     Ok(named(&bindings, &conditions))
 }
 

@@ -1,0 +1,68 @@
+//! What a view knows of all bindings, of their conditions on a cluster, and of a cluster itself.
+
+use std::collections::BTreeMap;
+
+use pod_identity_core::{ClusterArn, DominoName, Rules};
+use serde::de::DeserializeOwned;
+
+use super::keys::{bindings_partition, condition_key};
+use super::records::{BindingRecord, ClusterRecord, Condition, Registry};
+use super::view::{LedgerError, View};
+use crate::ports::Key;
+
+/// Every binding and tombstone of a view that holds their partition.
+pub(crate) fn bindings(view: &View) -> Result<BTreeMap<DominoName, BindingRecord>, LedgerError> {
+    by_name(view, bindings_partition())
+}
+
+/// The records of a partition whose sort keys are Domino names.
+pub(crate) fn by_name<T: DeserializeOwned>(
+    view: &View,
+    partition: &str,
+) -> Result<BTreeMap<DominoName, T>, LedgerError> {
+    let all = view.all_keyed(partition)?;
+    Ok(all.into_iter().filter_map(|(sort, record)| Some((sort.parse().ok()?, record))).collect())
+}
+
+/// Where the conditions of bindings on a cluster are.
+pub(crate) fn condition_keys(
+    bindings: &BTreeMap<DominoName, BindingRecord>,
+    cluster: &ClusterArn,
+) -> Vec<Key> {
+    bindings.keys().map(|name| condition_key(name, cluster)).collect()
+}
+
+/// The conditions of bindings on a cluster that a view holds.
+pub(crate) fn conditions(
+    view: &View,
+    bindings: &BTreeMap<DominoName, BindingRecord>,
+    cluster: &ClusterArn,
+) -> Result<BTreeMap<DominoName, Condition>, LedgerError> {
+    let mut conditions = BTreeMap::new();
+    for name in bindings.keys() {
+        if let Some(stored) = view.get::<Condition>(&condition_key(name, cluster))? {
+            conditions.insert(name.clone(), stored.record);
+        }
+    }
+    Ok(conditions)
+}
+
+impl Registry {
+    /// A cluster that may be worked on, or why it is left alone.
+    pub(crate) fn admitted(
+        &self,
+        cluster: &ClusterArn,
+        rules: &Rules,
+    ) -> Result<&ClusterRecord, String> {
+        let Some(record) = self.clusters.get(cluster) else {
+            return Err(format!("cluster {cluster} is not registered; send Cluster Registered"));
+        };
+        rules.admits_registration(&record.registration).map_err(|reasons| {
+            format!(
+                "cluster {cluster} is no longer admitted: {}; admit it in the deployment's allow-lists, or register it anew",
+                reasons.join("; ")
+            )
+        })?;
+        Ok(record)
+    }
+}
