@@ -352,12 +352,11 @@ impl End<'_> {
             return Ok(());
         }
         let listed = watch::listed_anywhere(self.world, self.cluster);
-        let named = watch::named(self.world);
         let associations = self.world.eks.associations(self.cluster);
-        // What nobody uses may have left.
+        // What nobody uses may have been trimmed, or have gone with the cluster's retirement.
+        let may_leave = self.play.setup.trims || retirement_asked(&self.play.sent);
         let stays = |role: &pod_identity_core::RoleArn| {
-            let used = associations.iter().any(|one| one.role_arn == role.as_str());
-            !self.play.setup.trims || used || named.contains(role)
+            !may_leave || associations.iter().any(|one| one.role_arn == role.as_str())
         };
         let lost = self.play.by_hand.iter().find(|(cluster, role)| {
             cluster == self.cluster && stays(role) && !listed.contains(role)

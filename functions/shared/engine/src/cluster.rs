@@ -267,8 +267,9 @@ where
     // Where nothing is granted nothing is listed either.
     let listed = !plan.policy_steps.is_empty() || plan.places.iter().any(|p| p.bound.is_some());
     let found = found.filter(|_| known || (listed && !applied.failed_for_now()));
+    let understood = found.as_ref().is_some_and(|found| found.understood);
     let node_policy = found.map(|found| remember(found, &applied, false, clock.now()));
-    let capacity = node_policy.is_some().then(|| plan.capacity.clone());
+    let capacity = understood.then(|| plan.capacity.clone());
     let settled =
         settle::settle(context, cluster, lease, loaded, &plan, &applied, node_policy).await;
     let mut report = settled.map_err(|why| Broken { why, wrote: !plan.is_empty() })?;

@@ -18,7 +18,8 @@ use crate::settings::{Settings, later};
 /// A plan and what it rests on.
 pub(super) struct Planned {
     pub(super) plan: Plan,
-    /// What was found of the node policies; none when they were not asked for or not understood.
+    /// What was found of the node policies; none when they were not asked for, or not understood
+    /// and not counted either.
     pub(super) found: Option<FoundPolicies>,
     /// Whether the ledger knew the cluster's node policies before.
     pub(super) known: bool,
@@ -135,10 +136,9 @@ where
     }
     observation.roles =
         observe::roles(aws, access, wanted.clone(), concurrency).await.map_err(failed)?;
-    let remembered = remembered.map(|record| job.beyond.doubts(record));
-    let mut found = observe::node_policies(aws, access, job.record, remembered, settings)
-        .await
-        .map_err(failed)?;
+    let doubted = remembered.clone().map(|record| job.beyond.doubts(record));
+    let mut found =
+        observe::node_policies(aws, access, job.record, doubted, settings).await.map_err(failed)?;
     let policies = &mut found.policies;
     policies.other_roles.extend(job.beyond.other_roles.iter().cloned());
     policies.other_roles.extend(foreign_roles(&observation.places, settings));
@@ -151,11 +151,14 @@ where
         observe::attachments(aws, access, settings, &mut found.record, policies)
             .await
             .map_err(failed)?;
+        found.counted = true;
     }
-    observation.policies = std::mem::take(policies);
-    // What was not understood is not remembered.
-    let understood = observation.policies.problem.is_none();
-    Ok((observation, understood.then_some(found)))
+    observation.policies = std::mem::take(&mut found.policies);
+    let found = match observation.policies.problem {
+        None => Some(found),
+        Some(_) => remembered.and_then(|record| found.not_understood(record)),
+    };
+    Ok((observation, found))
 }
 
 /// EKS is asked for a cluster by its name. A cluster of another account that was registered

@@ -28,11 +28,34 @@ pub(crate) struct FoundPolicies {
     pub(crate) record: NodePolicyRecord,
     /// Whether the attachments were read just now, and not remembered.
     pub(crate) counted: bool,
+    /// Whether all of it was understood.
+    pub(crate) understood: bool,
     /// Versions that the bus has not been told of: their writer died, or
     /// somebody wrote them by hand.
     pub(crate) unannounced: Vec<PolicyChange>,
     /// Roles that versions which those were put over listed, and that no policy lists now.
     pub(crate) overwritten: BTreeSet<RoleArn>,
+}
+
+impl FoundPolicies {
+    /// What may be remembered although the policies were not understood: which of them are
+    /// attached, if that was read just now. Otherwise the next delivery would believe in an
+    /// attachment that this one saw gone.
+    pub(crate) fn not_understood(self, remembered: NodePolicyRecord) -> Option<Self> {
+        let same = self.record.node_roles == remembered.node_roles;
+        if !self.counted || !same {
+            return None;
+        }
+        let NodePolicyRecord { attached, max_shards, broad_grant, .. } = self.record;
+        let record = NodePolicyRecord { attached, max_shards, broad_grant, ..remembered };
+        Some(Self {
+            record,
+            understood: false,
+            unannounced: Vec::new(),
+            overwritten: BTreeSet::new(),
+            ..self
+        })
+    }
 }
 
 /// The node policies of a cluster, and what to remember of them.
@@ -94,7 +117,8 @@ pub(crate) async fn node_policies<A: EksReader + IamReader>(
     found.attached.clone_from(&record.attached);
     found.max_shards = record.max_shards;
     found.broad_grant = record.broad_grant.is_some();
-    Ok(FoundPolicies { policies: found, record, counted, unannounced, overwritten })
+    let understood = found.problem.is_none();
+    Ok(FoundPolicies { policies: found, record, counted, understood, unannounced, overwritten })
 }
 
 /// A policy that was deleted was detached before, and one that was made anew

@@ -306,6 +306,7 @@ async fn write_down<R: Reads, W: Writes, C: Clock>(
         record: seen.found.record.clone(),
         unannounced: std::mem::take(&mut seen.found.unannounced),
         overwritten: BTreeSet::new(),
+        understood: true,
         counted: seen.found.counted,
     };
     let NodePolicyMemory { mut record, changes } = cluster::remember(found, applied, true, now);
