@@ -14,6 +14,7 @@ mod pages;
 mod reconcile;
 mod samples;
 mod scenario;
+mod sweeps;
 mod table;
 mod trust;
 mod workloads;

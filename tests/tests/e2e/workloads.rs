@@ -15,22 +15,22 @@ use crate::scenario::{Changes, SHORT_LEASE, Scenario, registered, unassigned};
 /// pod's admission.
 const SETTLES: Duration = Duration::from_millis(2_200);
 
-fn blue() -> ClusterArn {
+pub(crate) fn blue() -> ClusterArn {
     scene::cluster("blue").unwrap()
 }
 
-async fn invoke(scenario: &Scenario, payload: Value) -> InvocationResult {
+pub(crate) async fn invoke(scenario: &Scenario, payload: Value) -> InvocationResult {
     scenario.stage.workloads().invoke(payload.to_string()).await.unwrap()
 }
 
-async fn ask(scenario: &Scenario, payload: Value) -> Value {
+pub(crate) async fn ask(scenario: &Scenario, payload: Value) -> Value {
     match invoke(scenario, payload).await {
         InvocationResult::Answer(answer) => answer,
         other => panic!("{other:?}\n{}", scenario.stage.workloads().log().lines().join("\n")),
     }
 }
 
-async fn sweep(scenario: &Scenario) -> Value {
+pub(crate) async fn sweep(scenario: &Scenario) -> Value {
     ask(scenario, json!({ "clusterArn": blue() })).await
 }
 
@@ -59,7 +59,7 @@ async fn with_pods(changes: Changes<'_>, pods: usize) -> (Scenario, Vec<String>)
 }
 
 /// The same, and then svc-first lost its role.
-async fn with_stale_pods(changes: Changes<'_>, pods: usize) -> (Scenario, Vec<String>) {
+pub(crate) async fn with_stale_pods(changes: Changes<'_>, pods: usize) -> (Scenario, Vec<String>) {
     let (mut scenario, names) = with_pods(changes, pods).await;
     tokio::time::sleep(SETTLES).await;
     scenario.deliver(&[unassigned("svc-first", 9)]).await;
@@ -67,7 +67,7 @@ async fn with_stale_pods(changes: Changes<'_>, pods: usize) -> (Scenario, Vec<St
 }
 
 /// Pods of domino-compute on blue that run and are not terminating.
-fn running(scenario: &Scenario) -> Vec<String> {
+pub(crate) fn running(scenario: &Scenario) -> Vec<String> {
     let mut world = scenario.stage.wire().world();
     let api = world.kubernetes(&blue()).unwrap();
     let pods = api.all(Resource::Pods, "domino-compute");
@@ -75,7 +75,7 @@ fn running(scenario: &Scenario) -> Vec<String> {
     pods.map(|pod| pod["metadata"]["name"].as_str().unwrap().to_owned()).collect()
 }
 
-fn kubernetes_calls(scenario: &Scenario, operation: &str) -> usize {
+pub(crate) fn kubernetes_calls(scenario: &Scenario, operation: &str) -> usize {
     let log = scenario.stage.wire().log();
     log.iter().filter(|call| call.service == "kubernetes" && call.operation == operation).count()
 }
