@@ -7,7 +7,8 @@ use super::known::Known;
 use super::{Hands, Inside, InsideReport, OutsideReads, OutsideWrites};
 use crate::error::chain;
 use crate::ledger::{
-    InsideBinding, InsideCluster, LedgerError, View, WriteSet, inside_binding_key, inside_key,
+    InsideBinding, InsideCluster, Intended, LedgerError, View, WriteSet, inside_binding_key,
+    inside_key, intended_key,
 };
 use crate::ports::{Clock, Key, MAX_WRITE};
 
@@ -41,6 +42,15 @@ where
     }
     let cluster = cluster(known, report, context.clock);
     writing.put(inside_key(&context.access.cluster), &cluster).await?;
+    if let Some(sweep) = &report.sweep {
+        let evictions = sweep.untold.clone();
+        // What was noted during the run is out of date now, and never was in the view.
+        if !sweep.sweep.evictions.is_empty() || evictions != known.intended.evictions {
+            writing
+                .put_anyway(intended_key(&context.access.cluster), &Intended { evictions })
+                .await?;
+        }
+    }
     writing.finish().await
 }
 
@@ -67,16 +77,29 @@ struct Writing<'a, A, K, B, W, C> {
 }
 
 impl<A: OutsideReads, K, B: OutsideWrites, W, C: Clock> Writing<'_, A, K, B, W, C> {
-    async fn put<T: Serialize>(&mut self, key: Key, record: &T) -> Result<(), String> {
-        // One write of each transaction is the lease's.
-        if self.writes.len() == MAX_WRITE - 1 {
-            let mut full = std::mem::take(&mut self.writes);
-            self.hands.lease.fence(&mut full);
-            self.commit(full).await?;
+    /// One write of each transaction is the lease's.
+    async fn make_room(&mut self) -> Result<(), String> {
+        if self.writes.len() < MAX_WRITE - 1 {
+            return Ok(());
         }
+        let mut full = std::mem::take(&mut self.writes);
+        self.hands.lease.fence(&mut full);
+        self.commit(full).await
+    }
+
+    async fn put<T: Serialize>(&mut self, key: Key, record: &T) -> Result<(), String> {
+        self.make_room().await?;
         let revision = self.context.run.revision();
         self.writes
             .put(&mut self.view, key, record, &revision)
+            .map_err(|error: LedgerError| chain(&error))
+    }
+
+    async fn put_anyway<T: Serialize>(&mut self, key: Key, record: &T) -> Result<(), String> {
+        self.make_room().await?;
+        let revision = self.context.run.revision();
+        self.writes
+            .put_anyway(&mut self.view, key, record, &revision, None)
             .map_err(|error: LedgerError| chain(&error))
     }
 

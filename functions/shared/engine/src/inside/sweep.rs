@@ -21,12 +21,12 @@ use super::{
     SweepSettings,
 };
 use crate::error::chain;
-use crate::ledger::InsideBinding;
+use crate::ledger::{InsideBinding, IntendedEviction};
 use crate::ports::{Clock, KubernetesReader, KubernetesWriter, PodId};
 use effective::{Seen, Unproven, judge};
 use places::{Listed, Shown, place_of};
 use pods::{Pods, Wanted};
-use tell::Words;
+use tell::{Word, Words};
 
 /// What became of a sweep.
 #[derive(Debug, Clone)]
@@ -51,6 +51,8 @@ pub struct SweepReport {
     pub failures: Vec<(PodId, String)>,
     /// How many events the bus took.
     pub told: usize,
+    /// Evictions of which the bus could not be told: a later run tells.
+    pub untold: Vec<IntendedEviction>,
     /// Whether the time was over before all was done: somebody has to go on.
     pub left: bool,
 }
@@ -64,6 +66,8 @@ pub(super) struct SweepPlan {
     elsewhere: BTreeMap<String, KubernetesName>,
     /// Bindings that a dry run may prove effective.
     unproven: Vec<Unproven>,
+    /// What an earlier run was about to evict and has not told, and that runs no more.
+    ended: Vec<IntendedEviction>,
 }
 
 impl SweepPlan {
@@ -124,6 +128,7 @@ where
 
     let annotated = report.domino.as_ref().map(|_| &annotated);
     let unproven = judge_all(settings, known, scope, &seen, &sweep, annotated, now, report);
+    let (ended, untold) = unsettled(known, &seen.pods);
     let whole = sweep.halted.is_none() && only.is_none() && seen.pods.closed.is_empty();
     let mut plan = SweepPlan {
         report: SweepReport {
@@ -136,12 +141,14 @@ where
             spared: Vec::new(),
             failures: Vec::new(),
             told: 0,
+            untold,
             left: false,
             sweep,
         },
         given: BTreeMap::new(),
         elsewhere: BTreeMap::new(),
         unproven,
+        ended,
     };
     for finding in &plan.report.sweep.evictions {
         let Some(place) = place_of_finding(finding) else { continue };
@@ -195,6 +202,7 @@ where
             places: places.keys().chain(listed.summaries.keys()).cloned().collect(),
             mapped: mapped.map(|bound| bound.service_account.as_str()).collect(),
             only,
+            sought: known.intended.evictions.iter().map(uid).collect(),
         };
         pods = pods::list(context, &wanted).await?;
         incomplete = pods.incomplete.take();
@@ -259,7 +267,7 @@ pub(super) async fn apply<A, K, B, W, C>(
     context: &Inside<'_, A, K, C>,
     hands: &Hands<'_, B, W>,
     known: &Known,
-    plan: SweepPlan,
+    mut plan: SweepPlan,
     bindings: &mut BTreeMap<DominoName, InsideBinding>,
 ) -> SweepReport
 where
@@ -276,8 +284,12 @@ where
         known,
         delete_after: context.inside.sweep.as_ref().and_then(|sweep| sweep.delete_after),
     };
-    let reports = plan.report.sweep.reports.iter().filter_map(|one| words.reported(one)).collect();
-    let spoken = tell::tell(context, hands, reports).await;
+    let reports: Vec<Word> =
+        plan.report.sweep.reports.iter().filter_map(|one| words.reported(one)).collect();
+    let ended = std::mem::take(&mut plan.ended).into_iter().map(tell::after_death);
+    let spoken = tell::tell(context, hands, ended.chain(reports).collect()).await;
+    let untold = spoken.untold.iter().filter_map(|(word, _)| word.eviction().cloned());
+    plan.report.untold.extend(untold);
     let mut report = evict::evict(context, hands, known, &plan).await;
     report.told += spoken.told;
     for (_, why) in spoken.untold {
@@ -290,6 +302,23 @@ where
         prove::prove(context, hands, &plan.unproven, bindings).await;
     }
     report
+}
+
+fn uid(intended: &IntendedEviction) -> &str {
+    &intended.event.pod.uid
+}
+
+/// What an earlier run was about to evict and has not told: what runs no more, and what could not
+/// be looked at. A pod that still runs is judged like any other.
+fn unsettled(known: &Known, pods: &Pods) -> (Vec<IntendedEviction>, Vec<IntendedEviction>) {
+    let untold = known.intended.evictions.iter().filter(|one| {
+        let told = known.told.get(uid(one));
+        !told.is_some_and(|told| told.evicted && told.case == one.case)
+    });
+    untold
+        .filter(|one| !pods.standing.contains(uid(one)))
+        .cloned()
+        .partition(|one| pods.seen.contains(&one.event.pod.namespace))
 }
 
 fn stale(sweep: &Sweep) -> BTreeMap<Case, usize> {

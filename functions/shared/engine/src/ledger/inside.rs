@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use pod_identity_core::KubernetesName;
 use pod_identity_core::sweep::Case;
+use pod_identity_events::StalePodEvicted;
 use serde::{Deserialize, Serialize};
 
 /// What the last workloads run found out about a cluster.
@@ -96,6 +97,27 @@ pub enum Proof {
     },
     /// A dry run of a pod's creation.
     DryRun,
+}
+
+/// Evictions that a run is about to make, written before the first of them: what it cannot tell
+/// of, because it dies or the bus does not take it, the next run tells.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Intended {
+    /// What is to be told of each pod.
+    pub evictions: Vec<IntendedEviction>,
+}
+
+/// One eviction that a run is about to make.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IntendedEviction {
+    /// What is stale about the pod.
+    pub case: Case,
+    /// When it was written.
+    pub at: Timestamp,
+    /// What is told once it is evicted.
+    pub event: StalePodEvicted,
 }
 
 /// What the bus was told of a stale pod. Expires; until then the same is not told again.

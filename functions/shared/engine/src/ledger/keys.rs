@@ -95,6 +95,12 @@ pub fn inside_key(cluster: &ClusterArn) -> Key {
     key(format!("CLUSTER#{cluster}"), "INSIDE")
 }
 
+/// Evictions that the last workloads run was about to make on a cluster.
+#[must_use]
+pub fn intended_key(cluster: &ClusterArn) -> Key {
+    key(format!("CLUSTER#{cluster}"), "INTENDED")
+}
+
 /// Partition of what has become of bindings inside a cluster.
 #[must_use]
 pub fn inside_partition(cluster: &ClusterArn) -> String {

@@ -1,6 +1,6 @@
 //! Evictions, in rounds: what is blocked or throttled waits, everything else goes on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
@@ -11,8 +11,10 @@ use pod_identity_core::sweep::{Case, Finding};
 use super::pods::words;
 use super::tell::{Blockade, Word, Words, tell};
 use super::{SweepPlan, SweepReport, look, place_of_finding, pod_id};
+use crate::error::chain;
 use crate::inside::known::Known;
 use crate::inside::{Hands, Inside, OutsideReads, OutsideWrites};
+use crate::ledger::{Intended, IntendedEviction, View, WriteSet, intended_key};
 use crate::ports::{Clock, ErrorKind, Eviction, KubernetesWriter, PortError};
 use crate::settings::later;
 
@@ -26,6 +28,10 @@ const LONGEST_WAIT: SignedDuration = SignedDuration::from_secs(60);
 
 /// How often a call that fails for a passing reason is made.
 const ATTEMPTS: u32 = 4;
+
+/// Most evictions that are noted at once: an item of the ledger holds 400 KB, and what is noted of
+/// one may have 3 KB.
+const NOTED: usize = 100;
 
 /// A pod that is to be evicted.
 struct Target<'a> {
@@ -81,43 +87,54 @@ where
     let mut waiting: Vec<Target<'_>> = plan.report.sweep.evictions.iter().map(new).collect();
     let wait_until = wait_until(context.clock.now(), context.deadline);
     let (mut pause, mut untold, mut over) = (FIRST_PAUSE, Vec::new(), false);
+    let mut noted = BTreeSet::new();
     while !waiting.is_empty() {
-        if context.is_over() || !evicting.is_leased().await {
-            over = true;
-            break;
-        }
-        let (mut news, mut not_tried, mut throttled) = (Vec::new(), false, false);
-        let words = evicting.words();
-        for (target, fate) in evicting.round(std::mem::take(&mut waiting)).await {
-            let id = pod_id(target.finding);
-            match fate {
-                Fate::Evicted => {
-                    news.extend(words.evicted(target.finding, None));
-                    report.evicted.push(id);
-                }
-                Fate::Deleted => {
-                    news.extend(words.evicted(target.finding, target.blockade.as_ref()));
-                    report.deleted.push(id);
-                }
-                Fate::Spared => report.spared.push(id),
-                Fate::Failed(why) => report.failures.push((id, why)),
-                Fate::Again if target.attempts >= ATTEMPTS => {
-                    let why = target.failed.unwrap_or_default();
-                    report.failures.push((id, why));
-                }
-                Fate::Again => {
-                    throttled = true;
-                    waiting.push(target);
-                }
-                Fate::Blocked => waiting.push(target),
-                Fate::NotTried => {
-                    not_tried = true;
-                    waiting.push(target);
+        let (mut put_off, mut not_tried, mut throttled) = (Vec::new(), false, false);
+        while !waiting.is_empty() {
+            let now: Vec<Target<'_>> = waiting.drain(..waiting.len().min(NOTED)).collect();
+            let may_go_on = !context.is_over() && evicting.is_leased().await;
+            if !may_go_on || !evicting.note(&now, &untold, &mut noted).await {
+                put_off.extend(now);
+                over = true;
+                break;
+            }
+            let (words, mut news) = (evicting.words(), Vec::new());
+            for (target, fate) in evicting.round(now).await {
+                let id = pod_id(target.finding);
+                match fate {
+                    Fate::Evicted => {
+                        news.extend(words.evicted(target.finding, None));
+                        report.evicted.push(id);
+                    }
+                    Fate::Deleted => {
+                        news.extend(words.evicted(target.finding, target.blockade.as_ref()));
+                        report.deleted.push(id);
+                    }
+                    Fate::Spared => report.spared.push(id),
+                    Fate::Failed(why) => report.failures.push((id, why)),
+                    Fate::Again if target.attempts >= ATTEMPTS => {
+                        let why = target.failed.unwrap_or_default();
+                        report.failures.push((id, why));
+                    }
+                    Fate::Again => {
+                        throttled = true;
+                        put_off.push(target);
+                    }
+                    Fate::Blocked => put_off.push(target),
+                    Fate::NotTried => {
+                        not_tried = true;
+                        put_off.push(target);
+                    }
                 }
             }
+            // At once: a run that dies later has told of what it did so far.
+            evicting.tell(news, &mut report, &mut untold).await;
         }
-        // At once: a run that dies later has told of what it did so far.
-        evicting.tell(news, &mut report, &mut untold).await;
+        put_off.append(&mut waiting);
+        waiting = put_off;
+        if over {
+            break;
+        }
         if waiting.is_empty() || not_tried {
             continue;
         }
@@ -147,6 +164,7 @@ where
             "the bus was not told of a pod: {}",
             word.about()
         );
+        report.untold.extend(word.eviction().cloned());
     }
     report
 }
@@ -187,6 +205,55 @@ where
             tracing::warn!(cluster, "an event of a stale pod was not sent: {why}");
             untold.push(word);
         }
+    }
+
+    /// Notes what is about to be evicted, so that it is told of whatever becomes of this run.
+    /// Answers whether that is written down: what is not is not evicted.
+    async fn note(
+        &self,
+        targets: &[Target<'_>],
+        untold: &[Word],
+        noted: &mut BTreeSet<String>,
+    ) -> bool {
+        let words = self.words();
+        let mut evictions: Vec<IntendedEviction> =
+            targets.iter().filter_map(|target| words.intended(target.finding)).collect();
+        let uids: BTreeSet<String> =
+            evictions.iter().map(|one| one.event.pod.uid.clone()).collect();
+        if uids.is_subset(noted) {
+            return true;
+        }
+        let cluster = self.context.access.cluster.name();
+        evictions.extend(self.plan.report.untold.iter().cloned());
+        evictions.extend(untold.iter().filter_map(|word| word.eviction().cloned()));
+        if evictions.len() > NOTED * 2 {
+            tracing::warn!(
+                cluster,
+                "nobody else is evicted before the bus takes news of evictions"
+            );
+            return false;
+        }
+        match self.write_down(&Intended { evictions }).await {
+            Ok(()) => {
+                *noted = uids;
+                true
+            }
+            Err(why) => {
+                tracing::warn!(cluster, "nobody else is evicted: it could not be noted ({why})");
+                false
+            }
+        }
+    }
+
+    async fn write_down(&self, intended: &Intended) -> Result<(), String> {
+        let Inside { aws, run, access, .. } = *self.context;
+        let (mut view, mut writes) = (View::default(), WriteSet::default());
+        let key = intended_key(&access.cluster);
+        writes
+            .put_anyway(&mut view, key, intended, &run.revision(), None)
+            .map_err(|error| chain(&error))?;
+        self.hands.lease.fence(&mut writes);
+        writes.commit(aws, self.hands.outside).await.map_err(|error| chain(&error))
     }
 
     /// Whether the lease lasts; its time is begun anew when it may not. Not to be asked by two at

@@ -22,6 +22,8 @@ pub(super) struct Wanted<'a> {
     pub(super) mapped: BTreeSet<&'a str>,
     /// Only pods of these service accounts.
     pub(super) only: Option<&'a BTreeSet<KubernetesName>>,
+    /// Uids of pods of which it is asked whether they still run, whosever they are.
+    pub(super) sought: BTreeSet<&'a str>,
 }
 
 /// The pods that can matter, and how many others there are.
@@ -32,6 +34,8 @@ pub(super) struct Pods {
     pub(super) passed_over: BTreeMap<String, usize>,
     /// Namespaces that were seen as a whole.
     pub(super) seen: BTreeSet<String>,
+    /// Uids of those that were sought and run.
+    pub(super) standing: BTreeSet<String>,
     /// Namespaces into which nobody may look, and why.
     pub(super) closed: BTreeMap<String, String>,
     /// What could not be read.
@@ -42,6 +46,14 @@ pub(super) struct Pods {
 enum Unread {
     Call(PortError),
     Other(String),
+}
+
+/// The pods of one namespace.
+#[derive(Default)]
+struct Listed {
+    kept: Vec<Pod>,
+    passed_over: usize,
+    standing: BTreeSet<String>,
 }
 
 /// Lists the pods of all namespaces.
@@ -60,9 +72,10 @@ where
     let mut first_closed = None;
     for namespace in namespaces {
         match list_one(context, wanted, namespace).await {
-            Ok((kept, passed_over)) => {
-                pods.kept.extend(kept);
-                pods.passed_over.insert(namespace.clone(), passed_over);
+            Ok(listed) => {
+                pods.kept.extend(listed.kept);
+                pods.passed_over.insert(namespace.clone(), listed.passed_over);
+                pods.standing.extend(listed.standing);
                 pods.seen.insert(namespace.clone());
             }
             Err(Unread::Call(error)) if error.kind == ErrorKind::Denied => {
@@ -89,7 +102,7 @@ async fn list_one<A, K, C>(
     context: &Inside<'_, A, K, C>,
     wanted: &Wanted<'_>,
     namespace: &str,
-) -> Result<(Vec<Pod>, usize), Unread>
+) -> Result<Listed, Unread>
 where
     K: KubernetesReader,
     C: Clock,
@@ -100,7 +113,7 @@ where
         limit: context.inside.page,
     };
     for _ in 0..BEGINNINGS {
-        let (mut kept, mut passed_over, mut token) = (Vec::new(), 0, None::<String>);
+        let (mut listed, mut token) = (Listed::default(), None::<String>);
         loop {
             if context.is_over() {
                 return Err(Unread::Other("the invocation's time was nearly over".to_owned()));
@@ -115,15 +128,18 @@ where
                 if !wanted.settings.rules.looks_at(&pod) {
                     continue;
                 }
+                if wanted.sought.contains(pod.uid.as_str()) {
+                    listed.standing.insert(pod.uid.clone());
+                }
                 if wanted.keeps(&pod) {
-                    kept.push(wanted.boiled_down(pod));
+                    listed.kept.push(wanted.boiled_down(pod));
                 } else {
-                    passed_over += 1;
+                    listed.passed_over += 1;
                 }
             }
             match page.next {
                 Some(next) => token = Some(next),
-                None => return Ok((kept, passed_over)),
+                None => return Ok(listed),
             }
         }
     }

@@ -12,7 +12,7 @@ use pod_identity_events::{
 use crate::error::chain;
 use crate::inside::known::Known;
 use crate::inside::{Hands, Inside, OutsideReads, OutsideWrites};
-use crate::ledger::{Told, View, WriteSet, told_key};
+use crate::ledger::{IntendedEviction, Told, View, WriteSet, told_key};
 use crate::outcome::time;
 use crate::ports::{Clock, MAX_WRITE};
 use crate::publish::publish;
@@ -34,9 +34,27 @@ pub(super) struct Word {
     event: Option<Outgoing>,
     uid: String,
     told: Told,
+    /// The eviction that it tells of, as the ledger notes it.
+    eviction: Option<IntendedEviction>,
+}
+
+/// A pod that an earlier run was about to evict, and that runs no more.
+pub(super) fn after_death(mut eviction: IntendedEviction) -> Word {
+    let noted = eviction.clone();
+    eviction.event.reason.push_str(
+        "; told late: the run that was about to evict it could not tell, and the pod runs no more",
+    );
+    let told = Told { case: noted.case, evicted: true, blocked_since: None, at: noted.at };
+    let uid = noted.event.pod.uid.clone();
+    Word { event: Some(eviction.event.into()), uid, told, eviction: Some(noted) }
 }
 
 impl Word {
+    /// The eviction that it tells of.
+    pub(super) fn eviction(&self) -> Option<&IntendedEviction> {
+        self.eviction.as_ref()
+    }
+
     /// What it is about, for the log.
     pub(super) fn about(&self) -> String {
         let Told { case, evicted, .. } = &self.told;
@@ -75,9 +93,7 @@ impl Words<'_> {
 
     /// A pod that was evicted, or deleted in spite of a budget.
     pub(super) fn evicted(&self, finding: &Finding, deleted: Option<&Blockade>) -> Option<Word> {
-        if self.before(finding).is_some_and(|told| told.evicted) {
-            return None;
-        }
+        let noted = self.intended(finding)?;
         let reason = match deleted {
             None => finding.reason.clone(),
             Some(Blockade { since, words }) => format!(
@@ -85,6 +101,20 @@ impl Words<'_> {
                 finding.reason
             ),
         };
+        let event = StalePodEvicted { reason, ..noted.event.clone() };
+        Some(Word {
+            event: Some(event.into()),
+            uid: finding.pod.uid.clone(),
+            told: self.told(finding, true, None),
+            eviction: Some(noted),
+        })
+    }
+
+    /// What is to be told of a pod once it is evicted, unless the bus knows it.
+    pub(super) fn intended(&self, finding: &Finding) -> Option<IntendedEviction> {
+        if self.before(finding).is_some_and(|told| told.evicted) {
+            return None;
+        }
         let event = StalePodEvicted {
             schema_version: SCHEMA_VERSION,
             event_id: self.id(detail_type::STALE_POD_EVICTED, finding, ""),
@@ -93,13 +123,9 @@ impl Words<'_> {
             cluster_arn: self.cluster.to_owned(),
             pod: pod(finding),
             case: finding.case.into(),
-            reason,
+            reason: finding.reason.clone(),
         };
-        Some(Word {
-            event: Some(event.into()),
-            uid: finding.pod.uid.clone(),
-            told: self.told(finding, true, None),
-        })
+        Some(IntendedEviction { case: finding.case, at: self.now, event })
     }
 
     /// A pod that is left alone.
@@ -118,6 +144,7 @@ impl Words<'_> {
             event: Some(event),
             uid: finding.pod.uid.clone(),
             told: self.told(finding, false, None),
+            eviction: None,
         })
     }
 
@@ -145,7 +172,7 @@ impl Words<'_> {
                 Some(self.report(finding, "blocked", reason, way_out))
             }
         };
-        Word { event, uid: finding.pod.uid.clone(), told }
+        Word { event, uid: finding.pod.uid.clone(), told, eviction: None }
     }
 
     fn report(&self, finding: &Finding, kind: &str, reason: String, way_out: String) -> Outgoing {

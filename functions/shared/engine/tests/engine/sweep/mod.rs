@@ -5,6 +5,7 @@ mod cases;
 mod effective;
 mod evictions;
 mod histories;
+mod intended;
 mod memory;
 mod observation;
 mod told;
