@@ -138,8 +138,9 @@ pub fn world(now: Timestamp) -> Result<World, SceneError> {
     Ok(world)
 }
 
-/// What the workloads function may do in a cluster, and nothing more: docs/kubernetes.md.
-fn access() -> Vec<AccessRule> {
+/// What the workloads function may do in a cluster, and nothing more: infra/kubernetes/access.yaml.
+#[must_use]
+pub fn access() -> Vec<AccessRule> {
     let compute = |resource: &str, verbs: &[Verb]| {
         AccessRule::in_namespace("domino-compute", resource, verbs)
     };

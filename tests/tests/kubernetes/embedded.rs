@@ -1,6 +1,5 @@
 //! The Kubernetes client against the Kubernetes API of the embedded clusters, over TLS and
 //! with tokens of EKS.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -47,12 +46,12 @@ struct Scene {
     writer: KubeWriter<Described>,
 }
 
-fn blue() -> ClusterArn {
+pub(crate) fn blue() -> ClusterArn {
     "arn:aws:eks:eu-west-1:111122223333:cluster/blue".parse().unwrap()
 }
 
 /// Made once: RSA keys take their time.
-fn certificates() -> &'static Certificates {
+pub(crate) fn certificates() -> &'static Certificates {
     static CERTIFICATES: OnceLock<Certificates> = OnceLock::new();
     CERTIFICATES.get_or_init(|| Certificates::make().unwrap())
 }
@@ -210,26 +209,6 @@ async fn a_budget_blocks_an_eviction_once_and_not_a_deletion() {
     assert_eq!(scene.wire.log().len(), before + 1);
     assert!(scene.writer.delete_pod(&scene.access, &id(&pod), Some(0)).await.unwrap());
     assert!(scene.pods().await.is_empty());
-}
-
-#[tokio::test]
-async fn a_service_account_is_made_once_and_deleted_by_its_uid() {
-    let scene = Scene::start().await;
-    let (new, labels) = (account("svc-new-sa"), BTreeMap::from([("a".to_owned(), "b".to_owned())]));
-    let made = scene.writer.create_service_account(&scene.access, &new, &labels).await.unwrap();
-    assert_eq!((made.name.as_str(), &made.labels), ("svc-new-sa", &labels));
-    let twice = scene.writer.create_service_account(&scene.access, &new, &labels).await;
-    assert_eq!(twice.unwrap_err().kind, ErrorKind::InUse);
-    let nowhere = KubernetesName::new("nowhere", "svc-new-sa").unwrap();
-    let nowhere = scene.writer.create_service_account(&scene.access, &nowhere, &labels).await;
-    assert_eq!(nowhere.unwrap_err().kind, ErrorKind::NotFound);
-    let found = scene.reader.service_accounts(&scene.access, NAMESPACE, "a=b", None).await.unwrap();
-    assert_eq!(found.items, std::slice::from_ref(&made));
-    let other = scene.writer.delete_service_account(&scene.access, &new, "u-other").await;
-    assert_eq!(other.unwrap_err().kind, ErrorKind::InUse);
-    scene.writer.delete_service_account(&scene.access, &new, &made.uid).await.unwrap();
-    assert_eq!(scene.reader.service_account(&scene.access, &new).await.unwrap(), None);
-    scene.writer.delete_service_account(&scene.access, &new, &made.uid).await.unwrap();
 }
 
 #[tokio::test]

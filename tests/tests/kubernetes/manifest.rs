@@ -1,0 +1,72 @@
+//! The manifests of `infra/kubernetes` against what the embedded clusters let the function do in
+//! every other test.
+
+use std::collections::BTreeSet;
+
+use local::scene;
+use serde_json::Value;
+
+/// (namespace, resource, verb).
+type Right = (String, String, String);
+
+fn documents(name: &str) -> Vec<Value> {
+    let path = format!("{}/../infra/kubernetes/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
+    serde_saphyr::from_multiple(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn texts(list: &Value) -> impl Iterator<Item = String> {
+    list.as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned())
+}
+
+fn granted(documents: &[Value]) -> BTreeSet<Right> {
+    let mut rights = BTreeSet::new();
+    for role in documents.iter().filter(|one| one["kind"] == "Role") {
+        let namespace = role["metadata"]["namespace"].as_str().unwrap();
+        for rule in role["rules"].as_array().unwrap() {
+            for resource in texts(&rule["resources"]) {
+                for verb in texts(&rule["verbs"]) {
+                    rights.insert((namespace.to_owned(), resource.clone(), verb));
+                }
+            }
+        }
+    }
+    rights
+}
+
+#[test]
+fn the_manifest_grants_what_the_function_has_in_the_embedded_clusters_and_nothing_else() {
+    let mut had = BTreeSet::new();
+    for rule in scene::access() {
+        let namespace = rule.namespace.unwrap();
+        for verb in rule.verbs {
+            had.insert((namespace.clone(), rule.resource.clone(), verb.name().to_owned()));
+        }
+    }
+    assert_eq!(granted(&documents("access")), had);
+}
+
+#[test]
+fn creating_pods_is_granted_by_a_manifest_of_its_own_alone() {
+    let creation = ("domino-compute".to_owned(), "pods".to_owned(), "create".to_owned());
+    assert!(!granted(&documents("access")).contains(&creation));
+    assert_eq!(granted(&documents("dry-run")), BTreeSet::from([creation]));
+}
+
+#[test]
+fn every_binding_binds_its_own_role_to_our_group() {
+    for name in ["access", "dry-run"] {
+        let documents = documents(name);
+        let of_kind = |kind: &str| -> Vec<&Value> {
+            documents.iter().filter(|one| one["kind"] == kind).collect()
+        };
+        let (roles, bindings) = (of_kind("Role"), of_kind("RoleBinding"));
+        assert_eq!(roles.len(), bindings.len());
+        for (role, binding) in roles.into_iter().zip(bindings) {
+            assert_eq!(role["metadata"], binding["metadata"]);
+            assert_eq!(binding["roleRef"]["name"], role["metadata"]["name"]);
+            assert_eq!(binding["subjects"].as_array().unwrap().len(), 1);
+            assert_eq!(binding["subjects"][0]["kind"], "Group");
+            assert_eq!(binding["subjects"][0]["name"], "domino-pod-identity");
+        }
+    }
+}
