@@ -64,5 +64,7 @@ fn metrics_are_embedded_metric_format() {
     assert_eq!(count("Steps"), Some(4));
     assert_eq!(counts["Latency"], 250.0);
     assert_eq!(capacity["Cluster"], "blue");
+    let sets = &capacity["_aws"]["CloudWatchMetrics"][0]["Dimensions"];
+    assert_eq!(sets[1], serde_json::json!(["Deployment"]), "for alarms over all clusters");
     assert_eq!(capacity["NodePolicyCapacityUsed"], 41);
 }

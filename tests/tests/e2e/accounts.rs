@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::scenario::{Scenario, assigned, event, registered};
 
-const OTHER: &str = "222233334444";
+pub(crate) const OTHER: &str = "222233334444";
 const ACCESS: &str = "arn:aws:iam::222233334444:role/pod-identity-access";
 pub(crate) const TRUST: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"pods.eks.amazonaws.com"},"Action":["sts:AssumeRole","sts:TagSession"]}]}"#;
 
@@ -19,7 +19,7 @@ fn there(name: &str) -> RoleArn {
 }
 
 /// As the scene's blue, but of the other account and in another region.
-fn their_blue() -> ClusterArn {
+pub(crate) fn their_blue() -> ClusterArn {
     ClusterArn::new("aws", "eu-central-1", OTHER, "blue").unwrap()
 }
 
@@ -57,7 +57,7 @@ pub(crate) fn theirs_assigned(second: i64) -> String {
     event(source::AUTOMATION, detail_type::ROLE_ASSIGNED, detail, second)
 }
 
-async fn scenario() -> Scenario {
+pub(crate) async fn scenario() -> Scenario {
     let mut world = scene::world(Timestamp::now()).unwrap();
     add_their_account(&mut world);
     let changes = settings();

@@ -47,7 +47,7 @@ fn batch(events: &[Envelope]) -> Value {
 }
 
 /// svc-first works on blue, and so many of its pods run, admitted well after it was bound.
-async fn with_pods(changes: Changes<'_>, pods: usize) -> (Scenario, Vec<String>) {
+pub(crate) async fn with_pods(changes: Changes<'_>, pods: usize) -> (Scenario, Vec<String>) {
     let scenario = Scenario::on_blue(changes).await;
     tokio::time::sleep(SETTLES).await;
     let names = {

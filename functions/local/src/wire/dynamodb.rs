@@ -1,5 +1,7 @@
 //! DynamoDB, in process, by winterbaume.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body_util::Full;
@@ -51,13 +53,17 @@ impl Operation {
     }
 }
 
-/// What a call is about: its table, or how many items of which tables.
+/// What a call is about: its table, or how many items of which tables, or in a transaction how
+/// many writes and of which kinds.
 fn object(body: &Value) -> String {
     if let Some(table) = body["TableName"].as_str() {
         return table.to_owned();
     }
     if let Some(writes) = body["TransactItems"].as_array() {
-        return format!("{} items", writes.len());
+        let kinds = writes.iter().filter_map(Value::as_object).flat_map(serde_json::Map::keys);
+        let kinds: BTreeSet<&str> = kinds.map(String::as_str).collect();
+        let kinds: Vec<&str> = kinds.into_iter().collect();
+        return format!("{} items: {}", writes.len(), kinds.join(", "));
     }
     let tables = body["RequestItems"].as_object().into_iter().flatten();
     let tables: Vec<String> = tables

@@ -111,7 +111,9 @@ pub(super) async fn handle(
     let user = authenticate(shared, cluster, &request);
     let name = user.clone().unwrap_or_default();
     let log = |outcome: Result<u16, &AwsError>| {
-        shared.world().record(&name, "kubernetes", &operation, &object, outcome);
+        let mut world = shared.world();
+        let account = world.account.clone();
+        world.record((&name, &account), "kubernetes", &operation, &object, outcome);
     };
     let action = fault::strike(&mut lock(&shared.armed), &operation, None);
     let injected = |kind| failed(injected(kind), &id);

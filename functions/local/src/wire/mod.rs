@@ -274,7 +274,7 @@ async fn handle(shared: &Shared, request: http::Request<Incoming>) -> Result<Ans
     let caller = shared.caller(&request);
     let log = |outcome: Result<u16, &AwsError>| {
         let mut world = shared.world();
-        world.record(&caller.name, &request.service, &name, &object, outcome);
+        world.record((&caller.name, &caller.account), &request.service, &name, &object, outcome);
     };
     let action = fault::strike(&mut lock(&shared.armed), &name, request.invocation.as_deref());
     let injected = |kind| {

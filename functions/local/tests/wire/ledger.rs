@@ -98,7 +98,7 @@ async fn ledger_table_takes_transactions_batches_and_queries() {
     assert_eq!(second.items().len(), 1);
     write(vec![delete("x#2", "1")]).await.unwrap();
     let log = wire.log();
-    assert_eq!(log[0].object, "3 items");
+    assert_eq!(log[0].object, "3 items: Put");
     assert_eq!(log[1].error.as_deref(), Some("TransactionCanceledException"));
 }
 

@@ -17,10 +17,18 @@ pub fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// A line of metrics, with dimensions by name.
+/// The dimension that alarms do not tell apart: they have to know all dimensions beforehand, and
+/// clusters come and go.
+const CLUSTER: &str = "Cluster";
+
+/// A line of metrics, with dimensions by name. What is of a cluster counts for all clusters too.
 #[must_use]
 pub fn line(now: Duration, dimensions: Value, metrics: &[Metric]) -> Value {
     let names: Vec<&String> = dimensions.as_object().into_iter().flat_map(Map::keys).collect();
+    let mut sets = vec![names.clone()];
+    if names.iter().any(|name| *name == CLUSTER) {
+        sets.push(names.into_iter().filter(|name| *name != CLUSTER).collect());
+    }
     let definitions: Vec<Value> =
         metrics.iter().map(|(name, unit, _)| json!({ "Name": name, "Unit": unit })).collect();
     let mut line = json!({
@@ -28,7 +36,7 @@ pub fn line(now: Duration, dimensions: Value, metrics: &[Metric]) -> Value {
             "Timestamp": u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
             "CloudWatchMetrics": [{
                 "Namespace": NAMESPACE,
-                "Dimensions": [names],
+                "Dimensions": sets,
                 "Metrics": definitions,
             }],
         },

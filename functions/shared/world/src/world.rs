@@ -31,6 +31,8 @@ pub struct Call {
     pub at: Timestamp,
     /// Name of the caller.
     pub caller: String,
+    /// The account whose credentials signed it.
+    pub account: String,
     /// The service: `eks`, `iam`, `events`, `sts`, `dynamodb` or `kubernetes`.
     pub service: String,
     /// The operation, as AWS names it; of Kubernetes verb and resource, as RBAC names them.
@@ -186,10 +188,10 @@ impl World {
         self.insert_association(cluster, input, Some(owner_arn.to_owned()))
     }
 
-    /// Writes a line of the log.
+    /// Writes a line of the log: who called, as which account.
     pub fn record(
         &mut self,
-        caller: &str,
+        (caller, account): (&str, &str),
         service: &str,
         operation: &str,
         object: &str,
@@ -199,6 +201,7 @@ impl World {
             began: self.now,
             at: self.now,
             caller: caller.to_owned(),
+            account: account.to_owned(),
             service: service.to_owned(),
             operation: operation.to_owned(),
             object: object.to_owned(),

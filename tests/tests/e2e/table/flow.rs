@@ -23,18 +23,18 @@ const SETTINGS: [(&str, &str); 4] = [
 
 /// What happened before, and the batch during which something breaks.
 #[derive(Clone)]
-pub(super) struct Flow {
-    pub(super) name: &'static str,
+pub(crate) struct Flow {
+    pub(crate) name: &'static str,
     before: Vec<Vec<String>>,
-    pub(super) batch: Vec<String>,
+    pub(crate) batch: Vec<String>,
     /// What the reconcile function is asked instead, until it answers without an error.
-    pub(super) request: Option<Value>,
+    pub(crate) request: Option<Value>,
     /// What is done to AWS before anything, and after `before`.
     world: fn(&mut World),
     meddle: fn(&mut World),
     settings: Vec<(String, String)>,
     /// Whether a child that lived before knows more, such as credentials.
-    pub(super) needs_new_child: bool,
+    pub(crate) needs_new_child: bool,
 }
 
 impl Flow {
@@ -52,12 +52,12 @@ impl Flow {
     }
 
     /// A stage for it, on which nothing has happened yet.
-    pub(super) async fn stage(&self) -> Scenario {
+    pub(crate) async fn stage(&self) -> Scenario {
         self.stage_with(&SETTINGS).await
     }
 
     /// The same with time enough for every call, so that none is made twice.
-    pub(super) async fn patient_stage(&self) -> Scenario {
+    pub(crate) async fn patient_stage(&self) -> Scenario {
         self.stage_with(&[("CALL_TIMEOUT_MS", "10000"), ("CALL_ATTEMPTS", "2")]).await
     }
 
@@ -70,7 +70,7 @@ impl Flow {
     }
 
     /// What happened before happens.
-    pub(super) async fn begin(&self, scenario: &mut Scenario) -> Saved {
+    pub(crate) async fn begin(&self, scenario: &mut Scenario) -> Saved {
         for batch in &self.before {
             scenario.deliver(batch).await;
         }
@@ -85,12 +85,12 @@ fn reconciled(name: &'static str, before: Vec<Vec<String>>) -> Flow {
     Flow { request: Some(json!({ "clusterArn": blue })), ..Flow::new(name, before, Vec::new()) }
 }
 
-pub(super) fn steady_cluster() -> Flow {
+pub(crate) fn steady_cluster() -> Flow {
     reconciled("reconcile: steady", on_blue())
 }
 
 /// One association is gone, another has somebody else's role.
-pub(super) fn drift() -> Flow {
+pub(crate) fn drift() -> Flow {
     let mut before = on_blue();
     before.push(vec![assigned("svc-second", "old", 3)]);
     let mut flow = reconciled("reconcile: drift", before);
@@ -113,12 +113,12 @@ pub(super) fn drift() -> Flow {
 }
 
 /// Blue is retired, and everything works on green. Others' associations keep its node policies.
-pub(super) fn retirement() -> Flow {
+pub(crate) fn retirement() -> Flow {
     retired("reconcile: retirement")
 }
 
 /// Blue is retired and gone: its node policies are deleted, and it leaves the registry.
-pub(super) fn departure() -> Flow {
+pub(crate) fn departure() -> Flow {
     let mut flow = retired("reconcile: departure");
     flow.meddle = |world| world.remove_cluster(&scene::cluster("blue").unwrap());
     flow
@@ -152,7 +152,7 @@ fn registered_alone(cluster: &str, second: i64) -> String {
     event(source::ADMINISTRATION, detail_type::CLUSTER_REGISTERED, detail, second)
 }
 
-pub(super) fn first_binding() -> Flow {
+pub(crate) fn first_binding() -> Flow {
     Flow::new(
         "first binding",
         vec![vec![registered("blue", 1)]],
@@ -160,13 +160,13 @@ pub(super) fn first_binding() -> Flow {
     )
 }
 
-pub(super) fn node_groups() -> Flow {
+pub(crate) fn node_groups() -> Flow {
     let before = vec![vec![registered_alone("green", 1)]];
     Flow::new("node roles from node groups", before, vec![assigned("svc-new", "new", 10)])
 }
 
 /// The first policy is nearly full with roles of others.
-pub(super) fn second_policy() -> Flow {
+pub(crate) fn second_policy() -> Flow {
     let mut flow = Flow::new("second policy", on_blue(), vec![with_long_role("svc-new", 99, 10)]);
     flow.world = |world| {
         let blue = scene::cluster("blue").unwrap();
@@ -193,7 +193,7 @@ fn with_long_role(name: &str, at: usize, second: i64) -> String {
 }
 
 /// The policy has five versions.
-pub(super) fn pruned_versions() -> Flow {
+pub(crate) fn pruned_versions() -> Flow {
     let mut before = on_blue();
     let roles = ["old", "archive", "warehouse", "report-readonly"];
     let events = roles
@@ -204,37 +204,37 @@ pub(super) fn pruned_versions() -> Flow {
     Flow::new("pruned versions", before, vec![assigned("svc-new", "new", 10)])
 }
 
-pub(super) fn change_of_role() -> Flow {
+pub(crate) fn change_of_role() -> Flow {
     Flow::new("change of role", on_blue(), vec![assigned("svc-first", "new", 10)])
 }
 
 const TARGET: &str = "arn:aws:iam::444455556666:role/domino-target-x";
 
-pub(super) fn target_role_set() -> Flow {
+pub(crate) fn target_role_set() -> Flow {
     let set = with("svc-first", "report", json!({ "targetRoleArn": TARGET }), 10);
     Flow::new("target role set", on_blue(), vec![set])
 }
 
-pub(super) fn target_role_cleared() -> Flow {
+pub(crate) fn target_role_cleared() -> Flow {
     let mut before = on_blue();
     before.push(vec![with("svc-first", "report", json!({ "targetRoleArn": TARGET }), 3)]);
     Flow::new("target role cleared", before, vec![assigned("svc-first", "report", 10)])
 }
 
-pub(super) fn removals() -> Flow {
+pub(crate) fn removals() -> Flow {
     let mut before = on_blue();
     before.push(vec![assigned("svc-second", "report", 3)]);
     let batch = vec![unassigned("svc-first", 10), deactivated("svc-second", 11)];
     Flow::new("removals", before, batch)
 }
 
-pub(super) fn move_of_kubernetes_account() -> Flow {
+pub(crate) fn move_of_kubernetes_account() -> Flow {
     let elsewhere = json!({ "kubernetes": { "serviceAccount": "elsewhere" } });
     Flow::new("move", on_blue(), vec![with("svc-first", "report", elsewhere, 10)])
 }
 
 /// Who held the place goes, and who waited gets it.
-pub(super) fn handing_over() -> Flow {
+pub(crate) fn handing_over() -> Flow {
     let place = json!({ "kubernetes": { "serviceAccount": "svc-first-sa" } });
     let mut before = on_blue();
     before.push(vec![with("svc-other", "new", place, 3)]);
@@ -242,7 +242,7 @@ pub(super) fn handing_over() -> Flow {
 }
 
 /// An administrator has tagged somebody else's association as ours.
-pub(super) fn adoption() -> Flow {
+pub(crate) fn adoption() -> Flow {
     let mut before = on_blue();
     before.push(vec![assigned("svc-warehouse", "warehouse", 3)]);
     let mut flow = Flow::new("adoption", before, vec![assigned("svc-warehouse", "warehouse", 10)]);
@@ -265,14 +265,14 @@ pub(super) fn adoption() -> Flow {
     flow
 }
 
-pub(super) fn registration_and_retirement() -> Flow {
+pub(crate) fn registration_and_retirement() -> Flow {
     let retired = json!({ "clusterArn": scene::cluster("blue").unwrap() });
     let retired = event(source::ADMINISTRATION, detail_type::CLUSTER_RETIRED, retired, 10);
     let batch = vec![registered("green", 11), retired];
     Flow::new("registration and retirement", on_blue(), batch)
 }
 
-pub(super) fn refused_and_superseded() -> Flow {
+pub(crate) fn refused_and_superseded() -> Flow {
     let rejected = samples::rejected()[0].json.to_owned();
     let late = unassigned("svc-first", 1);
     let blocked = assigned("svc-legacy", "untrusted-legacy", 10);
@@ -281,7 +281,7 @@ pub(super) fn refused_and_superseded() -> Flow {
     Flow::new("refused, superseded, blocked, waiting", on_blue(), batch)
 }
 
-pub(super) fn several_clusters() -> Flow {
+pub(crate) fn several_clusters() -> Flow {
     let mut before = on_blue();
     before.push(vec![registered("green", 3)]);
     let batch = vec![
@@ -292,7 +292,7 @@ pub(super) fn several_clusters() -> Flow {
     Flow::new("several clusters", before, batch)
 }
 
-pub(super) fn other_account() -> Flow {
+pub(crate) fn other_account() -> Flow {
     let mut flow = Flow::new(
         "cluster of another account",
         vec![vec![accounts::their_registration(1)]],
@@ -304,7 +304,7 @@ pub(super) fn other_account() -> Flow {
     flow
 }
 
-pub(super) fn pages() -> Flow {
+pub(crate) fn pages() -> Flow {
     let mut flow = Flow::new(
         "lists of several pages",
         vec![vec![registered_alone("green", 1)]],
@@ -320,7 +320,7 @@ pub(super) fn pages() -> Flow {
 }
 
 /// All of them.
-pub(super) fn all() -> Vec<Flow> {
+pub(crate) fn all() -> Vec<Flow> {
     vec![
         first_binding(),
         node_groups(),

@@ -4,7 +4,7 @@
 
 mod calls;
 mod ending;
-mod flow;
+pub(crate) mod flow;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;

@@ -111,7 +111,8 @@ impl WorldPorts {
             None => act(&mut world),
         };
         let logged = outcome.as_ref().map(|_| 200);
-        world.record(&self.caller, service, operation, &object, logged);
+        let account = world.account.clone();
+        world.record((&self.caller, &account), service, operation, &object, logged);
         world.calls.iter_mut().next_back().into_iter().for_each(|call| call.began = began);
         outcome.map_err(|error| port_error(verb, object, error))
     }

@@ -1,0 +1,524 @@
+//! The roles of `infra` against the calls that the functions really make, both ways: whatever a
+//! scenario ends with, every call was allowed; and no role allows what nobody needs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
+
+use local::scene::{self, ACCOUNT, DEPLOYMENT, REGION};
+use pod_identity_aws::{Settings, WorkloadSettings};
+use pod_identity_core::DEPLOYMENT_TAG;
+use pod_identity_world::Call;
+use serde_json::{Value, json};
+
+use crate::accounts;
+use crate::table::flow;
+use crate::template::Template;
+use crate::workloads;
+
+const FUNCTIONS: [&str; 3] = ["Association", "Reconcile", "Workloads"];
+
+/// What no call of a function needs: Lambda itself does it with the function's role.
+const OF_LAMBDA: [&str; 14] = [
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:UnassignPrivateIpAddresses",
+    "logs:CreateLogStream",
+    "logs:PutLogEvents",
+    "sqs:ChangeMessageVisibility",
+    "sqs:DeleteMessage",
+    "sqs:GetQueueAttributes",
+    "sqs:ReceiveMessage",
+    "xray:PutTelemetryRecords",
+    "xray:PutTraceSegments",
+];
+
+/// What calls need that no flow here makes: a run that writes to the ledger before its end, such as
+/// after an update of a policy that met another writer's, checks that it still has its lease.
+const OF_RARE_CALLS: [&str; 1] = ["dynamodb:ConditionCheckItem"];
+
+/// Lambda sends what an asynchronous invocation failed on to its destination.
+const OF_DESTINATIONS: &str = "sqs:SendMessage";
+
+/// What IAM asks before one call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Demand {
+    action: &'static str,
+    resource: String,
+    /// Condition keys that the call brings.
+    context: BTreeMap<&'static str, String>,
+}
+
+#[derive(Debug, Clone)]
+struct Statement {
+    actions: Vec<String>,
+    resources: Vec<String>,
+    /// Operator, key, values.
+    conditions: Vec<(String, String, Vec<String>)>,
+}
+
+/// A role's policies: their statements, by the policy's logical name.
+type Role = BTreeMap<String, Vec<Statement>>;
+
+fn hub() -> Template {
+    let other = accounts::settings();
+    let own = scene::settings();
+    let lists: BTreeMap<String, String> = own.into_iter().chain(other).collect();
+    let list = |name: &str| Value::from(lists[name].clone());
+    let sender = json!(format!("arn:aws:iam::{ACCOUNT}:role/senders/*"));
+    Template::read(
+        "template.yaml",
+        &[
+            ("DeploymentId", json!(DEPLOYMENT)),
+            ("Clusters", list("CLUSTERS")),
+            ("Roles", list("ROLES")),
+            ("NodeRoles", list("NODE_ROLES")),
+            ("TargetRoles", list("TARGET_ROLES")),
+            ("AssumeRoles", list("ASSUME_ROLES")),
+            ("AutomationSenders", sender.clone()),
+            ("AdministrationSenders", sender),
+            ("SubnetIds", json!("subnet-0a")),
+        ],
+    )
+    .with("AWS::Partition", "aws")
+    .with("AWS::Region", REGION)
+    .with("AWS::AccountId", ACCOUNT)
+}
+
+fn spoke() -> Template {
+    let lists: BTreeMap<String, String> = accounts::settings().into_iter().collect();
+    let theirs = |name: &str| {
+        let mine = lists[name].split(',').filter(|arn| arn.contains(accounts::OTHER));
+        Value::from(mine.collect::<Vec<_>>().join(","))
+    };
+    Template::read(
+        "cluster-account.yaml",
+        &[
+            ("DeploymentId", json!(DEPLOYMENT)),
+            ("HubAccount", json!(ACCOUNT)),
+            ("HubRoles", json!(format!("arn:aws:iam::{ACCOUNT}:role/any"))),
+            ("Clusters", theirs("CLUSTERS")),
+            ("Roles", theirs("ROLES")),
+            ("NodeRoles", theirs("NODE_ROLES")),
+        ],
+    )
+    .with("AWS::Partition", "aws")
+    .with("AWS::Region", "eu-central-1")
+    .with("AWS::AccountId", accounts::OTHER)
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    match value {
+        Value::Array(items) => items.iter().flat_map(texts).collect(),
+        Value::String(text) => vec![text.clone()],
+        Value::Null => Vec::new(),
+        other => panic!("no text: {other}"),
+    }
+}
+
+fn statements(document: &Value) -> Vec<Statement> {
+    let statement = |one: &Value| {
+        assert_eq!(one["Effect"], "Allow");
+        let mut conditions = Vec::new();
+        for (operator, keys) in one["Condition"].as_object().into_iter().flatten() {
+            for (key, values) in keys.as_object().unwrap() {
+                conditions.push((operator.clone(), key.clone(), texts(values)));
+            }
+        }
+        let (actions, resources) = (texts(&one["Action"]), texts(&one["Resource"]));
+        Statement { actions, resources, conditions }
+    };
+    document["Statement"].as_array().unwrap().iter().map(statement).collect()
+}
+
+fn role(template: &Template, name: &str) -> Role {
+    let resources = &template.document["Resources"];
+    let role = template.evaluate(&resources[name]["Properties"]).unwrap();
+    let mut policies = Role::new();
+    for policy in texts(&role["ManagedPolicyArns"]) {
+        let document = template.evaluate(&resources[&policy]["Properties"]["PolicyDocument"]);
+        policies.insert(policy, statements(&document.unwrap()));
+    }
+    for policy in role["Policies"].as_array().into_iter().flatten() {
+        policies.insert(name.to_owned(), statements(&policy["PolicyDocument"]));
+    }
+    policies
+}
+
+/// The roles by whose calls they judge: the functions' access keys, and the other account's role.
+fn roles() -> &'static BTreeMap<String, Role> {
+    static ROLES: OnceLock<BTreeMap<String, Role>> = OnceLock::new();
+    ROLES.get_or_init(|| {
+        let hub = hub();
+        let mut roles: BTreeMap<String, Role> = FUNCTIONS
+            .iter()
+            .map(|name| (name.to_lowercase(), role(&hub, &format!("{name}Role"))))
+            .collect();
+        roles.insert(accounts::OTHER.to_owned(), role(&spoke(), "ClustersRole"));
+        roles
+    })
+}
+
+/// Whether a text fits an IAM pattern: `*` for any text, `?` for one character.
+fn fits(pattern: &str, text: &str) -> bool {
+    let mut pattern_chars = pattern.chars();
+    match pattern_chars.next() {
+        None => text.is_empty(),
+        Some('*') => {
+            let rest = pattern_chars.as_str();
+            (0..=text.len()).any(|at| text.is_char_boundary(at) && fits(rest, &text[at..]))
+        }
+        Some(wanted) => {
+            let mut chars = text.chars();
+            chars.next().is_some_and(|found| wanted == '?' || wanted == found)
+                && fits(pattern_chars.as_str(), chars.as_str())
+        }
+    }
+}
+
+impl Statement {
+    fn allows(&self, demand: &Demand) -> bool {
+        let holds = |(operator, key, values): &(String, String, Vec<String>)| {
+            let Some(found) = demand.context.get(key.as_str()) else { return false };
+            match operator.as_str() {
+                "StringEquals" => values.contains(found),
+                "ArnLike" => values.iter().any(|value| fits(value, found)),
+                other => panic!("{other} is not read here"),
+            }
+        };
+        self.actions.iter().any(|action| action == demand.action)
+            && self.resources.iter().any(|resource| fits(resource, &demand.resource))
+            && self.conditions.iter().all(holds)
+    }
+}
+
+fn allowed(role: &Role, demand: &Demand) -> bool {
+    role.values().flatten().any(|statement| statement.allows(demand))
+}
+
+fn demand(action: &'static str, resource: impl Into<String>) -> Demand {
+    Demand { action, resource: resource.into(), context: BTreeMap::new() }
+}
+
+impl Demand {
+    fn with(mut self, key: &'static str, value: impl Into<String>) -> Self {
+        self.context.insert(key, value.into());
+        self
+    }
+}
+
+const OUR_REQUEST: &str = "aws:RequestTag/domino-pod-identity:deployment";
+const OUR_RESOURCE: &str = "aws:ResourceTag/domino-pod-identity:deployment";
+
+/// What IAM asks before a call, after AWS's service authorization reference.
+fn demands(call: &Call) -> Vec<Demand> {
+    match call.service.as_str() {
+        "eks" => of_eks(call),
+        "iam" => of_iam(call),
+        "dynamodb" => of_dynamodb(call),
+        "events" => {
+            vec![demand("events:PutEvents", "Bus.Arn").with("events:source", "domino.pod-identity")]
+        }
+        // Everybody may ask who he is.
+        "sts" if call.operation == "GetCallerIdentity" => Vec::new(),
+        "sts" => vec![demand("sts:AssumeRole", &call.object)],
+        // RBAC's: tests/kubernetes/manifest.rs.
+        "kubernetes" => Vec::new(),
+        other => panic!("{other} is no service that a function calls: {call:?}"),
+    }
+}
+
+fn of_eks(call: &Call) -> Vec<Demand> {
+    let region = if call.account == ACCOUNT { REGION } else { "eu-central-1" };
+    let arn =
+        |kind: &str, rest: &str| format!("arn:aws:eks:{region}:{}:{kind}/{rest}", call.account);
+    let cluster_name = call.object.rsplit(' ').next().unwrap();
+    let first = call.object.split(' ').next().unwrap();
+    let cluster = || arn("cluster", cluster_name);
+    let association = |id: &str| arn("podidentityassociation", &format!("{cluster_name}/{id}"));
+    let below = |kind: &str| arn(kind, &format!("{cluster_name}/{first}/0a1b2c"));
+    let passed = || {
+        let role = format!("arn:aws:iam::{}:role/domino/any", call.account);
+        let pass = demand("iam:PassRole", &role);
+        [pass.with("iam:PassedToService", "pods.eks.amazonaws.com"), demand("iam:GetRole", role)]
+    };
+    let on_both = |action: &'static str| {
+        let own = demand(action, association(first)).with(OUR_RESOURCE, DEPLOYMENT);
+        vec![demand(action, cluster()), own]
+    };
+    match call.operation.as_str() {
+        "CreatePodIdentityAssociation" => {
+            let made = demand("eks:CreatePodIdentityAssociation", cluster());
+            let tagged = demand("eks:TagResource", association("a-new"));
+            let mut all =
+                vec![made.with(OUR_REQUEST, DEPLOYMENT), tagged.with(OUR_REQUEST, DEPLOYMENT)];
+            all.extend(passed());
+            all
+        }
+        "UpdatePodIdentityAssociation" => {
+            let mut all = on_both("eks:UpdatePodIdentityAssociation");
+            all.extend(passed());
+            all
+        }
+        "DeletePodIdentityAssociation" => on_both("eks:DeletePodIdentityAssociation"),
+        "DescribePodIdentityAssociation" => {
+            let action = "eks:DescribePodIdentityAssociation";
+            vec![demand(action, cluster()), demand(action, association(first))]
+        }
+        "ListPodIdentityAssociations" => vec![demand("eks:ListPodIdentityAssociations", cluster())],
+        "TagResource" => {
+            vec![demand("eks:TagResource", &call.object).with(OUR_RESOURCE, DEPLOYMENT)]
+        }
+        "ListNodegroups" => vec![demand("eks:ListNodegroups", cluster())],
+        "DescribeNodegroup" => vec![demand("eks:DescribeNodegroup", below("nodegroup"))],
+        "DescribeCluster" => vec![demand("eks:DescribeCluster", cluster())],
+        "DescribeAddon" => vec![demand("eks:DescribeAddon", below("addon"))],
+        other => panic!("{other}: which permission does it need? {call:?}"),
+    }
+}
+
+fn of_iam(call: &Call) -> Vec<Demand> {
+    let mut words = call.object.split(' ');
+    let first = words.next().unwrap();
+    let iam = |rest: &str| format!("arn:aws:iam::{}:{rest}", call.account);
+    // IAM's calls name roles without their path; the scene's are where their names say.
+    let role = |name: &str| {
+        let outside =
+            name.ends_with("-eks-nodes") || ["warehouse-team", "aws-ebs-csi"].contains(&name);
+        iam(&format!("role/{}{name}", if outside { "" } else { "domino/" }))
+    };
+    let on_role = |action, name: &str| vec![demand(action, role(name))];
+    let attachment = |action| {
+        let name = call.object.rsplit(' ').next().unwrap();
+        vec![demand(action, role(name)).with("iam:PolicyARN", first)]
+    };
+    match call.operation.as_str() {
+        "GetRole" => on_role("iam:GetRole", first),
+        "ListAttachedRolePolicies" => on_role("iam:ListAttachedRolePolicies", first),
+        "AttachRolePolicy" => attachment("iam:AttachRolePolicy"),
+        "DetachRolePolicy" => attachment("iam:DetachRolePolicy"),
+        "CreatePolicy" => {
+            let policy = iam(&format!("policy/domino-pod-identity/{first}"));
+            let tagged = demand("iam:TagPolicy", &policy).with(OUR_REQUEST, DEPLOYMENT);
+            vec![demand("iam:CreatePolicy", policy), tagged]
+        }
+        "GetPolicy" => vec![demand("iam:GetPolicy", first)],
+        "GetPolicyVersion" => vec![demand("iam:GetPolicyVersion", first)],
+        "ListPolicyVersions" => vec![demand("iam:ListPolicyVersions", first)],
+        "CreatePolicyVersion" => vec![demand("iam:CreatePolicyVersion", first)],
+        "DeletePolicyVersion" => vec![demand("iam:DeletePolicyVersion", first)],
+        "DeletePolicy" => vec![demand("iam:DeletePolicy", first)],
+        other => panic!("{other}: which permission does it need? {call:?}"),
+    }
+}
+
+fn of_dynamodb(call: &Call) -> Vec<Demand> {
+    let on_table = |action| demand(action, "Ledger.Arn");
+    match call.operation.as_str() {
+        "BatchGetItem" => vec![on_table("dynamodb:BatchGetItem")],
+        "Query" => vec![on_table("dynamodb:Query")],
+        "TransactWriteItems" => {
+            let (_, kinds) = call.object.split_once(": ").unwrap();
+            let kind = |kind| match kind {
+                "Put" => on_table("dynamodb:PutItem"),
+                "Delete" => on_table("dynamodb:DeleteItem"),
+                "ConditionCheck" => on_table("dynamodb:ConditionCheckItem"),
+                other => panic!("{other}: which permission does it need?"),
+            };
+            kinds.split(", ").map(kind).collect()
+        }
+        other => panic!("{other}: which permission does it need?"),
+    }
+}
+
+/// The name under `roles()` of who made a call; none for the test's own hand.
+fn caller(call: &Call) -> Option<String> {
+    if call.account != ACCOUNT {
+        return Some(call.account.clone());
+    }
+    let function = call.caller.strip_prefix("LOCAL")?.to_lowercase();
+    roles().contains_key(&function).then_some(function)
+}
+
+/// What was asked that no role allows.
+fn missing(calls: &[Call]) -> BTreeSet<String> {
+    let mut missing = BTreeSet::new();
+    for call in calls {
+        let Some(name) = caller(call) else { continue };
+        for demand in demands(call) {
+            if !allowed(&roles()[&name], &demand) {
+                missing.insert(format!("{name}: {demand:?}"));
+            }
+        }
+    }
+    missing
+}
+
+/// Called with the log of every scenario when it ends.
+pub(crate) fn hold(calls: &[Call]) {
+    let missing = missing(calls);
+    assert!(missing.is_empty(), "infra allows no such call: {missing:#?}");
+}
+
+/// The actions that calls need, by the role that makes them.
+fn used(calls: &[Call], used: &mut BTreeMap<String, BTreeSet<String>>) {
+    for call in calls {
+        let Some(name) = caller(call) else { continue };
+        let actions = used.entry(name).or_default();
+        actions.extend(demands(call).into_iter().map(|demand| demand.action.to_owned()));
+    }
+}
+
+fn granted(role: &Role) -> BTreeSet<String> {
+    role.values().flatten().flat_map(|statement| statement.actions.clone()).collect()
+}
+
+/// Everything that the functions do, in one place: every flow of the fault table, and sweeps here
+/// and in the other account.
+async fn everything() -> Vec<Call> {
+    let mut calls = Vec::new();
+    for flow in flow::all() {
+        let mut scenario = flow.patient_stage().await;
+        flow.begin(&mut scenario).await;
+        calls.extend(scenario.stage.world().calls.clone());
+        match &flow.request {
+            Some(request) => {
+                scenario.stage.reconcile().invoke(request.to_string()).await.unwrap();
+            }
+            None => scenario.deliver(&flow.batch).await,
+        }
+        calls.extend(scenario.stage.world().calls.clone());
+    }
+    let stale = workloads::with_stale_pods(&[], 1).await;
+    let right = workloads::with_pods(&[], 1).await;
+    for (scenario, _) in [stale, right] {
+        workloads::sweep(&scenario).await;
+        calls.extend(scenario.stage.world().calls.clone());
+    }
+    let scenario = accounts::scenario().await;
+    for function in [scenario.stage.workloads(), scenario.stage.reconcile()] {
+        let request = json!({ "clusterArn": accounts::their_blue() });
+        function.invoke(request.to_string()).await.unwrap();
+    }
+    calls.extend(scenario.stage.world().calls.clone());
+    calls
+}
+
+#[tokio::test]
+async fn the_roles_allow_what_is_called_and_nothing_else() {
+    let calls = everything().await;
+    hold(&calls);
+    let mut by_role = BTreeMap::new();
+    used(&calls, &mut by_role);
+    // Reconcile carries out whatever the association function left unfinished: the same engine,
+    // so what the one needs to bind the other may need. In another account all are one role.
+    let bind = by_role["association"].clone();
+    by_role.get_mut("reconcile").unwrap().extend(bind);
+    let all: BTreeSet<String> = by_role.values().flatten().cloned().collect();
+    let hub_only =
+        |action: &String| action.starts_with("dynamodb:") || action.starts_with("events:");
+    let elsewhere =
+        all.into_iter().filter(|action| !hub_only(action) && action != "sts:AssumeRole");
+    by_role.insert(accounts::OTHER.to_owned(), elsewhere.collect());
+
+    for (name, role) in roles() {
+        let mut expected = by_role[name].clone();
+        if name != accounts::OTHER {
+            expected.extend(OF_RARE_CALLS.map(str::to_owned));
+            let network = |action: &&&str| name == "workloads" || !action.starts_with("ec2:");
+            expected.extend(OF_LAMBDA.iter().filter(network).map(|action| (*action).to_owned()));
+            expected.insert(OF_DESTINATIONS.to_owned());
+        }
+        assert_eq!(granted(role), expected, "{name}");
+    }
+}
+
+#[test]
+fn a_call_that_a_role_does_not_allow_is_found() {
+    let call = |operation: &str, object: &str| Call {
+        began: jiff::Timestamp::UNIX_EPOCH,
+        at: jiff::Timestamp::UNIX_EPOCH,
+        caller: "LOCALASSOCIATION".to_owned(),
+        account: ACCOUNT.to_owned(),
+        service: if operation.ends_with("Association") { "eks" } else { "iam" }.to_owned(),
+        operation: operation.to_owned(),
+        object: object.to_owned(),
+        status: 200,
+        error: None,
+    };
+    let ours =
+        format!("arn:aws:iam::{ACCOUNT}:policy/domino-pod-identity/{DEPLOYMENT}-eu-west-1-blue-1");
+    assert!(missing(&[call("AttachRolePolicy", &format!("{ours} blue-eks-nodes"))]).is_empty());
+    for (operation, object) in [
+        ("AttachRolePolicy", format!("{ours} etl")),
+        (
+            "AttachRolePolicy",
+            "arn:aws:iam::aws:policy/AdministratorAccess blue-eks-nodes".to_owned(),
+        ),
+        ("CreatePolicyVersion", format!("arn:aws:iam::{ACCOUNT}:policy/other")),
+        // Of a deployment whose id begins like ours.
+        ("CreatePolicyVersion", ours.replace("local-", "local-test-")),
+        ("DeletePolicy", ours.clone()),
+        ("DeletePodIdentityAssociation", "a-1 in cluster red".to_owned()),
+    ] {
+        assert!(!missing(&[call(operation, &object)]).is_empty(), "{operation} {object}");
+    }
+}
+
+#[test]
+fn roles_are_passed_to_pod_identity_alone_and_foreign_associations_are_out_of_reach() {
+    let allowed_role = format!("arn:aws:iam::{ACCOUNT}:role/domino/etl");
+    let pass = |role: &str, service: &str| {
+        demand("iam:PassRole", role).with("iam:PassedToService", service)
+    };
+    let association = format!("arn:aws:eks:{REGION}:{ACCOUNT}:podidentityassociation/blue/a-1");
+    for name in ["association", "reconcile"] {
+        let role = &roles()[name];
+        assert!(allowed(role, &pass(&allowed_role, "pods.eks.amazonaws.com")));
+        assert!(!allowed(role, &pass(&allowed_role, "ec2.amazonaws.com")));
+        let admin = format!("arn:aws:iam::{ACCOUNT}:role/admin");
+        assert!(!allowed(role, &pass(&admin, "pods.eks.amazonaws.com")));
+        for action in ["eks:UpdatePodIdentityAssociation", "eks:DeletePodIdentityAssociation"] {
+            let foreign = demand(action, &association);
+            assert!(!allowed(role, &foreign), "{action}");
+            assert!(!allowed(role, &foreign.with(OUR_RESOURCE, "another")), "{action}");
+        }
+    }
+    let workloads = &roles()["workloads"];
+    assert!(!allowed(workloads, &pass(&allowed_role, "pods.eks.amazonaws.com")));
+    assert!(OUR_REQUEST.ends_with(DEPLOYMENT_TAG) && OUR_RESOURCE.ends_with(DEPLOYMENT_TAG));
+}
+
+#[test]
+fn the_environment_of_every_function_is_settings_that_it_takes() {
+    let hub = hub();
+    for name in FUNCTIONS {
+        let of = |part: &Value| -> BTreeMap<String, String> {
+            let variables = hub.evaluate(&part["Environment"]["Variables"]);
+            let pairs = variables.unwrap_or_default();
+            let pairs = pairs.as_object().into_iter().flatten();
+            pairs.map(|(key, value)| (key.clone(), value.as_str().unwrap().to_owned())).collect()
+        };
+        let mut variables = of(&hub.document["Globals"]["Function"]);
+        let own = &hub.document["Resources"][format!("{name}Function")]["Properties"];
+        variables.extend(of(own));
+        variables.insert("AWS_REGION".to_owned(), REGION.to_owned());
+        let get = |name: &str| variables.get(name).cloned();
+        let settings = Settings::read(get).unwrap();
+        assert_eq!(settings.deployment_id, DEPLOYMENT);
+        if name == "Reconcile" {
+            assert_eq!(settings.own_roles.len(), 3, "two of its own, one that is assumed");
+        }
+        WorkloadSettings::read(get).unwrap();
+
+        // Every variable is one that docs or README list.
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+        let text = |file: &str| std::fs::read_to_string(format!("{folder}/{file}")).unwrap();
+        let listed = text("README.md") + &text("docs/operations.md");
+        for variable in variables.keys().filter(|key| *key != "AWS_REGION") {
+            assert!(listed.contains(&format!("`{variable}`")), "{variable} is not listed");
+        }
+    }
+}
