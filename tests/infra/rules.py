@@ -1,0 +1,234 @@
+"""Rules that no tool checks. Each takes the transformed template and answers what breaks it."""
+
+import json
+import re
+
+from template import as_list, of_type, target
+
+OWN_SOURCE = "domino.pod-identity"
+SENDERS = {"domino.automation", "domino.administration", OWN_SOURCE}
+# Not bound to a resource by AWS: traces, and network interfaces before they exist.
+ANY_RESOURCE = re.compile(r"xray:Put|ec2:(Describe|AssignPrivate|UnassignPrivate|CreateNetworkInterface|DeleteNetworkInterface)")
+
+
+def _statements(document):
+    """Statements, those under Fn::If too."""
+    for one in as_list(document["Statement"]):
+        for branch in one["Fn::If"][1:] if "Fn::If" in one else [one]:
+            if "Effect" in branch:
+                yield branch
+
+
+def _role_statements(template, role):
+    properties = of_type(template, "AWS::IAM::Role")[role]
+    managed = of_type(template, "AWS::IAM::ManagedPolicy")
+    for policy in properties.get("Policies", []):
+        yield from _statements(policy["PolicyDocument"])
+    for arn in properties.get("ManagedPolicyArns", []):
+        yield from _statements(managed[target(arn)]["PolicyDocument"])
+
+
+def queue_policies_admit_their_rules(template):
+    admitted = set()
+    for policy in of_type(template, "AWS::SQS::QueuePolicy").values():
+        for statement in policy["PolicyDocument"]["Statement"]:
+            if statement["Principal"] != {"Service": "events.amazonaws.com"} or statement["Action"] != "sqs:SendMessage":
+                continue
+            queue = target(statement["Resource"])
+            rules = statement.get("Condition", {}).get("ArnEquals", {}).get("aws:SourceArn", [])
+            if queue in [target(one) for one in policy["Queues"]]:
+                admitted |= {(target(rule), queue) for rule in as_list(rules)}
+    for name, rule in of_type(template, "AWS::Events::Rule").items():
+        for one in rule["Targets"]:
+            for queue in (target(one["Arn"]), target(one.get("DeadLetterConfig", {}).get("Arn"))):
+                if (name, queue) not in admitted:
+                    yield f"{queue} does not admit rule {name}"
+
+
+def senders_of_a_queue_may_send(template):
+    for name, schedule in of_type(template, "AWS::Scheduler::Schedule").items():
+        to = schedule["Target"]
+        queues = {target(to["Arn"]), target(to["DeadLetterConfig"]["Arn"])}
+        for statement in _role_statements(template, target(to["RoleArn"])):
+            if "sqs:SendMessage" in as_list(statement["Action"]):
+                queues -= {target(one) for one in as_list(statement["Resource"])}
+        for queue in queues:
+            yield f"the role of schedule {name} may not send to {queue}"
+
+
+def consumers_may_take_from_their_queue(template):
+    functions = of_type(template, "AWS::Lambda::Function")
+    for name, mapping in of_type(template, "AWS::Lambda::EventSourceMapping").items():
+        queue = target(mapping["EventSourceArn"])
+        role = target(functions[target(mapping["FunctionName"])]["Role"])
+        needed = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
+        for statement in _role_statements(template, role):
+            if queue in [target(one) for one in as_list(statement["Resource"])]:
+                needed -= set(as_list(statement["Action"]))
+        for action in sorted(needed):
+            yield f"{role} lacks {action} on {queue} for {name}"
+        if mapping.get("FunctionResponseTypes") != ["ReportBatchItemFailures"]:
+            yield f"{name} delivers whole batches again"
+        timeout = functions[target(mapping["FunctionName"])]["Timeout"]
+        visibility = of_type(template, "AWS::SQS::Queue")[queue]["VisibilityTimeout"]
+        if visibility < 6 * timeout + mapping.get("MaximumBatchingWindowInSeconds", 0) - 60:
+            yield f"{queue} shows messages again after {visibility} s; six time-outs are {6 * timeout} s"
+
+
+def queues_end_in_standard_dead_letter_queues(template):
+    queues = of_type(template, "AWS::SQS::Queue")
+    for mapping in of_type(template, "AWS::Lambda::EventSourceMapping").values():
+        queue = target(mapping["EventSourceArn"])
+        if "RedrivePolicy" not in queues[queue]:
+            yield f"{queue} has no dead-letter queue"
+    for name, queue in queues.items():
+        if queue.get("FifoQueue"):
+            yield f"{name} is a FIFO queue, to which no rule delivers and which no dead letter reaches"
+
+
+def transformers_use_what_they_define(template):
+    for name, rule in of_type(template, "AWS::Events::Rule").items():
+        for one in rule["Targets"]:
+            transformer = one.get("InputTransformer", {})
+            used = set(re.findall(r"<([\w.-]+)>", str(transformer.get("InputTemplate", ""))))
+            known = set(transformer.get("InputPathsMap", {}))
+            for variable in sorted(used - known):
+                if not variable.startswith("aws.events."):
+                    yield f"rule {name} uses <{variable}>, which it does not define"
+    context = {f"aws.scheduler.{one}" for one in ("schedule-arn", "scheduled-time", "execution-id", "attempt-number")}
+    for name, schedule in of_type(template, "AWS::Scheduler::Schedule").items():
+        text = schedule["Target"]["Input"]
+        json.loads(text)
+        for variable in sorted(set(re.findall(r"<([\w.-]+)>", text)) - context):
+            yield f"schedule {name} uses <{variable}>, which Scheduler does not know"
+
+
+def dashboards_are_json_over_what_exists(template):
+    for name, dashboard in of_type(template, "AWS::CloudWatch::Dashboard").items():
+        text = dashboard["DashboardBody"]["Fn::Sub"]
+        for variable in re.findall(r"\$\{([\w:]+)(?:\.\w+)?\}", text):
+            if variable not in template["Resources"] and variable not in template["Parameters"] and not variable.startswith("AWS::"):
+                yield f"{name} names {variable}, which is nothing"
+        try:
+            widgets = json.loads(text)["widgets"]
+        except ValueError as error:
+            yield f"{name} is no JSON: {error}"
+            continue
+        places = [(w["x"] + dx, w["y"] + dy) for w in widgets for dx in range(w["width"]) for dy in range(w["height"])]
+        if len(places) != len(set(places)):
+            yield f"two widgets of {name} overlap"
+
+
+def the_bus_is_closed(template):
+    """Each source is denied to all but its own, and every other source to everybody."""
+    denied = set()
+    others = set()
+    for name, policy in of_type(template, "AWS::Events::EventBusPolicy").items():
+        statement = policy["Statement"]
+        condition = statement.get("Condition", {})
+        if statement["Effect"] == "Allow":
+            if statement["Principal"] in ("*", {"AWS": "*"}) or not condition:
+                yield f"{name} opens the bus to everybody"
+            continue
+        if "aws:PrincipalArn" in condition.get("ArnNotLike", {}):
+            denied |= set(as_list(condition["StringEquals"]["events:source"]))
+        others |= set(condition.get("StringNotEquals", {}).get("events:source", []))
+    for source in sorted(SENDERS - denied):
+        yield f"anybody may send {source}"
+    if others != SENDERS | {"aws.eks"}:
+        yield f"other sources than {sorted(others)} are denied, which is not what the rules listen to"
+
+
+def nothing_is_allowed_everywhere(template):
+    documents = [(name, one["PolicyDocument"]) for name, one in of_type(template, "AWS::IAM::ManagedPolicy").items()]
+    for name, role in of_type(template, "AWS::IAM::Role").items():
+        documents += [(name, policy["PolicyDocument"]) for policy in role.get("Policies", [])]
+    for name, document in documents:
+        for statement in _statements(document):
+            for action in as_list(statement["Action"]):
+                if "*" in action:
+                    yield f"{name} allows {action}"
+                if "*" in as_list(statement["Resource"]) and not ANY_RESOURCE.match(action):
+                    yield f"{name} allows {action} everywhere"
+
+
+def the_ledger_is_kept_safe(template):
+    for name, resource in template["Resources"].items():
+        if resource["Type"] != "AWS::DynamoDB::Table":
+            continue
+        table = resource["Properties"]
+        for what, holds in {
+            "point-in-time recovery": table.get("PointInTimeRecoverySpecification", {}).get("PointInTimeRecoveryEnabled"),
+            "encryption": table.get("SSESpecification", {}).get("SSEEnabled"),
+            "deletion protection": table.get("DeletionProtectionEnabled"),
+            "expiry": table.get("TimeToLiveSpecification", {}).get("AttributeName") == "expiresAt",
+            "a DeletionPolicy of Retain": resource.get("DeletionPolicy") == "Retain",
+        }.items():
+            if not holds:
+                yield f"{name} has no {what}"
+
+
+def functions_are_watched_and_logged(template):
+    functions = of_type(template, "AWS::Lambda::Function")
+    groups = of_type(template, "AWS::Logs::LogGroup")
+    watched = set()
+    for alarm in of_type(template, "AWS::CloudWatch::Alarm").values():
+        for dimension in alarm["Dimensions"]:
+            watched.add((alarm["MetricName"], target(dimension["Value"])))
+        if not alarm.get("AlarmActions"):
+            yield f"nobody hears the alarm of {alarm['MetricName']}"
+    for name, function in functions.items():
+        for metric in ("Errors", "Throttles"):
+            if (metric, name) not in watched:
+                yield f"no alarm of {metric} of {name}"
+        group = groups.get(target(function["LoggingConfig"]["LogGroup"]), {})
+        if "RetentionInDays" not in group:
+            yield f"{name} keeps its log for ever"
+        if function["TracingConfig"] != {"Mode": "Active"}:
+            yield f"{name} is not traced"
+    for name, queue in of_type(template, "AWS::SQS::Queue").items():
+        redrive = queue.get("RedrivePolicy")
+        if redrive:
+            dead = target(redrive["deadLetterTargetArn"])
+            if ("ApproximateNumberOfMessagesVisible", dead) not in watched:
+                yield f"no alarm of dead letters in {dead}"
+            if ("ApproximateAgeOfOldestMessage", name) not in watched:
+                yield f"no alarm of the age of messages in {name}"
+
+
+def alarms_are_of_metrics_that_exist(template, documentation):
+    for name, alarm in of_type(template, "AWS::CloudWatch::Alarm").items():
+        if alarm["Namespace"] == "DominoPodIdentity" and f"`{alarm['MetricName']}`" not in documentation:
+            yield f"{name} watches {alarm['MetricName']}, which no function writes"
+
+
+def parameters_are_explained(template):
+    for name, parameter in template["Parameters"].items():
+        if not parameter.get("Description"):
+            yield f"{name} has no description"
+        bounds = {"AllowedPattern", "AllowedValues", "MinValue"}
+        if not bounds & set(parameter):
+            yield f"{name} takes anything"
+        if "AllowedPattern" in parameter and "ConstraintDescription" not in parameter:
+            yield f"{name} does not say what it takes"
+
+
+def nobody_becomes_master(template):
+    if "system:" in json.dumps(template):
+        yield "a group of Kubernetes itself is handed out"
+
+
+ALL = [
+    queue_policies_admit_their_rules,
+    senders_of_a_queue_may_send,
+    consumers_may_take_from_their_queue,
+    queues_end_in_standard_dead_letter_queues,
+    transformers_use_what_they_define,
+    dashboards_are_json_over_what_exists,
+    the_bus_is_closed,
+    nothing_is_allowed_everywhere,
+    the_ledger_is_kept_safe,
+    functions_are_watched_and_logged,
+    parameters_are_explained,
+    nobody_becomes_master,
+]

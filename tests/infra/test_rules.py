@@ -1,0 +1,164 @@
+"""Our own rules hold for the templates, and each finds what it is there for."""
+
+import copy
+import pathlib
+import unittest
+
+import rules
+from template import raw, transformed
+
+OPERATIONS = (pathlib.Path(__file__).resolve().parents[2] / "docs" / "operations.md").read_text()
+TEMPLATE = raw()
+OTHERS = ["cluster-account", "cluster-access", "trail-forward"]
+
+
+def resource(template, name):
+    return template["Resources"][name]["Properties"]
+
+
+def spoil(change):
+    template = copy.deepcopy(TEMPLATE)
+    change(template)
+    return transformed(template)
+
+
+def _remove_statement(template, role, sid):
+    document = resource(template, role)["Policies"][0]["PolicyDocument"]
+    document["Statement"] = [one for one in document["Statement"] if one.get("Sid") != sid]
+
+
+# What is done to the template, and the rule that has to see it.
+BROKEN = {
+    "a queue that does not admit a rule": (
+        rules.queue_policies_admit_their_rules,
+        lambda t: resource(t, "WorkloadsQueuePolicy")["PolicyDocument"]["Statement"][0]["Condition"]["ArnEquals"]["aws:SourceArn"].pop(),
+    ),
+    "a dead-letter queue that does not admit a rule": (
+        rules.queue_policies_admit_their_rules,
+        lambda t: t["Resources"].pop("UndeliveredPolicy"),
+    ),
+    "a rule without a dead-letter queue": (
+        rules.queue_policies_admit_their_rules,
+        lambda t: resource(t, "IncomingRule")["Targets"][0].pop("DeadLetterConfig"),
+    ),
+    "a schedule that may not send": (
+        rules.senders_of_a_queue_may_send,
+        lambda t: _remove_statement(t, "SchedulerRole", "Ask"),
+    ),
+    "a role without sqs:DeleteMessage": (
+        rules.consumers_may_take_from_their_queue,
+        lambda t: resource(t, "ReconcileRole")["Policies"][0]["PolicyDocument"]["Statement"][0]["Action"].remove("sqs:DeleteMessage"),
+    ),
+    "whole batches delivered again": (
+        rules.consumers_may_take_from_their_queue,
+        lambda t: resource(t, "AssociationFunction")["Events"]["Queue"]["Properties"].pop("FunctionResponseTypes"),
+    ),
+    "a visibility time-out that is too short": (
+        rules.consumers_may_take_from_their_queue,
+        lambda t: resource(t, "AssociationQueue").update(VisibilityTimeout=30),
+    ),
+    "a FIFO dead-letter queue": (
+        rules.queues_end_in_standard_dead_letter_queues,
+        lambda t: resource(t, "AssociationDeadLetters").update(FifoQueue=True),
+    ),
+    "a queue without dead letters": (
+        rules.queues_end_in_standard_dead_letter_queues,
+        lambda t: resource(t, "WorkloadsQueue").pop("RedrivePolicy"),
+    ),
+    "an undefined transformer variable": (
+        rules.transformers_use_what_they_define,
+        lambda t: resource(t, "IncomingRule")["Targets"][0].update(
+            InputTransformer={"InputPathsMap": {"a": "$.a"}, "InputTemplate": '{"x": <b>}'}
+        ),
+    ),
+    "a schedule's variable that Scheduler does not know": (
+        rules.transformers_use_what_they_define,
+        lambda t: resource(t, "SweepTimer")["Target"].update(Input='{"id": "<aws.scheduler.nothing>"}'),
+    ),
+    "a dashboard that is no JSON": (
+        rules.dashboards_are_json_over_what_exists,
+        lambda t: resource(t, "Dashboard")["DashboardBody"].update({"Fn::Sub": '{"widgets": [}'}),
+    ),
+    "a dashboard over a queue that is gone": (
+        rules.dashboards_are_json_over_what_exists,
+        lambda t: t["Resources"].pop("RejectedQueue"),
+    ),
+    "a bus on which anybody registers clusters": (
+        rules.the_bus_is_closed,
+        lambda t: t["Resources"].pop("AdministrationSendersPolicy"),
+    ),
+    "a bus on which anybody speaks for us": (
+        rules.the_bus_is_closed,
+        lambda t: resource(t, "OwnSenders")["Statement"].pop("Condition"),
+    ),
+    "a bus that is open to every account": (
+        rules.the_bus_is_closed,
+        lambda t: resource(t, "TrailForwarders")["Statement"].update(Principal="*"),
+    ),
+    "a right everywhere": (
+        rules.nothing_is_allowed_everywhere,
+        lambda t: resource(t, "BindPolicy")["PolicyDocument"]["Statement"][-1].update(Resource="*"),
+    ),
+    "every action of a service": (
+        rules.nothing_is_allowed_everywhere,
+        lambda t: resource(t, "LedgerPolicy")["PolicyDocument"]["Statement"][0].update(Action="dynamodb:*"),
+    ),
+    "a ledger without point-in-time recovery": (
+        rules.the_ledger_is_kept_safe,
+        lambda t: resource(t, "Ledger").pop("PointInTimeRecoverySpecification"),
+    ),
+    "a ledger that goes with its stack": (
+        rules.the_ledger_is_kept_safe,
+        lambda t: t["Resources"]["Ledger"].pop("DeletionPolicy"),
+    ),
+    "a function whose errors nobody sees": (
+        rules.functions_are_watched_and_logged,
+        lambda t: t["Resources"].pop("WorkloadsErrorsAlarm"),
+    ),
+    "dead letters that nobody sees": (
+        rules.functions_are_watched_and_logged,
+        lambda t: t["Resources"].pop("ReconcileDeadLettersAlarm"),
+    ),
+    "a log that is kept for ever": (
+        rules.functions_are_watched_and_logged,
+        lambda t: resource(t, "AssociationLog").pop("RetentionInDays"),
+    ),
+    "a parameter without bounds": (
+        rules.parameters_are_explained,
+        lambda t: t["Parameters"]["DeploymentId"].pop("AllowedPattern"),
+    ),
+    "system:masters": (
+        rules.nobody_becomes_master,
+        lambda t: resource(t, "Bus").update(Description="system:masters"),
+    ),
+}
+
+
+class Rules(unittest.TestCase):
+    def test_every_rule_holds_for_the_template(self):
+        template = transformed(TEMPLATE)
+        for rule in rules.ALL:
+            with self.subTest(rule.__name__):
+                self.assertEqual(list(rule(template)), [])
+        self.assertEqual(list(rules.alarms_are_of_metrics_that_exist(template, OPERATIONS)), [])
+
+    def test_the_other_templates_keep_those_that_concern_them(self):
+        for name in OTHERS:
+            template = raw(name)
+            for rule in (rules.nothing_is_allowed_everywhere, rules.parameters_are_explained, rules.nobody_becomes_master):
+                with self.subTest(f"{name} {rule.__name__}"):
+                    self.assertEqual(list(rule(template)), [])
+
+    def test_every_rule_finds_what_it_is_there_for(self):
+        for what, (rule, change) in BROKEN.items():
+            with self.subTest(what):
+                self.assertNotEqual(list(rule(spoil(change))), [])
+        self.assertEqual({rule for rule, _ in BROKEN.values()}, set(rules.ALL))
+
+    def test_an_alarm_of_a_metric_that_nobody_writes_is_found(self):
+        template = spoil(lambda t: resource(t, "BlockedAlarm").update(MetricName="Nonsense"))
+        self.assertNotEqual(list(rules.alarms_are_of_metrics_that_exist(template, OPERATIONS)), [])
+
+
+if __name__ == "__main__":
+    unittest.main()

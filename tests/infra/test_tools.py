@@ -1,0 +1,121 @@
+"""The tools of the field hold for the templates, and each rejects what it is there for."""
+
+import copy
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+from template import INFRA, policies, raw, transformed
+
+NAMES = ["template", "cluster-account", "cluster-access", "trail-forward"]
+CFN_LINT = pathlib.Path(sys.prefix) / "bin" / "cfn-lint"
+# In an environment of its own: it needs older libraries.
+PARLIAMENT = os.environ["PARLIAMENT"]
+
+# Findings of parliament that are meant, by policy: why.
+WITHIN_CLUSTERS = "AWS's reference asks for the association, its user guide for the cluster too"
+MEANT = {
+    ("WorkloadsRole", "RESOURCE_STAR"): "network interfaces have no resource before they are made",
+    ("BindPolicy", "RESOURCE_MISMATCH eks:UpdatePodIdentityAssociation"): WITHIN_CLUSTERS,
+    ("BindPolicy", "RESOURCE_MISMATCH eks:DeletePodIdentityAssociation"): WITHIN_CLUSTERS,
+}
+
+
+def lint_file(path):
+    done = subprocess.run(
+        [CFN_LINT, "--regions", "eu-west-1", "--", str(path)], capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def lint(template):
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump(template, file)
+        file.flush()
+        return lint_file(file.name)
+
+
+def parliament(document):
+    """What parliament finds in a policy, with the action where it names one."""
+    done = subprocess.run(
+        [PARLIAMENT, "--json"], input=json.dumps(document), capture_output=True, text=True, check=False
+    )
+    assert "Traceback" not in done.stderr and "usage:" not in done.stderr, done.stderr
+    found = set()
+    for line in done.stdout.splitlines():
+        finding = json.loads(line)
+        details = finding["detail"] if isinstance(finding["detail"], list) else [{}]
+        for detail in details or [{}]:
+            action = detail.get("action") if isinstance(detail, dict) else None
+            found.add(" ".join(filter(None, [finding["issue"], action])))
+    return found
+
+
+class CfnLint(unittest.TestCase):
+    def test_templates_are_clean_as_they_are_written(self):
+        for name in NAMES:
+            with self.subTest(name):
+                self.assertEqual(lint_file(INFRA / f"{name}.yaml"), (0, ""))
+
+    def test_the_template_is_clean_after_the_transform(self):
+        self.assertEqual(lint(transformed(raw())), (0, ""))
+
+    def test_broken_templates_are_rejected(self):
+        broken = {
+            "an attribute that does not exist": lambda t: t["Outputs"]["BusArn"].update(
+                Value={"Fn::GetAtt": ["Bus", "Nothing"]}
+            ),
+            "a key that is no attribute of the table": lambda t: t["Resources"]["Ledger"]["Properties"][
+                "KeySchema"
+            ].append({"AttributeName": "nothing", "KeyType": "RANGE"}),
+            "a property that does not exist": lambda t: t["Resources"]["Bus"]["Properties"].update(Colour="red"),
+        }
+        for what, change in broken.items():
+            template = copy.deepcopy(raw())
+            change(template)
+            with self.subTest(what):
+                self.assertNotEqual(lint(template)[0], 0)
+
+    def test_templates_that_break_by_the_transform_are_rejected(self):
+        broken = {
+            "a runtime that does not exist": lambda t: t["Globals"]["Function"].update(Runtime="provided.al2099"),
+            "a batch that SQS does not give": lambda t: t["Resources"]["AssociationFunction"]["Properties"]["Events"][
+                "Queue"
+            ]["Properties"].update(BatchSize=100000),
+        }
+        for what, change in broken.items():
+            template = copy.deepcopy(raw())
+            change(template)
+            with self.subTest(what):
+                self.assertNotEqual(lint(transformed(template))[0], 0)
+
+
+class Parliament(unittest.TestCase):
+    def test_actions_and_arns_exist_and_fit(self):
+        meant = set()
+        for name in ["template", "cluster-account", "trail-forward"]:
+            for policy, document in policies(raw(name)).items():
+                found = {(policy, issue) for issue in parliament(document)}
+                meant |= found & set(MEANT)
+                with self.subTest(policy):
+                    self.assertEqual(found - set(MEANT), set())
+        self.assertEqual(meant, set(MEANT), "what is listed as meant and is no longer found")
+
+    def test_broken_policies_are_rejected(self):
+        document = policies(raw())["BindPolicy"]
+        for what, change in {
+            "an action that does not exist": {"Action": "eks:CreatePodIdentity"},
+            "an ARN that does not fit the action": {"Resource": "arn:aws:s3:::bucket"},
+        }.items():
+            spoiled = copy.deepcopy(document)
+            spoiled["Statement"][0].update(change)
+            with self.subTest(what):
+                self.assertNotEqual(parliament(spoiled), parliament(document))
+
+
+if __name__ == "__main__":
+    unittest.main()
