@@ -1,6 +1,7 @@
 """Reads the templates of infra: as they are, and as CloudFormation gets them after the SAM transform."""
 
 import copy
+import logging
 import os
 import pathlib
 
@@ -8,7 +9,8 @@ import yaml
 from samtranslator.translator.transform import transform
 
 INFRA = pathlib.Path(__file__).resolve().parents[2] / "infra"
-PARTITION = {"Ref": "AWS::Partition"}
+# It would say of every transform that it sends its metrics nowhere.
+logging.getLogger("samtranslator.metrics.metrics").setLevel(logging.ERROR)
 
 
 class _NoManagedPolicies:
@@ -16,20 +18,27 @@ class _NoManagedPolicies:
         return {}
 
 
+def path(name):
+    """Where a template is written."""
+    return INFRA / (f"{name}.json" if name == "schemas" else f"{name}.yaml")
+
+
 def raw(name="template"):
     """A template as it is written."""
-    return yaml.safe_load((INFRA / f"{name}.yaml").read_text())
+    return yaml.safe_load(path(name).read_text())
 
 
-def transformed(template, bucket="bucket", key="{}.zip"):
-    """The template after the transform, each function's code in a bucket by its name."""
+def transformed(template, bucket="bucket", url="https://bucket.s3.eu-west-1.amazonaws.com"):
+    """The template after packaging and the transform: code and nested templates in a bucket, by their names."""
     template = copy.deepcopy(template)
     os.environ.setdefault("AWS_DEFAULT_REGION", "eu-west-1")
     template["Globals"]["Function"].pop("CodeUri", None)
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
             binary = resource["Metadata"]["BuildProperties"]["Binary"]
-            resource["Properties"]["CodeUri"] = {"Bucket": bucket, "Key": key.format(binary)}
+            resource["Properties"]["CodeUri"] = {"Bucket": bucket, "Key": f"{binary}.zip"}
+        if resource["Type"] == "AWS::Serverless::Application":
+            resource["Properties"]["Location"] = f"{url}/{resource['Properties']['Location']}"
     return transform(template, {}, _NoManagedPolicies())
 
 

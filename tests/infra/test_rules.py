@@ -1,15 +1,21 @@
 """Our own rules hold for the templates, and each finds what it is there for."""
 
 import copy
+import json
 import pathlib
+import sys
 import unittest
 
 import rules
-from template import raw, transformed
+from template import of_type, path, raw, transformed
 
-OPERATIONS = (pathlib.Path(__file__).resolve().parents[2] / "docs" / "operations.md").read_text()
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "infra"))
+import schemas  # noqa: E402
+
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 TEMPLATE = raw()
-OTHERS = ["cluster-account", "cluster-access", "trail-forward"]
+OTHERS = ["cluster-account", "cluster-access", "trail-forward", "schemas"]
 
 
 def resource(template, name):
@@ -158,6 +164,22 @@ class Rules(unittest.TestCase):
     def test_an_alarm_of_a_metric_that_nobody_writes_is_found(self):
         template = spoil(lambda t: resource(t, "BlockedAlarm").update(MetricName="Nonsense"))
         self.assertNotEqual(list(rules.alarms_are_of_metrics_that_exist(template, OPERATIONS)), [])
+
+
+class Schemas(unittest.TestCase):
+    def test_the_stack_of_the_registry_is_what_events_say(self):
+        self.assertEqual(path("schemas").read_text(), json.dumps(schemas.template(), indent=2) + "\n")
+
+    def test_every_function_and_every_event_is_in_it(self):
+        resources = of_type(raw("schemas"), "AWS::EventSchemas::Schema").values()
+        events = [one for one in resources if one["Type"] == "JSONSchemaDraft4"]
+        self.assertEqual(len(events), len(list((ROOT / "events" / "schemas").glob("*.json"))))
+        functions = of_type(TEMPLATE, "AWS::Serverless::Function").values()
+        expected = {f"_{one['FunctionName']['Fn::Sub']}-schema" for one in functions}
+        named = {one["SchemaName"]["Fn::Sub"] for one in resources if one["Type"] == "OpenApi3"}
+        self.assertEqual(named, expected)
+        for one in resources:
+            self.assertIsInstance(json.loads(one["Content"]), dict)
 
 
 if __name__ == "__main__":
