@@ -1,12 +1,15 @@
 """The deployed template at work: PutEvents -> rule -> queue -> bootstrap -> associations and outcome events."""
 
 import json
+import os
 import pathlib
+import subprocess
 import sys
 import time
 from datetime import datetime, timedelta, timezone
 
-from stack import ACCOUNT, REGION, ROOT, Account, deploy, ministack
+from botocore.exceptions import ClientError
+from stack import ACCOUNT, REGION, ROOT, Account, deploy, judgeable, ministack
 
 LOG = ROOT / "target" / "ministack.log"
 ID = "lane"
@@ -84,6 +87,18 @@ class Lane:
         answer = self.account.events.put_events(Entries=entries)
         assert answer["FailedEntryCount"] == 0, answer
 
+    def send(self, script, *words):
+        """What Domino automation does: a script of events/automation, with the rights of its policy."""
+        done = subprocess.run(
+            [ROOT / "events" / "automation" / script, "--bus", BUS, *words],
+            env={**os.environ, **self.account.sender},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            sys.exit(f"{script} {' '.join(words)} ended with {done.returncode}: {done.stderr}")
+
     def spy(self):
         """A queue that gets whatever is on the bus."""
         self.spied = self.account.sqs.create_queue(QueueName="spy")["QueueUrl"]
@@ -125,6 +140,27 @@ class Lane:
                 return found
 
 
+def sender(account):
+    """A user with the policy of events/automation; answers the environment of its programs."""
+    text = (ROOT / "events" / "automation" / "sender-policy.json").read_text()
+    for placeholder, value in {"REGION": REGION, "ACCOUNT": ACCOUNT, "DEPLOYMENT-ID": ID}.items():
+        text = text.replace(placeholder, value)
+    policy = json.loads(text)
+    judgeable(policy)
+    account.iam.create_user(UserName="pipeline")
+    account.iam.put_user_policy(UserName="pipeline", PolicyName="send", PolicyDocument=json.dumps(policy))
+    key = account.iam.create_access_key(UserName="pipeline")["AccessKey"]
+    return {
+        # The AWS CLI of these tests, and no other.
+        "PATH": f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}",
+        "AWS_ENDPOINT_URL": account.url,
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
+    }
+
+
 def prepare(account):
     """Clusters and roles that are there before us."""
     # Without paths: ministack judges calls on a role without its path.
@@ -143,8 +179,6 @@ PARAMETERS = {
     "NodeRoles": role("*-eks-nodes"),
     "AutomationSenders": role("senders/*"),
     "AdministrationSenders": role("senders/*"),
-    # Only reports: there is no Kubernetes behind ministack's clusters.
-    "WorkloadsMode": "apply",
     "ReconcileSchedule": "rate(1 minute)",
     "SweepSchedule": "rate(1 minute)",
 }
@@ -157,7 +191,7 @@ def bind(lane):
             ADMINISTRATION,
             ("Cluster Registered", {"clusterArn": cluster(name), "nodeRoleArns": [role(f"{name}-eks-nodes")]}),
         )
-    lane.put(AUTOMATION, ("Service Account Role Assigned", {"serviceAccount": "svc-etl", "roleArn": role("domino-etl")}))
+    lane.send("send.py", "assign", "svc-etl", role("domino-etl"), "--reason", "the deployment lane")
     for name in ("blue", "red"):
         found = lane.wait(f"svc-etl-sa has an association on {name}", lambda: lane.associations(name).get("svc-etl-sa"))
         lane.check(f"on {name} it is as the role that was asked for", found["roleArn"] == role("domino-etl"))
@@ -168,6 +202,17 @@ def bind(lane):
         )
     attached = lane.account.iam.list_attached_role_policies(RoleName="blue-eks-nodes")["AttachedPolicies"]
     lane.check("the node role has the policy that lists it", [one["PolicyName"] for one in attached] == [f"{ID}-{REGION}-blue-1"])
+
+
+def enforced(lane):
+    print("ministack enforces IAM")
+    key, secret = (lane.account.sender[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"))
+    denied = None
+    try:
+        Account(lane.account.url, key, secret).eks.list_clusters()
+    except ClientError as error:
+        denied = error.response["Error"]["Code"]
+    lane.check("who may send events may not list clusters", denied == "AccessDeniedException")
 
 
 def reject(lane):
@@ -208,7 +253,9 @@ def schedules(lane):
     for name in ("blue", "red"):
         lane.wait(
             f"a schedule asked for a reconciliation of {name}",
-            lambda: lane.events("Reconciliation Requested", clusterArn=cluster(name)),
+            lambda: lane.events(
+                "Reconciliation Requested", clusterArn=cluster(name), reason="every cluster is reconciled"
+            ),
             150,
         )
         lane.wait(
@@ -249,7 +296,7 @@ def trail_rule(lane):
 
 def unbind(lane):
     print("and away again")
-    lane.put(AUTOMATION, ("Service Account Role Unassigned", {"serviceAccount": "svc-etl"}))
+    lane.send("send.sh", "unassign", "svc-etl")
     for name in ("blue", "red"):
         lane.wait(f"svc-etl-sa has no association on {name}", lambda: "svc-etl-sa" not in lane.associations(name))
         lane.wait(
@@ -265,12 +312,13 @@ def main():
             sys.exit(f"target/lambda/{name}.zip is missing: run tests/deploy/build first")
     with ministack(LOG) as url:
         account = Account(url)
+        account.sender = sender(account)
         prepare(account)
         deploy(account, ID, PARAMETERS)
         print("deployed")
         lane = Lane(account)
         lane.spy()
-        for part in (bind, reject, poison, schedules, drift, unbind):
+        for part in (enforced, bind, reject, poison, schedules, drift, unbind):
             part(lane)
 
 

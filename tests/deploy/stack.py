@@ -75,14 +75,14 @@ def ministack(log):
 
 
 class Account:
-    """Clients of an account, with the rights of its root."""
+    """Clients of an account, by default with the rights of its root."""
 
-    def __init__(self, url, key="test"):
-        self._session = boto3.Session(aws_access_key_id=key, aws_secret_access_key="test", region_name=REGION)
-        self._url = url
+    def __init__(self, url, key="test", secret="test"):
+        self._session = boto3.Session(aws_access_key_id=key, aws_secret_access_key=secret, region_name=REGION)
+        self.url = url
 
     def __getattr__(self, service):
-        client = self._session.client(service.replace("_", "-"), endpoint_url=self._url)
+        client = self._session.client(service.replace("_", "-"), endpoint_url=self.url)
         setattr(self, service, client)
         return client
 
@@ -137,11 +137,11 @@ def deploy(account, stack, parameters):
     account.s3.create_bucket(Bucket="code", CreateBucketConfiguration={"LocationConstraint": REGION})
     for name in ("association", "reconcile", "workloads"):
         account.s3.upload_file(str(ROOT / "target" / "lambda" / f"{name}.zip"), "code", f"{name}.zip")
-    template = shortened(transformed(raw(), "code", f"{account.s3.meta.endpoint_url}/code"))
+    template = shortened(transformed(raw(), "code", f"{account.url}/code"))
     account.s3.put_object(Bucket="code", Key="template.json", Body=json.dumps(template))
     account.cloudformation.create_stack(
         StackName=stack,
-        TemplateURL=f"{account.s3.meta.endpoint_url}/code/template.json",
+        TemplateURL=f"{account.url}/code/template.json",
         Capabilities=["CAPABILITY_NAMED_IAM"],
         Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
     )
