@@ -131,8 +131,8 @@ def the_bus_is_closed(template):
                 yield f"{name} opens the bus to everybody"
             continue
         if "aws:PrincipalArn" in condition.get("ArnNotLike", {}):
-            denied |= set(as_list(condition["StringEquals"]["events:source"]))
-        others |= set(condition.get("StringNotEquals", {}).get("events:source", []))
+            denied |= set(as_list(condition["ForAnyValue:StringEquals"]["events:source"]))
+        others |= set(condition.get("ForAnyValue:StringNotEquals", {}).get("events:source", []))
     for source in sorted(SENDERS - denied):
         yield f"anybody may send {source}"
     if others != SENDERS | {"aws.eks"}:

@@ -32,7 +32,6 @@ def transformed(template, bucket="bucket", url="https://bucket.s3.eu-west-1.amaz
     """The template after packaging and the transform: code and nested templates in a bucket, by their names."""
     template = copy.deepcopy(template)
     os.environ.setdefault("AWS_DEFAULT_REGION", "eu-west-1")
-    template["Globals"]["Function"].pop("CodeUri", None)
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
             binary = resource["Metadata"]["BuildProperties"]["Binary"]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pod_identity_engine::{BatchReport, Outcome};
-use pod_identity_function::{line, now};
+use pod_identity_function::{capacity, line, now};
 use serde_json::{Value, json};
 
 /// Name of the function, the dimension of its metrics.
@@ -50,15 +50,9 @@ pub(crate) fn lines(
         ],
     )];
     for (cluster, report) in &report.clusters {
-        if let Some(capacity) = &report.capacity {
-            lines.push(line(
-                now,
-                json!({ "Deployment": deployment, "Cluster": cluster.name() }),
-                &[
-                    ("NodePolicyCapacityUsed", "Percent", json!(capacity.used_percent)),
-                    ("NodePolicyRolesLeft", "Count", json!(capacity.roles_left)),
-                ],
-            ));
+        if let Some(found) = &report.capacity {
+            let cluster = json!({ "Deployment": deployment, "Cluster": cluster.name() });
+            lines.push(line(now, cluster, &capacity(found)));
         }
     }
     lines

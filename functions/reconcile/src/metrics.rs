@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pod_identity_core::ClusterArn;
 use pod_identity_engine::{Reconciled, Retirement};
-use pod_identity_function::{line, now};
+use pod_identity_function::{capacity, line, now};
 use serde_json::{Value, json};
 
 /// Writes the metrics of a cluster's reconciliation.
@@ -24,10 +24,7 @@ pub(crate) fn metrics(
         _ => 0,
     };
     let blocked = done.conditions.values().filter(|condition| condition.blocked.is_some());
-    line(
-        now,
-        json!({ "Deployment": deployment, "Cluster": cluster.name() }),
-        &[
+    let mut metrics = vec![
             ("Reconciled", "Count", json!(u8::from(done.skipped.is_none() && done.left.is_none()))),
             ("ClusterSkipped", "Count", json!(u8::from(done.skipped.is_some()))),
             ("PlacesLookedAt", "Count", json!(done.places)),
@@ -41,6 +38,7 @@ pub(crate) fn metrics(
             ("RetirementHeldUp", "Count", json!(held_up)),
             ("Steps", "Count", json!(done.steps)),
             ("Latency", "Milliseconds", json!(took.as_secs_f64() * 1000.0)),
-        ],
-    )
+    ];
+    metrics.extend(done.capacity.iter().flat_map(capacity));
+    line(now, json!({ "Deployment": deployment, "Cluster": cluster.name() }), &metrics)
 }

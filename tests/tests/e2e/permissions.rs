@@ -183,7 +183,9 @@ impl Statement {
         let holds = |(operator, key, values): &(String, String, Vec<String>)| {
             let Some(found) = demand.context.get(key.as_str()) else { return false };
             match operator.as_str() {
-                "StringEquals" => values.contains(found),
+                "StringEquals" | "ForAllValues:StringEquals" => values.contains(found),
+                // The key is there, or it would not have been found.
+                "Null" => values.iter().all(|value| value == "false"),
                 "ArnLike" => values.iter().any(|value| fits(value, found)),
                 other => panic!("{other} is not read here"),
             }

@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use pod_identity_core::plan::Plan;
 use pod_identity_core::{ClusterArn, DominoName, KubernetesName, PolicyArn, RoleArn};
+use pod_identity_events::PolicyCapacity;
 
 use crate::cluster::{self, ClusterReport, Context};
 use crate::error::chain;
@@ -91,6 +92,8 @@ pub struct Reconciled {
     pub orphans: Vec<Orphan>,
     /// The plans that were made: what was done, or would be.
     pub plans: Vec<Plan>,
+    /// How full the node policies are now, if they were looked at and are understood.
+    pub capacity: Option<PolicyCapacity>,
     /// Steps that were done.
     pub steps: usize,
     /// Where to go on: the time was over.
@@ -122,6 +125,7 @@ pub async fn preview<R: Reads, C: Clock>(
     let Some(mut overview) = look(&context, scope, &mut done).await?.open() else {
         return Ok(done);
     };
+    done.capacity = overview.capacity(settings);
     if scope.is_whole() && retire::presume(&context, &mut overview, &mut done).await? {
         retire::preview(&context, &overview, &mut done).await?;
         return Ok(done);
@@ -176,6 +180,7 @@ where
         let Some(anew) = look(&context, scope, &mut done).await?.open() else { return Ok(done) };
         overview = anew;
     }
+    done.capacity = overview.capacity(settings);
     if scope.is_whole() && overview.record.is_retiring() {
         retire::retire(&context, &overview, &mut done).await?;
         return Ok(done);
@@ -295,6 +300,7 @@ impl Reconciled {
         self.conditions.extend(report.conditions);
         self.failures.extend(report.failures);
         self.steps += report.steps;
+        self.capacity = report.capacity;
         self.plans.extend(report.plan);
     }
 

@@ -14,5 +14,5 @@ pub use answers::Answers;
 pub use deadline::deadline;
 #[cfg(feature = "logging")]
 pub use logging::start as start_logging;
-pub use metrics::{Metric, line, now};
+pub use metrics::{Metric, capacity, line, now};
 pub use payload::{Payload, batch_answer, read};

@@ -4,12 +4,22 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use pod_identity_events::PolicyCapacity;
 use serde_json::{Map, Value, json};
 
 const NAMESPACE: &str = "DominoPodIdentity";
 
 /// A metric: its name, its CloudWatch unit, its value.
 pub type Metric = (&'static str, &'static str, Value);
+
+/// How full the node policies of a cluster are.
+#[must_use]
+pub fn capacity(capacity: &PolicyCapacity) -> [Metric; 2] {
+    [
+        ("NodePolicyCapacityUsed", "Percent", json!(capacity.used_percent)),
+        ("NodePolicyRolesLeft", "Count", json!(capacity.roles_left)),
+    ]
+}
 
 /// The time now, since 1970.
 #[must_use]

@@ -14,7 +14,7 @@ pub use input::{Claim, NodePolicies, Observation, Options, Place, Problem, RoleS
 pub use step::{
     AssociationStep, Blocked, Bound, PlacePlan, Plan, PolicyStep, Removed, UnchangedAssociation,
 };
-pub use trim::trim;
+pub use trim::{capacity, trim};
 
 use place::Decision;
 

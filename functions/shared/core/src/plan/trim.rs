@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use pod_identity_events::PolicyCapacity;
+
 use super::input::{NodePolicies, Options};
 use super::policy::{attach, write};
 use super::step::{Plan, PolicyStep};
@@ -84,11 +86,17 @@ fn give_up(
     })
 }
 
+/// How full node policies are as they were found.
+#[must_use]
+pub fn capacity(found: &NodePolicies, cluster: &ClusterArn, options: &Options) -> PolicyCapacity {
+    measure(&[], found, options.cluster_statement.then_some(cluster))
+}
+
 fn measure(
     steps: &[ShardStep],
     found: &NodePolicies,
     statement: Option<&ClusterArn>,
-) -> pod_identity_events::PolicyCapacity {
+) -> PolicyCapacity {
     let mut shards: BTreeMap<u32, &BTreeSet<RoleArn>> =
         found.shards.iter().map(|shard| (shard.number, &shard.roles)).collect();
     for step in steps {

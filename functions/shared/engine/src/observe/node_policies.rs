@@ -17,8 +17,9 @@ use crate::settings::Settings;
 /// IAM keeps at most five versions of a policy, one of them in force.
 pub(crate) const VERSIONS_KEPT: usize = 4;
 
-/// The policy that allows every node to get credentials for every association.
-const BROAD_POLICIES: [&str; 1] = ["AmazonEKSWorkerNodePolicy"];
+/// AWS's policies that allow every node to get credentials for every association.
+const BROAD_POLICIES: [&str; 2] =
+    ["AmazonEKSWorkerNodePolicy", "AmazonEKSWorkerNodeMinimalPolicy"];
 
 /// What was found of the node policies.
 pub(crate) struct FoundPolicies {

@@ -4,9 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pod_identity_core::plan::NodePolicies;
+use pod_identity_core::plan::{self, NodePolicies};
 use pod_identity_core::{Association, DominoName, KubernetesName, Ownership, RoleArn};
-use pod_identity_events::BlockedCode;
+use pod_identity_events::{BlockedCode, PolicyCapacity};
 
 use super::drift::{Drift, What};
 use super::{Orphan, Scope, skipped};
@@ -177,6 +177,12 @@ impl Overview {
     fn wanted<'a>(&self, record: &'a BindingRecord) -> Option<&'a KubernetesName> {
         let binding = record.binding().filter(|binding| self.record.takes(binding))?;
         Some(&binding.kubernetes)
+    }
+
+    /// How full the node policies are, if they were looked at and are understood.
+    pub(super) fn capacity(&self, settings: &Settings) -> Option<PolicyCapacity> {
+        let found = self.policies.found.as_ref()?;
+        Some(plan::capacity(found, &self.access.cluster, &settings.plan))
     }
 
     /// What the node policies grant, if the cluster was worked on before.
