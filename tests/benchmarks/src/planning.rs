@@ -172,6 +172,7 @@ fn claim(kubernetes: &KubernetesName, name: &str, number: usize) -> Result<Claim
         since: version,
         refused: None,
         last_association: None,
+        adopts: None,
     })
 }
 

@@ -270,8 +270,9 @@ fn of_eks(call: &Call) -> Vec<Demand> {
             vec![demand(action, cluster()), demand(action, association(first))]
         }
         "ListPodIdentityAssociations" => vec![demand("eks:ListPodIdentityAssociations", cluster())],
+        // One that is adopted is not ours before; every call brings our tag.
         "TagResource" => {
-            vec![demand("eks:TagResource", &call.object).with(OUR_RESOURCE, DEPLOYMENT)]
+            vec![demand("eks:TagResource", &call.object).with(OUR_REQUEST, DEPLOYMENT)]
         }
         "ListNodegroups" => vec![demand("eks:ListNodegroups", cluster())],
         "DescribeNodegroup" => vec![demand("eks:DescribeNodegroup", below("nodegroup"))],

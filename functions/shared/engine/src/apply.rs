@@ -148,7 +148,13 @@ async fn apply_place<R: EksReader, W: EksWriter, C: Clock>(
             create(&new, target).await.map(Some)
         }
         Some(AssociationStep::UpdateAssociation {
-            id, arn, desired, tags, client_token, ..
+            id,
+            arn,
+            desired,
+            tags,
+            adopts,
+            client_token,
+            ..
         }) => {
             let update = desired.as_ref().map(|desired| AssociationUpdate {
                 id: id.clone(),
@@ -156,16 +162,30 @@ async fn apply_place<R: EksReader, W: EksWriter, C: Clock>(
                 desired: desired.clone(),
                 client_token: client_token.clone(),
             });
-            update_association(id, arn, update, tags.as_ref(), target).await
+            let tags = tags.as_ref().map(|tags| Tags { tags, first: *adopts });
+            update_association(id, arn, update, tags, target).await
         }
     }
+}
+
+/// Tags to write beside an update, and when.
+///
+/// Whoever dies between the two calls leaves one of them done. What is passed on is tagged last: until
+/// then it goes away with the one who gave it up, should the next in line be blocked by then. What is
+/// adopted is tagged first: tagged, it is managed and can be finished or given up like any other, while
+/// one that was changed and not tagged would be somebody else's with our role. Nor does IAM
+/// let the functions change what does not carry their deployment's tag.
+#[derive(Clone, Copy)]
+struct Tags<'a> {
+    tags: &'a BTreeMap<String, String>,
+    first: bool,
 }
 
 async fn update_association<R: EksReader, W: EksWriter, C: Clock>(
     id: &str,
     arn: &str,
     update: Option<AssociationUpdate>,
-    tags: Option<&BTreeMap<String, String>>,
+    tags: Option<Tags<'_>>,
     target: &Target<'_, R, W, C>,
 ) -> Result<Option<Association>, Failure> {
     let (Context { reader, writer, .. }, access) = (*target.context, target.access);
@@ -175,14 +195,18 @@ async fn update_association<R: EksReader, W: EksWriter, C: Clock>(
         _ => association_failure(&error, access),
     };
     let mut changed = None;
+    if let Some(Tags { tags, first: true }) = tags {
+        writer.tag_association(access, arn, tags).await.map_err(failed)?;
+        target.pass()?;
+    }
     if let Some(update) = update {
         let found = writer.update_association(access, &update).await.map_err(failed)?;
         if !found.fits(&update.desired) {
-            return replace(update, found, tags, target).await.map(Some);
+            return replace(update, found, tags.map(|tags| tags.tags), target).await.map(Some);
         }
         changed = Some(found);
     }
-    if let Some(tags) = tags {
+    if let Some(Tags { tags, first: false }) = tags {
         target.pass()?;
         writer.tag_association(access, arn, tags).await.map_err(failed)?;
     }

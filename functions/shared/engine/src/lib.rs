@@ -2,6 +2,7 @@
 //! narrow ports, plans with `pod-identity-core`, applies the plan through
 //! ports again. It knows no SDK and no runtime, and spawns nothing.
 
+mod adopt;
 mod apply;
 mod batch;
 mod calls;
@@ -20,6 +21,7 @@ mod requests;
 mod run;
 mod settings;
 
+pub use adopt::permit_adoption;
 pub use batch::{BatchReport, Outcome, Record, RecordReport, process};
 pub use calls::Calls;
 pub use cluster::ClusterReport;

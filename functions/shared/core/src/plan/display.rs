@@ -37,7 +37,9 @@ impl fmt::Display for Plan {
                     )?;
                 }
                 (
-                    Some(AssociationStep::UpdateAssociation { id, from_role, changes, .. }),
+                    Some(AssociationStep::UpdateAssociation {
+                        id, from_role, changes, adopts, ..
+                    }),
                     Some(bound),
                 ) => {
                     let (from, to) = (short_text(from_role), short(&bound.desired.role));
@@ -47,6 +49,9 @@ impl fmt::Display for Plan {
                         write!(f, "{from} -> ")?;
                     }
                     write!(f, "{to} for {name}")?;
+                    if *adopts {
+                        write!(f, ", adopted")?;
+                    }
                     let others: Vec<&str> =
                         changes.iter().copied().filter(|change| *change != "role").collect();
                     match others.as_slice() {

@@ -48,6 +48,8 @@ pub struct Claim {
     /// The association that was last made for it here, or when one was last taken away: making
     /// one anew asks with another token.
     pub last_association: Option<String>,
+    /// The association, not managed yet, that it may take over on an administrator's word, by id.
+    pub adopts: Option<String>,
 }
 
 /// One Kubernetes service account of the cluster, everyone who wants it, and what is there.

@@ -5,6 +5,7 @@ mod display;
 mod input;
 mod place;
 mod policy;
+mod standing;
 mod step;
 #[cfg(test)]
 mod tests;

@@ -4,18 +4,10 @@ use pod_identity_events::{BlockedCode, RemovalReason, Trust, TrustVerdict};
 
 use super::input::{Claim, Observation, Options, Place, Problem, RoleState, TrustMode};
 use super::policy::Policies;
+use super::standing::Standing;
 use super::step::{AssociationStep, Blocked, Bound, PlacePlan, Removed, UnchangedAssociation};
 use crate::trust::{self, TrustQuestion};
-use crate::{Association, Binding, DominoName, Ownership, RoleArn, association_tags};
-
-/// What is there already, by what may be done with it.
-enum Standing<'a> {
-    Nothing,
-    /// Ours, and the ledger knows whom it was made for.
-    Managed(&'a Association, &'a DominoName),
-    /// In the way.
-    Untouchable(Problem),
-}
+use crate::{Binding, DominoName, RoleArn, association_tags};
 
 /// A place with its holder chosen and judged. The node policies still have
 /// their say, and so has the ceiling of deletions.
@@ -32,11 +24,11 @@ pub(super) fn decide<'a>(
     observation: &'a Observation,
     options: &Options,
 ) -> Decision<'a> {
-    let standing = standing(place, observation, options);
-    let mut decision = Decision { place, observation, standing, holder: None, blocked: Vec::new() };
     // One that is refused holds its place too: no allow-list hands an identity to somebody else.
     let oldest =
         place.claims.iter().min_by_key(|claim| (&claim.since, &claim.binding.service_account));
+    let standing = Standing::of(place, oldest, observation, options);
+    let mut decision = Decision { place, observation, standing, holder: None, blocked: Vec::new() };
     for claim in &place.claims {
         if let Some(reason) = &claim.refused {
             decision.block(
@@ -65,62 +57,6 @@ pub(super) fn decide<'a>(
         }
     }
     decision
-}
-
-fn standing<'a>(place: &'a Place, observation: &Observation, options: &Options) -> Standing<'a> {
-    let Some(association) = &place.association else {
-        return Standing::Nothing;
-    };
-    let what = || format!("{} in cluster {}", place.kubernetes, observation.cluster.name());
-    match association.ownership(&options.deployment) {
-        Ownership::Ours(tag) => {
-            let claiming = place.claims.iter().map(|claim| &claim.binding.service_account);
-            let mut known = claiming.chain(place.leaving.keys());
-            if let Some(name) = known.find(|name| Some(name.as_str()) == tag) {
-                return Standing::Managed(association, name);
-            }
-            Standing::Untouchable(Problem {
-                code: BlockedCode::OrphanAssociation,
-                reason: format!(
-                    "association {} of {} carries this deployment's tag for {}, but the ledger does not know it",
-                    association.id,
-                    what(),
-                    tag.unwrap_or("nobody"),
-                ),
-                way_out: format!(
-                    "check that this is the right ledger; then {}",
-                    adoption(association, options)
-                ),
-            })
-        }
-        Ownership::Foreign => Standing::Untouchable(Problem {
-            code: BlockedCode::ForeignAssociation,
-            reason: format!(
-                "{} already has association {} with role {}, which this deployment did not make",
-                what(),
-                association.id,
-                association.role_arn,
-            ),
-            way_out: adoption(association, options),
-        }),
-        Ownership::AddOn(owner) => Standing::Untouchable(Problem {
-            code: BlockedCode::AddOnOwnedAssociation,
-            reason: format!("association {} of {} is owned by add-on {owner}", association.id, what()),
-            way_out: "name another Kubernetes service account; only the add-on may change its association"
-                .to_owned(),
-        }),
-    }
-}
-
-fn adoption(association: &Association, options: &Options) -> String {
-    format!(
-        "delete association {}, or have an administrator adopt it: tag {} with {}={} and {}=NAME of the Domino service account; then send the event again",
-        association.id,
-        association.arn,
-        crate::DEPLOYMENT_TAG,
-        options.deployment,
-        crate::SERVICE_ACCOUNT_TAG,
-    )
 }
 
 impl<'a> Decision<'a> {
@@ -229,9 +165,12 @@ impl<'a> Decision<'a> {
             Some((claim, trust, warnings)) => self.bind(claim, trust, warnings, options, &mut plan),
             None => self.unbind(deletions_left, options, &mut plan),
         }
-        if let Standing::Untouchable(problem) = &self.standing {
-            plan.kept = Some(problem.reason.clone());
-        }
+        plan.kept = match &self.standing {
+            Standing::Untouchable(problem) => Some(problem.reason.clone()),
+            // Whoever might adopt it is blocked.
+            Standing::Adoptable(_, reason) if plan.bound.is_none() => Some(reason.clone()),
+            _ => None,
+        };
         // Whoever keeps the association for now has not left.
         let stays = !plan.blocked.is_empty();
         if !stays {
@@ -252,11 +191,16 @@ impl<'a> Decision<'a> {
         let desired = &claim.binding.desired;
         let name = &claim.binding.service_account;
         let mut unchanged = None;
-        plan.step = match &self.standing {
-            Standing::Managed(association, of) => {
+        let (there, stays_his) = match &self.standing {
+            Standing::Managed(association, of) => (Some(*association), *of == name),
+            Standing::Adoptable(association, _) => (Some(*association), false),
+            _ => (None, false),
+        };
+        plan.step = match there {
+            Some(association) => {
                 let changes = association.differences(desired);
                 let fits = changes.is_empty();
-                let tags = (*of != name).then(|| association_tags(&options.deployment, name));
+                let tags = (!stays_his).then(|| association_tags(&options.deployment, name));
                 if fits && tags.is_none() {
                     unchanged = Some(UnchangedAssociation {
                         id: association.id.clone(),
@@ -274,6 +218,7 @@ impl<'a> Decision<'a> {
                         changes,
                         desired: (!fits).then(|| desired.clone()),
                         tags,
+                        adopts: matches!(self.standing, Standing::Adoptable(..)),
                         client_token: self.client_token(
                             claim,
                             &[&association.id, modified.as_deref().unwrap_or_default()],
@@ -281,7 +226,7 @@ impl<'a> Decision<'a> {
                     })
                 }
             }
-            _ => Some(AssociationStep::CreateAssociation {
+            None => Some(AssociationStep::CreateAssociation {
                 desired: desired.clone(),
                 tags: association_tags(&options.deployment, name),
                 client_token: self

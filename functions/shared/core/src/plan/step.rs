@@ -147,6 +147,8 @@ pub enum AssociationStep {
         desired: Option<Desired>,
         /// Tags to write, when it is for somebody else from now on.
         tags: Option<BTreeMap<String, String>>,
+        /// Whether it becomes managed by this, on an administrator's word. The tags come first then.
+        adopts: bool,
         /// Idempotency token.
         client_token: String,
     },

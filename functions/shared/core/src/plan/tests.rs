@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod adopt;
 mod trim;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,6 +55,7 @@ fn claim(name: &str, role_name: &str, second: i64) -> Claim {
         since: version(second),
         refused: None,
         last_association: None,
+        adopts: None,
     }
 }
 

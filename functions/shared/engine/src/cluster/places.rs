@@ -307,6 +307,7 @@ impl Loaded {
                 since: self.since.get(name).unwrap_or(&record.version).clone(),
                 refused: self.refused.get(name).cloned(),
                 last_association: last_association(&self.conditions[name]),
+                adopts: self.conditions[name].adopts.clone(),
             });
         }
         let leaving = self
@@ -358,6 +359,7 @@ fn current_condition<R, W, C: Clock>(
         state: ConditionState::Pending,
         blocked: None,
         association: None,
+        adopts: None,
         credentials_changed_at: None,
         before: None,
         removals: BTreeMap::new(),
@@ -366,10 +368,9 @@ fn current_condition<R, W, C: Clock>(
         updated_at: context.clock.now(),
         request_id: context.run.request_id().to_owned(),
     });
-    if condition.wanted != wanted
-        && let Some(had) = condition.wanted.take()
-    {
-        condition.leaving.insert(had, reason);
+    if condition.wanted != wanted {
+        condition.adopts = None;
+        condition.leaving.extend(condition.wanted.take().map(|had| (had, reason)));
     }
     // What a retirement gave up stays so for the reason that counts by now.
     for given_up in condition.leaving.values_mut() {

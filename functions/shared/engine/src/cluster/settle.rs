@@ -253,6 +253,7 @@ impl Settling<'_> {
             condition.state = ConditionState::Ready;
         }
         condition.association = Some(association.clone());
+        condition.adopts = None;
         condition.trust = Some(bound.trust.clone());
         condition.warnings.clone_from(&bound.warnings);
     }

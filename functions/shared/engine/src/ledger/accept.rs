@@ -373,6 +373,8 @@ fn next_condition(
         (None, _) if leaving.is_empty() => (ConditionState::Removed, None),
         _ => (ConditionState::Pending, None),
     };
+    // The administrator looked at what is at that place, for whoever wants it without a break.
+    let same = before.filter(|before| wanted.is_some() && before.wanted == wanted);
     Condition {
         service_account: name.clone(),
         cluster: cluster.clone(),
@@ -382,6 +384,7 @@ fn next_condition(
         state,
         blocked,
         association: before.and_then(|b| b.association.clone()),
+        adopts: same.and_then(|b| b.adopts.clone()),
         credentials_changed_at: before.and_then(|b| b.credentials_changed_at),
         before: before.and_then(|b| b.before.clone()),
         removals: before.map(|b| b.removals.clone()).unwrap_or_default(),

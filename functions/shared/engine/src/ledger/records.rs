@@ -278,6 +278,10 @@ pub struct Condition {
     /// The association, as last seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub association: Option<AssociationRecord>,
+    /// The foreign association, by id, that the binding may take over at the place that it wants, on
+    /// an administrator's word. Nothing once the place has a managed one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adopts: Option<String>,
     /// When what its pods work as last changed: pods admitted earlier are stale.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials_changed_at: Option<Timestamp>,

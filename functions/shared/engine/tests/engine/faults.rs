@@ -5,8 +5,10 @@ use pod_identity_engine::ports::ErrorKind;
 use pod_identity_world::{PortFault, When};
 use serde_json::{Value, json};
 
+use crate::adopt::permit;
 use crate::check::{End, settled};
-use crate::scenario::Scenario;
+use crate::ownership::foreign;
+use crate::scenario::{Scenario, cluster};
 
 /// What a flow starts from, and the batch whose every call is broken once.
 struct Flow {
@@ -18,7 +20,7 @@ fn binding(scenario: &mut Scenario) -> Vec<Value> {
     vec![scenario.assigned("svc-etl", "etl")]
 }
 
-const FLOWS: [Flow; 7] = [
+const FLOWS: [Flow; 8] = [
     Flow { before: |_| Vec::new(), batch: binding },
     Flow { before: binding, batch: |scenario| vec![scenario.assigned("svc-etl", "etl-2")] },
     Flow { before: binding, batch: |scenario| vec![scenario.unassigned("svc-etl")] },
@@ -56,6 +58,21 @@ const FLOWS: [Flow; 7] = [
             vec![late]
         },
     },
+    // An administrator lets the binding take over what is in its way, and it is changed.
+    Flow {
+        before: |scenario| {
+            foreign(scenario, "svc-etl-sa");
+            binding(scenario)
+        },
+        batch: |scenario| {
+            let theirs = {
+                let world = scenario.ports.world();
+                world.eks.associations(&cluster("blue"))[0].id.clone()
+            };
+            permit(scenario, "svc-etl", &theirs).unwrap();
+            vec![scenario.assigned("svc-etl", "etl-2")]
+        },
+    },
     // Several at once, the first contact with a cluster among them, and a refused one.
     Flow {
         before: |_| Vec::new(),
@@ -82,8 +99,8 @@ fn start(flow: &Flow, visible_after: i64) -> (Scenario, Vec<Value>) {
     }
     scenario.advance(100);
     scenario.ports.world().settings.visible_after = jiff::SignedDuration::from_secs(visible_after);
-    scenario.ports.world().calls.clear();
     let batch = (flow.batch)(&mut scenario);
+    scenario.ports.world().calls.clear();
     (scenario, batch)
 }
 

@@ -1,6 +1,7 @@
 //! The engine over `world`, without HTTP: what a batch of events makes true.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod adopt;
 mod bus;
 mod calls;
 mod check;

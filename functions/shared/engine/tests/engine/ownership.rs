@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::check::{End, settled};
 use crate::scenario::{ACCOUNT, Scenario, cluster, role};
 
-fn somebody() -> Caller {
+pub(crate) fn somebody() -> Caller {
     Caller {
         name: "somebody".to_owned(),
         account: ACCOUNT.to_owned(),
@@ -18,7 +18,7 @@ fn somebody() -> Caller {
     }
 }
 
-fn foreign(scenario: &Scenario, service_account: &str) -> Association {
+pub(crate) fn foreign(scenario: &Scenario, service_account: &str) -> Association {
     let role = role("theirs").to_string();
     let mut world = scenario.ports.world();
     let blue = cluster("blue");

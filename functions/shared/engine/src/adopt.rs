@@ -1,0 +1,87 @@
+//! An administrator's word that a binding may take over a foreign association.
+
+use pod_identity_core::{ClusterArn, DominoName};
+
+use crate::error::chain;
+use crate::ledger::{
+    Condition, ConditionState, LedgerError, Stored, View, WriteSet, condition_key,
+};
+use crate::ports::{Clock, LedgerReader, LedgerWriter, WriteError};
+use crate::run::Run;
+
+/// How often the word is written anew when others got in between.
+const ATTEMPTS: usize = 5;
+
+/// Lets a binding take over an association that this deployment did not make, by its id, on one
+/// cluster. Only the ledger is written; the next work on the binding there adopts what has that id at
+/// the place that the binding wants, if it holds the place and its role is trusted. A later word
+/// replaces an earlier one.
+///
+/// Nothing is written where the word stands already, or the association is managed by now.
+///
+/// # Errors
+/// When the ledger has no condition of the binding on the cluster, the binding wants no Kubernetes service
+/// account there, or the ledger cannot be read or written.
+pub async fn permit_adoption(
+    reader: &impl LedgerReader,
+    writer: &impl LedgerWriter,
+    clock: &impl Clock,
+    run: &Run,
+    name: &DominoName,
+    cluster: &ClusterArn,
+    association_id: &str,
+) -> Result<(), String> {
+    let failed = |error: LedgerError| {
+        format!(
+            "failed to let {name} adopt association {association_id} in cluster {}: {}",
+            cluster.name(),
+            chain(&error)
+        )
+    };
+    let key = condition_key(name, cluster);
+    for _ in 0..ATTEMPTS {
+        let mut view = View::default();
+        view.read(reader, std::slice::from_ref(&key)).await.map_err(failed)?;
+        let Some(Stored { record, .. }) = view.get::<Condition>(&key).map_err(failed)? else {
+            return Err(format!(
+                "the ledger has no condition of {name} on cluster {cluster}: it was never bound there, or \
+                 the cluster was not reconciled since it was registered"
+            ));
+        };
+        let Some(word) = permitted(&record, association_id)? else { return Ok(()) };
+        let word =
+            Condition { updated_at: clock.now(), request_id: run.request_id().to_owned(), ..word };
+        let mut writes = WriteSet::default();
+        writes.put(&mut view, key.clone(), &word, &run.revision()).map_err(failed)?;
+        match writes.commit(reader, writer).await {
+            Ok(()) => return Ok(()),
+            Err(WriteError::Conflict) => {}
+            Err(WriteError::Port(error)) => return Err(failed(error.into())),
+        }
+    }
+    Err(failed(LedgerError::Contended(format!("the condition of {name}"))))
+}
+
+/// The condition with the word; none when there is nothing to write.
+fn permitted(condition: &Condition, id: &str) -> Result<Option<Condition>, String> {
+    if condition.wanted.is_none() {
+        return Err(format!(
+            "{} wants no Kubernetes service account in cluster {}, so it can adopt nothing there",
+            condition.service_account,
+            condition.cluster.name()
+        ));
+    }
+    let has = condition.association.as_ref().is_some_and(|association| association.id == id);
+    let managed = has && condition.state == ConditionState::Ready;
+    if managed || condition.adopts.as_deref() == Some(id) {
+        return Ok(None);
+    }
+    let mut condition = condition.clone();
+    condition.adopts = Some(id.to_owned());
+    // One that waits for its cluster waits on.
+    if condition.state != ConditionState::Waiting {
+        condition.state = ConditionState::Pending;
+        condition.blocked = None;
+    }
+    Ok(Some(condition))
+}
