@@ -72,6 +72,7 @@ fn a_steady_cluster_is_looked_at_and_nothing_is_written() {
     let done = run(&mut scenario, &scope(), 60);
     assert!(done.needed.is_empty() && done.left.is_none(), "{done:?}");
     assert_eq!(done.places, 2);
+    assert!(done.capacity.is_some_and(|capacity| capacity.used_percent > 0));
     assert_eq!(End::of(&scenario), before.0);
     let world = scenario.ports.world();
     let wrote = |operation: &str| {
