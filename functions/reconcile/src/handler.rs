@@ -8,7 +8,7 @@ use lambda_runtime::Error;
 use pod_identity_core::{ClusterArn, Pattern, RoleArn};
 use pod_identity_engine::ports::{Clock, Reads, Writes};
 use pod_identity_engine::{
-    Reconciled, Record, Retirement, Run, Scope, Settings, preview, reconcile, request_again,
+    Reconciled, Record, Retirement, Run, Scope, Settings, note_reconciled, preview, reconcile, request_again,
     request_all, request_rest,
 };
 use pod_identity_function::Answers;
@@ -113,6 +113,9 @@ impl<R: Reads, W: Writes, C: Clock> Function<'_, R, W, C> {
             return preview(scope, reader, clock, run, settings, deadline).await;
         };
         let done = reconcile(scope, reader, writer, clock, run, settings, deadline).await?;
+        if let Err(why) = note_reconciled(scope, &done, reader, writer, clock, run).await {
+            tracing::warn!(cluster = scope.cluster.name(), "not noted for status: {why}");
+        }
         if let Some(left) = &done.left {
             request_rest(scope, left, handed_on + 1, writer, clock, run).await?;
         }

@@ -2,6 +2,7 @@
 
 mod accept;
 mod announce;
+mod record;
 mod reject;
 mod report;
 
@@ -13,11 +14,12 @@ use pod_identity_core::{Change, ClusterArn, Command, DominoName};
 use pod_identity_events::Envelope;
 use serde_json::Value;
 
+pub use record::{Recorded, record};
 pub use report::{BatchReport, Outcome, RecordReport};
 
 use crate::cluster::{self, Beyond, ClusterReport, Context, Job};
 use crate::ledger::{ClusterRecord, Decision, View};
-use crate::ports::{Clock, Reads, Writes};
+use crate::ports::{Bus, Clock, LedgerReader, LedgerWriter, Reads, Writes};
 use crate::run::Run;
 use crate::settings::Settings;
 use reject::Rejection;
@@ -64,33 +66,7 @@ where
     C: Clock,
 {
     let context = Context { reader, writer, clock, run, settings, deadline };
-    let mut reports: Vec<Option<RecordReport>> = records.iter().map(|_| None).collect();
-    let mut accepted = Vec::new();
-    let mut rejections = Vec::new();
-    for (at, record) in records.iter().enumerate() {
-        match read(&record.text, settings, clock.now()) {
-            Ok((command, original)) => accepted.push(Accepted { at, command, original }),
-            Err(reasons) => {
-                rejections.push(Rejection::new(at, &record.text, reasons));
-            }
-        }
-    }
-    // The order of the versions, so that a batch that holds an assignment and
-    // its removal ends as they were meant.
-    accepted.sort_by(|a, b| (&a.command.version, a.at).cmp(&(&b.command.version, b.at)));
-
-    let mut view = View::default();
-    let decided = accept::accept_all(&context, &accepted, &mut view).await;
-    for (event, decision) in accepted.iter().zip(&decided) {
-        if let Ok(Decision::Refused(reason)) = decision {
-            let text = &records[event.at].text;
-            rejections.push(Rejection::new(event.at, text, vec![reason.clone()]));
-        }
-    }
-    for (at, report) in reject::reject(&context, records, rejections).await {
-        reports[at] = Some(report);
-    }
-
+    let Taken { accepted, decided, view, mut reports } = take(&context, records).await;
     let jobs = accept::jobs(&accepted, &decided, &view);
     // Side by side: a cluster whose lease somebody else holds keeps no other waiting.
     let beyond = Beyond::default();
@@ -114,6 +90,52 @@ where
         reports[event.at] = Some(report);
     }
     BatchReport { records: reports.into_iter().flatten().collect(), clusters }
+}
+
+/// A batch once the ledger has it.
+struct Taken {
+    accepted: Vec<Accepted>,
+    /// One for each accepted event.
+    decided: Vec<Result<Decision, String>>,
+    view: View,
+    /// One for each record: those that were refused have theirs already.
+    reports: Vec<Option<RecordReport>>,
+}
+
+/// Parses, validates, and takes into the ledger what breaks no rule.
+async fn take<R, W, C>(context: &Context<'_, R, W, C>, records: &[Record]) -> Taken
+where
+    R: LedgerReader,
+    W: LedgerWriter + Bus,
+    C: Clock,
+{
+    let mut reports: Vec<Option<RecordReport>> = records.iter().map(|_| None).collect();
+    let mut accepted = Vec::new();
+    let mut rejections = Vec::new();
+    for (at, record) in records.iter().enumerate() {
+        match read(&record.text, context.settings, context.clock.now()) {
+            Ok((command, original)) => accepted.push(Accepted { at, command, original }),
+            Err(reasons) => {
+                rejections.push(Rejection::new(at, &record.text, reasons));
+            }
+        }
+    }
+    // The order of the versions, so that a batch that holds an assignment and
+    // its removal ends as they were meant.
+    accepted.sort_by(|a, b| (&a.command.version, a.at).cmp(&(&b.command.version, b.at)));
+
+    let mut view = View::default();
+    let decided = accept::accept_all(context, &accepted, &mut view).await;
+    for (event, decision) in accepted.iter().zip(&decided) {
+        if let Ok(Decision::Refused(reason)) = decision {
+            let text = &records[event.at].text;
+            rejections.push(Rejection::new(event.at, text, vec![reason.clone()]));
+        }
+    }
+    for (at, report) in reject::reject(context, records, rejections).await {
+        reports[at] = Some(report);
+    }
+    Taken { accepted, decided, view, reports }
 }
 
 /// Clusters to work on, how to reach them, and for whom.

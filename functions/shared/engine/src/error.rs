@@ -2,8 +2,9 @@
 
 use std::error::Error;
 
-/// The whole chain of an error in one line.
-pub(crate) fn chain(error: &dyn Error) -> String {
+/// The whole chain of an error in one line, for logs and answers.
+#[must_use]
+pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

@@ -29,7 +29,7 @@ use checks::{Told, WayIn};
 use known::Known;
 
 pub use domino::DominoReport;
-pub use requests::{is_covered, request_sweep_rest, request_sweeps};
+pub use requests::{is_covered, request_sweep, request_sweep_rest, request_sweeps};
 pub use settings::{InsideSettings, MappingSettings, SweepSettings};
 pub use sweep::SweepReport;
 

@@ -17,22 +17,25 @@ mod outcome;
 pub mod ports;
 mod publish;
 mod reconcile;
+mod rehearsal;
 mod requests;
 mod run;
 mod settings;
 
 pub use adopt::permit_adoption;
-pub use batch::{BatchReport, Outcome, Record, RecordReport, process};
+pub use batch::{BatchReport, Outcome, Record, RecordReport, Recorded, process, record};
 pub use calls::Calls;
 pub use cluster::ClusterReport;
+pub use error::chain;
 pub use inside::{
     DominoReport, InsideReport, InsideScope, InsideSettings, MappingSettings, OutsideReads,
-    OutsideWrites, SweepReport, SweepSettings, is_covered, preview_inside, request_sweep_rest,
-    request_sweeps, work_inside,
+    OutsideWrites, SweepReport, SweepSettings, is_covered, preview_inside, request_sweep,
+    request_sweep_rest, request_sweeps, work_inside,
 };
 pub use reconcile::{
-    Orphan, Reconciled, Retirement, Scope, preview, reconcile, request_again, request_all,
-    request_rest,
+    Orphan, Reconciled, Retirement, Scope, note_reconciled, preview, reconcile, request_again, request_all,
+    request_clusters, request_rest,
 };
+pub use rehearsal::Rehearsal;
 pub use run::Run;
 pub use settings::Settings;

@@ -86,6 +86,8 @@ pub struct Settings {
     pub trim_after: Option<Duration>,
     /// Whether reconcile only says what it would do.
     pub plan_only: bool,
+    /// Whether the admin function only answers.
+    pub read_only: bool,
     /// Roles whose EKS calls are this deployment's own, and no change by hand.
     pub own_roles: Vec<Pattern>,
 }

@@ -60,6 +60,7 @@ impl Settings {
         let trims = vars.choice("TRIM", &[("on", true), ("off", false)]);
         let trim_minutes = vars.number("TRIM_AFTER_MINUTES", 60, 1..=43_200);
         let plan_only = vars.choice("RECONCILE", &[("apply", false), ("plan", true)]);
+        let read_only = vars.choice("ADMIN", &[("apply", false), ("read", true)]);
         let own_roles = vars.patterns("OWN_ROLES", "role", false);
         if !vars.problems.is_empty() {
             return Err(SettingsError { problems: vars.problems });
@@ -82,6 +83,7 @@ impl Settings {
             notice_retention: Duration::from_secs(u64::from(notice_days) * DAY),
             trim_after: trims.then(|| Duration::from_secs(u64::from(trim_minutes) * 60)),
             plan_only,
+            read_only,
             own_roles,
         })
     }

@@ -13,7 +13,7 @@ use crate::ledger::{
     WriteSet, accept, binding_key, claims_key, condition_prefix, history_key, registry_key,
     service_account_partition,
 };
-use crate::ports::{Clock, Key, MAX_WRITE, Reads, WriteError, Writes};
+use crate::ports::{Clock, Key, LedgerReader, LedgerWriter, MAX_WRITE, WriteError};
 
 /// Writes of an accepted change beside its conditions: binding, history, two claims.
 const FIXED_WRITES: usize = 4;
@@ -23,7 +23,7 @@ const ATTEMPTS: usize = 5;
 
 /// Decides about every event, in order. An event whose ledger write fails is
 /// answered with the reason, and does not keep others from going on.
-pub(super) async fn accept_all<R: Reads, W: Writes, C: Clock>(
+pub(super) async fn accept_all<R: LedgerReader, W: LedgerWriter, C: Clock>(
     context: &Context<'_, R, W, C>,
     events: &[Accepted],
     view: &mut View,
@@ -55,7 +55,7 @@ pub(super) async fn accept_all<R: Reads, W: Writes, C: Clock>(
 }
 
 /// Decides about as many events as fit one transaction, and writes it; says how many those were.
-async fn accept_group<R: Reads, W: Writes, C: Clock>(
+async fn accept_group<R: LedgerReader, W: LedgerWriter, C: Clock>(
     context: &Context<'_, R, W, C>,
     events: &[Accepted],
     shared: &mut View,
@@ -147,7 +147,7 @@ fn subject(event: &Accepted) -> String {
 
 /// Reads what deciding about the events needs: one call for new service
 /// accounts, and one more for each that is known already.
-async fn read<R: Reads, W, C>(
+async fn read<R: LedgerReader, W, C>(
     context: &Context<'_, R, W, C>,
     events: &[Accepted],
     view: &mut View,

@@ -11,13 +11,13 @@ use super::{Accepted, service_account};
 use crate::cluster::Context;
 use crate::ledger::{Condition, ConditionState, Decision, View};
 use crate::outcome::{Outcomes, time};
-use crate::ports::{Clock, Writes};
+use crate::ports::{Bus, Clock};
 use crate::publish::publish;
 
 /// Tells the bus what the ledger's word alone brings about: an overtaken
 /// removal, a binding that waits for its cluster, a cluster to reconcile.
 /// Answers one result an event, in order.
-pub(super) async fn announce<R, W: Writes, C: Clock>(
+pub(super) async fn announce<R, W: Bus, C: Clock>(
     context: &Context<'_, R, W, C>,
     events: &[Accepted],
     decided: &[Result<Decision, String>],

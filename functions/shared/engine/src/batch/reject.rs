@@ -13,7 +13,7 @@ use crate::error::chain;
 use crate::ledger::{NoticeKind, NoticeRecord, View, WriteSet, notice_key};
 use crate::original;
 use crate::outcome::time;
-use crate::ports::{Clock, Reads, WriteError, Writes};
+use crate::ports::{Bus, Clock, LedgerReader, LedgerWriter, WriteError};
 use crate::publish::publish;
 
 /// Longest reason. A parser quotes the value that it stumbles over, however
@@ -66,7 +66,7 @@ fn short(reason: String) -> String {
 
 /// Records rejections. One that could not be recorded fails, so that it is
 /// delivered again: it is never silently lost.
-pub(super) async fn reject<R: Reads, W: Writes, C: Clock>(
+pub(super) async fn reject<R: LedgerReader, W: LedgerWriter + Bus, C: Clock>(
     context: &Context<'_, R, W, C>,
     records: &[Record],
     rejections: Vec<Rejection>,
@@ -115,7 +115,7 @@ fn event<R, W, C: Clock>(context: &Context<'_, R, W, C>, rejection: &Rejection) 
     .into()
 }
 
-async fn keep<R: Reads, W: Writes, C: Clock>(
+async fn keep<R: LedgerReader, W: LedgerWriter, C: Clock>(
     context: &Context<'_, R, W, C>,
     rejection: &Rejection,
 ) -> Result<(), String> {

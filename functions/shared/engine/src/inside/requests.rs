@@ -9,7 +9,7 @@ use super::{InsideScope, InsideSettings, OutsideWrites};
 use crate::error::chain;
 use crate::ledger::{InsideCluster, View, inside_key, registry, registry_key};
 use crate::outcome::time;
-use crate::ports::{Clock, LedgerReader};
+use crate::ports::{Bus, Clock, LedgerReader};
 use crate::requests::{registered, send};
 use crate::run::Run;
 use crate::settings::Settings;
@@ -37,6 +37,20 @@ pub async fn request_sweeps(
         .collect();
     send(&events, writer, clock).await?;
     Ok(clusters)
+}
+
+/// Asks for a sweep of a cluster, or of one service account's pods there.
+///
+/// # Errors
+/// When the event was not sent.
+pub async fn request_sweep(
+    scope: &InsideScope,
+    reason: &str,
+    bus: &impl Bus,
+    clock: &impl Clock,
+    run: &Run,
+) -> Result<(), String> {
+    send(&[request(scope, 0, reason, clock, run)], bus, clock).await
 }
 
 /// Asks for the rest of a sweep.

@@ -77,6 +77,12 @@ pub fn node_policy_key(cluster: &ClusterArn) -> Key {
     key(format!("CLUSTER#{cluster}"), "NODE-POLICY")
 }
 
+/// What the last reconciliation of a cluster found.
+#[must_use]
+pub fn reconciled_key(cluster: &ClusterArn) -> Key {
+    key(format!("CLUSTER#{cluster}"), "RECONCILED")
+}
+
 /// What was written lately on a cluster.
 #[must_use]
 pub fn recent_key(cluster: &ClusterArn) -> Key {

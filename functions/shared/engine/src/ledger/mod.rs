@@ -15,14 +15,14 @@ pub use keys::{
     binding_key, bindings_partition, claims_key, condition_key, condition_prefix, history_key,
     history_partition, inside_binding_key, inside_key, inside_lease_key, inside_partition,
     intended_key, lease_key, node_policy_key, notice_key, notice_partition, recent_key,
-    registry_key, service_account_partition, told_key, told_partition, trim_key,
+    reconciled_key, registry_key, service_account_partition, told_key, told_partition, trim_key,
 };
 pub(crate) use known::{bindings, by_name, condition_keys, conditions};
 pub(crate) use records::MAX_REMOVALS;
 pub use records::{
     AssociationRecord, BindingRecord, BindingState, BlockedRecord, ClaimsRecord, ClusterRecord,
     Condition, ConditionState, HistoryOutcome, HistoryRecord, LeaseRecord, NodePolicyRecord,
-    NoticeKind, NoticeRecord, RecentRecord, Registry, RemovalRecord, Retirement, TrimRecord,
+    NoticeKind, NoticeRecord, RecentRecord, ReconciledRecord, Registry, RemovalRecord, Retirement, TrimRecord,
     WorkedRecord, WrittenRecord,
 };
 pub use view::{LedgerError, Stored, View, WriteSet};

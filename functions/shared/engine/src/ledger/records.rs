@@ -8,7 +8,7 @@ use pod_identity_core::{
     Binding, ClusterArn, Desired, DominoName, GivenUp, KubernetesName, Registration, RoleArn,
     Version,
 };
-use pod_identity_events::{BlockedCode, RemovalReason, Trust};
+use pod_identity_events::{BlockedCode, PolicyCapacity, RemovalReason, Trust};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -168,7 +168,7 @@ pub struct Retirement {
 }
 
 /// How far a binding has come true on a cluster.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum ConditionState {
     /// Accepted, not yet carried out.
@@ -377,6 +377,34 @@ pub struct TrimRecord {
     /// By role: since when every complete observation found that no binding names it and no
     /// association uses it.
     pub unused: BTreeMap<RoleArn, Timestamp>,
+}
+
+/// What the last reconciliation of a whole cluster found, for whoever asks how things are.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReconciledRecord {
+    /// When it ended.
+    pub at: Timestamp,
+    /// Request id of the invocation.
+    pub request_id: String,
+    /// Why the cluster was left alone, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<String>,
+    /// Bindings by the state of their condition on the cluster.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub states: BTreeMap<ConditionState, usize>,
+    /// How full the node policies were, if they were looked at and understood.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<PolicyCapacity>,
+    /// What was put back.
+    #[serde(default)]
+    pub corrected: usize,
+    /// Associations with our tag that the ledger does not know.
+    #[serde(default)]
+    pub orphans: usize,
+    /// Service accounts for whom it failed for a passing reason.
+    #[serde(default)]
+    pub failures: usize,
 }
 
 /// What was written lately on a cluster. Until EKS shows it, nothing may be concluded from

@@ -1,13 +1,16 @@
 //! Requests for reconciliation that an invocation puts on the bus: one for
 //! each cluster, or for the rest of one.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::Timestamp;
 use pod_identity_core::{ClusterArn, KubernetesName, fingerprint};
 use pod_identity_events::{Cause, Outgoing, ReconciliationRequested, SCHEMA_VERSION, detail_type};
 
 use super::Scope;
 use crate::outcome::time;
-use crate::ports::{Clock, LedgerReader, Writes};
+use crate::ports::{Bus, Clock, LedgerReader, Writes};
+use crate::publish::publish;
 use crate::requests::{registered, send};
 use crate::run::Run;
 use crate::settings::Settings;
@@ -32,6 +35,20 @@ pub async fn request_all(
         .collect();
     send(&events, writer, clock).await?;
     Ok(clusters)
+}
+
+/// Asks for the reconciliation of some clusters; answers those whose event was not sent, and why.
+pub async fn request_clusters(
+    clusters: &BTreeSet<ClusterArn>,
+    reason: &str,
+    bus: &impl Bus,
+    clock: &impl Clock,
+    run: &Run,
+) -> BTreeMap<ClusterArn, String> {
+    let events: Vec<Outgoing> =
+        clusters.iter().map(|cluster| request(cluster, None, 0, reason, clock, run)).collect();
+    let sent = publish(bus, clock, &events).await;
+    clusters.iter().zip(sent).filter_map(|(one, sent)| Some((one.clone(), sent.err()?))).collect()
 }
 
 /// Asks for the rest of a cluster's reconciliation.

@@ -1,0 +1,115 @@
+//! Binding and unbinding by hand: as the events do.
+
+use pod_identity_engine::Outcome;
+use pod_identity_engine::ports::{Bus, Clock, KubernetesReader, LedgerWriter};
+use pod_identity_events::detail_type::{ROLE_ASSIGNED, ROLE_UNASSIGNED};
+use serde_json::json;
+
+use crate::answer::{Answer, Refusal};
+use crate::change::{About, Changed, Wish, make};
+use crate::desk::{Desk, Looks};
+use crate::request::{Action, Mode, Request};
+
+pub(super) const BIND: Action = Action {
+    name: "bind",
+    what: "a Domino service account works as a role from now on, as by the event",
+    fields: &[
+        ("serviceAccount", "name of the Domino service account"),
+        ("roleArn", "the IAM role"),
+        ("kubernetes", "optional: { namespace, serviceAccount }"),
+        ("clusters", "optional: `all`, or a list of names or ARNs"),
+        ("targetRoleArn, disableSessionTags, sessionPolicy", "optional, as in the event"),
+    ],
+    changes: true,
+    example: include_str!("../../../../events/samples/admin/bind.json"),
+};
+
+pub(super) const UNBIND: Action = Action {
+    name: "unbind",
+    what: "a Domino service account works as no role any more, as by the event",
+    fields: &[("serviceAccount", "name of the Domino service account")],
+    changes: true,
+    example: include_str!("../../../../events/samples/admin/unbind.json"),
+};
+
+pub(super) async fn bind<R, K, W, C>(
+    desk: &Desk<'_, R, K, C>,
+    hands: Option<&W>,
+    request: &Request,
+) -> Result<Answer, Refusal>
+where
+    R: Looks,
+    K: KubernetesReader,
+    W: LedgerWriter + Bus,
+    C: Clock,
+{
+    one(desk, hands, request, ROLE_ASSIGNED).await
+}
+
+pub(super) async fn unbind<R, K, W, C>(
+    desk: &Desk<'_, R, K, C>,
+    hands: Option<&W>,
+    request: &Request,
+) -> Result<Answer, Refusal>
+where
+    R: Looks,
+    K: KubernetesReader,
+    W: LedgerWriter + Bus,
+    C: Clock,
+{
+    one(desk, hands, request, ROLE_UNASSIGNED).await
+}
+
+async fn one<R, K, W, C>(
+    desk: &Desk<'_, R, K, C>,
+    hands: Option<&W>,
+    request: &Request,
+    detail_type: &'static str,
+) -> Result<Answer, Refusal>
+where
+    R: Looks,
+    K: KubernetesReader,
+    W: LedgerWriter + Bus,
+    C: Clock,
+{
+    let detail = request.as_given().clone();
+    let name = detail.get("serviceAccount").and_then(|name| name.as_str()).unwrap_or_default();
+    let about = About::ServiceAccount(name.to_owned());
+    let wish = Wish { about, detail_type, detail };
+    let changed = make(desk, hands, request, &[wish]).await?;
+    told(request, &changed)
+}
+
+/// What became of one change.
+pub(super) fn told(request: &Request, changed: &Changed) -> Result<Answer, Refusal> {
+    let report = match changed.results.first() {
+        Some(Ok(report)) => report,
+        Some(Err(reasons)) => {
+            return Err(Refusal(format!(
+                "{} breaks these rules, and nothing was done:\n  {}",
+                request.action.name,
+                reasons.join("\n  ")
+            )));
+        }
+        None => return Err(Refusal("nothing was asked for".to_owned())),
+    };
+    if report.outcome == Outcome::Failed {
+        return Err(Refusal(format!("it failed, ask again: {}", report.lines.join("; "))));
+    }
+    let mut text = match request.mode {
+        Mode::Plan => "What would be done (mode is plan, nothing was):\n".to_owned(),
+        Mode::Apply => {
+            let asked: Vec<&str> = changed.clusters.iter().map(|cluster| cluster.name()).collect();
+            let goes_on = match asked.as_slice() {
+                [] => "no cluster has anything to do for it yet".to_owned(),
+                clusters => format!("reconcile was asked to go on: {}", clusters.join(", ")),
+            };
+            format!("The ledger has it; {goes_on}. How far it is: action status.\n")
+        }
+    };
+    for line in &report.lines {
+        text += &format!("  {line}\n");
+    }
+    text += &changed.words();
+    Ok(Answer::of(text).with("mode", json!(request.mode.word())).with("changed", changed.data()))
+}

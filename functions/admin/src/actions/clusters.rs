@@ -1,0 +1,114 @@
+//! The registered clusters: listed, registered, changed, retired.
+
+use pod_identity_engine::ledger::Registry;
+use pod_identity_engine::ports::{Bus, Clock, KubernetesReader, LedgerWriter};
+use pod_identity_events::detail_type::{CLUSTER_REGISTERED, CLUSTER_RETIRED};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::bind::told;
+use crate::answer::{Answer, Refusal};
+use crate::change::{About, Wish, make};
+use crate::desk::{Desk, Looks};
+use crate::request::{Action, Request};
+use crate::table::Table;
+
+pub(super) const ACTION: Action = Action {
+    name: "clusters",
+    what: "lists the registered clusters; with `register` or `retire`, one joins, changes or leaves",
+    fields: &[
+        ("register", "optional: { clusterArn, nodeRoleArns, assumeRoleArn }: joins, or changes as a whole"),
+        (
+            "retire",
+            "optional: { cluster, givenUp }: reconcile empties it once every service account is ready elsewhere or in givenUp (names, or `*` alone)",
+        ),
+    ],
+    changes: true,
+    example: include_str!("../../../../events/samples/admin/clusters.json"),
+};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Asked {
+    register: Option<Map<String, Value>>,
+    retire: Option<Retire>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Retire {
+    cluster: String,
+    #[serde(default)]
+    given_up: Vec<String>,
+}
+
+pub(super) async fn answer<R, K, W, C>(
+    desk: &Desk<'_, R, K, C>,
+    hands: Option<&W>,
+    request: &Request,
+) -> Result<Answer, Refusal>
+where
+    R: Looks,
+    K: KubernetesReader,
+    W: LedgerWriter + Bus,
+    C: Clock,
+{
+    let asked: Asked = request.fields()?;
+    let wish = match (asked.register, asked.retire) {
+        (None, None) => return Ok(list(&desk.registry().await?)),
+        (Some(_), Some(_)) => {
+            return Err(Refusal("clusters: either register or retire, not both at once".into()));
+        }
+        (Some(detail), None) => {
+            let arn = detail.get("clusterArn").and_then(Value::as_str).unwrap_or_default();
+            let about = About::Cluster(arn.to_owned());
+            Wish { about, detail_type: CLUSTER_REGISTERED, detail }
+        }
+        (None, Some(Retire { cluster, given_up })) => {
+            let cluster = desk.named(&desk.registry().await?, &cluster)?;
+            retirement(cluster.as_str(), &given_up)
+        }
+    };
+    told(request, &make(desk, hands, request, &[wish]).await?)
+}
+
+/// The guarded retirement of a cluster.
+pub(super) fn retirement(cluster: &str, given_up: &[String]) -> Wish {
+    let mut detail = Map::new();
+    detail.insert("clusterArn".to_owned(), json!(cluster));
+    if !given_up.is_empty() {
+        detail.insert("givenUp".to_owned(), json!(given_up));
+    }
+    let about = About::Cluster(cluster.to_owned());
+    Wish { about, detail_type: CLUSTER_RETIRED, detail }
+}
+
+fn list(registry: &Registry) -> Answer {
+    let mut table = Table::new(&["cluster", "region", "account", "node roles", "reached through", "state"]);
+    for (cluster, record) in &registry.clusters {
+        let registration = &record.registration;
+        let roles: Vec<&str> = registration.node_roles.iter().map(|role| role.as_str()).collect();
+        let state = match &record.retired {
+            None => "registered".to_owned(),
+            Some(retirement) => match (retirement.begun_at, retirement.emptied_at) {
+                (_, Some(at)) => format!("emptied at {at}"),
+                (Some(at), None) => format!("retiring since {at}"),
+                (None, None) => "retirement asked for, held up".to_owned(),
+            },
+        };
+        table.row([
+            cluster.name().to_owned(),
+            cluster.region().to_owned(),
+            cluster.account().to_owned(),
+            if roles.is_empty() { "of its node groups".to_owned() } else { roles.join(" ") },
+            registration.assume_role.as_ref().map(ToString::to_string).unwrap_or_default(),
+            state,
+        ]);
+    }
+    let text = if registry.clusters.is_empty() {
+        "No cluster is registered. Register one: {\"action\": \"clusters\", \"register\": {\"clusterArn\": \"...\"}, \"mode\": \"apply\"}\n".to_owned()
+    } else {
+        table.to_string()
+    };
+    Answer::of(text).with("clusters", json!(registry.clusters))
+}

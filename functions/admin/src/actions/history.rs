@@ -1,0 +1,104 @@
+//! Who bound what, when, by which event.
+
+use pod_identity_core::DominoName;
+use pod_identity_engine::chain;
+use pod_identity_engine::ledger::{HistoryOutcome, HistoryRecord, View, history_partition};
+use pod_identity_engine::ports::{Clock, KubernetesReader};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::answer::{Answer, Refusal};
+use crate::desk::{Desk, Looks};
+use crate::request::{Action, Request};
+use crate::table::Table;
+
+pub(super) const ACTION: Action = Action {
+    name: "history",
+    what: "who bound what, when, by which event; the newest first",
+    fields: &[
+        ("serviceAccount", "a Domino service account, or"),
+        ("cluster", "a cluster by name or ARN: its registrations and retirements"),
+        ("limit", "optional: most entries, 50 by default"),
+    ],
+    changes: false,
+    example: include_str!("../../../../events/samples/admin/history.json"),
+};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Asked {
+    service_account: Option<DominoName>,
+    cluster: Option<String>,
+    limit: Option<usize>,
+}
+
+pub(super) async fn answer<R, K, C>(
+    desk: &Desk<'_, R, K, C>,
+    request: &Request,
+) -> Result<Answer, Refusal>
+where
+    R: Looks,
+    K: KubernetesReader,
+    C: Clock,
+{
+    let asked: Asked = request.fields()?;
+    let of = match (&asked.service_account, &asked.cluster) {
+        (Some(name), None) => name.to_string(),
+        (None, Some(cluster)) => desk.named(&desk.registry().await?, cluster)?.to_string(),
+        _ => {
+            return Err(Refusal("history is of either serviceAccount or cluster: name one".into()));
+        }
+    };
+    let partition = history_partition(&of);
+    let mut view = View::default();
+    view.query(desk.reader, &partition, "").await.map_err(|error| chain(&error))?;
+    let all = view.all::<HistoryRecord>(&partition, "").map_err(|error| chain(&error))?;
+    let known = all.len();
+    let newest: Vec<HistoryRecord> = all
+        .into_iter()
+        .rev()
+        .take(asked.limit.unwrap_or(50))
+        .map(|stored| stored.record)
+        .collect();
+    let mut table =
+        Table::new(&["when", "what", "outcome", "asked for", "actor (claimed)", "reason", "event", "request"]);
+    for entry in &newest {
+        table.row([
+            entry.version.occurred_at().to_string(),
+            entry.detail_type.clone(),
+            match entry.outcome {
+                HistoryOutcome::Accepted => "accepted".to_owned(),
+                HistoryOutcome::Superseded => "superseded".to_owned(),
+            },
+            change(&entry.change),
+            entry.actor.clone().unwrap_or_default(),
+            entry.reason.clone().unwrap_or_default(),
+            entry.version.event_id().to_owned(),
+            entry.request_id.clone(),
+        ]);
+    }
+    let text = if known == 0 {
+        format!("The ledger knows no change of {of}.\n")
+    } else {
+        format!(
+            "{of}: {} of {known} changes. Actors are as claimed: CloudTrail's data events prove who sent or invoked, by the request.\n\n{table}",
+            newest.len()
+        )
+    };
+    Ok(Answer::of(text).with("history", json!(newest)).with("known", json!(known)))
+}
+
+/// What a change asked for, in a few words.
+fn change(change: &Value) -> String {
+    let text = |at: &str| change.pointer(at).and_then(Value::as_str);
+    if let Some(role) = text("/desired/role").or_else(|| text("/role")) {
+        let place = text("/kubernetes").map(|place| format!(" at {place}")).unwrap_or_default();
+        return format!("{role}{place}");
+    }
+    match (text("/removal"), text("/retire"), text("/cluster")) {
+        (Some(reason), ..) => format!("no role ({reason})"),
+        (_, Some(_), _) => "retire".to_owned(),
+        (.., Some(_)) => "register".to_owned(),
+        _ => change.to_string(),
+    }
+}

@@ -1,0 +1,51 @@
+//! What can be asked for, one module each.
+
+mod bind;
+mod clusters;
+mod history;
+mod notices;
+mod status;
+mod sweep;
+
+use pod_identity_engine::ports::{Bus, Clock, KubernetesReader, LedgerWriter};
+
+use crate::answer::{Answer, Refusal};
+use crate::desk::{Desk, Looks};
+use crate::request::{Action, Request};
+
+/// Everything that can be asked for, in the order of the help.
+pub(crate) const ACTIONS: &[Action] = &[
+    status::ACTION,
+    bind::BIND,
+    bind::UNBIND,
+    history::ACTION,
+    clusters::ACTION,
+    sweep::ACTION,
+    notices::REJECTED,
+    notices::SUPERSEDED,
+];
+
+/// Answers a request, and does what it asks for if it is given something to write with.
+pub(crate) async fn answer<R, K, W, C>(
+    desk: Desk<'_, R, K, C>,
+    hands: Option<&W>,
+    request: &Request,
+) -> Result<Answer, Refusal>
+where
+    R: Looks,
+    K: KubernetesReader,
+    W: LedgerWriter + Bus,
+    C: Clock,
+{
+    let desk = &desk;
+    match request.action.name {
+        "status" => status::answer(desk, request).await,
+        "bind" => bind::bind(desk, hands, request).await,
+        "unbind" => bind::unbind(desk, hands, request).await,
+        "history" => history::answer(desk, request).await,
+        "clusters" => clusters::answer(desk, hands, request).await,
+        "sweep" => sweep::answer(desk, hands, request).await,
+        "rejected" | "superseded" => notices::answer(desk, request).await,
+        other => Err(Refusal(format!("there is no action `{other}`"))),
+    }
+}

@@ -1,0 +1,297 @@
+//! Changes that an administrator makes: events of the contract, with versions of an
+//! administrator's, taken into the ledger or only thought through.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use pod_identity_core::{ClusterArn, DominoName, KubernetesName};
+use pod_identity_engine::ledger::{BindingRecord, Condition, View, binding_key};
+use pod_identity_engine::ports::{Bus, Clock, KubernetesReader, LedgerWriter};
+use pod_identity_engine::{
+    Outcome, Reconciled, Record, RecordReport, Recorded, Rehearsal, Scope, chain, preview, record,
+};
+use pod_identity_events::{Envelope, SCHEMA_VERSION, source};
+use serde_json::{Map, Value, json};
+
+use crate::desk::{Desk, Looks};
+use crate::request::Request;
+
+/// One change, as the event that would make it.
+#[derive(Debug, Clone)]
+pub(crate) struct Wish {
+    pub(crate) about: About,
+    pub(crate) detail_type: &'static str,
+    /// The detail, without version and remarks.
+    pub(crate) detail: Map<String, Value>,
+}
+
+/// What a change is about, as it was named.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum About {
+    ServiceAccount(String),
+    Cluster(String),
+}
+
+impl About {
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::ServiceAccount(name) | Self::Cluster(name) => name,
+        }
+    }
+}
+
+/// What became of changes, in their order.
+#[derive(Debug, Default)]
+pub(crate) struct Changed {
+    /// One a change: what the ledger says, or the rules that it breaks.
+    pub(crate) results: Vec<Result<RecordReport, Vec<String>>>,
+    /// Clusters on which reconcile has something to do for them.
+    pub(crate) clusters: BTreeSet<ClusterArn>,
+    /// What reconcile would do, by cluster; only where nothing was done.
+    pub(crate) previews: BTreeMap<ClusterArn, Result<Reconciled, String>>,
+    /// Clusters whose reconciliation could not be asked for.
+    pub(crate) unasked: BTreeMap<ClusterArn, String>,
+}
+
+impl Changed {
+    /// What would be done, or who goes on, in words.
+    pub(crate) fn words(&self) -> String {
+        let mut text = String::new();
+        for (cluster, preview) in &self.previews {
+            match preview {
+                Ok(done) => text += &preview_words(cluster, done),
+                Err(why) => text += &format!("cluster {}: {why}\n", cluster.name()),
+            }
+        }
+        for (cluster, why) in &self.unasked {
+            text += &format!(
+                "reconciliation of cluster {} could not be asked for: {why}; the next scheduled one goes on\n",
+                cluster.name()
+            );
+        }
+        text
+    }
+
+    /// The same as data.
+    pub(crate) fn data(&self) -> Value {
+        let result = |result: &Result<RecordReport, Vec<String>>| match result {
+            Ok(report) => json!(report),
+            Err(reasons) => json!({ "outcome": "refused", "lines": reasons }),
+        };
+        let plans: BTreeMap<&str, Value> = self
+            .previews
+            .iter()
+            .map(|(cluster, preview)| match preview {
+                Ok(done) => (cluster.as_str(), json!({ "plans": done.plans, "skipped": done.skipped })),
+                Err(why) => (cluster.as_str(), json!({ "failed": why })),
+            })
+            .collect();
+        json!({
+            "results": self.results.iter().map(result).collect::<Vec<_>>(),
+            "clusters": self.clusters,
+            "plans": plans,
+            "unasked": self.unasked,
+        })
+    }
+}
+
+/// What reconcile would do on a cluster, in words.
+pub(crate) fn preview_words(cluster: &ClusterArn, done: &Reconciled) -> String {
+    if let Some(why) = &done.skipped {
+        return format!("cluster {} is left alone: {why}\n", cluster.name());
+    }
+    let plans: String = done.plans.iter().map(ToString::to_string).collect();
+    let retirement = done.retirement.as_ref().map(|it| format!("  {it}\n")).unwrap_or_default();
+    if plans.is_empty() && retirement.is_empty() {
+        return format!("cluster {}: nothing to do\n", cluster.name());
+    }
+    plans + &retirement
+}
+
+/// Makes changes, or with nothing to write with, only thinks them through. Those that break a
+/// rule are told, and keep no other from being made.
+pub(crate) async fn make<R, K, W, C>(
+    desk: &Desk<'_, R, K, C>,
+    hands: Option<&W>,
+    request: &Request,
+    wishes: &[Wish],
+) -> Result<Changed, String>
+where
+    R: Looks,
+    K: KubernetesReader,
+    W: LedgerWriter + Bus,
+    C: Clock,
+{
+    let mut changed = Changed::default();
+    let mut records = Vec::new();
+    let mut reports: BTreeMap<String, RecordReport> = BTreeMap::new();
+    let mut refused: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+    let standing = standing(desk, wishes).await?;
+    for (at, wish) in wishes.iter().enumerate() {
+        let envelope = envelope(desk, request, wish, at, standing.get(&wish.about));
+        match desk.settings.rules.validate(&envelope, desk.clock.now()) {
+            Ok(_) => {
+                let text = serde_json::to_string(&envelope).map_err(|error| error.to_string())?;
+                records.push(Record { id: at.to_string(), text });
+            }
+            Err(reasons) => _ = refused.insert(at, reasons),
+        }
+    }
+    let (clock, run, settings, deadline) = (desk.clock, desk.run, desk.settings, desk.deadline);
+    let recorded: Recorded = match hands {
+        Some(hands) => record(&records, desk.reader, hands, clock, run, settings, deadline).await,
+        None => {
+            let rehearsal = Rehearsal::of(desk.reader);
+            let recorded =
+                record(&records, &rehearsal, &rehearsal, clock, run, settings, deadline).await;
+            look_ahead(desk, &rehearsal, &recorded, wishes, &mut changed).await?;
+            recorded
+        }
+    };
+    reports.extend(recorded.records.into_iter().map(|report| (report.id.clone(), report)));
+    changed.clusters = recorded.clusters;
+    changed.unasked = recorded.unasked;
+    for at in 0..wishes.len() {
+        let result = match (refused.remove(&at), reports.remove(&at.to_string())) {
+            (Some(reasons), _) => Err(reasons),
+            (None, Some(report)) if report.outcome == Outcome::Rejected => Err(report.lines),
+            (None, Some(report)) => Ok(report),
+            (None, None) => Err(vec!["it was not looked at; ask again".to_owned()]),
+        };
+        changed.results.push(result);
+    }
+    Ok(changed)
+}
+
+/// What reconcile would do if the ledger said so.
+async fn look_ahead<R, K, C>(
+    desk: &Desk<'_, R, K, C>,
+    rehearsal: &Rehearsal<'_, R>,
+    recorded: &Recorded,
+    wishes: &[Wish],
+    changed: &mut Changed,
+) -> Result<(), String>
+where
+    R: Looks,
+    K: KubernetesReader,
+    C: Clock,
+{
+    let ahead = desk.over(rehearsal);
+    let names: Vec<DominoName> = wishes
+        .iter()
+        .filter_map(|wish| match &wish.about {
+            About::ServiceAccount(name) => name.parse().ok(),
+            About::Cluster(_) => None,
+        })
+        .collect();
+    for cluster in &recorded.clusters {
+        let conditions = ahead.conditions(names.iter().map(|name| (name, cluster))).await?;
+        let scope = Scope { places: places(conditions.values()), ..Scope::of(cluster.clone()) };
+        if scope.places.is_empty() {
+            continue;
+        }
+        changed.previews.insert(cluster.clone(), ahead_of(&ahead, &scope).await);
+    }
+    // All of a cluster that comes or goes.
+    for wish in wishes {
+        let About::Cluster(name) = &wish.about else { continue };
+        let Ok(cluster) = name.parse::<ClusterArn>() else { continue };
+        let scope = Scope::of(cluster.clone());
+        changed.previews.insert(cluster, ahead_of(&ahead, &scope).await);
+    }
+    Ok(())
+}
+
+async fn ahead_of<R: Looks, K, C: Clock>(
+    desk: &Desk<'_, R, K, C>,
+    scope: &Scope,
+) -> Result<Reconciled, String> {
+    preview(scope, desk.reader, desk.clock, desk.run, desk.settings, desk.deadline).await
+}
+
+fn places<'a>(conditions: impl Iterator<Item = &'a Condition>) -> BTreeSet<KubernetesName> {
+    let of = |condition: &'a Condition| condition.wanted.iter().chain(condition.leaving.keys());
+    conditions.flat_map(of).cloned().collect()
+}
+
+/// When what stands of each was made.
+async fn standing<R, K, C>(
+    desk: &Desk<'_, R, K, C>,
+    wishes: &[Wish],
+) -> Result<BTreeMap<About, Timestamp>, String>
+where
+    R: Looks,
+    K: KubernetesReader,
+    C: Clock,
+{
+    let names: Vec<DominoName> = wishes
+        .iter()
+        .filter_map(|wish| match &wish.about {
+            About::ServiceAccount(name) => name.parse().ok(),
+            About::Cluster(_) => None,
+        })
+        .collect();
+    let mut view = View::default();
+    let keys: Vec<_> = names.iter().map(binding_key).collect();
+    view.read(desk.reader, &keys).await.map_err(|error| chain(&error))?;
+    let mut standing = BTreeMap::new();
+    for name in names {
+        let stored = view.get::<BindingRecord>(&binding_key(&name)).map_err(|e| chain(&e))?;
+        if let Some(stored) = stored {
+            let at = stored.record.version.occurred_at();
+            standing.insert(About::ServiceAccount(name.to_string()), at);
+        }
+    }
+    if wishes.iter().any(|wish| matches!(wish.about, About::Cluster(_))) {
+        let registry = desk.registry().await?;
+        for (cluster, record) in &registry.clusters {
+            let retired = record.retired.as_ref().map(|retirement| &retirement.version);
+            let latest = retired.into_iter().chain([&record.version]).max();
+            if let Some(latest) = latest {
+                standing.insert(About::Cluster(cluster.to_string()), latest.occurred_at());
+            }
+        }
+        for (cluster, retirement) in &registry.retirements {
+            let at = retirement.version.occurred_at();
+            standing.insert(About::Cluster(cluster.to_string()), at);
+        }
+    }
+    Ok(standing)
+}
+
+/// An administrator's change is newer than what stands, whatever the clock says.
+fn envelope<R, K, C: Clock>(
+    desk: &Desk<'_, R, K, C>,
+    request: &Request,
+    wish: &Wish,
+    at: usize,
+    standing: Option<&Timestamp>,
+) -> Envelope {
+    let now = desk.clock.now();
+    let next = standing.and_then(|at| at.checked_add(SignedDuration::from_millis(1)).ok());
+    let occurred_at = next.map_or(now, |next| next.max(now));
+    let mut detail = wish.detail.clone();
+    detail.insert("schemaVersion".to_owned(), json!(SCHEMA_VERSION));
+    detail.insert("eventId".to_owned(), json!(format!("admin-{}-{at}", desk.run.request_id())));
+    detail.insert("occurredAt".to_owned(), json!(format!("{occurred_at:.3}")));
+    for (name, value) in [("actor", &request.actor), ("reason", &request.reason)] {
+        if let Some(value) = value {
+            detail.insert(name.to_owned(), json!(value));
+        }
+    }
+    let source = match wish.about {
+        About::ServiceAccount(_) => source::AUTOMATION,
+        About::Cluster(_) => source::ADMINISTRATION,
+    };
+    Envelope {
+        version: "0".to_owned(),
+        id: format!("admin-{}-{at}", desk.run.request_id()),
+        detail_type: wish.detail_type.to_owned(),
+        source: source.to_owned(),
+        account: String::new(),
+        time: format!("{now:.3}"),
+        region: String::new(),
+        resources: Vec::new(),
+        detail: Value::Object(detail),
+    }
+}

@@ -1,0 +1,117 @@
+//! What the actions look things up with.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use pod_identity_core::{ClusterArn, DominoName};
+use pod_identity_engine::ledger::{
+    BindingRecord, Condition, Registry, View, bindings_partition, condition_key, registry,
+    registry_key,
+};
+use pod_identity_engine::ports::{Clock, ClusterAccess, ClusterReader, KubernetesReader, Reads};
+use pod_identity_engine::{InsideSettings, Run, Settings, chain};
+
+/// Everything outside the clusters that is read.
+pub trait Looks: Reads + ClusterReader {}
+impl<T: Reads + ClusterReader> Looks for T {}
+
+/// What one invocation looks things up with. It holds nothing that writes.
+#[derive(Debug)]
+pub(crate) struct Desk<'a, R, K, C> {
+    pub(crate) reader: &'a R,
+    pub(crate) kubernetes: &'a K,
+    pub(crate) clock: &'a C,
+    pub(crate) run: &'a Run,
+    pub(crate) settings: &'a Settings,
+    pub(crate) inside: &'a InsideSettings,
+    pub(crate) deadline: Timestamp,
+}
+
+// Not derived: what is referred to need not be `Copy`.
+impl<R, K, C> Clone for Desk<'_, R, K, C> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<R, K, C> Copy for Desk<'_, R, K, C> {}
+
+impl<'a, R: Looks, K: KubernetesReader, C: Clock> Desk<'a, R, K, C> {
+    /// The same desk over another reader, such as a rehearsal.
+    pub(crate) fn over<'b, S>(&self, reader: &'b S) -> Desk<'b, S, K, C>
+    where
+        'a: 'b,
+    {
+        let Self { kubernetes, clock, run, settings, inside, deadline, .. } = *self;
+        Desk { reader, kubernetes, clock, run, settings, inside, deadline }
+    }
+
+    /// The registered clusters; an error when the ledger is another deployment's.
+    pub(crate) async fn registry(&self) -> Result<Registry, String> {
+        let mut view = View::default();
+        view.read(self.reader, &[registry_key()]).await.map_err(|error| chain(&error))?;
+        registry(&view, &self.settings.plan.deployment).map_err(|error| chain(&error))
+    }
+
+    /// Every binding and tombstone: one query.
+    pub(crate) async fn bindings(&self) -> Result<BTreeMap<DominoName, BindingRecord>, String> {
+        let mut view = View::default();
+        view.query(self.reader, bindings_partition(), "").await.map_err(|error| chain(&error))?;
+        let all = view.all_keyed::<BindingRecord>(bindings_partition());
+        let all = all.map_err(|error| chain(&error))?;
+        Ok(all.into_iter().filter_map(|(name, it)| Some((name.parse().ok()?, it))).collect())
+    }
+
+    /// Conditions of bindings on clusters: one call for each hundred.
+    pub(crate) async fn conditions<'c>(
+        &self,
+        of: impl IntoIterator<Item = (&'c DominoName, &'c ClusterArn)>,
+    ) -> Result<BTreeMap<(DominoName, ClusterArn), Condition>, String> {
+        let keys: Vec<_> = of.into_iter().map(|(name, at)| condition_key(name, at)).collect();
+        let mut view = View::default();
+        view.read(self.reader, &keys).await.map_err(|error| chain(&error))?;
+        let mut found = BTreeMap::new();
+        for key in &keys {
+            let stored = view.get::<Condition>(key).map_err(|error| chain(&error))?;
+            if let Some(condition) = stored.map(|stored| stored.record) {
+                found.insert(
+                    (condition.service_account.clone(), condition.cluster.clone()),
+                    condition,
+                );
+            }
+        }
+        Ok(found)
+    }
+
+    /// How a registered cluster is reached.
+    pub(crate) fn access(&self, registry: &Registry, cluster: &ClusterArn) -> ClusterAccess {
+        let record = registry.clusters.get(cluster);
+        ClusterAccess {
+            cluster: cluster.clone(),
+            assume_role: record.and_then(|record| record.registration.assume_role.clone()),
+        }
+    }
+
+    /// A cluster as somebody in the console names it: an ARN, or the name of a registered one.
+    pub(crate) fn named(
+        &self,
+        registry: &Registry,
+        name: &str,
+    ) -> Result<ClusterArn, String> {
+        if name.contains(':') {
+            return name.parse().map_err(|error| format!("cluster: {error}"));
+        }
+        let found: Vec<&ClusterArn> =
+            registry.clusters.keys().filter(|cluster| cluster.name() == name).collect();
+        match found.as_slice() {
+            [one] => Ok((*one).clone()),
+            [] => Err(format!(
+                "no registered cluster is called `{name}`: name it by its ARN, or see the registered ones with {{\"action\": \"clusters\"}}"
+            )),
+            _ => Err(format!(
+                "{} registered clusters are called `{name}`: name the one that you mean by its ARN",
+                found.len()
+            )),
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Parses an invocation, asks the action, answers.
+
+use std::time::{Duration, SystemTime};
+
+use pod_identity_engine::ports::{Bus, Clock, KubernetesReader, LedgerWriter};
+use pod_identity_engine::{InsideSettings, Run, Settings};
+use serde_json::Value;
+
+use crate::actions;
+use crate::answer::{Answer, Refusal};
+use crate::desk::{Desk, Looks};
+use crate::request::{self, Mode, Request};
+
+/// The function and everything that it works with.
+pub struct Function<'a, R, K, W, C> {
+    /// Reads AWS and the ledger.
+    pub reader: &'a R,
+    /// Reads the clusters' Kubernetes APIs.
+    pub kubernetes: &'a K,
+    /// Makes what writes the ledger and puts requests on the bus: only asked for when something
+    /// is to be done. None where the function is deployed to be read only.
+    pub writer: Option<&'a dyn Fn() -> W>,
+    /// Tells the time.
+    pub clock: &'a C,
+    /// Settings of the deployment.
+    pub settings: &'a Settings,
+    /// Settings of what is done inside clusters.
+    pub inside: &'a InsideSettings,
+    /// No step starts that might end later than this before the deadline.
+    pub deadline_margin: Duration,
+}
+
+impl<R, K, W, C> std::fmt::Debug for Function<'_, R, K, W, C> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Function").field("writes", &self.writer.is_some()).finish_non_exhaustive()
+    }
+}
+
+impl<R, K, W, C> Function<'_, R, K, W, C>
+where
+    R: Looks,
+    K: KubernetesReader,
+    W: LedgerWriter + Bus,
+    C: Clock,
+{
+    /// Answers one invocation, whatever was sent, until `deadline` at the latest. A request that
+    /// is wrong, or cannot be answered, is answered with why and the way out: `ok` tells.
+    pub async fn invoke(&self, payload: Value, request_id: &str, deadline: SystemTime) -> Value {
+        let deadline = pod_identity_function::deadline(deadline, self.deadline_margin);
+        let run = Run::new(request_id, self.clock.now());
+        let desk = Desk {
+            reader: self.reader,
+            kubernetes: self.kubernetes,
+            clock: self.clock,
+            run: &run,
+            settings: self.settings,
+            inside: self.inside,
+            deadline,
+        };
+        let request = match request::read(&payload) {
+            Ok(request) => request,
+            Err(help) => return help,
+        };
+        let action = request.action.name;
+        match self.answer(desk, &request).await {
+            Ok(answer) => {
+                tracing::info!(action, mode = ?request.mode, actor = request.actor, "answered");
+                answer.into_value(action)
+            }
+            Err(refusal) => {
+                tracing::warn!(action, mode = ?request.mode, why = refusal.0, "refused");
+                refusal.into_value(action)
+            }
+        }
+    }
+
+    async fn answer(
+        &self,
+        desk: Desk<'_, R, K, C>,
+        request: &Request,
+    ) -> Result<Answer, Refusal> {
+        // Made here and nowhere else.
+        let hands = match (request.mode, self.writer) {
+            (Mode::Plan, _) => None,
+            (Mode::Apply, Some(make)) => Some(make()),
+            (Mode::Apply, None) => {
+                return Err(Refusal(format!(
+                    "{}: this deployment of the admin function only answers: invoke the one that may change things",
+                    request.action.name
+                )));
+            }
+        };
+        actions::answer(desk, hands.as_ref(), request).await
+    }
+}

@@ -1,0 +1,20 @@
+//! Lambda function: answers what administrators ask from the console or the AWS CLI.
+//!
+//! It reads AWS, the clusters and the ledger. It writes the ledger and puts requests on the bus,
+//! nothing else: what changes AWS or a cluster is done by reconcile and workloads, and how far
+//! they have come is read from the ledger.
+
+// The SDK's futures nest deeper than the compiler looks by default.
+#![recursion_limit = "256"]
+
+mod actions;
+mod answer;
+mod change;
+mod desk;
+mod handler;
+mod request;
+mod run;
+mod table;
+
+pub use handler::Function;
+pub use run::run;

@@ -1,0 +1,154 @@
+//! What an administrator asks for.
+
+use pod_identity_events::MAX_REMARK_CHARS;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+use crate::actions::ACTIONS;
+use crate::answer::Refusal;
+
+/// Something that can be asked for.
+pub(crate) struct Action {
+    pub(crate) name: &'static str,
+    /// What comes of it.
+    pub(crate) what: &'static str,
+    /// Its fields and what they mean, beside `action`.
+    pub(crate) fields: &'static [(&'static str, &'static str)],
+    /// Whether it can change something, and so takes `mode`, `actor` and `reason`.
+    pub(crate) changes: bool,
+    /// A payload, as JSON.
+    pub(crate) example: &'static str,
+}
+
+/// Whether something is done, or only said.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Mode {
+    /// What would be done.
+    #[default]
+    Plan,
+    /// Do it.
+    Apply,
+}
+
+impl Mode {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Plan => "plan",
+            Self::Apply => "apply",
+        }
+    }
+}
+
+/// A payload whose action is known.
+pub(crate) struct Request {
+    pub(crate) action: &'static Action,
+    pub(crate) mode: Mode,
+    /// Who asks, as the payload claims.
+    pub(crate) actor: Option<String>,
+    pub(crate) reason: Option<String>,
+    fields: Map<String, Value>,
+}
+
+impl std::fmt::Debug for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Request").field("action", &self.action.name).finish_non_exhaustive()
+    }
+}
+
+/// Reads a payload. One that is wrong is answered with what can be asked.
+pub(crate) fn read(payload: &Value) -> Result<Request, Value> {
+    let Some(fields) = payload.as_object() else {
+        return Err(help(None, "a payload is a JSON object"));
+    };
+    let Some(name) = fields.get("action").and_then(Value::as_str) else {
+        return Err(help(None, "a payload has an `action`"));
+    };
+    let Some(action) = ACTIONS.iter().find(|action| action.name == name) else {
+        return Err(help(None, &format!("there is no action `{name}`")));
+    };
+    let mut fields = fields.clone();
+    fields.remove("action");
+    let mut request = Request { action, mode: Mode::Plan, actor: None, reason: None, fields };
+    if action.changes {
+        request.common().map_err(|why| help(Some(action), &why))?;
+    }
+    Ok(request)
+}
+
+impl Request {
+    /// Takes out what every changing action has.
+    fn common(&mut self) -> Result<(), String> {
+        if let Some(mode) = self.fields.remove("mode") {
+            self.mode = Mode::deserialize(&mode)
+                .map_err(|_| format!("mode is `plan` or `apply`, not {mode}"))?;
+        }
+        let mut remark = |name: &str| match self.fields.remove(name) {
+            None => Ok(None),
+            Some(Value::String(text)) if text.chars().count() <= MAX_REMARK_CHARS => Ok(Some(text)),
+            Some(_) => Err(format!("{name} is a text of at most {MAX_REMARK_CHARS} characters")),
+        };
+        self.actor = remark("actor")?;
+        self.reason = remark("reason")?;
+        Ok(())
+    }
+
+    /// The fields of the action.
+    pub(crate) fn fields<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
+        T::deserialize(Value::Object(self.fields.clone())).map_err(|error| {
+            Refusal(format!("{}: {error}\n\n{}", self.action.name, usage(self.action)))
+        })
+    }
+
+    /// The fields as they came.
+    pub(crate) fn as_given(&self) -> &Map<String, Value> {
+        &self.fields
+    }
+}
+
+/// What is wrong, and what can be asked: all actions, or the one that was meant.
+pub(crate) fn help(action: Option<&Action>, why: &str) -> Value {
+    let mut text = format!("{why}\n\n");
+    match action {
+        Some(action) => text += &usage(action),
+        None => {
+            text += "An invocation takes one JSON object with one of these actions:\n\n";
+            for action in ACTIONS {
+                text += &usage(action);
+                text += "\n";
+            }
+        }
+    }
+    let actions: Vec<Value> = ACTIONS
+        .iter()
+        .filter(|one| action.is_none_or(|action| action.name == one.name))
+        .map(|one| {
+            let example: Value = serde_json::from_str(one.example).unwrap_or_default();
+            let fields: Map<String, Value> =
+                fields_of(one).map(|(name, what)| (name.to_owned(), json!(what))).collect();
+            json!({ "action": one.name, "what": one.what, "fields": fields, "example": example })
+        })
+        .collect();
+    json!({ "ok": false, "text": text, "actions": actions })
+}
+
+const COMMON: [(&str, &str); 3] = [
+    ("mode", "`plan` (the default): says what would be done; `apply`: does it"),
+    ("actor", "who asks; goes into the history as claimed"),
+    ("reason", "why; goes into the history"),
+];
+
+fn fields_of(action: &Action) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let common = COMMON.iter().filter(|_| action.changes);
+    action.fields.iter().chain(common).copied()
+}
+
+fn usage(action: &Action) -> String {
+    let mut text = format!("{}: {}\n", action.name, action.what);
+    for (name, what) in fields_of(action) {
+        text += &format!("    {name}: {what}\n");
+    }
+    let example: Value = serde_json::from_str(action.example).unwrap_or_default();
+    text + &format!("    example: {example}\n")
+}

@@ -1,0 +1,125 @@
+//! Binding by hand, what is asked about it, and what a payload has to be.
+
+use serde_json::json;
+
+use crate::office::{Office, cluster, role, text};
+
+#[test]
+fn a_wrong_payload_is_answered_with_the_actions_their_fields_and_examples() {
+    let office = Office::new();
+    for payload in [json!({}), json!([]), json!({ "action": "nothing" })] {
+        let answer = office.ask(payload);
+        assert_eq!(answer["ok"], false);
+        assert!(text(&answer).contains("example: {\"action\":\"status\""), "{}", text(&answer));
+        assert!(answer["actions"].as_array().unwrap().len() > 5);
+    }
+    let wrong = office.refused(json!({ "action": "history", "nonsense": 1 }));
+    assert!(wrong.contains("unknown field `nonsense`") && wrong.contains("example: "), "{wrong}");
+    assert_eq!(office.writers_made.get(), 0);
+}
+
+#[test]
+fn a_binding_is_planned_made_seen_and_taken_away() {
+    let office = Office::registered();
+    let made = office.writers_made.get();
+    let bind = json!({ "action": "bind", "serviceAccount": "svc-etl", "roleArn": role("etl") });
+    let planned = office.done(bind.clone());
+    let words = text(&planned);
+    assert!(words.contains("+ association domino-compute/svc-etl-sa -> role/domino/etl"), "{words}");
+    assert_eq!(office.writers_made.get(), made, "plan mode makes nothing that writes");
+    assert!(text(&office.done(json!({ "action": "status" }))).contains("0 service accounts"));
+
+    let mut apply = bind;
+    apply["mode"] = json!("apply");
+    apply["actor"] = json!("ada");
+    let done = office.done(apply);
+    assert!(text(&done).contains("reconcile was asked to go on: blue, green"), "{}", text(&done));
+    office.reconcile("blue");
+    let status = office.done(json!({ "action": "status", "serviceAccount": "etl" }));
+    assert_eq!(status["bindings"][0]["condition"]["state"], "ready", "{}", text(&status));
+    assert_eq!(status["bindings"][1]["condition"]["state"], "pending", "{}", text(&status));
+    office.reconcile("green");
+
+    let unbind = json!({ "action": "unbind", "serviceAccount": "svc-etl", "mode": "apply" });
+    office.done(unbind);
+    office.reconcile("blue");
+    let removed = json!({ "action": "status", "state": "removed", "cluster": "blue" });
+    let removed = office.done(removed);
+    assert_eq!(removed["bindings"][0]["serviceAccount"], "svc-etl");
+
+    let history = office.done(json!({ "action": "history", "serviceAccount": "svc-etl" }));
+    let words = text(&history);
+    assert_eq!(history["known"], 2);
+    assert!(words.contains("ada") && words.contains("no role (unassigned)"), "{words}");
+}
+
+#[test]
+fn an_administrators_change_is_newer_than_what_stands_whatever_the_clock_says() {
+    let office = Office::registered();
+    office.bind("svc-etl", "etl");
+    office.advance(-600);
+    let unbind = json!({ "action": "unbind", "serviceAccount": "svc-etl", "mode": "apply" });
+    office.done(unbind);
+    let history = office.done(json!({ "action": "history", "serviceAccount": "svc-etl" }));
+    assert_eq!(history["history"][0]["outcome"], "accepted", "{}", text(&history));
+    assert_eq!(history["history"][0]["detailType"], "Service Account Role Unassigned");
+}
+
+#[test]
+fn what_breaks_a_rule_is_refused_with_the_rule_and_leaves_no_trace() {
+    let office = Office::registered();
+    let admin = "arn:aws:iam::111122223333:role/admin";
+    let why = office.refused(json!({
+        "action": "bind", "serviceAccount": "svc-etl", "roleArn": admin, "mode": "apply",
+    }));
+    assert!(why.contains("ROLES") && why.contains(admin), "{why}");
+    let rejected = office.done(json!({ "action": "rejected" }));
+    assert_eq!(rejected["known"], 0, "{}", text(&rejected));
+}
+
+#[test]
+fn a_read_only_deployment_plans_and_changes_nothing() {
+    let mut office = Office::registered();
+    office.read_only = true;
+    let bind = json!({ "action": "bind", "serviceAccount": "svc-etl", "roleArn": role("etl") });
+    office.done(bind.clone());
+    let mut apply = bind;
+    apply["mode"] = json!("apply");
+    assert!(office.refused(apply).contains("only answers"));
+    assert!(text(&office.done(json!({ "action": "status" }))).contains("0 service accounts"));
+}
+
+#[test]
+fn clusters_are_registered_listed_and_retired() {
+    let office = Office::registered();
+    office.bind("svc-etl", "etl");
+    let listed = office.done(json!({ "action": "clusters" }));
+    assert!(text(&listed).contains("green") && text(&listed).contains("registered"));
+    let retire = json!({ "action": "clusters", "retire": { "cluster": "blue" } });
+    let planned = office.done(retire.clone());
+    assert!(text(&planned).contains("svc-etl-sa"), "{}", text(&planned));
+    let mut apply = retire;
+    apply["mode"] = json!("apply");
+    office.done(apply);
+    office.reconcile("blue");
+    let mut world = office.ports.world();
+    let left = world.eks.cluster_mut(&cluster("blue")).unwrap().associations.len();
+    assert_eq!(left, 0);
+}
+
+#[test]
+fn status_of_a_thousand_bindings_takes_few_calls() {
+    let office = Office::new();
+    office.register("blue");
+    for at in 0..20 {
+        office.done(json!({
+            "action": "bind", "serviceAccount": format!("svc-{at:04}"),
+            "roleArn": role("etl"), "clusters": ["blue"], "mode": "apply",
+        }));
+    }
+    office.calls();
+    let status = office.done(json!({ "action": "status" }));
+    let calls = office.calls();
+    assert!(calls.len() <= 10, "{calls:?}");
+    assert_eq!(status["bindings"].as_array().unwrap().len(), 20);
+}

@@ -1,0 +1,5 @@
+//! The admin function over the model of AWS and Kubernetes, action by action.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod basics;
+mod office;

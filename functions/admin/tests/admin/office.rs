@@ -1,0 +1,216 @@
+//! A small deployment, and an administrator who asks it.
+
+use std::cell::Cell;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, SystemTime};
+
+use admin::Function;
+use jiff::{SignedDuration, Timestamp};
+use pod_identity_core::{ClusterArn, Pattern, RoleArn, Rules, plan};
+use pod_identity_engine::{
+    InsideSettings, MappingSettings, Reconciled, Run, Scope, Settings, note_reconciled, reconcile,
+};
+use pod_identity_world::{World, WorldPorts};
+use serde_json::{Value, json};
+
+pub(crate) const ACCOUNT: &str = "111122223333";
+pub(crate) const TRUSTED: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"pods.eks.amazonaws.com"},"Action":["sts:AssumeRole","sts:TagSession"]}]}"#;
+pub(crate) const UNTRUSTED: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
+
+pub(crate) fn role(name: &str) -> RoleArn {
+    format!("arn:aws:iam::{ACCOUNT}:role/domino/{name}").parse().unwrap()
+}
+
+pub(crate) fn cluster(name: &str) -> ClusterArn {
+    ClusterArn::new("aws", "eu-west-1", ACCOUNT, name).unwrap()
+}
+
+/// Runs a future over `world`, which only ever yields to itself.
+pub(crate) fn drive<F: Future>(future: F) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    for _ in 0..10_000_000_u64 {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+    }
+    panic!("the future never ends");
+}
+
+/// Clusters blue and green with their node roles, roles that trust and one that does not.
+pub(crate) struct Office {
+    pub(crate) ports: WorldPorts,
+    pub(crate) settings: Settings,
+    pub(crate) inside: InsideSettings,
+    /// How often something to write with was made.
+    pub(crate) writers_made: Cell<usize>,
+    /// Whether the function is deployed to be read only.
+    pub(crate) read_only: bool,
+    invocations: Cell<u64>,
+}
+
+impl Office {
+    /// Nothing is registered.
+    pub(crate) fn new() -> Self {
+        let now: Timestamp = "2026-11-20T12:00:00Z".parse().unwrap();
+        let mut world = World::new(1, ACCOUNT, now);
+        for name in ["blue", "green"] {
+            let node_role = format!("arn:aws:iam::{ACCOUNT}:role/{name}-eks-nodes").parse().unwrap();
+            world.add_role(&node_role, UNTRUSTED);
+            world.add_cluster(&cluster(name), &[("default", &node_role)]);
+            world.add_namespace(&cluster(name), "domino-compute").unwrap();
+            world.add_namespace(&cluster(name), "domino-platform").unwrap();
+        }
+        for name in ["etl", "report", "train"] {
+            world.add_role(&role(name), TRUSTED);
+        }
+        world.add_role(&role("untrusted"), UNTRUSTED);
+        let patterns = |list: &[&str]| list.iter().map(|text| Pattern::new(*text)).collect();
+        let settings = Settings {
+            rules: Rules {
+                region: "eu-west-1".to_owned(),
+                clusters: patterns(&["arn:aws:eks:eu-west-1:111122223333:cluster/*"]),
+                roles: patterns(&["arn:aws:iam::111122223333:role/domino/*"]),
+                target_roles: patterns(&["arn:aws:iam::444455556666:role/*"]),
+                namespaces: vec!["domino-compute".to_owned()],
+                node_roles: patterns(&["arn:aws:iam::111122223333:role/*-eks-nodes"]),
+                assume_roles: Vec::new(),
+                service_account_template: "{name}-sa".to_owned(),
+            },
+            plan: plan::Options {
+                deployment: "acme".to_owned(),
+                trust: plan::TrustMode::Enforce,
+                strict: false,
+                cluster_statement: true,
+                max_deletions: 50,
+            },
+            policy_slots: 10,
+            concurrency: 4,
+            lease: Duration::from_secs(60),
+            longest_call: Duration::from_secs(5),
+            notice_retention: Duration::from_secs(86_400),
+            trim_after: None,
+        };
+        let inside = InsideSettings {
+            namespaces: vec!["domino-compute".to_owned()],
+            service_accounts: true,
+            mapping: Some(MappingSettings {
+                namespace: "domino-platform".to_owned(),
+                name: "domino-pod-identity".to_owned(),
+                label_selectors: vec!["dominodatalab.com/workload-type in (Batch)".to_owned()],
+                default_service_account: String::new(),
+            }),
+            sweep: None,
+            dry_run: false,
+            page: 100,
+        };
+        let ports = WorldPorts::new(Arc::new(Mutex::new(world)), "admin");
+        Self {
+            ports,
+            settings,
+            inside,
+            writers_made: Cell::new(0),
+            read_only: false,
+            invocations: Cell::new(0),
+        }
+    }
+
+    /// blue and green are registered by the administrator.
+    pub(crate) fn registered() -> Self {
+        let office = Self::new();
+        office.register("blue");
+        office.register("green");
+        office
+    }
+
+    pub(crate) fn register(&self, name: &str) {
+        let node_role = format!("arn:aws:iam::{ACCOUNT}:role/{name}-eks-nodes");
+        let register = json!({ "clusterArn": cluster(name), "nodeRoleArns": [node_role] });
+        self.done(json!({ "action": "clusters", "register": register, "mode": "apply" }));
+        self.reconcile(name);
+    }
+
+    /// `svc-NAME` works as a role, and reconcile has made it true.
+    pub(crate) fn bind(&self, name: &str, role_name: &str) {
+        self.done(json!({
+            "action": "bind", "serviceAccount": name, "roleArn": role(role_name), "mode": "apply",
+        }));
+        for cluster in ["blue", "green"] {
+            self.reconcile(cluster);
+        }
+    }
+
+    /// One invocation of the function.
+    pub(crate) fn ask(&self, payload: Value) -> Value {
+        let make = || {
+            self.writers_made.set(self.writers_made.get() + 1);
+            self.ports.clone()
+        };
+        let make: &dyn Fn() -> WorldPorts = &make;
+        let function = Function {
+            reader: &self.ports,
+            kubernetes: &self.ports,
+            writer: (!self.read_only).then_some(make),
+            clock: &self.ports,
+            settings: &self.settings,
+            inside: &self.inside,
+            deadline_margin: Duration::from_secs(3),
+        };
+        let seconds = u64::try_from(self.in_seconds(120).as_second()).unwrap();
+        let deadline = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        drive(function.invoke(payload, &self.next_request(), deadline))
+    }
+
+    /// An invocation that is answered as it was meant.
+    pub(crate) fn done(&self, payload: Value) -> Value {
+        let answer = self.ask(payload);
+        assert_eq!(answer["ok"], true, "{}", text(&answer));
+        answer
+    }
+
+    /// An invocation that is refused: why.
+    pub(crate) fn refused(&self, payload: Value) -> String {
+        let answer = self.ask(payload);
+        assert_eq!(answer["ok"], false, "{}", text(&answer));
+        text(&answer).to_owned()
+    }
+
+    /// A reconciliation of a whole cluster, as the reconcile function does it; EKS shows what was
+    /// done before.
+    pub(crate) fn reconcile(&self, name: &str) -> Reconciled {
+        self.advance(300);
+        let run = Run::new(self.next_request(), self.ports.world().now);
+        let (ports, scope) = (&self.ports, Scope::of(cluster(name)));
+        let deadline = self.in_seconds(120);
+        let done = drive(reconcile(&scope, ports, ports, ports, &run, &self.settings, deadline));
+        let done = done.unwrap();
+        drive(note_reconciled(&scope, &done, ports, ports, ports, &run)).unwrap();
+        done
+    }
+
+    pub(crate) fn advance(&self, seconds: i64) {
+        let mut world = self.ports.world();
+        world.now = world.now.checked_add(SignedDuration::from_secs(seconds)).unwrap();
+    }
+
+    fn in_seconds(&self, seconds: i64) -> Timestamp {
+        self.ports.world().now.checked_add(SignedDuration::from_secs(seconds)).unwrap()
+    }
+
+    fn next_request(&self) -> String {
+        self.invocations.set(self.invocations.get() + 1);
+        format!("r-{}", self.invocations.get())
+    }
+
+    /// Calls since the last time.
+    pub(crate) fn calls(&self) -> Vec<String> {
+        let mut world = self.ports.world();
+        world.calls.drain(..).map(|call| format!("{} {}", call.service, call.operation)).collect()
+    }
+}
+
+/// The words of an answer.
+pub(crate) fn text(answer: &Value) -> &str {
+    answer["text"].as_str().unwrap_or_default()
+}

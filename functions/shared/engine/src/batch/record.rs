@@ -1,0 +1,69 @@
+//! Changes that are only taken into the ledger: reconciliation, which is asked for, makes them true.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use pod_identity_core::ClusterArn;
+
+use super::report::RecordReport;
+use super::{Record, Taken, accept, announce, report, take};
+use crate::cluster::Context;
+use crate::ports::{Bus, Clock, LedgerReader, LedgerWriter};
+use crate::reconcile::request_clusters;
+use crate::run::Run;
+use crate::settings::Settings;
+
+/// What became of changes that were only taken into the ledger.
+#[derive(Debug)]
+pub struct Recorded {
+    /// One report a record, in their order. *Applied* says that the ledger has it.
+    pub records: Vec<RecordReport>,
+    /// Clusters on which something is left to do for them.
+    pub clusters: BTreeSet<ClusterArn>,
+    /// Clusters whose reconciliation could not be asked for, and why. The next scheduled one
+    /// carries out all the same what the ledger has.
+    pub unasked: BTreeMap<ClusterArn, String>,
+}
+
+/// Takes events into the ledger, and asks for the reconciliation of the clusters that they
+/// concern. It is given nothing that could change AWS.
+///
+/// Rules, versions and rejections are those of [`super::process`].
+pub async fn record<R, W, C>(
+    records: &[Record],
+    reader: &R,
+    writer: &W,
+    clock: &C,
+    run: &Run,
+    settings: &Settings,
+    deadline: Timestamp,
+) -> Recorded
+where
+    R: LedgerReader,
+    W: LedgerWriter + Bus,
+    C: Clock,
+{
+    let context = Context { reader, writer, clock, run, settings, deadline };
+    let Taken { accepted, decided, view, mut reports } = take(&context, records).await;
+    let clusters: BTreeSet<ClusterArn> =
+        accept::jobs(&accepted, &decided, &view).into_keys().collect();
+    let announced = announce::announce(&context, &accepted, &decided, &view).await;
+    let unasked = request_clusters(
+        &clusters,
+        "an administrator changed what service accounts work as",
+        writer,
+        clock,
+        run,
+    )
+    .await;
+    for ((event, decision), announced) in accepted.iter().zip(decided).zip(announced) {
+        let report = &mut reports[event.at];
+        if report.is_none() {
+            let nothing_done = BTreeMap::new();
+            let record = &records[event.at];
+            let of = report::of(record, &event.command, decision, announced, &nothing_done, &view);
+            *report = Some(of);
+        }
+    }
+    Recorded { records: reports.into_iter().flatten().collect(), clusters, unasked }
+}

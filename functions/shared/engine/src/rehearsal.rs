@@ -1,0 +1,215 @@
+//! A change of the ledger that is only thought through: what is written stays in memory, and whoever
+//! reads sees it as written.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use pod_identity_core::{PolicyArn, RoleArn};
+
+use crate::ports::{
+    Association, AssociationFilter, AssociationSummary, Bus, BusEntry, ClusterAccess,
+    ClusterDescription, ClusterReader, EksReader, Expect, IamReader, Item, Key, LedgerReader,
+    LedgerWriter, ManagedPolicy, Page, PolicyVersion, PortError, PutFailure, Role, Write,
+    WriteError,
+};
+
+/// A reader, with a ledger on top into which may be written without anybody noticing. Events that
+/// are put on its bus go nowhere.
+#[derive(Debug)]
+pub struct Rehearsal<'a, R> {
+    reader: &'a R,
+    /// What was written; none where an item was removed.
+    written: RefCell<BTreeMap<Key, Option<Item>>>,
+}
+
+impl<'a, R> Rehearsal<'a, R> {
+    /// Nothing is written yet.
+    #[must_use]
+    pub fn of(reader: &'a R) -> Self {
+        Self { reader, written: RefCell::default() }
+    }
+}
+
+impl<R: LedgerReader> LedgerReader for Rehearsal<'_, R> {
+    async fn read(&self, keys: &[Key]) -> Result<Vec<Item>, PortError> {
+        let (mut found, mut rest) = (Vec::new(), Vec::new());
+        for key in keys {
+            match self.written.borrow().get(key) {
+                Some(written) => found.extend(written.clone()),
+                None => rest.push(key.clone()),
+            }
+        }
+        if !rest.is_empty() {
+            found.extend(self.reader.read(&rest).await?);
+        }
+        Ok(found)
+    }
+
+    /// One page, in which all that was written is in its place.
+    async fn query(
+        &self,
+        partition: &str,
+        prefix: &str,
+        page: Option<&str>,
+    ) -> Result<Page<Item>, PortError> {
+        let mut next = page.map(str::to_owned);
+        let mut items = BTreeMap::new();
+        loop {
+            let found = self.reader.query(partition, prefix, next.as_deref()).await?;
+            items.extend(found.items.into_iter().map(|item| (item.key.clone(), item)));
+            next = found.next;
+            if next.is_none() {
+                break;
+            }
+        }
+        for (key, written) in &*self.written.borrow() {
+            if key.partition == partition && key.sort.starts_with(prefix) {
+                match written {
+                    Some(item) => _ = items.insert(key.clone(), item.clone()),
+                    None => _ = items.remove(key),
+                }
+            }
+        }
+        Ok(Page { items: items.into_values().collect(), next: None })
+    }
+}
+
+impl<R: LedgerReader> LedgerWriter for Rehearsal<'_, R> {
+    async fn write(&self, writes: &[Write]) -> Result<(), WriteError> {
+        let parts = |write: &Write| match write {
+            Write::Put { item, expect, .. } => (item.key.clone(), expect.clone()),
+            Write::Delete { key, expect } | Write::Check { key, expect } => {
+                (key.clone(), expect.clone())
+            }
+        };
+        let expected: BTreeMap<Key, Expect> = writes.iter().map(parts).collect();
+        let keys: Vec<Key> = expected
+            .iter()
+            .filter(|(_, expect)| **expect != Expect::Anything)
+            .map(|(key, _)| key.clone())
+            .collect();
+        let found = if keys.is_empty() { Vec::new() } else { self.read(&keys).await? };
+        let revisions: BTreeMap<&Key, &str> =
+            found.iter().map(|item| (&item.key, item.revision.as_str())).collect();
+        let holds = |(key, expect): (&Key, &Expect)| match expect {
+            Expect::Anything => true,
+            Expect::Absent => !revisions.contains_key(key),
+            Expect::Revision(revision) => revisions.get(key) == Some(&revision.as_str()),
+        };
+        if !expected.iter().all(holds) {
+            return Err(WriteError::Conflict);
+        }
+        let mut written = self.written.borrow_mut();
+        for write in writes {
+            match write {
+                Write::Put { item, .. } => {
+                    written.insert(item.key.clone(), Some(item.clone()));
+                }
+                Write::Delete { key, .. } => {
+                    written.insert(key.clone(), None);
+                }
+                Write::Check { .. } => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<R> Bus for Rehearsal<'_, R> {
+    async fn put(&self, entries: &[BusEntry]) -> Result<Vec<Result<(), PutFailure>>, PortError> {
+        Ok(entries.iter().map(|_| Ok(())).collect())
+    }
+}
+
+impl<R: EksReader> EksReader for Rehearsal<'_, R> {
+    async fn associations(
+        &self,
+        access: &ClusterAccess,
+        filter: &AssociationFilter,
+        page: Option<&str>,
+    ) -> Result<Page<AssociationSummary>, PortError> {
+        self.reader.associations(access, filter, page).await
+    }
+
+    async fn association(
+        &self,
+        access: &ClusterAccess,
+        id: &str,
+    ) -> Result<Option<Association>, PortError> {
+        self.reader.association(access, id).await
+    }
+
+    async fn node_groups(
+        &self,
+        access: &ClusterAccess,
+        page: Option<&str>,
+    ) -> Result<Page<String>, PortError> {
+        self.reader.node_groups(access, page).await
+    }
+
+    async fn node_group_role(
+        &self,
+        access: &ClusterAccess,
+        name: &str,
+    ) -> Result<Option<String>, PortError> {
+        self.reader.node_group_role(access, name).await
+    }
+}
+
+impl<R: IamReader> IamReader for Rehearsal<'_, R> {
+    async fn role(
+        &self,
+        access: &ClusterAccess,
+        role: &RoleArn,
+    ) -> Result<Option<Role>, PortError> {
+        self.reader.role(access, role).await
+    }
+
+    async fn policy(
+        &self,
+        access: &ClusterAccess,
+        policy: &PolicyArn,
+    ) -> Result<Option<ManagedPolicy>, PortError> {
+        self.reader.policy(access, policy).await
+    }
+
+    async fn policy_document(
+        &self,
+        access: &ClusterAccess,
+        policy: &PolicyArn,
+        version: &str,
+    ) -> Result<Option<String>, PortError> {
+        self.reader.policy_document(access, policy, version).await
+    }
+
+    async fn policy_versions(
+        &self,
+        access: &ClusterAccess,
+        policy: &PolicyArn,
+        page: Option<&str>,
+    ) -> Result<Page<PolicyVersion>, PortError> {
+        self.reader.policy_versions(access, policy, page).await
+    }
+
+    async fn attached_policies(
+        &self,
+        access: &ClusterAccess,
+        role: &RoleArn,
+        page: Option<&str>,
+    ) -> Result<Page<String>, PortError> {
+        self.reader.attached_policies(access, role, page).await
+    }
+}
+
+impl<R: ClusterReader> ClusterReader for Rehearsal<'_, R> {
+    async fn cluster(
+        &self,
+        access: &ClusterAccess,
+    ) -> Result<Option<ClusterDescription>, PortError> {
+        self.reader.cluster(access).await
+    }
+
+    async fn addon(&self, access: &ClusterAccess, name: &str) -> Result<Option<String>, PortError> {
+        self.reader.addon(access, name).await
+    }
+}
