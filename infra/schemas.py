@@ -15,7 +15,7 @@ TEMPLATE = ROOT / "infra" / "schemas.json"
 # https://docs.aws.amazon.com/lambda/latest/dg/testing-functions.html#creating-shareable-events
 TEST_EVENTS = "lambda-testevent-schemas"
 # By function: the folders of events/samples that it takes.
-SAMPLES = {"association": ["accepted"], "reconcile": ["reconcile", "trail"], "workloads": ["workloads"]}
+SAMPLES = {"association": ["accepted"], "reconcile": ["reconcile", "trail"], "workloads": ["workloads"], "admin": ["admin"], "admin-read": ["admin"]}
 # EventBridge's limit for the content of one schema.
 MAX_CONTENT = 100_000
 

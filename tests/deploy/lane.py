@@ -307,7 +307,7 @@ def unbind(lane):
 
 
 def main():
-    for name in ("association", "reconcile", "workloads"):
+    for name in ("association", "reconcile", "workloads", "admin"):
         if not (ROOT / "target" / "lambda" / f"{name}.zip").exists():
             sys.exit(f"target/lambda/{name}.zip is missing: run tests/deploy/build first")
     with ministack(LOG) as url:

@@ -9,7 +9,7 @@ import zipfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILT = ROOT / "target" / "lambda"
-FUNCTIONS = ["association", "reconcile", "workloads"]
+FUNCTIONS = ["association", "reconcile", "workloads", "admin"]
 # Amazon Linux 2023's. https://docs.aws.amazon.com/linux/al2023/ug/glibc.html
 NEWEST_GLIBC = (2, 34)
 

@@ -135,7 +135,7 @@ def shortened(template):
 def deploy(account, stack, parameters):
     """Uploads the functions, makes the stack, waits for it; answers its outputs."""
     account.s3.create_bucket(Bucket="code", CreateBucketConfiguration={"LocationConstraint": REGION})
-    for name in ("association", "reconcile", "workloads"):
+    for name in ("association", "reconcile", "workloads", "admin"):
         account.s3.upload_file(str(ROOT / "target" / "lambda" / f"{name}.zip"), "code", f"{name}.zip")
     template = shortened(transformed(raw(), "code", f"{account.url}/code"))
     account.s3.put_object(Bucket="code", Key="template.json", Body=json.dumps(template))

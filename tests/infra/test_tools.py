@@ -18,8 +18,11 @@ PARLIAMENT = os.environ["PARLIAMENT"]
 
 # Findings of parliament that are meant, by policy: why.
 WITHIN_CLUSTERS = "AWS's reference asks for the association, its user guide for the cluster too"
+NETWORK = "network interfaces have no resource before they are made"
 MEANT = {
-    ("WorkloadsRole", "RESOURCE_STAR"): "network interfaces have no resource before they are made",
+    ("WorkloadsRole", "RESOURCE_STAR"): NETWORK,
+    ("AdminRole", "RESOURCE_STAR"): NETWORK,
+    ("AdminReadRole", "RESOURCE_STAR"): NETWORK,
     ("BindPolicy", "RESOURCE_MISMATCH eks:UpdatePodIdentityAssociation"): WITHIN_CLUSTERS,
     ("BindPolicy", "RESOURCE_MISMATCH eks:DeletePodIdentityAssociation"): WITHIN_CLUSTERS,
 }
