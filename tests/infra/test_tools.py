@@ -9,6 +9,7 @@ import sys
 import tempfile
 import unittest
 
+from cloudformation_validate import CompositeEngine, TemplateContent
 from template import path, policies, raw, transformed
 
 NAMES = ["template", "cluster-account", "cluster-access", "trail-forward", "schemas"]
@@ -95,6 +96,44 @@ class CfnLint(unittest.TestCase):
             change(template)
             with self.subTest(what):
                 self.assertNotEqual(lint(transformed(template))[0], 0)
+
+
+class CloudFormationValidate(unittest.TestCase):
+    engine = CompositeEngine()
+    # Rules whose findings are meant: why.
+    MEANT = {
+        "F3031": "a list that is empty by default is only used under its condition, and there it is not",
+        "E1150": "the same",
+        "W1030": "the same of a boundary",
+        "W9013": "sample events name the samples' account",
+    }
+
+    def findings(self, template):
+        content = TemplateContent(json.dumps(template), "template")
+        diagnostics = self.engine.validate_template(content).diagnostics
+        return {one.rule_id: one.message for one in diagnostics if one.severity.name != "INFO"}
+
+    def test_templates_have_no_finding_that_is_not_meant(self):
+        meant = set()
+        for name in NAMES:
+            template = transformed(raw()) if name == "template" else raw(name)
+            found = self.findings(template)
+            meant |= set(found) & set(self.MEANT)
+            with self.subTest(name):
+                self.assertEqual({rule: why for rule, why in found.items() if rule not in self.MEANT}, {})
+        self.assertEqual(meant, set(self.MEANT), "what is listed as meant and is no longer found")
+
+    def test_broken_event_patterns_are_rejected(self):
+        pattern = lambda t: t["Resources"]["TrailRule"]["Properties"]["EventPattern"]  # noqa: E731
+        broken = {
+            "a value that is no list": lambda t: pattern(t).update(source="aws.eks"),
+            "a filter that does not exist": lambda t: pattern(t).update(source=[{"begins-with": "aws."}]),
+        }
+        for what, change in broken.items():
+            template = transformed(raw())
+            change(template)
+            with self.subTest(what):
+                self.assertNotEqual(set(self.findings(template)) - set(self.MEANT), set())
 
 
 class Parliament(unittest.TestCase):
