@@ -26,6 +26,7 @@
 //! | `CALL_BACKOFF_MAX_MS` | 2000 | `CALL_BACKOFF_MS` to 60000 |
 //! | `DEADLINE_MARGIN_MS` | 3000 | 0 to 900000, no step starts later before the deadline |
 //! | `RECONCILE` | `apply` | `apply` or `plan`: whether reconcile writes, or only says what it would do |
+//! | `ADMIN` | `apply` | `apply` or `read`: whether the admin function may change anything |
 //! | `OWN_ROLES` | none | patterns of role ARNs whose EKS calls are this deployment's own |
 //! | `TRIM` | `on` | `on` or `off`: whether reconcile takes roles that nobody uses out of the node policies |
 //! | `TRIM_AFTER_MINUTES` | 60 | 1 to 43200 that a role has to be unused before |
