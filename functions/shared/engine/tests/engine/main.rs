@@ -17,6 +17,7 @@ mod moves;
 mod ownership;
 mod policies;
 mod reconcile;
+mod record;
 mod registrations;
 mod rejections;
 mod retire;
