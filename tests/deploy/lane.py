@@ -99,6 +99,15 @@ class Lane:
         if done.returncode:
             sys.exit(f"{script} {' '.join(words)} ended with {done.returncode}: {done.stderr}")
 
+    def ask(self, function, **payload):
+        """What an administrator does in the console: an invocation, and its answer."""
+        answer = self.account.lambda_.invoke(
+            FunctionName=f"{ID}-pod-identity-{function}", Payload=json.dumps(payload)
+        )
+        body = json.loads(answer["Payload"].read())
+        self.check(f"{function} answers {payload.get('action', 'the dashboard')}", "FunctionError" not in answer)
+        return body
+
     def spy(self):
         """A queue that gets whatever is on the bus."""
         self.spied = self.account.sqs.create_queue(QueueName="spy")["QueueUrl"]
@@ -248,6 +257,23 @@ def poison(lane):
     lane.account.dynamodb.delete_item(TableName=BUS, Key=key)
 
 
+def ask(lane):
+    print("an administrator asks, and binds by hand")
+    status = lane.ask("admin-read", action="status", serviceAccount="svc-etl")
+    states = {one["clusterArn"]: one["condition"]["state"] for one in status["bindings"]}
+    lane.check("svc-etl is ready on both clusters", states == {cluster(name): "ready" for name in ("blue", "red")})
+    asked = {"serviceAccount": "svc-hand", "roleArn": role("domino-report"), "clusters": [cluster("blue")]}
+    planned = lane.ask("admin", action="bind", **asked)
+    lane.check("the plan names the association", "+ association domino-compute/svc-hand-sa" in planned["text"])
+    refused = lane.ask("admin-read", action="bind", mode="apply", **asked)
+    lane.check("the read-only function refuses to apply", not refused["ok"])
+    applied = lane.ask("admin", action="bind", mode="apply", actor="the lane", **asked)
+    lane.check("the admin function takes it into the ledger", applied["ok"])
+    lane.wait("reconcile makes the association", lambda: lane.associations("blue").get("svc-hand-sa"), 90)
+    page = lane.ask("admin-read", widgetContext={"theme": "light", "width": 1000, "height": 500})
+    lane.check("the dashboard's widget is HTML that shows the clusters", "<svg" in page and "blue" in page)
+
+
 def schedules(lane):
     print("the schedules")
     for name in ("blue", "red"):
@@ -318,7 +344,7 @@ def main():
         print("deployed")
         lane = Lane(account)
         lane.spy()
-        for part in (enforced, bind, reject, poison, schedules, drift, unbind):
+        for part in (enforced, bind, ask, reject, poison, schedules, drift, unbind):
             part(lane)
 
 

@@ -82,7 +82,7 @@ class Account:
         self.url = url
 
     def __getattr__(self, service):
-        client = self._session.client(service.replace("_", "-"), endpoint_url=self.url)
+        client = self._session.client(service.rstrip("_"), endpoint_url=self.url)
         setattr(self, service, client)
         return client
 
