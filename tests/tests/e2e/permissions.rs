@@ -80,6 +80,7 @@ fn hub() -> Template {
             ("AutomationSenders", sender.clone()),
             ("AdministrationSenders", sender),
             ("SubnetIds", json!("subnet-0a")),
+            ("AdminInVpc", json!("true")),
         ],
     )
     .with("AWS::Partition", "aws")

@@ -113,6 +113,8 @@ impl Template {
         let (name, argument) = condition.as_object().unwrap().iter().next().unwrap();
         match name.as_str() {
             "Fn::Not" => !self.holds(&argument[0]),
+            "Fn::And" => argument.as_array().unwrap().iter().all(|one| self.holds(one)),
+            "Condition" => self.holds(&self.document["Conditions"][argument.as_str().unwrap()]),
             "Fn::Equals" => self.evaluate(&argument[0]) == self.evaluate(&argument[1]),
             other => panic!("{other} is not read here"),
         }
