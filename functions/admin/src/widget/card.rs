@@ -12,11 +12,12 @@ use super::page::{MOST_CHARS, age};
 pub(super) fn card(facts: &ClusterFacts, now: Timestamp) -> Element {
     let cluster = &facts.cluster;
     let place = format!("{} · {}", cluster.region(), cluster.account());
-    let mut head = element("div", "dpi-between").with(Element::new("h3").text(cluster.name()));
+    let mut name = element("div", "dpi-row").with(Element::new("h3").text(cluster.name()));
     if let Some(leaving) = facts.leaving {
-        head = head.with(element("span", "dpi-tag").text(leaving));
+        name = name.with(element("span", "dpi-tag").text(leaving));
     }
-    head = head.with(element("span", "dpi-muted").text(place));
+    let head = element("div", "dpi-between").with(name);
+    let head = head.with(element("span", "dpi-muted").text(place));
     let card = element("div", "dpi-card").set("title", cluster).with(head);
     let card = card.all(conditions(facts, now)).all(capacity(facts)).all(stale(facts, now));
     card.all(notes(facts))
@@ -26,7 +27,7 @@ pub(super) fn card(facts: &ClusterFacts, now: Timestamp) -> Element {
 fn conditions(facts: &ClusterFacts, now: Timestamp) -> Vec<Element> {
     let Some(reconciled) = &facts.reconciled else {
         return vec![
-            element("p", "dpi-muted").text("Reconcile has not looked at this cluster yet."),
+            element("div", "dpi-muted").text("Reconcile has not looked at this cluster yet."),
         ];
     };
     let counts = STATES.map(|(state, word, class)| (facts.count(state), word, class));
@@ -82,9 +83,10 @@ fn stale(facts: &ClusterFacts, now: Timestamp) -> Vec<Element> {
         Some(entry(draw::colour(case), count, case.as_str()))
     });
     let mut elements = vec![line, element("div", "dpi-row").all(legend)];
-    if facts.sweeps.len() > 1 {
-        let title = format!("stale pods of the last {} sweeps", facts.sweeps.len());
-        elements.push(draw::columns(&facts.sweeps, &title));
+    let most = facts.sweeps.iter().map(|sweep| sweep.stale.values().sum::<usize>()).max();
+    if let Some(most) = most.filter(|_| facts.sweeps.len() > 1) {
+        let title = format!("last {} sweeps, at most {most} stale pods", facts.sweeps.len());
+        elements.extend((most > 0).then(|| draw::columns(&facts.sweeps, &title)));
         elements.push(element("div", "dpi-muted").text(title));
     }
     elements

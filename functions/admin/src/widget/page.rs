@@ -101,11 +101,11 @@ fn blocked(facts: &Facts, links: Links<'_>, theme: Theme) -> Vec<Element> {
     }
     let rows = facts.blocked.iter().map(|row: &BlockedBinding| {
         Element::new("tr")
-            .with(cell(row.name.as_str()))
-            .with(cell(&row.cluster))
-            .with(cell(&row.reason).class("dpi-wide"))
-            .with(cell(&row.way_out).class("dpi-wide"))
-            .with(when(facts.now, row.since))
+            .with(cell("service account", row.name.as_str()))
+            .with(cell("cluster", &row.cluster))
+            .with(cell("reason", &row.reason).class("dpi-wide"))
+            .with(cell("way out", &row.way_out).class("dpi-wide"))
+            .with(when("since", facts.now, row.since))
             .with(explain(&row.name, links, theme))
     });
     let head = ["service account", "cluster", "reason", "way out", "since", ""];
@@ -126,11 +126,11 @@ fn changes(facts: &Facts, links: Links<'_>, theme: Theme) -> Vec<Element> {
     }
     let rows = facts.changes.iter().map(|row: &Change| {
         Element::new("tr")
-            .with(when(facts.now, row.at))
-            .with(cell(row.name.as_str()))
-            .with(cell(&row.what).class("dpi-wide"))
-            .with(cell(&row.detail_type))
-            .with(cell(row.actor.as_deref().unwrap_or_default()))
+            .with(when("when", facts.now, row.at))
+            .with(cell("service account", row.name.as_str()))
+            .with(cell("works as", &row.what).class("dpi-wide"))
+            .with(cell("event", &row.detail_type))
+            .with(cell("actor (claimed)", row.actor.as_deref().unwrap_or_default()))
             .with(explain(&row.name, links, theme))
     });
     let head = ["when", "service account", "works as", "event", "actor (claimed)", ""];
@@ -144,12 +144,14 @@ fn table(head: &[&str], rows: impl Iterator<Item = Element>) -> Element {
     element("div", "dpi-scroll").with(table)
 }
 
-fn cell(text: &str) -> Element {
-    Element::new("td").text(cut(text, MOST_CHARS))
+/// A cell with the head of its column, which stands before it where the page is narrow.
+fn cell(head: &str, text: &str) -> Element {
+    let text = Element::new("span").text(cut(text, MOST_CHARS));
+    Element::new("td").set("data-label", head).with(text)
 }
 
-fn when(now: Timestamp, at: Timestamp) -> Element {
-    Element::new("td").set("title", at).text(age(now, at))
+fn when(head: &str, now: Timestamp, at: Timestamp) -> Element {
+    cell(head, &age(now, at)).set("title", at)
 }
 
 /// A button that asks the action `explain`.

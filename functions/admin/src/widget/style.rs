@@ -33,12 +33,12 @@ impl Theme {
 // Neither `<`, `>`, `&` nor quotes: they would not be what they are in a style element that is
 // escaped like everything else.
 const LAYOUT: &str = "
-.dpi{font-family:Amazon Ember,Helvetica Neue,Roboto,Arial,sans-serif;font-size:13px;line-height:1.45;padding:4px 8px 12px;box-sizing:border-box;overflow-wrap:anywhere}
+.dpi{font-family:Amazon Ember,Helvetica Neue,Roboto,Arial,sans-serif;font-size:13px;line-height:1.45;padding:4px 8px 12px;box-sizing:border-box;container-type:inline-size;overflow-wrap:anywhere}
 .dpi h2{font-size:15px;font-weight:700;margin:18px 0 8px}
 .dpi h3{font-size:14px;font-weight:700;margin:0}
 .dpi .dpi-head{display:flex;flex-wrap:wrap;justify-content:space-between;gap:2px 16px;align-items:baseline;margin-bottom:8px}
 .dpi .dpi-title{font-size:17px;font-weight:700}
-.dpi .dpi-tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(120px,1fr));gap:8px}
+.dpi .dpi-tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(165px,1fr));gap:8px}
 .dpi .dpi-tile{padding:8px 12px;border-radius:8px}
 .dpi .dpi-tile b{display:block;font-size:24px;line-height:1.2}
 .dpi .dpi-cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,300px),1fr));gap:12px}
@@ -59,16 +59,25 @@ const LAYOUT: &str = "
 .dpi td{text-align:left;vertical-align:top;padding:6px 10px 6px 0;min-width:84px}
 .dpi td.dpi-wide{min-width:180px}
 .dpi td.dpi-act{min-width:0;width:1%;padding-right:0}
+.dpi cwdb-action{display:none}
 .dpi a.btn{display:inline-block;cursor:pointer;font-size:12px;font-weight:700;padding:1px 10px;border-radius:12px;border:1px solid;text-decoration:none;white-space:nowrap;background:transparent}
 .dpi a.btn:hover{opacity:.75}
 .dpi pre{font-family:Monaco,Menlo,Consolas,monospace;font-size:12px;white-space:pre-wrap;margin:0;padding:12px;border-radius:8px}
+@container (max-width:640px){
+.dpi thead{display:none}
+.dpi tr{display:block;padding:8px 0}
+.dpi td,.dpi td.dpi-wide{display:flex;min-width:0;padding:1px 0;border:0}
+.dpi td.dpi-act{width:auto;padding-top:4px}
+.dpi td:before{content:attr(data-label);flex:0 0 128px;font-weight:700}
+.dpi td.dpi-act:before{content:none}
+}
 ";
 
 const LIGHT: &str = "
 .dpi{color:#16191f}
 .dpi .dpi-muted{color:#545b64}
 .dpi .dpi-tile,.dpi .dpi-card,.dpi pre{background:#f7f8f9;border:1px solid #dde1e6}
-.dpi th,.dpi td{border-bottom:1px solid #dde1e6}
+.dpi thead tr,.dpi tbody tr{border-bottom:1px solid #dde1e6}
 .dpi a.btn{color:#0053ba;border-color:#0053ba}
 .dpi .dpi-tag{background:#e4e8ec;color:#16191f}
 .dpi .dpi-note{background:#fdf3e7;border-color:#c25700;color:#16191f}
@@ -95,7 +104,7 @@ const DARK: &str = "
 .dpi{color:#e9ebed}
 .dpi .dpi-muted{color:#a9b4c0}
 .dpi .dpi-tile,.dpi .dpi-card,.dpi pre{background:#1c2733;border:1px solid #3a4654}
-.dpi th,.dpi td{border-bottom:1px solid #3a4654}
+.dpi thead tr,.dpi tbody tr{border-bottom:1px solid #3a4654}
 .dpi a.btn{color:#7cbcff;border-color:#7cbcff}
 .dpi .dpi-tag{background:#3a4654;color:#e9ebed}
 .dpi .dpi-note{background:#3a2d1c;border-color:#f0a04b;color:#e9ebed}

@@ -195,7 +195,7 @@ fn the_numbers_are_shown() {
         "173 roles, room for about 41 more",
         "131 of 214 bindings ready",
         "<b>61 %</b>",
-        "stale pods of the last 48 sweeps",
+        "last 48 sweeps, at most 14 stale pods",
         "<b>2</b> revoked",
         "And 13 more",
         "4 min ago",
