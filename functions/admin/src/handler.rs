@@ -10,6 +10,18 @@ use crate::actions;
 use crate::answer::{Answer, Refusal};
 use crate::desk::{Desk, Looks};
 use crate::request::{self, Mode, Request};
+use crate::widget;
+
+/// What Lambda tells of an invocation beside its payload.
+#[derive(Debug, Clone, Copy)]
+pub struct Invocation<'a> {
+    /// Its id.
+    pub request_id: &'a str,
+    /// The ARN that the function was invoked by.
+    pub arn: &'a str,
+    /// When Lambda ends it.
+    pub deadline: SystemTime,
+}
 
 /// The function and everything that it works with.
 pub struct Function<'a, R, K, W, C> {
@@ -43,11 +55,12 @@ where
     W: LedgerWriter + Bus,
     C: Clock,
 {
-    /// Answers one invocation, whatever was sent, until `deadline` at the latest. A request that
-    /// is wrong, or cannot be answered, is answered with why and the way out: `ok` tells.
-    pub async fn invoke(&self, payload: Value, request_id: &str, deadline: SystemTime) -> Value {
-        let deadline = pod_identity_function::deadline(deadline, self.deadline_margin);
-        let run = Run::new(request_id, self.clock.now());
+    /// Answers one invocation, whatever was sent, until its deadline at the latest. A request that
+    /// is wrong, or cannot be answered, is answered with why and the way out: `ok` tells. A
+    /// dashboard's widget gets HTML.
+    pub async fn invoke(&self, payload: Value, invocation: Invocation<'_>) -> Value {
+        let deadline = pod_identity_function::deadline(invocation.deadline, self.deadline_margin);
+        let run = Run::new(invocation.request_id, self.clock.now());
         let desk = Desk {
             reader: self.reader,
             kubernetes: self.kubernetes,
@@ -57,6 +70,9 @@ where
             inside: self.inside,
             deadline,
         };
+        if let Some(asked) = widget::read(&payload) {
+            return widget::answer::<R, K, W, C>(desk, asked, invocation.arn).await;
+        }
         let request = match request::read(&payload) {
             Ok(request) => request,
             Err(help) => return help,

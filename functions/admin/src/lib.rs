@@ -15,6 +15,7 @@ mod handler;
 mod request;
 mod run;
 mod table;
+mod widget;
 
-pub use handler::Function;
+pub use handler::{Function, Invocation};
 pub use run::run;

@@ -5,7 +5,7 @@ use pod_identity_aws::{Aws, Settings, SystemClock, WorkloadSettings};
 use pod_identity_kubernetes::Kubernetes;
 use serde_json::Value;
 
-use crate::handler::Function;
+use crate::handler::{Function, Invocation};
 
 /// Reads the settings from the environment and serves invocations until
 /// Lambda ends the process.
@@ -42,7 +42,12 @@ pub async fn run() -> Result<(), Error> {
     let function = &function;
     lambda_runtime::run(service_fn(async |event: LambdaEvent<Value>| {
         let (payload, context) = event.into_parts();
-        let answer = function.invoke(payload, &context.request_id, context.deadline()).await;
+        let invocation = Invocation {
+            request_id: &context.request_id,
+            arn: &context.invoked_function_arn,
+            deadline: context.deadline(),
+        };
+        let answer = function.invoke(payload, invocation).await;
         Ok::<_, Error>(answer)
     }))
     .await

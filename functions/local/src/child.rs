@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 use crate::runtime_api::RuntimeApi;
 
 /// The functions that this program can be.
-pub(crate) const FUNCTIONS: [&str; 3] = ["association", "reconcile", "workloads"];
+pub(crate) const FUNCTIONS: [&str; 4] = ["association", "reconcile", "workloads", "admin"];
 
 /// The argument that makes this program a function; its name follows.
 pub const FUNCTION_ARGUMENT: &str = "--function";
@@ -212,6 +212,7 @@ pub fn child_main() -> ExitCode {
         match function.as_str() {
             "reconcile" => reconcile::run().await,
             "workloads" => workloads::run().await,
+            "admin" => admin::run().await,
             _ => association::run().await,
         }
     });

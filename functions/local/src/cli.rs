@@ -19,14 +19,16 @@ Nothing here needs an AWS account, and nothing leaves 127.0.0.1.
       with 1 when something else than expected happens.
 
   cargo run -- serve [--port N]
-      Keeps it up, and prints how to look at it with the AWS CLI and how to
-      send an event. Ctrl-C ends it.
+      Keeps it up, and prints how to look at it with the AWS CLI or in a
+      browser, and how to send an event. Ctrl-C ends it.
 
   cargo run -- invoke FUNCTION FILE [--endpoint URL]
-      Invokes a function, association or reconcile, with the JSON in FILE (one
-      EventBridge envelope, an SQS batch, or for reconcile `{\"clusterArn\": ...}`)
-      and prints its answer; `-` reads standard input. It goes to the `serve` that runs, if one does, or else to a fresh
-      embedded AWS in which the sample clusters are registered.
+      Invokes a function, association, reconcile, workloads or admin, with the
+      JSON in FILE (one EventBridge envelope, an SQS batch, for reconcile
+      `{\"clusterArn\": ...}`, for admin `{\"action\": \"status\"}`) and prints its
+      answer, the words of it for admin; `-` reads standard input. It goes to the
+      `serve` that runs, if one does, or else to a fresh embedded AWS in which
+      the sample clusters are registered.
 
 Options
   --logs          also print the log lines of the function, on standard error

@@ -14,6 +14,7 @@ pub mod expected;
 mod front;
 mod function;
 mod ledger;
+mod page;
 mod queue;
 mod runtime_api;
 pub mod scene;

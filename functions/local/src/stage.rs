@@ -39,6 +39,7 @@ pub struct Stage {
     association: Arc<Function>,
     reconcile: Arc<Function>,
     workloads: Arc<Function>,
+    admin: Arc<Function>,
     queue: Queue,
     /// Behind the rule for our own outcome events and requests for sweeps.
     workloads_queue: Queue,
@@ -81,12 +82,14 @@ impl Stage {
             Arc::new(Function::new(configuration, log.clone()))
         };
         let (reconcile, workloads) = (another("reconcile"), another("workloads"));
+        let admin = another("admin");
         Ok(Self {
             world,
             wire,
             association,
             reconcile,
             workloads,
+            admin,
             queue: queue("association"),
             workloads_queue: queue("workloads"),
             seen: 0,
@@ -141,17 +144,26 @@ impl Stage {
         &self.workloads
     }
 
+    /// The admin function.
+    #[must_use]
+    pub fn admin(&self) -> &Arc<Function> {
+        &self.admin
+    }
+
     /// The function of a name.
     #[must_use]
     pub fn function(&self, name: &str) -> Option<&Arc<Function>> {
-        let mut functions = [&self.association, &self.reconcile, &self.workloads].into_iter();
-        functions.find(|function| function.configuration().name == name)
+        self.all().into_iter().find(|function| function.configuration().name == name)
     }
 
     /// All functions.
     #[must_use]
     pub fn functions(&self) -> Vec<Arc<Function>> {
-        [&self.association, &self.reconcile, &self.workloads].map(Arc::clone).into()
+        self.all().map(Arc::clone).into()
+    }
+
+    fn all(&self) -> [&Arc<Function>; 4] {
+        [&self.association, &self.reconcile, &self.workloads, &self.admin]
     }
 
     /// The queue.

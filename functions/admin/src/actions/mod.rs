@@ -4,7 +4,7 @@ mod bind;
 mod clusters;
 mod history;
 mod notices;
-mod status;
+pub(crate) mod status;
 mod sweep;
 
 use pod_identity_engine::ports::{Bus, Clock, KubernetesReader, LedgerWriter};

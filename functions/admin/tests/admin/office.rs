@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
-use admin::Function;
+use admin::{Function, Invocation};
 use jiff::{SignedDuration, Timestamp};
 use pod_identity_core::{ClusterArn, Pattern, RoleArn, Rules, plan};
 use pod_identity_engine::{
@@ -15,6 +15,7 @@ use pod_identity_world::{World, WorldPorts};
 use serde_json::{Value, json};
 
 pub(crate) const ACCOUNT: &str = "111122223333";
+pub(crate) const FUNCTION: &str = "arn:aws:lambda:eu-west-1:111122223333:function:admin";
 pub(crate) const TRUSTED: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"pods.eks.amazonaws.com"},"Action":["sts:AssumeRole","sts:TagSession"]}]}"#;
 pub(crate) const UNTRUSTED: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
 
@@ -160,7 +161,9 @@ impl Office {
         };
         let seconds = u64::try_from(self.in_seconds(120).as_second()).unwrap();
         let deadline = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-        drive(function.invoke(payload, &self.next_request(), deadline))
+        let request_id = self.next_request();
+        let invocation = Invocation { request_id: &request_id, arn: FUNCTION, deadline };
+        drive(function.invoke(payload, invocation))
     }
 
     /// An invocation that is answered as it was meant.

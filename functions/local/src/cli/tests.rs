@@ -28,6 +28,7 @@ fn commands_are_read_with_their_options_in_any_place() {
             endpoint: Some("http://127.0.0.1:1".to_owned()),
         }
     );
+    assert!(matches!(command("invoke admin -"), Command::Invoke { .. }));
     assert_eq!(command("invoke --help"), Command::Help);
 }
 
@@ -43,7 +44,7 @@ fn errors_name_the_argument() {
         ("invoke association", "`invoke association` needs a FILE"),
         ("invoke reconcile", "`invoke reconcile` needs a FILE"),
         ("invoke association a b", "`b` is one argument too many"),
-        ("invoke admin a", "there is no function `admin` here"),
+        ("invoke nothing a", "there is no function `nothing` here"),
         ("--endpoint here invoke association a", "`--endpoint here` is not an http:// URL"),
         ("--port 1", "`--port` belongs to `serve`"),
         ("serve --endpoint http://x", "`--endpoint` belongs to `invoke`"),

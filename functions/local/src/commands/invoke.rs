@@ -65,7 +65,8 @@ async fn send(endpoint: &str, function: &str, payload: Bytes) -> io::Result<bool
         .map_err(io::Error::other)?;
     let answer = client::send(endpoint, request).await?;
     say(&format!("Answer of {function} at {endpoint}"));
-    say(&pretty(&serde_json::from_slice(answer.body()).map_err(io::Error::other)?));
+    let value: Value = serde_json::from_slice(answer.body()).map_err(io::Error::other)?;
+    say(&readable(function, &value));
     Ok(answer.status().is_success() && !answer.headers().contains_key(FUNCTION_ERROR))
 }
 
@@ -79,7 +80,7 @@ async fn alone(function: &str, payload: Bytes, log: Log) -> Result<bool, Command
     };
     match invoked.invoke(payload).await {
         Ok(InvocationResult::Answer(answer)) => {
-            say(&format!("\nAnswer of {function}\n{}", pretty(&answer)));
+            say(&format!("\nAnswer of {function}\n{}", readable(function, &answer)));
         }
         Ok(other) => problems.push(failure(&other)),
         Err(error) => problems.push(error.to_string()),
@@ -94,6 +95,18 @@ async fn alone(function: &str, payload: Bytes, log: Log) -> Result<bool, Command
         say(&last_words(&stage));
     }
     Ok(problems.is_empty())
+}
+
+/// What the admin function says to people, and every other answer as JSON.
+fn readable(function: &str, value: &Value) -> String {
+    let text = match value {
+        Value::String(text) => Some(text.as_str()),
+        value => value.get("text").and_then(Value::as_str),
+    };
+    match text {
+        Some(text) if function == "admin" => text.to_owned(),
+        _ => pretty(value),
+    }
 }
 
 fn pretty(value: &Value) -> String {

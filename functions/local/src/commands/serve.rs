@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -15,6 +16,7 @@ use tokio::time::MissedTickBehavior;
 use super::{CommandError, ask, problem, register, say, stage};
 use crate::child::Log;
 use crate::front::Front;
+use crate::page::Page;
 use crate::scene::{EVENT_BUS, LEDGER_TABLE, REGION, cluster};
 use crate::show;
 use crate::stage::Stage;
@@ -36,6 +38,8 @@ pub(super) async fn run(port: Option<u16>, log: Log) -> Result<(), CommandError>
     tokio::pin!(stop);
     let _note = Note::leave(&front.endpoint());
     say(&help(&front.endpoint()));
+    let page = Page::start(Arc::clone(stage.admin())).await.map_err(CommandError::Start)?;
+    say(&format!("The page for administrators\n  {url}\n  {url}?theme=dark\n", url = page.url()));
     let kubeconfig = Kubeconfig::leave(&stage);
     say(&kubeconfig.help());
     let mut tick = tokio::time::interval(TICK);
@@ -143,6 +147,9 @@ Change an association by hand, and let the cluster be reconciled
 
 Sweep the pods of a cluster
   echo '{{\"clusterArn\":\"arn:aws:eks:{REGION}:111122223333:cluster/blue\"}}' | cargo run -- invoke workloads -
+
+Ask as an administrator
+  echo '{{\"action\":\"status\"}}' | cargo run -- invoke admin -
 
 Put an event on the bus, which brings it to the function
   aws events put-events --entries '[{{\"EventBusName\":\"{EVENT_BUS}\",\"Source\":\"domino.automation\",\

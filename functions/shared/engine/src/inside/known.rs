@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use pod_identity_core::{ClusterArn, DominoName};
 
 use crate::ledger::{
-    self, BindingRecord, Condition, InsideBinding, InsideCluster, Intended, LedgerError, Told,
-    View, bindings_partition, inside_key, inside_partition, intended_key, told_partition,
+    self, BindingRecord, Condition, InsideBinding, InsideCluster, Intended, LedgerError, Sweeps,
+    Told, View, bindings_partition, inside_key, inside_partition, intended_key, sweeps_key,
+    told_partition,
 };
 use crate::ports::LedgerReader;
 
@@ -22,6 +23,7 @@ pub(super) struct Known {
     pub(super) cluster: InsideCluster,
     /// What the last run was about to evict, and may not have told.
     pub(super) intended: Intended,
+    pub(super) sweeps: Sweeps,
     /// By uid of the pod.
     pub(super) told: BTreeMap<String, Told>,
 }
@@ -36,18 +38,20 @@ impl Known {
         view.query(reader, bindings_partition(), "").await?;
         let bindings = ledger::bindings(&view)?;
         let mut keys = ledger::condition_keys(&bindings, cluster);
-        keys.extend([inside_key(cluster), intended_key(cluster)]);
+        keys.extend([inside_key(cluster), intended_key(cluster), sweeps_key(cluster)]);
         view.read(reader, &keys).await?;
         view.query(reader, &inside_partition(cluster), "").await?;
         view.query(reader, &told_partition(cluster), "").await?;
         let stored = view.get::<InsideCluster>(&inside_key(cluster))?;
         let intended = view.get::<Intended>(&intended_key(cluster))?;
+        let sweeps = view.get::<Sweeps>(&sweeps_key(cluster))?;
         Ok(Self {
             conditions: ledger::conditions(&view, &bindings, cluster)?,
             bindings,
             inside: ledger::by_name(&view, &inside_partition(cluster))?,
             cluster: stored.map(|stored| stored.record).unwrap_or_default(),
             intended: intended.map(|stored| stored.record).unwrap_or_default(),
+            sweeps: sweeps.map(|stored| stored.record).unwrap_or_default(),
             told: view.all_keyed(&told_partition(cluster))?.into_iter().collect(),
             view,
         })

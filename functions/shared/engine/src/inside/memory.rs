@@ -7,8 +7,8 @@ use super::known::Known;
 use super::{Hands, Inside, InsideReport, OutsideReads, OutsideWrites};
 use crate::error::chain;
 use crate::ledger::{
-    InsideBinding, InsideCluster, Intended, LedgerError, View, WriteSet, inside_binding_key,
-    inside_key, intended_key,
+    InsideBinding, InsideCluster, Intended, LedgerError, SweepCount, View, WriteSet,
+    inside_binding_key, inside_key, intended_key, sweeps_key,
 };
 use crate::ports::{Clock, Key, MAX_WRITE};
 
@@ -43,6 +43,11 @@ where
     let cluster = cluster(known, report, context.clock);
     writing.put(inside_key(&context.access.cluster), &cluster).await?;
     if let Some(sweep) = &report.sweep {
+        if let Some(at) = sweep.looked_at {
+            let mut sweeps = known.sweeps.clone();
+            sweeps.add(SweepCount { at, stale: sweep.stale.clone() });
+            writing.put(sweeps_key(&context.access.cluster), &sweeps).await?;
+        }
         let evictions = sweep.untold.clone();
         // What was noted during the run is out of date now, and never was in the view.
         if !sweep.sweep.evictions.is_empty() || evictions != known.intended.evictions {

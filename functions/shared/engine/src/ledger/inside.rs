@@ -30,6 +30,37 @@ pub struct InsideCluster {
     pub stale: BTreeMap<Case, usize>,
 }
 
+/// Most sweeps that the ledger remembers of a cluster: half a day of the default schedule.
+pub(crate) const MAX_SWEEPS: usize = 48;
+
+/// Stale pods of the last sweeps of a cluster that saw all pods, for whoever looks at how it went.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Sweeps {
+    /// The oldest first, at most [`MAX_SWEEPS`].
+    pub sweeps: Vec<SweepCount>,
+}
+
+impl Sweeps {
+    /// Adds the newest, and forgets what is too old.
+    pub(crate) fn add(&mut self, sweep: SweepCount) {
+        self.sweeps.push(sweep);
+        let surplus = self.sweeps.len().saturating_sub(MAX_SWEEPS);
+        self.sweeps.drain(..surplus);
+    }
+}
+
+/// What one sweep found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SweepCount {
+    /// When it began to look.
+    pub at: Timestamp,
+    /// Stale pods by case.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub stale: BTreeMap<Case, usize>,
+}
+
 /// Something that a cluster lacks, or that stands in the way of a binding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

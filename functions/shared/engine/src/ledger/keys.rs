@@ -101,6 +101,12 @@ pub fn inside_key(cluster: &ClusterArn) -> Key {
     key(format!("CLUSTER#{cluster}"), "INSIDE")
 }
 
+/// Stale pods of the last sweeps of a cluster.
+#[must_use]
+pub fn sweeps_key(cluster: &ClusterArn) -> Key {
+    key(format!("CLUSTER#{cluster}"), "SWEEPS")
+}
+
 /// Evictions that the last workloads run was about to make on a cluster.
 #[must_use]
 pub fn intended_key(cluster: &ClusterArn) -> Key {
