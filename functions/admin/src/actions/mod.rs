@@ -6,6 +6,8 @@ mod history;
 mod notices;
 mod status;
 mod sweep;
+mod trust_policy;
+mod who;
 
 use pod_identity_engine::ports::{Bus, Clock, KubernetesReader, LedgerWriter};
 
@@ -21,6 +23,8 @@ pub(crate) const ACTIONS: &[Action] = &[
     history::ACTION,
     clusters::ACTION,
     sweep::ACTION,
+    who::ACTION,
+    trust_policy::ACTION,
     notices::REJECTED,
     notices::SUPERSEDED,
 ];
@@ -45,6 +49,8 @@ where
         "history" => history::answer(desk, request).await,
         "clusters" => clusters::answer(desk, hands, request).await,
         "sweep" => sweep::answer(desk, hands, request).await,
+        "who" => who::answer(desk, request).await,
+        "trust-policy" => trust_policy::answer(desk, request).await,
         "rejected" | "superseded" => notices::answer(desk, request).await,
         other => Err(Refusal(format!("there is no action `{other}`"))),
     }

@@ -3,3 +3,5 @@
 
 mod basics;
 mod office;
+mod trust;
+mod who;
