@@ -1,6 +1,9 @@
 //! Trust policies for whole sets of bindings: written, laid over what is there, and held to core's
 //! own evaluator.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use pod_identity_core::node_policy::characters;

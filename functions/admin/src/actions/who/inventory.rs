@@ -77,6 +77,14 @@ where
         }));
     }
     let unread = listed.unread;
+    if unread > 0 && format != Format::Table {
+        // A program would take what is there for all there is.
+        return Err(Refusal(format!(
+            "{unread} of {} associations of cluster {} were not read, because the invocation's time was nearly over: give the function more of it, or ask for the table, which shows the others",
+            unread + rows.len(),
+            cluster.name()
+        )));
+    }
     let text = match format {
         Format::Csv => table.csv(),
         Format::Json => format!("{:#}\n", Value::Array(rows.clone())),
