@@ -2,6 +2,7 @@
 
 mod bind;
 mod clusters;
+mod explain;
 mod history;
 mod notices;
 mod status;
@@ -23,6 +24,7 @@ pub(crate) const ACTIONS: &[Action] = &[
     history::ACTION,
     clusters::ACTION,
     sweep::ACTION,
+    explain::ACTION,
     who::ACTION,
     trust_policy::ACTION,
     notices::REJECTED,
@@ -49,6 +51,7 @@ where
         "history" => history::answer(desk, request).await,
         "clusters" => clusters::answer(desk, hands, request).await,
         "sweep" => sweep::answer(desk, hands, request).await,
+        "explain" => explain::answer(desk, request).await,
         "who" => who::answer(desk, request).await,
         "trust-policy" => trust_policy::answer(desk, request).await,
         "rejected" | "superseded" => notices::answer(desk, request).await,
