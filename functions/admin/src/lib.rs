@@ -12,6 +12,8 @@ mod answer;
 mod change;
 mod desk;
 mod handler;
+mod lists;
+mod node_policies;
 mod request;
 mod run;
 mod table;

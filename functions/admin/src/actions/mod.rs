@@ -2,10 +2,13 @@
 
 mod bind;
 mod clusters;
+mod explain;
 mod history;
 mod notices;
 pub(crate) mod status;
 mod sweep;
+mod trust_policy;
+mod who;
 
 use pod_identity_engine::ports::{Bus, Clock, KubernetesReader, LedgerWriter};
 
@@ -21,6 +24,9 @@ pub(crate) const ACTIONS: &[Action] = &[
     history::ACTION,
     clusters::ACTION,
     sweep::ACTION,
+    explain::ACTION,
+    who::ACTION,
+    trust_policy::ACTION,
     notices::REJECTED,
     notices::SUPERSEDED,
 ];
@@ -45,6 +51,9 @@ where
         "history" => history::answer(desk, request).await,
         "clusters" => clusters::answer(desk, hands, request).await,
         "sweep" => sweep::answer(desk, hands, request).await,
+        "explain" => explain::answer(desk, request).await,
+        "who" => who::answer(desk, request).await,
+        "trust-policy" => trust_policy::answer(desk, request).await,
         "rejected" | "superseded" => notices::answer(desk, request).await,
         other => Err(Refusal(format!("there is no action `{other}`"))),
     }

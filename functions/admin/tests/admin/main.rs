@@ -2,5 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod basics;
+mod explain;
 mod office;
 mod widget;
+mod trust;
+mod who;

@@ -9,7 +9,8 @@ use admin::{Function, Invocation};
 use jiff::{SignedDuration, Timestamp};
 use pod_identity_core::{ClusterArn, Pattern, RoleArn, Rules, plan};
 use pod_identity_engine::{
-    InsideSettings, MappingSettings, Reconciled, Run, Scope, Settings, note_reconciled, reconcile,
+    InsideReport, InsideScope, InsideSettings, MappingSettings, Reconciled, Run, Scope, Settings, note_reconciled,
+    reconcile, work_inside,
 };
 use pod_identity_world::{World, WorldPorts};
 use serde_json::{Value, json};
@@ -191,6 +192,18 @@ impl Office {
         let done = done.unwrap();
         drive(note_reconciled(&scope, &done, ports, ports, ports, &run)).unwrap();
         done
+    }
+
+    /// A run inside a cluster, as the workloads function does it.
+    pub(crate) fn work(&self, name: &str) -> InsideReport {
+        let run = Run::new(self.next_request(), self.ports.world().now);
+        let (ports, scope) = (&self.ports, InsideScope::of(cluster(name)));
+        let (settings, inside) = (&self.settings, &self.inside);
+        let deadline = self.in_seconds(300);
+        let work = work_inside(
+            &scope, ports, ports, ports, ports, ports, &run, settings, inside, deadline,
+        );
+        drive(Box::pin(work)).unwrap()
     }
 
     pub(crate) fn advance(&self, seconds: i64) {

@@ -1,0 +1,275 @@
+//! What is read of one service account on one cluster, before anybody judges it.
+
+use jiff::Timestamp;
+use pod_identity_core::domino::{MappingSettings, Mutations};
+use pod_identity_core::sweep;
+use pod_identity_core::{
+    Association, Binding, ClusterArn, DominoName, KubernetesName, Phase, Pod, ServiceAccount,
+};
+use pod_identity_engine::chain;
+use pod_identity_engine::ledger::{
+    BindingRecord, ClusterRecord, Condition, ConditionState, InsideBinding, InsideCluster,
+    Registry, View, condition_key, inside_binding_key, inside_key,
+};
+use pod_identity_engine::ports::{
+    AssociationFilter, Clock, ClusterAccess, ErrorKind, KubernetesReader, PortError, Role,
+};
+
+use super::line::Effect;
+use crate::desk::{Desk, Looks};
+use crate::lists::{self, Pods, pages};
+use crate::node_policies::{self, NodePolicies};
+
+/// The add-on that hands out credentials on every node.
+pub(super) const AGENT: &str = "eks-pod-identity-agent";
+
+/// What Domino's own service accounts, one for each run, begin with.
+const OF_A_RUN: &str = "run-";
+
+/// What Kubernetes' own refusal by RBAC is called: nobody else is refused because of it.
+const FORBIDDEN: &str = "Forbidden";
+
+/// What was read, or why it could not be.
+pub(super) type Known<T> = Result<T, String>;
+
+/// Everything that a checklist rests on.
+#[derive(Debug)]
+pub(super) struct Evidence {
+    pub(super) now: Timestamp,
+    pub(super) deployment: String,
+    /// Whether the role list is meant to be the only grant.
+    pub(super) strict: bool,
+    pub(super) name: DominoName,
+    pub(super) cluster: ClusterArn,
+    pub(super) record: Option<BindingRecord>,
+    pub(super) registered: Option<ClusterRecord>,
+    pub(super) condition: Option<Condition>,
+    /// What workloads runs remember.
+    pub(super) inside: Option<InsideBinding>,
+    pub(super) inside_cluster: Option<InsideCluster>,
+    /// The Kubernetes service account that it has, or had last.
+    pub(super) place: Option<KubernetesName>,
+    pub(super) association: Known<Option<Association>>,
+    pub(super) role: Known<Option<Role>>,
+    /// None: the ledger remembers none.
+    pub(super) node_policies: Known<Option<NodePolicies>>,
+    /// Status of the agent's add-on.
+    pub(super) agent: Known<Option<String>>,
+    pub(super) account: Known<Option<ServiceAccount>>,
+    /// How this deployment maps names, if it does.
+    pub(super) mapping: Option<MappingSettings>,
+    pub(super) mutations: Known<Mutations>,
+    pub(super) pods: Known<Pods>,
+    pub(super) sweep: sweep::Settings,
+    /// The pod that was asked for, by name.
+    pub(super) pod: Option<String>,
+}
+
+impl Evidence {
+    /// The binding, if it is meant for this cluster.
+    pub(super) fn wanted(&self) -> Option<&Binding> {
+        let binding = self.record.as_ref().and_then(BindingRecord::binding)?;
+        self.registered.as_ref().filter(|cluster| cluster.takes(binding)).map(|_| binding)
+    }
+
+    /// What it does that something is missing which is made once the association is, or with it.
+    pub(super) fn lack(&self) -> Effect {
+        let ready = |it: &Condition| it.state == ConditionState::Ready;
+        let none = matches!(self.association, Ok(None));
+        match none && !self.condition.as_ref().is_some_and(ready) {
+            true => Effect::Follows,
+            false => Effect::None,
+        }
+    }
+}
+
+/// Reads everything: of the ledger one call, of EKS and IAM about eight, of Kubernetes a few.
+pub(super) async fn collect<R, K, C>(
+    desk: &Desk<'_, R, K, C>,
+    registry: &Registry,
+    cluster: &ClusterArn,
+    name: &DominoName,
+    record: Option<&BindingRecord>,
+    pod: Option<&Pod>,
+) -> Result<Evidence, String>
+where
+    R: Looks,
+    K: KubernetesReader,
+    C: Clock,
+{
+    let (condition_at, inside_at) =
+        (condition_key(name, cluster), inside_binding_key(name, cluster));
+    let keys = [condition_at.clone(), inside_at.clone(), inside_key(cluster)];
+    let mut view = View::default();
+    view.read(desk.reader, &keys).await.map_err(|error| chain(&error))?;
+    let condition = view.get::<Condition>(&condition_at).map_err(|error| chain(&error))?;
+    let inside = view.get::<InsideBinding>(&inside_at).map_err(|error| chain(&error))?;
+    let inside_cluster =
+        view.get::<InsideCluster>(&inside_key(cluster)).map_err(|error| chain(&error))?;
+    let sweep = desk.inside.sweep.as_ref().map(|sweep| sweep.rules.clone());
+    let mut evidence = Evidence {
+        now: desk.clock.now(),
+        deployment: desk.settings.plan.deployment.clone(),
+        strict: desk.settings.plan.strict,
+        name: name.clone(),
+        cluster: cluster.clone(),
+        record: record.cloned(),
+        registered: registry.clusters.get(cluster).cloned(),
+        condition: condition.map(|stored| stored.record),
+        inside: inside.map(|stored| stored.record),
+        inside_cluster: inside_cluster.map(|stored| stored.record),
+        place: None,
+        association: nobody_looked(),
+        role: nobody_looked(),
+        node_policies: nobody_looked(),
+        agent: nobody_looked(),
+        account: nobody_looked(),
+        mapping: desk.inside.mapping.clone(),
+        mutations: nobody_looked(),
+        pods: nobody_looked(),
+        sweep: sweep.unwrap_or_else(|| sweep::Settings::new(desk.inside.namespaces.clone())),
+        pod: pod.map(|pod| pod.name.clone()),
+    };
+    evidence.place = place(&evidence, pod);
+    // Nobody knows how to reach a cluster that is not registered.
+    if evidence.registered.is_some() {
+        let access = desk.access(registry, cluster);
+        outside(desk, &access, &mut evidence).await;
+        within(desk, &access, pod, &mut evidence).await;
+    }
+    Ok(evidence)
+}
+
+fn nobody_looked<T>() -> Known<T> {
+    Err("nobody looked".to_owned())
+}
+
+/// Where to look: what the binding wants, or what was had last.
+fn place(evidence: &Evidence, pod: Option<&Pod>) -> Option<KubernetesName> {
+    let binding = evidence.record.as_ref().and_then(BindingRecord::binding);
+    let bound = binding.map(|binding| &binding.kubernetes);
+    let condition = evidence.condition.as_ref();
+    let had = condition.and_then(|it| it.association.as_ref()).map(|one| &one.kubernetes);
+    let leaves = condition.and_then(|it| it.leaving.keys().next());
+    let lost = condition.and_then(|it| it.removals.iter().max_by_key(|(_, one)| one.at));
+    let of_pod = pod.and_then(|pod| lists::place(&pod.namespace, &pod.service_account));
+    let known = bound.or(had).or(leaves).or(lost.map(|(place, _)| place));
+    known.cloned().or(of_pod)
+}
+
+/// What EKS and IAM show.
+async fn outside<R, K, C>(desk: &Desk<'_, R, K, C>, access: &ClusterAccess, evidence: &mut Evidence)
+where
+    R: Looks,
+    K: KubernetesReader,
+    C: Clock,
+{
+    let words = |error: PortError| chain(&error);
+    if let Some(place) = &evidence.place {
+        let filter = AssociationFilter {
+            namespace: Some(place.namespace().to_owned()),
+            service_account: Some(place.service_account().to_owned()),
+        };
+        let found = lists::associations(desk, access, &filter).await.map_err(words);
+        evidence.association = match found {
+            Ok(found) if found.unread > 0 => {
+                Err("the invocation's time was nearly over".to_owned())
+            }
+            Ok(found) => Ok(found.found.into_iter().next()),
+            Err(why) => Err(why),
+        };
+    }
+    let Some(role) = evidence.wanted().map(|binding| binding.desired.role.clone()) else { return };
+    evidence.role = desk.reader.role(access, &role).await.map_err(words);
+    evidence.node_policies = node_policies::read(desk, access).await;
+    evidence.agent = desk.reader.addon(access, AGENT).await.map_err(words);
+}
+
+/// What Kubernetes shows. Once nobody can look inside, nobody waits for the same answer again.
+async fn within<R, K, C>(
+    desk: &Desk<'_, R, K, C>,
+    access: &ClusterAccess,
+    pod: Option<&Pod>,
+    evidence: &mut Evidence,
+) where
+    R: Looks,
+    K: KubernetesReader,
+    C: Clock,
+{
+    let Some(place) = evidence.place.clone() else { return };
+    let mut door = Door::default();
+    if evidence.wanted().is_some() {
+        let found = desk.kubernetes.service_account(access, &place).await;
+        evidence.account = door.said(found);
+        if let Some(settings) = &evidence.mapping {
+            evidence.mutations = match door.closed() {
+                Some(why) => Err(why),
+                None => mutations(desk, access, &settings.namespace, &mut door).await,
+            };
+        }
+    }
+    if pod.is_some() {
+        evidence.pods =
+            Ok(Pods { found: pod.filter(lives).cloned().into_iter().collect(), cut: false });
+        return;
+    }
+    let (label, name) = (&evidence.sweep.user_label, evidence.name.as_str());
+    let concerns = |pod: &Pod| {
+        let started = pod.labels.get(label).is_some_and(|user| user == name);
+        let of_run = started && pod.service_account.starts_with(OF_A_RUN);
+        lives(&pod) && (pod.service_account == place.service_account() || of_run)
+    };
+    evidence.pods = match door.closed() {
+        Some(why) => Err(why),
+        None => door.said(lists::pods(desk, access, place.namespace(), concerns).await),
+    };
+}
+
+fn lives(pod: &&Pod) -> bool {
+    pod.phase != Phase::Over && !pod.terminating
+}
+
+async fn mutations<R, K, C>(
+    desk: &Desk<'_, R, K, C>,
+    access: &ClusterAccess,
+    namespace: &str,
+    door: &mut Door,
+) -> Known<Mutations>
+where
+    R: Looks,
+    K: KubernetesReader,
+    C: Clock,
+{
+    let found = pages(async |token: Option<String>| {
+        desk.kubernetes.mutations(access, namespace, token.as_deref()).await
+    })
+    .await;
+    match found {
+        Err(error) if error.kind == ErrorKind::NotFound => Ok(Mutations::NotInstalled),
+        found => door.said(found).map(Mutations::Seen),
+    }
+}
+
+/// Whether there is a way into the cluster.
+#[derive(Debug, Default)]
+struct Door {
+    closed: Option<String>,
+}
+
+impl Door {
+    fn closed(&self) -> Option<String> {
+        self.closed.clone()
+    }
+
+    fn said<T>(&mut self, answer: Result<T, PortError>) -> Known<T> {
+        answer.map_err(|error| {
+            let why = chain(&error);
+            let unknown =
+                error.kind == ErrorKind::Denied && error.code.as_deref() != Some(FORBIDDEN);
+            if unknown || error.kind == ErrorKind::Unreachable {
+                self.closed = Some(why.clone());
+            }
+            why
+        })
+    }
+}

@@ -1,0 +1,131 @@
+//! Links that the ledger holds.
+
+use pod_identity_core::{Clusters, DominoName};
+use pod_identity_engine::ledger::{BindingRecord, BindingState, Condition, ConditionState};
+use serde_json::json;
+
+use super::evidence::Evidence;
+use super::line::{Effect, Line};
+
+pub(super) fn lines(evidence: &Evidence) -> Vec<Line> {
+    let mut lines = vec![ledger(evidence)];
+    lines.extend(cluster(evidence));
+    lines.extend(evidence.wanted().map(|_| condition(evidence)));
+    lines
+}
+
+fn ledger(evidence: &Evidence) -> Line {
+    let name = &evidence.name;
+    let Some(record) = &evidence.record else {
+        let why = format!("the ledger knows no binding of {name}");
+        return Line::broken("ledger", Effect::None, why, bind(name));
+    };
+    let by = by(record);
+    match &record.state {
+        BindingState::Bound { binding } => Line::ok(
+            "ledger",
+            format!("bound to {} at {} {by}", binding.desired.role, binding.kubernetes),
+        ),
+        BindingState::Unbound { reason } => {
+            let reason = json!(reason);
+            let reason = reason.as_str().unwrap_or_default();
+            let why = format!("{name} is bound to no role ({reason}) {by}");
+            Line::broken("ledger", Effect::None, why, bind(name))
+        }
+    }
+}
+
+/// Since when, and by which event.
+fn by(record: &BindingRecord) -> String {
+    let actor = record.actor.as_ref().map(|actor| format!(" by {actor} (claimed)"));
+    format!(
+        "since {}, {} {}{}",
+        record.version.occurred_at(),
+        record.detail_type,
+        record.version.event_id(),
+        actor.unwrap_or_default()
+    )
+}
+
+fn bind(name: &DominoName) -> String {
+    let example = json!({ "action": "bind", "serviceAccount": name, "roleArn": "..." });
+    format!("who lost it and when: action history; bind it: {example}")
+}
+
+fn cluster(evidence: &Evidence) -> Option<Line> {
+    let name = evidence.cluster.name();
+    let broken =
+        |why: String, way_out: String| Some(Line::broken("cluster", Effect::None, why, way_out));
+    let binding = evidence.record.as_ref().and_then(BindingRecord::binding);
+    let Some(record) = &evidence.registered else {
+        return broken(
+            format!("cluster {name} is not registered"),
+            format!(
+                "{{\"action\": \"clusters\", \"register\": {{\"clusterArn\": \"{}\"}}, \"mode\": \"apply\"}}",
+                evidence.cluster
+            ),
+        );
+    };
+    let since = record.version.occurred_at();
+    if record.is_retiring() {
+        let begun = record.retired.as_ref().and_then(|retirement| retirement.begun_at);
+        let begun = begun.map(|at| format!(" since {at}")).unwrap_or_default();
+        return broken(
+            format!("cluster {name} is being retired{begun}, so nothing is made there"),
+            "use another cluster, or register this one again (action clusters)".to_owned(),
+        );
+    }
+    let Some(binding) = binding else {
+        return Some(Line::ok("cluster", format!("registered since {since}")));
+    };
+    if binding.selects(&evidence.cluster) {
+        return Some(Line::ok(
+            "cluster",
+            format!("registered since {since}, and meant by the binding"),
+        ));
+    }
+    let why = match &binding.clusters {
+        Clusters::All => format!(
+            "cluster {name} is in account {}, and the binding's role in {}",
+            evidence.cluster.account(),
+            binding.desired.role.account()
+        ),
+        Clusters::Named(named) => {
+            let named: Vec<&str> = named.iter().map(|one| one.name()).collect();
+            format!("the binding is for {} only, not for cluster {name}", named.join(", "))
+        }
+    };
+    broken(why, "bind it again with `clusters` that has this one, or `all`".to_owned())
+}
+
+fn condition(evidence: &Evidence) -> Line {
+    let check = "condition";
+    let effect = if evidence.lack() == Effect::Follows { Effect::Waits } else { Effect::Told };
+    let told = |why: String, way_out: &str| Line::broken(check, effect, why, way_out);
+    let goes_on = "reconcile goes on by itself; if it stays so, look at its log and at {\"action\": \"status\"}";
+    let Some(condition) = &evidence.condition else {
+        return told("nothing was done for it here yet".to_owned(), goes_on);
+    };
+    let Condition { state, blocked, updated_at, warnings, .. } = condition;
+    if let Some(blocked) = blocked {
+        let code = json!(blocked.code);
+        let code = code.as_str().unwrap_or_default();
+        let why = format!("blocked ({code}) since {updated_at}: {}", blocked.reason);
+        return told(why, &blocked.way_out);
+    }
+    if evidence.record.as_ref().is_some_and(|record| record.version != condition.version) {
+        return told(format!("still of an older change, of {updated_at}"), goes_on);
+    }
+    let word = match state {
+        ConditionState::Ready => {
+            let warnings = warnings.join("; ");
+            let warnings = if warnings.is_empty() { warnings } else { format!("; {warnings}") };
+            return Line::ok(check, format!("ready since {updated_at}{warnings}"));
+        }
+        ConditionState::Pending => "accepted and not yet carried out",
+        ConditionState::Waiting => "waiting for the cluster to be registered",
+        ConditionState::Removed => "removed",
+        ConditionState::Blocked => "blocked",
+    };
+    told(format!("{word} since {updated_at}"), goes_on)
+}

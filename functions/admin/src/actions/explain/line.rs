@@ -1,0 +1,159 @@
+//! Lines of a checklist, and the sentence that sums them up.
+
+use pod_identity_core::ClusterArn;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// How a link of the chain is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum Verdict {
+    Ok,
+    Broken,
+    /// Nobody can say.
+    Unknown,
+}
+
+impl Verdict {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Broken => "broken",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// What a broken link does to pods; what explains most comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Effect {
+    /// They get no credentials.
+    None,
+    /// They get other credentials than they should.
+    Other,
+    /// They get none, because nothing was done yet or something is in the way.
+    Waits,
+    /// They get none, which follows from that.
+    Follows,
+    /// Some of them are not as they should be, or it will not stay as it is.
+    Some,
+    /// It only tells what another link does.
+    Told,
+}
+
+/// One link of the chain.
+#[derive(Debug, Clone)]
+pub(super) struct Line {
+    pub(super) check: String,
+    pub(super) verdict: Verdict,
+    pub(super) effect: Effect,
+    pub(super) evidence: String,
+    pub(super) way_out: Option<String>,
+}
+
+impl Line {
+    pub(super) fn ok(check: impl Into<String>, evidence: impl Into<String>) -> Self {
+        let (verdict, effect) = (Verdict::Ok, Effect::Told);
+        let (check, evidence) = (check.into(), evidence.into());
+        Self { check, verdict, effect, evidence, way_out: None }
+    }
+
+    pub(super) fn broken(
+        check: impl Into<String>,
+        effect: Effect,
+        evidence: impl Into<String>,
+        way_out: impl Into<String>,
+    ) -> Self {
+        let way_out = Some(way_out.into());
+        Self { verdict: Verdict::Broken, effect, way_out, ..Self::ok(check, evidence) }
+    }
+
+    pub(super) fn unknown(check: impl Into<String>, evidence: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Unknown, ..Self::ok(check, evidence) }
+    }
+
+    pub(super) fn way_out(self, way_out: impl Into<String>) -> Self {
+        Self { way_out: Some(way_out.into()), ..self }
+    }
+
+    fn data(&self, cluster: &ClusterArn) -> Value {
+        json!({
+            "cluster": cluster,
+            "check": self.check,
+            "verdict": self.verdict,
+            "evidence": self.evidence,
+            "wayOut": self.way_out,
+        })
+    }
+}
+
+/// All links of one subject on one cluster.
+#[derive(Debug)]
+pub(super) struct Checklist {
+    pub(super) cluster: ClusterArn,
+    pub(super) lines: Vec<Line>,
+}
+
+impl Checklist {
+    /// The answer in one sentence, without a full stop.
+    pub(super) fn headline(&self, subject: &str) -> String {
+        let cluster = self.cluster.name();
+        let worst = self
+            .lines
+            .iter()
+            .filter(|line| line.verdict == Verdict::Broken)
+            .min_by_key(|line| line.effect)
+            .or_else(|| self.lines.iter().find(|line| line.verdict == Verdict::Unknown));
+        let Some(line) = worst else { return format!("{subject} works on {cluster}") };
+        let Line { evidence, verdict, effect, .. } = line;
+        let how = match (verdict, effect) {
+            (Verdict::Unknown, _) => {
+                format!("whether {subject} works on {cluster} is not known: {evidence}")
+            }
+            (_, Effect::None | Effect::Waits | Effect::Follows) => {
+                format!("{subject} has no credentials on {cluster}: {evidence} (broken)")
+            }
+            (_, Effect::Other) => {
+                format!(
+                    "{subject} has other credentials than it should on {cluster}: {evidence} (broken)"
+                )
+            }
+            (_, Effect::Some) => {
+                format!("{subject} works on {cluster}, but not all is well: {evidence} (broken)")
+            }
+            (_, Effect::Told) => {
+                format!("{subject} is not ready on {cluster}: {evidence} (broken)")
+            }
+        };
+        let others = self.lines.iter().filter(|one| one.verdict != Verdict::Ok).count() - 1;
+        match others {
+            0 => how,
+            1 => format!("{how}; 1 more line"),
+            _ => format!("{how}; {others} more lines"),
+        }
+    }
+
+    pub(super) fn text(&self) -> String {
+        let width = self.lines.iter().map(|line| line.check.chars().count()).max();
+        let width = width.unwrap_or_default();
+        let mut text = format!("cluster {}\n", self.cluster.name());
+        for line in &self.lines {
+            let Line { check, verdict, evidence, way_out, .. } = line;
+            let word = verdict.word();
+            text += &format!("  {word:7}  {check:width$}  {}\n", one_line(evidence));
+            if let Some(way_out) = way_out {
+                text += &format!("  {:7}  {:width$}  -> {}\n", "", "", one_line(way_out));
+            }
+        }
+        text
+    }
+
+    pub(super) fn data(&self) -> impl Iterator<Item = Value> {
+        self.lines.iter().map(|line| line.data(&self.cluster))
+    }
+}
+
+/// A line feed would break the checklist.
+fn one_line(text: &str) -> String {
+    text.replace('\n', " ")
+}

@@ -1,0 +1,235 @@
+//! Why a service account, or a pod, can or cannot act as its role: the whole chain, link by link.
+//!
+//! What is read is [`evidence`]; everything behind that is decided without asking anybody.
+
+mod evidence;
+mod ledger;
+mod line;
+mod outside;
+mod within;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::stream::{self, StreamExt, TryStreamExt};
+use pod_identity_core::{ClusterArn, Clusters, DominoName, Pod, sweep};
+use pod_identity_engine::chain;
+use pod_identity_engine::ledger::{BindingRecord, Registry};
+use pod_identity_engine::ports::{Clock, KubernetesReader};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::answer::{Answer, Refusal};
+use crate::desk::{Desk, Looks};
+use crate::lists;
+use crate::request::{Action, Request};
+use evidence::Evidence;
+use line::{Checklist, Verdict};
+
+pub(super) const ACTION: Action = Action {
+    name: "explain",
+    what: "why a service account, or a pod, can or cannot act as its role: every link of the chain, with evidence and the way out",
+    fields: &[
+        ("serviceAccount", "a Domino service account, or"),
+        ("pod", "name of a pod, with `cluster`"),
+        ("cluster", "optional: only this cluster, by name or ARN"),
+        ("namespace", "optional, of the pod; all in which executions run by default"),
+    ],
+    changes: false,
+    example: include_str!("../../../../../events/samples/admin/explain.json"),
+};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Asked {
+    service_account: Option<DominoName>,
+    pod: Option<String>,
+    cluster: Option<String>,
+    namespace: Option<String>,
+}
+
+pub(super) async fn answer<R, K, C>(
+    desk: &Desk<'_, R, K, C>,
+    request: &Request,
+) -> Result<Answer, Refusal>
+where
+    R: Looks,
+    K: KubernetesReader,
+    C: Clock,
+{
+    let asked: Asked = request.fields()?;
+    let registry = desk.registry().await?;
+    let bindings = desk.bindings().await?;
+    let only = match &asked.cluster {
+        Some(name) => Some(desk.named(&registry, name)?),
+        None => None,
+    };
+    let (name, pod) = match (asked.service_account, asked.pod, &only) {
+        (Some(name), None, _) if asked.namespace.is_none() => (name, None),
+        (None, Some(pod), Some(cluster)) => {
+            let found = find(desk, &registry, cluster, asked.namespace.as_deref(), &pod).await?;
+            (owner(desk, &registry, cluster, &bindings, &found)?, Some(found))
+        }
+        _ => {
+            return Err(Refusal(
+                "explain is of either a serviceAccount or a pod: a pod goes with `cluster`, and `namespace` only with a pod".to_owned(),
+            ));
+        }
+    };
+    let record = bindings.get(&name);
+    let clusters = match only {
+        Some(cluster) => BTreeSet::from([cluster]),
+        None => clusters(desk, &registry, &name, record).await?,
+    };
+    let lists: Vec<Checklist> = stream::iter(clusters)
+        .map(async |cluster| {
+            evidence::collect(desk, &registry, &cluster, &name, record, pod.as_ref())
+                .await
+                .map(|evidence| judge(&evidence))
+        })
+        .buffered(desk.settings.concurrency.max(1))
+        .try_collect()
+        .await?;
+    Ok(told(&name, pod.as_ref(), &lists))
+}
+
+/// All links, decided by what was read alone.
+fn judge(evidence: &Evidence) -> Checklist {
+    let mut lines = ledger::lines(evidence);
+    if evidence.registered.is_some() {
+        lines.extend(within::lines(evidence));
+        lines.extend(outside::lines(evidence));
+        // What is furthest from the ledger is told last.
+        lines.sort_by_key(|line| line.check.starts_with("pod"));
+    }
+    Checklist { cluster: evidence.cluster.clone(), lines }
+}
+
+fn told(name: &DominoName, pod: Option<&Pod>, lists: &[Checklist]) -> Answer {
+    let subject = match pod {
+        Some(pod) => format!("pod {} of {name}", pod.name),
+        None => name.to_string(),
+    };
+    let works = |list: &&Checklist| list.lines.iter().all(|line| line.verdict == Verdict::Ok);
+    let (well, ill): (Vec<&Checklist>, Vec<&Checklist>) = lists.iter().partition(works);
+    let mut sentences = Vec::new();
+    if !well.is_empty() {
+        let clusters: Vec<&str> = well.iter().map(|list| list.cluster.name()).collect();
+        sentences.push(format!("{subject} works on {}", clusters.join(", ")));
+    }
+    sentences.extend(ill.iter().map(|list| list.headline(&subject)));
+    if sentences.is_empty() {
+        sentences.push(format!("{subject} has no credentials anywhere: the ledger knows no binding of it, or none that a cluster takes (see action history)"));
+    }
+    let mut text = format!("{}\n", sentences.join(". "));
+    for list in lists {
+        text += &format!("\n{}", list.text());
+    }
+    let lines: Vec<_> = lists.iter().flat_map(Checklist::data).collect();
+    Answer::of(text)
+        .with("serviceAccount", json!(name))
+        .with("pod", json!(pod.map(|pod| &pod.name)))
+        .with("works", json!(!lists.is_empty() && ill.is_empty()))
+        .with("lines", json!(lines))
+}
+
+/// Where something of a binding is, or should be.
+async fn clusters<R, K, C>(
+    desk: &Desk<'_, R, K, C>,
+    registry: &Registry,
+    name: &DominoName,
+    record: Option<&BindingRecord>,
+) -> Result<BTreeSet<ClusterArn>, String>
+where
+    R: Looks,
+    K: KubernetesReader,
+    C: Clock,
+{
+    let known = registry.clusters.keys();
+    let conditions = desk.conditions(known.map(|cluster| (name, cluster))).await?;
+    let mut clusters: BTreeSet<ClusterArn> =
+        conditions.into_keys().map(|(_, cluster)| cluster).collect();
+    if let Some(binding) = record.and_then(BindingRecord::binding) {
+        let meant = registry.clusters.iter().filter(|(_, record)| record.takes(binding));
+        clusters.extend(meant.map(|(cluster, _)| cluster.clone()));
+        if let Clusters::Named(named) = &binding.clusters {
+            clusters.extend(named.iter().cloned());
+        }
+    }
+    Ok(clusters)
+}
+
+/// A pod by its name.
+async fn find<R, K, C>(
+    desk: &Desk<'_, R, K, C>,
+    registry: &Registry,
+    cluster: &ClusterArn,
+    namespace: Option<&str>,
+    name: &str,
+) -> Result<Pod, String>
+where
+    R: Looks,
+    K: KubernetesReader,
+    C: Clock,
+{
+    let access = desk.access(registry, cluster);
+    let namespaces = match namespace {
+        Some(one) => vec![one],
+        None => desk.inside.namespaces.iter().map(String::as_str).collect(),
+    };
+    let mut cut = false;
+    for namespace in &namespaces {
+        let found = lists::pods(desk, &access, namespace, |pod| pod.name == name).await;
+        let found = found.map_err(|error| {
+            format!("pod {name} cannot be looked for: {}; ask by serviceAccount, which is answered without Kubernetes", chain(&error))
+        })?;
+        cut |= found.cut;
+        if let Some(pod) = found.found.into_iter().next() {
+            return Ok(pod);
+        }
+    }
+    let more = if cut { ", of which only the first pods were looked at" } else { "" };
+    Err(format!(
+        "there is no pod {name} on cluster {} in {}{more}; name its `namespace`, or ask by serviceAccount",
+        cluster.name(),
+        namespaces.join(", ")
+    ))
+}
+
+/// The Domino service account that a pod belongs to, or who started it.
+fn owner<R, K, C>(
+    desk: &Desk<'_, R, K, C>,
+    registry: &Registry,
+    cluster: &ClusterArn,
+    bindings: &BTreeMap<DominoName, BindingRecord>,
+    pod: &Pod,
+) -> Result<DominoName, String> {
+    let place = lists::place(&pod.namespace, &pod.service_account);
+    let here = registry.clusters.get(cluster);
+    let mut at_place = bindings.iter().filter_map(|(name, record)| {
+        let binding = record.binding().filter(|one| here.is_some_and(|here| here.takes(one)))?;
+        (Some(&binding.kubernetes) == place.as_ref()).then_some((name, &record.version))
+    });
+    let label = match &desk.inside.sweep {
+        Some(sweep) => sweep.rules.user_label.clone(),
+        None => sweep::Settings::new([]).user_label,
+    };
+    let user = pod.labels.get(&label).and_then(|user| user.parse::<DominoName>().ok());
+    // Of several that want one place, the oldest holds it.
+    let oldest = at_place.next().map(|first| {
+        at_place.fold(first, |oldest, one| if one.1 < oldest.1 { one } else { oldest })
+    });
+    if let Some((name, _)) = oldest {
+        return Ok(name.clone());
+    }
+    if let Some(user) = user.as_ref().filter(|user| bindings.contains_key(user)) {
+        return Ok(user.clone());
+    }
+    let started = user.map(|user| format!(" and was started by {user}")).unwrap_or_default();
+    Err(format!(
+        "pod {} runs as {}/{}{started}, and no binding names either on cluster {}: bind it (action bind), or start the workload by a name that is bound",
+        pod.name,
+        pod.namespace,
+        pod.service_account,
+        cluster.name()
+    ))
+}

@@ -1,0 +1,267 @@
+//! Links that EKS and IAM hold.
+
+use pod_identity_core::trust::{TrustPolicy, TrustQuestion, required_policy};
+use pod_identity_core::{Association, Binding, DominoName, KubernetesName, Ownership, RoleArn};
+use pod_identity_events::TrustVerdict;
+
+use super::evidence::{AGENT, Evidence};
+use super::line::{Effect, Line};
+use crate::node_policies::{NodePolicies, Policy};
+
+const LATER: &str = "it is made as soon as nothing stands in its way any more";
+
+const RECONCILE: &str =
+    "reconcile puts it right: wait for its next run, or bind it again to have it run now";
+
+pub(super) fn lines(evidence: &Evidence) -> Vec<Line> {
+    let Some(binding) = evidence.wanted() else {
+        return evidence.place.iter().map(|place| unwanted(evidence, place)).collect();
+    };
+    let mut lines = vec![association(evidence, binding)];
+    lines.extend(role(evidence, binding));
+    lines.extend(target_role(evidence, binding));
+    lines.extend(node_policy(evidence, &binding.desired.role));
+    lines.push(agent(evidence));
+    lines
+}
+
+/// What puts right what is missing.
+fn reconcile(evidence: &Evidence) -> &'static str {
+    match evidence.lack() {
+        Effect::Follows => LATER,
+        _ => RECONCILE,
+    }
+}
+
+/// Where nobody is to have one.
+fn unwanted(evidence: &Evidence, place: &KubernetesName) -> Line {
+    let check = "association";
+    match &evidence.association {
+        Err(why) => Line::unknown(check, why.as_str()),
+        Ok(None) => Line::ok(check, format!("EKS has none for {place}, as it should be")),
+        Ok(Some(one)) => match one.ownership(&evidence.deployment) {
+            Ownership::Ours(tag) if tag == Some(evidence.name.as_str()) => Line::broken(
+                check,
+                Effect::Other,
+                format!("{} of {place} with {} is still there", one.id, one.role_arn),
+                RECONCILE,
+            ),
+            _ => Line::ok(check, format!("{} of {place} is somebody else's", one.id)),
+        },
+    }
+}
+
+fn association(evidence: &Evidence, binding: &Binding) -> Line {
+    let check = "association";
+    let place = &binding.kubernetes;
+    let one = match &evidence.association {
+        Err(why) => return Line::unknown(check, why.as_str()),
+        Ok(None) => {
+            let why = format!("EKS has no association for {place}");
+            return Line::broken(check, evidence.lack(), why, reconcile(evidence));
+        }
+        Ok(Some(one)) => one,
+    };
+    let differences = one.differences(&binding.desired);
+    let gives = gives(one);
+    let (owner, way_out) = match one.ownership(&evidence.deployment) {
+        Ownership::Ours(Some(tag)) if tag == binding.service_account.as_str() => {
+            if differences.is_empty() {
+                return Line::ok(check, format!("{} (managed) gives {gives}", one.id));
+            }
+            let drift = differences.join(", ");
+            let why = format!("{} (managed) gives {gives}: other {drift} than bound", one.id);
+            return Line::broken(check, Effect::Other, why, RECONCILE);
+        }
+        Ownership::Ours(tag) => match tag.and_then(|tag| tag.parse::<DominoName>().ok()) {
+            Some(other) => (
+                format!("made for {other}"),
+                "unbind that one, or give one of them another Kubernetes service account"
+                    .to_owned(),
+            ),
+            None => ("an orphan".to_owned(), adopt(one)),
+        },
+        Ownership::AddOn(owner) => (
+            format!("owned by add-on {owner}"),
+            "name another Kubernetes service account: nobody but the add-on may change it"
+                .to_owned(),
+        ),
+        Ownership::Foreign => ("foreign, without our tag".to_owned(), adopt(one)),
+    };
+    // It gives what is wanted, as long as its owner likes.
+    let effect = if differences.is_empty() { Effect::Some } else { Effect::Other };
+    let why = format!("{} of {place} is {owner}, and gives {gives}", one.id);
+    Line::broken(check, effect, why, way_out)
+}
+
+fn adopt(one: &Association) -> String {
+    format!("have {} adopted, or have its owner delete it", one.id)
+}
+
+fn gives(one: &Association) -> String {
+    let target = one.target_role_arn.as_ref().map(|target| format!(" and target role {target}"));
+    format!("{}{}", one.role_arn, target.unwrap_or_default())
+}
+
+/// Whether the role exists, and whom it trusts.
+fn role(evidence: &Evidence, binding: &Binding) -> Vec<Line> {
+    let role = &binding.desired.role;
+    let missing = |why: String| {
+        let way_out = "have the role made, or bind another";
+        vec![Line::broken("role", Effect::None, why, way_out)]
+    };
+    let found = match &evidence.role {
+        Err(why) => {
+            let unread = || Line::unknown("trust policy", format!("role {role} was not read"));
+            return vec![Line::unknown("role", why.as_str()), unread()];
+        }
+        Ok(None) => return missing(format!("role {role} does not exist")),
+        // Names are unique in an account, so GetRole finds a role by another path.
+        Ok(Some(found)) if found.arn != role.as_str() => {
+            return missing(format!(
+                "role {role} does not exist; its name belongs to {}",
+                found.arn
+            ));
+        }
+        Ok(Some(found)) => found,
+    };
+    vec![Line::ok("role", format!("{role} exists")), trust(evidence, binding, &found.trust_policy)]
+}
+
+fn trust(evidence: &Evidence, binding: &Binding, document: &str) -> Line {
+    let check = "trust policy";
+    let role = &binding.desired.role;
+    let question = TrustQuestion {
+        cluster: &evidence.cluster,
+        kubernetes: &binding.kubernetes,
+        session_tags: !binding.desired.disable_session_tags,
+    };
+    let policy = TrustPolicy::read(document);
+    let trust = policy.evaluate(question);
+    let statement = &required_policy(question)["Statement"][0];
+    let first = if policy.is_denied(question) { "take that Deny out and " } else { "" };
+    let way_out = format!(
+        "have the owner of {role} {first}add this statement: {statement}; all at once: action trust-policy"
+    );
+    let because = trust.because;
+    match trust.verdict {
+        TrustVerdict::Trusted => Line::ok(check, because),
+        TrustVerdict::Untrusted => {
+            let why = format!("the trust policy of role {role} does not admit it: {because}");
+            Line::broken(check, Effect::None, why, way_out)
+        }
+        TrustVerdict::Unknown => {
+            let why = format!("whether the trust policy of role {role} admits it: {because}");
+            Line::unknown(check, why).way_out(way_out)
+        }
+    }
+}
+
+/// The target role is mostly of another account, where nobody here may look.
+fn target_role(evidence: &Evidence, binding: &Binding) -> Option<Line> {
+    let target = binding.desired.target_role.as_ref()?;
+    let seen = evidence.association.as_ref().ok().and_then(Option::as_ref);
+    let id = seen.and_then(|one| one.external_id.as_deref());
+    let id = id.map(|id| format!(" with sts:ExternalId {id}")).unwrap_or_default();
+    let why = format!("the trust policy of target role {target} is not read");
+    let way_out = format!("see that it allows sts:AssumeRole to {}{id}", binding.desired.role);
+    Some(Line::unknown("target role", why).way_out(way_out))
+}
+
+/// Whether the nodes may, and whether the list decides it.
+fn node_policy(evidence: &Evidence, role: &RoleArn) -> Vec<Line> {
+    let check = "node policy";
+    let cluster = evidence.cluster.name();
+    let found = match &evidence.node_policies {
+        Err(why) => return vec![Line::unknown(check, why.as_str())],
+        Ok(None) => {
+            let why = format!("the ledger remembers no node policy of cluster {cluster}");
+            return vec![Line::broken(check, evidence.lack(), why, reconcile(evidence))];
+        }
+        Ok(Some(found)) => found,
+    };
+    let broad = broad(found);
+    // By AWS's reference the cluster is what the action is allowed on, so that either admits all.
+    let named = found.policies.iter().find(|one| one.cluster_statement);
+    let named = named.filter(|one| found.without(&[*one]).is_empty());
+    let anyway = broad.is_some() || named.is_some();
+    let effect = match evidence.lack() {
+        Effect::None if anyway => Effect::Some,
+        lack => lack,
+    };
+    let listing: Vec<&Policy> = found.listing(role).collect();
+    let names = |policies: &[&Policy]| {
+        let names: Vec<String> =
+            policies.iter().map(|one| format!("{} ({})", one.arn.name(), one.version)).collect();
+        names.join(", ")
+    };
+    let without = found.without(&listing);
+    let mut lines = Vec::new();
+    lines.push(if found.attached.is_empty() {
+        let why = format!("no node role of cluster {cluster} is known");
+        Line::broken(
+            check,
+            effect,
+            why,
+            "register the cluster with its node roles (action clusters)",
+        )
+    } else if listing.is_empty() {
+        let why = format!("no node policy of cluster {cluster} lists role {role}");
+        Line::broken(check, effect, why, reconcile(evidence))
+    } else if let Some(node_role) = without.first() {
+        let why =
+            format!("{} lists it, and is not attached to node role {node_role}", names(&listing));
+        Line::broken(check, effect, why, reconcile(evidence))
+    } else {
+        Line::ok(check, format!("{} lists it, attached to every node role", names(&listing)))
+    });
+    let check = "broad grant";
+    lines.push(match (broad, named) {
+        (Some((grant, node_role)), _) => {
+            let why = format!(
+                "{grant} of node role {node_role} allows the action on everything, so the list restricts nothing"
+            );
+            let way_out = "where the list is to be a control, replace that policy by one without eks-auth:AssumeRoleForPodIdentity";
+            match evidence.strict {
+                true => Line::broken(check, Effect::Some, why, way_out),
+                false => Line::ok(check, why),
+            }
+        }
+        (None, Some(policy)) => Line::ok(
+            check,
+            format!("{} names the cluster, which admits every association there by AWS's reference: the list is a record", policy.arn.name()),
+        ),
+        (None, None) => Line::ok(check, "none is remembered: the list alone decides"),
+    });
+    lines
+}
+
+/// The policy that allows everything, and a node role that still has it.
+fn broad(found: &NodePolicies) -> Option<(&str, &RoleArn)> {
+    let grant = found.broad_grant.as_deref()?;
+    let (role, _) = found.attached.iter().find(|(_, attached)| attached.contains(grant))?;
+    Some((grant, role))
+}
+
+fn agent(evidence: &Evidence) -> Line {
+    let check = "agent";
+    let cluster = evidence.cluster.name();
+    match &evidence.agent {
+        Err(why) => Line::unknown(check, why.as_str()),
+        Ok(Some(status)) if ["ACTIVE", "UPDATING"].contains(&status.as_str()) => {
+            Line::ok(check, format!("add-on {AGENT} is {status}"))
+        }
+        Ok(Some(status)) => Line::broken(
+            check,
+            Effect::None,
+            format!("add-on {AGENT} of cluster {cluster} is {status}"),
+            "look at the add-on's health issues in EKS, and update it or install it anew",
+        ),
+        Ok(None) => Line::broken(
+            check,
+            Effect::None,
+            format!("cluster {cluster} has no EKS add-on {AGENT}"),
+            "install the add-on, unless the agent was installed there in another way or the cluster runs in EKS Auto Mode, which has it built in",
+        ),
+    }
+}

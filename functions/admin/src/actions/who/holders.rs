@@ -1,0 +1,164 @@
+//! Bindings and associations with one role, side by side.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pod_identity_core::{Association, Binding, ClusterArn, DominoName, KubernetesName, RoleArn};
+use pod_identity_engine::ledger::{BindingRecord, Condition};
+use serde::Serialize;
+
+use super::{Whose, whose};
+use crate::lists::place;
+
+/// One Kubernetes service account that can act as the role.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Holder {
+    pub(super) cluster: ClusterArn,
+    pub(super) namespace: String,
+    pub(super) kubernetes_service_account: String,
+    /// The Domino service account.
+    pub(super) service_account: Option<DominoName>,
+    /// `role` or `target role`.
+    pub(super) through: &'static str,
+    /// Whose the association on EKS is; none when there is none with the role.
+    pub(super) owner: Option<Whose>,
+    pub(super) association: Option<String>,
+    /// Where ledger and EKS differ.
+    pub(super) differs: Option<String>,
+    /// Pods that have credentials, by name; none when nobody knows.
+    pub(super) pods: Option<Vec<String>>,
+    /// Why nobody knows.
+    pub(super) pods_unknown: Option<String>,
+}
+
+pub(super) fn as_what(binding: &Binding, role: &RoleArn) -> Option<&'static str> {
+    let desired = &binding.desired;
+    match () {
+        () if desired.role == *role => Some("role"),
+        () if desired.target_role.as_ref() == Some(role) => Some("target role"),
+        () => None,
+    }
+}
+
+fn gives_what(association: &Association, role: &RoleArn) -> Option<&'static str> {
+    match () {
+        () if association.role_arn == role.as_str() => Some("role"),
+        () if association.target_role_arn.as_deref() == Some(role.as_str()) => Some("target role"),
+        () => None,
+    }
+}
+
+/// What the ledger knows of a cluster.
+pub(super) struct Known<'a> {
+    pub(super) cluster: &'a ClusterArn,
+    pub(super) deployment: &'a str,
+    pub(super) bindings: &'a BTreeMap<DominoName, BindingRecord>,
+    pub(super) conditions: BTreeMap<(DominoName, ClusterArn), Condition>,
+}
+
+impl Known<'_> {
+    fn holder(&self, binding: &Binding, through: &'static str) -> Holder {
+        Holder {
+            cluster: self.cluster.clone(),
+            namespace: binding.kubernetes.namespace().to_owned(),
+            kubernetes_service_account: binding.kubernetes.service_account().to_owned(),
+            service_account: Some(binding.service_account.clone()),
+            through,
+            owner: None,
+            association: None,
+            differs: None,
+            pods: None,
+            pods_unknown: None,
+        }
+    }
+
+    /// Bindings alone, where EKS does not answer.
+    pub(super) fn by_ledger(&self, wanted: &[&Binding], role: &RoleArn, why: &str) -> Vec<Holder> {
+        let holder = |binding: &&Binding| {
+            let holder = self.holder(binding, as_what(binding, role)?);
+            Some(Holder { differs: Some(why.to_owned()), ..holder })
+        };
+        wanted.iter().filter_map(holder).collect()
+    }
+
+    /// Bindings and associations, and where they differ.
+    pub(super) fn join(
+        &self,
+        wanted: &[&Binding],
+        seen: &[Association],
+        role: &RoleArn,
+    ) -> Vec<Holder> {
+        let mut holders = Vec::new();
+        let mut explained: BTreeSet<&str> = BTreeSet::new();
+        for binding in wanted {
+            let Some(through) = as_what(binding, role) else { continue };
+            let mut holder = self.holder(binding, through);
+            let there = seen.iter().find(|one| at(one).as_ref() == Some(&binding.kubernetes));
+            holder.differs = match there {
+                None => Some("the ledger has it bound, EKS has no association".to_owned()),
+                Some(one) if gives_what(one, role).is_none() => {
+                    let (owner, _) = self.whose(one);
+                    let word = owner.word();
+                    let (id, gives) = (&one.id, &one.role_arn);
+                    Some(format!("EKS has association {id} ({word}) with {gives}"))
+                }
+                Some(one) => {
+                    explained.insert(&one.id);
+                    let (owner, name) = self.whose(one);
+                    holder.owner = Some(owner);
+                    holder.association = Some(one.id.clone());
+                    self.differs(binding, one, owner, name.as_ref())
+                }
+            };
+            holders.push(holder);
+        }
+        for one in seen.iter().filter(|one| !explained.contains(one.id.as_str())) {
+            let Some(through) = gives_what(one, role) else { continue };
+            let (owner, name) = self.whose(one);
+            let differs = match owner {
+                Whose::Managed => "EKS has it, the ledger means another role or none",
+                Whose::Orphan => "EKS has it with our tag, the ledger does not know it",
+                Whose::Foreign | Whose::AddOn => "EKS has it, it is not the ledger's",
+            };
+            holders.push(Holder {
+                cluster: self.cluster.clone(),
+                namespace: one.namespace.clone(),
+                kubernetes_service_account: one.service_account.clone(),
+                service_account: name,
+                through,
+                owner: Some(owner),
+                association: Some(one.id.clone()),
+                differs: Some(differs.to_owned()),
+                pods: None,
+                pods_unknown: None,
+            });
+        }
+        holders
+    }
+
+    fn differs(
+        &self,
+        binding: &Binding,
+        one: &Association,
+        owner: Whose,
+        name: Option<&DominoName>,
+    ) -> Option<String> {
+        if owner != Whose::Managed {
+            return Some(format!("the association is {}, not the binding's", owner.word()));
+        }
+        if let Some(name) = name.filter(|name| **name != binding.service_account) {
+            return Some(format!("the association was made for {name}"));
+        }
+        let differences = one.differences(&binding.desired);
+        (!differences.is_empty()).then(|| format!("other {}", differences.join(", ")))
+    }
+
+    fn whose(&self, one: &Association) -> (Whose, Option<DominoName>) {
+        let Self { cluster, deployment, bindings, conditions } = self;
+        whose(one, at(one).as_ref(), cluster, deployment, bindings, conditions)
+    }
+}
+
+fn at(one: &Association) -> Option<KubernetesName> {
+    place(&one.namespace, &one.service_account)
+}

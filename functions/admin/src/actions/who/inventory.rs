@@ -1,0 +1,109 @@
+//! Every association of a cluster.
+
+use pod_identity_core::DominoName;
+use pod_identity_engine::chain;
+use pod_identity_engine::ledger::Condition;
+use pod_identity_engine::ports::{AssociationFilter, Clock, KubernetesReader};
+use serde_json::{Value, json};
+
+use super::{Format, whose};
+use crate::actions::status::state_word;
+use crate::answer::{Answer, Refusal};
+use crate::desk::{Desk, Looks};
+use crate::lists::{self, place};
+use crate::table::Table;
+
+pub(super) async fn answer<R, K, C>(
+    desk: &Desk<'_, R, K, C>,
+    cluster: &str,
+    format: Format,
+) -> Result<Answer, Refusal>
+where
+    R: Looks,
+    K: KubernetesReader,
+    C: Clock,
+{
+    let registry = desk.registry().await?;
+    let cluster = desk.named(&registry, cluster)?;
+    let bindings = desk.bindings().await?;
+    let access = desk.access(&registry, &cluster);
+    let listed = lists::associations(desk, &access, &AssociationFilter::default()).await;
+    let listed = listed.map_err(|error| chain(&error))?;
+    let conditions = desk.conditions(bindings.keys().map(|name| (name, &cluster))).await?;
+    let deployment = &desk.settings.plan.deployment;
+    let mut table = Table::new(&[
+        "namespace",
+        "service account",
+        "owner",
+        "domino name",
+        "role",
+        "target role",
+        "condition",
+        "association",
+    ]);
+    let mut rows: Vec<Value> = Vec::new();
+    for association in &listed.found {
+        let at = place(&association.namespace, &association.service_account);
+        let (owner, name) =
+            whose(association, at.as_ref(), &cluster, deployment, &bindings, &conditions);
+        // Somebody else's association can hold the place that a binding wants.
+        let wants = |condition: &&Condition| at.is_some() && condition.wanted == at;
+        let name = name.or_else(|| {
+            conditions.values().find(wants).map(|condition| condition.service_account.clone())
+        });
+        let condition =
+            name.as_ref().and_then(|name| conditions.get(&(name.clone(), cluster.clone())));
+        let state = condition.map(|condition| state_word(Some(condition)));
+        table.row([
+            association.namespace.clone(),
+            association.service_account.clone(),
+            owner.word().to_owned(),
+            name.as_ref().map(DominoName::to_string).unwrap_or_default(),
+            association.role_arn.clone(),
+            association.target_role_arn.clone().unwrap_or_default(),
+            state.unwrap_or_default().to_owned(),
+            association.id.clone(),
+        ]);
+        rows.push(json!({
+            "namespace": association.namespace,
+            "serviceAccount": association.service_account,
+            "owner": owner,
+            "ownerArn": association.owner_arn,
+            "dominoName": name,
+            "roleArn": association.role_arn,
+            "targetRoleArn": association.target_role_arn,
+            "condition": state,
+            "association": association.id,
+        }));
+    }
+    let unread = listed.unread;
+    if unread > 0 && format != Format::Table {
+        // A program would take what is there for all there is.
+        return Err(Refusal(format!(
+            "{unread} of {} associations of cluster {} were not read, because the invocation's time was nearly over: give the function more of it, or ask for the table, which shows the others",
+            unread + rows.len(),
+            cluster.name()
+        )));
+    }
+    let text = match format {
+        Format::Csv => table.csv(),
+        Format::Json => format!("{:#}\n", Value::Array(rows.clone())),
+        Format::Table => {
+            let mut text =
+                format!("Cluster {} has {} associations.\n", cluster.name(), table.len());
+            if table.len() > 0 {
+                text += &format!("\n{table}");
+            }
+            if unread > 0 {
+                text += &format!(
+                    "! {unread} more were not read, because the invocation's time was nearly over: give the function more of it\n"
+                );
+            }
+            text
+        }
+    };
+    Ok(Answer::of(text)
+        .with("clusterArn", json!(cluster))
+        .with("associations", json!(rows))
+        .with("unread", json!(unread)))
+}

@@ -1,0 +1,203 @@
+//! Who can act as a role: by the ledger, by EKS, and which pods.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::stream::{self, StreamExt};
+use pod_identity_core::{Binding, ClusterArn, DominoName, Phase, Pod, RoleArn};
+use pod_identity_engine::chain;
+use pod_identity_engine::ledger::{BindingRecord, Registry};
+use pod_identity_engine::ports::{AssociationFilter, Clock, ErrorKind, KubernetesReader};
+use serde_json::json;
+
+use super::holders::{Holder, Known, as_what};
+use crate::answer::{Answer, Refusal};
+use crate::desk::{Desk, Looks};
+use crate::lists::{self, some};
+use crate::node_policies;
+use crate::table::Table;
+
+/// Most names of pods in one row of the table; the data has all.
+const PODS_SHOWN: usize = 3;
+
+/// One cluster.
+#[derive(Debug, Default)]
+struct Here {
+    holders: Vec<Holder>,
+    /// What could not be seen, in words.
+    unseen: Vec<String>,
+    /// Policies of the node roles that list the role.
+    listed: Vec<String>,
+}
+
+pub(super) async fn answer<R, K, C>(
+    desk: &Desk<'_, R, K, C>,
+    role: &RoleArn,
+) -> Result<Answer, Refusal>
+where
+    R: Looks,
+    K: KubernetesReader,
+    C: Clock,
+{
+    let registry = desk.registry().await?;
+    let bindings = desk.bindings().await?;
+    let found: Vec<Here> = stream::iter(registry.clusters.keys())
+        .map(|cluster| look(desk, &registry, cluster, &bindings, role))
+        // Each of them makes several calls at once.
+        .buffered(1)
+        .collect()
+        .await;
+    let mut table = Table::new(&[
+        "cluster",
+        "kubernetes",
+        "domino name",
+        "as",
+        "association",
+        "pods with credentials",
+        "ledger and EKS",
+    ]);
+    for holder in found.iter().flat_map(|here| &here.holders) {
+        let pods = match (&holder.pods, &holder.pods_unknown) {
+            (Some(pods), _) if pods.is_empty() => "none now".to_owned(),
+            (Some(pods), _) => some(pods.iter().map(String::as_str), PODS_SHOWN),
+            (None, _) => "not known".to_owned(),
+        };
+        table.row([
+            holder.cluster.name().to_owned(),
+            format!("{}/{}", holder.namespace, holder.kubernetes_service_account),
+            holder.service_account.as_ref().map(ToString::to_string).unwrap_or_default(),
+            holder.through.to_owned(),
+            match (&holder.association, holder.owner) {
+                (Some(id), Some(owner)) => format!("{id} ({})", owner.word()),
+                _ => "none".to_owned(),
+            },
+            pods,
+            holder.differs.clone().unwrap_or_else(|| "agree".to_owned()),
+        ]);
+    }
+    let clusters = registry.clusters.len();
+    let mut text = match table.len() {
+        0 => format!(
+            "Nobody is seen to act as {role} through EKS Pod Identity, on {clusters} registered clusters.\n"
+        ),
+        count => format!(
+            "{count} Kubernetes service accounts can act as {role} through EKS Pod Identity, or should, on {clusters} registered clusters.\n\n{table}"
+        ),
+    };
+    for (cluster, here) in registry.clusters.keys().zip(&found) {
+        let name = cluster.name();
+        match here.listed.as_slice() {
+            [] => text += &format!("\nNo node policy of cluster {name} was seen to list it.\n"),
+            listed => text += &format!("\nOn cluster {name} listed in {}\n", listed.join(", ")),
+        }
+        for why in &here.unseen {
+            text += &format!("! cluster {name}: {why}\n");
+        }
+    }
+    let listed: BTreeMap<&ClusterArn, &Vec<String>> =
+        registry.clusters.keys().zip(found.iter().map(|here| &here.listed)).collect();
+    let unseen: BTreeMap<&ClusterArn, &Vec<String>> =
+        registry.clusters.keys().zip(found.iter().map(|here| &here.unseen)).collect();
+    let holders: Vec<&Holder> = found.iter().flat_map(|here| &here.holders).collect();
+    Ok(Answer::of(text)
+        .with("role", json!(role))
+        .with("holders", json!(holders))
+        .with("nodePolicies", json!(listed))
+        .with("unseen", json!(unseen)))
+}
+
+async fn look<R, K, C>(
+    desk: &Desk<'_, R, K, C>,
+    registry: &Registry,
+    cluster: &ClusterArn,
+    bindings: &BTreeMap<DominoName, BindingRecord>,
+    role: &RoleArn,
+) -> Here
+where
+    R: Looks,
+    K: KubernetesReader,
+    C: Clock,
+{
+    let mut here = Here::default();
+    let access = desk.access(registry, cluster);
+    let record = registry.clusters.get(cluster);
+    let wanted: Vec<&Binding> = bindings
+        .values()
+        .filter_map(BindingRecord::binding)
+        .filter(|one| record.is_some_and(|record| record.takes(one)))
+        .filter(|one| as_what(one, role).is_some())
+        .collect();
+    let seen = lists::associations(desk, &access, &AssociationFilter::default()).await;
+    let seen = seen.map_err(|error| format!("associations are not known: {}", chain(&error)));
+    if let Ok(listed) = &seen
+        && listed.unread > 0
+    {
+        here.unseen.push(format!(
+            "{} associations were not read, because the invocation's time was nearly over",
+            listed.unread
+        ));
+    }
+    let conditions = match desk.conditions(bindings.keys().map(|name| (name, cluster))).await {
+        Ok(conditions) => conditions,
+        Err(why) => {
+            here.unseen.push(format!("conditions are not known: {why}"));
+            BTreeMap::new()
+        }
+    };
+    let known = Known { cluster, deployment: &desk.settings.plan.deployment, bindings, conditions };
+    here.holders = match &seen {
+        Ok(listed) => known.join(&wanted, &listed.found, role),
+        Err(why) => known.by_ledger(&wanted, role, why),
+    };
+    here.unseen.extend(seen.err());
+    let namespaces: BTreeSet<String> =
+        here.holders.iter().map(|holder| holder.namespace.clone()).collect();
+    let mut closed: Option<String> = None;
+    for namespace in namespaces {
+        let accounts: BTreeSet<&str> = here
+            .holders
+            .iter()
+            .filter(|holder| holder.namespace == namespace)
+            .map(|holder| holder.kubernetes_service_account.as_str())
+            .collect();
+        let pods = match &closed {
+            Some(why) => Err(why.clone()),
+            None => match lists::pods(desk, &access, &namespace, |pod| holds(pod, &accounts)).await
+            {
+                Ok(pods) => Ok(pods),
+                Err(error) => {
+                    let why = format!("pods are not known: {}", chain(&error));
+                    here.unseen.push(why.clone());
+                    // Nobody waits for the same time-out again.
+                    closed = (error.kind == ErrorKind::Unreachable).then(|| why.clone());
+                    Err(why)
+                }
+            },
+        };
+        if pods.as_ref().is_ok_and(|pods| pods.cut) {
+            here.unseen.push(format!("namespace {namespace} has more pods than were looked at"));
+        }
+        for holder in here.holders.iter_mut().filter(|holder| holder.namespace == namespace) {
+            match &pods {
+                Ok(pods) => {
+                    let of = |pod: &&Pod| pod.service_account == holder.kubernetes_service_account;
+                    let names = pods.found.iter().filter(of).map(|pod| pod.name.clone());
+                    holder.pods = Some(names.collect());
+                }
+                Err(why) => holder.pods_unknown = Some(why.clone()),
+            }
+        }
+    }
+    match node_policies::read(desk, &access).await {
+        Ok(policies) => here.listed.extend(
+            policies.iter().flat_map(|it| it.listing(role)).map(|policy| policy.arn.to_string()),
+        ),
+        Err(why) => here.unseen.push(format!("node policies are not known: {why}")),
+    }
+    here
+}
+
+/// Whether a pod has credentials of one of these service accounts.
+fn holds(pod: &Pod, accounts: &BTreeSet<&str>) -> bool {
+    let lives = pod.phase != Phase::Over && !pod.terminating;
+    lives && pod.credentials.pod_identity && accounts.contains(pod.service_account.as_str())
+}

@@ -1,0 +1,157 @@
+//! Lists of AWS and Kubernetes, page by page.
+
+use std::collections::BTreeSet;
+
+use futures::stream::{self, StreamExt};
+use pod_identity_core::{Association, KubernetesName, Pod};
+use pod_identity_engine::ports::{
+    AssociationFilter, AssociationSummary, Clock, ClusterAccess, ErrorKind, KubernetesReader, Page,
+    PodQuery, PortError,
+};
+
+use crate::desk::{Desk, Looks};
+
+/// Most pages of pods of one namespace that one question reads.
+const MOST_PAGES: usize = 20;
+/// How often a list begins again whose page token became too old.
+const BEGINNINGS: usize = 3;
+
+/// Follows the pages of a list.
+pub(crate) async fn pages<T>(
+    page: impl AsyncFn(Option<String>) -> Result<Page<T>, PortError>,
+) -> Result<Vec<T>, PortError> {
+    let (mut all, mut token, mut begun) = (Vec::new(), None, 1);
+    loop {
+        match page(token.take()).await {
+            Ok(Page { items, next }) => {
+                all.extend(items);
+                match next {
+                    Some(next) => token = Some(next),
+                    None => return Ok(all),
+                }
+            }
+            Err(error) if error.kind == ErrorKind::Expired && begun < BEGINNINGS => {
+                all.clear();
+                begun += 1;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// What EKS shows of associations, and how many of them nobody had the time to look at.
+#[derive(Debug, Default)]
+pub(crate) struct Associations {
+    pub(crate) found: Vec<Association>,
+    pub(crate) unread: usize,
+}
+
+/// The associations that a filter admits, in full, in order of their places: one call a page and
+/// one an association, until the invocation's time is nearly over.
+pub(crate) async fn associations<R, K, C>(
+    desk: &Desk<'_, R, K, C>,
+    access: &ClusterAccess,
+    filter: &AssociationFilter,
+) -> Result<Associations, PortError>
+where
+    R: Looks,
+    K: KubernetesReader,
+    C: Clock,
+{
+    let mut listed = pages(async |token: Option<String>| {
+        desk.reader.associations(access, filter, token.as_deref()).await
+    })
+    .await?;
+    // Not every service honours the filter, so it is applied here again.
+    let fits =
+        |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|it| it == found);
+    listed.retain(|one: &AssociationSummary| {
+        fits(&filter.namespace, &one.namespace)
+            && fits(&filter.service_account, &one.service_account)
+    });
+    let described: Vec<_> = stream::iter(&listed)
+        .map(|summary| async move {
+            match desk.is_over() {
+                true => None,
+                false => Some(desk.reader.association(access, &summary.id).await),
+            }
+        })
+        .buffer_unordered(desk.settings.concurrency.max(1))
+        .collect()
+        .await;
+    let mut all = Associations::default();
+    for one in described {
+        match one {
+            None => all.unread += 1,
+            // None: it is gone meanwhile.
+            Some(association) => all.found.extend(association?),
+        }
+    }
+    all.found.sort_by(|a, b| {
+        (&a.namespace, &a.service_account, &a.id).cmp(&(&b.namespace, &b.service_account, &b.id))
+    });
+    Ok(all)
+}
+
+/// Pods of a namespace that were asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Pods {
+    pub(crate) found: Vec<Pod>,
+    /// Whether some pods of the namespace were not looked at, because there are too many.
+    pub(crate) cut: bool,
+}
+
+/// The pods of a namespace that are wanted. Of all others nothing is kept.
+pub(crate) async fn pods<R, K, C>(
+    desk: &Desk<'_, R, K, C>,
+    access: &ClusterAccess,
+    namespace: &str,
+    wanted: impl Fn(&Pod) -> bool,
+) -> Result<Pods, PortError>
+where
+    R: Looks,
+    K: KubernetesReader,
+    C: Clock,
+{
+    let query = PodQuery {
+        namespace: namespace.to_owned(),
+        selector: String::new(),
+        limit: desk.inside.page,
+    };
+    let (mut pods, mut token, mut begun, mut read) = (Pods::default(), None::<String>, 1, 0);
+    loop {
+        match desk.kubernetes.pods(access, &query, token.as_deref()).await {
+            Ok(page) => {
+                pods.found.extend(page.items.into_iter().filter(&wanted));
+                read += 1;
+                token = page.next;
+            }
+            Err(error) if error.kind == ErrorKind::Expired && begun < BEGINNINGS => {
+                (pods, token, begun) = (Pods::default(), None, begun + 1);
+                continue;
+            }
+            Err(error) => return Err(error),
+        }
+        if token.is_none() || read >= MOST_PAGES || desk.is_over() {
+            pods.cut = token.is_some();
+            pods.found.sort_by(|a, b| (&a.name, &a.uid).cmp(&(&b.name, &b.uid)));
+            return Ok(pods);
+        }
+    }
+}
+
+/// The place of an association or a pod, unless Kubernetes would not take its name.
+pub(crate) fn place(namespace: &str, service_account: &str) -> Option<KubernetesName> {
+    KubernetesName::new(namespace, service_account).ok()
+}
+
+/// The first few of some words, and how many there are beside them.
+pub(crate) fn some<'a>(words: impl IntoIterator<Item = &'a str>, most: usize) -> String {
+    let words: BTreeSet<&str> = words.into_iter().collect();
+    let shown: Vec<&str> = words.iter().take(most).copied().collect();
+    let more = words.len() - shown.len();
+    match more {
+        0 => shown.join(", "),
+        _ => format!("{} and {more} more", shown.join(", ")),
+    }
+}

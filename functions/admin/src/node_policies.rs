@@ -1,0 +1,103 @@
+//! The policies of a cluster's node roles, as IAM has them now.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pod_identity_core::node_policy;
+use pod_identity_core::{ClusterArn, PolicyArn, RoleArn};
+use pod_identity_engine::chain;
+use pod_identity_engine::ledger::{NodePolicyRecord, View, node_policy_key};
+use pod_identity_engine::ports::{Clock, ClusterAccess, KubernetesReader};
+use serde_json::Value;
+
+use crate::desk::{Desk, Looks};
+use crate::lists::pages;
+
+/// One policy in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Policy {
+    pub(crate) arn: PolicyArn,
+    /// Such as `v3`.
+    pub(crate) version: String,
+    pub(crate) roles: BTreeSet<RoleArn>,
+    /// Whether it names the cluster as well, and so admits every association of it.
+    pub(crate) cluster_statement: bool,
+}
+
+/// The policies that the ledger remembers of a cluster, and what is attached to its node roles.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct NodePolicies {
+    pub(crate) policies: Vec<Policy>,
+    /// ARNs of all managed policies, by node role.
+    pub(crate) attached: BTreeMap<RoleArn, BTreeSet<String>>,
+    /// The managed policy that allows the action on everything, by the ledger's memory.
+    pub(crate) broad_grant: Option<String>,
+}
+
+impl NodePolicies {
+    /// The policies that list a role.
+    pub(crate) fn listing(&self, role: &RoleArn) -> impl Iterator<Item = &Policy> {
+        self.policies.iter().filter(|policy| policy.roles.contains(role))
+    }
+
+    /// Node roles to which none of some policies is attached.
+    pub(crate) fn without<'a>(&'a self, policies: &[&Policy]) -> Vec<&'a RoleArn> {
+        let has = |attached: &BTreeSet<String>| {
+            policies.iter().any(|policy| attached.contains(policy.arn.as_str()))
+        };
+        self.attached.iter().filter(|(_, attached)| !has(attached)).map(|(role, _)| role).collect()
+    }
+}
+
+/// Reads them: two calls a policy and one a node role. None when the ledger remembers none.
+pub(crate) async fn read<R, K, C>(
+    desk: &Desk<'_, R, K, C>,
+    access: &ClusterAccess,
+) -> Result<Option<NodePolicies>, String>
+where
+    R: Looks,
+    K: KubernetesReader,
+    C: Clock,
+{
+    let cluster = &access.cluster;
+    let key = node_policy_key(cluster);
+    let mut view = View::default();
+    view.read(desk.reader, std::slice::from_ref(&key)).await.map_err(|error| chain(&error))?;
+    let stored = view.get::<NodePolicyRecord>(&key).map_err(|error| chain(&error))?;
+    let Some(record) = stored.map(|stored| stored.record) else { return Ok(None) };
+    let mut found = NodePolicies { broad_grant: record.broad_grant.clone(), ..Default::default() };
+    for number in 1..=record.shards {
+        let arn = node_policy::policy_arn(&desk.settings.plan.deployment, cluster, number);
+        let arn = arn.map_err(|error| error.to_string())?;
+        let policy = desk.reader.policy(access, &arn).await.map_err(|error| chain(&error))?;
+        // Somebody deleted it; those behind it are still there.
+        let Some(version) = policy.map(|policy| policy.default_version) else { continue };
+        let document = desk.reader.policy_document(access, &arn, &version).await;
+        let Some(document) = document.map_err(|error| chain(&error))? else { continue };
+        let shard = node_policy::parse(number, &document, cluster, false);
+        let shard = shard.ok_or_else(|| {
+            format!("policy {arn} says more than this software writes, so it is not read")
+        })?;
+        let cluster_statement = names_cluster(&document, cluster);
+        found.policies.push(Policy { arn, version, roles: shard.roles, cluster_statement });
+    }
+    for role in record.node_roles {
+        let attached = pages(async |token: Option<String>| {
+            desk.reader.attached_policies(access, &role, token.as_deref()).await
+        })
+        .await
+        .map_err(|error| chain(&error))?;
+        found.attached.insert(role, attached.into_iter().collect());
+    }
+    Ok(Some(found))
+}
+
+/// Whether a document that was understood has the cluster among its resources.
+fn names_cluster(document: &str, cluster: &ClusterArn) -> bool {
+    let document: Value = serde_json::from_str(document).unwrap_or_default();
+    let statements = document["Statement"].as_array().map(Vec::as_slice);
+    let statements = statements.unwrap_or(std::slice::from_ref(&document["Statement"]));
+    statements.iter().any(|statement| match &statement["Resource"] {
+        Value::Array(all) => all.iter().any(|one| one == cluster.as_str()),
+        one => one == cluster.as_str(),
+    })
+}

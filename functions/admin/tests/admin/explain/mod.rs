@@ -1,0 +1,186 @@
+//! The chain from a binding to a pod's credentials, with each link broken by itself.
+
+mod ledger;
+mod outside;
+mod within;
+
+use pod_identity_core::sweep;
+use pod_identity_engine::SweepSettings;
+use pod_identity_engine::ports::ErrorKind;
+use pod_identity_world::{DominoPod, KubernetesCluster, PortFault, When};
+use serde_json::{Value, json};
+
+use crate::office::{Office, cluster, text};
+
+const NAMESPACE: &str = "domino-compute";
+
+/// svc-etl works as role etl on blue and green, and somebody has looked inside both.
+fn at_work() -> Office {
+    let mut office = Office::registered();
+    office.inside.sweep = Some(SweepSettings {
+        rules: sweep::Settings::new([NAMESPACE.to_owned()]),
+        selector: String::new(),
+        grace_seconds: None,
+        delete_after: None,
+    });
+    office.bind("svc-etl", "etl");
+    office.advance(100);
+    for name in ["blue", "green"] {
+        office.work(name);
+    }
+    office.advance(100);
+    office
+}
+
+fn ask(office: &Office, payload: Value) -> Value {
+    let made = office.writers_made.get();
+    let answer = office.done(payload);
+    assert_eq!(office.writers_made.get(), made, "nothing that writes is made to look");
+    answer
+}
+
+fn explain(office: &Office) -> Value {
+    ask(office, json!({ "action": "explain", "serviceAccount": "svc-etl", "cluster": "blue" }))
+}
+
+fn of_pod(office: &Office, pod: &str) -> Value {
+    ask(office, json!({ "action": "explain", "pod": pod, "cluster": "blue" }))
+}
+
+fn headline(answer: &Value) -> &str {
+    text(answer).lines().next().unwrap()
+}
+
+/// The lines that are not ok: (check, verdict, evidence).
+fn wrong(answer: &Value) -> Vec<(String, String, String)> {
+    let lines = answer["lines"].as_array().unwrap().iter();
+    let word = |line: &Value, name: &str| line[name].as_str().unwrap_or_default().to_owned();
+    lines
+        .filter(|line| line["verdict"] != "ok")
+        .map(|line| (word(line, "check"), word(line, "verdict"), word(line, "evidence")))
+        .collect()
+}
+
+/// The one link that is broken: its evidence and its way out.
+fn broken(answer: &Value, check: &str) -> (String, String) {
+    let found = wrong(answer);
+    let [(of, verdict, evidence)] = found.as_slice() else { panic!("{}", text(answer)) };
+    assert_eq!((of.as_str(), verdict.as_str()), (check, "broken"), "{}", text(answer));
+    assert!(text(answer).contains(&format!("  broken   {check}")), "{}", text(answer));
+    (evidence.clone(), way_out(answer, check))
+}
+
+fn way_out(answer: &Value, check: &str) -> String {
+    let line = answer["lines"].as_array().unwrap().iter().find(|line| line["check"] == check);
+    line.unwrap()["wayOut"].as_str().unwrap_or_default().to_owned()
+}
+
+fn pod(office: &Office, service_account: &str) -> String {
+    add(office, &DominoPod::new(service_account, "svc-etl"))
+}
+
+fn add(office: &Office, pod: &DominoPod) -> String {
+    office.ports.world().add_domino_pod(&cluster("blue"), pod).unwrap()
+}
+
+fn kubernetes<T>(office: &Office, change: impl FnOnce(&mut KubernetesCluster) -> T) -> T {
+    change(office.ports.world().kubernetes(&cluster("blue")).unwrap())
+}
+
+fn association_id(office: &Office) -> String {
+    let world = office.ports.world();
+    world.eks.find(&cluster("blue"), NAMESPACE, "svc-etl-sa").unwrap().id.clone()
+}
+
+#[test]
+fn a_chain_without_a_broken_link_works() {
+    let office = at_work();
+    let name = pod(&office, "svc-etl-sa");
+    let answer = explain(&office);
+    assert_eq!(headline(&answer), "svc-etl works on blue");
+    assert_eq!(answer["works"], true);
+    let id = association_id(&office);
+    let words = text(&answer).replace(&id, "a-1").replace(&name, "run-1");
+    insta::assert_snapshot!(words, @r"
+    svc-etl works on blue
+
+    cluster blue
+      ok       ledger           bound to arn:aws:iam::111122223333:role/domino/etl at domino-compute/svc-etl-sa since 2026-11-20T12:10:00Z, Service Account Role Assigned admin-r-5-0
+      ok       cluster          registered since 2026-11-20T12:00:00Z, and meant by the binding
+      ok       condition        ready since 2026-11-20T12:15:00Z
+      ok       service account  domino-compute/svc-etl-sa exists
+      ok       irsa annotation  none
+      ok       domsed mapping   Mutation domino-platform/domino-pod-identity maps svc-etl to svc-etl-sa since 2026-11-20T12:21:40Z
+      ok       association      a-1 (managed) gives arn:aws:iam::111122223333:role/domino/etl
+      ok       role             arn:aws:iam::111122223333:role/domino/etl exists
+      ok       trust policy     statement 1 allows sts:TagSession to pods.eks.amazonaws.com
+      ok       node policy      acme-eu-west-1-blue-1 (v1) lists it, attached to every node role
+      ok       broad grant      acme-eu-west-1-blue-1 names the cluster, which admits every association there by AWS's reference: the list is a record
+      ok       agent            add-on eks-pod-identity-agent is ACTIVE
+      ok       pods             1 with credentials: run-1
+    ");
+    let both = ask(&office, json!({ "action": "explain", "serviceAccount": "svc-etl" }));
+    assert_eq!(headline(&both), "svc-etl works on blue, green");
+}
+
+#[test]
+fn the_cause_is_told_before_what_follows_from_it() {
+    let office = at_work();
+    office.bind("svc-legacy", "untrusted");
+    let ask_for =
+        |name: &str| json!({ "action": "explain", "serviceAccount": name, "cluster": "blue" });
+    let answer = ask(&office, ask_for("svc-legacy"));
+    let words = headline(&answer);
+    assert!(
+        words.starts_with("svc-legacy has no credentials on blue: the trust policy of role"),
+        "{words}"
+    );
+    assert!(words.ends_with("(broken); 5 more lines"), "{}", text(&answer));
+    let condition = wrong(&answer).into_iter().next().unwrap();
+    assert!(condition.2.starts_with("blocked (untrustedRole) since"), "{condition:?}");
+}
+
+#[test]
+fn what_kubernetes_does_not_tell_is_unknown_with_what_is_remembered() {
+    let office = at_work();
+    pod(&office, "svc-etl-sa");
+    office.work("blue");
+    kubernetes(&office, |api| api.settings.reachable = false);
+    office.calls();
+    let answer = explain(&office);
+    let asked = office.calls().iter().filter(|call| call.starts_with("kubernetes")).count();
+    assert_eq!(asked, 1, "nobody waits for the same time-out again");
+    let told = wrong(&answer);
+    let checks: Vec<&str> = told.iter().map(|(check, ..)| check.as_str()).collect();
+    assert_eq!(checks, ["service account", "irsa annotation", "domsed mapping", "pods"]);
+    assert!(told.iter().all(|(_, verdict, _)| verdict == "unknown"), "{told:?}");
+    assert!(told[2].2.contains("the ledger remembers: mapped since 2026-"), "{:?}", told[2]);
+    assert!(told[3].2.contains("somebody looked at 2026-"), "{:?}", told[3]);
+    assert!(told[3].2.contains("had credentials at 2026-"), "{:?}", told[3]);
+    assert!(headline(&answer).starts_with("whether svc-etl works on blue is not known"));
+}
+
+#[test]
+fn what_aws_does_not_tell_is_unknown() {
+    for (operation, check) in [
+        ("ListPodIdentityAssociations", "association"),
+        ("GetRole", "role"),
+        ("GetPolicy", "node policy"),
+        ("DescribeAddon", "agent"),
+    ] {
+        let office = at_work();
+        office.ports.fault(PortFault::nth(operation, 1, When::Before, ErrorKind::Denied));
+        let told = wrong(&explain(&office));
+        assert!(told.iter().all(|(_, verdict, _)| verdict == "unknown"), "{told:?}");
+        assert!(told.iter().any(|(of, ..)| of == check), "{told:?}");
+    }
+}
+
+#[test]
+fn a_cluster_that_does_not_know_the_caller_is_unknown_inside() {
+    let office = at_work();
+    kubernetes(&office, |api| api.settings.users = Some([].into()));
+    let told = wrong(&explain(&office));
+    assert_eq!(told.len(), 4, "{told:?}");
+    assert!(told.iter().all(|(_, verdict, _)| verdict == "unknown"), "{told:?}");
+}
