@@ -20,6 +20,7 @@ mod reconcile;
 mod registrations;
 mod rejections;
 mod retire;
+mod roster;
 mod scenario;
 mod slots;
 mod sweep;
