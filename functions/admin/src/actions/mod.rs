@@ -2,6 +2,7 @@
 
 mod bind;
 mod clusters;
+mod domino;
 mod history;
 mod notices;
 mod status;
@@ -21,6 +22,7 @@ pub(crate) const ACTIONS: &[Action] = &[
     history::ACTION,
     clusters::ACTION,
     sweep::ACTION,
+    domino::ACTION,
     notices::REJECTED,
     notices::SUPERSEDED,
 ];
@@ -45,6 +47,7 @@ where
         "history" => history::answer(desk, request).await,
         "clusters" => clusters::answer(desk, hands, request).await,
         "sweep" => sweep::answer(desk, hands, request).await,
+        "domino" => domino::answer(desk, hands, request).await,
         "rejected" | "superseded" => notices::answer(desk, request).await,
         other => Err(Refusal(format!("there is no action `{other}`"))),
     }

@@ -14,6 +14,8 @@ use pod_identity_engine::{
 use pod_identity_world::{World, WorldPorts};
 use serde_json::{Value, json};
 
+use crate::domino::Roll;
+
 pub(crate) const ACCOUNT: &str = "111122223333";
 pub(crate) const TRUSTED: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"pods.eks.amazonaws.com"},"Action":["sts:AssumeRole","sts:TagSession"]}]}"#;
 pub(crate) const UNTRUSTED: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
@@ -45,6 +47,8 @@ pub(crate) struct Office {
     pub(crate) inside: InsideSettings,
     /// How often something to write with was made.
     pub(crate) writers_made: Cell<usize>,
+    /// Domino as a source, where it is asked.
+    pub(crate) domino: Option<Roll>,
     /// Whether the function is deployed to be read only.
     pub(crate) read_only: bool,
     invocations: Cell<u64>,
@@ -111,6 +115,7 @@ impl Office {
             settings,
             inside,
             writers_made: Cell::new(0),
+            domino: None,
             read_only: false,
             invocations: Cell::new(0),
         }
@@ -155,6 +160,7 @@ impl Office {
             clock: &self.ports,
             settings: &self.settings,
             inside: &self.inside,
+            domino: self.domino.as_ref().map(Roll::source),
             deadline_margin: Duration::from_secs(3),
         };
         let seconds = u64::try_from(self.in_seconds(120).as_second()).unwrap();
