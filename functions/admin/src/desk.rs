@@ -9,7 +9,7 @@ use pod_identity_engine::ledger::{
     registry_key,
 };
 use pod_identity_engine::ports::{Clock, ClusterAccess, ClusterReader, KubernetesReader, Reads};
-use pod_identity_engine::{InsideSettings, Run, Settings, chain};
+use pod_identity_engine::{DominoSource, InsideSettings, Run, Settings, chain};
 
 /// Everything outside the clusters that is read.
 pub trait Looks: Reads + ClusterReader {}
@@ -24,6 +24,7 @@ pub(crate) struct Desk<'a, R, K, C> {
     pub(crate) run: &'a Run,
     pub(crate) settings: &'a Settings,
     pub(crate) inside: &'a InsideSettings,
+    pub(crate) domino: Option<DominoSource<'a>>,
     pub(crate) deadline: Timestamp,
 }
 
@@ -42,8 +43,8 @@ impl<'a, R: Looks, K: KubernetesReader, C: Clock> Desk<'a, R, K, C> {
     where
         'a: 'b,
     {
-        let Self { kubernetes, clock, run, settings, inside, deadline, .. } = *self;
-        Desk { reader, kubernetes, clock, run, settings, inside, deadline }
+        let Self { kubernetes, clock, run, settings, inside, domino, deadline, .. } = *self;
+        Desk { reader, kubernetes, clock, run, settings, inside, domino, deadline }
     }
 
     /// The registered clusters; an error when the ledger is another deployment's.

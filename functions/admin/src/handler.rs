@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use pod_identity_engine::ports::{Bus, Clock, KubernetesReader, LedgerWriter};
-use pod_identity_engine::{InsideSettings, Run, Settings};
+use pod_identity_engine::{DominoSource, InsideSettings, Run, Settings};
 use serde_json::Value;
 
 use crate::actions;
@@ -38,6 +38,8 @@ pub struct Function<'a, R, K, W, C> {
     pub settings: &'a Settings,
     /// Settings of what is done inside clusters.
     pub inside: &'a InsideSettings,
+    /// Domino as a source; none where it is not asked.
+    pub domino: Option<DominoSource<'a>>,
     /// No step starts that might end later than this before the deadline.
     pub deadline_margin: Duration,
 }
@@ -68,6 +70,7 @@ where
             run: &run,
             settings: self.settings,
             inside: self.inside,
+            domino: self.domino,
             deadline,
         };
         if let Some(asked) = widget::read(&payload) {

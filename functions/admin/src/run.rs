@@ -30,6 +30,7 @@ pub async fn run() -> Result<(), Error> {
         None => Kubernetes::eks(calls, aws.reader(), move |access| credentials.credentials(access)),
     };
     let writer = || aws.writer();
+    let domino = settings.domino.as_ref().map(|domino| (domino, aws.domino(domino)));
     let function = Function {
         reader: &aws.reader(),
         kubernetes: &kubernetes.reader(),
@@ -37,6 +38,7 @@ pub async fn run() -> Result<(), Error> {
         clock: &SystemClock,
         settings: &settings.engine(),
         inside: &workloads.inside(&settings.rules.namespaces),
+        domino: domino.as_ref().map(|(settings, api)| settings.source(api)),
         deadline_margin: settings.deadline_margin,
     };
     let function = &function;

@@ -2,6 +2,7 @@
 
 mod bind;
 mod clusters;
+mod domino;
 mod explain;
 mod history;
 mod notices;
@@ -27,6 +28,7 @@ pub(crate) const ACTIONS: &[Action] = &[
     explain::ACTION,
     who::ACTION,
     trust_policy::ACTION,
+    domino::ACTION,
     notices::REJECTED,
     notices::SUPERSEDED,
 ];
@@ -54,6 +56,7 @@ where
         "explain" => explain::answer(desk, request).await,
         "who" => who::answer(desk, request).await,
         "trust-policy" => trust_policy::answer(desk, request).await,
+        "domino" => domino::answer(desk, hands, request).await,
         "rejected" | "superseded" => notices::answer(desk, request).await,
         other => Err(Refusal(format!("there is no action `{other}`"))),
     }

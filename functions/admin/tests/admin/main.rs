@@ -2,8 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod basics;
+mod domino;
 mod explain;
 mod office;
-mod widget;
 mod trust;
 mod who;
+mod widget;

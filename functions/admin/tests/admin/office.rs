@@ -9,11 +9,13 @@ use admin::{Function, Invocation};
 use jiff::{SignedDuration, Timestamp};
 use pod_identity_core::{ClusterArn, Pattern, RoleArn, Rules, plan};
 use pod_identity_engine::{
-    InsideReport, InsideScope, InsideSettings, MappingSettings, Reconciled, Run, Scope, Settings, note_reconciled,
-    reconcile, work_inside,
+    InsideReport, InsideScope, InsideSettings, MappingSettings, Reconciled, Run, Scope, Settings,
+    note_reconciled, reconcile, work_inside,
 };
 use pod_identity_world::{World, WorldPorts};
 use serde_json::{Value, json};
+
+use crate::domino::Roll;
 
 pub(crate) const ACCOUNT: &str = "111122223333";
 pub(crate) const FUNCTION: &str = "arn:aws:lambda:eu-west-1:111122223333:function:admin";
@@ -47,6 +49,8 @@ pub(crate) struct Office {
     pub(crate) inside: InsideSettings,
     /// How often something to write with was made.
     pub(crate) writers_made: Cell<usize>,
+    /// Domino as a source, where it is asked.
+    pub(crate) domino: Option<Roll>,
     /// Whether the function is deployed to be read only.
     pub(crate) read_only: bool,
     invocations: Cell<u64>,
@@ -114,6 +118,7 @@ impl Office {
             settings,
             inside,
             writers_made: Cell::new(0),
+            domino: None,
             read_only: false,
             invocations: Cell::new(0),
         }
@@ -158,6 +163,7 @@ impl Office {
             clock: &self.ports,
             settings: &self.settings,
             inside: &self.inside,
+            domino: self.domino.as_ref().map(Roll::source),
             deadline_margin: Duration::from_secs(3),
         };
         let seconds = u64::try_from(self.in_seconds(120).as_second()).unwrap();

@@ -1,5 +1,6 @@
-//! The engine's ports over EKS, IAM, EventBridge and DynamoDB, and
-//! configuration from the environment.
+//! The engine's ports over EKS, IAM, EventBridge and DynamoDB, and over
+//! Domino's API, whose key is in Secrets Manager; configuration from the
+//! environment.
 //!
 //! [`Settings`] is read once at start. [`Aws`] holds the clients and builds
 //! each on first use. [`AwsReader`] and [`AwsWriter`] are the ports, apart
@@ -8,6 +9,7 @@
 mod bus;
 mod clients;
 mod clock;
+mod domino;
 mod eks;
 mod errors;
 mod http;
@@ -19,4 +21,8 @@ mod settings;
 
 pub use clients::{Aws, AwsReader, AwsWriter};
 pub use clock::SystemClock;
-pub use settings::{Calls, Problem, Settings, SettingsError, TrustMode, WorkloadSettings};
+pub use domino::Domino;
+pub use settings::{
+    Calls, DominoSettings, Problem, Settings, SettingsError, TokenHeader, TrustMode,
+    WorkloadSettings,
+};

@@ -67,6 +67,11 @@ impl Script {
     }
 
     pub(crate) fn aws(&self) -> Aws {
+        self.aws_with(&[])
+    }
+
+    /// The same with some settings changed.
+    pub(crate) fn aws_with(&self, changes: &[(&'static str, &'static str)]) -> Aws {
         let script = self.clone();
         let config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -77,7 +82,7 @@ impl Script {
             .sleep_impl(aws_smithy_async::rt::sleep::default_async_sleep().unwrap())
             .time_source(aws_smithy_async::time::SystemTimeSource::new())
             .build();
-        Aws::with_config(&settings(), &config)
+        Aws::with_config(&settings(changes), &config)
     }
 
     pub(crate) fn asked(&self) -> Vec<Asked> {
@@ -92,8 +97,8 @@ impl Script {
     }
 }
 
-pub(crate) fn settings() -> Settings {
-    let variables = BTreeMap::from([
+fn settings(changes: &[(&'static str, &'static str)]) -> Settings {
+    let mut variables = BTreeMap::from([
         ("DEPLOYMENT_ID", "test"),
         ("LEDGER_TABLE", "ledger"),
         ("AWS_REGION", "eu-west-1"),
@@ -103,6 +108,7 @@ pub(crate) fn settings() -> Settings {
         ("CALL_BACKOFF_MS", "1"),
         ("CALL_BACKOFF_MAX_MS", "1"),
     ]);
+    variables.extend(changes.iter().copied());
     Settings::read(|name| variables.get(name).map(ToString::to_string)).unwrap()
 }
 

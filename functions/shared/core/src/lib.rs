@@ -13,6 +13,7 @@ pub mod node_policy;
 mod pattern;
 pub mod plan;
 mod pod;
+pub mod roster;
 mod rules;
 pub mod sweep;
 pub mod trust;

@@ -19,6 +19,7 @@ mod publish;
 mod reconcile;
 mod rehearsal;
 mod requests;
+mod roster;
 mod run;
 mod settings;
 
@@ -37,5 +38,8 @@ pub use reconcile::{
     request_all, request_clusters, request_rest,
 };
 pub use rehearsal::Rehearsal;
+pub use roster::{
+    DEACTIVATED_REASON, DominoCheck, DominoSource, check_domino, compare_with_domino,
+};
 pub use run::Run;
 pub use settings::Settings;

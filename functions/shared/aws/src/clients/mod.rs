@@ -17,14 +17,20 @@ use pod_identity_core::RoleArn;
 use pod_identity_engine::ports::ClusterAccess;
 use tokio::sync::{Mutex, OnceCell};
 
+use crate::domino::Domino;
 use crate::http;
-use crate::settings::{Calls, Settings};
+use crate::settings::{Calls, DominoSettings, Settings};
 
 /// How CloudTrail and trust policies see us after an assumed role.
 const SESSION_NAME: &str = "domino-pod-identity";
 
 /// Longest wait for a connection, however long an attempt may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long one attempt waits for a connection.
+pub(crate) fn connect_timeout(calls: &Calls) -> Duration {
+    calls.timeout.min(CONNECT_TIMEOUT)
+}
 
 /// The clients of all services. Clones share them.
 ///
@@ -44,6 +50,7 @@ struct Inner {
     config: OnceCell<SdkConfig>,
     dynamodb: OnceCell<aws_sdk_dynamodb::Client>,
     eventbridge: OnceCell<aws_sdk_eventbridge::Client>,
+    secrets: OnceCell<aws_sdk_secretsmanager::Client>,
     places: Mutex<BTreeMap<Place, Arc<Clients>>>,
 }
 
@@ -106,6 +113,7 @@ impl Aws {
                 config,
                 dynamodb: OnceCell::new(),
                 eventbridge: OnceCell::new(),
+                secrets: OnceCell::new(),
                 places: Mutex::new(BTreeMap::new()),
             }),
         }
@@ -121,6 +129,12 @@ impl Aws {
     #[must_use]
     pub fn writer(&self) -> AwsWriter {
         AwsWriter { aws: self.clone() }
+    }
+
+    /// What asks Domino for its service accounts.
+    #[must_use]
+    pub fn domino(&self, settings: &DominoSettings) -> Domino {
+        Domino::new(self.clone(), settings.clone())
     }
 
     /// The credentials that reach a cluster: the function's own, or those of the role to
@@ -171,6 +185,13 @@ impl Aws {
         self.inner
             .eventbridge
             .get_or_init(|| async { aws_sdk_eventbridge::Client::new(self.config().await) })
+            .await
+    }
+
+    pub(crate) async fn secrets(&self) -> &aws_sdk_secretsmanager::Client {
+        self.inner
+            .secrets
+            .get_or_init(|| async { aws_sdk_secretsmanager::Client::new(self.config().await) })
             .await
     }
 
@@ -233,7 +254,7 @@ fn retries(calls: &Calls) -> RetryConfig {
 
 fn timeouts(calls: &Calls) -> TimeoutConfig {
     TimeoutConfig::builder()
-        .connect_timeout(calls.timeout.min(CONNECT_TIMEOUT))
+        .connect_timeout(connect_timeout(calls))
         .operation_attempt_timeout(calls.timeout)
         .operation_timeout(calls.longest())
         .build()

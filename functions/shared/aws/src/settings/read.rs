@@ -62,6 +62,7 @@ impl Settings {
         let plan_only = vars.choice("RECONCILE", &[("apply", false), ("plan", true)]);
         let read_only = vars.choice("ADMIN", &[("apply", false), ("read", true)]);
         let own_roles = vars.patterns("OWN_ROLES", "role", false);
+        let domino = vars.domino();
         if !vars.problems.is_empty() {
             return Err(SettingsError { problems: vars.problems });
         }
@@ -85,6 +86,7 @@ impl Settings {
             plan_only,
             read_only,
             own_roles,
+            domino,
         })
     }
 }
@@ -116,7 +118,12 @@ impl<G: Fn(&str) -> Option<String>> Variables<G> {
         });
     }
 
-    fn required(&mut self, name: &'static str, rule: &str, fits: impl Fn(&str) -> bool) -> String {
+    pub(super) fn required(
+        &mut self,
+        name: &'static str,
+        rule: &str,
+        fits: impl Fn(&str) -> bool,
+    ) -> String {
         if self.value(name).is_none() {
             self.problem(name, rule, None);
         }

@@ -192,6 +192,95 @@ fn strict_is_refused_while_the_cluster_statement_admits_every_association() {
 }
 
 #[test]
+fn domino_is_not_asked_unless_its_url_is_set() {
+    assert_eq!(read(&[]).unwrap().domino, None);
+    let rest = [("DOMINO_TOKEN_SECRET", "domino-key"), ("DOMINO_UNBIND", "unbind")];
+    assert_eq!(read(&rest).unwrap().domino, None);
+}
+
+#[test]
+fn domino_is_read_with_its_defaults_and_with_everything() {
+    let url = ("DOMINO_URL", "https://domino.example.com/");
+    let settings = read(&[url, ("DOMINO_TOKEN_SECRET", "domino/key")]).unwrap().domino.unwrap();
+    let expected = DominoSettings {
+        url: "https://domino.example.com".to_owned(),
+        secret: "domino/key".to_owned(),
+        header: TokenHeader::ApiKey,
+        unbinds: false,
+        ceilings: pod_identity_core::roster::Ceilings { most: 10, percent: 20 },
+    };
+    assert_eq!(settings, expected);
+    let arn = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:domino-AbCdEf";
+    let settings = read(&[
+        url,
+        ("DOMINO_TOKEN_SECRET", arn),
+        ("DOMINO_TOKEN_HEADER", "Authorization"),
+        ("DOMINO_UNBIND", "unbind"),
+        ("DOMINO_UNBIND_MAX", "3"),
+        ("DOMINO_UNBIND_PERCENT", "5"),
+    ]);
+    let settings = settings.unwrap().domino.unwrap();
+    assert_eq!((settings.secret.as_str(), settings.header), (arn, TokenHeader::Bearer));
+    assert!(settings.unbinds);
+    assert_eq!((settings.ceilings.most, settings.ceilings.percent), (3, 5));
+}
+
+#[test]
+fn a_key_is_sent_over_https_or_to_this_machine_only() {
+    let secret = ("DOMINO_TOKEN_SECRET", "key");
+    for url in [
+        "https://domino.example.com",
+        "https://domino.example.com:8443/base/",
+        "https://10.0.0.7",
+        "https://[2001:db8::1]:8443",
+        "http://127.0.0.1:8080",
+        "http://localhost",
+        "http://[::1]:80",
+    ] {
+        assert!(read(&[("DOMINO_URL", url), secret]).is_ok(), "{url}");
+    }
+    for url in [
+        "http://domino.example.com",
+        "http://10.0.0.7",
+        "http://localhost.example.com",
+        "domino.example.com",
+        "https://",
+        "https:///x",
+        "ftp://localhost",
+        "https://domino.example.com?x=1",
+        "https://domino.example.com#x",
+        "https://domino.example.com:port",
+        "https://a b",
+        "https://[::1",
+    ] {
+        let problems = problems(&[("DOMINO_URL", url), secret]);
+        assert!(problems[0].starts_with("DOMINO_URL must be an https URL"), "{problems:?}");
+    }
+    let problems = problems(&[("DOMINO_URL", "https://user:word@domino.example.com"), secret]);
+    assert!(!problems[0].contains("word@") && problems[0].contains("...@domino"), "{problems:?}");
+}
+
+#[test]
+fn a_domino_without_a_key_is_refused_with_everything_else_that_is_wrong() {
+    let problems = problems(&[
+        ("DOMINO_URL", "https://domino.example.com"),
+        ("DOMINO_UNBIND", "yes"),
+        ("DOMINO_UNBIND_MAX", "0"),
+        ("DOMINO_UNBIND_PERCENT", "101"),
+        ("DOMINO_TOKEN_HEADER", "Cookie"),
+    ]);
+    let variables: Vec<_> = problems.iter().map(|it| it.split(' ').next().unwrap()).collect();
+    let expected = [
+        "DOMINO_TOKEN_SECRET",
+        "DOMINO_TOKEN_HEADER",
+        "DOMINO_UNBIND",
+        "DOMINO_UNBIND_MAX",
+        "DOMINO_UNBIND_PERCENT",
+    ];
+    assert_eq!(variables, expected, "{problems:#?}");
+}
+
+#[test]
 fn a_lease_outlasts_the_longest_call_twice() {
     // Three attempts of 5000 ms, pauses of 200 and 400.
     assert_eq!(read(&[]).unwrap().calls.longest(), Duration::from_millis(15_600));

@@ -50,7 +50,7 @@ where
     let announced = announce::announce(&context, &accepted, &decided, &view).await;
     let unasked = request_clusters(
         &clusters,
-        "an administrator changed what service accounts work as",
+        "what service accounts work as was changed",
         writer,
         clock,
         run,

@@ -10,6 +10,7 @@
 mod bus;
 mod clock;
 mod clusters;
+mod domino;
 mod eks;
 mod error;
 mod iam;
@@ -19,6 +20,7 @@ mod ledger;
 pub use bus::{Bus, BusEntry, MAX_BUS_ENTRIES, PutFailure};
 pub use clock::Clock;
 pub use clusters::{ClusterDescription, ClusterReader};
+pub use domino::{DominoAccount, DominoAnswer, DominoPage, DominoQuery, DominoReader};
 pub use eks::{
     Association, AssociationFilter, AssociationSummary, AssociationUpdate, EksReader, EksWriter,
     NewAssociation,

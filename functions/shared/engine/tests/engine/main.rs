@@ -21,6 +21,7 @@ mod record;
 mod registrations;
 mod rejections;
 mod retire;
+mod roster;
 mod scenario;
 mod slots;
 mod sweep;

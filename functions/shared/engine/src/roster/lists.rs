@@ -1,0 +1,75 @@
+//! Domino's lists, part by part, until they are complete.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use pod_identity_core::roster::Roster;
+
+use crate::error::chain;
+use crate::ports::{Clock, DominoQuery, DominoReader};
+use crate::settings::{Settings, later};
+
+/// Accounts of one part. What Domino takes is not documented.
+const PART: usize = 100;
+
+/// Most parts of one list: fifty thousand accounts.
+const MOST_PARTS: usize = 500;
+
+/// Asks Domino, while there is time.
+pub(super) struct Asking<'a, C> {
+    pub(super) reader: &'a dyn DominoReader,
+    pub(super) clock: &'a C,
+    pub(super) settings: &'a Settings,
+    pub(super) deadline: Timestamp,
+}
+
+impl<C: Clock> Asking<'_, C> {
+    pub(super) async fn roster(&self) -> Result<Roster, String> {
+        // In this order: who is deactivated between the two is in both, and waits for the next look.
+        let active = self.active().await?;
+        let all = self.list(true).await?;
+        Ok(Roster { all, active })
+    }
+
+    pub(super) async fn active(&self) -> Result<BTreeSet<String>, String> {
+        self.list(false).await
+    }
+
+    /// The user names of a whole list. One that is not complete is an error: who is missing from it
+    /// would be taken for gone.
+    async fn list(&self, include_deactivated: bool) -> Result<BTreeSet<String>, String> {
+        let mut found: BTreeMap<String, String> = BTreeMap::new();
+        let mut offset = 0;
+        for _ in 0..MOST_PARTS {
+            if later(self.clock.now(), self.settings.longest_call) >= self.deadline {
+                return Err(format!(
+                    "the time was over after {} of Domino's service accounts; raise the function's time-out",
+                    found.len()
+                ));
+            }
+            let query = DominoQuery { include_deactivated, offset, limit: PART };
+            let part = self.reader.service_accounts(query).await.map_err(|error| chain(&error))?;
+            let count = part.accounts.len();
+            let before = found.len();
+            found.extend(part.accounts.into_iter().map(|account| (account.id, account.username)));
+            offset += count;
+            let most = part.limit.filter(|limit| *limit > 0).map_or(PART, |limit| limit.min(PART));
+            let ends = count < most || part.total == Some(found.len());
+            if ends {
+                return match part.total {
+                    Some(total) if total > found.len() => Err(format!(
+                        "Domino says that it has {total} service accounts and listed {}; the list may have changed meanwhile: the next look tells",
+                        found.len()
+                    )),
+                    _ => Ok(found.into_values().collect()),
+                };
+            }
+            if found.len() == before {
+                return Err(format!(
+                    "Domino's list of service accounts does not go on behind the first {before}: it answers with the same ones again"
+                ));
+            }
+        }
+        Err(format!("Domino's list of service accounts has no end: {} were read", found.len()))
+    }
+}
