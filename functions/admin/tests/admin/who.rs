@@ -1,5 +1,7 @@
 //! Who can act as a role, and the inventory of a cluster.
 
+use std::time::Duration;
+
 use pod_identity_engine::ports::ErrorKind;
 use pod_identity_world::{DominoPod, PortFault, When};
 use serde_json::{Value, json};
@@ -149,4 +151,16 @@ fn who_is_asked_of_one_thing() {
     let both = json!({ "action": "who", "role": role("etl"), "cluster": "blue" });
     assert!(office.refused(both).contains("either a role or a cluster"));
     assert!(office.refused(json!({ "action": "who" })).contains("name one"));
+}
+
+#[test]
+fn what_there_is_no_time_for_is_said_and_never_left_out_of_a_file() {
+    let office = Office::registered();
+    office.bind("svc-etl", "etl");
+    office.ports.world().settings.call_takes = Duration::from_secs(30);
+    let answer = who(&office, "etl");
+    assert!(text(&answer).contains("! cluster green: not looked at"), "{}", text(&answer));
+    office.ports.world().settings.call_takes = Duration::from_secs(60);
+    let csv = json!({ "action": "who", "cluster": "blue", "format": "csv" });
+    assert!(office.refused(csv).contains("1 of 1 associations of cluster blue were not read"));
 }

@@ -4,6 +4,8 @@ mod ledger;
 mod outside;
 mod within;
 
+use std::time::Duration;
+
 use pod_identity_core::sweep;
 use pod_identity_engine::SweepSettings;
 use pod_identity_engine::ports::ErrorKind;
@@ -183,4 +185,17 @@ fn a_cluster_that_does_not_know_the_caller_is_unknown_inside() {
     let told = wrong(&explain(&office));
     assert_eq!(told.len(), 4, "{told:?}");
     assert!(told.iter().all(|(_, verdict, _)| verdict == "unknown"), "{told:?}");
+}
+
+#[test]
+fn a_cluster_for_which_there_is_no_time_is_unknown() {
+    let mut office = at_work();
+    office.settings.concurrency = 1;
+    office.ports.world().settings.call_takes = Duration::from_secs(20);
+    let answer = ask(&office, json!({ "action": "explain", "serviceAccount": "svc-etl" }));
+    let words = headline(&answer);
+    assert!(
+        words.contains("whether svc-etl works on green is not known: not looked at"),
+        "{words}"
+    );
 }
