@@ -139,8 +139,8 @@ explained = look(PAGE + "explain?serviceAccount=svc-etl")
 assert "pre" in explained.tags and explained.text.strip(), explained.text
 
 print("The page shows the ledger's numbers, and markup that somebody wrote is text. Pictures:")
-picture("light", PAGE, 1400, 1150)
-picture("dark", PAGE + "?theme=dark", 1400, 1150)
+picture("light", PAGE, 1400, 1500)
+picture("dark", PAGE + "?theme=dark", 1400, 1500)
 for theme in ("light", "dark"):
     url = wrapped(theme)
     document = look(url)

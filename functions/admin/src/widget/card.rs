@@ -85,7 +85,10 @@ fn stale(facts: &ClusterFacts, now: Timestamp) -> Vec<Element> {
     let mut elements = vec![line, element("div", "dpi-row").all(legend)];
     let most = facts.sweeps.iter().map(|sweep| sweep.stale.values().sum::<usize>()).max();
     if let Some(most) = most.filter(|_| facts.sweeps.len() > 1) {
-        let title = format!("last {} sweeps, at most {most} stale pods", facts.sweeps.len());
+        let title = match (facts.sweeps.len(), most) {
+            (sweeps, 0) => format!("none in the last {sweeps} sweeps"),
+            (sweeps, most) => format!("last {sweeps} sweeps, at most {most} stale pods"),
+        };
         elements.extend((most > 0).then(|| draw::columns(&facts.sweeps, &title)));
         elements.push(element("div", "dpi-muted").text(title));
     }
