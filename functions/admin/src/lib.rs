@@ -9,6 +9,7 @@
 
 mod actions;
 mod answer;
+mod associations;
 mod change;
 mod desk;
 mod handler;

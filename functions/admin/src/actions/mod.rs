@@ -3,6 +3,7 @@
 mod bind;
 mod clusters;
 mod history;
+mod migrate;
 mod notices;
 mod status;
 mod sweep;
@@ -20,6 +21,7 @@ pub(crate) const ACTIONS: &[Action] = &[
     bind::UNBIND,
     history::ACTION,
     clusters::ACTION,
+    migrate::ACTION,
     sweep::ACTION,
     notices::REJECTED,
     notices::SUPERSEDED,
@@ -44,6 +46,7 @@ where
         "unbind" => bind::unbind(desk, hands, request).await,
         "history" => history::answer(desk, request).await,
         "clusters" => clusters::answer(desk, hands, request).await,
+        "migrate" => migrate::answer(desk, hands, request).await,
         "sweep" => sweep::answer(desk, hands, request).await,
         "rejected" | "superseded" => notices::answer(desk, request).await,
         other => Err(Refusal(format!("there is no action `{other}`"))),
