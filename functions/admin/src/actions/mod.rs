@@ -1,10 +1,12 @@
 //! What can be asked for, one module each.
 
+mod adopt;
 mod bind;
 mod clusters;
 mod history;
 mod migrate;
 mod notices;
+mod retire;
 mod status;
 mod sweep;
 
@@ -22,6 +24,8 @@ pub(crate) const ACTIONS: &[Action] = &[
     history::ACTION,
     clusters::ACTION,
     migrate::ACTION,
+    retire::ACTION,
+    adopt::ACTION,
     sweep::ACTION,
     notices::REJECTED,
     notices::SUPERSEDED,
@@ -47,6 +51,8 @@ where
         "history" => history::answer(desk, request).await,
         "clusters" => clusters::answer(desk, hands, request).await,
         "migrate" => migrate::answer(desk, hands, request).await,
+        "retire" => retire::answer(desk, hands, request).await,
+        "adopt" => adopt::answer(desk, hands, request).await,
         "sweep" => sweep::answer(desk, hands, request).await,
         "rejected" | "superseded" => notices::answer(desk, request).await,
         other => Err(Refusal(format!("there is no action `{other}`"))),
