@@ -11,6 +11,8 @@ use pod_identity_engine::ledger::{
 use pod_identity_engine::ports::{Clock, ClusterAccess, ClusterReader, KubernetesReader, Reads};
 use pod_identity_engine::{InsideSettings, Run, Settings, chain};
 
+use crate::objects::Objects;
+
 /// Everything outside the clusters that is read.
 pub trait Looks: Reads + ClusterReader {}
 impl<T: Reads + ClusterReader> Looks for T {}
@@ -24,6 +26,7 @@ pub(crate) struct Desk<'a, R, K, C> {
     pub(crate) run: &'a Run,
     pub(crate) settings: &'a Settings,
     pub(crate) inside: &'a InsideSettings,
+    pub(crate) objects: &'a dyn Objects,
     pub(crate) deadline: Timestamp,
 }
 
@@ -42,8 +45,8 @@ impl<'a, R: Looks, K: KubernetesReader, C: Clock> Desk<'a, R, K, C> {
     where
         'a: 'b,
     {
-        let Self { kubernetes, clock, run, settings, inside, deadline, .. } = *self;
-        Desk { reader, kubernetes, clock, run, settings, inside, deadline }
+        let Self { kubernetes, clock, run, settings, inside, objects, deadline, .. } = *self;
+        Desk { reader, kubernetes, clock, run, settings, inside, objects, deadline }
     }
 
     /// Whether a call that starts now might end after the deadline.

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::actions;
 use crate::answer::{Answer, Refusal};
 use crate::desk::{Desk, Looks};
+use crate::objects::Objects;
 use crate::request::{self, Mode, Request};
 
 /// The function and everything that it works with.
@@ -26,6 +27,8 @@ pub struct Function<'a, R, K, W, C> {
     pub settings: &'a Settings,
     /// Settings of what is done inside clusters.
     pub inside: &'a InsideSettings,
+    /// Where files are exchanged over.
+    pub objects: &'a dyn Objects,
     /// No step starts that might end later than this before the deadline.
     pub deadline_margin: Duration,
 }
@@ -55,6 +58,7 @@ where
             run: &run,
             settings: self.settings,
             inside: self.inside,
+            objects: self.objects,
             deadline,
         };
         let request = match request::read(&payload) {

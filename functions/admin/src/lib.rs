@@ -13,9 +13,11 @@ mod associations;
 mod change;
 mod desk;
 mod handler;
+mod objects;
 mod request;
 mod run;
 mod table;
 
 pub use handler::Function;
+pub use objects::{Fetching, NoObjects, Objects};
 pub use run::run;

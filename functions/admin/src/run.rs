@@ -6,6 +6,7 @@ use pod_identity_kubernetes::Kubernetes;
 use serde_json::Value;
 
 use crate::handler::Function;
+use crate::objects::NoObjects;
 
 /// Reads the settings from the environment and serves invocations until
 /// Lambda ends the process.
@@ -37,6 +38,7 @@ pub async fn run() -> Result<(), Error> {
         clock: &SystemClock,
         settings: &settings.engine(),
         inside: &workloads.inside(&settings.rules.namespaces),
+        objects: &NoObjects,
         deadline_margin: settings.deadline_margin,
     };
     let function = &function;

@@ -3,10 +3,13 @@
 mod adopt;
 mod bind;
 mod clusters;
+mod export;
 mod history;
+mod import;
 mod migrate;
 mod notices;
 mod retire;
+mod rows;
 mod status;
 mod sweep;
 
@@ -26,6 +29,8 @@ pub(crate) const ACTIONS: &[Action] = &[
     migrate::ACTION,
     retire::ACTION,
     adopt::ACTION,
+    export::ACTION,
+    import::ACTION,
     sweep::ACTION,
     notices::REJECTED,
     notices::SUPERSEDED,
@@ -53,6 +58,8 @@ where
         "migrate" => migrate::answer(desk, hands, request).await,
         "retire" => retire::answer(desk, hands, request).await,
         "adopt" => adopt::answer(desk, hands, request).await,
+        "export" => export::answer(desk, request).await,
+        "import" => import::answer(desk, hands, request).await,
         "sweep" => sweep::answer(desk, hands, request).await,
         "rejected" | "superseded" => notices::answer(desk, request).await,
         other => Err(Refusal(format!("there is no action `{other}`"))),
