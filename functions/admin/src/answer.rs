@@ -68,3 +68,23 @@ impl From<String> for Refusal {
         Self(text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_lambda_would_not_take_keeps_its_words_and_says_so() {
+        let short = Answer::of("fine").with("rows", json!([1])).into_value("export");
+        assert_eq!((&short["rows"], &short["cut"]), (&json!([1]), &Value::Null));
+        let rows = vec!["x".repeat(1_000); MOST_BYTES / 1_000];
+        let long = Answer::of("ü".repeat(2 * MOST_CHARS)).with("rows", json!(rows));
+        let long = long.into_value("export");
+        assert_eq!(
+            (&long["ok"], &long["cut"], &long["rows"]),
+            (&json!(true), &json!(true), &Value::Null)
+        );
+        assert!(long.to_string().len() < MOST_BYTES);
+        assert!(long["text"].as_str().unwrap_or_default().ends_with("mode apply is done."));
+    }
+}

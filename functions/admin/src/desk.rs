@@ -59,7 +59,10 @@ impl<'a, R: Looks, K: KubernetesReader, C: Clock> Desk<'a, R, K, C> {
     /// An error when no time is left for another call.
     pub(crate) fn hurry(&self) -> Result<(), String> {
         if self.is_over() {
-            return Err("the invocation's time is nearly over; raise the function's time-out and ask again".to_owned());
+            return Err(
+                "the invocation's time is nearly over; raise the function's time-out and ask again"
+                    .to_owned(),
+            );
         }
         Ok(())
     }
@@ -111,11 +114,7 @@ impl<'a, R: Looks, K: KubernetesReader, C: Clock> Desk<'a, R, K, C> {
     }
 
     /// A cluster as somebody in the console names it: an ARN, or the name of a registered one.
-    pub(crate) fn named(
-        &self,
-        registry: &Registry,
-        name: &str,
-    ) -> Result<ClusterArn, String> {
+    pub(crate) fn named(&self, registry: &Registry, name: &str) -> Result<ClusterArn, String> {
         if name.contains(':') {
             return name.parse().map_err(|error| format!("cluster: {error}"));
         }

@@ -145,7 +145,8 @@ where
             match result {
                 Err(reasons) => candidates[at].refuse(reasons.join("; ")),
                 Ok(report) if report.outcome == Outcome::Failed => {
-                    candidates[at].refuse(format!("it failed, ask again: {}", report.lines.join("; ")));
+                    candidates[at]
+                        .refuse(format!("it failed, ask again: {}", report.lines.join("; ")));
                 }
                 Ok(_) => {}
             }
@@ -174,7 +175,8 @@ where
     }
     if is_any {
         // Once more: what was asked for with the bindings may have run before the permission.
-        let (clusters, why) = ([cluster.clone()].into(), "an administrator let bindings adopt associations");
+        let (clusters, why) =
+            ([cluster.clone()].into(), "an administrator let bindings adopt associations");
         let unasked = request_clusters(&clusters, why, hands, desk.clock, desk.run).await;
         for (cluster, why) in unasked {
             tracing::warn!(cluster = cluster.name(), "reconciliation was not asked for: {why}");

@@ -18,7 +18,10 @@ pub(super) const ACTION: Action = Action {
     fields: &[
         ("format", "`json` (the default) or `csv`"),
         ("limit", "optional: most bindings"),
-        ("after", "optional: goes on behind this service account, as `next` of the last answer says"),
+        (
+            "after",
+            "optional: goes on behind this service account, as `next` of the last answer says",
+        ),
         ("to", "optional: { bucket, key } in S3; written with mode apply"),
     ],
     changes: true,

@@ -31,7 +31,10 @@ pub(super) const ACTION: Action = Action {
         ),
         ("json", "the same list, or as text, or"),
         ("csv", "comma-separated values as text, with these columns, or"),
-        ("from", "{ bucket, key } in S3: JSON, or comma-separated values where the key ends in .csv"),
+        (
+            "from",
+            "{ bucket, key } in S3: JSON, or comma-separated values where the key ends in .csv",
+        ),
         ("stopOnError", "optional: true: one bad row, and nothing is done"),
     ],
     changes: true,
@@ -126,10 +129,7 @@ where
     Ok(with_data(Answer::of(text), request, &lines, Some(&changed)))
 }
 
-async fn read<R, K, C>(
-    desk: &Desk<'_, R, K, C>,
-    asked: Asked,
-) -> Result<Vec<Numbered>, Refusal>
+async fn read<R, K, C>(desk: &Desk<'_, R, K, C>, asked: Asked) -> Result<Vec<Numbered>, Refusal>
 where
     R: Looks,
     K: KubernetesReader,
@@ -139,7 +139,9 @@ where
     match (asked.rows, asked.csv, asked.json, asked.from) {
         (Some(list), None, None, None) => Ok(rows::of_json(&list)),
         (None, Some(text), None, None) => rows::of_csv(&text).map_err(refuse),
-        (None, None, Some(value), None) => list(value).map(|list| rows::of_json(&list)).map_err(refuse),
+        (None, None, Some(value), None) => {
+            list(value).map(|list| rows::of_json(&list)).map_err(refuse)
+        }
         (None, None, None, Some(Location { bucket, key })) => {
             let bytes = desk.objects.get(&bucket, &key).await?;
             let text = String::from_utf8(bytes)
@@ -271,12 +273,26 @@ fn table<'a>(lines: impl Iterator<Item = &'a Line>) -> String {
             continue;
         }
         let fate = format!("{:?}", line.fate).to_lowercase();
-        table.row([line.line.to_string(), line.service_account.clone(), fate, line.because.clone()]);
+        table.row([
+            line.line.to_string(),
+            line.service_account.clone(),
+            fate,
+            line.because.clone(),
+        ]);
     }
-    if more > 0 { format!("{table}and {more} more, see the data of this answer\n") } else { table.to_string() }
+    if more > 0 {
+        format!("{table}and {more} more, see the data of this answer\n")
+    } else {
+        table.to_string()
+    }
 }
 
-fn with_data(answer: Answer, request: &Request, lines: &[Line], changed: Option<&Changed>) -> Answer {
+fn with_data(
+    answer: Answer,
+    request: &Request,
+    lines: &[Line],
+    changed: Option<&Changed>,
+) -> Answer {
     let counts: BTreeMap<&str, usize> = [
         ("unchanged", Fate::Unchanged),
         ("new", Fate::New),

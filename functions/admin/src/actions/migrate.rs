@@ -1,6 +1,7 @@
 //! From one cluster to the next: a preflight, then the registration of the new cluster, which
 //! reconcile fills.
 
+mod inside;
 mod look;
 mod progress;
 mod target;
@@ -122,9 +123,10 @@ where
     };
     let green = registration.cluster.clone();
     // The same registration again would be an event that changes nothing.
-    let stands = registry.clusters.get(&green).is_some_and(|record| {
-        record.registration == registration && record.retired.is_none()
-    });
+    let stands = registry
+        .clusters
+        .get(&green)
+        .is_some_and(|record| record.registration == registration && record.retired.is_none());
     Ok(Destination { green, registration: (!stands).then_some(wish) })
 }
 
@@ -163,7 +165,7 @@ where
         refused(&take(&ahead, &rehearsal, request, std::slice::from_ref(wish)).await?)?;
     }
     let registry = ahead.registry().await?;
-    let seen = look::look(&ahead, &registry, blue, &to.green).await?;
+    let seen = look::look(&ahead, &rehearsal, &registry, blue, &to.green).await?;
     let progress = progress::of(desk, blue, &to.green).await?;
     let preflight = words::Preflight {
         verdicts: verdict::verdicts(&seen),

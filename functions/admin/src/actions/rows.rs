@@ -84,10 +84,8 @@ impl Row {
         put("serviceAccount", json!(self.service_account));
         put("roleArn", json!(self.role_arn));
         let mut kubernetes = Map::new();
-        let names = [
-            ("namespace", &self.namespace),
-            ("serviceAccount", &self.kubernetes_service_account),
-        ];
+        let names =
+            [("namespace", &self.namespace), ("serviceAccount", &self.kubernetes_service_account)];
         for (name, value) in names {
             kubernetes.extend(value.iter().map(|value| (name.to_owned(), json!(value))));
         }
@@ -129,8 +127,10 @@ pub(super) fn of_json(list: &[Value]) -> Vec<Numbered> {
 pub(super) fn of_csv(text: &str) -> Result<Vec<Numbered>, String> {
     // Spreadsheets begin UTF-8 with a byte order mark.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut reader =
-        csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::Headers).from_reader(text.as_bytes());
+    let mut reader = csv::ReaderBuilder::new()
+        .flexible(true)
+        .trim(csv::Trim::Headers)
+        .from_reader(text.as_bytes());
     let header = reader.headers().map_err(|error| format!("csv: {error}"))?.clone();
     let unknown: Vec<&str> = header.iter().filter(|name| !COLUMNS.contains(name)).collect();
     let missing: Vec<&str> =
@@ -143,17 +143,40 @@ pub(super) fn of_csv(text: &str) -> Result<Vec<Numbered>, String> {
             missing.join(", ")
         ));
     }
-    let doubled: Option<&str> = header.iter().find(|name| header.iter().filter(|one| one == name).count() > 1);
+    let doubled: Option<&str> =
+        header.iter().find(|name| header.iter().filter(|one| one == name).count() > 1);
     if let Some(doubled) = doubled {
         return Err(format!("csv: column {doubled} is there twice"));
     }
-    let mut rows = Vec::new();
+    let (mut rows, mut lines) = (Vec::new(), Lines { text, at: 0, line: 1 });
     for record in reader.records() {
         let record = record.map_err(|error| format!("csv: {error}"))?;
-        let line = record.position().map_or(0, csv::Position::line);
-        rows.push((line, of_record(&header, &record)));
+        let begin = record.position().map_or(0, csv::Position::byte);
+        rows.push((lines.of(begin), of_record(&header, &record)));
     }
     Ok(rows)
+}
+
+/// Counts lines. The parser's own count is one behind where lines end with CR LF: it takes the LF
+/// for the beginning of the next record.
+struct Lines<'a> {
+    text: &'a str,
+    at: usize,
+    line: u64,
+}
+
+impl Lines<'_> {
+    /// The line of what begins at a byte, or behind the line ends there.
+    fn of(&mut self, begin: u64) -> u64 {
+        let bytes = self.text.as_bytes();
+        let begin = usize::try_from(begin).unwrap_or(usize::MAX).min(bytes.len());
+        let ends = bytes[begin..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        let behind = begin + ends;
+        let passed = bytes.get(self.at..behind).unwrap_or_default();
+        self.line += passed.iter().map(|byte| u64::from(*byte == b'\n')).sum::<u64>();
+        self.at = self.at.max(behind);
+        self.line
+    }
 }
 
 fn of_record(header: &csv::StringRecord, record: &csv::StringRecord) -> Result<Row, String> {

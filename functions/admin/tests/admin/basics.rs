@@ -25,7 +25,10 @@ fn a_binding_is_planned_made_seen_and_taken_away() {
     let bind = json!({ "action": "bind", "serviceAccount": "svc-etl", "roleArn": role("etl") });
     let planned = office.done(bind.clone());
     let words = text(&planned);
-    assert!(words.contains("+ association domino-compute/svc-etl-sa -> role/domino/etl"), "{words}");
+    assert!(
+        words.contains("+ association domino-compute/svc-etl-sa -> role/domino/etl"),
+        "{words}"
+    );
     assert_eq!(office.writers_made.get(), made, "plan mode makes nothing that writes");
     assert!(text(&office.done(json!({ "action": "status" }))).contains("0 service accounts"));
 
@@ -121,4 +124,22 @@ fn status_of_a_thousand_bindings_takes_few_calls() {
     let calls = office.calls();
     assert!(calls.len() <= 10, "{calls:?}");
     assert_eq!(status["bindings"].as_array().unwrap().len(), 20);
+}
+
+#[test]
+fn every_example_can_be_asked_in_plan_mode_and_makes_nothing_that_writes() {
+    let office = Office::registered();
+    office.bind("svc-etl", "etl");
+    let samples = concat!(env!("CARGO_MANIFEST_DIR"), "/../../events/samples/admin");
+    let mut asked = 0;
+    for file in std::fs::read_dir(samples).unwrap() {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        let mut payload: serde_json::Value = serde_json::from_str(&text).unwrap();
+        if payload.get("mode").is_some() {
+            payload["mode"] = json!("plan");
+        }
+        office.planned(payload);
+        asked += 1;
+    }
+    assert!(asked >= 13, "{asked}");
 }

@@ -54,9 +54,10 @@ impl Known<'_> {
     pub(super) fn named(&self, asked: &[Named]) -> Vec<Candidate> {
         let mut candidates: Vec<Candidate> = Vec::new();
         for Named { namespace, service_account, name } in asked {
-            let found = self.others.iter().find(|one| {
-                one.namespace == *namespace && one.service_account == *service_account
-            });
+            let found = self
+                .others
+                .iter()
+                .find(|one| one.namespace == *namespace && one.service_account == *service_account);
             let place = format!("{namespace}/{service_account}");
             let decision = match found {
                 Some(found) => self.decide(found, name, false),
@@ -149,14 +150,19 @@ impl Known<'_> {
 
     /// Whether a service account is bound to a place there.
     fn wants(&self, name: &str, place: &KubernetesName) -> bool {
-        let record = name.parse().ok().and_then(|name: DominoName| self.bindings.get(&name));
-        record.and_then(BindingRecord::binding).is_some_and(|binding| {
-            self.record.takes(binding) && binding.kubernetes == *place
-        })
+        let name = name.parse::<DominoName>().ok();
+        let record = name.and_then(|name| self.bindings.get(&name));
+        record.is_some_and(|record| self.is_at(record, place))
+    }
+
+    fn is_at(&self, record: &BindingRecord, place: &KubernetesName) -> bool {
+        let takes = |binding: &Binding| self.record.takes(binding) && binding.kubernetes == *place;
+        record.binding().is_some_and(takes)
     }
 
     fn claimant(&self, place: &KubernetesName) -> Option<&DominoName> {
-        self.bindings.keys().find(|name| self.wants(name.as_str(), place))
+        let mut claims = self.bindings.iter().filter(|(_, record)| self.is_at(record, place));
+        claims.next().map(|(name, _)| name)
     }
 
     /// The association as it is, for this cluster alone.
@@ -164,9 +170,12 @@ impl Known<'_> {
         let mut detail = Map::new();
         detail.insert("serviceAccount".to_owned(), json!(name));
         detail.insert("roleArn".to_owned(), json!(association.role_arn));
-        detail.insert("kubernetes".to_owned(), json!({
-            "namespace": association.namespace, "serviceAccount": association.service_account,
-        }));
+        detail.insert(
+            "kubernetes".to_owned(),
+            json!({
+                "namespace": association.namespace, "serviceAccount": association.service_account,
+            }),
+        );
         detail.insert("clusters".to_owned(), json!([self.record.registration.cluster]));
         if association.disable_session_tags {
             detail.insert("disableSessionTags".to_owned(), json!(true));

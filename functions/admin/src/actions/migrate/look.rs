@@ -6,11 +6,12 @@ use futures::stream::{self, StreamExt};
 use pod_identity_core::plan::RoleState;
 use pod_identity_core::trust::TrustPolicy;
 use pod_identity_core::{Binding, ClusterArn, DominoName, RoleArn};
-use pod_identity_engine::ledger::{BindingRecord, Condition, Registry};
-use pod_identity_engine::ports::{Clock, ClusterAccess, KubernetesReader};
-use pod_identity_engine::{InsideScope, InsideSettings, Reconciled, Scope, chain, preview_inside};
+use pod_identity_engine::ledger::{BindingRecord, Condition, ConditionState, Registry};
+use pod_identity_engine::ports::{Clock, ClusterAccess, KubernetesReader, LedgerWriter};
+use pod_identity_engine::{Reconciled, Scope, chain};
 
-use super::verdict::{Words, whose};
+use super::inside::{self, Inside};
+use super::verdict::whose;
 use crate::associations;
 use crate::change::ahead_of;
 use crate::desk::{Desk, Looks};
@@ -43,8 +44,7 @@ pub(super) struct Seen {
     pub(super) preview: Result<Reconciled, String>,
     pub(super) roles: BTreeMap<RoleArn, RoleLook>,
     pub(super) left_on_blue: Result<Vec<Left>, String>,
-    /// What is to be said of the inside of green.
-    pub(super) inside: Vec<Words>,
+    pub(super) inside: Inside,
 }
 
 impl Seen {
@@ -54,9 +54,11 @@ impl Seen {
     }
 }
 
-/// Looks at everything over a ledger in which green is registered.
-pub(super) async fn look<R, K, C>(
+/// Looks at everything over a ledger in which green is registered, and into which it may be written
+/// that all is ready there.
+pub(super) async fn look<R, K, W, C>(
     ahead: &Desk<'_, R, K, C>,
+    rehearsal: &W,
     registry: &Registry,
     blue: &ClusterArn,
     green: &ClusterArn,
@@ -64,6 +66,7 @@ pub(super) async fn look<R, K, C>(
 where
     R: Looks,
     K: KubernetesReader,
+    W: LedgerWriter,
     C: Clock,
 {
     let bindings = ahead.bindings().await?;
@@ -78,6 +81,14 @@ where
     let preview = ahead_of(ahead, &Scope::of(green.clone())).await;
     let there = associations::list(ahead, &access).await;
     let left_on_blue = left_on(ahead, registry, blue, &bindings).await;
+    // The last of all: it writes what the others must not see.
+    let is_ready = |name: &DominoName| {
+        let condition = conditions.get(&(name.clone(), green.clone()));
+        condition.is_some_and(|condition| condition.state == ConditionState::Ready)
+    };
+    let coming: Vec<_> = moving.iter().copied().filter(|(name, _)| !is_ready(name)).collect();
+    inside::presume(ahead, rehearsal, green, &bindings, &coming).await?;
+    let inside = inside::look(ahead, green, &moving).await;
     Ok(Seen {
         strict: ahead.settings.plan.strict,
         cluster_statement: ahead.settings.plan.cluster_statement,
@@ -87,7 +98,7 @@ where
         preview,
         roles,
         left_on_blue,
-        inside: inside(ahead, green).await,
+        inside,
         blue: blue.clone(),
         green: green.clone(),
         bindings,
@@ -120,9 +131,7 @@ where
             Ok(Some(found)) if found.arn == role.as_str() => {
                 (RoleState::Found(TrustPolicy::read(&found.trust_policy)), Some(found.trust_policy))
             }
-            Ok(_) => {
-                (RoleState::Missing { because: format!("role {role} does not exist") }, None)
-            }
+            Ok(_) => (RoleState::Missing { because: format!("role {role} does not exist") }, None),
             Err(error) => (RoleState::Unread { because: chain(&error) }, None),
         };
         Some((role, RoleLook { state, document }))
@@ -157,67 +166,4 @@ where
         })
     });
     Ok(left.collect())
-}
-
-/// What is to be said of the inside of green: that nobody can look, or what is missing there.
-async fn inside<R, K, C>(desk: &Desk<'_, R, K, C>, green: &ClusterArn) -> Vec<Words>
-where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
-    let Desk { reader, kubernetes, clock, run, settings, deadline, .. } = *desk;
-    let name = green.name();
-    if desk.is_over() {
-        return vec![Words::new(
-            format!("the inside of cluster {name} was not looked at: the time was over"),
-            "raise the function's time-out and ask again",
-        )];
-    }
-    let scope = InsideScope::of(green.clone());
-    // There is nothing to sweep on a cluster that nobody works on.
-    let only_domino = InsideSettings { sweep: None, ..desk.inside.clone() };
-    let looked =
-        preview_inside(&scope, reader, kubernetes, clock, run, settings, &only_domino, deadline);
-    let report = match looked.await {
-        Ok(report) => report,
-        Err(why) => {
-            let why = format!(
-                "Kubernetes service accounts and the mapping on cluster {name} are unknown: {why}"
-            );
-            return vec![Words::new(why, "ask again")];
-        }
-    };
-    let missing = report.missing.iter().map(|one| Words::new(&one.reason, &one.way_out));
-    let mut words: Vec<Words> = missing.collect();
-    if let Some(why) = &report.skipped {
-        let why = format!(
-            "Kubernetes service accounts and the mapping on cluster {name} are unknown: {why}"
-        );
-        words.push(Words::new(why, "look at them yourself, or let the function in"));
-    }
-    words.extend(report.failures.iter().map(|failure| Words::new(failure, "ask again")));
-    if let Some(domino) = &report.domino {
-        words.extend(domino.kept.iter().map(|kept| Words::new(kept, "")));
-        words.extend(domino.failures.iter().map(|failure| Words::new(failure, "")));
-        let irsa = domino.annotated.iter().map(|(place, role)| {
-            Words::new(
-                format!("Kubernetes service account {place} on cluster {name} is annotated with role {role}: its pods use that one (IRSA)"),
-                "take the annotation off",
-            )
-        });
-        words.extend(irsa);
-        if !domino.steps.is_empty() {
-            words.push(Words::new(
-                format!("the workloads function has {} changes to make inside cluster {name}: {}", domino.steps.len(), few(&domino.steps)),
-                "it makes them on its own once the associations are ready",
-            ));
-        }
-    }
-    words
-}
-
-fn few(steps: &[String]) -> String {
-    let more = if steps.len() > 3 { ", ..." } else { "" };
-    format!("{}{more}", steps[..steps.len().min(3)].join(", "))
 }

@@ -113,7 +113,8 @@ fn of_condition(operator: &str, values: &Value, external_id: &str) -> Takes {
     }
     let asks = values.join("`, `");
     // A policy variable, or a wildcard for one character, may still fit.
-    let is_open = |value: &&str| value.contains("${") || (plain == "stringlike" && value.contains('?'));
+    let is_open =
+        |value: &&str| value.contains("${") || (plain == "stringlike" && value.contains('?'));
     if values.iter().any(is_open) {
         return Takes::Unknown(format!("{operator} on sts:ExternalId asks for `{asks}`"));
     }
@@ -137,7 +138,8 @@ mod tests {
         let id = "eu-west-1/111122223333/green/domino-compute/svc-etl-sa";
         let blue = "eu-west-1/111122223333/blue/domino-compute/svc-etl-sa";
         assert_eq!(takes(&policy(&json!({})), id), Takes::Yes);
-        let equals = |values: Value| policy(&json!({ "StringEquals": { "STS:externalId": values } }));
+        let equals =
+            |values: Value| policy(&json!({ "StringEquals": { "STS:externalId": values } }));
         assert_eq!(takes(&equals(json!([blue, id])), id), Takes::Yes);
         let why = format!("StringEquals on sts:ExternalId asks for `{blue}`");
         assert_eq!(takes(&equals(json!(blue)), id), Takes::No(why));

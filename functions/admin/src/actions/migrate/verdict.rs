@@ -61,6 +61,10 @@ pub(super) fn verdicts(seen: &Seen) -> BTreeMap<DominoName, Verdict> {
                 "raise IAM's quota of managed policies attached to a role and NODE_ROLE_POLICY_SLOTS with it",
             ));
         }
+        let inside = seen.inside.blocked.get(name).filter(|_| verdict == Verdict::Ready);
+        if let Some(words) = inside {
+            verdict = Verdict::Breaks(words.clone());
+        }
         let target = target_verdict(seen, binding);
         let verdict = match (verdict, target) {
             (breaks @ Verdict::Breaks(_), _) => breaks,
@@ -86,7 +90,9 @@ fn role_verdict(
     };
     if let Some(blocked) = planned.blocked.get(name) {
         let mut why = blocked.reason.clone();
-        if let Some(trust) = blocked.trust.as_ref().filter(|_| trusted_on(seen, binding, &seen.blue)) {
+        if let Some(trust) =
+            blocked.trust.as_ref().filter(|_| trusted_on(seen, binding, &seen.blue))
+        {
             why = narrowed(seen, binding, trust);
         }
         let words = Words::new(why, &blocked.way_out);
@@ -223,7 +229,8 @@ fn unlisted(seen: &Seen) -> BTreeSet<RoleArn> {
 
 /// Roles that the node policies would have to list newly.
 fn new_roles(seen: &Seen) -> BTreeSet<RoleArn> {
-    let steps = seen.preview.iter().flat_map(|done| &done.plans).flat_map(|plan| &plan.policy_steps);
+    let steps =
+        seen.preview.iter().flat_map(|done| &done.plans).flat_map(|plan| &plan.policy_steps);
     let added = steps.filter(|step| !matches!(step, PolicyStep::AttachPolicy { .. }));
     added.flat_map(|step| step.grants().iter().cloned()).collect()
 }
@@ -233,7 +240,8 @@ pub(super) fn findings(seen: &Seen) -> Vec<Words> {
     let mut findings = Vec::new();
     let green = seen.green.name();
     if let Ok(done) = &seen.preview {
-        let creates = done.plans.iter().flat_map(|plan| &plan.places).filter_map(|p| p.step.as_ref());
+        let creates =
+            done.plans.iter().flat_map(|plan| &plan.places).filter_map(|p| p.step.as_ref());
         let made = creates.filter(|step| step_creates(step)).count();
         let there = seen.on_green_now;
         if there + made > ASSOCIATIONS_PER_CLUSTER {
@@ -247,7 +255,8 @@ pub(super) fn findings(seen: &Seen) -> Vec<Words> {
         }
         let unlisted = unlisted(seen);
         let needed = new_roles(seen).len();
-        let left = done.capacity.as_ref().filter(|it| it.policies > 0).map(|it| it.roles_left as usize);
+        let left =
+            done.capacity.as_ref().filter(|it| it.policies > 0).map(|it| it.roles_left as usize);
         let lacking = match left {
             Some(left) if needed > left => needed - left,
             Some(_) => 0,
@@ -259,7 +268,8 @@ pub(super) fn findings(seen: &Seen) -> Vec<Words> {
                 "raise IAM's quota of managed policies attached to a role and NODE_ROLE_POLICY_SLOTS with it, or detach policies from the node roles",
             ));
         }
-        let warnings: BTreeSet<&String> = done.plans.iter().flat_map(|plan| &plan.warnings).collect();
+        let warnings: BTreeSet<&String> =
+            done.plans.iter().flat_map(|plan| &plan.warnings).collect();
         findings.extend(warnings.into_iter().map(|warning| Words::new(warning, "")));
         if done.left.is_some() {
             findings.push(Words::new(
@@ -268,7 +278,7 @@ pub(super) fn findings(seen: &Seen) -> Vec<Words> {
             ));
         }
     }
-    findings.extend(seen.inside.iter().cloned());
+    findings.extend(seen.inside.words.iter().cloned());
     findings
 }
 
@@ -311,9 +321,7 @@ pub(super) fn staying(seen: &Seen) -> BTreeMap<DominoName, Words> {
 /// Whose an association is that a migration leaves behind; none for our own.
 pub(super) fn whose(association: &Association, deployment: &str) -> Option<String> {
     match association.ownership(deployment) {
-        Ownership::Ours(tag) => {
-            Some(format!("an orphan: our tag for {}", tag.unwrap_or("nobody")))
-        }
+        Ownership::Ours(tag) => Some(format!("an orphan: our tag for {}", tag.unwrap_or("nobody"))),
         Ownership::AddOn(owner) => Some(format!("add-on {owner}")),
         Ownership::Foreign => Some("somebody else's".to_owned()),
     }

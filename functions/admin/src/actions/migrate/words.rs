@@ -63,7 +63,7 @@ impl Preflight {
     }
 
     fn not_ready(&self) -> String {
-        let mut table = Table::new(&["service account", "verdict", "because", "way out"]);
+        let mut table = Table::new(&["service account", "verdict", "because"]);
         let mut more = 0;
         for (name, verdict) in &self.verdicts {
             let (word, words) = match verdict {
@@ -75,8 +75,7 @@ impl Preflight {
                 more += 1;
                 continue;
             }
-            let Words { why, way_out } = words.clone();
-            table.row([name.to_string(), word.to_owned(), why, way_out]);
+            table.row([name.to_string(), word.to_owned(), words.line()]);
         }
         match (table.len(), more) {
             (0, _) => String::new(),
@@ -89,10 +88,11 @@ impl Preflight {
         let (blue, green) = (self.seen.blue.name(), self.seen.green.name());
         let mut text = String::new();
         if !self.staying.is_empty() {
-            text += &format!("\nWork on {blue} and are not meant for {green}: they will not follow.\n");
-            let mut table = Table::new(&["service account", "because it", "way out"]);
-            for (name, Words { why, way_out }) in self.staying.iter().take(ROWS) {
-                table.row([name.to_string(), why.clone(), way_out.clone()]);
+            text +=
+                &format!("\nWork on {blue} and are not meant for {green}: they will not follow.\n");
+            let mut table = Table::new(&["service account", "because it"]);
+            for (name, words) in self.staying.iter().take(ROWS) {
+                table.row([name.to_string(), words.line()]);
             }
             text += &table.to_string();
         }
