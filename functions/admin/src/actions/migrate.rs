@@ -1,6 +1,7 @@
 //! From one cluster to the next: a preflight, then the registration of the new cluster, which
 //! reconcile fills.
 
+mod findings;
 mod inside;
 mod look;
 mod progress;
@@ -169,8 +170,8 @@ where
     let progress = progress::of(desk, blue, &to.green).await?;
     let preflight = words::Preflight {
         verdicts: verdict::verdicts(&seen),
-        findings: verdict::findings(&seen),
-        staying: verdict::staying(&seen),
+        findings: findings::findings(&seen),
+        staying: findings::staying(&seen),
         is_new: to.registration.is_some(),
         seen,
     };

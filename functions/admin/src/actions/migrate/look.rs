@@ -10,8 +10,8 @@ use pod_identity_engine::ledger::{BindingRecord, Condition, ConditionState, Regi
 use pod_identity_engine::ports::{Clock, ClusterAccess, KubernetesReader, LedgerWriter};
 use pod_identity_engine::{Reconciled, Scope, chain};
 
+use super::findings::whose;
 use super::inside::{self, Inside};
-use super::verdict::whose;
 use crate::associations;
 use crate::change::ahead_of;
 use crate::desk::{Desk, Looks};
