@@ -2,6 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
+/// Longest answer: Lambda takes 6 MB from a function, and adds a little.
+pub(crate) const MOST_BYTES: usize = 5_500_000;
+/// Most characters of the words of one that is longer: each may take several bytes.
+const MOST_CHARS: usize = 500_000;
+
 /// An answer: words that a person can read in the console, and the same as data.
 #[derive(Debug, Default)]
 pub(crate) struct Answer {
@@ -27,8 +32,25 @@ impl Answer {
         answer.insert("action".to_owned(), json!(action));
         answer.insert("ok".to_owned(), json!(true));
         answer.insert("text".to_owned(), json!(self.text));
-        Value::Object(answer)
+        fitting(Value::Object(answer))
     }
+}
+
+/// An answer that is longer than Lambda answers keeps its words, or the beginning of them: what was
+/// asked for is done by then.
+fn fitting(answer: Value) -> Value {
+    let bytes = answer.to_string().len();
+    if bytes <= MOST_BYTES {
+        return answer;
+    }
+    let text = answer["text"].as_str().unwrap_or_default();
+    let shown: String = text.chars().take(MOST_CHARS).collect();
+    let why = format!(
+        "\n\nThis answer would have {bytes} bytes, more than Lambda answers: its data is left out, and its words are cut. Ask for less; what was asked for with mode apply is done."
+    );
+    json!({
+        "action": answer["action"], "ok": answer["ok"], "cut": true, "text": shown + &why,
+    })
 }
 
 /// Why something was not answered or not done; names the object and the way out.
@@ -44,5 +66,25 @@ impl Refusal {
 impl From<String> for Refusal {
     fn from(text: String) -> Self {
         Self(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_lambda_would_not_take_keeps_its_words_and_says_so() {
+        let short = Answer::of("fine").with("rows", json!([1])).into_value("export");
+        assert_eq!((&short["rows"], &short["cut"]), (&json!([1]), &Value::Null));
+        let rows = vec!["x".repeat(1_000); MOST_BYTES / 1_000];
+        let long = Answer::of("ü".repeat(2 * MOST_CHARS)).with("rows", json!(rows));
+        let long = long.into_value("export");
+        assert_eq!(
+            (&long["ok"], &long["cut"], &long["rows"]),
+            (&json!(true), &json!(true), &Value::Null)
+        );
+        assert!(long.to_string().len() < MOST_BYTES);
+        assert!(long["text"].as_str().unwrap_or_default().ends_with("mode apply is done."));
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use pod_identity_core::{ClusterArn, DominoName, KubernetesName};
+use pod_identity_core::{Change, ClusterArn, DominoName, KubernetesName};
 use pod_identity_engine::ledger::{BindingRecord, Condition, View, binding_key};
 use pod_identity_engine::ports::{Bus, Clock, KubernetesReader, LedgerWriter};
 use pod_identity_engine::{
@@ -124,6 +124,31 @@ where
     W: LedgerWriter + Bus,
     C: Clock,
 {
+    match hands {
+        Some(hands) => take(desk, hands, request, wishes).await,
+        None => {
+            let rehearsal = Rehearsal::of(desk.reader);
+            let ahead = desk.over(&rehearsal);
+            let mut changed = take(&ahead, &rehearsal, request, wishes).await?;
+            look_ahead(&ahead, wishes, &mut changed).await?;
+            Ok(changed)
+        }
+    }
+}
+
+/// Takes changes into the ledger, be it a rehearsed one, and asks reconcile to go on.
+pub(crate) async fn take<R, K, W, C>(
+    desk: &Desk<'_, R, K, C>,
+    hands: &W,
+    request: &Request,
+    wishes: &[Wish],
+) -> Result<Changed, String>
+where
+    R: Looks,
+    K: KubernetesReader,
+    W: LedgerWriter + Bus,
+    C: Clock,
+{
     let mut changed = Changed::default();
     let mut records = Vec::new();
     let mut reports: BTreeMap<String, RecordReport> = BTreeMap::new();
@@ -140,16 +165,8 @@ where
         }
     }
     let (clock, run, settings, deadline) = (desk.clock, desk.run, desk.settings, desk.deadline);
-    let recorded: Recorded = match hands {
-        Some(hands) => record(&records, desk.reader, hands, clock, run, settings, deadline).await,
-        None => {
-            let rehearsal = Rehearsal::of(desk.reader);
-            let recorded =
-                record(&records, &rehearsal, &rehearsal, clock, run, settings, deadline).await;
-            look_ahead(desk, &rehearsal, &recorded, wishes, &mut changed).await?;
-            recorded
-        }
-    };
+    let recorded: Recorded =
+        record(&records, desk.reader, hands, clock, run, settings, deadline).await;
     reports.extend(recorded.records.into_iter().map(|report| (report.id.clone(), report)));
     changed.clusters = recorded.clusters;
     changed.unasked = recorded.unasked;
@@ -165,11 +182,19 @@ where
     Ok(changed)
 }
 
-/// What reconcile would do if the ledger said so.
-async fn look_ahead<R, K, C>(
+/// What a change would ask for, if it breaks no rule.
+pub(crate) fn judge<R, K, C: Clock>(
     desk: &Desk<'_, R, K, C>,
-    rehearsal: &Rehearsal<'_, R>,
-    recorded: &Recorded,
+    request: &Request,
+    wish: &Wish,
+) -> Result<Change, Vec<String>> {
+    let envelope = envelope(desk, request, wish, 0, None);
+    Ok(desk.settings.rules.validate(&envelope, desk.clock.now())?.change)
+}
+
+/// What reconcile would do now that the ledger says so.
+async fn look_ahead<R, K, C>(
+    ahead: &Desk<'_, R, K, C>,
     wishes: &[Wish],
     changed: &mut Changed,
 ) -> Result<(), String>
@@ -178,7 +203,6 @@ where
     K: KubernetesReader,
     C: Clock,
 {
-    let ahead = desk.over(rehearsal);
     let names: Vec<DominoName> = wishes
         .iter()
         .filter_map(|wish| match &wish.about {
@@ -186,25 +210,26 @@ where
             About::Cluster(_) => None,
         })
         .collect();
-    for cluster in &recorded.clusters {
-        let conditions = ahead.conditions(names.iter().map(|name| (name, cluster))).await?;
+    for cluster in changed.clusters.clone() {
+        let conditions = ahead.conditions(names.iter().map(|name| (name, &cluster))).await?;
         let scope = Scope { places: places(conditions.values()), ..Scope::of(cluster.clone()) };
         if scope.places.is_empty() {
             continue;
         }
-        changed.previews.insert(cluster.clone(), ahead_of(&ahead, &scope).await);
+        changed.previews.insert(cluster, ahead_of(ahead, &scope).await);
     }
     // All of a cluster that comes or goes.
     for wish in wishes {
         let About::Cluster(name) = &wish.about else { continue };
         let Ok(cluster) = name.parse::<ClusterArn>() else { continue };
         let scope = Scope::of(cluster.clone());
-        changed.previews.insert(cluster, ahead_of(&ahead, &scope).await);
+        changed.previews.insert(cluster, ahead_of(ahead, &scope).await);
     }
     Ok(())
 }
 
-async fn ahead_of<R: Looks, K, C: Clock>(
+/// What reconcile would do in a scope.
+pub(crate) async fn ahead_of<R: Looks, K, C: Clock>(
     desk: &Desk<'_, R, K, C>,
     scope: &Scope,
 ) -> Result<Reconciled, String> {

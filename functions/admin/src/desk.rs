@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use pod_identity_core::{ClusterArn, DominoName};
 use pod_identity_engine::ledger::{
     BindingRecord, Condition, Registry, View, bindings_partition, condition_key, registry,
@@ -10,6 +10,8 @@ use pod_identity_engine::ledger::{
 };
 use pod_identity_engine::ports::{Clock, ClusterAccess, ClusterReader, KubernetesReader, Reads};
 use pod_identity_engine::{DominoSource, InsideSettings, Run, Settings, chain};
+
+use crate::objects::Objects;
 
 /// Everything outside the clusters that is read.
 pub trait Looks: Reads + ClusterReader {}
@@ -25,6 +27,7 @@ pub(crate) struct Desk<'a, R, K, C> {
     pub(crate) settings: &'a Settings,
     pub(crate) inside: &'a InsideSettings,
     pub(crate) domino: Option<DominoSource<'a>>,
+    pub(crate) objects: &'a dyn Objects,
     pub(crate) deadline: Timestamp,
 }
 
@@ -43,8 +46,27 @@ impl<'a, R: Looks, K: KubernetesReader, C: Clock> Desk<'a, R, K, C> {
     where
         'a: 'b,
     {
-        let Self { kubernetes, clock, run, settings, inside, domino, deadline, .. } = *self;
-        Desk { reader, kubernetes, clock, run, settings, inside, domino, deadline }
+        let Self { kubernetes, clock, run, settings, inside, domino, objects, deadline, .. } =
+            *self;
+        Desk { reader, kubernetes, clock, run, settings, inside, domino, objects, deadline }
+    }
+
+    /// Whether a call that starts now might end after the deadline.
+    pub(crate) fn is_over(&self) -> bool {
+        let longest = SignedDuration::try_from(self.settings.longest_call);
+        let end = longest.ok().and_then(|longest| self.clock.now().checked_add(longest).ok());
+        end.is_none_or(|end| end >= self.deadline)
+    }
+
+    /// An error when no time is left for another call.
+    pub(crate) fn hurry(&self) -> Result<(), String> {
+        if self.is_over() {
+            return Err(
+                "the invocation's time is nearly over; raise the function's time-out and ask again"
+                    .to_owned(),
+            );
+        }
+        Ok(())
     }
 
     /// The registered clusters; an error when the ledger is another deployment's.

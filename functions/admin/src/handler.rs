@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::actions;
 use crate::answer::{Answer, Refusal};
 use crate::desk::{Desk, Looks};
+use crate::objects::Objects;
 use crate::request::{self, Mode, Request};
 use crate::widget;
 
@@ -40,6 +41,8 @@ pub struct Function<'a, R, K, W, C> {
     pub inside: &'a InsideSettings,
     /// Domino as a source; none where it is not asked.
     pub domino: Option<DominoSource<'a>>,
+    /// Where files are exchanged over.
+    pub objects: &'a dyn Objects,
     /// No step starts that might end later than this before the deadline.
     pub deadline_margin: Duration,
 }
@@ -71,6 +74,7 @@ where
             settings: self.settings,
             inside: self.inside,
             domino: self.domino,
+            objects: self.objects,
             deadline,
         };
         if let Some(asked) = widget::read(&payload) {

@@ -9,15 +9,18 @@
 
 mod actions;
 mod answer;
+mod associations;
 mod change;
 mod desk;
 mod handler;
 mod lists;
 mod node_policies;
+mod objects;
 mod request;
 mod run;
 mod table;
 mod widget;
 
 pub use handler::{Function, Invocation};
+pub use objects::{Fetching, NoObjects, Objects};
 pub use run::run;

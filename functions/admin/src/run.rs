@@ -6,6 +6,7 @@ use pod_identity_kubernetes::Kubernetes;
 use serde_json::Value;
 
 use crate::handler::{Function, Invocation};
+use crate::objects::NoObjects;
 
 /// Reads the settings from the environment and serves invocations until
 /// Lambda ends the process.
@@ -39,6 +40,7 @@ pub async fn run() -> Result<(), Error> {
         settings: &settings.engine(),
         inside: &workloads.inside(&settings.rules.namespaces),
         domino: domino.as_ref().map(|(settings, api)| settings.source(api)),
+        objects: &NoObjects,
         deadline_margin: settings.deadline_margin,
     };
     let function = &function;

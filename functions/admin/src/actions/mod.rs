@@ -1,11 +1,17 @@
 //! What can be asked for, one module each.
 
+mod adopt;
 mod bind;
 mod clusters;
 mod domino;
 mod explain;
+mod export;
 mod history;
+mod import;
+mod migrate;
 mod notices;
+mod retire;
+mod rows;
 pub(crate) mod status;
 mod sweep;
 mod trust_policy;
@@ -24,6 +30,11 @@ pub(crate) const ACTIONS: &[Action] = &[
     bind::UNBIND,
     history::ACTION,
     clusters::ACTION,
+    migrate::ACTION,
+    retire::ACTION,
+    adopt::ACTION,
+    export::ACTION,
+    import::ACTION,
     sweep::ACTION,
     explain::ACTION,
     who::ACTION,
@@ -52,6 +63,11 @@ where
         "unbind" => bind::unbind(desk, hands, request).await,
         "history" => history::answer(desk, request).await,
         "clusters" => clusters::answer(desk, hands, request).await,
+        "migrate" => migrate::answer(desk, hands, request).await,
+        "retire" => retire::answer(desk, hands, request).await,
+        "adopt" => adopt::answer(desk, hands, request).await,
+        "export" => export::answer(desk, request).await,
+        "import" => import::answer(desk, hands, request).await,
         "sweep" => sweep::answer(desk, hands, request).await,
         "explain" => explain::answer(desk, request).await,
         "who" => who::answer(desk, request).await,

@@ -125,3 +125,21 @@ fn status_of_a_thousand_bindings_takes_few_calls() {
     assert!(calls.len() <= 10, "{calls:?}");
     assert_eq!(status["bindings"].as_array().unwrap().len(), 20);
 }
+
+#[test]
+fn every_example_can_be_asked_in_plan_mode_and_makes_nothing_that_writes() {
+    let office = Office::registered();
+    office.bind("svc-etl", "etl");
+    let samples = concat!(env!("CARGO_MANIFEST_DIR"), "/../../events/samples/admin");
+    let mut asked = 0;
+    for file in std::fs::read_dir(samples).unwrap() {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        let mut payload: serde_json::Value = serde_json::from_str(&text).unwrap();
+        if payload.get("mode").is_some() {
+            payload["mode"] = json!("plan");
+        }
+        office.planned(payload);
+        asked += 1;
+    }
+    assert!(asked >= 13, "{asked}");
+}

@@ -1,9 +1,12 @@
 //! The admin function over the model of AWS and Kubernetes, action by action.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod adopt;
 mod basics;
 mod domino;
+mod exchange;
 mod explain;
+mod migrate;
 mod office;
 mod trust;
 mod who;

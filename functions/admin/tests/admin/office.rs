@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
-use admin::{Function, Invocation};
+use admin::{Function, Invocation, NoObjects, Objects};
 use jiff::{SignedDuration, Timestamp};
-use pod_identity_core::{ClusterArn, Pattern, RoleArn, Rules, plan};
+use pod_identity_core::{Association, ClusterArn, Pattern, RoleArn, Rules, plan};
 use pod_identity_engine::{
     InsideReport, InsideScope, InsideSettings, MappingSettings, Reconciled, Run, Scope, Settings,
     note_reconciled, reconcile, work_inside,
@@ -47,6 +47,7 @@ pub(crate) struct Office {
     pub(crate) ports: WorldPorts,
     pub(crate) settings: Settings,
     pub(crate) inside: InsideSettings,
+    pub(crate) objects: Box<dyn Objects>,
     /// How often something to write with was made.
     pub(crate) writers_made: Cell<usize>,
     /// Domino as a source, where it is asked.
@@ -117,6 +118,7 @@ impl Office {
             ports,
             settings,
             inside,
+            objects: Box::new(NoObjects),
             writers_made: Cell::new(0),
             domino: None,
             read_only: false,
@@ -164,6 +166,7 @@ impl Office {
             settings: &self.settings,
             inside: &self.inside,
             domino: self.domino.as_ref().map(Roll::source),
+            objects: &*self.objects,
             deadline_margin: Duration::from_secs(3),
         };
         let seconds = u64::try_from(self.in_seconds(120).as_second()).unwrap();
@@ -210,6 +213,45 @@ impl Office {
             &scope, ports, ports, ports, ports, ports, &run, settings, inside, deadline,
         );
         drive(Box::pin(work)).unwrap()
+    }
+
+    /// A reconciliation whose invocation dies after some polls; whether it came to its end and found
+    /// nothing left to do.
+    pub(crate) fn reconcile_for(&self, name: &str, polls: usize) -> bool {
+        self.advance(300);
+        let run = Run::new(self.next_request(), self.ports.world().now);
+        let (ports, scope) = (&self.ports, Scope::of(cluster(name)));
+        let deadline = self.in_seconds(120);
+        let mut future =
+            Box::pin(reconcile(&scope, ports, ports, ports, &run, &self.settings, deadline));
+        let mut context = Context::from_waker(Waker::noop());
+        for _ in 0..polls {
+            if let Poll::Ready(done) = future.as_mut().poll(&mut context) {
+                return done.is_ok_and(|done| done.needed.is_empty() && done.left.is_none());
+            }
+        }
+        false
+    }
+
+    /// Invokes in plan mode, in which nothing to write with is made.
+    pub(crate) fn planned(&self, payload: Value) -> Value {
+        let (made, items) = (self.writers_made.get(), self.ports.world().ledger.items().count());
+        let answer = self.done(payload);
+        assert_eq!(self.writers_made.get(), made, "plan mode makes nothing that writes");
+        assert_eq!(self.ports.world().ledger.items().count(), items);
+        answer
+    }
+
+    /// The same with mode apply.
+    pub(crate) fn applied(&self, mut payload: Value) -> Value {
+        payload["mode"] = json!("apply");
+        self.done(payload)
+    }
+
+    /// What EKS has at a place of namespace `domino-compute`.
+    pub(crate) fn there(&self, name: &str, service_account: &str) -> Option<Association> {
+        let world = self.ports.world();
+        world.eks.find(&cluster(name), "domino-compute", service_account).cloned()
     }
 
     pub(crate) fn advance(&self, seconds: i64) {

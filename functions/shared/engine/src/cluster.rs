@@ -29,6 +29,7 @@ use crate::settings::{Settings, later};
 use places::Loaded;
 use planned::Planned;
 
+pub use guard::held_up;
 pub(crate) use planned::of_another_account;
 pub(crate) use recent::Recent;
 

@@ -26,7 +26,7 @@ mod settings;
 pub use adopt::permit_adoption;
 pub use batch::{BatchReport, Outcome, Record, RecordReport, Recorded, process, record};
 pub use calls::Calls;
-pub use cluster::ClusterReport;
+pub use cluster::{ClusterReport, held_up};
 pub use error::chain;
 pub use inside::{
     DominoReport, InsideReport, InsideScope, InsideSettings, MappingSettings, OutsideReads,

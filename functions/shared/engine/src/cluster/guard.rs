@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pod_identity_core::plan::Problem;
-use pod_identity_core::{ClusterArn, DominoName};
+use pod_identity_core::{ClusterArn, DominoName, GivenUp};
 use pod_identity_events::BlockedCode;
 
 use crate::ledger::{
-    BindingRecord, Condition, ConditionState, LedgerError, Registry, Retirement, Stored, View,
-    condition_key,
+    self, BindingRecord, Condition, ConditionState, LedgerError, Registry, Stored, View,
+    bindings_partition, condition_key, registry_key,
 };
 use crate::ports::{Key, LedgerReader};
+use crate::settings::Settings;
 
 /// What holds a retirement up until they are ready elsewhere.
 pub(crate) const WAY_OUT: &str = "register another cluster and have them become ready there, repair \
@@ -22,7 +23,7 @@ pub(crate) async fn left_behind(
     ledger: &impl LedgerReader,
     registry: &Registry,
     cluster: &ClusterArn,
-    retirement: &Retirement,
+    given_up: &GivenUp,
     bindings: &BTreeMap<DominoName, BindingRecord>,
 ) -> Result<BTreeSet<DominoName>, LedgerError> {
     let staying: Vec<&ClusterArn> = registry
@@ -32,7 +33,7 @@ pub(crate) async fn left_behind(
         .map(|(other, _)| other)
         .collect();
     let mut left: BTreeMap<&DominoName, &BindingRecord> =
-        bindings.iter().filter(|(name, _)| !retirement.given_up.names(name)).collect();
+        bindings.iter().filter(|(name, _)| !given_up.names(name)).collect();
     for other in staying {
         let keys: Vec<Key> = left.keys().map(|name| condition_key(name, other)).collect();
         let mut view = View::default();
@@ -50,6 +51,31 @@ pub(crate) async fn left_behind(
         left.retain(|name, _| !ready.contains(name));
     }
     Ok(left.into_keys().cloned().collect())
+}
+
+/// Who would hold up the retirement of a cluster that gives some up: all who have or want an
+/// association there and are ready on no other cluster that stays.
+///
+/// # Errors
+/// When the ledger cannot be read, or is another deployment's.
+pub async fn held_up(
+    ledger: &impl LedgerReader,
+    settings: &Settings,
+    cluster: &ClusterArn,
+    given_up: &GivenUp,
+) -> Result<BTreeSet<DominoName>, LedgerError> {
+    let mut view = View::default();
+    view.read(ledger, &[registry_key()]).await?;
+    let registry = ledger::registry(&view, &settings.plan.deployment)?;
+    view.query(ledger, bindings_partition(), "").await?;
+    let mut here = ledger::bindings(&view)?;
+    view.read(ledger, &ledger::condition_keys(&here, cluster)).await?;
+    let conditions = ledger::conditions(&view, &here, cluster)?;
+    here.retain(|name, record| {
+        let has = conditions.get(name).is_some_and(|one| one.association.is_some());
+        record.binding().is_some_and(|binding| binding.selects(cluster) || has)
+    });
+    left_behind(ledger, &registry, cluster, given_up, &here).await
 }
 
 /// Why somebody keeps the association on a cluster that is being retired.

@@ -266,7 +266,8 @@ impl Loaded {
         };
         let cluster = &self.record.registration.cluster;
         let left_behind =
-            guard::left_behind(ledger, &self.registry, cluster, retirement, &leaving).await?;
+            guard::left_behind(ledger, &self.registry, cluster, &retirement.given_up, &leaving)
+                .await?;
         self.held = left_behind.into_iter().map(|name| (name, guard::problem(cluster))).collect();
         Ok(())
     }

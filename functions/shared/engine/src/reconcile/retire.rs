@@ -95,7 +95,7 @@ async fn holders(
     here.retain(|name, record| {
         record.binding().is_some_and(|binding| binding.selects(cluster) || has(name))
     });
-    guard::left_behind(ledger, registry, cluster, retirement, &here).await
+    guard::left_behind(ledger, registry, cluster, &retirement.given_up, &here).await
 }
 
 /// By what was read for the overview, whether the retirement may begin; if not, who holds it up.

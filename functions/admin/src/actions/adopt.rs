@@ -1,0 +1,232 @@
+//! Associations that somebody else made become bindings of the ledger, as they are.
+
+mod candidate;
+
+use std::collections::BTreeSet;
+
+use futures::stream::{self, StreamExt};
+use pod_identity_core::{ClusterArn, DominoName};
+use pod_identity_engine::ports::{Bus, Clock, KubernetesReader, LedgerWriter};
+use pod_identity_engine::{Outcome, Rehearsal, Scope, permit_adoption, request_clusters};
+use serde::Deserialize;
+use serde_json::json;
+
+use self::candidate::{Candidate, Decision, Known};
+use crate::answer::{Answer, Refusal};
+use crate::associations;
+use crate::change::{Wish, ahead_of, judge, preview_words, take};
+use crate::desk::{Desk, Looks};
+use crate::request::{Action, Mode, Request};
+use crate::table::Table;
+
+pub(super) const ACTION: Action = Action {
+    name: "adopt",
+    what: "takes associations that this deployment did not make into the ledger as they are; never those of add-ons",
+    fields: &[
+        ("cluster", "name or ARN"),
+        (
+            "associations",
+            "a list of { namespace, serviceAccount (Kubernetes), as (name of the Domino service account) }, or",
+        ),
+        (
+            "all",
+            "true: every foreign one, named by its Kubernetes service account without what SERVICE_ACCOUNT_NAME adds",
+        ),
+    ],
+    changes: true,
+    example: include_str!("../../../../events/samples/admin/adopt.json"),
+};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Asked {
+    cluster: String,
+    #[serde(default)]
+    associations: Vec<Named>,
+    #[serde(default)]
+    all: bool,
+}
+
+/// An association, and for whom it is from now on.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Named {
+    namespace: String,
+    service_account: String,
+    #[serde(rename = "as")]
+    name: String,
+}
+
+pub(super) async fn answer<R, K, W, C>(
+    desk: &Desk<'_, R, K, C>,
+    hands: Option<&W>,
+    request: &Request,
+) -> Result<Answer, Refusal>
+where
+    R: Looks,
+    K: KubernetesReader,
+    W: LedgerWriter + Bus,
+    C: Clock,
+{
+    let asked: Asked = request.fields()?;
+    if asked.all != asked.associations.is_empty() {
+        return Err(Refusal(
+            "adopt: either name associations, or say `\"all\": true`, not both".to_owned(),
+        ));
+    }
+    let registry = desk.registry().await?;
+    let cluster = desk.named(&registry, &asked.cluster)?;
+    let Some(record) = registry.clusters.get(&cluster).filter(|one| one.retired.is_none()) else {
+        return Err(Refusal(format!(
+            "adopt: cluster {cluster} is not registered, or its retirement was asked for; register it first (action clusters)"
+        )));
+    };
+    let bindings = desk.bindings().await?;
+    // As they are now: one that has changed since it was planned is taken as it is.
+    let others = associations::unknown(desk, &registry, &cluster, &bindings).await?;
+    let known = Known {
+        bindings: &bindings,
+        others: &others,
+        record,
+        deployment: &desk.settings.plan.deployment,
+        template: &desk.settings.rules.service_account_template,
+    };
+    let mut candidates = match asked.all {
+        true => known.all(),
+        false => known.named(&asked.associations),
+    };
+    for candidate in &mut candidates {
+        candidate.hold_to(|wish| judge(desk, request, wish));
+    }
+    match hands {
+        Some(hands) => carry_out(desk, hands, request, &cluster, &mut candidates).await?,
+        None => {
+            let rehearsal = Rehearsal::of(desk.reader);
+            let ahead = desk.over(&rehearsal);
+            carry_out(&ahead, &rehearsal, request, &cluster, &mut candidates).await?;
+            let places: BTreeSet<_> =
+                candidates.iter().filter_map(Candidate::accepted).map(|one| one.place).collect();
+            if !places.is_empty() {
+                let scope = Scope { places, ..Scope::of(cluster.clone()) };
+                let preview = ahead_of(&ahead, &scope).await?;
+                let plan = preview_words(&cluster, &preview);
+                return Ok(told(request, &cluster, &candidates, &plan));
+            }
+        }
+    }
+    Ok(told(request, &cluster, &candidates, ""))
+}
+
+/// Binds what is accepted, lets each binding take its association over, and asks reconcile for it.
+async fn carry_out<R, K, W, C>(
+    desk: &Desk<'_, R, K, C>,
+    hands: &W,
+    request: &Request,
+    cluster: &ClusterArn,
+    candidates: &mut [Candidate],
+) -> Result<(), String>
+where
+    R: Looks,
+    K: KubernetesReader,
+    W: LedgerWriter + Bus,
+    C: Clock,
+{
+    let (at, wishes): (Vec<usize>, Vec<Wish>) = candidates
+        .iter()
+        .enumerate()
+        .filter_map(|(at, one)| match &one.decision {
+            Decision::Bind(wish) => Some((at, (**wish).clone())),
+            _ => None,
+        })
+        .unzip();
+    if !wishes.is_empty() {
+        let changed = take(desk, hands, request, &wishes).await?;
+        for (at, result) in at.into_iter().zip(changed.results) {
+            match result {
+                Err(reasons) => candidates[at].refuse(reasons.join("; ")),
+                Ok(report) if report.outcome == Outcome::Failed => {
+                    candidates[at]
+                        .refuse(format!("it failed, ask again: {}", report.lines.join("; ")));
+                }
+                Ok(_) => {}
+            }
+        }
+    }
+    let permits: Vec<(usize, DominoName, String)> = candidates
+        .iter()
+        .enumerate()
+        .filter_map(|(at, one)| Some((at, one)).zip(one.accepted()))
+        .map(|((at, _), one)| (at, one.name, one.id))
+        .collect();
+    let is_any = !permits.is_empty();
+    let permit = |(at, name, id): (usize, DominoName, String)| async move {
+        let permitted = async {
+            desk.hurry()?;
+            permit_adoption(desk.reader, hands, desk.clock, desk.run, &name, cluster, &id).await
+        };
+        (at, permitted.await)
+    };
+    let permitted: Vec<(usize, Result<(), String>)> =
+        stream::iter(permits).map(permit).buffered(desk.settings.concurrency).collect().await;
+    for (at, result) in permitted {
+        if let Err(why) = result {
+            candidates[at].refuse(format!("it is bound, and may not take it over yet: {why}"));
+        }
+    }
+    if is_any {
+        // Once more: what was asked for with the bindings may have run before the permission.
+        let (clusters, why) =
+            ([cluster.clone()].into(), "an administrator let bindings adopt associations");
+        let unasked = request_clusters(&clusters, why, hands, desk.clock, desk.run).await;
+        for (cluster, why) in unasked {
+            tracing::warn!(cluster = cluster.name(), "reconciliation was not asked for: {why}");
+        }
+    }
+    Ok(())
+}
+
+fn told(request: &Request, cluster: &ClusterArn, all: &[Candidate], plan: &str) -> Answer {
+    let accepted = all.iter().filter(|one| one.accepted().is_some()).count();
+    let is_plan = request.mode == Mode::Plan;
+    let (would, is_done) = match is_plan {
+        true => ("would be", " (mode is plan, nothing was done)"),
+        false => ("is", ""),
+    };
+    let mut text = format!(
+        "Cluster {}: {accepted} of {} associations {would} adopted{is_done}.\n",
+        cluster.name(),
+        all.len()
+    );
+    let mut table = Table::new(&["kubernetes", "association", "as", "what"]);
+    for one in all {
+        table.row([
+            one.place.clone(),
+            one.association.as_ref().map(|one| one.id.clone()).unwrap_or_default(),
+            one.name.clone(),
+            one.words(would),
+        ]);
+    }
+    if table.len() > 0 {
+        text += &format!("\n{table}");
+    }
+    if is_plan && !plan.is_empty() {
+        text += &format!("\nWhat reconcile would do then:\n{plan}");
+    }
+    if !is_plan && accepted > 0 {
+        text += "\nThe ledger has it; reconcile was asked to take them over. How far it is: action status.\n";
+    }
+    let rows = all.iter().map(|one| {
+        json!({
+            "kubernetes": one.place,
+            "associationId": one.association.as_ref().map(|one| &one.id),
+            "serviceAccount": one.name,
+            "accepted": one.accepted().is_some(),
+            "words": one.words(would),
+        })
+    });
+    Answer::of(text)
+        .with("mode", json!(request.mode.word()))
+        .with("clusterArn", json!(cluster))
+        .with("accepted", json!(accepted))
+        .with("associations", json!(rows.collect::<Vec<_>>()))
+}

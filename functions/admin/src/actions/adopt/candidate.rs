@@ -1,0 +1,252 @@
+//! Which associations can be adopted, as whose, and why others cannot. Decides only.
+
+use std::collections::BTreeMap;
+
+use pod_identity_core::{
+    Association, Binding, Change, DominoName, KubernetesName, Ownership, RoleArn,
+};
+use pod_identity_engine::ledger::{BindingRecord, ClusterRecord};
+use pod_identity_events::detail_type::ROLE_ASSIGNED;
+use serde_json::{Map, json};
+
+use super::Named;
+use crate::change::{About, Wish};
+
+/// What becomes of an association.
+pub(super) enum Decision {
+    /// It is bound as it is, and taken over.
+    Bind(Box<Wish>),
+    /// Its binding stands, and takes it over: what changes of it, in words.
+    Permit(Option<String>),
+    Refused(String),
+}
+
+/// An association that was asked for.
+pub(super) struct Candidate {
+    /// Namespace and Kubernetes service account.
+    pub(super) place: String,
+    /// Name of the Domino service account.
+    pub(super) name: String,
+    pub(super) association: Option<Association>,
+    pub(super) decision: Decision,
+}
+
+/// One that can be adopted.
+pub(super) struct Accepted {
+    pub(super) name: DominoName,
+    pub(super) place: KubernetesName,
+    pub(super) id: String,
+}
+
+/// What there is.
+pub(super) struct Known<'a> {
+    pub(super) bindings: &'a BTreeMap<DominoName, BindingRecord>,
+    /// Associations that no condition of the ledger names.
+    pub(super) others: &'a [Association],
+    pub(super) record: &'a ClusterRecord,
+    pub(super) deployment: &'a str,
+    /// Names a Kubernetes service account after a Domino one.
+    pub(super) template: &'a str,
+}
+
+impl Known<'_> {
+    /// Those that were named.
+    pub(super) fn named(&self, asked: &[Named]) -> Vec<Candidate> {
+        let mut candidates: Vec<Candidate> = Vec::new();
+        for Named { namespace, service_account, name } in asked {
+            let found = self
+                .others
+                .iter()
+                .find(|one| one.namespace == *namespace && one.service_account == *service_account);
+            let place = format!("{namespace}/{service_account}");
+            let decision = match found {
+                Some(found) => self.decide(found, name, false),
+                None => Decision::Refused(format!(
+                    "cluster {} has no association of {place} that is not this deployment's already",
+                    self.record.registration.cluster.name()
+                )),
+            };
+            let (name, association) = (name.clone(), found.cloned());
+            candidates.push(Candidate { place, name, association, decision });
+        }
+        refuse_doubles(&mut candidates);
+        candidates
+    }
+
+    /// All foreign ones, by the naming rule. Those of add-ons and orphans are told.
+    pub(super) fn all(&self) -> Vec<Candidate> {
+        let of = |association: &Association| {
+            let name = self.name_of(&association.service_account);
+            Candidate {
+                place: format!("{}/{}", association.namespace, association.service_account),
+                decision: self.decide(association, &name, true),
+                association: Some(association.clone()),
+                name,
+            }
+        };
+        let mut candidates: Vec<Candidate> = self.others.iter().map(of).collect();
+        candidates.sort_by(|a, b| a.place.cmp(&b.place));
+        refuse_doubles(&mut candidates);
+        candidates
+    }
+
+    /// The Domino service account after which the template would name a Kubernetes one, or its
+    /// own name.
+    fn name_of(&self, service_account: &str) -> String {
+        let inner = self.template.split_once("{name}").and_then(|(before, behind)| {
+            service_account.strip_prefix(before)?.strip_suffix(behind)
+        });
+        inner.filter(|name| !name.is_empty()).unwrap_or(service_account).to_owned()
+    }
+
+    fn decide(&self, association: &Association, name: &str, by_rule: bool) -> Decision {
+        let refused = |why: String| Decision::Refused(why);
+        let Ok(place) = KubernetesName::new(&association.namespace, &association.service_account)
+        else {
+            return refused("Kubernetes takes no such name".to_owned());
+        };
+        match association.ownership(self.deployment) {
+            Ownership::AddOn(owner) => {
+                return refused(format!("add-on {owner} owns it, and alone may change it"));
+            }
+            Ownership::Ours(_) if by_rule => {
+                return refused("an orphan: name it in `associations` to adopt it".to_owned());
+            }
+            Ownership::Ours(Some(tag)) if self.wants(tag, &place) => {
+                return refused(format!("it is this deployment's already, made for {tag}"));
+            }
+            Ownership::Ours(_) | Ownership::Foreign => {}
+        }
+        let parsed: DominoName = match name.parse() {
+            Ok(name) => name,
+            Err(error) => return refused(format!("as: {error}")),
+        };
+        if let Some(other) = self.claimant(&place).filter(|other| **other != parsed) {
+            return refused(format!(
+                "{other} is bound to {place} there; adopt it as {other}, or unbind {other} first"
+            ));
+        }
+        match self.bindings.get(&parsed).and_then(BindingRecord::binding) {
+            None => Decision::Bind(Box::new(self.wish(association, name))),
+            Some(binding) if self.record.takes(binding) && binding.kubernetes == place => {
+                let changes = association.differences(&binding.desired);
+                if by_rule && !changes.is_empty() {
+                    return refused(format!(
+                        "{name} is bound there already, with another {}; name it in `associations` to have it changed",
+                        changes.join(", ")
+                    ));
+                }
+                let from = (!changes.is_empty()).then(|| {
+                    format!("{} change, to role {}", changes.join(", "), binding.desired.role)
+                });
+                Decision::Permit(from)
+            }
+            Some(Binding { kubernetes, desired, .. }) => refused(format!(
+                "{name} is bound already, to role {} at {kubernetes}; adopt it as another, or unbind {name} first",
+                desired.role
+            )),
+        }
+    }
+
+    /// Whether a service account is bound to a place there.
+    fn wants(&self, name: &str, place: &KubernetesName) -> bool {
+        let name = name.parse::<DominoName>().ok();
+        let record = name.and_then(|name| self.bindings.get(&name));
+        record.is_some_and(|record| self.is_at(record, place))
+    }
+
+    fn is_at(&self, record: &BindingRecord, place: &KubernetesName) -> bool {
+        let takes = |binding: &Binding| self.record.takes(binding) && binding.kubernetes == *place;
+        record.binding().is_some_and(takes)
+    }
+
+    fn claimant(&self, place: &KubernetesName) -> Option<&DominoName> {
+        let mut claims = self.bindings.iter().filter(|(_, record)| self.is_at(record, place));
+        claims.next().map(|(name, _)| name)
+    }
+
+    /// The association as it is, for this cluster alone.
+    fn wish(&self, association: &Association, name: &str) -> Wish {
+        let mut detail = Map::new();
+        detail.insert("serviceAccount".to_owned(), json!(name));
+        detail.insert("roleArn".to_owned(), json!(association.role_arn));
+        detail.insert(
+            "kubernetes".to_owned(),
+            json!({
+                "namespace": association.namespace, "serviceAccount": association.service_account,
+            }),
+        );
+        detail.insert("clusters".to_owned(), json!([self.record.registration.cluster]));
+        if association.disable_session_tags {
+            detail.insert("disableSessionTags".to_owned(), json!(true));
+        }
+        // EKS may answer an absent value as an empty one.
+        let given = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
+        if let Some(target) = given(&association.target_role_arn) {
+            detail.insert("targetRoleArn".to_owned(), json!(target));
+        }
+        if let Some(policy) = given(&association.policy) {
+            detail.insert("sessionPolicy".to_owned(), json!(policy));
+        }
+        let about = About::ServiceAccount(name.to_owned());
+        Wish { about, detail_type: ROLE_ASSIGNED, detail }
+    }
+}
+
+/// One Domino service account has one binding.
+fn refuse_doubles(candidates: &mut [Candidate]) {
+    let mut names: BTreeMap<String, usize> = BTreeMap::new();
+    let is_meant = |one: &&mut Candidate| !matches!(one.decision, Decision::Refused(_));
+    for one in candidates.iter_mut().filter(is_meant) {
+        *names.entry(one.name.clone()).or_default() += 1;
+    }
+    for one in candidates.iter_mut().filter(is_meant) {
+        if names.get(&one.name).is_some_and(|count| *count > 1) {
+            one.refuse(format!(
+                "several associations would be bound as {}, and a service account has one binding on a cluster; name each in `associations`",
+                one.name
+            ));
+        }
+    }
+}
+
+impl Candidate {
+    pub(super) fn refuse(&mut self, why: String) {
+        self.decision = Decision::Refused(why);
+    }
+
+    /// Refuses what breaks a rule of the deployment.
+    pub(super) fn hold_to(&mut self, judge: impl Fn(&Wish) -> Result<Change, Vec<String>>) {
+        if let Decision::Bind(wish) = &self.decision
+            && let Err(reasons) = judge(wish)
+        {
+            self.refuse(reasons.join("; "));
+        }
+    }
+
+    pub(super) fn accepted(&self) -> Option<Accepted> {
+        let association = self.association.as_ref()?;
+        if let Decision::Refused(_) = self.decision {
+            return None;
+        }
+        let place = KubernetesName::new(&association.namespace, &association.service_account);
+        Some(Accepted {
+            name: self.name.parse().ok()?,
+            place: place.ok()?,
+            id: association.id.clone(),
+        })
+    }
+
+    pub(super) fn words(&self, would: &str) -> String {
+        let role = self.association.as_ref().map(|one| one.role_arn.as_str()).unwrap_or_default();
+        let shown = role.parse::<RoleArn>().map_or(role.to_owned(), |role| role.name().to_owned());
+        match &self.decision {
+            Decision::Bind(_) => format!("{would} bound as {} with role {shown}", self.name),
+            Decision::Permit(None) => format!("{} is bound to it; {would} taken over", self.name),
+            Decision::Permit(Some(changes)) => {
+                format!("{} is bound to it; {would} taken over, {changes}", self.name)
+            }
+            Decision::Refused(why) => format!("refused: {why}"),
+        }
+    }
+}

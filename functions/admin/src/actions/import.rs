@@ -1,0 +1,311 @@
+//! Bindings from a file: those that stand as they are stay untouched.
+
+use std::collections::BTreeMap;
+
+use pod_identity_core::{Change, DominoName};
+use pod_identity_engine::Outcome;
+use pod_identity_engine::ledger::BindingRecord;
+use pod_identity_engine::ports::{Bus, Clock, KubernetesReader, LedgerWriter};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::rows::{self, Location, Numbered};
+use crate::answer::{Answer, Refusal};
+use crate::change::{Changed, Wish, judge, make};
+use crate::desk::{Desk, Looks};
+use crate::request::{Action, Mode, Request};
+use crate::table::Table;
+
+/// Most rows in the text; all are in the data.
+const ROWS: usize = 200;
+/// Most lines of a plan in the text.
+const PLAN_LINES: usize = 500;
+
+pub(super) const ACTION: Action = Action {
+    name: "import",
+    what: "binds what the rows say; a row is a whole binding, and one that stands already changes nothing",
+    fields: &[
+        (
+            "rows",
+            "a list of { serviceAccount, roleArn, namespace, kubernetesServiceAccount, clusters, targetRoleArn, disableSessionTags, sessionPolicy }, or",
+        ),
+        ("json", "the same list, or as text, or"),
+        ("csv", "comma-separated values as text, with these columns, or"),
+        (
+            "from",
+            "{ bucket, key } in S3: JSON, or comma-separated values where the key ends in .csv",
+        ),
+        ("stopOnError", "optional: true: one bad row, and nothing is done"),
+    ],
+    changes: true,
+    example: include_str!("../../../../events/samples/admin/import.json"),
+};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Asked {
+    rows: Option<Vec<Value>>,
+    csv: Option<String>,
+    json: Option<Value>,
+    from: Option<Location>,
+    #[serde(default)]
+    stop_on_error: bool,
+}
+
+/// What becomes of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+enum Fate {
+    Unchanged,
+    New,
+    Changed,
+    Refused,
+    Failed,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Line {
+    line: u64,
+    service_account: String,
+    fate: Fate,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    because: String,
+    #[serde(skip)]
+    wish: Option<Wish>,
+}
+
+pub(super) async fn answer<R, K, W, C>(
+    desk: &Desk<'_, R, K, C>,
+    hands: Option<&W>,
+    request: &Request,
+) -> Result<Answer, Refusal>
+where
+    R: Looks,
+    K: KubernetesReader,
+    W: LedgerWriter + Bus,
+    C: Clock,
+{
+    let asked: Asked = request.fields()?;
+    let stops = asked.stop_on_error;
+    let rows = read(desk, asked).await?;
+    let bindings = desk.bindings().await?;
+    let mut lines = judged(rows, &bindings, |wish| judge(desk, request, wish));
+    let bad = lines.iter().filter(|line| line.fate == Fate::Refused).count();
+    if stops && bad > 0 {
+        return match request.mode {
+            Mode::Plan => {
+                let text = format!(
+                    "{}stopOnError is true, so nothing would be done.\n",
+                    words(request, &lines, None)
+                );
+                Ok(with_data(Answer::of(text), request, &lines, None))
+            }
+            Mode::Apply => Err(Refusal(format!(
+                "import: {bad} rows are bad and stopOnError is true, so nothing was done\n\n{}",
+                table(lines.iter().filter(|line| line.fate == Fate::Refused))
+            ))),
+        };
+    }
+    let at: Vec<usize> = (0..lines.len()).filter(|at| lines[*at].wish.is_some()).collect();
+    let wishes: Vec<Wish> = lines.iter().filter_map(|line| line.wish.clone()).collect();
+    if wishes.is_empty() {
+        let text = words(request, &lines, None);
+        return Ok(with_data(Answer::of(text), request, &lines, None));
+    }
+    let changed = make(desk, hands, request, &wishes).await?;
+    for (at, result) in at.into_iter().zip(&changed.results) {
+        let (fate, because) = match result {
+            Err(reasons) => (Fate::Refused, reasons.join("; ")),
+            Ok(report) if report.outcome == Outcome::Failed => {
+                (Fate::Failed, report.lines.join("; "))
+            }
+            Ok(_) => continue,
+        };
+        lines[at].fate = fate;
+        lines[at].because = because;
+    }
+    let text = words(request, &lines, Some(&changed));
+    Ok(with_data(Answer::of(text), request, &lines, Some(&changed)))
+}
+
+async fn read<R, K, C>(desk: &Desk<'_, R, K, C>, asked: Asked) -> Result<Vec<Numbered>, Refusal>
+where
+    R: Looks,
+    K: KubernetesReader,
+    C: Clock,
+{
+    let refuse = |why: String| Refusal(format!("import: {why}"));
+    match (asked.rows, asked.csv, asked.json, asked.from) {
+        (Some(list), None, None, None) => Ok(rows::of_json(&list)),
+        (None, Some(text), None, None) => rows::of_csv(&text).map_err(refuse),
+        (None, None, Some(value), None) => {
+            list(value).map(|list| rows::of_json(&list)).map_err(refuse)
+        }
+        (None, None, None, Some(Location { bucket, key })) => {
+            let bytes = desk.objects.get(&bucket, &key).await?;
+            let text = String::from_utf8(bytes)
+                .map_err(|error| refuse(format!("s3://{bucket}/{key} is not UTF-8: {error}")))?;
+            if key.to_ascii_lowercase().ends_with(".csv") {
+                return rows::of_csv(&text).map_err(refuse);
+            }
+            list(Value::String(text)).map(|list| rows::of_json(&list)).map_err(refuse)
+        }
+        _ => Err(refuse("give exactly one of rows, csv, json and from".to_owned())),
+    }
+}
+
+/// A list, a text that is one, or an answer of `export` as it came.
+fn list(value: Value) -> Result<Vec<Value>, String> {
+    match value {
+        Value::Array(list) => Ok(list),
+        Value::Object(mut answer) if answer.contains_key("rows") => {
+            list(answer.remove("rows").unwrap_or_default())
+        }
+        Value::String(text) => {
+            let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+            match serde_json::from_str(text) {
+                Ok(Value::String(_)) => Err("json is a list of rows".to_owned()),
+                Ok(value) => list(value),
+                Err(error) => Err(format!("json: {error}")),
+            }
+        }
+        _ => Err("json is a list of rows".to_owned()),
+    }
+}
+
+/// What each row would change, before the ledger is asked.
+fn judged(
+    rows: Vec<Numbered>,
+    bindings: &BTreeMap<DominoName, BindingRecord>,
+    judge: impl Fn(&Wish) -> Result<Change, Vec<String>>,
+) -> Vec<Line> {
+    let mut named: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    for (line, row) in &rows {
+        if let Ok(row) = row {
+            named.entry(row.service_account.clone()).or_default().push(*line);
+        }
+    }
+    let of = |(line, row): Numbered| {
+        let refused = |service_account: &str, because: String| Line {
+            line,
+            service_account: service_account.to_owned(),
+            fate: Fate::Refused,
+            because,
+            wish: None,
+        };
+        let row = match row {
+            Ok(row) => row,
+            Err(why) => return refused("", why),
+        };
+        let name = row.service_account.clone();
+        if let Some(lines) = named.get(&name).filter(|lines| lines.len() > 1) {
+            let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
+            let why = format!("{name} is in lines {}: one row a service account", lines.join(", "));
+            return refused(&name, why);
+        }
+        let wish = row.wish();
+        let binding = match judge(&wish) {
+            Ok(Change::Bind(binding)) => binding,
+            Ok(_) => return refused(&name, "it is no binding".to_owned()),
+            Err(reasons) => return refused(&name, reasons.join("; ")),
+        };
+        let fate = match bindings.get(&binding.service_account).and_then(BindingRecord::binding) {
+            Some(standing) if *standing == binding => Fate::Unchanged,
+            Some(_) => Fate::Changed,
+            None => Fate::New,
+        };
+        let wish = (fate != Fate::Unchanged).then_some(wish);
+        Line { line, service_account: name, fate, because: String::new(), wish }
+    };
+    rows.into_iter().map(of).collect()
+}
+
+fn count(lines: &[Line], fate: Fate) -> usize {
+    lines.iter().filter(|line| line.fate == fate).count()
+}
+
+fn words(request: &Request, lines: &[Line], changed: Option<&Changed>) -> String {
+    let count = |fate| count(lines, fate);
+    let mut text = format!(
+        "{} rows: {} unchanged, {} new, {} changed, {} refused, {} failed{}.\n",
+        lines.len(),
+        count(Fate::Unchanged),
+        count(Fate::New),
+        count(Fate::Changed),
+        count(Fate::Refused),
+        count(Fate::Failed),
+        if request.mode == Mode::Plan { " (mode is plan, nothing was done)" } else { "" },
+    );
+    if count(Fate::Failed) > 0 {
+        text += "What failed is made good by the same import again: what is done by then is unchanged.\n";
+    }
+    let told = lines.iter().filter(|line| line.fate != Fate::Unchanged);
+    if told.clone().next().is_some() {
+        text += &format!("\n{}", table(told));
+    }
+    let Some(changed) = changed else { return text };
+    let plan = changed.words();
+    if !plan.is_empty() {
+        let shown: Vec<&str> = plan.lines().take(PLAN_LINES).collect();
+        let more = plan.lines().count() - shown.len();
+        text += &format!("\n{}\n", shown.join("\n"));
+        if more > 0 {
+            text += &format!("and {more} more lines\n");
+        }
+    }
+    if request.mode == Mode::Apply {
+        let asked: Vec<&str> = changed.clusters.iter().map(|cluster| cluster.name()).collect();
+        text += &format!(
+            "\nThe ledger has it; reconcile was asked to go on: {}. How far it is: action status.\n",
+            asked.join(", ")
+        );
+    }
+    text
+}
+
+fn table<'a>(lines: impl Iterator<Item = &'a Line>) -> String {
+    let mut table = Table::new(&["line", "service account", "is", "because"]);
+    let mut more = 0;
+    for line in lines {
+        if table.len() >= ROWS {
+            more += 1;
+            continue;
+        }
+        let fate = format!("{:?}", line.fate).to_lowercase();
+        table.row([
+            line.line.to_string(),
+            line.service_account.clone(),
+            fate,
+            line.because.clone(),
+        ]);
+    }
+    if more > 0 {
+        format!("{table}and {more} more, see the data of this answer\n")
+    } else {
+        table.to_string()
+    }
+}
+
+fn with_data(
+    answer: Answer,
+    request: &Request,
+    lines: &[Line],
+    changed: Option<&Changed>,
+) -> Answer {
+    let counts: BTreeMap<&str, usize> = [
+        ("unchanged", Fate::Unchanged),
+        ("new", Fate::New),
+        ("changed", Fate::Changed),
+        ("refused", Fate::Refused),
+        ("failed", Fate::Failed),
+    ]
+    .map(|(name, fate)| (name, count(lines, fate)))
+    .into();
+    let told: Vec<&Line> = lines.iter().filter(|line| line.fate != Fate::Unchanged).collect();
+    answer
+        .with("mode", json!(request.mode.word()))
+        .with("counts", json!(counts))
+        .with("rows", json!(told))
+        .with("clusters", json!(changed.map(|changed| &changed.clusters)))
+}

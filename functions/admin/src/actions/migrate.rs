@@ -1,0 +1,222 @@
+//! From one cluster to the next: a preflight, then the registration of the new cluster, which
+//! reconcile fills.
+
+mod findings;
+mod inside;
+mod look;
+mod progress;
+mod target;
+mod verdict;
+mod words;
+
+use pod_identity_core::{Change, ClusterArn};
+use pod_identity_engine::ledger::Registry;
+use pod_identity_engine::ports::{Bus, Clock, KubernetesReader, LedgerWriter};
+use pod_identity_engine::{Outcome, Rehearsal, request_clusters};
+use pod_identity_events::detail_type::CLUSTER_REGISTERED;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::answer::{Answer, Refusal};
+use crate::change::{About, Changed, Wish, judge, take};
+use crate::desk::{Desk, Looks};
+use crate::request::{Action, Request};
+
+pub(super) const ACTION: Action = Action {
+    name: "migrate",
+    what: "what works on one cluster shall work on another; plan says of every binding whether it will, apply registers the other cluster and asks reconcile to fill it",
+    fields: &[
+        ("from", "the cluster that is to be left, by name or ARN"),
+        (
+            "to",
+            "the other one: { clusterArn, nodeRoleArns, assumeRoleArn } as in Cluster Registered, or the name or ARN of a registered cluster",
+        ),
+    ],
+    changes: true,
+    example: include_str!("../../../../events/samples/admin/migrate.json"),
+};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Asked {
+    from: String,
+    to: To,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum To {
+    Named(String),
+    Registration(Map<String, Value>),
+}
+
+/// Where a migration goes.
+struct Destination {
+    green: ClusterArn,
+    /// Its registration, unless it is registered like that already.
+    registration: Option<Wish>,
+}
+
+pub(super) async fn answer<R, K, W, C>(
+    desk: &Desk<'_, R, K, C>,
+    hands: Option<&W>,
+    request: &Request,
+) -> Result<Answer, Refusal>
+where
+    R: Looks,
+    K: KubernetesReader,
+    W: LedgerWriter + Bus,
+    C: Clock,
+{
+    let asked: Asked = request.fields()?;
+    let registry = desk.registry().await?;
+    let blue = desk.named(&registry, &asked.from)?;
+    if !registry.clusters.contains_key(&blue) {
+        return Err(Refusal(format!(
+            "migrate: cluster {blue} is not registered, so nothing works there; see the registered ones with {{\"action\": \"clusters\"}}"
+        )));
+    }
+    let to = destination(desk, request, &registry, asked.to)?;
+    if to.green == blue {
+        return Err(Refusal(format!("migrate: from and to are one cluster, {blue}")));
+    }
+    match hands {
+        None => plan(desk, request, &blue, &to).await,
+        Some(hands) => apply(desk, hands, request, &blue, &to).await,
+    }
+}
+
+fn destination<R, K, C>(
+    desk: &Desk<'_, R, K, C>,
+    request: &Request,
+    registry: &Registry,
+    to: To,
+) -> Result<Destination, Refusal>
+where
+    R: Looks,
+    K: KubernetesReader,
+    C: Clock,
+{
+    let detail = match to {
+        To::Registration(detail) => detail,
+        To::Named(name) => {
+            let green = desk.named(registry, &name)?;
+            return match registry.clusters.get(&green) {
+                Some(record) if record.retired.is_none() => {
+                    Ok(Destination { green, registration: None })
+                }
+                Some(_) => Err(Refusal(format!(
+                    "migrate: the retirement of cluster {name} was asked for; to take that back, give `to` as {{ clusterArn, nodeRoleArns, assumeRoleArn }}"
+                ))),
+                None => Err(Refusal(format!(
+                    "migrate: cluster {green} is not registered; give `to` as {{ clusterArn, nodeRoleArns, assumeRoleArn }}"
+                ))),
+            };
+        }
+    };
+    let arn = detail.get("clusterArn").and_then(Value::as_str).unwrap_or_default();
+    let about = About::Cluster(arn.to_owned());
+    let wish = Wish { about, detail_type: CLUSTER_REGISTERED, detail };
+    let registration = match judge(desk, request, &wish) {
+        Ok(Change::Register(registration)) => registration,
+        Ok(_) => return Err(Refusal("migrate: `to` is no registration".to_owned())),
+        Err(reasons) => return Err(broken(&reasons)),
+    };
+    let green = registration.cluster.clone();
+    // The same registration again would be an event that changes nothing.
+    let stands = registry
+        .clusters
+        .get(&green)
+        .is_some_and(|record| record.registration == registration && record.retired.is_none());
+    Ok(Destination { green, registration: (!stands).then_some(wish) })
+}
+
+fn broken(reasons: &[String]) -> Refusal {
+    Refusal(format!(
+        "migrate: the registration breaks these rules, and nothing was done:\n  {}",
+        reasons.join("\n  ")
+    ))
+}
+
+/// Why a registration was not taken.
+fn refused(changed: &Changed) -> Result<(), Refusal> {
+    match changed.results.first() {
+        Some(Err(reasons)) => Err(broken(reasons)),
+        Some(Ok(report)) if report.outcome == Outcome::Failed => {
+            Err(Refusal(format!("migrate: it failed, ask again: {}", report.lines.join("; "))))
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn plan<R, K, C>(
+    desk: &Desk<'_, R, K, C>,
+    request: &Request,
+    blue: &ClusterArn,
+    to: &Destination,
+) -> Result<Answer, Refusal>
+where
+    R: Looks,
+    K: KubernetesReader,
+    C: Clock,
+{
+    let rehearsal = Rehearsal::of(desk.reader);
+    let ahead = desk.over(&rehearsal);
+    if let Some(wish) = &to.registration {
+        refused(&take(&ahead, &rehearsal, request, std::slice::from_ref(wish)).await?)?;
+    }
+    let registry = ahead.registry().await?;
+    let seen = look::look(&ahead, &rehearsal, &registry, blue, &to.green).await?;
+    let progress = progress::of(desk, blue, &to.green).await?;
+    let preflight = words::Preflight {
+        verdicts: verdict::verdicts(&seen),
+        findings: findings::findings(&seen),
+        staying: findings::staying(&seen),
+        is_new: to.registration.is_some(),
+        seen,
+    };
+    Ok(Answer::of(preflight.words(&progress))
+        .with("mode", json!("plan"))
+        .with("preflight", preflight.data())
+        .with("progress", json!(progress)))
+}
+
+async fn apply<R, K, W, C>(
+    desk: &Desk<'_, R, K, C>,
+    hands: &W,
+    request: &Request,
+    blue: &ClusterArn,
+    to: &Destination,
+) -> Result<Answer, Refusal>
+where
+    R: Looks,
+    K: KubernetesReader,
+    W: LedgerWriter + Bus,
+    C: Clock,
+{
+    let green = to.green.name();
+    let done = match &to.registration {
+        Some(wish) => {
+            // Its registration asks for its reconciliation.
+            refused(&take(desk, hands, request, std::slice::from_ref(wish)).await?)?;
+            format!("Cluster {green} is registered, and reconcile was asked to fill it.\n")
+        }
+        None => {
+            let reason = format!("what works on cluster {} shall work there", blue.name());
+            let clusters = [to.green.clone()].into();
+            let unasked = request_clusters(&clusters, &reason, hands, desk.clock, desk.run).await;
+            if let Some(why) = unasked.get(&to.green) {
+                return Err(Refusal(format!(
+                    "migrate: reconciliation of cluster {green} could not be asked for: {why}; ask again, or wait for the scheduled one"
+                )));
+            }
+            format!("Cluster {green} was registered already; reconcile was asked to go on.\n")
+        }
+    };
+    let progress = progress::of(desk, blue, &to.green).await?;
+    let text = format!(
+        "{done}{}\nHow far it is: ask again with mode plan, which looks at everything anew.\n",
+        progress.words(green)
+    );
+    Ok(Answer::of(text).with("mode", json!("apply")).with("progress", json!(progress)))
+}

@@ -1,0 +1,130 @@
+//! What is to be said of a migration as a whole, beside the verdicts on bindings.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pod_identity_core::plan::{AssociationStep, PolicyStep};
+use pod_identity_core::{
+    Association, ClusterArn, Clusters, DominoName, Ownership, RoleArn, node_policy,
+};
+use pod_identity_engine::ledger::BindingRecord;
+
+use super::look::Seen;
+use super::verdict::Words;
+
+/// EKS's quota, which is not adjustable.
+const ASSOCIATIONS_PER_CLUSTER: usize = 5_000;
+
+/// Roles for which the node policies of a green that has none yet have no room. Each part of the
+/// preview is planned from the policies as they are now, so none of them sees the sum.
+pub(super) fn unlisted(seen: &Seen) -> BTreeSet<RoleArn> {
+    let Ok(done) = &seen.preview else { return BTreeSet::new() };
+    let steps = || done.plans.iter().flat_map(|plan| &plan.policy_steps);
+    let exists = done.capacity.as_ref().is_some_and(|capacity| capacity.policies > 0)
+        || steps().any(|step| matches!(step, PolicyStep::RewritePolicy { .. }));
+    let most = done.plans.iter().map(|plan| plan.capacity.max_policies).max().unwrap_or_default();
+    if exists || most == 0 {
+        return BTreeSet::new();
+    }
+    let statement = seen.cluster_statement.then_some(&seen.green);
+    node_policy::extend(&[], &new_roles(seen), statement, most).unplaced
+}
+
+/// Roles that the node policies would have to list newly.
+fn new_roles(seen: &Seen) -> BTreeSet<RoleArn> {
+    let steps =
+        seen.preview.iter().flat_map(|done| &done.plans).flat_map(|plan| &plan.policy_steps);
+    let added = steps.filter(|step| !matches!(step, PolicyStep::AttachPolicy { .. }));
+    added.flat_map(|step| step.grants().iter().cloned()).collect()
+}
+
+/// What stands in the way of green as a whole, or should be looked at.
+pub(super) fn findings(seen: &Seen) -> Vec<Words> {
+    let mut findings = Vec::new();
+    let green = seen.green.name();
+    if let Ok(done) = &seen.preview {
+        let creates =
+            done.plans.iter().flat_map(|plan| &plan.places).filter_map(|p| p.step.as_ref());
+        let made = creates.filter(|step| step_creates(step)).count();
+        let there = seen.on_green_now;
+        if there + made > ASSOCIATIONS_PER_CLUSTER {
+            findings.push(Words::new(
+                format!(
+                    "cluster {green} would have {} associations: {there} are there and {made} would be made, and EKS takes {ASSOCIATIONS_PER_CLUSTER}",
+                    there + made
+                ),
+                "the quota is not adjustable: take associations that nobody needs off that cluster, or bind fewer service accounts there",
+            ));
+        }
+        let unlisted = unlisted(seen);
+        let needed = new_roles(seen).len();
+        let left =
+            done.capacity.as_ref().filter(|it| it.policies > 0).map(|it| it.roles_left as usize);
+        let lacking = match left {
+            Some(left) if needed > left => needed - left,
+            Some(_) => 0,
+            None => unlisted.len(),
+        };
+        if lacking > 0 {
+            findings.push(Words::new(
+                format!("the node policies of cluster {green} would have to list {needed} more roles, and have no room for about {lacking} of them"),
+                "raise IAM's quota of managed policies attached to a role and NODE_ROLE_POLICY_SLOTS with it, or detach policies from the node roles",
+            ));
+        }
+        let warnings: BTreeSet<&String> =
+            done.plans.iter().flat_map(|plan| &plan.warnings).collect();
+        findings.extend(warnings.into_iter().map(|warning| Words::new(warning, "")));
+        if done.left.is_some() {
+            findings.push(Words::new(
+                "the invocation's time was over before all of it was looked at",
+                "raise the function's time-out and ask again",
+            ));
+        }
+    }
+    findings.extend(seen.inside.words.iter().cloned());
+    findings
+}
+
+fn step_creates(step: &AssociationStep) -> bool {
+    matches!(step, AssociationStep::CreateAssociation { .. })
+}
+
+/// Bindings that work on blue and are not meant for green.
+pub(super) fn staying(seen: &Seen) -> BTreeMap<DominoName, Words> {
+    let (blue, green) = (&seen.blue, &seen.green);
+    let of = |(name, record): (&DominoName, &BindingRecord)| {
+        let binding = record.binding()?;
+        if !binding.selects(blue) || binding.selects(green) {
+            return None;
+        }
+        let words = match &binding.clusters {
+            Clusters::Named(named) => {
+                let all: Vec<&str> = named.iter().chain([green]).map(ClusterArn::as_str).collect();
+                let names: Vec<&str> = named.iter().map(ClusterArn::name).collect();
+                Words::new(
+                    format!("is bound for {} by name", names.join(", ")),
+                    format!("bind it with clusters [{}], or `all`", all.join(", ")),
+                )
+            }
+            Clusters::All => Words::new(
+                format!(
+                    "works as a role of account {}, and cluster {} is in {}",
+                    binding.desired.role.account(),
+                    green.name(),
+                    green.account()
+                ),
+                "bind it to a role of that account",
+            ),
+        };
+        Some((name.clone(), words))
+    };
+    seen.bindings.iter().filter_map(of).collect()
+}
+
+/// Whose an association is that a migration leaves behind; none for our own.
+pub(super) fn whose(association: &Association, deployment: &str) -> Option<String> {
+    match association.ownership(deployment) {
+        Ownership::Ours(tag) => Some(format!("an orphan: our tag for {}", tag.unwrap_or("nobody"))),
+        Ownership::AddOn(owner) => Some(format!("add-on {owner}")),
+        Ownership::Foreign => Some("somebody else's".to_owned()),
+    }
+}

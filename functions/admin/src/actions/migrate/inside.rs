@@ -1,0 +1,156 @@
+//! The inside of green as it would be once every association is there: Kubernetes service accounts
+//! and the mapping.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pod_identity_core::{Binding, ClusterArn, DominoName};
+use pod_identity_engine::ledger::{
+    AssociationRecord, BindingRecord, Condition, ConditionState, View, WriteSet, condition_key,
+};
+use pod_identity_engine::ports::{Clock, KubernetesReader, LedgerWriter, MAX_WRITE};
+use pod_identity_engine::{InsideReport, InsideScope, InsideSettings, chain, preview_inside};
+
+use super::verdict::Words;
+use crate::desk::{Desk, Looks};
+
+/// What is to be said of it.
+#[derive(Debug, Default)]
+pub(super) struct Inside {
+    /// Whom the mapping or a missing Kubernetes service account keeps from working.
+    pub(super) blocked: BTreeMap<DominoName, Words>,
+    /// What is missing there, or that nobody can look.
+    pub(super) words: Vec<Words>,
+}
+
+impl Inside {
+    fn unknown(green: &ClusterArn, why: &str, way_out: &str) -> Self {
+        let why = format!(
+            "Kubernetes service accounts and the mapping on cluster {} are unknown: {why}",
+            green.name()
+        );
+        Self { words: vec![Words::new(why, way_out)], ..Self::default() }
+    }
+}
+
+/// Looks inside green.
+pub(super) async fn look<R, K, C>(
+    ahead: &Desk<'_, R, K, C>,
+    green: &ClusterArn,
+    moving: &[(&DominoName, &Binding)],
+) -> Inside
+where
+    R: Looks,
+    K: KubernetesReader,
+    C: Clock,
+{
+    if ahead.is_over() {
+        let way_out = "raise the function's time-out and ask again";
+        return Inside::unknown(green, "the time was over", way_out);
+    }
+    let Desk { reader, kubernetes, clock, run, settings, deadline, .. } = *ahead;
+    let scope = InsideScope::of(green.clone());
+    // There is nothing to sweep on a cluster that nobody works on.
+    let only_domino = InsideSettings { sweep: None, ..ahead.inside.clone() };
+    let looked =
+        preview_inside(&scope, reader, kubernetes, clock, run, settings, &only_domino, deadline);
+    match looked.await {
+        Ok(report) => told(green, &report, moving),
+        Err(why) => Inside::unknown(green, &why, "ask again"),
+    }
+}
+
+/// Writes into the rehearsed ledger that some are ready on green: what the workloads function does
+/// waits for their associations.
+pub(super) async fn presume<R, K, W, C>(
+    ahead: &Desk<'_, R, K, C>,
+    rehearsal: &W,
+    green: &ClusterArn,
+    bindings: &BTreeMap<DominoName, BindingRecord>,
+    coming: &[(&DominoName, &Binding)],
+) -> Result<(), String>
+where
+    R: Looks,
+    K: KubernetesReader,
+    W: LedgerWriter,
+    C: Clock,
+{
+    for some in coming.chunks(MAX_WRITE) {
+        let mut writes = WriteSet::default();
+        for (name, binding) in some {
+            let Some(record) = bindings.get(*name) else { continue };
+            let association = AssociationRecord {
+                id: "a-presumed".to_owned(),
+                arn: String::new(),
+                kubernetes: binding.kubernetes.clone(),
+                desired: binding.desired.clone(),
+                external_id: None,
+            };
+            let condition = Condition {
+                service_account: (*name).clone(),
+                cluster: green.clone(),
+                version: record.version.clone(),
+                wanted: Some(binding.kubernetes.clone()),
+                leaving: BTreeMap::new(),
+                state: ConditionState::Ready,
+                blocked: None,
+                association: Some(association),
+                adopts: None,
+                credentials_changed_at: None,
+                before: None,
+                removals: BTreeMap::new(),
+                trust: None,
+                warnings: Vec::new(),
+                updated_at: ahead.clock.now(),
+                request_id: ahead.run.request_id().to_owned(),
+            };
+            let (key, revision) = (condition_key(name, green), ahead.run.revision());
+            writes
+                .put_anyway(&mut View::default(), key, &condition, &revision, None)
+                .map_err(|error| chain(&error))?;
+        }
+        writes.commit(ahead.reader, rehearsal).await.map_err(|error| chain(&error))?;
+    }
+    Ok(())
+}
+
+fn told(green: &ClusterArn, report: &InsideReport, moving: &[(&DominoName, &Binding)]) -> Inside {
+    let name = green.name();
+    let mut inside = match &report.skipped {
+        Some(why) => Inside::unknown(green, why, "look at them yourself, or let the function in"),
+        None => Inside::default(),
+    };
+    let words = &mut inside.words;
+    words.extend(report.missing.iter().map(|one| Words::new(&one.reason, &one.way_out)));
+    words.extend(report.failures.iter().map(|failure| Words::new(failure, "")));
+    let Some(domino) = &report.domino else { return inside };
+    words.extend(domino.kept.iter().map(|kept| Words::new(kept, "")));
+    words.extend(domino.failures.iter().map(|failure| Words::new(failure, "")));
+    words.extend(domino.annotated.iter().map(|(place, role)| {
+        let why = format!(
+            "Kubernetes service account {place} on cluster {name} is annotated with role {role}: its pods use that one (IRSA)"
+        );
+        Words::new(why, "take the annotation off")
+    }));
+    if !domino.steps.is_empty() {
+        let why = format!(
+            "the workloads function has {} changes to make inside cluster {name}: {}",
+            domino.steps.len(),
+            few(&domino.steps)
+        );
+        words.push(Words::new(why, "it makes them on its own once associations are ready"));
+    }
+    let who: BTreeSet<&DominoName> = moving.iter().map(|(name, _)| *name).collect();
+    let blocked = report.bindings.iter().filter(|(name, _)| who.contains(name));
+    let blocked = blocked.filter_map(|(name, binding)| {
+        let lacks = binding.blocked.as_ref()?;
+        Some((name.clone(), Words::new(&lacks.reason, &lacks.way_out)))
+    });
+    inside.blocked = blocked.collect();
+    inside
+}
+
+fn few(steps: &[String]) -> String {
+    let shown: Vec<&str> = steps.iter().take(3).map(String::as_str).collect();
+    let more = if steps.len() > shown.len() { ", ..." } else { "" };
+    format!("{}{more}", shown.join(", "))
+}

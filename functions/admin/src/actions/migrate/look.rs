@@ -1,0 +1,169 @@
+//! What a preflight looks at: the ledger, both clusters, the roles, and the inside of green.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::stream::{self, StreamExt};
+use pod_identity_core::plan::RoleState;
+use pod_identity_core::trust::TrustPolicy;
+use pod_identity_core::{Binding, ClusterArn, DominoName, RoleArn};
+use pod_identity_engine::ledger::{BindingRecord, Condition, ConditionState, Registry};
+use pod_identity_engine::ports::{Clock, ClusterAccess, KubernetesReader, LedgerWriter};
+use pod_identity_engine::{Reconciled, Scope, chain};
+
+use super::findings::whose;
+use super::inside::{self, Inside};
+use crate::associations;
+use crate::change::ahead_of;
+use crate::desk::{Desk, Looks};
+
+/// What IAM says of a role.
+pub(super) struct RoleLook {
+    pub(super) state: RoleState,
+    /// Its trust policy as it was read.
+    pub(super) document: Option<String>,
+}
+
+/// An association on blue that is not this deployment's.
+pub(super) struct Left {
+    pub(super) place: String,
+    pub(super) role: String,
+    pub(super) whose: String,
+}
+
+/// What was seen.
+pub(super) struct Seen {
+    pub(super) blue: ClusterArn,
+    pub(super) green: ClusterArn,
+    pub(super) strict: bool,
+    pub(super) cluster_statement: bool,
+    pub(super) bindings: BTreeMap<DominoName, BindingRecord>,
+    pub(super) on_green: BTreeMap<DominoName, Condition>,
+    /// Associations that green has now.
+    pub(super) on_green_now: usize,
+    /// What reconcile would do on green.
+    pub(super) preview: Result<Reconciled, String>,
+    pub(super) roles: BTreeMap<RoleArn, RoleLook>,
+    pub(super) left_on_blue: Result<Vec<Left>, String>,
+    pub(super) inside: Inside,
+}
+
+impl Seen {
+    /// Whether a binding works on blue and is meant for green.
+    pub(super) fn moves(&self, binding: &Binding) -> bool {
+        binding.selects(&self.blue) && binding.selects(&self.green)
+    }
+}
+
+/// Looks at everything over a ledger in which green is registered, and into which it may be written
+/// that all is ready there.
+pub(super) async fn look<R, K, W, C>(
+    ahead: &Desk<'_, R, K, C>,
+    rehearsal: &W,
+    registry: &Registry,
+    blue: &ClusterArn,
+    green: &ClusterArn,
+) -> Result<Seen, String>
+where
+    R: Looks,
+    K: KubernetesReader,
+    W: LedgerWriter,
+    C: Clock,
+{
+    let bindings = ahead.bindings().await?;
+    let access = ahead.access(registry, green);
+    let moving: Vec<(&DominoName, &Binding)> = bindings
+        .iter()
+        .filter_map(|(name, record)| Some((name, record.binding()?)))
+        .filter(|(_, binding)| binding.selects(blue) && binding.selects(green))
+        .collect();
+    let conditions = ahead.conditions(moving.iter().map(|(name, _)| (*name, green))).await?;
+    let roles = roles(ahead, &access, wanted_roles(&moving, green)).await;
+    let preview = ahead_of(ahead, &Scope::of(green.clone())).await;
+    let there = associations::list(ahead, &access).await;
+    let left_on_blue = left_on(ahead, registry, blue, &bindings).await;
+    // The last of all: it writes what the others must not see.
+    let is_ready = |name: &DominoName| {
+        let condition = conditions.get(&(name.clone(), green.clone()));
+        condition.is_some_and(|condition| condition.state == ConditionState::Ready)
+    };
+    let coming: Vec<_> = moving.iter().copied().filter(|(name, _)| !is_ready(name)).collect();
+    inside::presume(ahead, rehearsal, green, &bindings, &coming).await?;
+    let inside = inside::look(ahead, green, &moving).await;
+    Ok(Seen {
+        strict: ahead.settings.plan.strict,
+        cluster_statement: ahead.settings.plan.cluster_statement,
+        on_green: conditions.into_iter().map(|((name, _), condition)| (name, condition)).collect(),
+        // A cluster that cannot be listed shows in the preview.
+        on_green_now: there.map(|all| all.len()).unwrap_or_default(),
+        preview,
+        roles,
+        left_on_blue,
+        inside,
+        blue: blue.clone(),
+        green: green.clone(),
+        bindings,
+    })
+}
+
+/// The roles, and the target roles that can be read.
+fn wanted_roles(moving: &[(&DominoName, &Binding)], green: &ClusterArn) -> BTreeSet<RoleArn> {
+    let desired = || moving.iter().map(|(_, binding)| &binding.desired);
+    let targets = desired().filter_map(|desired| desired.target_role.as_ref());
+    let readable = targets.filter(|target| target.account() == green.account());
+    desired().map(|desired| &desired.role).chain(readable).cloned().collect()
+}
+
+async fn roles<R, K, C>(
+    desk: &Desk<'_, R, K, C>,
+    access: &ClusterAccess,
+    wanted: BTreeSet<RoleArn>,
+) -> BTreeMap<RoleArn, RoleLook>
+where
+    R: Looks,
+    K: KubernetesReader,
+    C: Clock,
+{
+    let read = |role: RoleArn| async move {
+        if desk.is_over() {
+            return None;
+        }
+        let (state, document) = match desk.reader.role(access, &role).await {
+            Ok(Some(found)) if found.arn == role.as_str() => {
+                (RoleState::Found(TrustPolicy::read(&found.trust_policy)), Some(found.trust_policy))
+            }
+            Ok(_) => (RoleState::Missing { because: format!("role {role} does not exist") }, None),
+            Err(error) => (RoleState::Unread { because: chain(&error) }, None),
+        };
+        Some((role, RoleLook { state, document }))
+    };
+    stream::iter(wanted)
+        .map(read)
+        .buffer_unordered(desk.settings.concurrency)
+        .filter_map(std::future::ready)
+        .collect()
+        .await
+}
+
+/// Associations on blue that the ledger does not know.
+async fn left_on<R, K, C>(
+    desk: &Desk<'_, R, K, C>,
+    registry: &Registry,
+    blue: &ClusterArn,
+    bindings: &BTreeMap<DominoName, BindingRecord>,
+) -> Result<Vec<Left>, String>
+where
+    R: Looks,
+    K: KubernetesReader,
+    C: Clock,
+{
+    let others = associations::unknown(desk, registry, blue, bindings).await?;
+    let deployment = &desk.settings.plan.deployment;
+    let left = others.iter().filter_map(|one| {
+        Some(Left {
+            place: format!("{}/{}", one.namespace, one.service_account),
+            role: one.role_arn.clone(),
+            whose: whose(one, deployment)?,
+        })
+    });
+    Ok(left.collect())
+}

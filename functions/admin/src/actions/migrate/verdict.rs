@@ -1,0 +1,209 @@
+//! Whether what works on one cluster would work on another: decided from what was seen, for each
+//! binding.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pod_identity_core::plan::{Blocked, Bound, RoleState};
+use pod_identity_core::trust::{TrustQuestion, required_policy};
+use pod_identity_core::{Binding, ClusterArn, DominoName};
+use pod_identity_engine::ledger::{BindingRecord, ConditionState};
+use pod_identity_events::{BlockedCode, Trust, TrustVerdict};
+
+use super::findings::unlisted;
+use super::look::Seen;
+use super::target::{self, Takes};
+
+/// Whether a binding will work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Ready,
+    Breaks(Words),
+    Unknown(Words),
+}
+
+/// Why, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Words {
+    pub(super) why: String,
+    pub(super) way_out: String,
+}
+
+impl Words {
+    pub(super) fn new(why: impl Into<String>, way_out: impl Into<String>) -> Self {
+        Self { why: why.into(), way_out: way_out.into() }
+    }
+}
+
+/// What reconcile would do on green for each binding.
+struct Planned<'a> {
+    bound: BTreeMap<&'a DominoName, &'a Bound>,
+    blocked: BTreeMap<&'a DominoName, &'a Blocked>,
+}
+
+/// A verdict for each binding that works on blue and is meant for green.
+pub(super) fn verdicts(seen: &Seen) -> BTreeMap<DominoName, Verdict> {
+    let mut planned = Planned { bound: BTreeMap::new(), blocked: BTreeMap::new() };
+    for place in seen.preview.iter().flat_map(|done| &done.plans).flat_map(|plan| &plan.places) {
+        planned.bound.extend(place.bound.iter().map(|one| (&one.service_account, one)));
+        planned.blocked.extend(place.blocked.iter().map(|one| (&one.service_account, one)));
+    }
+    let unlisted = if seen.strict { unlisted(seen) } else { BTreeSet::new() };
+    let of = |(name, record): (&DominoName, &BindingRecord)| {
+        let binding = record.binding().filter(|binding| seen.moves(binding))?;
+        let mut verdict = role_verdict(seen, &planned, name, record, binding);
+        if verdict == Verdict::Ready && unlisted.contains(&binding.desired.role) {
+            verdict = Verdict::Breaks(Words::new(
+                format!("the node policies have no room for role {}", binding.desired.role),
+                "raise IAM's quota of managed policies attached to a role and NODE_ROLE_POLICY_SLOTS with it",
+            ));
+        }
+        let inside = seen.inside.blocked.get(name).filter(|_| verdict == Verdict::Ready);
+        if let Some(words) = inside {
+            verdict = Verdict::Breaks(words.clone());
+        }
+        let target = target_verdict(seen, binding);
+        let verdict = match (verdict, target) {
+            (breaks @ Verdict::Breaks(_), _) => breaks,
+            (_, breaks @ Verdict::Breaks(_)) => breaks,
+            (unknown @ Verdict::Unknown(_), _) => unknown,
+            (Verdict::Ready, target) => target,
+        };
+        Some((name.clone(), verdict))
+    };
+    seen.bindings.iter().filter_map(of).collect()
+}
+
+fn role_verdict(
+    seen: &Seen,
+    planned: &Planned<'_>,
+    name: &DominoName,
+    record: &BindingRecord,
+    binding: &Binding,
+) -> Verdict {
+    let done = match &seen.preview {
+        Ok(done) => done,
+        Err(why) => return Verdict::Unknown(Words::new(why, "ask again")),
+    };
+    if let Some(blocked) = planned.blocked.get(name) {
+        let mut why = blocked.reason.clone();
+        if let Some(trust) =
+            blocked.trust.as_ref().filter(|_| trusted_on(seen, binding, &seen.blue))
+        {
+            why = narrowed(seen, binding, trust);
+        }
+        let words = Words::new(why, &blocked.way_out);
+        let may_pass = blocked.code == BlockedCode::AccessDenied;
+        return if may_pass { Verdict::Unknown(words) } else { Verdict::Breaks(words) };
+    }
+    if let Some(bound) = planned.bound.get(name) {
+        return of_trust(seen, binding, &bound.trust);
+    }
+    let condition = seen.on_green.get(name).filter(|one| one.version == record.version);
+    if condition.is_some_and(|condition| condition.state == ConditionState::Ready) {
+        // Reconcile does not look again at the trust of what is bound already.
+        return match trust_on(seen, binding, &seen.green) {
+            Some(trust) => of_trust(seen, binding, &trust),
+            None => Verdict::Ready,
+        };
+    }
+    if let Some(why) = &done.skipped {
+        return Verdict::Unknown(Words::new(why, "ask again"));
+    }
+    Verdict::Unknown(Words::new(
+        "the invocation's time was over before it was looked at",
+        "raise the function's time-out and ask again",
+    ))
+}
+
+fn of_trust(seen: &Seen, binding: &Binding, trust: &Trust) -> Verdict {
+    let role = &binding.desired.role;
+    match trust.verdict {
+        TrustVerdict::Trusted => Verdict::Ready,
+        TrustVerdict::Untrusted => {
+            let why = if trusted_on(seen, binding, &seen.blue) {
+                narrowed(seen, binding, trust)
+            } else {
+                format!("role {role} does not trust EKS Pod Identity: {}", trust.because)
+            };
+            let statement = required_policy(question(binding, &seen.green));
+            let way_out = format!(
+                "have the owner of role {role} add this statement to its trust policy: {}",
+                statement["Statement"][0]
+            );
+            Verdict::Breaks(Words::new(why, way_out))
+        }
+        TrustVerdict::Unknown => {
+            let why = format!(
+                "whether role {role} trusts EKS Pod Identity cannot be known: {}",
+                trust.because
+            );
+            Verdict::Unknown(Words::new(why, "look at the role's trust policy"))
+        }
+    }
+}
+
+/// A role whose trust policy admits one cluster and not the other.
+fn narrowed(seen: &Seen, binding: &Binding, trust: &Trust) -> String {
+    format!(
+        "role {} trusts EKS Pod Identity on cluster {}, and not on {}: {}",
+        binding.desired.role,
+        seen.blue.name(),
+        seen.green.name(),
+        trust.because
+    )
+}
+
+fn question<'a>(binding: &'a Binding, cluster: &'a ClusterArn) -> TrustQuestion<'a> {
+    let session_tags = !binding.desired.disable_session_tags;
+    TrustQuestion { cluster, kubernetes: &binding.kubernetes, session_tags }
+}
+
+fn trust_on(seen: &Seen, binding: &Binding, cluster: &ClusterArn) -> Option<Trust> {
+    match &seen.roles.get(&binding.desired.role)?.state {
+        RoleState::Found(policy) => Some(policy.evaluate(question(binding, cluster))),
+        RoleState::Missing { because } => {
+            Some(Trust { verdict: TrustVerdict::Untrusted, because: because.clone() })
+        }
+        RoleState::Unread { because } => {
+            Some(Trust { verdict: TrustVerdict::Unknown, because: because.clone() })
+        }
+    }
+}
+
+fn trusted_on(seen: &Seen, binding: &Binding, cluster: &ClusterArn) -> bool {
+    trust_on(seen, binding, cluster).is_some_and(|trust| trust.verdict == TrustVerdict::Trusted)
+}
+
+fn target_verdict(seen: &Seen, binding: &Binding) -> Verdict {
+    let Some(target) = &binding.desired.target_role else { return Verdict::Ready };
+    let id = target::external_id(&seen.green, &binding.kubernetes);
+    let way_out =
+        format!("have the trust policy of role {target} take the sts:ExternalId `{id}` as well");
+    if target.account() != seen.green.account() {
+        let why = format!("target role {target} is in another account and cannot be read");
+        return Verdict::Unknown(Words::new(why, way_out));
+    }
+    let look = seen.roles.get(target);
+    let document = look.and_then(|look| look.document.as_deref());
+    match (document, look.map(|look| &look.state)) {
+        (Some(document), _) => match target::takes(document, &id) {
+            Takes::Yes => Verdict::Ready,
+            Takes::No(why) => {
+                Verdict::Breaks(Words::new(format!("target role {target}: {why}"), way_out))
+            }
+            Takes::Unknown(why) => {
+                Verdict::Unknown(Words::new(format!("target role {target}: {why}"), way_out))
+            }
+        },
+        (None, Some(RoleState::Missing { because })) => {
+            Verdict::Breaks(Words::new(format!("target {because}"), "have it made"))
+        }
+        (None, Some(RoleState::Unread { because })) => {
+            Verdict::Unknown(Words::new(format!("target role {target}: {because}"), way_out))
+        }
+        _ => {
+            let why = format!("target role {target} was not read");
+            Verdict::Unknown(Words::new(why, way_out))
+        }
+    }
+}

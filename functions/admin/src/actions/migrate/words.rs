@@ -1,0 +1,173 @@
+//! A preflight as people read it, and as data.
+
+use std::collections::BTreeMap;
+
+use pod_identity_core::DominoName;
+use serde_json::{Value, json};
+
+use super::look::Seen;
+use super::progress::Progress;
+use super::verdict::{Verdict, Words};
+use crate::table::Table;
+
+/// Most rows of one table; all are in the data.
+const ROWS: usize = 200;
+
+/// What a preflight found.
+pub(super) struct Preflight {
+    pub(super) seen: Seen,
+    pub(super) verdicts: BTreeMap<DominoName, Verdict>,
+    pub(super) findings: Vec<Words>,
+    pub(super) staying: BTreeMap<DominoName, Words>,
+    /// Whether green is not registered like that yet.
+    pub(super) is_new: bool,
+}
+
+impl Words {
+    fn line(&self) -> String {
+        match self.way_out.as_str() {
+            "" => self.why.clone(),
+            way_out => format!("{}; {way_out}", self.why),
+        }
+    }
+}
+
+impl Preflight {
+    fn count(&self, fits: impl Fn(&Verdict) -> bool) -> usize {
+        self.verdicts.values().filter(|verdict| fits(verdict)).count()
+    }
+
+    fn counts(&self) -> (usize, usize, usize) {
+        (
+            self.count(|verdict| *verdict == Verdict::Ready),
+            self.count(|verdict| matches!(verdict, Verdict::Breaks(_))),
+            self.count(|verdict| matches!(verdict, Verdict::Unknown(_))),
+        )
+    }
+
+    pub(super) fn words(&self, progress: &Progress) -> String {
+        let (blue, green) = (self.seen.blue.name(), self.seen.green.name());
+        let (ready, breaks, unknown) = self.counts();
+        let registered = if self.is_new { "would be registered" } else { "is registered" };
+        let mut text = format!(
+            "Migration from cluster {blue} to {green}, which {registered} (mode is plan, nothing was done).\n\n{} service accounts work on {blue} and are meant for {green}: {ready} ready, {breaks} will break, {unknown} unknown.\n",
+            self.verdicts.len()
+        );
+        text += &progress.words(green);
+        text += &self.not_ready();
+        for finding in &self.findings {
+            text += &format!("! {}\n", finding.line());
+        }
+        text += &self.left_behind();
+        text + &self.next_steps()
+    }
+
+    fn not_ready(&self) -> String {
+        let mut table = Table::new(&["service account", "verdict", "because"]);
+        let mut more = 0;
+        for (name, verdict) in &self.verdicts {
+            let (word, words) = match verdict {
+                Verdict::Ready => continue,
+                Verdict::Breaks(words) => ("will break", words),
+                Verdict::Unknown(words) => ("unknown", words),
+            };
+            if table.len() >= ROWS {
+                more += 1;
+                continue;
+            }
+            table.row([name.to_string(), word.to_owned(), words.line()]);
+        }
+        match (table.len(), more) {
+            (0, _) => String::new(),
+            (_, 0) => format!("\n{table}\n"),
+            (_, more) => format!("\n{table}and {more} more, see the data of this answer\n\n"),
+        }
+    }
+
+    fn left_behind(&self) -> String {
+        let (blue, green) = (self.seen.blue.name(), self.seen.green.name());
+        let mut text = String::new();
+        if !self.staying.is_empty() {
+            text +=
+                &format!("\nWork on {blue} and are not meant for {green}: they will not follow.\n");
+            let mut table = Table::new(&["service account", "because it"]);
+            for (name, words) in self.staying.iter().take(ROWS) {
+                table.row([name.to_string(), words.line()]);
+            }
+            text += &table.to_string();
+        }
+        match &self.seen.left_on_blue {
+            Err(why) => {
+                text += &format!("\nWhat others have on {blue} is unknown: {why}\n");
+            }
+            Ok(left) if left.is_empty() => {}
+            Ok(left) => {
+                text += &format!(
+                    "\nAssociations on {blue} that are not this deployment's stay behind. Whoever made them makes them on {green}; or take them over first with action adopt, except those of add-ons.\n"
+                );
+                let mut table = Table::new(&["kubernetes", "whose", "role"]);
+                for one in left.iter().take(ROWS) {
+                    table.row([one.place.clone(), one.whose.clone(), one.role.clone()]);
+                }
+                text += &table.to_string();
+            }
+        }
+        text
+    }
+
+    fn next_steps(&self) -> String {
+        let (blue, green) = (self.seen.blue.name(), self.seen.green.name());
+        let (_, breaks, unknown) = self.counts();
+        let mut steps = Vec::new();
+        if breaks > 0 {
+            steps.push(format!("repair what will break, then ask again: whoever is not repaired is blocked on {green} and keeps no other waiting"));
+        }
+        if unknown > 0 {
+            steps.push("find out about what is unknown".to_owned());
+        }
+        if !self.staying.is_empty() {
+            steps.push(format!("bind those that do not follow for {green} as well"));
+        }
+        steps.push("invoke this again with mode apply".to_owned());
+        steps.push(format!("ask again with mode plan until all is ready on {green}"));
+        steps.push(format!(
+            "move the workloads, then {{\"action\": \"retire\", \"cluster\": \"{blue}\"}}"
+        ));
+        let lines = steps.iter().enumerate().map(|(at, step)| format!("  {}. {step}\n", at + 1));
+        format!("\nNext:\n{}", lines.collect::<String>())
+    }
+
+    pub(super) fn data(&self) -> Value {
+        let (ready, breaks, unknown) = self.counts();
+        let words = |words: &Words| json!({ "because": words.why, "wayOut": words.way_out });
+        let not_ready = self.verdicts.iter().filter_map(|(name, verdict)| {
+            let (word, words) = match verdict {
+                Verdict::Ready => return None,
+                Verdict::Breaks(words) => ("willBreak", words),
+                Verdict::Unknown(words) => ("unknown", words),
+            };
+            Some(json!({
+                "serviceAccount": name, "verdict": word,
+                "because": words.why, "wayOut": words.way_out,
+            }))
+        });
+        let left = self.seen.left_on_blue.as_ref().map(|left| {
+            let one = |one: &super::look::Left| {
+                json!({ "kubernetes": one.place, "roleArn": one.role, "whose": one.whose })
+            };
+            left.iter().map(one).collect::<Vec<_>>()
+        });
+        let staying = self.staying.iter().map(|(name, Words { why, way_out })| {
+            json!({ "serviceAccount": name, "because": why, "wayOut": way_out })
+        });
+        json!({
+            "from": self.seen.blue,
+            "to": self.seen.green,
+            "counts": { "ready": ready, "willBreak": breaks, "unknown": unknown },
+            "notReady": not_ready.collect::<Vec<_>>(),
+            "findings": self.findings.iter().map(words).collect::<Vec<_>>(),
+            "staying": staying.collect::<Vec<_>>(),
+            "leftBehind": left.unwrap_or_default(),
+        })
+    }
+}

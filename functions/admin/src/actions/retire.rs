@@ -1,0 +1,97 @@
+//! The guarded retirement of a cluster, with who holds it up.
+
+use std::collections::BTreeSet;
+
+use pod_identity_core::{DominoName, GivenUp};
+use pod_identity_engine::ports::{Bus, Clock, KubernetesReader, LedgerWriter};
+use pod_identity_engine::{chain, held_up};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::bind::told;
+use super::clusters::retirement;
+use crate::answer::{Answer, Refusal};
+use crate::change::make;
+use crate::desk::{Desk, Looks};
+use crate::request::{Action, Request};
+
+/// Most names in one sentence; all are in the data.
+const NAMES: usize = 50;
+
+pub(super) const ACTION: Action = Action {
+    name: "retire",
+    what: "asks for a cluster's guarded retirement, and says who holds it up; reconcile empties the cluster once nobody does",
+    fields: &[
+        ("cluster", "name or ARN"),
+        (
+            "givenUp",
+            "optional: service accounts that need not be ready on another cluster, and lose their role with it, or `*` alone",
+        ),
+    ],
+    changes: true,
+    example: include_str!("../../../../events/samples/admin/retire.json"),
+};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Asked {
+    cluster: String,
+    #[serde(default)]
+    given_up: Vec<String>,
+}
+
+pub(super) async fn answer<R, K, W, C>(
+    desk: &Desk<'_, R, K, C>,
+    hands: Option<&W>,
+    request: &Request,
+) -> Result<Answer, Refusal>
+where
+    R: Looks,
+    K: KubernetesReader,
+    W: LedgerWriter + Bus,
+    C: Clock,
+{
+    let asked: Asked = request.fields()?;
+    let given_up = GivenUp::try_from(asked.given_up.clone())
+        .map_err(|error| Refusal(format!("retire: givenUp: {error}")))?;
+    let cluster = desk.named(&desk.registry().await?, &asked.cluster)?;
+    let guard = async |given_up: &GivenUp| {
+        held_up(desk.reader, desk.settings, &cluster, given_up).await.map_err(|e| chain(&e))
+    };
+    let nobody = GivenUp::default();
+    let before = guard(&nobody).await?;
+    let wish = retirement(cluster.as_str(), &asked.given_up);
+    let changed = make(desk, hands, request, &[wish]).await?;
+    let after = guard(&given_up).await?;
+    let lose: BTreeSet<DominoName> = before.difference(&after).cloned().collect();
+    let mut answer = told(request, &changed)?;
+    answer.text += &words(cluster.name(), &lose, &after);
+    Ok(answer.with("lose", json!(lose)).with("heldUpBy", json!(after)))
+}
+
+fn words(cluster: &str, lose: &BTreeSet<DominoName>, held: &BTreeSet<DominoName>) -> String {
+    let mut text = String::new();
+    if !lose.is_empty() {
+        text += &format!(
+            "Given up, and ready on no other cluster: {} lose their role with cluster {cluster}: {}.\n",
+            lose.len(),
+            names(lose)
+        );
+    }
+    if held.is_empty() {
+        text += &format!("Nobody holds the retirement of cluster {cluster} up.\n");
+    } else {
+        text += &format!(
+            "Held up by {}, ready on no other cluster: {}. Nothing is deleted on cluster {cluster} before each is ready elsewhere (action migrate, action status) or named in givenUp.\n",
+            held.len(),
+            names(held)
+        );
+    }
+    text
+}
+
+fn names(all: &BTreeSet<DominoName>) -> String {
+    let some: Vec<&str> = all.iter().take(NAMES).map(DominoName::as_str).collect();
+    let more = if all.len() > NAMES { ", ..." } else { "" };
+    format!("{}{more}", some.join(", "))
+}

@@ -1,0 +1,155 @@
+//! Associations of others become bindings.
+
+use pod_identity_core::{Association, DEPLOYMENT_TAG, SERVICE_ACCOUNT_TAG};
+use pod_identity_world::{Caller, UpdateAssociation};
+use serde_json::{Value, json};
+
+use crate::office::{ACCOUNT, Office, TRUSTED, cluster, role, text};
+
+fn foreign(office: &Office, service_account: &str, role_name: &str) -> Association {
+    let (blue, role) = (cluster("blue"), role(role_name).to_string());
+    let mut world = office.ports.world();
+    world.add_foreign_association(&blue, "domino-compute", service_account, &role).unwrap()
+}
+
+fn adopt(associations: Value) -> Value {
+    json!({ "action": "adopt", "cluster": "blue", "associations": associations })
+}
+
+fn one(service_account: &str, name: &str) -> Value {
+    json!({ "namespace": "domino-compute", "serviceAccount": service_account, "as": name })
+}
+
+fn assert_adopted(office: &Office, theirs: &Association, name: &str, role_name: &str) {
+    let ours = office.there("blue", &theirs.service_account).unwrap();
+    assert_eq!((&ours.id, &ours.role_arn), (&theirs.id, &role(role_name).to_string()));
+    assert_eq!((&*ours.tags[DEPLOYMENT_TAG], &*ours.tags[SERVICE_ACCOUNT_TAG]), ("acme", name));
+    let again = office.reconcile("blue");
+    assert!(again.needed.is_empty() && again.plans.is_empty(), "{again:?}");
+}
+
+fn somebody() -> Caller {
+    Caller {
+        name: "somebody".to_owned(),
+        account: ACCOUNT.to_owned(),
+        region: "eu-west-1".to_owned(),
+    }
+}
+
+#[test]
+fn a_foreign_association_is_planned_adopted_and_steady_after_it() {
+    let office = Office::registered();
+    let theirs = foreign(&office, "svc-etl-sa", "etl");
+    let payload = adopt(json!([one("svc-etl-sa", "svc-etl")]));
+    let planned = office.planned(payload.clone());
+    let words = text(&planned);
+    assert!(words.contains("would be bound as svc-etl with role etl"), "{words}");
+    assert!(words.contains("for svc-etl, adopted"), "{words}");
+    assert_eq!(office.there("blue", "svc-etl-sa"), Some(theirs.clone()));
+    let applied = office.applied(payload.clone());
+    assert_eq!(applied["accepted"], 1, "{}", text(&applied));
+    office.reconcile("blue");
+    assert_adopted(&office, &theirs, "svc-etl", "etl");
+    let status = office.done(json!({ "action": "status", "serviceAccount": "svc-etl" }));
+    let rows = status["bindings"].as_array().unwrap();
+    assert_eq!(rows.len(), 1, "bound on its own cluster alone: {}", text(&status));
+    let again = office.planned(payload);
+    assert!(text(&again).contains("not this deployment's already"), "{}", text(&again));
+}
+
+#[test]
+fn a_reconciliation_between_the_binding_and_the_permission_does_no_harm() {
+    let office = Office::registered();
+    let theirs = foreign(&office, "svc-etl-sa", "etl");
+    office.bind("svc-etl", "report");
+    assert_eq!(office.there("blue", "svc-etl-sa"), Some(theirs.clone()), "it is blocked");
+    let payload = adopt(json!([one("svc-etl-sa", "svc-etl")]));
+    let planned = office.planned(payload.clone());
+    assert!(text(&planned).contains("role change, to role"), "{}", text(&planned));
+    office.applied(payload);
+    office.reconcile("blue");
+    assert_adopted(&office, &theirs, "svc-etl", "report");
+}
+
+#[test]
+fn what_changes_between_plan_and_apply_is_bound_as_it_is_then() {
+    let office = Office::registered();
+    let theirs = foreign(&office, "svc-etl-sa", "etl");
+    let payload = adopt(json!([one("svc-etl-sa", "svc-etl")]));
+    office.planned(payload.clone());
+    let update = UpdateAssociation {
+        cluster: "blue".to_owned(),
+        association_id: theirs.id.clone(),
+        role_arn: Some(role("train").to_string()),
+        disable_session_tags: Some(true),
+        ..UpdateAssociation::default()
+    };
+    office.ports.world().update_pod_identity_association(&somebody(), &update).unwrap();
+    office.applied(payload);
+    office.reconcile("blue");
+    assert_adopted(&office, &theirs, "svc-etl", "train");
+    assert!(office.there("blue", "svc-etl-sa").unwrap().disable_session_tags);
+}
+
+#[test]
+fn all_foreign_ones_are_adopted_by_the_naming_rule_and_others_are_told_why_not() {
+    let office = Office::registered();
+    office.bind("svc-bound", "etl");
+    office
+        .ports
+        .world()
+        .add_role(&"arn:aws:iam::111122223333:role/admin".parse().unwrap(), TRUSTED);
+    let etl = foreign(&office, "svc-etl-sa", "etl");
+    let plain = foreign(&office, "plain", "report");
+    // Its name would be that of a binding elsewhere.
+    foreign(&office, "svc-bound", "etl");
+    {
+        let (mut world, blue) = (office.ports.world(), cluster("blue"));
+        let (admin, etl) = ("arn:aws:iam::111122223333:role/admin", role("etl").to_string());
+        world.add_foreign_association(&blue, "domino-compute", "svc-admin-sa", admin).unwrap();
+        world.add_foreign_association(&blue, "kube-system", "karpenter", &etl).unwrap();
+        let owner = "arn:aws:eks:eu-west-1:111122223333:addon/blue/aws-ebs-csi-driver/1";
+        world.add_addon_association(&blue, "domino-compute", "ebs", &etl, owner).unwrap();
+    }
+    let orphan = foreign(&office, "svc-lost-sa", "train");
+    let tags = [(DEPLOYMENT_TAG, "acme"), (SERVICE_ACCOUNT_TAG, "svc-forgotten")];
+    let tags = tags.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    office.ports.world().tag_resource(&somebody(), &orphan.arn, &tags).unwrap();
+
+    let payload = json!({ "action": "adopt", "cluster": "blue", "all": true });
+    let planned = office.planned(payload.clone());
+    let words = text(&planned);
+    assert_eq!(planned["accepted"], 2, "{words}");
+    for why in [
+        "refused: role `arn:aws:iam::111122223333:role/admin` is not in ROLES",
+        "refused: namespace `kube-system` is not in NAMESPACES",
+        "alone may change it",
+        "refused: an orphan: name it",
+        "refused: svc-bound is bound already, to role",
+    ] {
+        assert!(words.contains(why), "{why}: {words}");
+    }
+    office.applied(payload);
+    office.reconcile("blue");
+    assert_adopted(&office, &etl, "svc-etl", "etl");
+    assert_adopted(&office, &plain, "plain", "report");
+    let named = office.applied(adopt(json!([one("svc-lost-sa", "svc-found")])));
+    assert_eq!(named["accepted"], 1, "{}", text(&named));
+    office.reconcile("blue");
+    assert_adopted(&office, &orphan, "svc-found", "train");
+    let addon = office.planned(adopt(json!([one("ebs", "svc-ebs")])));
+    assert_eq!(addon["accepted"], 0, "{}", text(&addon));
+}
+
+#[test]
+fn two_associations_are_not_bound_as_one_service_account() {
+    let office = Office::registered();
+    foreign(&office, "svc-etl-sa", "etl");
+    foreign(&office, "svc-etl-2", "etl");
+    let both = json!([one("svc-etl-sa", "svc-etl"), one("svc-etl-2", "svc-etl")]);
+    let planned = office.planned(adopt(both));
+    assert_eq!(planned["accepted"], 0, "{}", text(&planned));
+    assert!(text(&planned).contains("several associations would be bound as svc-etl"));
+    let neither = office.refused(json!({ "action": "adopt", "cluster": "blue" }));
+    assert!(neither.contains("either name associations"), "{neither}");
+}

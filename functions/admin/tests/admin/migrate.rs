@@ -1,0 +1,375 @@
+//! From blue to green: what a preflight says, what is done, and a retirement's guard.
+
+use std::collections::BTreeSet;
+
+use pod_identity_core::{DEPLOYMENT_TAG, Pattern, RoleArn, SERVICE_ACCOUNT_TAG};
+use pod_identity_engine::ports::ErrorKind;
+use pod_identity_world::{PortFault, When, World};
+use serde_json::{Value, json};
+
+use crate::office::{ACCOUNT, Office, TRUSTED, cluster, role, text};
+
+/// Trusted, if a condition of one statement holds.
+fn trusted_if(condition: &Value) -> String {
+    let mut policy: Value = serde_json::from_str(TRUSTED).unwrap();
+    policy["Statement"][0]["Condition"] = condition.clone();
+    policy.to_string()
+}
+
+fn to_green() -> Value {
+    let node_role = format!("arn:aws:iam::{ACCOUNT}:role/green-eks-nodes");
+    json!({
+        "action": "migrate", "from": "blue",
+        "to": { "clusterArn": cluster("green"), "nodeRoleArns": [node_role] },
+    })
+}
+
+/// Only blue is registered.
+fn on_blue() -> Office {
+    let office = Office::new();
+    office.register("blue");
+    office
+}
+
+fn bind(office: &Office, payload: Value) {
+    let mut payload = payload;
+    payload["action"] = json!("bind");
+    office.applied(payload);
+}
+
+fn not_ready<'a>(answer: &'a Value, name: &str) -> &'a Value {
+    let all = answer["preflight"]["notReady"].as_array().unwrap();
+    all.iter().find(|one| one["serviceAccount"] == name).unwrap()
+}
+
+#[test]
+fn a_preflight_says_of_every_binding_whether_it_will_work_on_green() {
+    let mut office = on_blue();
+    office
+        .settings
+        .rules
+        .target_roles
+        .push(Pattern::new("arn:aws:iam::111122223333:role/target/*"));
+    let target: RoleArn = format!("arn:aws:iam::{ACCOUNT}:role/target/blue-only").parse().unwrap();
+    {
+        let mut world = office.ports.world();
+        let blue_arn = json!({ "StringEquals": { "aws:SourceArn": cluster("blue") } });
+        world.add_role(&role("narrow"), &trusted_if(&blue_arn));
+        let external = "eu-west-1/111122223333/blue/domino-compute/svc-target-sa";
+        let external = json!({ "StringEquals": { "sts:ExternalId": external } });
+        world.add_role(&target, &trusted_if(&external));
+        let (blue, green) = (cluster("blue"), cluster("green"));
+        let (theirs, etl) = ("arn:aws:iam::111122223333:role/theirs", role("etl").to_string());
+        world.add_foreign_association(&blue, "kube-system", "karpenter", theirs).unwrap();
+        let owner = "arn:aws:eks:eu-west-1:111122223333:addon/blue/aws-ebs-csi-driver/1";
+        world.add_addon_association(&blue, "kube-system", "ebs-csi", theirs, owner).unwrap();
+        world.add_foreign_association(&green, "domino-compute", "svc-taken-sa", &etl).unwrap();
+    }
+    bind(&office, json!({ "serviceAccount": "svc-etl", "roleArn": role("etl") }));
+    bind(&office, json!({ "serviceAccount": "svc-narrow", "roleArn": role("narrow") }));
+    bind(&office, json!({ "serviceAccount": "svc-taken", "roleArn": role("train") }));
+    bind(
+        &office,
+        json!({
+            "serviceAccount": "svc-target", "roleArn": role("etl"), "targetRoleArn": target,
+        }),
+    );
+    let other = "arn:aws:iam::444455556666:role/lake";
+    bind(
+        &office,
+        json!({
+            "serviceAccount": "svc-lake", "roleArn": role("etl"), "targetRoleArn": other,
+        }),
+    );
+    bind(
+        &office,
+        json!({
+            "serviceAccount": "svc-named", "roleArn": role("etl"), "clusters": ["blue"],
+        }),
+    );
+    office.reconcile("blue");
+
+    let answer = office.planned(to_green());
+    let words = text(&answer);
+    let counts = &answer["preflight"]["counts"];
+    assert_eq!(*counts, json!({ "ready": 1, "willBreak": 3, "unknown": 1 }), "{words}");
+    let narrow = not_ready(&answer, "svc-narrow");
+    assert_eq!(narrow["verdict"], "willBreak");
+    let because = narrow["because"].as_str().unwrap();
+    assert!(because.contains("on cluster blue, and not on green: "), "{because}");
+    assert!(because.contains("aws:SourceArn"), "the condition is named: {because}");
+    assert!(narrow["wayOut"].as_str().unwrap().contains("AllowEksAuthToAssumeRoleForPodIdentity"));
+    let taken = not_ready(&answer, "svc-taken")["because"].as_str().unwrap();
+    assert!(taken.contains("svc-taken-sa in cluster green already has association"), "{taken}");
+    let of_green = "eu-west-1/111122223333/green/domino-compute/svc-target-sa";
+    let kept_out = not_ready(&answer, "svc-target");
+    assert_eq!(kept_out["verdict"], "willBreak");
+    assert!(kept_out["wayOut"].as_str().unwrap().contains(of_green), "{kept_out}");
+    let lake = not_ready(&answer, "svc-lake");
+    assert_eq!(lake["verdict"], "unknown");
+    let of_lake = "`eu-west-1/111122223333/green/domino-compute/svc-lake-sa`";
+    assert!(lake["wayOut"].as_str().unwrap().contains(of_lake), "{lake}");
+
+    let staying = &answer["preflight"]["staying"][0];
+    assert_eq!(staying["serviceAccount"], "svc-named");
+    assert!(staying["wayOut"].as_str().unwrap().contains(cluster("green").as_str()));
+    let left = answer["preflight"]["leftBehind"].to_string();
+    assert!(
+        left.contains("kube-system/karpenter") && left.contains("add-on arn:aws:eks"),
+        "{left}"
+    );
+    assert!(!left.contains("svc-etl-sa"), "what is ours is not left behind: {left}");
+    assert!(words.contains("of 5 service accounts 0 are ready (0 %), 5 pending"), "{words}");
+    assert!(words.contains("Next:\n  1. repair what will break"), "{words}");
+    assert!(words.contains("changes to make inside cluster green: + service account"), "{words}");
+}
+
+#[test]
+fn what_is_missing_inside_green_is_told() {
+    let mut office = on_blue();
+    office.inside.service_accounts = false;
+    bind(&office, json!({ "serviceAccount": "svc-etl", "roleArn": role("etl") }));
+    let agent = "eks-pod-identity-agent";
+    office.ports.world().eks.cluster_mut(&cluster("green")).unwrap().addons.remove(agent);
+    let answer = office.planned(to_green());
+    let because = not_ready(&answer, "svc-etl")["because"].as_str().unwrap();
+    assert!(
+        because.contains("no Kubernetes service account domino-compute/svc-etl-sa"),
+        "{because}"
+    );
+    let findings = answer["preflight"]["findings"].to_string();
+    assert!(findings.contains("has no EKS add-on eks-pod-identity-agent"), "{findings}");
+    // Where nobody can look it is not known, of nobody in particular.
+    let fault = PortFault {
+        lasting: true,
+        ..PortFault::nth("list serviceaccounts", 1, When::Before, ErrorKind::Unreachable)
+    };
+    office.ports.fault(fault);
+    let answer = office.planned(to_green());
+    assert_eq!(answer["preflight"]["counts"]["ready"], 1, "{}", text(&answer));
+    assert!(
+        text(&answer)
+            .contains("Kubernetes service accounts and the mapping on cluster green are unknown"),
+        "{}",
+        text(&answer)
+    );
+}
+
+#[test]
+fn a_role_whose_trust_was_narrowed_since_is_named_though_green_is_filled() {
+    let office = Office::registered();
+    office.bind("svc-etl", "etl");
+    let blue_arn = json!({ "ArnEquals": { "aws:SourceArn": cluster("blue") } });
+    office.ports.world().set_trust(&role("etl"), &trusted_if(&blue_arn));
+    let answer = office.planned(json!({ "action": "migrate", "from": "blue", "to": "green" }));
+    let because = not_ready(&answer, "svc-etl")["because"].as_str().unwrap();
+    assert!(because.contains("on cluster blue, and not on green: "), "{because}");
+    assert_eq!(answer["progress"]["readyPercent"], 100);
+}
+
+#[test]
+fn a_migration_registers_green_once_and_may_be_repeated() {
+    let office = on_blue();
+    bind(&office, json!({ "serviceAccount": "svc-etl", "roleArn": role("etl") }));
+    office.reconcile("blue");
+    office.planned(to_green());
+    let requests = |office: &Office| {
+        let world = office.ports.world();
+        let all = world.bus.events.iter().filter(|one| {
+            one.detail_type == "Reconciliation Requested"
+                && one.detail["clusterArn"] == json!(cluster("green"))
+        });
+        all.count()
+    };
+    assert_eq!(requests(&office), 0);
+    let first = office.applied(to_green());
+    assert!(text(&first).contains("reconcile was asked to fill it"), "{}", text(&first));
+    assert_eq!((requests(&office), &first["progress"]["pendingPercent"]), (1, &json!(100)));
+    let again = office.applied(to_green());
+    assert!(text(&again).contains("registered already"), "{}", text(&again));
+    assert_eq!(requests(&office), 2);
+    let history = office.done(json!({ "action": "history", "cluster": "green" }));
+    assert_eq!(history["known"], 1, "the same registration is no news");
+    office.reconcile("green");
+    assert_eq!(office.there("green", "svc-etl-sa").unwrap().role_arn, role("etl").to_string());
+    let done = office.planned(to_green());
+    assert_eq!(done["progress"]["readyPercent"], 100, "{}", text(&done));
+    assert_eq!(done["preflight"]["counts"]["ready"], 1);
+}
+
+#[test]
+fn what_cannot_be_migrated_is_refused_with_the_way_out() {
+    let office = on_blue();
+    let ask = |from: &str, to: Value| json!({ "action": "migrate", "from": from, "to": to });
+    let unknown = office.refused(ask("blue", json!("green")));
+    assert!(unknown.contains("no registered cluster is called `green`"), "{unknown}");
+    let itself = office.refused(ask("blue", json!("blue")));
+    assert!(itself.contains("one cluster"), "{itself}");
+    let unregistered = office.refused(ask(cluster("red").as_str(), json!("blue")));
+    assert!(unregistered.contains("is not registered"), "{unregistered}");
+    let not_listed = json!({ "clusterArn": "arn:aws:eks:us-east-1:111122223333:cluster/green" });
+    let not_listed = office.refused(ask("blue", not_listed));
+    assert!(not_listed.contains("CLUSTERS"), "{not_listed}");
+}
+
+#[test]
+fn a_green_or_a_node_role_that_does_not_exist_breaks_every_binding() {
+    let office = on_blue();
+    bind(&office, json!({ "serviceAccount": "svc-etl", "roleArn": role("etl") }));
+    let ghost = format!("arn:aws:iam::{ACCOUNT}:role/ghost-eks-nodes");
+    for (to, named) in [
+        (json!({ "clusterArn": cluster("gone") }), "cluster/gone"),
+        (json!({ "clusterArn": cluster("green"), "nodeRoleArns": [ghost] }), "ghost-eks-nodes"),
+    ] {
+        let answer = office.planned(json!({ "action": "migrate", "from": "blue", "to": to }));
+        let verdict = not_ready(&answer, "svc-etl");
+        assert_eq!(verdict["verdict"], "willBreak", "{}", text(&answer));
+        assert!(verdict["because"].as_str().unwrap().contains(named), "{verdict}");
+    }
+}
+
+#[test]
+fn more_associations_than_eks_takes_are_told() {
+    let office = on_blue();
+    {
+        let mut world = office.ports.world();
+        for at in 0..4_999 {
+            let name = format!("other-{at}");
+            let (green, theirs) = (cluster("green"), role("etl").to_string());
+            world.add_foreign_association(&green, "kube-system", &name, &theirs).unwrap();
+        }
+    }
+    for name in ["svc-etl", "svc-report"] {
+        bind(&office, json!({ "serviceAccount": name, "roleArn": role("etl") }));
+    }
+    let answer = office.planned(to_green());
+    let findings = answer["preflight"]["findings"].to_string();
+    assert!(findings.contains("would have 5001 associations"), "{findings}");
+}
+
+#[test]
+fn roles_that_the_node_policies_cannot_list_break_in_strict_mode() {
+    let mut office = on_blue();
+    import(&office, 150, 150);
+    office.settings.policy_slots = 1;
+    let full = |office: &Office| {
+        let answer = office.planned(to_green());
+        let findings = answer["preflight"]["findings"].to_string();
+        assert!(findings.contains("would have to list 150 more roles"), "{findings}");
+        answer["preflight"]["counts"].clone()
+    };
+    assert_eq!(full(&office)["willBreak"], 0, "the cluster statement grants them all the same");
+    office.settings.plan.strict = true;
+    office.settings.plan.cluster_statement = false;
+    let counts = full(&office);
+    let broken = counts["willBreak"].as_u64().unwrap();
+    assert!((10..100).contains(&broken), "{counts}");
+}
+
+/// So many bindings, `svc-0000` and so on, with so many roles.
+fn import(office: &Office, bindings: usize, roles: usize) {
+    for at in 0..roles {
+        office.ports.world().add_role(&role(&format!("r-{at:04}")), TRUSTED);
+    }
+    let rows: Vec<Value> = (0..bindings)
+        .map(|at| {
+            let role = role(&format!("r-{:04}", at % roles));
+            json!({ "serviceAccount": format!("svc-{at:04}"), "roleArn": role })
+        })
+        .collect();
+    let done = office.applied(json!({ "action": "import", "rows": rows }));
+    assert_eq!(done["counts"]["new"], bindings, "{}", text(&done));
+}
+
+/// The roles that the policies of green's node role list.
+fn listed(world: &World) -> BTreeSet<String> {
+    let node_role = format!("arn:aws:iam::{ACCOUNT}:role/green-eks-nodes").parse().unwrap();
+    let mut listed = BTreeSet::new();
+    for policy in world.iam.attached_to(&node_role) {
+        let document: Value =
+            serde_json::from_str(world.iam.document_in_force(&policy).unwrap()).unwrap();
+        let statements = document["Statement"].as_array().unwrap();
+        let resources = statements.iter().flat_map(|one| match &one["Resource"] {
+            Value::Array(all) => all.clone(),
+            one => vec![one.clone()],
+        });
+        let roles = resources.filter_map(|one| Some(one.as_str()?.to_owned()));
+        listed.extend(roles.filter(|one| one.contains(":role/")));
+    }
+    listed
+}
+
+#[test]
+fn a_migration_of_a_thousand_bindings_that_dies_again_and_again_doubles_and_loses_nothing() {
+    let office = on_blue();
+    import(&office, 1_000, 40);
+    let planned = office.planned(to_green());
+    assert_eq!(planned["preflight"]["counts"]["ready"], 1_000, "{}", text(&planned));
+    office.applied(to_green());
+    office.ports.world().settings.visible_after = jiff::SignedDuration::from_secs(20);
+    let mut random: u64 = 7;
+    let mut runs = 0;
+    loop {
+        random =
+            random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let polls = 300 + usize::try_from(random >> 33).unwrap() % 900;
+        runs += 1;
+        if office.reconcile_for("green", polls) {
+            break;
+        }
+        assert!(runs < 200, "it never ends");
+    }
+    assert!(runs > 3, "it was not interrupted: {runs}");
+    {
+        let world = office.ports.world();
+        let all = world.eks.associations(&cluster("green"));
+        assert_eq!(all.len(), 1_000);
+        let places: BTreeSet<&str> = all.iter().map(|one| one.service_account.as_str()).collect();
+        assert_eq!(places.len(), 1_000);
+        for one in &all {
+            let name = one.service_account.strip_suffix("-sa").unwrap();
+            let at: usize = name.strip_prefix("svc-").unwrap().parse().unwrap();
+            assert_eq!(one.role_arn, role(&format!("r-{:04}", at % 40)).to_string());
+            assert_eq!(
+                (&*one.tags[DEPLOYMENT_TAG], &*one.tags[SERVICE_ACCOUNT_TAG]),
+                ("acme", name)
+            );
+        }
+        let roles = (0..40).map(|at| role(&format!("r-{at:04}")).to_string());
+        assert_eq!(listed(&world), roles.collect());
+    }
+    let done = office.applied(to_green());
+    assert_eq!(done["progress"]["ready"], 1_000, "{}", text(&done));
+}
+
+#[test]
+fn a_retirement_says_who_holds_it_up_who_loses_and_what_goes() {
+    let office = Office::registered();
+    office.bind("svc-etl", "etl");
+    bind(
+        &office,
+        json!({
+            "serviceAccount": "svc-named", "roleArn": role("etl"), "clusters": ["blue"],
+        }),
+    );
+    office.reconcile("blue");
+    let retire =
+        |given_up: Value| json!({ "action": "retire", "cluster": "blue", "givenUp": given_up });
+    let held = office.planned(retire(json!([])));
+    assert_eq!(held["heldUpBy"], json!(["svc-named"]));
+    assert!(text(&held).contains("Held up by 1, ready on no other cluster: svc-named."));
+    let given_up = office.planned(retire(json!(["svc-named"])));
+    assert_eq!((&given_up["heldUpBy"], &given_up["lose"]), (&json!([]), &json!(["svc-named"])));
+    let words = text(&given_up);
+    assert!(words.contains("- association domino-compute/svc-etl-sa"), "{words}");
+    // Nothing is refused, and nothing goes before the guard is met.
+    let applied = office.applied(retire(json!([])));
+    assert_eq!(applied["heldUpBy"], json!(["svc-named"]));
+    office.reconcile("blue");
+    assert!(office.there("blue", "svc-named-sa").is_some());
+    office.applied(retire(json!(["*"])));
+    office.reconcile("blue");
+    assert!(office.there("blue", "svc-named-sa").is_none());
+    let company = office.refused(retire(json!(["*", "svc-etl"])));
+    assert!(company.contains("stands alone"), "{company}");
+}
