@@ -82,7 +82,9 @@ impl Changed {
             .previews
             .iter()
             .map(|(cluster, preview)| match preview {
-                Ok(done) => (cluster.as_str(), json!({ "plans": done.plans, "skipped": done.skipped })),
+                Ok(done) => {
+                    (cluster.as_str(), json!({ "plans": done.plans, "skipped": done.skipped }))
+                }
                 Err(why) => (cluster.as_str(), json!({ "failed": why })),
             })
             .collect();

@@ -94,11 +94,7 @@ impl<'a, R: Looks, K: KubernetesReader, C: Clock> Desk<'a, R, K, C> {
     }
 
     /// A cluster as somebody in the console names it: an ARN, or the name of a registered one.
-    pub(crate) fn named(
-        &self,
-        registry: &Registry,
-        name: &str,
-    ) -> Result<ClusterArn, String> {
+    pub(crate) fn named(&self, registry: &Registry, name: &str) -> Result<ClusterArn, String> {
         if name.contains(':') {
             return name.parse().map_err(|error| format!("cluster: {error}"));
         }

@@ -77,11 +77,7 @@ where
         }
     }
 
-    async fn answer(
-        &self,
-        desk: Desk<'_, R, K, C>,
-        request: &Request,
-    ) -> Result<Answer, Refusal> {
+    async fn answer(&self, desk: Desk<'_, R, K, C>, request: &Request) -> Result<Answer, Refusal> {
         // Made here and nowhere else.
         let hands = match (request.mode, self.writer) {
             (Mode::Plan, _) => None,

@@ -8,8 +8,8 @@ use lambda_runtime::Error;
 use pod_identity_core::{ClusterArn, Pattern, RoleArn};
 use pod_identity_engine::ports::{Clock, Reads, Writes};
 use pod_identity_engine::{
-    DominoCheck, DominoSource, Reconciled, Record, Retirement, Run, Scope, Settings, check_domino, note_reconciled, preview, reconcile, request_again,
-    request_all, request_rest,
+    DominoCheck, DominoSource, Reconciled, Record, Retirement, Run, Scope, Settings, check_domino,
+    note_reconciled, preview, reconcile, request_again, request_all, request_rest,
 };
 use pod_identity_function::Answers;
 use serde_json::{Value, json};

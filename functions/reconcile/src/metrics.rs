@@ -25,19 +25,19 @@ pub(crate) fn metrics(
     };
     let blocked = done.conditions.values().filter(|condition| condition.blocked.is_some());
     let mut metrics = vec![
-            ("Reconciled", "Count", json!(u8::from(done.skipped.is_none() && done.left.is_none()))),
-            ("ClusterSkipped", "Count", json!(u8::from(done.skipped.is_some()))),
-            ("PlacesLookedAt", "Count", json!(done.places)),
-            ("BindingsOutOfOrder", "Count", json!(done.needed.len())),
-            ("BindingsBlocked", "Count", json!(blocked.count())),
-            ("BindingsFailed", "Count", json!(done.failures.len())),
-            ("DriftCorrected", "Count", json!(done.corrected.len())),
-            ("Orphans", "Count", json!(done.orphans.len())),
-            ("RolesTrimmed", "Count", json!(done.trimmed.len())),
-            ("PoliciesGivenUp", "Count", json!(done.given_up.len())),
-            ("RetirementHeldUp", "Count", json!(held_up)),
-            ("Steps", "Count", json!(done.steps)),
-            ("Latency", "Milliseconds", json!(took.as_secs_f64() * 1000.0)),
+        ("Reconciled", "Count", json!(u8::from(done.skipped.is_none() && done.left.is_none()))),
+        ("ClusterSkipped", "Count", json!(u8::from(done.skipped.is_some()))),
+        ("PlacesLookedAt", "Count", json!(done.places)),
+        ("BindingsOutOfOrder", "Count", json!(done.needed.len())),
+        ("BindingsBlocked", "Count", json!(blocked.count())),
+        ("BindingsFailed", "Count", json!(done.failures.len())),
+        ("DriftCorrected", "Count", json!(done.corrected.len())),
+        ("Orphans", "Count", json!(done.orphans.len())),
+        ("RolesTrimmed", "Count", json!(done.trimmed.len())),
+        ("PoliciesGivenUp", "Count", json!(done.given_up.len())),
+        ("RetirementHeldUp", "Count", json!(held_up)),
+        ("Steps", "Count", json!(done.steps)),
+        ("Latency", "Milliseconds", json!(took.as_secs_f64() * 1000.0)),
     ];
     metrics.extend(done.capacity.iter().flat_map(capacity));
     line(now, json!({ "Deployment": deployment, "Cluster": cluster.name() }), &metrics)

@@ -154,7 +154,9 @@ fn a_look_at_domino_that_failed_is_not_counted_as_one_that_found_nothing() {
     let failed = metrics::domino("acme", &Err("no connection".to_owned()), now);
     assert_eq!((&failed["DominoFailed"], failed.get("DominoDeactivated")), (&json!(1), None));
     let found = metrics::domino("acme", &Ok(DominoCheck::default()), now);
-    for metric in ["DominoFailed", "DominoDeactivated", "DominoGone", "DominoUnbound", "DominoHalted"] {
+    for metric in
+        ["DominoFailed", "DominoDeactivated", "DominoGone", "DominoUnbound", "DominoHalted"]
+    {
         assert_eq!(found[metric], json!(0), "{metric}");
     }
     assert_eq!(found["_aws"]["CloudWatchMetrics"][0]["Dimensions"], json!([["Deployment"]]));

@@ -17,7 +17,10 @@ pub(super) const ACTION: Action = Action {
     name: "clusters",
     what: "lists the registered clusters; with `register` or `retire`, one joins, changes or leaves",
     fields: &[
-        ("register", "optional: { clusterArn, nodeRoleArns, assumeRoleArn }: joins, or changes as a whole"),
+        (
+            "register",
+            "optional: { clusterArn, nodeRoleArns, assumeRoleArn }: joins, or changes as a whole",
+        ),
         (
             "retire",
             "optional: { cluster, givenUp }: reconcile empties it once every service account is ready elsewhere or in givenUp (names, or `*` alone)",
@@ -84,7 +87,8 @@ pub(super) fn retirement(cluster: &str, given_up: &[String]) -> Wish {
 }
 
 fn list(registry: &Registry) -> Answer {
-    let mut table = Table::new(&["cluster", "region", "account", "node roles", "reached through", "state"]);
+    let mut table =
+        Table::new(&["cluster", "region", "account", "node roles", "reached through", "state"]);
     for (cluster, record) in &registry.clusters {
         let registration = &record.registration;
         let roles: Vec<&str> = registration.node_roles.iter().map(|role| role.as_str()).collect();

@@ -54,14 +54,18 @@ where
     view.query(desk.reader, &partition, "").await.map_err(|error| chain(&error))?;
     let all = view.all::<HistoryRecord>(&partition, "").map_err(|error| chain(&error))?;
     let known = all.len();
-    let newest: Vec<HistoryRecord> = all
-        .into_iter()
-        .rev()
-        .take(asked.limit.unwrap_or(50))
-        .map(|stored| stored.record)
-        .collect();
-    let mut table =
-        Table::new(&["when", "what", "outcome", "asked for", "actor (claimed)", "reason", "event", "request"]);
+    let newest: Vec<HistoryRecord> =
+        all.into_iter().rev().take(asked.limit.unwrap_or(50)).map(|stored| stored.record).collect();
+    let mut table = Table::new(&[
+        "when",
+        "what",
+        "outcome",
+        "asked for",
+        "actor (claimed)",
+        "reason",
+        "event",
+        "request",
+    ]);
     for entry in &newest {
         table.row([
             entry.version.occurred_at().to_string(),

@@ -98,8 +98,8 @@ where
         .iter()
         .map(|notice| {
             // As it was sent, where it was JSON: ready to be corrected.
-            let original: Value = serde_json::from_str(&notice.original)
-                .unwrap_or_else(|_| json!(notice.original));
+            let original: Value =
+                serde_json::from_str(&notice.original).unwrap_or_else(|_| json!(notice.original));
             json!({
                 "recordedAt": notice.recorded_at,
                 "reasons": notice.reasons,

@@ -34,7 +34,10 @@ pub(super) const ACTION: Action = Action {
         ("cluster", "optional: only this cluster, by name or ARN"),
         ("state", "optional: only `ready`, `blocked`, `pending`, `waiting` or `removed`"),
         ("limit", "optional: most rows, 100 by default, 500 at most"),
-        ("after", "optional: goes on behind this service account, as `next` of the last answer says"),
+        (
+            "after",
+            "optional: goes on behind this service account, as `next` of the last answer says",
+        ),
     ],
     changes: false,
     example: include_str!("../../../../events/samples/admin/status.json"),
@@ -85,8 +88,11 @@ where
         Some(name) => Some(desk.named(&registry, name)?),
         None => None,
     };
-    let clusters: BTreeSet<&ClusterArn> =
-        registry.clusters.keys().filter(|one| only.as_ref().is_none_or(|only| only == *one)).collect();
+    let clusters: BTreeSet<&ClusterArn> = registry
+        .clusters
+        .keys()
+        .filter(|one| only.as_ref().is_none_or(|only| only == *one))
+        .collect();
     let glance = at_a_glance(desk, &clusters).await?;
     let bindings = desk.bindings().await?;
     let found = find(desk, &registry, &clusters, &bindings, &asked, limit).await?;
@@ -180,7 +186,8 @@ where
         if rows.len() >= limit || read >= MOST_READ {
             return Ok(Rows { rows, next: last });
         }
-        let pairs = names.iter().flat_map(|(name, _)| clusters.iter().map(move |one| (*name, *one)));
+        let pairs =
+            names.iter().flat_map(|(name, _)| clusters.iter().map(move |one| (*name, *one)));
         let mut conditions = desk.conditions(pairs).await?;
         read += names.len() * clusters.len();
         for (name, record) in names {
@@ -211,9 +218,18 @@ fn told(
     inside: &BTreeMap<&ClusterArn, BTreeMap<DominoName, InsideBinding>>,
 ) -> Answer {
     let bound = bindings.values().filter(|record| record.binding().is_some()).count();
-    let mut text = format!("{bound} service accounts are bound, {} clusters shown.\n\n", clusters.len());
+    let mut text =
+        format!("{bound} service accounts are bound, {} clusters shown.\n\n", clusters.len());
     text += &clusters_table(glance).to_string();
-    let mut table = Table::new(&["service account", "cluster", "state", "role", "kubernetes", "since", "remark"]);
+    let mut table = Table::new(&[
+        "service account",
+        "cluster",
+        "state",
+        "role",
+        "kubernetes",
+        "since",
+        "remark",
+    ]);
     let mut data: Vec<Value> = Vec::new();
     for row in &found.rows {
         let seen = inside.get(row.cluster).and_then(|all| all.get(row.name));
@@ -259,7 +275,15 @@ fn glance_data((cluster, glance): (&&ClusterArn, &AtAGlance)) -> Value {
 
 fn clusters_table(glance: &BTreeMap<&ClusterArn, AtAGlance>) -> Table {
     let mut table = Table::new(&[
-        "cluster", "ready", "blocked", "pending", "node policies", "last reconcile", "last sweep", "stale pods", "inside",
+        "cluster",
+        "ready",
+        "blocked",
+        "pending",
+        "node policies",
+        "last reconcile",
+        "last sweep",
+        "stale pods",
+        "inside",
     ]);
     for (cluster, AtAGlance { reconciled, inside }) in glance {
         let count = |state| {

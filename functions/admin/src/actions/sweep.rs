@@ -76,7 +76,10 @@ fn words(cluster: &str, report: &InsideReport) -> String {
     }
     let mut text = match &report.sweep {
         Some(found) => found.sweep.to_string(),
-        None => "The sweep is switched off, or the ledger knows no place where such pods could be.\n".to_owned(),
+        None => {
+            "The sweep is switched off, or the ledger knows no place where such pods could be.\n"
+                .to_owned()
+        }
     };
     for missing in &report.missing {
         text += &format!("! {}: {}\n", missing.reason, missing.way_out);

@@ -25,7 +25,10 @@ fn a_binding_is_planned_made_seen_and_taken_away() {
     let bind = json!({ "action": "bind", "serviceAccount": "svc-etl", "roleArn": role("etl") });
     let planned = office.done(bind.clone());
     let words = text(&planned);
-    assert!(words.contains("+ association domino-compute/svc-etl-sa -> role/domino/etl"), "{words}");
+    assert!(
+        words.contains("+ association domino-compute/svc-etl-sa -> role/domino/etl"),
+        "{words}"
+    );
     assert_eq!(office.writers_made.get(), made, "plan mode makes nothing that writes");
     assert!(text(&office.done(json!({ "action": "status" }))).contains("0 service accounts"));
 

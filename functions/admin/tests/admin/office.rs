@@ -60,7 +60,8 @@ impl Office {
         let now: Timestamp = "2026-11-20T12:00:00Z".parse().unwrap();
         let mut world = World::new(1, ACCOUNT, now);
         for name in ["blue", "green"] {
-            let node_role = format!("arn:aws:iam::{ACCOUNT}:role/{name}-eks-nodes").parse().unwrap();
+            let node_role =
+                format!("arn:aws:iam::{ACCOUNT}:role/{name}-eks-nodes").parse().unwrap();
             world.add_role(&node_role, UNTRUSTED);
             world.add_cluster(&cluster(name), &[("default", &node_role)]);
             world.add_namespace(&cluster(name), "domino-compute").unwrap();

@@ -34,8 +34,8 @@ pub use inside::{
     request_sweep_rest, request_sweeps, work_inside,
 };
 pub use reconcile::{
-    Orphan, Reconciled, Retirement, Scope, note_reconciled, preview, reconcile, request_again, request_all,
-    request_clusters, request_rest,
+    Orphan, Reconciled, Retirement, Scope, note_reconciled, preview, reconcile, request_again,
+    request_all, request_clusters, request_rest,
 };
 pub use rehearsal::Rehearsal;
 pub use roster::{

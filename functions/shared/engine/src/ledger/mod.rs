@@ -22,8 +22,8 @@ pub(crate) use records::MAX_REMOVALS;
 pub use records::{
     AssociationRecord, BindingRecord, BindingState, BlockedRecord, ClaimsRecord, ClusterRecord,
     Condition, ConditionState, HistoryOutcome, HistoryRecord, LeaseRecord, NodePolicyRecord,
-    NoticeKind, NoticeRecord, RecentRecord, ReconciledRecord, Registry, RemovalRecord, Retirement, TrimRecord,
-    WorkedRecord, WrittenRecord,
+    NoticeKind, NoticeRecord, RecentRecord, ReconciledRecord, Registry, RemovalRecord, Retirement,
+    TrimRecord, WorkedRecord, WrittenRecord,
 };
 pub use view::{LedgerError, Stored, View, WriteSet};
 

@@ -18,8 +18,7 @@ use crate::settings::Settings;
 pub(crate) const VERSIONS_KEPT: usize = 4;
 
 /// AWS's policies that allow every node to get credentials for every association.
-const BROAD_POLICIES: [&str; 2] =
-    ["AmazonEKSWorkerNodePolicy", "AmazonEKSWorkerNodeMinimalPolicy"];
+const BROAD_POLICIES: [&str; 2] = ["AmazonEKSWorkerNodePolicy", "AmazonEKSWorkerNodeMinimalPolicy"];
 
 /// What was found of the node policies.
 pub(crate) struct FoundPolicies {
