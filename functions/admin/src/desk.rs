@@ -106,11 +106,6 @@ impl<'a, R: Looks, K: KubernetesReader, C: Clock> Desk<'a, R, K, C> {
         Ok(found)
     }
 
-    /// Whether the invocation's time is nearly over.
-    pub(crate) fn is_over(&self) -> bool {
-        self.clock.now() >= self.deadline
-    }
-
     /// How a registered cluster is reached.
     pub(crate) fn access(&self, registry: &Registry, cluster: &ClusterArn) -> ClusterAccess {
         let record = registry.clusters.get(cluster);

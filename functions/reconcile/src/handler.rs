@@ -8,12 +8,13 @@ use lambda_runtime::Error;
 use pod_identity_core::{ClusterArn, Pattern, RoleArn};
 use pod_identity_engine::ports::{Clock, Reads, Writes};
 use pod_identity_engine::{
-    Reconciled, Record, Retirement, Run, Scope, Settings, note_reconciled, preview, reconcile,
-    request_again, request_all, request_rest,
+    DominoCheck, DominoSource, Reconciled, Record, Retirement, Run, Scope, Settings, check_domino,
+    note_reconciled, preview, reconcile, request_again, request_all, request_rest,
 };
 use pod_identity_function::Answers;
 use serde_json::{Value, json};
 
+use crate::domino;
 use crate::request::{self, Request};
 
 /// The function and everything that it works with.
@@ -29,6 +30,8 @@ pub struct Function<'a, R, W, C> {
     pub settings: &'a Settings,
     /// Roles whose EKS calls are this deployment's own.
     pub own_roles: &'a [Pattern],
+    /// Domino as a source; none where it is not asked.
+    pub domino: Option<DominoSource<'a>>,
     /// No step starts that might end later than this before the deadline.
     pub deadline_margin: Duration,
 }
@@ -40,6 +43,8 @@ pub struct Invocation {
     pub answer: Result<Value, Error>,
     /// What was done, by cluster.
     pub clusters: BTreeMap<ClusterArn, Reconciled>,
+    /// What Domino said, or why it did not; none where it was not asked.
+    pub domino: Option<Result<DominoCheck, String>>,
 }
 
 impl<R: Reads, W: Writes, C: Clock> Function<'_, R, W, C> {
@@ -54,14 +59,15 @@ impl<R: Reads, W: Writes, C: Clock> Function<'_, R, W, C> {
         let run = Run::new(request_id, self.clock.now());
         let payload = pod_identity_function::read(&payload);
         let mut clusters = BTreeMap::new();
+        let mut domino = None;
         let mut answers = Answers::default();
         for record in payload.records() {
-            let said = self.handle(record, &run, deadline, &mut clusters).await;
+            let said = self.handle(record, &run, deadline, &mut clusters, &mut domino).await;
             answers.note(record, said);
         }
         let answer = answers.answer(&payload, |said| single_answer(&said, &clusters));
         let answer = answer.map_err(Error::from);
-        Invocation { answer, clusters }
+        Invocation { answer, clusters, domino }
     }
 
     /// What is no request will be none later either: it is answered, not delivered again.
@@ -71,11 +77,12 @@ impl<R: Reads, W: Writes, C: Clock> Function<'_, R, W, C> {
         run: &Run,
         deadline: Timestamp,
         clusters: &mut BTreeMap<ClusterArn, Reconciled>,
+        domino: &mut Option<Result<DominoCheck, String>>,
     ) -> Result<String, String> {
         match request::read(&record.text, self.own_roles) {
             Err(why) => Ok(format!("left alone: {why}")),
             Ok(Request::Nothing(why)) => Ok(format!("nothing to do: {why}")),
-            Ok(Request::All) => self.fan_out(run, deadline).await,
+            Ok(Request::All) => self.fan_out(run, deadline, domino).await,
             Ok(Request::One { scope, handed_on, plan_only }) => {
                 // One batch may hold many changes of one cluster; the whole was looked at then.
                 if scope.places.is_empty()
@@ -125,13 +132,27 @@ impl<R: Reads, W: Writes, C: Clock> Function<'_, R, W, C> {
         Ok(done)
     }
 
-    async fn fan_out(&self, run: &Run, deadline: Timestamp) -> Result<String, String> {
+    async fn fan_out(
+        &self,
+        run: &Run,
+        deadline: Timestamp,
+        domino: &mut Option<Result<DominoCheck, String>>,
+    ) -> Result<String, String> {
         let Some(writer) = self.writer else {
             return Ok("plan mode looks at one cluster: name it as clusterArn".to_owned());
         };
         let Self { reader, clock, settings, .. } = *self;
+        // Before the clusters, which then find its deactivations in the ledger. Whatever comes of
+        // it, they are asked for; once is enough for a batch.
+        if let (Some(source), None) = (&self.domino, &domino) {
+            let end = domino::half_way(clock.now(), deadline);
+            let check = check_domino(source, reader, writer, clock, run, settings, end).await;
+            domino::log(&check);
+            *domino = Some(check);
+        }
         let asked = request_all(reader, writer, clock, run, settings, deadline).await?;
-        Ok(format!("asked for {} clusters", asked.len()))
+        let said = domino.as_ref().map(domino::words).unwrap_or_default();
+        Ok(format!("asked for {} clusters{said}", asked.len()))
     }
 }
 

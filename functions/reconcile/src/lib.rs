@@ -1,9 +1,11 @@
 //! Lambda function: brings whole clusters to the ledger's word. A schedule, a
-//! request or a change by hand starts it. It talks to AWS only.
+//! request or a change by hand starts it. It talks to AWS, and to
+//! Domino where that is a source; to no cluster.
 
 // The SDK's futures nest deeper than the compiler looks by default.
 #![recursion_limit = "256"]
 
+mod domino;
 mod handler;
 mod metrics;
 mod request;

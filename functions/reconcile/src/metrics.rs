@@ -1,9 +1,9 @@
-//! Metrics of an invocation: one line for each cluster.
+//! Metrics of an invocation: one line for each cluster, and one for Domino where it was asked.
 
 use std::time::Duration;
 
 use pod_identity_core::ClusterArn;
-use pod_identity_engine::{Reconciled, Retirement};
+use pod_identity_engine::{DominoCheck, Reconciled, Retirement};
 use pod_identity_function::{capacity, line, now};
 use serde_json::{Value, json};
 
@@ -41,4 +41,27 @@ pub(crate) fn metrics(
     ];
     metrics.extend(done.capacity.iter().flat_map(capacity));
     line(now, json!({ "Deployment": deployment, "Cluster": cluster.name() }), &metrics)
+}
+
+/// Writes the metrics of a look at Domino.
+pub(crate) fn write_domino(deployment: &str, check: &Result<DominoCheck, String>) {
+    println!("{}", domino(deployment, check, now()));
+}
+
+/// A look that failed found nothing: of it there is only that it failed, or lists would seem empty.
+pub(crate) fn domino(
+    deployment: &str,
+    check: &Result<DominoCheck, String>,
+    now: Duration,
+) -> Value {
+    let mut metrics = vec![("DominoFailed", "Count", json!(u8::from(check.is_err())))];
+    if let Ok(DominoCheck { found, unbound, failures: _ }) = check {
+        metrics.extend([
+            ("DominoDeactivated", "Count", json!(found.deactivated.len())),
+            ("DominoGone", "Count", json!(found.gone.len())),
+            ("DominoUnbound", "Count", json!(unbound.len())),
+            ("DominoHalted", "Count", json!(u8::from(found.doubt.is_some()))),
+        ]);
+    }
+    line(now, json!({ "Deployment": deployment }), &metrics)
 }

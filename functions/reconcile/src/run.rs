@@ -24,12 +24,14 @@ pub async fn run() -> Result<(), Error> {
     })?;
     let aws = Aws::new(&settings);
     let writer = (!settings.plan_only).then(|| aws.writer());
+    let domino = settings.domino.as_ref().map(|domino| (domino, aws.domino(domino)));
     let function = Function {
         reader: &aws.reader(),
         writer: writer.as_ref(),
         clock: &SystemClock,
         settings: &settings.engine(),
         own_roles: &settings.own_roles,
+        domino: domino.as_ref().map(|(settings, api)| settings.source(api)),
         deadline_margin: settings.deadline_margin,
     };
     let function = &function;
@@ -40,6 +42,9 @@ pub async fn run() -> Result<(), Error> {
         let invocation = function.invoke(payload, &context.request_id, context.deadline()).await;
         for (cluster, done) in &invocation.clusters {
             metrics::write(deployment, cluster, done, started.elapsed());
+        }
+        if let Some(check) = &invocation.domino {
+            metrics::write_domino(deployment, check);
         }
         invocation.answer
     }))

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use pod_identity_core::{ClusterArn, KubernetesName, Pattern};
-use pod_identity_engine::{Reconciled, Scope};
+use pod_identity_engine::{DominoCheck, Reconciled, Scope};
 use pod_identity_events::samples;
 use serde_json::{Value, json};
 
-use crate::metrics::metrics;
+use crate::metrics::{self, metrics};
 use crate::request::{Request, read};
 
 fn cluster() -> ClusterArn {
@@ -146,4 +146,18 @@ fn metrics_of_a_cluster_are_embedded_metric_format() {
     for metric in line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().unwrap() {
         assert!(line[metric["Name"].as_str().unwrap()].is_number(), "{metric}");
     }
+}
+
+#[test]
+fn a_look_at_domino_that_failed_is_not_counted_as_one_that_found_nothing() {
+    let now = Duration::from_secs(9);
+    let failed = metrics::domino("acme", &Err("no connection".to_owned()), now);
+    assert_eq!((&failed["DominoFailed"], failed.get("DominoDeactivated")), (&json!(1), None));
+    let found = metrics::domino("acme", &Ok(DominoCheck::default()), now);
+    for metric in
+        ["DominoFailed", "DominoDeactivated", "DominoGone", "DominoUnbound", "DominoHalted"]
+    {
+        assert_eq!(found[metric], json!(0), "{metric}");
+    }
+    assert_eq!(found["_aws"]["CloudWatchMetrics"][0]["Dimensions"], json!([["Deployment"]]));
 }
