@@ -32,14 +32,6 @@ pub(crate) enum About {
     Cluster(String),
 }
 
-impl About {
-    pub(crate) fn name(&self) -> &str {
-        match self {
-            Self::ServiceAccount(name) | Self::Cluster(name) => name,
-        }
-    }
-}
-
 /// What became of changes, in their order.
 #[derive(Debug, Default)]
 pub(crate) struct Changed {
