@@ -15,7 +15,10 @@ use crate::table::flow;
 use crate::template::Template;
 use crate::workloads;
 
-const FUNCTIONS: [&str; 3] = ["Association", "Reconcile", "Workloads"];
+const FUNCTIONS: [&str; 4] = ["Association", "Reconcile", "Workloads", "Admin"];
+
+/// The admin function's second deployment, whose role may do of all that only what reads.
+const READS: &str = "AdminRead";
 
 /// What no call of a function needs: Lambda itself does it with the function's role.
 const OF_LAMBDA: [&str; 14] = [
@@ -155,6 +158,7 @@ fn roles() -> &'static BTreeMap<String, Role> {
         let hub = hub();
         let mut roles: BTreeMap<String, Role> = FUNCTIONS
             .iter()
+            .chain([&READS])
             .map(|name| (name.to_lowercase(), role(&hub, &format!("{name}Role"))))
             .collect();
         roles.insert(accounts::OTHER.to_owned(), role(&spoke(), "ClustersRole"));
@@ -401,13 +405,51 @@ async fn everything() -> Vec<Call> {
         workloads::sweep(&scenario).await;
         calls.extend(scenario.stage.world().calls.clone());
     }
+    calls.extend(asked_by_an_administrator().await);
     let scenario = accounts::scenario().await;
     for function in [scenario.stage.workloads(), scenario.stage.reconcile()] {
         let request = json!({ "clusterArn": accounts::their_blue() });
         function.invoke(request.to_string()).await.unwrap();
     }
+    let who = json!({ "action": "who", "cluster": accounts::their_blue() });
+    scenario.stage.admin().invoke(who.to_string()).await.unwrap();
     calls.extend(scenario.stage.world().calls.clone());
     calls
+}
+
+/// Every question, and changes in both modes.
+async fn asked_by_an_administrator() -> Vec<Call> {
+    let (scenario, pods) = workloads::with_pods(&[], 1).await;
+    let admin = scenario.stage.admin();
+    let role = format!("arn:aws:iam::{ACCOUNT}:role/domino/report");
+    let bind = |mode: &str| json!({ "action": "bind", "serviceAccount": "svc-more", "roleArn": role, "mode": mode });
+    let green = json!({ "clusterArn": scene::cluster("green").unwrap() });
+    for payload in [
+        json!({ "action": "status" }),
+        json!({ "action": "explain", "serviceAccount": "svc-first" }),
+        json!({ "action": "explain", "pod": pods[0], "cluster": "blue" }),
+        json!({ "action": "who", "role": role }),
+        json!({ "action": "who", "cluster": "blue" }),
+        json!({ "action": "trust-policy", "role": role }),
+        json!({ "action": "history", "serviceAccount": "svc-first" }),
+        json!({ "action": "migrate", "from": "blue", "to": green }),
+        json!({ "action": "retire", "cluster": "blue" }),
+        json!({ "action": "adopt", "cluster": "blue", "all": true }),
+        json!({ "action": "export" }),
+        json!({ "action": "sweep", "cluster": "blue" }),
+        json!({ "action": "rejected" }),
+        json!({ "widgetContext": { "theme": "light" } }),
+        bind("plan"),
+        bind("apply"),
+        json!({ "action": "sweep", "cluster": "blue", "mode": "apply" }),
+    ] {
+        let answer = admin.invoke(payload.to_string()).await.unwrap();
+        let local::InvocationResult::Answer(answer) = answer else {
+            panic!("{payload}: {answer:?}\n{}", admin.log().lines().join("\n"));
+        };
+        assert!(answer.is_string() || answer["ok"] == true, "{payload}: {answer:#}");
+    }
+    scenario.stage.world().calls.clone()
 }
 
 #[tokio::test]
@@ -421,6 +463,12 @@ async fn the_roles_allow_what_is_called_and_nothing_else() {
     let bind = by_role["association"].clone();
     by_role.get_mut("reconcile").unwrap().extend(bind);
     let all: BTreeSet<String> = by_role.values().flatten().cloned().collect();
+    let reads = |action: &&String| {
+        let (_, verb) = action.split_once(':').unwrap();
+        ["Get", "List", "Describe", "BatchGet", "Query"].iter().any(|word| verb.starts_with(word))
+    };
+    let read_only = by_role["admin"].iter().filter(reads).cloned().collect();
+    by_role.insert(READS.to_lowercase(), read_only);
     let hub_only =
         |action: &String| action.starts_with("dynamodb:") || action.starts_with("events:");
     let elsewhere =
@@ -430,9 +478,16 @@ async fn the_roles_allow_what_is_called_and_nothing_else() {
     for (name, role) in roles() {
         let mut expected = by_role[name].clone();
         if name != accounts::OTHER {
-            expected.extend(OF_RARE_CALLS.map(str::to_owned));
-            let network = |action: &&&str| name == "workloads" || !action.starts_with("ec2:");
-            expected.extend(OF_LAMBDA.iter().filter(network).map(|action| (*action).to_owned()));
+            let asked = name.starts_with("admin");
+            if !asked {
+                expected.extend(OF_RARE_CALLS.map(str::to_owned));
+            }
+            // Only who looks into clusters is in a network, and nobody puts messages before admin.
+            let network =
+                |action: &&&str| name == "workloads" || asked || !action.starts_with("ec2:");
+            let queue = |action: &&&str| !asked || !action.starts_with("sqs:");
+            let of_lambda = OF_LAMBDA.iter().filter(network).filter(queue);
+            expected.extend(of_lambda.map(|action| (*action).to_owned()));
             expected.insert(OF_DESTINATIONS.to_owned());
         }
         assert_eq!(granted(role), expected, "{name}");

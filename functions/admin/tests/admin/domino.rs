@@ -17,7 +17,7 @@ pub(crate) struct Roll {
 }
 
 impl Roll {
-    fn of(accounts: &[(&'static str, bool)]) -> Self {
+    pub(crate) fn of(accounts: &[(&'static str, bool)]) -> Self {
         Self { accounts: accounts.to_vec(), percent: 50 }
     }
 
