@@ -73,6 +73,7 @@ SAMPLE = {
     "Roles": ["arn:aws:iam::111122223333:role/domino/*"],
     "NodeRoles": ["arn:aws:iam::111122223333:role/*-eks-nodes"],
     "AssumeRoles": ["arn:aws:iam::444455556666:role/acme-clusters-eu-west-1"],
+    "DominoKeyName": "domino",
     "BusArn": "arn:aws:events:eu-west-1:111122223333:event-bus/acme-pod-identity",
 }
 ARNS = {

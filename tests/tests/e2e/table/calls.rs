@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::{faultless, flow};
 
-/// What the AWS crate can ask, but neither function ever does.
-const OF_OTHER_FUNCTIONS: [&str; 2] = ["DescribeCluster", "DescribeAddon"];
+/// What the AWS crate can ask, but neither function ever does here: no flow has Domino as a source.
+const OF_OTHER_FUNCTIONS: [&str; 3] = ["DescribeCluster", "DescribeAddon", "GetSecretValue"];
 
 /// Every operation of the SDK that the AWS crate calls, by its source: what
 /// stands between a client and `.send()`. The SDK assumes roles by itself.
@@ -24,6 +24,7 @@ fn operations() -> BTreeSet<String> {
             ".iam(access).await.",
             ".dynamodb().await.",
             ".eventbridge().await.",
+            ".secrets().await.",
         ] {
             for (at, _) in text.match_indices(client) {
                 let rest = &text[at + client.len()..];

@@ -29,8 +29,7 @@ impl Token {
     /// Reads the secret: the key alone, or a JSON object with the key as `token`.
     pub(super) async fn read(aws: &Aws, secret: &str) -> Result<Self, PortError> {
         let object = || format!("secret {}", name_of(secret));
-        let client = aws.secrets().await;
-        let answer = client.get_secret_value().secret_id(secret).send().await;
+        let answer = aws.secrets().await.get_secret_value().secret_id(secret).send().await;
         let answer = answer.map_err(|error| port_error("read", object(), error))?;
         Self::of(answer.secret_string().unwrap_or_default())
             .ok_or_else(|| invalid("read", object(), EXPECTED))
