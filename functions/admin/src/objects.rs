@@ -21,7 +21,7 @@ pub struct NoObjects;
 impl NoObjects {
     fn refused<'a, T: 'a>(bucket: &str, key: &str) -> Fetching<'a, T> {
         let why = format!(
-            "s3://{bucket}/{key}: this deployment exchanges no files over S3; set EXCHANGE_BUCKET, or use the payload and the answer"
+            "s3://{bucket}/{key}: files in S3 are not supported yet; give the rows in the payload, and take them from the answer"
         );
         Box::pin(std::future::ready(Err(why)))
     }

@@ -22,7 +22,7 @@ pub(super) const ACTION: Action = Action {
             "after",
             "optional: goes on behind this service account, as `next` of the last answer says",
         ),
-        ("to", "optional: { bucket, key } in S3; written with mode apply"),
+        ("to", "not supported yet: { bucket, key } in S3; written with mode apply"),
     ],
     changes: true,
     example: include_str!("../../../../events/samples/admin/export.json"),

@@ -33,7 +33,7 @@ pub(super) const ACTION: Action = Action {
         ("csv", "comma-separated values as text, with these columns, or"),
         (
             "from",
-            "{ bucket, key } in S3: JSON, or comma-separated values where the key ends in .csv",
+            "not supported yet: { bucket, key } in S3, comma-separated values where the key ends in .csv",
         ),
         ("stopOnError", "optional: true: one bad row, and nothing is done"),
     ],

@@ -132,7 +132,7 @@ fn a_file_that_is_none_is_refused_as_a_whole() {
         (json!({ "json": 7 }), "a list of rows"),
         (json!({}), "exactly one of"),
         (json!({ "rows": [], "csv": "" }), "exactly one of"),
-        (json!({ "from": { "bucket": "b", "key": "k" } }), "EXCHANGE_BUCKET"),
+        (json!({ "from": { "bucket": "b", "key": "k" } }), "not supported yet"),
     ] {
         let mut payload = payload;
         payload["action"] = json!("import");
