@@ -343,6 +343,24 @@ fn a_migration_of_a_thousand_bindings_that_dies_again_and_again_doubles_and_lose
 }
 
 #[test]
+fn a_migration_of_a_thousand_bindings_takes_at_most_two_calls_each_and_150() {
+    let office = on_blue();
+    import(&office, 1_000, 40);
+    office.calls();
+    office.applied(to_green());
+    let asked = office.calls();
+    office.reconcile("green");
+    let mut by_kind = std::collections::BTreeMap::new();
+    for call in office.calls() {
+        *by_kind.entry(call).or_insert(0) += 1;
+    }
+    let carried_out: usize = by_kind.values().sum();
+    println!("apply: {} calls; reconcile: {carried_out}: {by_kind:?}", asked.len());
+    assert_eq!(by_kind["eks CreatePodIdentityAssociation"], 1_000);
+    assert!(carried_out <= 2_150, "{by_kind:?}");
+}
+
+#[test]
 fn a_retirement_says_who_holds_it_up_who_loses_and_what_goes() {
     let office = Office::registered();
     office.bind("svc-etl", "etl");
