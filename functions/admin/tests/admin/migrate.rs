@@ -250,12 +250,12 @@ fn more_associations_than_eks_takes_are_told() {
 #[test]
 fn roles_that_the_node_policies_cannot_list_break_in_strict_mode() {
     let mut office = on_blue();
-    import(&office, 150, 150);
-    office.settings.policy_slots = 1;
+    import(&office, 400, 400);
+    office.settings.policy_slots = 3;
     let full = |office: &Office| {
         let answer = office.planned(to_green());
         let findings = answer["preflight"]["findings"].to_string();
-        assert!(findings.contains("would have to list 150 more roles"), "{findings}");
+        assert!(findings.contains("would have to list 400 more roles"), "{findings}");
         answer["preflight"]["counts"].clone()
     };
     assert_eq!(full(&office)["willBreak"], 0, "the cluster statement grants them all the same");

@@ -19,6 +19,7 @@ pub use report::{BatchReport, Outcome, RecordReport};
 
 use crate::cluster::{self, Beyond, ClusterReport, Context, Job};
 use crate::ledger::{ClusterRecord, Decision, View};
+use crate::observe::SeenRoles;
 use crate::ports::{Bus, Clock, LedgerReader, LedgerWriter, Reads, Writes};
 use crate::run::Run;
 use crate::settings::Settings;
@@ -71,10 +72,10 @@ where
     // Side by side: a cluster whose lease somebody else holds keeps no other waiting.
     let beyond = Beyond::default();
     let clusters: BTreeMap<ClusterArn, ClusterReport> = stream::iter(&jobs)
-        .map(|(cluster, (record, names))| {
-            let job = Job { cluster, record, names, hint: &view, presumed: false, beyond: &beyond };
-            let work = cluster::work(&context, job);
-            async move { (cluster.clone(), work.await) }
+        .map(async |(cluster, (record, names))| {
+            let (hint, beyond, seen_roles) = (&view, &beyond, &SeenRoles::default());
+            let job = Job { cluster, record, names, hint, presumed: false, beyond, seen_roles };
+            (cluster.clone(), cluster::work(&context, job).await)
         })
         .buffer_unordered(CLUSTERS_AT_ONCE)
         .collect()

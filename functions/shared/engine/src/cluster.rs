@@ -22,7 +22,7 @@ use crate::lease::Lease;
 use crate::ledger::{
     ClusterRecord, Condition, NodePolicyRecord, RecentRecord, View, WriteSet, lease_key, recent_key,
 };
-use crate::observe::FoundPolicies;
+use crate::observe::{FoundPolicies, SeenRoles};
 use crate::ports::{Clock, ClusterAccess, Reads, WriteError, Writes};
 use crate::run::Run;
 use crate::settings::{Settings, later};
@@ -122,6 +122,7 @@ pub(crate) struct Job<'a> {
     /// Whether the record is taken as given instead of read anew: only to look, never to work.
     pub(crate) presumed: bool,
     pub(crate) beyond: &'a Beyond,
+    pub(crate) seen_roles: &'a SeenRoles,
 }
 
 impl Job<'_> {

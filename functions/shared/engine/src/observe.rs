@@ -2,6 +2,7 @@
 
 mod node_policies;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -123,8 +124,35 @@ pub(crate) async fn summaries(
     Ok(lists.into_iter().flatten().filter(is_wanted).collect())
 }
 
+/// Roles that one run has read: a cluster is worked on piece by piece, and many of its service
+/// accounts share a role. What is not as it should be is read again with the next piece.
+#[derive(Debug, Default)]
+pub(crate) struct SeenRoles(RefCell<BTreeMap<RoleArn, RoleState>>);
+
+impl SeenRoles {
+    /// What IAM says of roles, or has said.
+    pub(crate) async fn read(
+        &self,
+        aws: &impl IamReader,
+        access: &ClusterAccess,
+        wanted: &BTreeSet<RoleArn>,
+        concurrency: usize,
+    ) -> Result<BTreeMap<RoleArn, RoleState>, PortError> {
+        let unseen = |role: &&RoleArn| !self.0.borrow().contains_key(*role);
+        let unseen = wanted.iter().filter(unseen).cloned().collect();
+        let mut all = roles(aws, access, unseen, concurrency).await?;
+        let found = all.iter().filter(|(_, state)| matches!(state, RoleState::Found(_)));
+        let found: Vec<_> = found.map(|(role, state)| (role.clone(), state.clone())).collect();
+        let mut seen = self.0.borrow_mut();
+        seen.extend(found);
+        let seen = seen.iter().filter(|(role, _)| wanted.contains(*role));
+        all.extend(seen.map(|(role, state)| (role.clone(), state.clone())));
+        Ok(all)
+    }
+}
+
 /// What IAM says of roles. A role that may not be read is no reason to stop.
-pub(crate) async fn roles(
+async fn roles(
     aws: &impl IamReader,
     access: &ClusterAccess,
     roles: BTreeSet<RoleArn>,

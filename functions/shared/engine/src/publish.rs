@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::stream::{self, StreamExt};
 use pod_identity_events::Outgoing;
 
 use crate::error::chain;
@@ -10,6 +11,10 @@ use crate::ports::{Bus, BusEntry, Clock, MAX_BUS_ENTRIES};
 /// Most bytes of one call, details and detail types together. EventBridge's
 /// limit counts more than these (256 KiB), so there is room.
 const MAX_CALL_BYTES: usize = 200 * 1024;
+
+/// Most calls under way at once. EventBridge keeps no order among events anyway, and throttles
+/// whoever sends more than some hundred calls a second.
+const CALLS_AT_ONCE: usize = 8;
 
 const ATTEMPTS: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -39,9 +44,15 @@ pub(crate) async fn publish(
     let mut pause = FIRST_PAUSE;
     for attempt in 1..=ATTEMPTS {
         let mut refused = Vec::new();
-        for call in calls(entries) {
+        let put = |call: Vec<(usize, BusEntry)>| async move {
             let list: Vec<BusEntry> = call.iter().map(|(_, entry)| entry.clone()).collect();
-            match bus.put(&list).await {
+            let answers = bus.put(&list).await;
+            (call, answers)
+        };
+        let put: Vec<_> =
+            stream::iter(calls(entries)).map(put).buffered(CALLS_AT_ONCE).collect().await;
+        for (call, answers) in put {
+            match answers {
                 Ok(answers) => {
                     for ((at, entry), answer) in call.into_iter().zip(answers) {
                         match answer {

@@ -135,7 +135,7 @@ where
         )));
     }
     observation.roles =
-        observe::roles(aws, access, wanted.clone(), concurrency).await.map_err(failed)?;
+        job.seen_roles.read(aws, access, &wanted, concurrency).await.map_err(failed)?;
     let doubted = remembered.clone().map(|record| job.beyond.doubts(record));
     let mut found =
         observe::node_policies(aws, access, job.record, doubted, settings).await.map_err(failed)?;

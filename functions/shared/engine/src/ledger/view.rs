@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use futures::stream::{self, StreamExt, TryStreamExt};
 use pod_identity_core::ClusterArn;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -10,6 +11,9 @@ use crate::ports::{
     Expect, Item, Key, LedgerReader, LedgerWriter, MAX_READ, MAX_WRITE, PortError, Write,
     WriteError,
 };
+
+/// Most calls under way at once that read items by key.
+const READS_AT_ONCE: usize = 8;
 
 /// The ledger could not be read or written as it should.
 #[derive(Debug, thiserror::Error)]
@@ -76,14 +80,15 @@ impl View {
         let mut keys = keys.to_vec();
         keys.sort();
         keys.dedup();
-        for chunk in keys.chunks(MAX_READ) {
-            for key in chunk {
-                self.items.remove(key);
-            }
-            for item in ledger.read(chunk).await? {
-                self.items.insert(item.key.clone(), item);
-            }
+        let found: Vec<Vec<Item>> = stream::iter(keys.chunks(MAX_READ))
+            .map(|chunk| ledger.read(chunk))
+            .buffered(READS_AT_ONCE)
+            .try_collect()
+            .await?;
+        for key in &keys {
+            self.items.remove(key);
         }
+        self.items.extend(found.into_iter().flatten().map(|item| (item.key.clone(), item)));
         Ok(())
     }
 

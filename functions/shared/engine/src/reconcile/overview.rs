@@ -15,7 +15,7 @@ use crate::ledger::{
     self, BindingRecord, BindingState, ClusterRecord, Condition, ConditionState, LedgerError,
     NodePolicyRecord, Registry, View, bindings_partition, node_policy_key, registry_key, trim_key,
 };
-use crate::observe;
+use crate::observe::{self, SeenRoles};
 use crate::ports::{
     AssociationFilter, AssociationSummary, Clock, ClusterAccess, ErrorKind, PortError, Reads,
 };
@@ -38,6 +38,7 @@ pub(super) struct Overview {
     policies: Policies,
     /// Why nothing more is looked at: EKS does not know the cluster.
     pub(super) gone: Option<String>,
+    seen_roles: SeenRoles,
 }
 
 /// What there is of a cluster.
@@ -137,6 +138,7 @@ impl Overview {
             placeless: BTreeSet::new(),
             policies: Policies::default(),
             gone,
+            seen_roles: SeenRoles::default(),
         };
         overview.arrange(summaries, scope);
         let grants = overview.gone.is_none() && !overview.record.is_retiring();
@@ -400,7 +402,8 @@ impl Overview {
         beyond: &'a Beyond,
     ) -> Job<'a> {
         let (cluster, record) = (&self.access.cluster, &self.record);
-        Job { cluster, record, names, hint: &self.view, presumed: false, beyond }
+        let (hint, seen_roles) = (&self.view, &self.seen_roles);
+        Job { cluster, record, names, hint, presumed: false, beyond, seen_roles }
     }
 
     /// The same, for a look at what a retirement that has not begun would do.

@@ -247,20 +247,20 @@ fn a_cluster_that_is_gone_is_skipped_and_said() {
 fn one_that_runs_out_of_time_goes_on_where_it_stopped() {
     let mut scenario = Scenario::new();
     scenario.register("blue");
-    for batch in 0..5 {
+    for batch in 0..6 {
         let events: Vec<_> =
-            (0..50).map(|n| scenario.assigned(&format!("svc-{batch}{n:02}"), "etl")).collect();
+            (0..100).map(|n| scenario.assigned(&format!("svc-{batch}{n:02}"), "etl")).collect();
         scenario.batch(&events);
     }
     scenario.advance(300);
     let mut scope = scope();
-    // Every call takes a second, so that one chunk is all that fits.
+    // Every call takes its time, so that one chunk is all that fits.
     scenario.ports.world().settings.call_takes = std::time::Duration::from_millis(100);
     let mut described = BTreeSet::new();
     let mut runs = 0;
     loop {
         let from = scenario.ports.world().calls.len();
-        let done = run(&mut scenario, &scope, 12);
+        let done = run(&mut scenario, &scope, 30);
         runs += 1;
         let world = scenario.ports.world();
         for call in world.calls[from..].iter().filter(|c| c.operation.starts_with("Describe")) {
@@ -272,7 +272,7 @@ fn one_that_runs_out_of_time_goes_on_where_it_stopped() {
             None => break,
         }
     }
-    assert_eq!((described.len(), runs), (250, 3));
+    assert_eq!((described.len(), runs), (600, 3));
 }
 
 #[test]
