@@ -11,7 +11,7 @@ use pod_identity_engine::ledger::{
 use pod_identity_engine::ports::{Clock, ClusterAccess, ClusterReader, KubernetesReader, Reads};
 use pod_identity_engine::{DominoSource, InsideSettings, Run, Settings, chain};
 
-use crate::objects::Objects;
+use crate::exchange::Exchange;
 
 /// Everything outside the clusters that is read.
 pub trait Looks: Reads + ClusterReader {}
@@ -27,7 +27,7 @@ pub(crate) struct Desk<'a, R, K, C> {
     pub(crate) settings: &'a Settings,
     pub(crate) inside: &'a InsideSettings,
     pub(crate) domino: Option<DominoSource<'a>>,
-    pub(crate) objects: &'a dyn Objects,
+    pub(crate) exchange: Option<Exchange<'a>>,
     pub(crate) deadline: Timestamp,
 }
 
@@ -46,9 +46,9 @@ impl<'a, R: Looks, K: KubernetesReader, C: Clock> Desk<'a, R, K, C> {
     where
         'a: 'b,
     {
-        let Self { kubernetes, clock, run, settings, inside, domino, objects, deadline, .. } =
+        let Self { kubernetes, clock, run, settings, inside, domino, exchange, deadline, .. } =
             *self;
-        Desk { reader, kubernetes, clock, run, settings, inside, domino, objects, deadline }
+        Desk { reader, kubernetes, clock, run, settings, inside, domino, exchange, deadline }
     }
 
     /// Whether a call that starts now might end after the deadline.

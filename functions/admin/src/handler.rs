@@ -2,14 +2,14 @@
 
 use std::time::{Duration, SystemTime};
 
-use pod_identity_engine::ports::{Bus, Clock, KubernetesReader, LedgerWriter};
+use pod_identity_engine::ports::{Bus, Clock, KubernetesReader, LedgerWriter, ObjectWriter};
 use pod_identity_engine::{DominoSource, InsideSettings, Run, Settings};
 use serde_json::Value;
 
 use crate::actions;
 use crate::answer::{Answer, Refusal};
 use crate::desk::{Desk, Looks};
-use crate::objects::Objects;
+use crate::exchange::Exchange;
 use crate::request::{self, Mode, Request};
 use crate::widget;
 
@@ -30,8 +30,8 @@ pub struct Function<'a, R, K, W, C> {
     pub reader: &'a R,
     /// Reads the clusters' Kubernetes APIs.
     pub kubernetes: &'a K,
-    /// Makes what writes the ledger and puts requests on the bus: only asked for when something
-    /// is to be done. None where the function is deployed to be read only.
+    /// Makes what writes the ledger and files, and puts requests on the bus: only asked for when
+    /// something is to be done. None where the function is deployed to be read only.
     pub writer: Option<&'a dyn Fn() -> W>,
     /// Tells the time.
     pub clock: &'a C,
@@ -41,8 +41,8 @@ pub struct Function<'a, R, K, W, C> {
     pub inside: &'a InsideSettings,
     /// Domino as a source; none where it is not asked.
     pub domino: Option<DominoSource<'a>>,
-    /// Where files are exchanged over.
-    pub objects: &'a dyn Objects,
+    /// Where files are exchanged over; none where they are not.
+    pub exchange: Option<Exchange<'a>>,
     /// No step starts that might end later than this before the deadline.
     pub deadline_margin: Duration,
 }
@@ -57,7 +57,7 @@ impl<R, K, W, C> Function<'_, R, K, W, C>
 where
     R: Looks,
     K: KubernetesReader,
-    W: LedgerWriter + Bus,
+    W: LedgerWriter + Bus + ObjectWriter,
     C: Clock,
 {
     /// Answers one invocation, whatever was sent, until its deadline at the latest. A request that
@@ -74,7 +74,7 @@ where
             settings: self.settings,
             inside: self.inside,
             domino: self.domino,
-            objects: self.objects,
+            exchange: self.exchange,
             deadline,
         };
         if let Some(asked) = widget::read(&payload) {

@@ -1,7 +1,7 @@
 //! Lambda function: answers what administrators ask from the console or the AWS CLI.
 //!
-//! It reads AWS, the clusters and the ledger. It writes the ledger and puts requests on the bus,
-//! nothing else: what changes AWS or a cluster is done by reconcile and workloads, and how far
+//! It reads AWS, the clusters and the ledger. It writes the ledger, puts requests on the bus, and
+//! exports to a bucket, nothing else: what changes AWS or a cluster is done by reconcile and workloads, and how far
 //! they have come is read from the ledger.
 
 // The SDK's futures nest deeper than the compiler looks by default.
@@ -12,15 +12,15 @@ mod answer;
 mod associations;
 mod change;
 mod desk;
+mod exchange;
 mod handler;
 mod lists;
 mod node_policies;
-mod objects;
 mod request;
 mod run;
 mod table;
 mod widget;
 
+pub use exchange::Exchange;
 pub use handler::{Function, Invocation};
-pub use objects::{Fetching, NoObjects, Objects};
 pub use run::run;

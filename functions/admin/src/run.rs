@@ -5,8 +5,8 @@ use pod_identity_aws::{Aws, Settings, SystemClock, WorkloadSettings};
 use pod_identity_kubernetes::Kubernetes;
 use serde_json::Value;
 
+use crate::exchange::Exchange;
 use crate::handler::{Function, Invocation};
-use crate::objects::NoObjects;
 
 /// Reads the settings from the environment and serves invocations until
 /// Lambda ends the process.
@@ -32,6 +32,9 @@ pub async fn run() -> Result<(), Error> {
     };
     let writer = || aws.writer();
     let domino = settings.domino.as_ref().map(|domino| (domino, aws.domino(domino)));
+    let objects = aws.objects();
+    let exchange =
+        settings.exchange_bucket.as_deref().map(|bucket| Exchange { bucket, reader: &objects });
     let function = Function {
         reader: &aws.reader(),
         kubernetes: &kubernetes.reader(),
@@ -40,7 +43,7 @@ pub async fn run() -> Result<(), Error> {
         settings: &settings.engine(),
         inside: &workloads.inside(&settings.rules.namespaces),
         domino: domino.as_ref().map(|(settings, api)| settings.source(api)),
-        objects: &NoObjects,
+        exchange,
         deadline_margin: settings.deadline_margin,
     };
     let function = &function;

@@ -25,6 +25,9 @@ pub const LEDGER_TABLE: &str = "domino-pod-identity";
 /// Name of the event bus.
 pub const EVENT_BUS: &str = "domino-pod-identity";
 
+/// Name of the bucket that files are exchanged over.
+pub const EXCHANGE_BUCKET: &str = "domino-pod-identity-exchange";
+
 /// Clusters that exist. The settings list `teal` too.
 pub const CLUSTERS: [&str; 3] = ["blue", "green", "amber"];
 
@@ -74,6 +77,7 @@ pub fn settings() -> BTreeMap<String, String> {
         ("TARGET_ROLES", "arn:aws:iam::444455556666:role/domino-target-*".to_owned()),
         ("NAMESPACES", "domino-compute".to_owned()),
         ("NODE_ROLES", format!("arn:aws:iam::{ACCOUNT}:role/*-eks-nodes")),
+        ("EXCHANGE_BUCKET", EXCHANGE_BUCKET.to_owned()),
         // A story of seconds: EKS here shows every change at once.
         ("SWEEP_SETTLE_SECONDS", "1".to_owned()),
         ("EVICTION_GRACE_SECONDS", "1".to_owned()),
@@ -89,6 +93,7 @@ pub fn settings() -> BTreeMap<String, String> {
 /// Never, unless a rule of AWS changes under the scene.
 pub fn world(now: Timestamp) -> Result<World, SceneError> {
     let mut world = World::new(1, ACCOUNT, now);
+    world.s3.add_bucket(EXCHANGE_BUCKET);
     let unrelated = role("aws-ebs-csi")?;
     world.add_role(&unrelated, &trust(&json!("pods.eks.amazonaws.com"), &tagging(), None));
     for name in CLUSTERS {

@@ -66,6 +66,10 @@ struct Statement {
 type Role = BTreeMap<String, Vec<Statement>>;
 
 fn hub() -> Template {
+    hub_with(scene::EXCHANGE_BUCKET)
+}
+
+fn hub_with(exchange_bucket: &str) -> Template {
     let other = accounts::settings();
     let own = scene::settings();
     let lists: BTreeMap<String, String> = own.into_iter().chain(other).collect();
@@ -84,6 +88,7 @@ fn hub() -> Template {
             ("AdministrationSenders", sender),
             ("SubnetIds", json!("subnet-0a")),
             ("AdminInVpc", json!("true")),
+            ("ExchangeBucket", json!(exchange_bucket)),
         ],
     )
     .with("AWS::Partition", "aws")
@@ -217,6 +222,7 @@ impl Demand {
 }
 
 const OUR_REQUEST: &str = "aws:RequestTag/domino-pod-identity:deployment";
+const ITS_ACCOUNT: &str = "aws:ResourceAccount";
 const OUR_RESOURCE: &str = "aws:ResourceTag/domino-pod-identity:deployment";
 
 /// What IAM asks before a call, after AWS's service authorization reference.
@@ -228,6 +234,7 @@ fn demands(call: &Call) -> Vec<Demand> {
         "events" => {
             vec![demand("events:PutEvents", "Bus.Arn").with("events:source", "domino.pod-identity")]
         }
+        "s3" => of_s3(call),
         // Everybody may ask who he is.
         "sts" if call.operation == "GetCallerIdentity" => Vec::new(),
         "sts" => vec![demand("sts:AssumeRole", &call.object)],
@@ -235,6 +242,15 @@ fn demands(call: &Call) -> Vec<Demand> {
         "kubernetes" => Vec::new(),
         other => panic!("{other} is no service that a function calls: {call:?}"),
     }
+}
+
+fn of_s3(call: &Call) -> Vec<Demand> {
+    let action = match call.operation.as_str() {
+        "GetObject" => "s3:GetObject",
+        "PutObject" => "s3:PutObject",
+        other => panic!("{other}: which permission does it need? {call:?}"),
+    };
+    vec![demand(action, format!("arn:aws:s3:::{}", call.object)).with(ITS_ACCOUNT, ACCOUNT)]
 }
 
 fn of_eks(call: &Call) -> Vec<Demand> {
@@ -436,6 +452,8 @@ async fn asked_by_an_administrator() -> Vec<Call> {
         json!({ "action": "retire", "cluster": "blue" }),
         json!({ "action": "adopt", "cluster": "blue", "all": true }),
         json!({ "action": "export" }),
+        json!({ "action": "export", "mode": "apply", "to": { "key": "all.csv" }, "format": "csv" }),
+        json!({ "action": "import", "from": { "key": "all.csv" } }),
         json!({ "action": "sweep", "cluster": "blue" }),
         json!({ "action": "rejected" }),
         json!({ "widgetContext": { "theme": "light" } }),
@@ -469,8 +487,9 @@ async fn the_roles_allow_what_is_called_and_nothing_else() {
     };
     let read_only = by_role["admin"].iter().filter(reads).cloned().collect();
     by_role.insert(READS.to_lowercase(), read_only);
-    let hub_only =
-        |action: &String| action.starts_with("dynamodb:") || action.starts_with("events:");
+    let hub_only = |action: &String| {
+        ["dynamodb:", "events:", "s3:"].iter().any(|service| action.starts_with(service))
+    };
     let elsewhere =
         all.into_iter().filter(|action| !hub_only(action) && action != "sts:AssumeRole");
     by_role.insert(accounts::OTHER.to_owned(), elsewhere.collect());
@@ -548,6 +567,38 @@ fn roles_are_passed_to_pod_identity_alone_and_foreign_associations_are_out_of_re
     let workloads = &roles()["workloads"];
     assert!(!allowed(workloads, &pass(&allowed_role, "pods.eks.amazonaws.com")));
     assert!(OUR_REQUEST.ends_with(DEPLOYMENT_TAG) && OUR_RESOURCE.ends_with(DEPLOYMENT_TAG));
+}
+
+#[test]
+fn files_are_exchanged_over_the_one_bucket_of_this_account_alone() {
+    let file = |bucket: &str| format!("arn:aws:s3:::{bucket}/all.csv");
+    let of = |action, bucket: &str, account: &str| {
+        demand(action, file(bucket)).with(ITS_ACCOUNT, account)
+    };
+    let ours = scene::EXCHANGE_BUCKET;
+    for (name, action, expected) in [
+        ("admin", "s3:GetObject", true),
+        ("admin", "s3:PutObject", true),
+        ("adminread", "s3:GetObject", true),
+        ("adminread", "s3:PutObject", false),
+        ("association", "s3:GetObject", false),
+        ("reconcile", "s3:GetObject", false),
+        ("workloads", "s3:GetObject", false),
+    ] {
+        let role = &roles()[name];
+        assert_eq!(allowed(role, &of(action, ours, ACCOUNT)), expected, "{name} {action}");
+        assert!(!allowed(role, &of(action, ours, "444455556666")), "{name} {action}");
+        assert!(!allowed(role, &of(action, &format!("{ours}-2"), ACCOUNT)), "{name} {action}");
+    }
+}
+
+#[test]
+fn without_an_exchange_bucket_nothing_of_s3_is_granted() {
+    let hub = hub_with("");
+    for name in FUNCTIONS.iter().chain([&READS]) {
+        let granted = granted(&role(&hub, &format!("{name}Role")));
+        assert!(!granted.iter().any(|action| action.starts_with("s3:")), "{name}: {granted:?}");
+    }
 }
 
 #[test]

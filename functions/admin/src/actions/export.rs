@@ -3,14 +3,16 @@
 use std::ops::Bound;
 
 use pod_identity_core::DominoName;
-use pod_identity_engine::ports::{Clock, KubernetesReader};
+use pod_identity_engine::chain;
+use pod_identity_engine::ports::{Clock, KubernetesReader, MAX_OBJECT_BYTES, ObjectWriter};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::rows::{self, Location, Row};
+use super::rows::{self, Row};
 use crate::answer::{Answer, MOST_BYTES, Refusal};
 use crate::desk::{Desk, Looks};
-use crate::request::{Action, Mode, Request};
+use crate::exchange::Location;
+use crate::request::{Action, Request};
 
 pub(super) const ACTION: Action = Action {
     name: "export",
@@ -22,7 +24,10 @@ pub(super) const ACTION: Action = Action {
             "after",
             "optional: goes on behind this service account, as `next` of the last answer says",
         ),
-        ("to", "not supported yet: { bucket, key } in S3; written with mode apply"),
+        (
+            "to",
+            "optional: { bucket, key }: a file in S3 instead of the answer, written with mode apply, over one that is there; bucket may be left out",
+        ),
     ],
     changes: true,
     example: include_str!("../../../../events/samples/admin/export.json"),
@@ -46,16 +51,29 @@ enum Format {
     Csv,
 }
 
-pub(super) async fn answer<R, K, C>(
+impl Format {
+    fn content_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Csv => "text/csv",
+        }
+    }
+}
+
+pub(super) async fn answer<R, K, W, C>(
     desk: &Desk<'_, R, K, C>,
+    hands: Option<&W>,
     request: &Request,
 ) -> Result<Answer, Refusal>
 where
     R: Looks,
     K: KubernetesReader,
+    W: ObjectWriter,
     C: Clock,
 {
     let asked: Asked = request.fields()?;
+    let refuse = |why: String| Refusal(format!("export: {why}"));
+    let to = asked.to.as_ref().map(|to| to.reach(desk.exchange)).transpose().map_err(refuse)?;
     let limit = asked.limit.unwrap_or(usize::MAX).max(1);
     let bindings = desk.bindings().await?;
     let from = asked.after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
@@ -73,13 +91,25 @@ where
     if let Some(next) = &next {
         text += &format!("There are more: ask again with \"after\": \"{next}\".\n");
     }
-    let answer = match (&asked.to, asked.format) {
-        (Some(Location { bucket, key }), _) => {
-            let (bytes, place) = (body.len(), format!("s3://{bucket}/{key}"));
-            match request.mode {
-                Mode::Plan => text += &format!("{bytes} bytes would be written to {place}.\n"),
-                Mode::Apply => {
-                    desk.objects.put(bucket, key, body.into_bytes()).await?;
+    let answer = match (to, asked.format) {
+        (Some((place, _)), format) => {
+            let bytes = body.len();
+            if bytes > MAX_OBJECT_BYTES {
+                return Err(refuse(format!(
+                    "{} bindings are {bytes} bytes, more than the {MAX_OBJECT_BYTES} that import reads from {place}; write parts of them with limit and after",
+                    rows.len()
+                )));
+            }
+            match hands {
+                None => {
+                    text += &format!(
+                        "{bytes} bytes would be written to {place}; a file that is there is replaced.\n"
+                    );
+                }
+                Some(hands) => {
+                    desk.hurry().map_err(refuse)?;
+                    let put = hands.put_object(&place, format.content_type(), body.into_bytes());
+                    put.await.map_err(|error| refuse(chain(&error)))?;
                     text += &format!("{bytes} bytes were written to {place}.\n");
                 }
             }

@@ -9,10 +9,11 @@ use pod_identity_engine::ports::{Bus, Clock, KubernetesReader, LedgerWriter};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::rows::{self, Location, Numbered};
+use super::rows::{self, Numbered};
 use crate::answer::{Answer, Refusal};
 use crate::change::{Changed, Wish, judge, make};
 use crate::desk::{Desk, Looks};
+use crate::exchange::{self, Location};
 use crate::request::{Action, Mode, Request};
 use crate::table::Table;
 
@@ -33,7 +34,7 @@ pub(super) const ACTION: Action = Action {
         ("csv", "comma-separated values as text, with these columns, or"),
         (
             "from",
-            "not supported yet: { bucket, key } in S3, comma-separated values where the key ends in .csv",
+            "{ bucket, key }: a file in S3, comma-separated values where the key ends in .csv; bucket may be left out",
         ),
         ("stopOnError", "optional: true: one bad row, and nothing is done"),
     ],
@@ -142,11 +143,9 @@ where
         (None, None, Some(value), None) => {
             list(value).map(|list| rows::of_json(&list)).map_err(refuse)
         }
-        (None, None, None, Some(Location { bucket, key })) => {
-            let bytes = desk.objects.get(&bucket, &key).await?;
-            let text = String::from_utf8(bytes)
-                .map_err(|error| refuse(format!("s3://{bucket}/{key} is not UTF-8: {error}")))?;
-            if key.to_ascii_lowercase().ends_with(".csv") {
+        (None, None, None, Some(location)) => {
+            let text = exchange::read(desk, &location).await.map_err(refuse)?;
+            if location.key.to_ascii_lowercase().ends_with(".csv") {
                 return rows::of_csv(&text).map_err(refuse);
             }
             list(Value::String(text)).map(|list| rows::of_json(&list)).map_err(refuse)

@@ -17,7 +17,7 @@ mod sweep;
 mod trust_policy;
 mod who;
 
-use pod_identity_engine::ports::{Bus, Clock, KubernetesReader, LedgerWriter};
+use pod_identity_engine::ports::{Bus, Clock, KubernetesReader, LedgerWriter, ObjectWriter};
 
 use crate::answer::{Answer, Refusal};
 use crate::desk::{Desk, Looks};
@@ -53,7 +53,7 @@ pub(crate) async fn answer<R, K, W, C>(
 where
     R: Looks,
     K: KubernetesReader,
-    W: LedgerWriter + Bus,
+    W: LedgerWriter + Bus + ObjectWriter,
     C: Clock,
 {
     let desk = &desk;
@@ -66,7 +66,7 @@ where
         "migrate" => migrate::answer(desk, hands, request).await,
         "retire" => retire::answer(desk, hands, request).await,
         "adopt" => adopt::answer(desk, hands, request).await,
-        "export" => export::answer(desk, request).await,
+        "export" => export::answer(desk, hands, request).await,
         "import" => import::answer(desk, hands, request).await,
         "sweep" => sweep::answer(desk, hands, request).await,
         "explain" => explain::answer(desk, request).await,

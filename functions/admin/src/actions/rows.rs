@@ -24,14 +24,6 @@ pub(super) const COLUMNS: [&str; 8] = [
 /// Columns that a file cannot do without.
 const NEEDED: [&str; 2] = ["serviceAccount", "roleArn"];
 
-/// A file in S3.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct Location {
-    pub(super) bucket: String,
-    pub(super) key: String,
-}
-
 /// One binding, as a whole: what a row leaves out has its default.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -147,6 +147,8 @@ fn every_example_can_be_asked_in_plan_mode_and_makes_nothing_that_writes() {
     let mut office = Office::registered();
     office.bind("svc-etl", "etl");
     office.domino = Some(Roll::of(&[("svc-etl", true)]));
+    // What a sample imports.
+    office.applied(json!({ "action": "export", "format": "csv", "to": { "key": "bindings.csv" } }));
     let samples = concat!(env!("CARGO_MANIFEST_DIR"), "/../../events/samples/admin");
     let mut asked = 0;
     for file in std::fs::read_dir(samples).unwrap() {

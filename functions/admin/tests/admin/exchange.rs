@@ -1,12 +1,9 @@
 //! Bindings as files: out, in, and back again.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-
-use admin::{Fetching, Objects};
+use pod_identity_world::Object;
 use serde_json::{Value, json};
 
-use crate::office::{Office, cluster, role, text};
+use crate::office::{BUCKET, Office, cluster, role, text};
 
 /// Three bindings that use every column.
 fn filled() -> Office {
@@ -132,7 +129,7 @@ fn a_file_that_is_none_is_refused_as_a_whole() {
         (json!({ "json": 7 }), "a list of rows"),
         (json!({}), "exactly one of"),
         (json!({ "rows": [], "csv": "" }), "exactly one of"),
-        (json!({ "from": { "bucket": "b", "key": "k" } }), "not supported yet"),
+        (json!({ "csv": "", "from": { "key": "k" } }), "exactly one of"),
     ] {
         let mut payload = payload;
         payload["action"] = json!("import");
@@ -152,33 +149,117 @@ fn a_changed_row_is_a_new_version_and_clusters_are_given_by_name() {
     assert_eq!(rows[0]["clusters"], json!(cluster("blue")));
 }
 
-/// A bucket.
-#[derive(Debug, Default)]
-struct Bucket(RefCell<BTreeMap<String, Vec<u8>>>);
+fn stored(office: &Office, key: &str) -> Option<Object> {
+    office.ports.world().s3.object(BUCKET, key).cloned()
+}
 
-impl Objects for Bucket {
-    fn get<'a>(&'a self, _: &'a str, key: &'a str) -> Fetching<'a, Vec<u8>> {
-        let found = self.0.borrow().get(key).cloned().ok_or_else(|| format!("no {key}"));
-        Box::pin(std::future::ready(found))
-    }
-
-    fn put<'a>(&'a self, _: &'a str, key: &'a str, body: Vec<u8>) -> Fetching<'a, ()> {
-        self.0.borrow_mut().insert(key.to_owned(), body);
-        Box::pin(std::future::ready(Ok(())))
+#[test]
+fn files_go_to_the_bucket_and_come_back() {
+    let office = filled();
+    for (format, key, content_type) in
+        [("csv", "all.csv", "text/csv"), ("json", "a/b/all.json", "application/json")]
+    {
+        let to = json!({ "bucket": BUCKET, "key": key });
+        let export = json!({ "action": "export", "format": format, "to": to });
+        let planned = office.planned(export.clone());
+        let words = text(&planned);
+        assert!(words.contains(&format!("would be written to s3://exchange/{key}; a")), "{words}");
+        assert_eq!(stored(&office, key), None, "plan mode writes no file");
+        let missing = office.refused(json!({ "action": "import", "from": to }));
+        assert!(missing.starts_with("import: failed to read s3://exchange/"), "{missing}");
+        assert!(missing.contains("NoSuchKey"), "{missing}");
+        office.applied(export);
+        assert_eq!(stored(&office, key).unwrap().content_type, content_type);
+        assert_unchanged(&office, json!({ "action": "import", "from": to }));
+        assert_unchanged(&office, json!({ "action": "import", "from": { "key": key } }));
     }
 }
 
 #[test]
-fn files_go_to_a_bucket_and_come_back() {
+fn an_export_replaces_a_file_and_calls_s3_once() {
+    let office = filled();
+    let export = json!({ "action": "export", "format": "csv", "to": { "key": "all.csv" } });
+    office.applied(export.clone());
+    let before = stored(&office, "all.csv").unwrap();
+    office.applied(json!({ "action": "unbind", "serviceAccount": "svc-etl" }));
+    office.calls();
+    office.applied(export);
+    let calls = office.calls();
+    let of_s3: Vec<_> = calls.iter().filter(|call| call.starts_with("s3")).collect();
+    assert_eq!(of_s3, ["s3 PutObject"]);
+    assert!(stored(&office, "all.csv").unwrap().body.len() < before.body.len());
+}
+
+#[test]
+fn a_file_out_of_reach_is_refused_without_a_call_and_the_way_out_is_said() {
     let mut office = filled();
-    office.objects = Box::new(Bucket::default());
-    for (format, key) in [("csv", "all.csv"), ("json", "all.json")] {
-        let to = json!({ "bucket": "files", "key": key });
-        let export = json!({ "action": "export", "format": format, "to": to });
-        office.planned(export.clone());
-        let missing = office.refused(json!({ "action": "import", "from": to }));
-        assert!(missing.contains("no all."), "plan mode writes no file: {missing}");
-        office.applied(export);
-        assert_unchanged(&office, json!({ "action": "import", "from": to }));
+    let from =
+        |bucket: &str| json!({ "action": "import", "from": { "bucket": bucket, "key": "k" } });
+    let to = |bucket: &str| json!({ "action": "export", "mode": "apply", "to": { "bucket": bucket, "key": "k" } });
+    office.calls();
+    for (payload, rule) in [
+        (
+            from("theirs"),
+            "bucket theirs is not the one that files are exchanged over, which is exchange",
+        ),
+        (
+            to("theirs"),
+            "bucket theirs is not the one that files are exchanged over, which is exchange",
+        ),
+        (
+            json!({ "action": "import", "from": { "key": "" } }),
+            "has 1 to 1024 bytes, and this one has 0",
+        ),
+        (json!({ "action": "export", "to": { "key": "\u{e9}".repeat(513) } }), "this one has 1026"),
+        (json!({ "action": "export", "to": { "bucket": BUCKET } }), "missing field `key`"),
+    ] {
+        let why = office.refused(payload.clone());
+        let action = payload["action"].as_str().unwrap();
+        assert!(why.starts_with(&format!("{action}: ")) && why.contains(rule), "{rule}: {why}");
     }
+    office.exchange = None;
+    for (payload, file) in [
+        (from("files"), "s3://files/k"),
+        (to("files"), "s3://files/k"),
+        (json!({ "action": "import", "from": { "key": "k" } }), "s3://(no bucket)/k"),
+    ] {
+        let why = office.refused(payload);
+        assert!(why.contains(&format!("{file}: this deployment exchanges no files")), "{why}");
+        assert!(why.contains("EXCHANGE_BUCKET") && why.contains("rows in the payload"), "{why}");
+    }
+    let calls = office.calls();
+    assert!(!calls.iter().any(|call| call.starts_with("s3")), "{calls:?}");
+}
+
+#[test]
+fn where_the_function_only_reads_files_are_read_and_never_written() {
+    let mut office = filled();
+    let to = json!({ "key": "all.csv" });
+    let export = json!({ "action": "export", "format": "csv", "to": to });
+    office.applied(export.clone());
+    office.read_only = true;
+    assert_eq!(office.done(json!({ "action": "import", "from": to }))["counts"]["unchanged"], 3);
+    office.done(export.clone());
+    office.calls();
+    let mut apply = export.clone();
+    apply["mode"] = json!("apply");
+    assert!(office.refused(apply).contains("only answers"));
+    // A widget cannot either, though the function may write.
+    office.read_only = false;
+    let made = office.writers_made.get();
+    let mut asked = export;
+    asked["mode"] = json!("apply");
+    asked["widget"] = json!(true);
+    assert!(office.ask(asked).as_str().unwrap().contains("a widget only reads"));
+    assert_eq!(office.writers_made.get(), made);
+    assert!(!office.calls().contains(&"s3 PutObject".to_owned()));
+}
+
+#[test]
+fn a_file_that_is_no_text_is_named() {
+    let office = filled();
+    let object = Object { content_type: "text/csv".to_owned(), body: vec![0xff, 0xfe, b'a'] };
+    office.ports.world().put_object(BUCKET, "wide.csv", object).unwrap();
+    let why = office.refused(json!({ "action": "import", "from": { "key": "wide.csv" } }));
+    assert!(why.contains("s3://exchange/wide.csv is not UTF-8"), "{why}");
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
-use admin::{Function, Invocation, NoObjects, Objects};
+use admin::{Exchange, Function, Invocation};
 use jiff::{SignedDuration, Timestamp};
 use pod_identity_core::{Association, ClusterArn, Pattern, RoleArn, Rules, plan};
 use pod_identity_engine::{
@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use crate::domino::Roll;
 
 pub(crate) const ACCOUNT: &str = "111122223333";
+pub(crate) const BUCKET: &str = "exchange";
 pub(crate) const FUNCTION: &str = "arn:aws:lambda:eu-west-1:111122223333:function:admin";
 pub(crate) const TRUSTED: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"pods.eks.amazonaws.com"},"Action":["sts:AssumeRole","sts:TagSession"]}]}"#;
 pub(crate) const UNTRUSTED: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
@@ -47,7 +48,8 @@ pub(crate) struct Office {
     pub(crate) ports: WorldPorts,
     pub(crate) settings: Settings,
     pub(crate) inside: InsideSettings,
-    pub(crate) objects: Box<dyn Objects>,
+    /// The bucket that files are exchanged over.
+    pub(crate) exchange: Option<&'static str>,
     /// How often something to write with was made.
     pub(crate) writers_made: Cell<usize>,
     /// Domino as a source, where it is asked.
@@ -74,6 +76,7 @@ impl Office {
             world.add_role(&role(name), TRUSTED);
         }
         world.add_role(&role("untrusted"), UNTRUSTED);
+        world.s3.add_bucket(BUCKET);
         let patterns = |list: &[&str]| list.iter().map(|text| Pattern::new(*text)).collect();
         let settings = Settings {
             rules: Rules {
@@ -118,7 +121,7 @@ impl Office {
             ports,
             settings,
             inside,
-            objects: Box::new(NoObjects),
+            exchange: Some(BUCKET),
             writers_made: Cell::new(0),
             domino: None,
             read_only: false,
@@ -166,7 +169,7 @@ impl Office {
             settings: &self.settings,
             inside: &self.inside,
             domino: self.domino.as_ref().map(Roll::source),
-            objects: &*self.objects,
+            exchange: self.exchange.map(|bucket| Exchange { bucket, reader: &self.ports }),
             deadline_margin: Duration::from_secs(3),
         };
         let seconds = u64::try_from(self.in_seconds(120).as_second()).unwrap();

@@ -8,6 +8,7 @@ mod kubernetes;
 mod ledger;
 mod policies;
 mod rest;
+mod s3;
 mod sign;
 mod tls;
 

@@ -33,9 +33,12 @@ impl AwsError {
             | "ConcurrentModification"
             | "RequestTimeout" => ErrorKind::Passing,
             _ if self.status >= 500 || self.status == 429 => ErrorKind::Passing,
-            "ResourceNotFoundException" | "NotFoundException" | "NoSuchEntity" | "NotFound" => {
-                ErrorKind::NotFound
-            }
+            "ResourceNotFoundException"
+            | "NotFoundException"
+            | "NoSuchEntity"
+            | "NotFound"
+            | "NoSuchKey"
+            | "NoSuchBucket" => ErrorKind::NotFound,
             "ResourceInUseException" | "EntityAlreadyExists" | "AlreadyExists" | "Conflict" => {
                 ErrorKind::InUse
             }

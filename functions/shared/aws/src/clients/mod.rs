@@ -19,6 +19,7 @@ use tokio::sync::{Mutex, OnceCell};
 
 use crate::domino::Domino;
 use crate::http;
+use crate::objects::Objects;
 use crate::settings::{Calls, DominoSettings, Settings};
 
 /// How CloudTrail and trust policies see us after an assumed role.
@@ -74,7 +75,7 @@ pub struct AwsReader {
     pub(crate) aws: Aws,
 }
 
-/// Changes EKS, IAM and the ledger, and puts events on the bus.
+/// Changes EKS, IAM, the ledger and files in S3, and puts events on the bus.
 #[derive(Debug, Clone)]
 pub struct AwsWriter {
     pub(crate) aws: Aws,
@@ -137,6 +138,12 @@ impl Aws {
         Domino::new(self.clone(), settings.clone())
     }
 
+    /// What reads files in S3.
+    #[must_use]
+    pub fn objects(&self) -> Objects {
+        Objects::new(self.clone())
+    }
+
     /// The credentials that reach a cluster: the function's own, or those of the role to
     /// assume. Nothing is loaded before they are asked for.
     #[must_use]
@@ -159,7 +166,7 @@ impl Aws {
         &self.inner.bus
     }
 
-    async fn config(&self) -> &SdkConfig {
+    pub(crate) async fn config(&self) -> &SdkConfig {
         let inner = &self.inner;
         inner
             .config

@@ -6,6 +6,7 @@ mod faults;
 mod iam;
 mod kubernetes;
 mod rest;
+mod s3;
 #[cfg(test)]
 mod tests;
 
