@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::Failure;
 use crate::figures::{Figures, cell, ms, verdict};
 use crate::function::{built, process, size};
-use crate::rig::{self, Rig, Trusted};
+use crate::rig::{self, ROLES, Rig, Trusted};
 
 const BINDINGS: usize = 1_000;
 const PODS_OF_EACH: usize = 10;
@@ -41,7 +41,7 @@ pub(crate) async fn run(rounds: usize) -> Result<String, Failure> {
     let trusted = Trusted::make("clusters", "")?;
     let mut rig = Rig::start(rig::program(&association), &trusted).await?;
     rig.settle().await?;
-    rig.bind(BINDINGS).await?;
+    rig.bind(BINDINGS, ROLES).await?;
 
     let reconcile = built("reconcile", BUILD)?;
     let workloads = built("workloads", BUILD)?;

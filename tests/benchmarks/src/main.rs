@@ -9,6 +9,7 @@ mod classify;
 mod clusters;
 mod figures;
 mod function;
+mod migrate;
 mod planning;
 mod rig;
 mod sharding;
@@ -22,6 +23,7 @@ Measures, and prints tables with the goals beside the figures. See docs/benchmar
   cargo run --release -p benchmarks -- COMMAND [--rounds N]
 
   calls       AWS calls of each case, over the real function
+  migrate     1,000 bindings to an empty cluster, at 25 ms a call
   planning    one plan for 5,000 bindings
   sharding    1,000 roles spread over node policies
   classify    which of 100,000 pods are stale
@@ -63,6 +65,7 @@ fn main() -> ExitCode {
 fn run(command: &str, rounds: Option<usize>) -> Result<String, Failure> {
     match command {
         "calls" => block_on(calls::run()),
+        "migrate" => migrate::run(),
         "planning" => planning::run(rounds.unwrap_or(100)),
         "sharding" => sharding::run(rounds.unwrap_or(1_000)),
         "classify" => classify::run(rounds.unwrap_or(20)),

@@ -9,8 +9,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use local::wire::{Certificates, Wire};
 use local::{Configuration, Function, InvocationResult, Log, Program, scene};
+use pod_identity_core::RoleArn;
 use pod_identity_events::{detail_type, source};
-use pod_identity_world::DominoPod;
+use pod_identity_world::{DominoPod, World};
 use serde_json::{Value, json};
 
 use crate::Failure;
@@ -19,7 +20,7 @@ use crate::Failure;
 const TRUST: &str = r#"{"Version":"2012-10-17","Statement":[{"Sid":"AllowEksAuthToAssumeRoleForPodIdentity","Effect":"Allow","Principal":{"Service":"pods.eks.amazonaws.com"},"Action":["sts:AssumeRole","sts:TagSession"]}]}"#;
 
 /// Roles that a [`Rig`] has, `domino/role-0` and on.
-const ROLES: usize = 100;
+pub(crate) const ROLES: usize = 100;
 
 /// Services that the function calls. Each gets a port of its own, since on AWS
 /// each has a host of its own and so costs a handshake.
@@ -65,9 +66,7 @@ impl Rig {
     /// Starts the AWS; the function starts with its first event.
     pub(crate) async fn start(program: Program, trusted: &Trusted) -> Result<Self, Failure> {
         let mut world = scene::world(Timestamp::now())?;
-        for number in 0..ROLES {
-            world.add_role(&scene::role(&role(number))?, TRUST);
-        }
+        add_roles(&mut world, ROLES)?;
         let wire = Wire::start(Arc::new(Mutex::new(world))).await?;
         wire.create_ledger_table(scene::REGION, scene::LEDGER_TABLE).await?;
         let mut settings = scene::settings();
@@ -86,10 +85,11 @@ impl Rig {
         function(name, program, self.wire.endpoint(), self.settings.clone())
     }
 
-    /// So many service accounts work as roles in turns; each has its Kubernetes service account.
-    pub(crate) async fn bind(&mut self, names: usize) -> Result<(), Failure> {
+    /// So many service accounts work as so many roles in turns; each has its Kubernetes service
+    /// account.
+    pub(crate) async fn bind(&mut self, names: usize, roles: usize) -> Result<(), Failure> {
         let all: Vec<Value> =
-            (0..names).map(|n| self.assigned(&format!("svc-{n}"), n % ROLES)).collect();
+            (0..names).map(|n| self.assigned(&format!("svc-{n}"), n % roles)).collect();
         for batch in all.chunks(100) {
             self.deliver(batch).await?;
         }
@@ -139,8 +139,7 @@ impl Rig {
 
     /// A service account works as a role, by its number, on every cluster.
     pub(crate) fn assigned(&mut self, name: &str, number: usize) -> Value {
-        let role = format!("arn:aws:iam::{}:role/{}", scene::ACCOUNT, role(number));
-        let detail = json!({ "serviceAccount": name, "roleArn": role });
+        let detail = json!({ "serviceAccount": name, "roleArn": role_arn(number) });
         self.event(source::AUTOMATION, detail_type::ROLE_ASSIGNED, detail)
     }
 
@@ -190,8 +189,17 @@ impl Rig {
     }
 }
 
-fn role(number: usize) -> String {
-    format!("domino/role-{number}")
+/// Gives a world so many roles that trust EKS Pod Identity.
+pub(crate) fn add_roles(world: &mut World, roles: usize) -> Result<(), Failure> {
+    for number in 0..roles {
+        world.add_role(&role_arn(number).parse::<RoleArn>()?, TRUST);
+    }
+    Ok(())
+}
+
+/// A role that a [`Rig`] has, by its number.
+pub(crate) fn role_arn(number: usize) -> String {
+    format!("arn:aws:iam::{}:role/domino/role-{number}", scene::ACCOUNT)
 }
 
 /// A function that is not started yet.

@@ -24,6 +24,14 @@ fn calls_are_counted_over_tls_and_keep_to_their_goals() {
     assert!(!text.contains("OVER"), "{text}");
 }
 
+/// The time over the model is one of calls alone, by a clock that no machine is too slow for.
+#[test]
+fn a_migration_is_counted_over_tls_and_keeps_to_its_goals() {
+    let text = printed(&["migrate"]);
+    assert_eq!(row(&text, "eks CreatePodIdentityAssociation")[..3], ["-", "1000", "-"], "{text}");
+    assert!(text.matches(", ok").count() == 3 && !text.contains("OVER"), "{text}");
+}
+
 #[test]
 fn planning_prints_a_row_for_each_case() {
     let text = printed(&["planning", "--rounds", "1"]);

@@ -22,6 +22,7 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -65,6 +66,8 @@ struct Shared {
     dynamodb: dynamodb::Tables,
     kubernetes: kubernetes::Served,
     requests: AtomicU64,
+    /// Milliseconds after which a call to AWS is answered at the earliest.
+    latency: AtomicU64,
 }
 
 /// What a port stands for.
@@ -102,6 +105,7 @@ impl Wire {
             dynamodb: dynamodb::Tables::default(),
             kubernetes: kubernetes::Served::default(),
             requests: AtomicU64::new(1),
+            latency: AtomicU64::new(0),
         });
         let mut servers = JoinSet::new();
         servers.spawn(serve(listener, None, Front::Aws, Arc::clone(&shared)));
@@ -167,6 +171,13 @@ impl Wire {
     /// The world behind the wire. Never hold it across an `await`.
     pub fn world(&self) -> MutexGuard<'_, World> {
         self.shared.world()
+    }
+
+    /// From now on every call to AWS is answered so long after it came (in whole milliseconds), however
+    /// many are under way; later where the work itself takes longer.
+    pub fn answer_after(&self, latency: Duration) {
+        let latency = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX);
+        self.shared.latency.store(latency, Ordering::Relaxed);
     }
 
     /// Breaks a call to come.
@@ -265,6 +276,7 @@ async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin, front: &Front, 
 
 async fn handle(shared: &Shared, request: http::Request<Incoming>) -> Result<Answer, Reset> {
     let id = shared.request_id();
+    let came = Instant::now();
     let request = Request::read(request).await.map_err(|_| Reset)?;
     let format = Format::of(&request.service);
     let operation = match Operation::route(&request) {
@@ -283,7 +295,10 @@ async fn handle(shared: &Shared, request: http::Request<Incoming>) -> Result<Ans
         (format.error(&error, &id), Err(error))
     };
     let perform = operation.perform(shared, &caller, &request, format, &id);
-    under(action, log, injected, perform).await
+    let answer = under(action, log, injected, perform).await;
+    let latency = Duration::from_millis(shared.latency.load(Ordering::Relaxed));
+    tokio::time::sleep(latency.saturating_sub(came.elapsed())).await;
+    answer
 }
 
 /// Performs a call under what strikes it, and writes it into the log.

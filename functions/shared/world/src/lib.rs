@@ -29,6 +29,6 @@ pub use kubernetes::{
     KubernetesSettings, PatchKind, Resource, Verb,
 };
 pub use ledger::{Ledger, LedgerRefusal};
-pub use ports::{PortFault, When, WorldPorts};
+pub use ports::{PortFault, Waiting, When, WorldPorts};
 pub use s3::{Object, S3};
 pub use world::{Call, Caller, Settings, World};

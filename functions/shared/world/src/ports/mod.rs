@@ -10,6 +10,8 @@ mod s3;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
@@ -33,8 +35,21 @@ pub struct WorldPorts {
     faults: Arc<Mutex<Vec<PortFault>>>,
     /// Calls that may still act; any number when none is set.
     allowed: Arc<Mutex<Option<usize>>>,
+    latency: Option<Latency>,
     caller: String,
     bus: String,
+}
+
+/// The time that a call takes.
+pub type Waiting = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+#[derive(Clone)]
+struct Latency(Arc<dyn Fn() -> Waiting + Send + Sync>);
+
+impl fmt::Debug for Latency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Latency")
+    }
 }
 
 impl WorldPorts {
@@ -45,6 +60,7 @@ impl WorldPorts {
             world,
             faults: Arc::default(),
             allowed: Arc::default(),
+            latency: None,
             caller: caller.to_owned(),
             bus: "domino-pod-identity".to_owned(),
         }
@@ -71,8 +87,19 @@ impl WorldPorts {
         *self.allowed.lock().unwrap_or_else(PoisonError::into_inner) = Some(calls);
     }
 
+    /// Ports whose every call waits so before it acts, by whatever clock; calls made together wait
+    /// together.
+    #[must_use]
+    pub fn waiting(mut self, wait: impl Fn() -> Waiting + Send + Sync + 'static) -> Self {
+        self.latency = Some(Latency(Arc::new(wait)));
+        self
+    }
+
     /// Lets whatever else waits go first, once, and longer while nothing is allowed.
     pub(crate) async fn give_way(&self) {
+        if let Some(Latency(wait)) = &self.latency {
+            wait().await;
+        }
         let mut waited = false;
         std::future::poll_fn(|context| {
             let mut allowed = self.allowed.lock().unwrap_or_else(PoisonError::into_inner);
