@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use pod_identity_core::{ClusterArn, DominoName};
 use pod_identity_engine::ledger::{
     BindingRecord, Condition, Registry, View, bindings_partition, condition_key, registry,
@@ -16,6 +16,10 @@ use crate::objects::Objects;
 /// Everything outside the clusters that is read.
 pub trait Looks: Reads + ClusterReader {}
 impl<T: Reads + ClusterReader> Looks for T {}
+
+/// Why nothing more is looked at, and the way out.
+pub(crate) const OVER: &str =
+    "the invocation's time is nearly over; raise the function's time-out and ask again";
 
 /// What one invocation looks things up with. It holds nothing that writes.
 #[derive(Debug)]
@@ -53,20 +57,12 @@ impl<'a, R: Looks, K: KubernetesReader, C: Clock> Desk<'a, R, K, C> {
 
     /// Whether a call that starts now might end after the deadline.
     pub(crate) fn is_over(&self) -> bool {
-        let longest = SignedDuration::try_from(self.settings.longest_call);
-        let end = longest.ok().and_then(|longest| self.clock.now().checked_add(longest).ok());
-        end.is_none_or(|end| end >= self.deadline)
+        self.settings.is_over(self.clock.now(), self.deadline)
     }
 
     /// An error when no time is left for another call.
     pub(crate) fn hurry(&self) -> Result<(), String> {
-        if self.is_over() {
-            return Err(
-                "the invocation's time is nearly over; raise the function's time-out and ask again"
-                    .to_owned(),
-            );
-        }
-        Ok(())
+        if self.is_over() { Err(OVER.to_owned()) } else { Ok(()) }
     }
 
     /// The registered clusters; an error when the ledger is another deployment's.

@@ -16,6 +16,7 @@ use pod_identity_engine::ports::{
 };
 
 use super::line::Effect;
+use crate::associations;
 use crate::desk::{Desk, Looks};
 use crate::lists::{self, Pods, pages};
 use crate::node_policies::{self, NodePolicies};
@@ -170,14 +171,11 @@ where
             namespace: Some(place.namespace().to_owned()),
             service_account: Some(place.service_account().to_owned()),
         };
-        let found = lists::associations(desk, access, &filter).await.map_err(words);
-        evidence.association = match found {
-            Ok(found) if found.unread > 0 => {
-                Err("the invocation's time was nearly over".to_owned())
-            }
-            Ok(found) => Ok(found.found.into_iter().next()),
-            Err(why) => Err(why),
-        };
+        let found = associations::seen(desk, access, &filter).await.map_err(words);
+        evidence.association = found.and_then(|all| match all.lack() {
+            Some(why) => Err(why),
+            None => Ok(all.found.into_iter().next()),
+        });
     }
     let Some(role) = evidence.wanted().map(|binding| binding.desired.role.clone()) else { return };
     evidence.role = desk.reader.role(access, &role).await.map_err(words);

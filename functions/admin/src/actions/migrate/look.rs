@@ -79,7 +79,7 @@ where
     let conditions = ahead.conditions(moving.iter().map(|(name, _)| (*name, green))).await?;
     let roles = roles(ahead, &access, wanted_roles(&moving, green)).await;
     let preview = ahead_of(ahead, &Scope::of(green.clone())).await;
-    let there = associations::list(ahead, &access).await;
+    let there = associations::count(ahead, &access).await;
     let left_on_blue = left_on(ahead, registry, blue, &bindings).await;
     // The last of all: it writes what the others must not see.
     let is_ready = |name: &DominoName| {
@@ -94,7 +94,7 @@ where
         cluster_statement: ahead.settings.plan.cluster_statement,
         on_green: conditions.into_iter().map(|((name, _), condition)| (name, condition)).collect(),
         // A cluster that cannot be listed shows in the preview.
-        on_green_now: there.map(|all| all.len()).unwrap_or_default(),
+        on_green_now: there.unwrap_or_default(),
         preview,
         roles,
         left_on_blue,

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::holders::{Holder, Known, as_what};
 use crate::answer::{Answer, Refusal};
+use crate::associations::{self, Associations};
 use crate::desk::{Desk, Looks};
 use crate::lists::{self, some};
 use crate::node_policies;
@@ -133,16 +134,9 @@ where
         .filter(|one| record.is_some_and(|record| record.takes(one)))
         .filter(|one| as_what(one, role).is_some())
         .collect();
-    let seen = lists::associations(desk, &access, &AssociationFilter::default()).await;
+    let seen = associations::seen(desk, &access, &AssociationFilter::default()).await;
     let seen = seen.map_err(|error| format!("associations are not known: {}", chain(&error)));
-    if let Ok(listed) = &seen
-        && listed.unread > 0
-    {
-        here.unseen.push(format!(
-            "{} associations were not read, because the invocation's time was nearly over",
-            listed.unread
-        ));
-    }
+    here.unseen.extend(seen.iter().filter_map(Associations::lack));
     let conditions = match desk.conditions(bindings.keys().map(|name| (name, cluster))).await {
         Ok(conditions) => conditions,
         Err(why) => {
