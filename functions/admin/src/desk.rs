@@ -8,7 +8,9 @@ use pod_identity_engine::ledger::{
     BindingRecord, Condition, Registry, View, bindings_partition, condition_key, registry,
     registry_key,
 };
-use pod_identity_engine::ports::{Clock, ClusterAccess, ClusterReader, KubernetesReader, Reads};
+use pod_identity_engine::ports::{
+    Bus, Clock, ClusterAccess, ClusterReader, KubernetesReader, LedgerWriter, Reads,
+};
 use pod_identity_engine::{DominoSource, InsideSettings, Run, Settings, chain};
 
 use crate::objects::Objects;
@@ -16,6 +18,10 @@ use crate::objects::Objects;
 /// Everything outside the clusters that is read.
 pub trait Looks: Reads + ClusterReader {}
 impl<T: Reads + ClusterReader> Looks for T {}
+
+/// Everything that a change is made with: the ledger is written, and others are asked to go on.
+pub(crate) trait Hands: LedgerWriter + Bus {}
+impl<T: LedgerWriter + Bus> Hands for T {}
 
 /// Why nothing more is looked at, and the way out.
 pub(crate) const OVER: &str =

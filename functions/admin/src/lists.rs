@@ -46,17 +46,12 @@ pub(crate) struct Pods {
 }
 
 /// The pods of a namespace that are wanted. Of all others nothing is kept.
-pub(crate) async fn pods<R, K, C>(
-    desk: &Desk<'_, R, K, C>,
+pub(crate) async fn pods(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     access: &ClusterAccess,
     namespace: &str,
     wanted: impl Fn(&Pod) -> bool,
-) -> Result<Pods, PortError>
-where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
+) -> Result<Pods, PortError> {
     let query = PodQuery {
         namespace: namespace.to_owned(),
         selector: String::new(),

@@ -49,15 +49,10 @@ impl NodePolicies {
 }
 
 /// Reads them: two calls a policy and one a node role. None when the ledger remembers none.
-pub(crate) async fn read<R, K, C>(
-    desk: &Desk<'_, R, K, C>,
+pub(crate) async fn read(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     access: &ClusterAccess,
-) -> Result<Option<NodePolicies>, String>
-where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
+) -> Result<Option<NodePolicies>, String> {
     let cluster = &access.cluster;
     let key = node_policy_key(cluster);
     let mut view = View::default();

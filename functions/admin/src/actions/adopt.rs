@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use futures::stream::{self, StreamExt};
 use pod_identity_core::{ClusterArn, DominoName};
-use pod_identity_engine::ports::{Bus, Clock, KubernetesReader, LedgerWriter};
+use pod_identity_engine::ports::{Clock, KubernetesReader};
 use pod_identity_engine::{Outcome, Rehearsal, Scope, permit_adoption, request_clusters};
 use serde::Deserialize;
 use serde_json::json;
@@ -15,7 +15,7 @@ use self::candidate::{Candidate, Decision, Known};
 use crate::answer::{Answer, Refusal};
 use crate::associations;
 use crate::change::{Wish, ahead_of, judge, preview_words, take};
-use crate::desk::{Desk, Looks};
+use crate::desk::{Desk, Hands, Looks};
 use crate::request::{Action, Mode, Request};
 use crate::table::Table;
 
@@ -57,17 +57,11 @@ struct Named {
     name: String,
 }
 
-pub(super) async fn answer<R, K, W, C>(
-    desk: &Desk<'_, R, K, C>,
-    hands: Option<&W>,
+pub(super) async fn answer(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    hands: Option<&impl Hands>,
     request: &Request,
-) -> Result<Answer, Refusal>
-where
-    R: Looks,
-    K: KubernetesReader,
-    W: LedgerWriter + Bus,
-    C: Clock,
-{
+) -> Result<Answer, Refusal> {
     let asked: Asked = request.fields()?;
     if asked.all != asked.associations.is_empty() {
         return Err(Refusal(
@@ -118,19 +112,13 @@ where
 }
 
 /// Binds what is accepted, lets each binding take its association over, and asks reconcile for it.
-async fn carry_out<R, K, W, C>(
-    desk: &Desk<'_, R, K, C>,
-    hands: &W,
+async fn carry_out(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    hands: &impl Hands,
     request: &Request,
     cluster: &ClusterArn,
     candidates: &mut [Candidate],
-) -> Result<(), String>
-where
-    R: Looks,
-    K: KubernetesReader,
-    W: LedgerWriter + Bus,
-    C: Clock,
-{
+) -> Result<(), String> {
     let (at, wishes): (Vec<usize>, Vec<Wish>) = candidates
         .iter()
         .enumerate()

@@ -17,10 +17,10 @@ mod sweep;
 mod trust_policy;
 mod who;
 
-use pod_identity_engine::ports::{Bus, Clock, KubernetesReader, LedgerWriter};
+use pod_identity_engine::ports::{Clock, KubernetesReader};
 
 use crate::answer::{Answer, Refusal};
-use crate::desk::{Desk, Looks};
+use crate::desk::{Desk, Hands, Looks};
 use crate::request::{Action, Request};
 
 /// Everything that can be asked for, in the order of the help.
@@ -45,17 +45,11 @@ pub(crate) const ACTIONS: &[Action] = &[
 ];
 
 /// Answers a request, and does what it asks for if it is given something to write with.
-pub(crate) async fn answer<R, K, W, C>(
-    desk: Desk<'_, R, K, C>,
-    hands: Option<&W>,
+pub(crate) async fn answer(
+    desk: Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    hands: Option<&impl Hands>,
     request: &Request,
-) -> Result<Answer, Refusal>
-where
-    R: Looks,
-    K: KubernetesReader,
-    W: LedgerWriter + Bus,
-    C: Clock,
-{
+) -> Result<Answer, Refusal> {
     let desk = &desk;
     match request.action.name {
         "status" => status::answer(desk, request).await,

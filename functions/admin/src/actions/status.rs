@@ -69,15 +69,10 @@ struct Row<'a> {
     condition: Option<Condition>,
 }
 
-pub(super) async fn answer<R, K, C>(
-    desk: &Desk<'_, R, K, C>,
+pub(super) async fn answer(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     request: &Request,
-) -> Result<Answer, Refusal>
-where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
+) -> Result<Answer, Refusal> {
     let asked: Asked = request.fields()?;
     let limit = asked.limit.unwrap_or(ROWS);
     if !(1..=MOST_ROWS).contains(&limit) {
@@ -104,15 +99,10 @@ where
 }
 
 /// What the last reconciliation and the last look inside noted, for all clusters in one read.
-pub(crate) async fn at_a_glance<'c, R, K, C>(
-    desk: &Desk<'_, R, K, C>,
+pub(crate) async fn at_a_glance<'c>(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     clusters: &BTreeSet<&'c ClusterArn>,
-) -> Result<BTreeMap<&'c ClusterArn, AtAGlance>, String>
-where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
+) -> Result<BTreeMap<&'c ClusterArn, AtAGlance>, String> {
     let keys: Vec<_> =
         clusters.iter().flat_map(|one| [reconciled_key(one), inside_key(one)]).collect();
     let mut view = View::default();
@@ -131,15 +121,10 @@ where
 }
 
 /// What workloads runs remember of bindings inside a cluster: one query.
-pub(crate) async fn inside_bindings<R, K, C>(
-    desk: &Desk<'_, R, K, C>,
+pub(crate) async fn inside_bindings(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     cluster: &ClusterArn,
-) -> Result<BTreeMap<DominoName, InsideBinding>, String>
-where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
+) -> Result<BTreeMap<DominoName, InsideBinding>, String> {
     let partition = inside_partition(cluster);
     let mut view = View::default();
     view.query(desk.reader, &partition, "").await.map_err(|error| chain(&error))?;
@@ -154,19 +139,14 @@ struct Rows<'a> {
 }
 
 /// Rows that fit what was asked for, from where it was asked for.
-async fn find<'a, R, K, C>(
-    desk: &Desk<'_, R, K, C>,
+async fn find<'a>(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     registry: &Registry,
     clusters: &BTreeSet<&'a ClusterArn>,
     bindings: &'a BTreeMap<DominoName, BindingRecord>,
     asked: &Asked,
     limit: usize,
-) -> Result<Rows<'a>, String>
-where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
+) -> Result<Rows<'a>, String> {
     let fits = |(name, record): &(&DominoName, &BindingRecord)| {
         let contains = |text: &str, part: &Option<String>| {
             part.as_ref().is_none_or(|part| text.contains(part.as_str()))

@@ -85,19 +85,14 @@ impl Evidence {
 }
 
 /// Reads everything: of the ledger one call, of EKS and IAM about eight, of Kubernetes a few.
-pub(super) async fn collect<R, K, C>(
-    desk: &Desk<'_, R, K, C>,
+pub(super) async fn collect(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     registry: &Registry,
     cluster: &ClusterArn,
     name: &DominoName,
     record: Option<&BindingRecord>,
     pod: Option<&Pod>,
-) -> Result<Evidence, String>
-where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
+) -> Result<Evidence, String> {
     let (condition_at, inside_at) =
         (condition_key(name, cluster), inside_binding_key(name, cluster));
     let keys = [condition_at.clone(), inside_at.clone(), inside_key(cluster)];
@@ -159,12 +154,11 @@ fn place(evidence: &Evidence, pod: Option<&Pod>) -> Option<KubernetesName> {
 }
 
 /// What EKS and IAM show.
-async fn outside<R, K, C>(desk: &Desk<'_, R, K, C>, access: &ClusterAccess, evidence: &mut Evidence)
-where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
+async fn outside(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    access: &ClusterAccess,
+    evidence: &mut Evidence,
+) {
     let words = |error: PortError| chain(&error);
     if let Some(place) = &evidence.place {
         let filter = AssociationFilter {
@@ -184,16 +178,12 @@ where
 }
 
 /// What Kubernetes shows. Once nobody can look inside, nobody waits for the same answer again.
-async fn within<R, K, C>(
-    desk: &Desk<'_, R, K, C>,
+async fn within(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     access: &ClusterAccess,
     pod: Option<&Pod>,
     evidence: &mut Evidence,
-) where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
+) {
     let Some(place) = evidence.place.clone() else { return };
     let mut door = Door::default();
     if evidence.wanted().is_some() {
@@ -227,17 +217,12 @@ fn lives(pod: &&Pod) -> bool {
     pod.phase != Phase::Over && !pod.terminating
 }
 
-async fn mutations<R, K, C>(
-    desk: &Desk<'_, R, K, C>,
+async fn mutations(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     access: &ClusterAccess,
     namespace: &str,
     door: &mut Door,
-) -> Known<Mutations>
-where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
+) -> Known<Mutations> {
     let found = pages(async |token: Option<String>| {
         desk.kubernetes.mutations(access, namespace, token.as_deref()).await
     })

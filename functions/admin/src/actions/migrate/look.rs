@@ -56,19 +56,13 @@ impl Seen {
 
 /// Looks at everything over a ledger in which green is registered, and into which it may be written
 /// that all is ready there.
-pub(super) async fn look<R, K, W, C>(
-    ahead: &Desk<'_, R, K, C>,
-    rehearsal: &W,
+pub(super) async fn look(
+    ahead: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    rehearsal: &impl LedgerWriter,
     registry: &Registry,
     blue: &ClusterArn,
     green: &ClusterArn,
-) -> Result<Seen, String>
-where
-    R: Looks,
-    K: KubernetesReader,
-    W: LedgerWriter,
-    C: Clock,
-{
+) -> Result<Seen, String> {
     let bindings = ahead.bindings().await?;
     let access = ahead.access(registry, green);
     let moving: Vec<(&DominoName, &Binding)> = bindings
@@ -113,16 +107,11 @@ fn wanted_roles(moving: &[(&DominoName, &Binding)], green: &ClusterArn) -> BTree
     desired().map(|desired| &desired.role).chain(readable).cloned().collect()
 }
 
-async fn roles<R, K, C>(
-    desk: &Desk<'_, R, K, C>,
+async fn roles(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     access: &ClusterAccess,
     wanted: BTreeSet<RoleArn>,
-) -> BTreeMap<RoleArn, RoleLook>
-where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
+) -> BTreeMap<RoleArn, RoleLook> {
     let read = |role: RoleArn| async move {
         if desk.is_over() {
             return None;
@@ -145,17 +134,12 @@ where
 }
 
 /// Associations on blue that the ledger does not know.
-async fn left_on<R, K, C>(
-    desk: &Desk<'_, R, K, C>,
+async fn left_on(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     registry: &Registry,
     blue: &ClusterArn,
     bindings: &BTreeMap<DominoName, BindingRecord>,
-) -> Result<Vec<Left>, String>
-where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
+) -> Result<Vec<Left>, String> {
     let others = associations::unknown(desk, registry, blue, bindings).await?;
     let deployment = &desk.settings.plan.deployment;
     let left = others.iter().filter_map(|one| {

@@ -31,15 +31,10 @@ struct Asked {
     role: RoleArn,
 }
 
-pub(super) async fn answer<R, K, C>(
-    desk: &Desk<'_, R, K, C>,
+pub(super) async fn answer(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     request: &Request,
-) -> Result<Answer, Refusal>
-where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
+) -> Result<Answer, Refusal> {
     let Asked { role } = request.fields()?;
     let registry = desk.registry().await?;
     let bindings = desk.bindings().await?;
@@ -117,16 +112,11 @@ fn nobody(role: &RoleArn, bound: &[&Binding], through: &[String]) -> Refusal {
 }
 
 /// The role's trust policy now: none when there is no such role, an error when nobody can say.
-async fn present<R, K, C>(
-    desk: &Desk<'_, R, K, C>,
+async fn present(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     registry: &Registry,
     role: &RoleArn,
-) -> Result<Option<String>, String>
-where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
+) -> Result<Option<String>, String> {
     let of_account = |cluster: &&ClusterArn| cluster.account() == role.account();
     let Some(cluster) = registry.clusters.keys().find(of_account) else {
         return Err(format!("no cluster is registered in account {}", role.account()));

@@ -14,16 +14,11 @@ use crate::desk::{Desk, Looks};
 use crate::lists::place;
 use crate::table::Table;
 
-pub(super) async fn answer<R, K, C>(
-    desk: &Desk<'_, R, K, C>,
+pub(super) async fn answer(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     cluster: &str,
     format: Format,
-) -> Result<Answer, Refusal>
-where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
+) -> Result<Answer, Refusal> {
     let registry = desk.registry().await?;
     let cluster = desk.named(&registry, cluster)?;
     let bindings = desk.bindings().await?;

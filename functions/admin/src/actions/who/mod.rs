@@ -44,15 +44,10 @@ enum Format {
     Json,
 }
 
-pub(super) async fn answer<R, K, C>(
-    desk: &Desk<'_, R, K, C>,
+pub(super) async fn answer(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     request: &Request,
-) -> Result<Answer, Refusal>
-where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
+) -> Result<Answer, Refusal> {
     match request.fields()? {
         Asked { role: Some(role), cluster: None, format: None } => role::answer(desk, &role).await,
         Asked { role: None, cluster: Some(cluster), format } => {

@@ -33,15 +33,10 @@ struct Here {
     listed: Vec<String>,
 }
 
-pub(super) async fn answer<R, K, C>(
-    desk: &Desk<'_, R, K, C>,
+pub(super) async fn answer(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     role: &RoleArn,
-) -> Result<Answer, Refusal>
-where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
+) -> Result<Answer, Refusal> {
     let registry = desk.registry().await?;
     let bindings = desk.bindings().await?;
     // One after the other: each of them makes several calls at once.
@@ -109,18 +104,13 @@ where
         .with("unseen", json!(unseen)))
 }
 
-async fn look<R, K, C>(
-    desk: &Desk<'_, R, K, C>,
+async fn look(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     registry: &Registry,
     cluster: &ClusterArn,
     bindings: &BTreeMap<DominoName, BindingRecord>,
     role: &RoleArn,
-) -> Here
-where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
+) -> Here {
     let mut here = Here::default();
     if desk.is_over() {
         here.unseen.push(OVER.to_owned());
