@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use pod_identity_core::{ClusterArn, DominoName};
+use pod_identity_core::{ClusterArn, DominoName, RoleArn};
 use pod_identity_engine::ledger::{
     BindingRecord, Condition, Registry, View, bindings_partition, condition_key, registry,
     registry_key,
@@ -106,6 +106,23 @@ impl<'a, R: Looks, K: KubernetesReader, C: Clock> Desk<'a, R, K, C> {
             }
         }
         Ok(found)
+    }
+
+    /// A role's trust policy, read by way of a registered cluster in its account: none when there is
+    /// no such role, an error when nobody can say.
+    pub(crate) async fn trust_policy(
+        &self,
+        registry: &Registry,
+        role: &RoleArn,
+    ) -> Result<Option<String>, String> {
+        let of_account = |cluster: &&ClusterArn| cluster.account() == role.account();
+        let Some(cluster) = registry.clusters.keys().find(of_account) else {
+            return Err(format!("no cluster is registered in account {}", role.account()));
+        };
+        let access = self.access(registry, cluster);
+        let found = self.reader.role(&access, role).await.map_err(|error| chain(&error))?;
+        // Names are unique in an account, so GetRole finds a role by another path.
+        Ok(found.filter(|found| found.arn == role.as_str()).map(|found| found.trust_policy))
     }
 
     /// How a registered cluster is reached.

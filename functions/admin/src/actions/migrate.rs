@@ -5,7 +5,6 @@ mod findings;
 mod inside;
 mod look;
 mod progress;
-mod target;
 mod verdict;
 mod words;
 

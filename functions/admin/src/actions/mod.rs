@@ -14,6 +14,7 @@ mod retire;
 mod rows;
 pub(crate) mod status;
 mod sweep;
+mod target;
 mod trust_policy;
 mod who;
 

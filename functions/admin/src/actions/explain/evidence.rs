@@ -52,6 +52,8 @@ pub(super) struct Evidence {
     pub(super) place: Option<KubernetesName>,
     pub(super) association: Known<Option<Association>>,
     pub(super) role: Known<Option<Role>>,
+    /// Trust policy of the target role.
+    pub(super) target: Known<Option<String>>,
     /// None: the ledger remembers none.
     pub(super) node_policies: Known<Option<NodePolicies>>,
     /// Status of the agent's add-on.
@@ -117,6 +119,7 @@ pub(super) async fn collect(
         place: None,
         association: nobody_looked(),
         role: nobody_looked(),
+        target: nobody_looked(),
         node_policies: nobody_looked(),
         agent: nobody_looked(),
         account: nobody_looked(),
@@ -130,7 +133,7 @@ pub(super) async fn collect(
     // Nobody knows how to reach a cluster that is not registered.
     if evidence.registered.is_some() {
         let access = desk.access(registry, cluster);
-        outside(desk, &access, &mut evidence).await;
+        outside(desk, registry, &access, &mut evidence).await;
         within(desk, &access, pod, &mut evidence).await;
     }
     Ok(evidence)
@@ -156,6 +159,7 @@ fn place(evidence: &Evidence, pod: Option<&Pod>) -> Option<KubernetesName> {
 /// What EKS and IAM show.
 async fn outside(
     desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    registry: &Registry,
     access: &ClusterAccess,
     evidence: &mut Evidence,
 ) {
@@ -171,8 +175,11 @@ async fn outside(
             None => Ok(all.found.into_iter().next()),
         });
     }
-    let Some(role) = evidence.wanted().map(|binding| binding.desired.role.clone()) else { return };
-    evidence.role = desk.reader.role(access, &role).await.map_err(words);
+    let Some(desired) = evidence.wanted().map(|binding| binding.desired.clone()) else { return };
+    evidence.role = desk.reader.role(access, &desired.role).await.map_err(words);
+    if let Some(target) = &desired.target_role {
+        evidence.target = desk.trust_policy(registry, target).await;
+    }
     evidence.node_policies = node_policies::read(desk, access).await;
     evidence.agent = desk.reader.addon(access, AGENT).await.map_err(words);
 }

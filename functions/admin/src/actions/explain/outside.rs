@@ -1,11 +1,14 @@
 //! Links that EKS and IAM hold.
 
+use std::collections::BTreeSet;
+
 use pod_identity_core::trust::{TrustPolicy, TrustQuestion, required_policy};
 use pod_identity_core::{Association, Binding, DominoName, KubernetesName, Ownership, RoleArn};
-use pod_identity_events::TrustVerdict;
+use pod_identity_events::{Trust, TrustVerdict};
 
 use super::evidence::{AGENT, Evidence};
 use super::line::{Effect, Line};
+use crate::actions::target::{Hop, evaluate, statements};
 use crate::node_policies::{NodePolicies, Policy};
 
 const LATER: &str = "it is made as soon as nothing stands in its way any more";
@@ -157,15 +160,52 @@ fn trust(evidence: &Evidence, binding: &Binding, document: &str) -> Line {
     }
 }
 
-/// The target role is mostly of another account, where nobody here may look.
+/// Whether EKS may go on to the target role, which is mostly of another account, where nobody here
+/// may look.
 fn target_role(evidence: &Evidence, binding: &Binding) -> Option<Line> {
+    let check = "target role";
     let target = binding.desired.target_role.as_ref()?;
-    let seen = evidence.association.as_ref().ok().and_then(Option::as_ref);
-    let id = seen.and_then(|one| one.external_id.as_deref());
-    let id = id.map(|id| format!(" with sts:ExternalId {id}")).unwrap_or_default();
-    let why = format!("the trust policy of target role {target} is not read");
-    let way_out = format!("see that it allows sts:AssumeRole to {}{id}", binding.desired.role);
-    Some(Line::unknown("target role", why).way_out(way_out))
+    let hop = Hop::of(binding, &evidence.cluster);
+    let statement = statements(&BTreeSet::from([hop.clone()])).into_iter().next()?;
+    let document = match &evidence.target {
+        Ok(Some(document)) => document,
+        Ok(None) => {
+            let why = format!("target role {target} does not exist");
+            let way_out =
+                "have it made (action trust-policy says how it has to trust), or bind another";
+            return Some(Line::broken(check, Effect::None, why, way_out));
+        }
+        Err(why) => {
+            let why = format!("the trust policy of target role {target} is not read: {why}");
+            let way_out = format!(
+                "have its owner see that it says what this statement does: {statement}; where it asks for sts:ExternalId, EKS sends {}",
+                hop.external_id()
+            );
+            return Some(Line::unknown(check, why).way_out(way_out));
+        }
+    };
+    let Trust { verdict, because } = evaluate(document, &hop);
+    let way_out = format!(
+        "have the owner of {target} let it in by this statement: {statement}; all at once: action trust-policy"
+    );
+    Some(match verdict {
+        TrustVerdict::Trusted => Line::ok(
+            check,
+            format!(
+                "{target}: {because}; whether that role has a policy which allows it is not looked at"
+            ),
+        ),
+        TrustVerdict::Untrusted => {
+            let why =
+                format!("the trust policy of target role {target} does not admit it: {because}");
+            Line::broken(check, Effect::None, why, way_out)
+        }
+        TrustVerdict::Unknown => {
+            let why =
+                format!("whether the trust policy of target role {target} admits it: {because}");
+            Line::unknown(check, why).way_out(way_out)
+        }
+    })
 }
 
 /// Whether the nodes may, and whether the list decides it.

@@ -11,7 +11,7 @@ use pod_identity_events::{BlockedCode, Trust, TrustVerdict};
 
 use super::findings::unlisted;
 use super::look::Seen;
-use super::target::{self, Takes};
+use crate::actions::target::{Hop, evaluate};
 
 /// Whether a binding will work.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -176,9 +176,12 @@ fn trusted_on(seen: &Seen, binding: &Binding, cluster: &ClusterArn) -> bool {
 
 fn target_verdict(seen: &Seen, binding: &Binding) -> Verdict {
     let Some(target) = &binding.desired.target_role else { return Verdict::Ready };
-    let id = target::external_id(&seen.green, &binding.kubernetes);
-    let way_out =
-        format!("have the trust policy of role {target} take the sts:ExternalId `{id}` as well");
+    let hop = Hop::of(binding, &seen.green);
+    let way_out = format!(
+        "have the owner of role {target} let it in as on cluster {} (action trust-policy); where it asks for sts:ExternalId, EKS sends `{}`",
+        seen.blue.name(),
+        hop.external_id()
+    );
     if target.account() != seen.green.account() {
         let why = format!("target role {target} is in another account and cannot be read");
         return Verdict::Unknown(Words::new(why, way_out));
@@ -186,15 +189,15 @@ fn target_verdict(seen: &Seen, binding: &Binding) -> Verdict {
     let look = seen.roles.get(target);
     let document = look.and_then(|look| look.document.as_deref());
     match (document, look.map(|look| &look.state)) {
-        (Some(document), _) => match target::takes(document, &id) {
-            Takes::Yes => Verdict::Ready,
-            Takes::No(why) => {
-                Verdict::Breaks(Words::new(format!("target role {target}: {why}"), way_out))
+        (Some(document), _) => {
+            let Trust { verdict, because } = evaluate(document, &hop);
+            let words = Words::new(format!("target role {target}: {because}"), way_out);
+            match verdict {
+                TrustVerdict::Trusted => Verdict::Ready,
+                TrustVerdict::Untrusted => Verdict::Breaks(words),
+                TrustVerdict::Unknown => Verdict::Unknown(words),
             }
-            Takes::Unknown(why) => {
-                Verdict::Unknown(Words::new(format!("target role {target}: {why}"), way_out))
-            }
-        },
+        }
         (None, Some(RoleState::Missing { because })) => {
             Verdict::Breaks(Words::new(format!("target {because}"), "have it made"))
         }
