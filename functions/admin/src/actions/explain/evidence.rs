@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use pod_identity_core::domino::{MappingSettings, Mutations};
 use pod_identity_core::sweep;
 use pod_identity_core::{
-    Association, Binding, ClusterArn, DominoName, KubernetesName, Phase, Pod, ServiceAccount,
+    Association, Binding, ClusterArn, DominoName, KubernetesName, Ownership, Phase, Pod,
+    ServiceAccount,
 };
 use pod_identity_engine::chain;
 use pod_identity_engine::ledger::{
@@ -50,6 +51,8 @@ pub(super) struct Evidence {
     pub(super) inside_cluster: Option<InsideCluster>,
     /// The Kubernetes service account that it has, or had last.
     pub(super) place: Option<KubernetesName>,
+    /// Whether EKS says that there is no such cluster.
+    pub(super) gone: bool,
     pub(super) association: Known<Option<Association>>,
     pub(super) role: Known<Option<Role>>,
     /// Trust policy of the target role.
@@ -78,7 +81,10 @@ impl Evidence {
     /// What it does that something is missing which is made once the association is, or with it.
     pub(super) fn lack(&self) -> Effect {
         let ready = |it: &Condition| it.state == ConditionState::Ready;
-        let none = matches!(self.association, Ok(None));
+        let ours = |one: &Association| {
+            one.ownership(&self.deployment) == Ownership::Ours(Some(self.name.as_str()))
+        };
+        let none = self.association.as_ref().is_ok_and(|one| !one.as_ref().is_some_and(ours));
         match none && !self.condition.as_ref().is_some_and(ready) {
             true => Effect::Follows,
             false => Effect::None,
@@ -117,6 +123,7 @@ pub(super) async fn collect(
         inside: inside.map(|stored| stored.record),
         inside_cluster: inside_cluster.map(|stored| stored.record),
         place: None,
+        gone: false,
         association: nobody_looked(),
         role: nobody_looked(),
         target: nobody_looked(),
@@ -169,8 +176,9 @@ async fn outside(
             namespace: Some(place.namespace().to_owned()),
             service_account: Some(place.service_account().to_owned()),
         };
-        let found = associations::seen(desk, access, &filter).await.map_err(words);
-        evidence.association = found.and_then(|all| match all.lack() {
+        let found = associations::seen(desk, access, &filter).await;
+        evidence.gone = found.as_ref().is_err_and(|error| error.kind == ErrorKind::NotFound);
+        evidence.association = found.map_err(words).and_then(|all| match all.lack() {
             Some(why) => Err(why),
             None => Ok(all.found.into_iter().next()),
         });
@@ -181,7 +189,11 @@ async fn outside(
         evidence.target = desk.trust_policy(registry, target).await;
     }
     evidence.node_policies = node_policies::read(desk, access).await;
-    evidence.agent = desk.reader.addon(access, AGENT).await.map_err(words);
+    // To EKS, an add-on of no cluster is a missing add-on.
+    evidence.agent = match evidence.gone {
+        true => Err("there is no cluster".to_owned()),
+        false => desk.reader.addon(access, AGENT).await.map_err(words),
+    };
 }
 
 /// What Kubernetes shows. Once nobody can look inside, nobody waits for the same answer again.

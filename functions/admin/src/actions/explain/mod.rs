@@ -6,6 +6,7 @@ mod evidence;
 mod ledger;
 mod line;
 mod outside;
+mod ways_out;
 mod within;
 
 use std::collections::{BTreeMap, BTreeSet};
