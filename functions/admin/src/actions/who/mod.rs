@@ -17,7 +17,7 @@ use crate::request::{Action, Request};
 
 pub(super) const ACTION: Action = Action {
     name: "who",
-    what: "who can act as a role through EKS Pod Identity, on every registered cluster; or the inventory of a cluster: every association with owner and role",
+    what: "who can act as a role through EKS Pod Identity or IRSA, on every registered cluster; or the inventory of a cluster: every association with owner and role",
     fields: &[
         ("role", "ARN of an IAM role, as role or as target role, or"),
         ("cluster", "a cluster by name or ARN: its inventory"),

@@ -6,14 +6,16 @@ use futures::stream::{self, StreamExt};
 use pod_identity_core::{Binding, ClusterArn, DominoName, Phase, Pod, RoleArn};
 use pod_identity_engine::chain;
 use pod_identity_engine::ledger::{BindingRecord, Registry};
-use pod_identity_engine::ports::{AssociationFilter, Clock, ErrorKind, KubernetesReader};
+use pod_identity_engine::ports::{
+    AssociationFilter, Clock, ClusterAccess, ErrorKind, KubernetesReader,
+};
 use serde_json::json;
 
-use super::holders::{Holder, Known, as_what};
+use super::holders::{Holder, IRSA, Known, as_what};
 use crate::answer::{Answer, Refusal};
 use crate::associations::{self, Associations};
 use crate::desk::{Desk, Looks};
-use crate::lists::{self, some};
+use crate::lists::{self, pages, some};
 use crate::node_policies;
 use crate::table::Table;
 
@@ -75,10 +77,10 @@ pub(super) async fn answer(
     let clusters = registry.clusters.len();
     let mut text = match table.len() {
         0 => format!(
-            "Nobody is seen to act as {role} through EKS Pod Identity, on {clusters} registered clusters.\n"
+            "Nobody is seen to act as {role} through EKS Pod Identity or IRSA, on {clusters} registered clusters.\n"
         ),
         count => format!(
-            "{count} Kubernetes service accounts can act as {role} through EKS Pod Identity, or should, on {clusters} registered clusters.\n\n{table}"
+            "{count} Kubernetes service accounts can act as {role} through EKS Pod Identity or IRSA, or should, on {clusters} registered clusters.\n\n{table}"
         ),
     };
     text.push('\n');
@@ -140,9 +142,9 @@ async fn look(
         Err(why) => known.by_ledger(&wanted, role, why),
     };
     here.unseen.extend(seen.err());
+    let mut closed = by_irsa(desk, &access, role, &mut here).await;
     let namespaces: BTreeSet<String> =
         here.holders.iter().map(|holder| holder.namespace.clone()).collect();
-    let mut closed: Option<String> = None;
     for namespace in namespaces {
         let accounts: BTreeSet<&str> = here
             .holders
@@ -157,20 +159,25 @@ async fn look(
                 Ok(pods) => Ok(pods),
                 Err(error) => {
                     let why = format!("pods are not known: {}", chain(&error));
-                    here.unseen.push(why.clone());
-                    // Nobody waits for the same time-out again.
                     closed = (error.kind == ErrorKind::Unreachable).then(|| why.clone());
                     Err(why)
                 }
             },
         };
+        here.unseen.extend(pods.as_ref().err().filter(|why| !here.unseen.contains(*why)).cloned());
         if pods.as_ref().is_ok_and(|pods| pods.cut) {
             here.unseen.push(format!("namespace {namespace} has more pods than were looked at"));
         }
         for holder in here.holders.iter_mut().filter(|holder| holder.namespace == namespace) {
             match &pods {
                 Ok(pods) => {
-                    let of = |pod: &&Pod| pod.service_account == holder.kubernetes_service_account;
+                    let of = |pod: &&Pod| {
+                        pod.service_account == holder.kubernetes_service_account
+                            && match holder.through {
+                                IRSA => pod.credentials.web_identity,
+                                _ => pod.credentials.pod_identity,
+                            }
+                    };
                     let names = pods.found.iter().filter(of).map(|pod| pod.name.clone());
                     holder.pods = Some(names.collect());
                 }
@@ -187,8 +194,39 @@ async fn look(
     here
 }
 
+/// Adds Kubernetes service accounts that are annotated with the role, in the namespaces in which
+/// executions run: one call a page. Answers why nobody can look at pods either.
+async fn by_irsa(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    access: &ClusterAccess,
+    role: &RoleArn,
+    here: &mut Here,
+) -> Option<String> {
+    for namespace in &desk.inside.namespaces {
+        let accounts = pages(async |token: Option<String>| {
+            desk.kubernetes.service_accounts(access, namespace, "", token.as_deref()).await
+        });
+        match accounts.await {
+            Ok(all) => {
+                let with_role = all.iter().filter(|one| one.irsa_role() == Some(role.as_str()));
+                here.holders.extend(with_role.map(|one| Holder::by_irsa(&access.cluster, one)));
+            }
+            Err(error) => {
+                let why = chain(&error);
+                here.unseen.push(format!("service accounts with IRSA are not known: {why}"));
+                // Nobody waits for the same time-out again.
+                if error.kind == ErrorKind::Unreachable {
+                    return Some(format!("pods are not known: {why}"));
+                }
+            }
+        }
+    }
+    None
+}
+
 /// Whether a pod has credentials of one of these service accounts.
 fn holds(pod: &Pod, accounts: &BTreeSet<&str>) -> bool {
     let lives = pod.phase != Phase::Over && !pod.terminating;
-    lives && pod.credentials.pod_identity && accounts.contains(pod.service_account.as_str())
+    let has = pod.credentials.pod_identity || pod.credentials.web_identity;
+    lives && has && accounts.contains(pod.service_account.as_str())
 }
