@@ -9,6 +9,7 @@ use pod_identity_engine::ledger::{BindingRecord, Condition, View, binding_key};
 use pod_identity_engine::ports::{Clock, KubernetesReader};
 use pod_identity_engine::{
     Outcome, Reconciled, Record, RecordReport, Recorded, Rehearsal, Scope, chain, preview, record,
+    request_clusters,
 };
 use pod_identity_events::{Envelope, SCHEMA_VERSION, source};
 use serde_json::{Map, Value, json};
@@ -129,6 +130,19 @@ pub(crate) async fn take(
     request: &Request,
     wishes: &[Wish],
 ) -> Result<Changed, String> {
+    let mut changed = note(desk, hands, request, wishes).await?;
+    let why = "what service accounts work as was changed";
+    changed.unasked = request_clusters(&changed.clusters, why, hands, desk.clock, desk.run).await;
+    Ok(changed)
+}
+
+/// Takes changes into the ledger, and asks nobody to go on.
+pub(crate) async fn note(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    hands: &impl Hands,
+    request: &Request,
+    wishes: &[Wish],
+) -> Result<Changed, String> {
     let mut changed = Changed::default();
     let mut records = Vec::new();
     let mut reports: BTreeMap<String, RecordReport> = BTreeMap::new();
@@ -149,7 +163,6 @@ pub(crate) async fn take(
         record(&records, desk.reader, hands, clock, run, settings, deadline).await;
     reports.extend(recorded.records.into_iter().map(|report| (report.id.clone(), report)));
     changed.clusters = recorded.clusters;
-    changed.unasked = recorded.unasked;
     for at in 0..wishes.len() {
         let result = match (refused.remove(&at), reports.remove(&at.to_string())) {
             (Some(reasons), _) => Err(reasons),

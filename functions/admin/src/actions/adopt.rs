@@ -14,7 +14,7 @@ use serde_json::json;
 use self::candidate::{Candidate, Decision, Known};
 use crate::answer::{Answer, Refusal};
 use crate::associations;
-use crate::change::{Wish, ahead_of, judge, preview_words, take};
+use crate::change::{Wish, ahead_of, judge, note, preview_words};
 use crate::desk::{Desk, Hands, Looks};
 use crate::request::{Action, Mode, Request};
 use crate::table::Table;
@@ -127,8 +127,10 @@ async fn carry_out(
             _ => None,
         })
         .unzip();
+    let mut clusters = BTreeSet::new();
     if !wishes.is_empty() {
-        let changed = take(desk, hands, request, &wishes).await?;
+        let changed = note(desk, hands, request, &wishes).await?;
+        clusters.extend(changed.clusters);
         for (at, result) in at.into_iter().zip(changed.results) {
             match result {
                 Err(reasons) => candidates[at].refuse(reasons.join("; ")),
@@ -146,7 +148,7 @@ async fn carry_out(
         .filter_map(|(at, one)| Some((at, one)).zip(one.accepted()))
         .map(|((at, _), one)| (at, one.name, one.id))
         .collect();
-    let is_any = !permits.is_empty();
+    clusters.extend(permits.first().map(|_| cluster.clone()));
     let permit = |(at, name, id): (usize, DominoName, String)| async move {
         let permitted = async {
             desk.hurry()?;
@@ -161,14 +163,10 @@ async fn carry_out(
             candidates[at].refuse(format!("it is bound, and may not take it over yet: {why}"));
         }
     }
-    if is_any {
-        // Once more: what was asked for with the bindings may have run before the permission.
-        let (clusters, why) =
-            ([cluster.clone()].into(), "an administrator let bindings adopt associations");
-        let unasked = request_clusters(&clusters, why, hands, desk.clock, desk.run).await;
-        for (cluster, why) in unasked {
-            tracing::warn!(cluster = cluster.name(), "reconciliation was not asked for: {why}");
-        }
+    // The last of all: a reconciliation that ran before the permission would not take it over.
+    let why = "an administrator let bindings adopt associations";
+    for (cluster, why) in request_clusters(&clusters, why, hands, desk.clock, desk.run).await {
+        tracing::warn!(cluster = cluster.name(), "reconciliation was not asked for: {why}");
     }
     Ok(())
 }
