@@ -15,6 +15,7 @@ use super::inside::{self, Inside};
 use crate::associations;
 use crate::change::ahead_of;
 use crate::desk::{Desk, Looks};
+use crate::node_policies::{self, NodePolicies};
 
 /// What IAM says of a role.
 pub(super) struct RoleLook {
@@ -40,6 +41,8 @@ pub(super) struct Seen {
     pub(super) on_green: BTreeMap<DominoName, Condition>,
     /// Associations that green has now.
     pub(super) on_green_now: usize,
+    /// None where green has none yet.
+    pub(super) node_policies: Result<Option<NodePolicies>, String>,
     /// What reconcile would do on green.
     pub(super) preview: Result<Reconciled, String>,
     pub(super) roles: BTreeMap<RoleArn, RoleLook>,
@@ -73,6 +76,7 @@ pub(super) async fn look(
     let conditions = ahead.conditions(moving.iter().map(|(name, _)| (*name, green))).await?;
     let roles = roles(ahead, &access, wanted_roles(&moving, green)).await;
     let preview = ahead_of(ahead, &Scope::of(green.clone())).await;
+    let node_policies = node_policies::read(ahead, &access).await;
     let there = associations::count(ahead, &access).await;
     let left_on_blue = left_on(ahead, registry, blue, &bindings).await;
     // The last of all: it writes what the others must not see.
@@ -89,6 +93,7 @@ pub(super) async fn look(
         on_green: conditions.into_iter().map(|((name, _), condition)| (name, condition)).collect(),
         // A cluster that cannot be listed shows in the preview.
         on_green_now: there.unwrap_or_default(),
+        node_policies,
         preview,
         roles,
         left_on_blue,

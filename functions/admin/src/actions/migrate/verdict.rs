@@ -1,15 +1,15 @@
 //! Whether what works on one cluster would work on another: decided from what was seen, for each
 //! binding.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use pod_identity_core::plan::{Blocked, Bound, RoleState};
 use pod_identity_core::trust::{TrustQuestion, required_policy};
-use pod_identity_core::{Binding, ClusterArn, DominoName};
+use pod_identity_core::{Binding, ClusterArn, DominoName, RoleArn};
 use pod_identity_engine::ledger::{BindingRecord, ConditionState};
 use pod_identity_events::{BlockedCode, Trust, TrustVerdict};
 
-use super::findings::unlisted;
+use super::findings::listing;
 use super::look::Seen;
 use crate::actions::target::{Hop, evaluate};
 
@@ -47,11 +47,12 @@ pub(super) fn verdicts(seen: &Seen) -> BTreeMap<DominoName, Verdict> {
         planned.bound.extend(place.bound.iter().map(|one| (&one.service_account, one)));
         planned.blocked.extend(place.blocked.iter().map(|one| (&one.service_account, one)));
     }
-    let unlisted = if seen.strict { unlisted(seen) } else { BTreeSet::new() };
+    let listing = listing(seen).filter(|_| seen.strict);
+    let unlisted = |role: &RoleArn| listing.as_ref().is_some_and(|it| it.unplaced.contains(role));
     let of = |(name, record): (&DominoName, &BindingRecord)| {
         let binding = record.binding().filter(|binding| seen.moves(binding))?;
         let mut verdict = role_verdict(seen, &planned, name, record, binding);
-        if verdict == Verdict::Ready && unlisted.contains(&binding.desired.role) {
+        if verdict == Verdict::Ready && unlisted(&binding.desired.role) {
             verdict = Verdict::Breaks(Words::new(
                 format!("the node policies have no room for role {}", binding.desired.role),
                 "raise IAM's quota of managed policies attached to a role and NODE_ROLE_POLICY_SLOTS with it",
