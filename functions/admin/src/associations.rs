@@ -1,73 +1,154 @@
-//! Associations of a cluster that the ledger does not know.
+//! Associations of a cluster, as EKS shows them.
+//!
+//! Whoever only looks is told what was not read in time; whoever goes on from what is there needs all
+//! of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::stream::{self, StreamExt, TryStreamExt};
+use futures::stream::{self, StreamExt};
 use pod_identity_core::{Association, ClusterArn, DominoName};
 use pod_identity_engine::chain;
 use pod_identity_engine::ledger::{BindingRecord, Registry};
 use pod_identity_engine::ports::{
-    AssociationFilter, AssociationSummary, Clock, ClusterAccess, KubernetesReader,
+    AssociationFilter, AssociationSummary, Clock, ClusterAccess, KubernetesReader, PortError,
 };
 
-use crate::desk::{Desk, Looks};
+use crate::desk::{Desk, Looks, OVER};
 
-/// All associations of a cluster, as a list tells them.
-pub(crate) async fn list<R, K, C>(
-    desk: &Desk<'_, R, K, C>,
-    access: &ClusterAccess,
-) -> Result<Vec<AssociationSummary>, String>
-where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
-    let (mut all, mut next) = (Vec::new(), None::<String>);
-    let filter = AssociationFilter::default();
-    loop {
-        desk.hurry()?;
-        let page = desk.reader.associations(access, &filter, next.as_deref()).await;
-        let page = page.map_err(|error| chain(&error))?;
-        all.extend(page.items);
-        next = page.next;
-        if next.is_none() {
-            return Ok(all);
-        }
+/// What a list shows, as far as there was time.
+struct Listed {
+    summaries: Vec<AssociationSummary>,
+    /// Whether the list goes on.
+    more: bool,
+}
+
+/// Associations in full, as far as there was time.
+#[derive(Debug, Default)]
+pub(crate) struct Associations {
+    /// In order of their places.
+    pub(crate) found: Vec<Association>,
+    /// Those that were listed and not looked at.
+    pub(crate) unread: usize,
+    /// Whether the list itself goes on.
+    more: bool,
+}
+
+impl Associations {
+    /// What was not read, in words; none when all was.
+    pub(crate) fn lack(&self) -> Option<String> {
+        lack(self.unread, self.more)
     }
 }
 
-/// Associations of a cluster that no condition of the ledger names: foreign, owned by add-ons, or
-/// orphans. Only these are described.
-pub(crate) async fn unknown<R, K, C>(
-    desk: &Desk<'_, R, K, C>,
+fn lack(unread: usize, more: bool) -> Option<String> {
+    let what = match (unread, more) {
+        (0, false) => return None,
+        (0, true) => "associations were not read".to_owned(),
+        (unread, false) => format!("{unread} associations were not read"),
+        (unread, true) => format!("{unread} associations, and what is behind them, were not read"),
+    };
+    Some(format!("{what}: {OVER}"))
+}
+
+async fn list(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    access: &ClusterAccess,
+    filter: &AssociationFilter,
+) -> Result<Listed, PortError> {
+    // Not every service honours the filter, so it is applied here again.
+    let fits =
+        |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|it| it == found);
+    let mut listed = Listed { summaries: Vec::new(), more: true };
+    let mut next = None::<String>;
+    while listed.more && !desk.is_over() {
+        let page = desk.reader.associations(access, filter, next.as_deref()).await?;
+        listed.summaries.extend(page.items.into_iter().filter(|one| {
+            fits(&filter.namespace, &one.namespace)
+                && fits(&filter.service_account, &one.service_account)
+        }));
+        next = page.next;
+        listed.more = next.is_some();
+    }
+    Ok(listed)
+}
+
+async fn describe(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    access: &ClusterAccess,
+    listed: Listed,
+) -> Result<Associations, PortError> {
+    let described: Vec<_> = stream::iter(&listed.summaries)
+        .map(async |summary| match desk.is_over() {
+            true => None,
+            false => Some(desk.reader.association(access, &summary.id).await),
+        })
+        .buffer_unordered(desk.settings.concurrency.max(1))
+        .collect()
+        .await;
+    let mut all = Associations { more: listed.more, ..Associations::default() };
+    for one in described {
+        match one {
+            None => all.unread += 1,
+            // None: it is gone meanwhile.
+            Some(association) => all.found.extend(association?),
+        }
+    }
+    all.found.sort_by(|a, b| {
+        (&a.namespace, &a.service_account, &a.id).cmp(&(&b.namespace, &b.service_account, &b.id))
+    });
+    Ok(all)
+}
+
+/// Those that a filter admits, as far as there is time: one call a page and one an association.
+pub(crate) async fn seen(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    access: &ClusterAccess,
+    filter: &AssociationFilter,
+) -> Result<Associations, PortError> {
+    let listed = list(desk, access, filter).await?;
+    describe(desk, access, listed).await
+}
+
+/// All of a cluster, as a list tells them; an error when there is no time for the whole list.
+async fn all(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    access: &ClusterAccess,
+) -> Result<Listed, String> {
+    let listed = list(desk, access, &AssociationFilter::default()).await;
+    let listed = listed.map_err(|error| chain(&error))?;
+    match lack(listed.summaries.len(), listed.more).filter(|_| listed.more) {
+        Some(why) => Err(why),
+        None => Ok(listed),
+    }
+}
+
+/// How many a cluster has.
+pub(crate) async fn count(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    access: &ClusterAccess,
+) -> Result<usize, String> {
+    Ok(all(desk, access).await?.summaries.len())
+}
+
+/// Those of a cluster that no condition of the ledger names: foreign, owned by add-ons, or orphans.
+/// Only these are described, each of them or none.
+pub(crate) async fn unknown(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     registry: &Registry,
     cluster: &ClusterArn,
     bindings: &BTreeMap<DominoName, BindingRecord>,
-) -> Result<Vec<Association>, String>
-where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
+) -> Result<Vec<Association>, String> {
     let access = &desk.access(registry, cluster);
-    let summaries = list(desk, access).await?;
+    let mut listed = all(desk, access).await?;
     let conditions = desk.conditions(bindings.keys().map(|name| (name, cluster))).await?;
     let known: BTreeSet<&str> = conditions
         .values()
         .filter_map(|condition| Some(condition.association.as_ref()?.id.as_str()))
         .collect();
-    let others = summaries.iter().filter(|one| !known.contains(one.id.as_str()));
-    let describe = |summary: &AssociationSummary| {
-        let id = summary.id.clone();
-        async move {
-            desk.hurry()?;
-            desk.reader.association(access, &id).await.map_err(|error| chain(&error))
-        }
-    };
-    let found: Vec<Option<Association>> = stream::iter(others)
-        .map(describe)
-        .buffered(desk.settings.concurrency)
-        .try_collect()
-        .await?;
-    Ok(found.into_iter().flatten().collect())
+    listed.summaries.retain(|one| !known.contains(one.id.as_str()));
+    let others = describe(desk, access, listed).await.map_err(|error| chain(&error))?;
+    match others.lack() {
+        Some(why) => Err(why),
+        None => Ok(others.found),
+    }
 }

@@ -6,14 +6,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use pod_identity_core::{Change, ClusterArn, DominoName, KubernetesName};
 use pod_identity_engine::ledger::{BindingRecord, Condition, View, binding_key};
-use pod_identity_engine::ports::{Bus, Clock, KubernetesReader, LedgerWriter};
+use pod_identity_engine::ports::{Clock, KubernetesReader};
 use pod_identity_engine::{
     Outcome, Reconciled, Record, RecordReport, Recorded, Rehearsal, Scope, chain, preview, record,
+    request_clusters,
 };
 use pod_identity_events::{Envelope, SCHEMA_VERSION, source};
 use serde_json::{Map, Value, json};
 
-use crate::desk::{Desk, Looks};
+use crate::desk::{Desk, Hands, Looks};
 use crate::request::Request;
 
 /// One change, as the event that would make it.
@@ -104,18 +105,12 @@ pub(crate) fn preview_words(cluster: &ClusterArn, done: &Reconciled) -> String {
 
 /// Makes changes, or with nothing to write with, only thinks them through. Those that break a
 /// rule are told, and keep no other from being made.
-pub(crate) async fn make<R, K, W, C>(
-    desk: &Desk<'_, R, K, C>,
-    hands: Option<&W>,
+pub(crate) async fn make(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    hands: Option<&impl Hands>,
     request: &Request,
     wishes: &[Wish],
-) -> Result<Changed, String>
-where
-    R: Looks,
-    K: KubernetesReader,
-    W: LedgerWriter + Bus,
-    C: Clock,
-{
+) -> Result<Changed, String> {
     match hands {
         Some(hands) => take(desk, hands, request, wishes).await,
         None => {
@@ -129,18 +124,25 @@ where
 }
 
 /// Takes changes into the ledger, be it a rehearsed one, and asks reconcile to go on.
-pub(crate) async fn take<R, K, W, C>(
-    desk: &Desk<'_, R, K, C>,
-    hands: &W,
+pub(crate) async fn take(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    hands: &impl Hands,
     request: &Request,
     wishes: &[Wish],
-) -> Result<Changed, String>
-where
-    R: Looks,
-    K: KubernetesReader,
-    W: LedgerWriter + Bus,
-    C: Clock,
-{
+) -> Result<Changed, String> {
+    let mut changed = note(desk, hands, request, wishes).await?;
+    let why = "what service accounts work as was changed";
+    changed.unasked = request_clusters(&changed.clusters, why, hands, desk.clock, desk.run).await;
+    Ok(changed)
+}
+
+/// Takes changes into the ledger, and asks nobody to go on.
+pub(crate) async fn note(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    hands: &impl Hands,
+    request: &Request,
+    wishes: &[Wish],
+) -> Result<Changed, String> {
     let mut changed = Changed::default();
     let mut records = Vec::new();
     let mut reports: BTreeMap<String, RecordReport> = BTreeMap::new();
@@ -161,7 +163,6 @@ where
         record(&records, desk.reader, hands, clock, run, settings, deadline).await;
     reports.extend(recorded.records.into_iter().map(|report| (report.id.clone(), report)));
     changed.clusters = recorded.clusters;
-    changed.unasked = recorded.unasked;
     for at in 0..wishes.len() {
         let result = match (refused.remove(&at), reports.remove(&at.to_string())) {
             (Some(reasons), _) => Err(reasons),
@@ -175,8 +176,8 @@ where
 }
 
 /// What a change would ask for, if it breaks no rule.
-pub(crate) fn judge<R, K, C: Clock>(
-    desk: &Desk<'_, R, K, C>,
+pub(crate) fn judge<R, K>(
+    desk: &Desk<'_, R, K, impl Clock>,
     request: &Request,
     wish: &Wish,
 ) -> Result<Change, Vec<String>> {
@@ -185,16 +186,11 @@ pub(crate) fn judge<R, K, C: Clock>(
 }
 
 /// What reconcile would do now that the ledger says so.
-async fn look_ahead<R, K, C>(
-    ahead: &Desk<'_, R, K, C>,
+async fn look_ahead(
+    ahead: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     wishes: &[Wish],
     changed: &mut Changed,
-) -> Result<(), String>
-where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
+) -> Result<(), String> {
     let names: Vec<DominoName> = wishes
         .iter()
         .filter_map(|wish| match &wish.about {
@@ -221,8 +217,8 @@ where
 }
 
 /// What reconcile would do in a scope.
-pub(crate) async fn ahead_of<R: Looks, K, C: Clock>(
-    desk: &Desk<'_, R, K, C>,
+pub(crate) async fn ahead_of<K>(
+    desk: &Desk<'_, impl Looks, K, impl Clock>,
     scope: &Scope,
 ) -> Result<Reconciled, String> {
     preview(scope, desk.reader, desk.clock, desk.run, desk.settings, desk.deadline).await
@@ -234,15 +230,10 @@ fn places<'a>(conditions: impl Iterator<Item = &'a Condition>) -> BTreeSet<Kuber
 }
 
 /// When what stands of each was made.
-async fn standing<R, K, C>(
-    desk: &Desk<'_, R, K, C>,
+async fn standing(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     wishes: &[Wish],
-) -> Result<BTreeMap<About, Timestamp>, String>
-where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
+) -> Result<BTreeMap<About, Timestamp>, String> {
     let names: Vec<DominoName> = wishes
         .iter()
         .filter_map(|wish| match &wish.about {
@@ -279,8 +270,8 @@ where
 }
 
 /// An administrator's change is newer than what stands, whatever the clock says.
-fn envelope<R, K, C: Clock>(
-    desk: &Desk<'_, R, K, C>,
+fn envelope<R, K>(
+    desk: &Desk<'_, R, K, impl Clock>,
     request: &Request,
     wish: &Wish,
     at: usize,

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use jiff::{SignedDuration, Timestamp};
-use pod_identity_core::{ClusterArn, DominoName};
+use jiff::Timestamp;
+use pod_identity_core::{ClusterArn, DominoName, RoleArn};
 use pod_identity_engine::ledger::{
     BindingRecord, Condition, Registry, View, bindings_partition, condition_key, registry,
     registry_key,
 };
-use pod_identity_engine::ports::{Clock, ClusterAccess, ClusterReader, KubernetesReader, Reads};
+use pod_identity_engine::ports::{
+    Bus, Clock, ClusterAccess, ClusterReader, KubernetesReader, LedgerWriter, Reads,
+};
 use pod_identity_engine::{DominoSource, InsideSettings, Run, Settings, chain};
 
 use crate::exchange::Exchange;
@@ -16,6 +18,14 @@ use crate::exchange::Exchange;
 /// Everything outside the clusters that is read.
 pub trait Looks: Reads + ClusterReader {}
 impl<T: Reads + ClusterReader> Looks for T {}
+
+/// Everything that a change is made with: the ledger is written, and others are asked to go on.
+pub(crate) trait Hands: LedgerWriter + Bus {}
+impl<T: LedgerWriter + Bus> Hands for T {}
+
+/// Why nothing more is looked at, and the way out.
+pub(crate) const OVER: &str =
+    "the invocation's time is nearly over; raise the function's time-out and ask again";
 
 /// What one invocation looks things up with. It holds nothing that writes.
 #[derive(Debug)]
@@ -53,20 +63,12 @@ impl<'a, R: Looks, K: KubernetesReader, C: Clock> Desk<'a, R, K, C> {
 
     /// Whether a call that starts now might end after the deadline.
     pub(crate) fn is_over(&self) -> bool {
-        let longest = SignedDuration::try_from(self.settings.longest_call);
-        let end = longest.ok().and_then(|longest| self.clock.now().checked_add(longest).ok());
-        end.is_none_or(|end| end >= self.deadline)
+        self.settings.is_over(self.clock.now(), self.deadline)
     }
 
     /// An error when no time is left for another call.
     pub(crate) fn hurry(&self) -> Result<(), String> {
-        if self.is_over() {
-            return Err(
-                "the invocation's time is nearly over; raise the function's time-out and ask again"
-                    .to_owned(),
-            );
-        }
-        Ok(())
+        if self.is_over() { Err(OVER.to_owned()) } else { Ok(()) }
     }
 
     /// The registered clusters; an error when the ledger is another deployment's.
@@ -104,6 +106,23 @@ impl<'a, R: Looks, K: KubernetesReader, C: Clock> Desk<'a, R, K, C> {
             }
         }
         Ok(found)
+    }
+
+    /// A role's trust policy, read by way of a registered cluster in its account: none when there is
+    /// no such role, an error when nobody can say.
+    pub(crate) async fn trust_policy(
+        &self,
+        registry: &Registry,
+        role: &RoleArn,
+    ) -> Result<Option<String>, String> {
+        let of_account = |cluster: &&ClusterArn| cluster.account() == role.account();
+        let Some(cluster) = registry.clusters.keys().find(of_account) else {
+            return Err(format!("no cluster is registered in account {}", role.account()));
+        };
+        let access = self.access(registry, cluster);
+        let found = self.reader.role(&access, role).await.map_err(|error| chain(&error))?;
+        // Names are unique in an account, so GetRole finds a role by another path.
+        Ok(found.filter(|found| found.arn == role.as_str()).map(|found| found.trust_policy))
     }
 
     /// How a registered cluster is reached.

@@ -61,15 +61,10 @@ impl Location {
 }
 
 /// The text of a file.
-pub(crate) async fn read<R, K, C>(
-    desk: &Desk<'_, R, K, C>,
+pub(crate) async fn read(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     location: &Location,
-) -> Result<String, String>
-where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
+) -> Result<String, String> {
     let (place, reader) = location.reach(desk.exchange)?;
     desk.hurry()?;
     let bytes = reader.get_object(&place).await.map_err(|error| chain(&error))?;

@@ -2,11 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use futures::stream::{self, StreamExt};
-use pod_identity_core::{Association, KubernetesName, Pod};
+use pod_identity_core::{KubernetesName, Pod};
 use pod_identity_engine::ports::{
-    AssociationFilter, AssociationSummary, Clock, ClusterAccess, ErrorKind, KubernetesReader, Page,
-    PodQuery, PortError,
+    Clock, ClusterAccess, ErrorKind, KubernetesReader, Page, PodQuery, PortError,
 };
 
 use crate::desk::{Desk, Looks};
@@ -39,60 +37,6 @@ pub(crate) async fn pages<T>(
     }
 }
 
-/// What EKS shows of associations, and how many of them nobody had the time to look at.
-#[derive(Debug, Default)]
-pub(crate) struct Associations {
-    pub(crate) found: Vec<Association>,
-    pub(crate) unread: usize,
-}
-
-/// The associations that a filter admits, in full, in order of their places: one call a page and
-/// one an association, until the invocation's time is nearly over.
-pub(crate) async fn associations<R, K, C>(
-    desk: &Desk<'_, R, K, C>,
-    access: &ClusterAccess,
-    filter: &AssociationFilter,
-) -> Result<Associations, PortError>
-where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
-    let mut listed = pages(async |token: Option<String>| {
-        desk.reader.associations(access, filter, token.as_deref()).await
-    })
-    .await?;
-    // Not every service honours the filter, so it is applied here again.
-    let fits =
-        |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|it| it == found);
-    listed.retain(|one: &AssociationSummary| {
-        fits(&filter.namespace, &one.namespace)
-            && fits(&filter.service_account, &one.service_account)
-    });
-    let described: Vec<_> = stream::iter(&listed)
-        .map(|summary| async move {
-            match desk.is_over() {
-                true => None,
-                false => Some(desk.reader.association(access, &summary.id).await),
-            }
-        })
-        .buffer_unordered(desk.settings.concurrency.max(1))
-        .collect()
-        .await;
-    let mut all = Associations::default();
-    for one in described {
-        match one {
-            None => all.unread += 1,
-            // None: it is gone meanwhile.
-            Some(association) => all.found.extend(association?),
-        }
-    }
-    all.found.sort_by(|a, b| {
-        (&a.namespace, &a.service_account, &a.id).cmp(&(&b.namespace, &b.service_account, &b.id))
-    });
-    Ok(all)
-}
-
 /// Pods of a namespace that were asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Pods {
@@ -102,17 +46,12 @@ pub(crate) struct Pods {
 }
 
 /// The pods of a namespace that are wanted. Of all others nothing is kept.
-pub(crate) async fn pods<R, K, C>(
-    desk: &Desk<'_, R, K, C>,
+pub(crate) async fn pods(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     access: &ClusterAccess,
     namespace: &str,
     wanted: impl Fn(&Pod) -> bool,
-) -> Result<Pods, PortError>
-where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
+) -> Result<Pods, PortError> {
     let query = PodQuery {
         namespace: namespace.to_owned(),
         selector: String::new(),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pod_identity_core::node_policy;
+use pod_identity_core::node_policy::{self, Shard};
 use pod_identity_core::{ClusterArn, PolicyArn, RoleArn};
 use pod_identity_engine::chain;
 use pod_identity_engine::ledger::{NodePolicyRecord, View, node_policy_key};
@@ -15,6 +15,8 @@ use crate::lists::pages;
 /// One policy in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Policy {
+    /// Counted from 1.
+    pub(crate) number: u32,
     pub(crate) arn: PolicyArn,
     /// Such as `v3`.
     pub(crate) version: String,
@@ -34,6 +36,13 @@ pub(crate) struct NodePolicies {
 }
 
 impl NodePolicies {
+    /// The lists, as they are laid out.
+    pub(crate) fn shards(&self) -> Vec<Shard> {
+        let shard =
+            |one: &Policy| Shard { number: one.number, roles: one.roles.clone(), canonical: false };
+        self.policies.iter().map(shard).collect()
+    }
+
     /// The policies that list a role.
     pub(crate) fn listing(&self, role: &RoleArn) -> impl Iterator<Item = &Policy> {
         self.policies.iter().filter(|policy| policy.roles.contains(role))
@@ -49,15 +58,10 @@ impl NodePolicies {
 }
 
 /// Reads them: two calls a policy and one a node role. None when the ledger remembers none.
-pub(crate) async fn read<R, K, C>(
-    desk: &Desk<'_, R, K, C>,
+pub(crate) async fn read(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     access: &ClusterAccess,
-) -> Result<Option<NodePolicies>, String>
-where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
+) -> Result<Option<NodePolicies>, String> {
     let cluster = &access.cluster;
     let key = node_policy_key(cluster);
     let mut view = View::default();
@@ -78,7 +82,7 @@ where
             format!("policy {arn} says more than this software writes, so it is not read")
         })?;
         let cluster_statement = names_cluster(&document, cluster);
-        found.policies.push(Policy { arn, version, roles: shard.roles, cluster_statement });
+        found.policies.push(Policy { number, arn, version, roles: shard.roles, cluster_statement });
     }
     for role in record.node_roles {
         let attached = pages(async |token: Option<String>| {

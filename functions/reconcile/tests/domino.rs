@@ -2,31 +2,23 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
 use jiff::{SignedDuration, Timestamp};
 use pod_identity_core::roster::Ceilings;
-use pod_identity_core::{ClusterArn, Pattern, Rules, plan};
+use pod_identity_core::{ClusterArn, Pattern};
 use pod_identity_engine::ports::{
     DominoAccount, DominoAnswer, DominoPage, DominoQuery, DominoReader, ErrorKind, PortError,
 };
 use pod_identity_engine::{DominoSource, Record, Run, Settings, record};
-use pod_identity_world::{World, WorldPorts};
+use pod_identity_world::{World, WorldPorts, deployment_settings};
 use reconcile::{Function, Invocation};
 use serde_json::{Value, json};
 
 const ACCOUNT: &str = "111122223333";
 
 fn drive<F: Future>(future: F) -> F::Output {
-    let mut future = std::pin::pin!(future);
-    let mut context = Context::from_waker(Waker::noop());
-    for _ in 0..10_000_000_u64 {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
-            return output;
-        }
-    }
-    panic!("the future never ends");
+    pod_identity_world::drive(future, || {}).expect("the future ends")
 }
 
 /// A Domino in which `svc-1` is deactivated and `svc-2` is not.
@@ -83,32 +75,8 @@ impl House {
         let now: Timestamp = "2026-11-20T12:00:00Z".parse().unwrap();
         let world = Arc::new(Mutex::new(World::new(1, ACCOUNT, now)));
         let ports = WorldPorts::new(world, "reconcile");
-        let patterns = |list: &[&str]| list.iter().map(|text| Pattern::new(*text)).collect();
-        let settings = Settings {
-            rules: Rules {
-                region: "eu-west-1".to_owned(),
-                clusters: patterns(&["arn:aws:eks:eu-west-1:111122223333:cluster/*"]),
-                roles: patterns(&["arn:aws:iam::111122223333:role/*"]),
-                target_roles: Vec::new(),
-                namespaces: vec!["domino-compute".to_owned()],
-                node_roles: patterns(&["arn:aws:iam::111122223333:role/*"]),
-                assume_roles: Vec::new(),
-                service_account_template: "{name}-sa".to_owned(),
-            },
-            plan: plan::Options {
-                deployment: "acme".to_owned(),
-                trust: plan::TrustMode::Enforce,
-                strict: false,
-                cluster_statement: true,
-                max_deletions: 50,
-            },
-            policy_slots: 10,
-            concurrency: 4,
-            lease: Duration::from_secs(60),
-            longest_call: Duration::from_secs(5),
-            notice_retention: Duration::from_secs(86_400),
-            trim_after: None,
-        };
+        let mut settings = deployment_settings(ACCOUNT);
+        settings.rules.roles = vec![Pattern::new("arn:aws:iam::111122223333:role/*")];
         let domino =
             Domino { ports: ports.clone(), fails: false, slow: 0, asked: Mutex::default() };
         let house = Self { ports, settings, domino, unbinds: true, plan_only: false };

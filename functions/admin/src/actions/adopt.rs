@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use futures::stream::{self, StreamExt};
 use pod_identity_core::{ClusterArn, DominoName};
-use pod_identity_engine::ports::{Bus, Clock, KubernetesReader, LedgerWriter};
+use pod_identity_engine::ports::{Clock, KubernetesReader};
 use pod_identity_engine::{Outcome, Rehearsal, Scope, permit_adoption, request_clusters};
 use serde::Deserialize;
 use serde_json::json;
@@ -14,8 +14,8 @@ use serde_json::json;
 use self::candidate::{Candidate, Decision, Known};
 use crate::answer::{Answer, Refusal};
 use crate::associations;
-use crate::change::{Wish, ahead_of, judge, preview_words, take};
-use crate::desk::{Desk, Looks};
+use crate::change::{Wish, ahead_of, judge, note, preview_words};
+use crate::desk::{Desk, Hands, Looks};
 use crate::request::{Action, Mode, Request};
 use crate::table::Table;
 
@@ -57,17 +57,11 @@ struct Named {
     name: String,
 }
 
-pub(super) async fn answer<R, K, W, C>(
-    desk: &Desk<'_, R, K, C>,
-    hands: Option<&W>,
+pub(super) async fn answer(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    hands: Option<&impl Hands>,
     request: &Request,
-) -> Result<Answer, Refusal>
-where
-    R: Looks,
-    K: KubernetesReader,
-    W: LedgerWriter + Bus,
-    C: Clock,
-{
+) -> Result<Answer, Refusal> {
     let asked: Asked = request.fields()?;
     if asked.all != asked.associations.is_empty() {
         return Err(Refusal(
@@ -118,19 +112,13 @@ where
 }
 
 /// Binds what is accepted, lets each binding take its association over, and asks reconcile for it.
-async fn carry_out<R, K, W, C>(
-    desk: &Desk<'_, R, K, C>,
-    hands: &W,
+async fn carry_out(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    hands: &impl Hands,
     request: &Request,
     cluster: &ClusterArn,
     candidates: &mut [Candidate],
-) -> Result<(), String>
-where
-    R: Looks,
-    K: KubernetesReader,
-    W: LedgerWriter + Bus,
-    C: Clock,
-{
+) -> Result<(), String> {
     let (at, wishes): (Vec<usize>, Vec<Wish>) = candidates
         .iter()
         .enumerate()
@@ -139,8 +127,10 @@ where
             _ => None,
         })
         .unzip();
+    let mut clusters = BTreeSet::new();
     if !wishes.is_empty() {
-        let changed = take(desk, hands, request, &wishes).await?;
+        let changed = note(desk, hands, request, &wishes).await?;
+        clusters.extend(changed.clusters);
         for (at, result) in at.into_iter().zip(changed.results) {
             match result {
                 Err(reasons) => candidates[at].refuse(reasons.join("; ")),
@@ -158,7 +148,7 @@ where
         .filter_map(|(at, one)| Some((at, one)).zip(one.accepted()))
         .map(|((at, _), one)| (at, one.name, one.id))
         .collect();
-    let is_any = !permits.is_empty();
+    clusters.extend(permits.first().map(|_| cluster.clone()));
     let permit = |(at, name, id): (usize, DominoName, String)| async move {
         let permitted = async {
             desk.hurry()?;
@@ -173,14 +163,10 @@ where
             candidates[at].refuse(format!("it is bound, and may not take it over yet: {why}"));
         }
     }
-    if is_any {
-        // Once more: what was asked for with the bindings may have run before the permission.
-        let (clusters, why) =
-            ([cluster.clone()].into(), "an administrator let bindings adopt associations");
-        let unasked = request_clusters(&clusters, why, hands, desk.clock, desk.run).await;
-        for (cluster, why) in unasked {
-            tracing::warn!(cluster = cluster.name(), "reconciliation was not asked for: {why}");
-        }
+    // The last of all: a reconciliation that ran before the permission would not take it over.
+    let why = "an administrator let bindings adopt associations";
+    for (cluster, why) in request_clusters(&clusters, why, hands, desk.clock, desk.run).await {
+        tracing::warn!(cluster = cluster.name(), "reconciliation was not asked for: {why}");
     }
     Ok(())
 }

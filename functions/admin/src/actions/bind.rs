@@ -1,13 +1,13 @@
 //! Binding and unbinding by hand: as the events do.
 
 use pod_identity_engine::Outcome;
-use pod_identity_engine::ports::{Bus, Clock, KubernetesReader, LedgerWriter};
+use pod_identity_engine::ports::{Clock, KubernetesReader};
 use pod_identity_events::detail_type::{ROLE_ASSIGNED, ROLE_UNASSIGNED};
 use serde_json::json;
 
 use crate::answer::{Answer, Refusal};
 use crate::change::{About, Changed, Wish, make};
-use crate::desk::{Desk, Looks};
+use crate::desk::{Desk, Hands, Looks};
 use crate::request::{Action, Mode, Request};
 
 pub(super) const BIND: Action = Action {
@@ -32,46 +32,28 @@ pub(super) const UNBIND: Action = Action {
     example: include_str!("../../../../events/samples/admin/unbind.json"),
 };
 
-pub(super) async fn bind<R, K, W, C>(
-    desk: &Desk<'_, R, K, C>,
-    hands: Option<&W>,
+pub(super) async fn bind(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    hands: Option<&impl Hands>,
     request: &Request,
-) -> Result<Answer, Refusal>
-where
-    R: Looks,
-    K: KubernetesReader,
-    W: LedgerWriter + Bus,
-    C: Clock,
-{
+) -> Result<Answer, Refusal> {
     one(desk, hands, request, ROLE_ASSIGNED).await
 }
 
-pub(super) async fn unbind<R, K, W, C>(
-    desk: &Desk<'_, R, K, C>,
-    hands: Option<&W>,
+pub(super) async fn unbind(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    hands: Option<&impl Hands>,
     request: &Request,
-) -> Result<Answer, Refusal>
-where
-    R: Looks,
-    K: KubernetesReader,
-    W: LedgerWriter + Bus,
-    C: Clock,
-{
+) -> Result<Answer, Refusal> {
     one(desk, hands, request, ROLE_UNASSIGNED).await
 }
 
-async fn one<R, K, W, C>(
-    desk: &Desk<'_, R, K, C>,
-    hands: Option<&W>,
+async fn one(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    hands: Option<&impl Hands>,
     request: &Request,
     detail_type: &'static str,
-) -> Result<Answer, Refusal>
-where
-    R: Looks,
-    K: KubernetesReader,
-    W: LedgerWriter + Bus,
-    C: Clock,
-{
+) -> Result<Answer, Refusal> {
     let detail = request.as_given().clone();
     let name = detail.get("serviceAccount").and_then(|name| name.as_str()).unwrap_or_default();
     let about = About::ServiceAccount(name.to_owned());

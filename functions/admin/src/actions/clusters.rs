@@ -1,7 +1,7 @@
 //! The registered clusters: listed, registered, changed, retired.
 
 use pod_identity_engine::ledger::Registry;
-use pod_identity_engine::ports::{Bus, Clock, KubernetesReader, LedgerWriter};
+use pod_identity_engine::ports::{Clock, KubernetesReader};
 use pod_identity_events::detail_type::{CLUSTER_REGISTERED, CLUSTER_RETIRED};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::bind::told;
 use crate::answer::{Answer, Refusal};
 use crate::change::{About, Wish, make};
-use crate::desk::{Desk, Looks};
+use crate::desk::{Desk, Hands, Looks};
 use crate::request::{Action, Request};
 use crate::table::Table;
 
@@ -45,17 +45,11 @@ struct Retire {
     given_up: Vec<String>,
 }
 
-pub(super) async fn answer<R, K, W, C>(
-    desk: &Desk<'_, R, K, C>,
-    hands: Option<&W>,
+pub(super) async fn answer(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    hands: Option<&impl Hands>,
     request: &Request,
-) -> Result<Answer, Refusal>
-where
-    R: Looks,
-    K: KubernetesReader,
-    W: LedgerWriter + Bus,
-    C: Clock,
-{
+) -> Result<Answer, Refusal> {
     let asked: Asked = request.fields()?;
     let wish = match (asked.register, asked.retire) {
         (None, None) => return Ok(list(&desk.registry().await?)),

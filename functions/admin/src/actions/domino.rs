@@ -3,7 +3,7 @@
 
 use pod_identity_core::DominoName;
 use pod_identity_core::roster::Comparison;
-use pod_identity_engine::ports::{Bus, Clock, KubernetesReader, LedgerWriter};
+use pod_identity_engine::ports::{Clock, KubernetesReader};
 use pod_identity_engine::{DEACTIVATED_REASON, Outcome, compare_with_domino};
 use pod_identity_events::detail_type::DEACTIVATED;
 use serde::Deserialize;
@@ -11,7 +11,7 @@ use serde_json::{Map, json};
 
 use crate::answer::{Answer, Refusal};
 use crate::change::{About, Changed, Wish, make};
-use crate::desk::{Desk, Looks};
+use crate::desk::{Desk, Hands, Looks};
 use crate::request::{Action, Mode, Request};
 use crate::table::Table;
 
@@ -30,17 +30,11 @@ pub(super) const ACTION: Action = Action {
 #[serde(deny_unknown_fields)]
 struct Asked {}
 
-pub(super) async fn answer<R, K, W, C>(
-    desk: &Desk<'_, R, K, C>,
-    hands: Option<&W>,
+pub(super) async fn answer(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    hands: Option<&impl Hands>,
     request: &Request,
-) -> Result<Answer, Refusal>
-where
-    R: Looks,
-    K: KubernetesReader,
-    W: LedgerWriter + Bus,
-    C: Clock,
-{
+) -> Result<Answer, Refusal> {
     let Asked {} = request.fields()?;
     let Some(domino) = &desk.domino else {
         return Err(Refusal(

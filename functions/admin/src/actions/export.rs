@@ -60,17 +60,11 @@ impl Format {
     }
 }
 
-pub(super) async fn answer<R, K, W, C>(
-    desk: &Desk<'_, R, K, C>,
-    hands: Option<&W>,
+pub(super) async fn answer(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    hands: Option<&impl ObjectWriter>,
     request: &Request,
-) -> Result<Answer, Refusal>
-where
-    R: Looks,
-    K: KubernetesReader,
-    W: ObjectWriter,
-    C: Clock,
-{
+) -> Result<Answer, Refusal> {
     let asked: Asked = request.fields()?;
     let refuse = |why: String| Refusal(format!("export: {why}"));
     let to = asked.to.as_ref().map(|to| to.reach(desk.exchange)).transpose().map_err(refuse)?;

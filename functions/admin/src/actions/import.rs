@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use pod_identity_core::{Change, DominoName};
 use pod_identity_engine::Outcome;
 use pod_identity_engine::ledger::BindingRecord;
-use pod_identity_engine::ports::{Bus, Clock, KubernetesReader, LedgerWriter};
+use pod_identity_engine::ports::{Clock, KubernetesReader};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::rows::{self, Numbered};
 use crate::answer::{Answer, Refusal};
 use crate::change::{Changed, Wish, judge, make};
-use crate::desk::{Desk, Looks};
+use crate::desk::{Desk, Hands, Looks};
 use crate::exchange::{self, Location};
 use crate::request::{Action, Mode, Request};
 use crate::table::Table;
@@ -76,17 +76,11 @@ struct Line {
     wish: Option<Wish>,
 }
 
-pub(super) async fn answer<R, K, W, C>(
-    desk: &Desk<'_, R, K, C>,
-    hands: Option<&W>,
+pub(super) async fn answer(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    hands: Option<&impl Hands>,
     request: &Request,
-) -> Result<Answer, Refusal>
-where
-    R: Looks,
-    K: KubernetesReader,
-    W: LedgerWriter + Bus,
-    C: Clock,
-{
+) -> Result<Answer, Refusal> {
     let asked: Asked = request.fields()?;
     let stops = asked.stop_on_error;
     let rows = read(desk, asked).await?;
@@ -130,12 +124,10 @@ where
     Ok(with_data(Answer::of(text), request, &lines, Some(&changed)))
 }
 
-async fn read<R, K, C>(desk: &Desk<'_, R, K, C>, asked: Asked) -> Result<Vec<Numbered>, Refusal>
-where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
+async fn read(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    asked: Asked,
+) -> Result<Vec<Numbered>, Refusal> {
     let refuse = |why: String| Refusal(format!("import: {why}"));
     match (asked.rows, asked.csv, asked.json, asked.from) {
         (Some(list), None, None, None) => Ok(rows::of_json(&list)),

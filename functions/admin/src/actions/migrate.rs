@@ -5,13 +5,12 @@ mod findings;
 mod inside;
 mod look;
 mod progress;
-mod target;
 mod verdict;
 mod words;
 
 use pod_identity_core::{Change, ClusterArn};
 use pod_identity_engine::ledger::Registry;
-use pod_identity_engine::ports::{Bus, Clock, KubernetesReader, LedgerWriter};
+use pod_identity_engine::ports::{Clock, KubernetesReader};
 use pod_identity_engine::{Outcome, Rehearsal, request_clusters};
 use pod_identity_events::detail_type::CLUSTER_REGISTERED;
 use serde::Deserialize;
@@ -19,7 +18,7 @@ use serde_json::{Map, Value, json};
 
 use crate::answer::{Answer, Refusal};
 use crate::change::{About, Changed, Wish, judge, take};
-use crate::desk::{Desk, Looks};
+use crate::desk::{Desk, Hands, Looks};
 use crate::request::{Action, Request};
 
 pub(super) const ACTION: Action = Action {
@@ -57,17 +56,11 @@ struct Destination {
     registration: Option<Wish>,
 }
 
-pub(super) async fn answer<R, K, W, C>(
-    desk: &Desk<'_, R, K, C>,
-    hands: Option<&W>,
+pub(super) async fn answer(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    hands: Option<&impl Hands>,
     request: &Request,
-) -> Result<Answer, Refusal>
-where
-    R: Looks,
-    K: KubernetesReader,
-    W: LedgerWriter + Bus,
-    C: Clock,
-{
+) -> Result<Answer, Refusal> {
     let asked: Asked = request.fields()?;
     let registry = desk.registry().await?;
     let blue = desk.named(&registry, &asked.from)?;
@@ -86,17 +79,12 @@ where
     }
 }
 
-fn destination<R, K, C>(
-    desk: &Desk<'_, R, K, C>,
+fn destination(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     request: &Request,
     registry: &Registry,
     to: To,
-) -> Result<Destination, Refusal>
-where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
+) -> Result<Destination, Refusal> {
     let detail = match to {
         To::Registration(detail) => detail,
         To::Named(name) => {
@@ -149,17 +137,12 @@ fn refused(changed: &Changed) -> Result<(), Refusal> {
     }
 }
 
-async fn plan<R, K, C>(
-    desk: &Desk<'_, R, K, C>,
+async fn plan(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     request: &Request,
     blue: &ClusterArn,
     to: &Destination,
-) -> Result<Answer, Refusal>
-where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
+) -> Result<Answer, Refusal> {
     let rehearsal = Rehearsal::of(desk.reader);
     let ahead = desk.over(&rehearsal);
     if let Some(wish) = &to.registration {
@@ -181,19 +164,13 @@ where
         .with("progress", json!(progress)))
 }
 
-async fn apply<R, K, W, C>(
-    desk: &Desk<'_, R, K, C>,
-    hands: &W,
+async fn apply(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    hands: &impl Hands,
     request: &Request,
     blue: &ClusterArn,
     to: &Destination,
-) -> Result<Answer, Refusal>
-where
-    R: Looks,
-    K: KubernetesReader,
-    W: LedgerWriter + Bus,
-    C: Clock,
-{
+) -> Result<Answer, Refusal> {
     let green = to.green.name();
     let done = match &to.registration {
         Some(wish) => {

@@ -14,13 +14,14 @@ mod retire;
 mod rows;
 pub(crate) mod status;
 mod sweep;
+mod target;
 mod trust_policy;
 mod who;
 
-use pod_identity_engine::ports::{Bus, Clock, KubernetesReader, LedgerWriter, ObjectWriter};
+use pod_identity_engine::ports::{Clock, KubernetesReader, ObjectWriter};
 
 use crate::answer::{Answer, Refusal};
-use crate::desk::{Desk, Looks};
+use crate::desk::{Desk, Hands, Looks};
 use crate::request::{Action, Request};
 
 /// Everything that can be asked for, in the order of the help.
@@ -45,17 +46,11 @@ pub(crate) const ACTIONS: &[Action] = &[
 ];
 
 /// Answers a request, and does what it asks for if it is given something to write with.
-pub(crate) async fn answer<R, K, W, C>(
-    desk: Desk<'_, R, K, C>,
-    hands: Option<&W>,
+pub(crate) async fn answer(
+    desk: Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    hands: Option<&(impl Hands + ObjectWriter)>,
     request: &Request,
-) -> Result<Answer, Refusal>
-where
-    R: Looks,
-    K: KubernetesReader,
-    W: LedgerWriter + Bus + ObjectWriter,
-    C: Clock,
-{
+) -> Result<Answer, Refusal> {
     let desk = &desk;
     match request.action.name {
         "status" => status::answer(desk, request).await,

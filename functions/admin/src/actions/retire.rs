@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use pod_identity_core::{DominoName, GivenUp};
-use pod_identity_engine::ports::{Bus, Clock, KubernetesReader, LedgerWriter};
+use pod_identity_engine::ports::{Clock, KubernetesReader};
 use pod_identity_engine::{chain, held_up};
 use serde::Deserialize;
 use serde_json::json;
@@ -12,7 +12,7 @@ use super::bind::told;
 use super::clusters::retirement;
 use crate::answer::{Answer, Refusal};
 use crate::change::make;
-use crate::desk::{Desk, Looks};
+use crate::desk::{Desk, Hands, Looks};
 use crate::request::{Action, Request};
 
 /// Most names in one sentence; all are in the data.
@@ -40,17 +40,11 @@ struct Asked {
     given_up: Vec<String>,
 }
 
-pub(super) async fn answer<R, K, W, C>(
-    desk: &Desk<'_, R, K, C>,
-    hands: Option<&W>,
+pub(super) async fn answer(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    hands: Option<&impl Hands>,
     request: &Request,
-) -> Result<Answer, Refusal>
-where
-    R: Looks,
-    K: KubernetesReader,
-    W: LedgerWriter + Bus,
-    C: Clock,
-{
+) -> Result<Answer, Refusal> {
     let asked: Asked = request.fields()?;
     let given_up = GivenUp::try_from(asked.given_up.clone())
         .map_err(|error| Refusal(format!("retire: givenUp: {error}")))?;

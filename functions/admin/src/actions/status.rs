@@ -1,12 +1,12 @@
 //! How things are: clusters at a glance, and bindings with their conditions.
 
+mod glance;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use pod_identity_core::{Binding, ClusterArn, DominoName};
-use pod_identity_engine::chain;
 use pod_identity_engine::ledger::{
-    BindingRecord, Condition, ConditionState, InsideBinding, InsideCluster, ReconciledRecord,
-    Registry, View, inside_key, inside_partition, reconciled_key,
+    BindingRecord, Condition, ConditionState, InsideBinding, Registry,
 };
 use pod_identity_engine::ports::{Clock, KubernetesReader};
 use serde::Deserialize;
@@ -16,6 +16,9 @@ use crate::answer::{Answer, Refusal};
 use crate::desk::{Desk, Looks};
 use crate::request::{Action, Request};
 use crate::table::Table;
+use glance::{AtAGlance, inside_bindings};
+
+pub(crate) use glance::at_a_glance;
 
 /// Rows of one answer.
 const ROWS: usize = 100;
@@ -54,13 +57,6 @@ struct Asked {
     after: Option<DominoName>,
 }
 
-/// What the ledger notes of a cluster as a whole.
-#[derive(Debug, Default)]
-pub(crate) struct AtAGlance {
-    pub(crate) reconciled: Option<ReconciledRecord>,
-    pub(crate) inside: Option<InsideCluster>,
-}
-
 /// One binding on one cluster.
 struct Row<'a> {
     name: &'a DominoName,
@@ -69,15 +65,10 @@ struct Row<'a> {
     condition: Option<Condition>,
 }
 
-pub(super) async fn answer<R, K, C>(
-    desk: &Desk<'_, R, K, C>,
+pub(super) async fn answer(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     request: &Request,
-) -> Result<Answer, Refusal>
-where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
+) -> Result<Answer, Refusal> {
     let asked: Asked = request.fields()?;
     let limit = asked.limit.unwrap_or(ROWS);
     if !(1..=MOST_ROWS).contains(&limit) {
@@ -103,50 +94,6 @@ where
     Ok(told(&bindings, &clusters, &glance, &found, &inside))
 }
 
-/// What the last reconciliation and the last look inside noted, for all clusters in one read.
-pub(crate) async fn at_a_glance<'c, R, K, C>(
-    desk: &Desk<'_, R, K, C>,
-    clusters: &BTreeSet<&'c ClusterArn>,
-) -> Result<BTreeMap<&'c ClusterArn, AtAGlance>, String>
-where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
-    let keys: Vec<_> =
-        clusters.iter().flat_map(|one| [reconciled_key(one), inside_key(one)]).collect();
-    let mut view = View::default();
-    view.read(desk.reader, &keys).await.map_err(|error| chain(&error))?;
-    let mut all = BTreeMap::new();
-    for cluster in clusters {
-        let reconciled = view.get(&reconciled_key(cluster)).map_err(|error| chain(&error))?;
-        let inside = view.get(&inside_key(cluster)).map_err(|error| chain(&error))?;
-        let glance = AtAGlance {
-            reconciled: reconciled.map(|stored| stored.record),
-            inside: inside.map(|stored| stored.record),
-        };
-        all.insert(*cluster, glance);
-    }
-    Ok(all)
-}
-
-/// What workloads runs remember of bindings inside a cluster: one query.
-pub(crate) async fn inside_bindings<R, K, C>(
-    desk: &Desk<'_, R, K, C>,
-    cluster: &ClusterArn,
-) -> Result<BTreeMap<DominoName, InsideBinding>, String>
-where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
-    let partition = inside_partition(cluster);
-    let mut view = View::default();
-    view.query(desk.reader, &partition, "").await.map_err(|error| chain(&error))?;
-    let all = view.all_keyed::<InsideBinding>(&partition).map_err(|error| chain(&error))?;
-    Ok(all.into_iter().filter_map(|(name, it)| Some((name.parse().ok()?, it))).collect())
-}
-
 struct Rows<'a> {
     rows: Vec<Row<'a>>,
     /// Behind which service account the next answer goes on.
@@ -154,19 +101,14 @@ struct Rows<'a> {
 }
 
 /// Rows that fit what was asked for, from where it was asked for.
-async fn find<'a, R, K, C>(
-    desk: &Desk<'_, R, K, C>,
+async fn find<'a>(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     registry: &Registry,
     clusters: &BTreeSet<&'a ClusterArn>,
     bindings: &'a BTreeMap<DominoName, BindingRecord>,
     asked: &Asked,
     limit: usize,
-) -> Result<Rows<'a>, String>
-where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
+) -> Result<Rows<'a>, String> {
     let fits = |(name, record): &(&DominoName, &BindingRecord)| {
         let contains = |text: &str, part: &Option<String>| {
             part.as_ref().is_none_or(|part| text.contains(part.as_str()))
@@ -220,7 +162,7 @@ fn told(
     let bound = bindings.values().filter(|record| record.binding().is_some()).count();
     let mut text =
         format!("{bound} service accounts are bound, {} clusters shown.\n\n", clusters.len());
-    text += &clusters_table(glance).to_string();
+    text += &glance::table(glance).to_string();
     let mut table = Table::new(&[
         "service account",
         "cluster",
@@ -264,67 +206,9 @@ fn told(
         text += &format!("\nThere is more: ask again with \"after\": \"{next}\".\n");
     }
     Answer::of(text)
-        .with("clusters", json!(glance.iter().map(glance_data).collect::<Vec<_>>()))
+        .with("clusters", json!(glance.iter().map(glance::data).collect::<Vec<_>>()))
         .with("bindings", json!(data))
         .with("next", json!(found.next))
-}
-
-fn glance_data((cluster, glance): (&&ClusterArn, &AtAGlance)) -> Value {
-    json!({ "clusterArn": cluster, "reconciled": glance.reconciled, "inside": glance.inside })
-}
-
-fn clusters_table(glance: &BTreeMap<&ClusterArn, AtAGlance>) -> Table {
-    let mut table = Table::new(&[
-        "cluster",
-        "ready",
-        "blocked",
-        "pending",
-        "node policies",
-        "last reconcile",
-        "last sweep",
-        "stale pods",
-        "inside",
-    ]);
-    for (cluster, AtAGlance { reconciled, inside }) in glance {
-        let count = |state| {
-            let states = reconciled.as_ref().map(|it| it.states.get(&state).copied());
-            states.map(|count| count.unwrap_or_default().to_string()).unwrap_or("?".to_owned())
-        };
-        let capacity = reconciled.as_ref().and_then(|it| it.capacity.as_ref());
-        let capacity = capacity.map(|it| {
-            format!("{} of {} policies, {} % full", it.policies, it.max_policies, it.used_percent)
-        });
-        let swept = inside.as_ref().and_then(|it| it.swept_at).map(|at| at.to_string());
-        let stale = inside.as_ref().map(|it| {
-            let cases = it.stale.iter().map(|(case, count)| format!("{count} {case}"));
-            cases.collect::<Vec<_>>().join(", ")
-        });
-        let way_in = match inside {
-            None => "never looked".to_owned(),
-            Some(inside) => match &inside.unreachable {
-                Some(_) => "nobody can look".to_owned(),
-                None => match inside.missing.len() {
-                    0 => "ok".to_owned(),
-                    lacks => format!("lacks {lacks} things"),
-                },
-            },
-        };
-        table.row([
-            cluster.name().to_owned(),
-            count(ConditionState::Ready),
-            count(ConditionState::Blocked),
-            count(ConditionState::Pending),
-            capacity.unwrap_or_else(|| "?".to_owned()),
-            reconciled.as_ref().map_or("never".to_owned(), |it| match &it.skipped {
-                Some(_) => format!("{} (left alone)", it.at),
-                None => it.at.to_string(),
-            }),
-            swept.unwrap_or_else(|| "never".to_owned()),
-            stale.unwrap_or_default(),
-            way_in,
-        ]);
-    }
-    table
 }
 
 pub(crate) fn state_word(condition: Option<&Condition>) -> &'static str {

@@ -1,13 +1,13 @@
 //! What a sweep would do now, or a request to do it.
 
 use pod_identity_core::DominoName;
-use pod_identity_engine::ports::{Bus, Clock, KubernetesReader, LedgerWriter};
+use pod_identity_engine::ports::{Clock, KubernetesReader};
 use pod_identity_engine::{InsideReport, InsideScope, preview_inside, request_sweep};
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::answer::{Answer, Refusal};
-use crate::desk::{Desk, Looks};
+use crate::desk::{Desk, Hands, Looks};
 use crate::request::{Action, Request};
 
 pub(super) const ACTION: Action = Action {
@@ -28,17 +28,11 @@ struct Asked {
     service_account: Option<DominoName>,
 }
 
-pub(super) async fn answer<R, K, W, C>(
-    desk: &Desk<'_, R, K, C>,
-    hands: Option<&W>,
+pub(super) async fn answer(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    hands: Option<&impl Hands>,
     request: &Request,
-) -> Result<Answer, Refusal>
-where
-    R: Looks,
-    K: KubernetesReader,
-    W: LedgerWriter + Bus,
-    C: Clock,
-{
+) -> Result<Answer, Refusal> {
     let asked: Asked = request.fields()?;
     let cluster = desk.named(&desk.registry().await?, &asked.cluster)?;
     let scope = InsideScope {

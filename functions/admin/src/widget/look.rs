@@ -20,12 +20,9 @@ const CHUNK: usize = 100;
 /// Most conditions that are read in search of blocked ones.
 const MOST_READ: usize = 1_000;
 
-pub(super) async fn look<R, K, C>(desk: &Desk<'_, R, K, C>) -> Result<Facts, String>
-where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
+pub(super) async fn look(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+) -> Result<Facts, String> {
     let registry = desk.registry().await?;
     let arns: BTreeSet<&ClusterArn> = registry.clusters.keys().collect();
     let mut glance = at_a_glance(desk, &arns).await?;
@@ -57,15 +54,10 @@ where
     })
 }
 
-async fn sweeps<'c, R, K, C>(
-    desk: &Desk<'_, R, K, C>,
+async fn sweeps<'c>(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     clusters: &BTreeSet<&'c ClusterArn>,
-) -> Result<BTreeMap<&'c ClusterArn, Vec<SweepCount>>, String>
-where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
+) -> Result<BTreeMap<&'c ClusterArn, Vec<SweepCount>>, String> {
     let keys: Vec<_> = clusters.iter().map(|cluster| sweeps_key(cluster)).collect();
     let mut view = View::default();
     view.read(desk.reader, &keys).await.map_err(|error| chain(&error))?;
@@ -79,17 +71,12 @@ where
 
 /// Blocked bindings, those that changed last first: what was blocked since the last
 /// reconciliation, which counted the others, is among them. Also how many there are at least. One call while nothing is blocked.
-async fn blocked<R, K, C>(
-    desk: &Desk<'_, R, K, C>,
+async fn blocked(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     newest_first: &[(&DominoName, &BindingRecord)],
     clusters: &BTreeSet<&ClusterArn>,
     counted: usize,
-) -> Result<(Vec<BlockedBinding>, usize), String>
-where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
+) -> Result<(Vec<BlockedBinding>, usize), String> {
     let mut found = Vec::new();
     if clusters.is_empty() {
         return Ok((found, 0));

@@ -48,6 +48,15 @@ fn a_foreign_association_is_planned_adopted_and_steady_after_it() {
     assert_eq!(office.there("blue", "svc-etl-sa"), Some(theirs.clone()));
     let applied = office.applied(payload.clone());
     assert_eq!(applied["accepted"], 1, "{}", text(&applied));
+    let world = office.ports.world();
+    let asked = world.bus.events.iter().filter(|it| it.detail_type == "Reconciliation Requested");
+    let asked: Vec<_> =
+        asked.filter(|it| it.detail["clusterArn"] == json!(cluster("blue"))).collect();
+    let last = &asked.last().unwrap().detail;
+    assert_eq!(last["reason"], "an administrator let bindings adopt associations");
+    let same = asked.iter().filter(|it| it.detail["eventId"] == last["eventId"]).count();
+    assert_eq!(same, 1, "reconcile is asked once, when all is in the ledger");
+    drop(world);
     office.reconcile("blue");
     assert_adopted(&office, &theirs, "svc-etl", "etl");
     let status = office.done(json!({ "action": "status", "serviceAccount": "svc-etl" }));

@@ -266,19 +266,50 @@ fn roles_that_the_node_policies_cannot_list_break_in_strict_mode() {
     assert!((10..100).contains(&broken), "{counts}");
 }
 
+#[test]
+fn what_the_node_policies_of_green_list_already_counts_for_their_room() {
+    let mut office = on_blue();
+    office.settings.policy_slots = 1;
+    let told = |office: &Office| {
+        let findings = office.planned(to_green())["preflight"]["findings"].to_string();
+        let (_, words) = findings.split_once("would have to list ").unwrap();
+        let (needed, words) = words.split_once(" more roles, and have no room for ").unwrap();
+        let (lacking, _) = words.split_once(" of them").unwrap();
+        (needed.parse::<usize>().unwrap(), lacking.parse::<usize>().unwrap())
+    };
+    import_more(&office, 0..60, 60);
+    office.applied(to_green());
+    office.reconcile("green");
+    import_more(&office, 60..150, 150);
+    let (needed, lacking) = told(&office);
+    assert_eq!(needed, 90);
+    let mut fresh = on_blue();
+    fresh.settings.policy_slots = 1;
+    import(&fresh, 150, 150);
+    assert_eq!(told(&fresh), (150, lacking), "the same roles have the same room");
+    fresh.settings.policy_slots = 10;
+    let findings = fresh.planned(to_green())["preflight"]["findings"].to_string();
+    assert!(!findings.contains("more roles"), "{findings}");
+}
+
 /// So many bindings, `svc-0000` and so on, with so many roles.
 fn import(office: &Office, bindings: usize, roles: usize) {
+    import_more(office, 0..bindings, roles);
+}
+
+fn import_more(office: &Office, bindings: std::ops::Range<usize>, roles: usize) {
     for at in 0..roles {
         office.ports.world().add_role(&role(&format!("r-{at:04}")), TRUSTED);
     }
-    let rows: Vec<Value> = (0..bindings)
+    let count = bindings.len();
+    let rows: Vec<Value> = bindings
         .map(|at| {
             let role = role(&format!("r-{:04}", at % roles));
             json!({ "serviceAccount": format!("svc-{at:04}"), "roleArn": role })
         })
         .collect();
     let done = office.applied(json!({ "action": "import", "rows": rows }));
-    assert_eq!(done["counts"]["new"], bindings, "{}", text(&done));
+    assert_eq!(done["counts"]["new"], count, "{}", text(&done));
 }
 
 /// The roles that the policies of green's node role list.

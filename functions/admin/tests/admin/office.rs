@@ -7,12 +7,12 @@ use std::time::{Duration, SystemTime};
 
 use admin::{Exchange, Function, Invocation};
 use jiff::{SignedDuration, Timestamp};
-use pod_identity_core::{Association, ClusterArn, Pattern, RoleArn, Rules, plan};
+use pod_identity_core::{Association, ClusterArn, RoleArn};
 use pod_identity_engine::{
     InsideReport, InsideScope, InsideSettings, MappingSettings, Reconciled, Run, Scope, Settings,
     note_reconciled, reconcile, work_inside,
 };
-use pod_identity_world::{World, WorldPorts};
+use pod_identity_world::{World, WorldPorts, deployment_settings};
 use serde_json::{Value, json};
 
 use crate::domino::Roll;
@@ -31,16 +31,8 @@ pub(crate) fn cluster(name: &str) -> ClusterArn {
     ClusterArn::new("aws", "eu-west-1", ACCOUNT, name).unwrap()
 }
 
-/// Runs a future over `world`, which only ever yields to itself.
-pub(crate) fn drive<F: Future>(future: F) -> F::Output {
-    let mut future = std::pin::pin!(future);
-    let mut context = Context::from_waker(Waker::noop());
-    for _ in 0..10_000_000_u64 {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
-            return output;
-        }
-    }
-    panic!("the future never ends");
+fn drive<F: Future>(future: F) -> F::Output {
+    pod_identity_world::drive(future, || {}).expect("the future ends")
 }
 
 /// Clusters blue and green with their node roles, roles that trust and one that does not.
@@ -77,32 +69,6 @@ impl Office {
         }
         world.add_role(&role("untrusted"), UNTRUSTED);
         world.s3.add_bucket(BUCKET);
-        let patterns = |list: &[&str]| list.iter().map(|text| Pattern::new(*text)).collect();
-        let settings = Settings {
-            rules: Rules {
-                region: "eu-west-1".to_owned(),
-                clusters: patterns(&["arn:aws:eks:eu-west-1:111122223333:cluster/*"]),
-                roles: patterns(&["arn:aws:iam::111122223333:role/domino/*"]),
-                target_roles: patterns(&["arn:aws:iam::444455556666:role/*"]),
-                namespaces: vec!["domino-compute".to_owned()],
-                node_roles: patterns(&["arn:aws:iam::111122223333:role/*-eks-nodes"]),
-                assume_roles: Vec::new(),
-                service_account_template: "{name}-sa".to_owned(),
-            },
-            plan: plan::Options {
-                deployment: "acme".to_owned(),
-                trust: plan::TrustMode::Enforce,
-                strict: false,
-                cluster_statement: true,
-                max_deletions: 50,
-            },
-            policy_slots: 10,
-            concurrency: 4,
-            lease: Duration::from_secs(60),
-            longest_call: Duration::from_secs(5),
-            notice_retention: Duration::from_secs(86_400),
-            trim_after: None,
-        };
         let inside = InsideSettings {
             namespaces: vec!["domino-compute".to_owned()],
             service_accounts: true,
@@ -119,7 +85,7 @@ impl Office {
         let ports = WorldPorts::new(Arc::new(Mutex::new(world)), "admin");
         Self {
             ports,
-            settings,
+            settings: deployment_settings(ACCOUNT),
             inside,
             exchange: Some(BUCKET),
             writers_made: Cell::new(0),

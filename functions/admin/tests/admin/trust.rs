@@ -198,13 +198,35 @@ fn a_role_that_does_not_exist_or_that_nobody_names_is_answered_so() {
 }
 
 #[test]
-fn a_target_role_is_told_what_eks_sends_instead() {
+fn a_role_that_is_only_a_target_is_told_what_it_needs_of_each_role_that_goes_on_to_it() {
     let office = Office::registered();
     let target = "arn:aws:iam::444455556666:role/far";
     bind(&office, "svc-etl", "domino-compute", json!({ "targetRoleArn": target }));
-    let why = office.refused(json!({ "action": "trust-policy", "role": target }));
-    assert!(
-        why.contains("sts:ExternalId eu-west-1/111122223333/blue/domino-compute/svc-etl"),
-        "{why}"
+    bind(
+        &office,
+        "svc-bare",
+        "domino-compute",
+        json!({ "targetRoleArn": target, "disableSessionTags": true }),
     );
+    let answer = office.done(json!({ "action": "trust-policy", "role": target }));
+    let checks = answer["checks"].as_array().unwrap();
+    assert_eq!(checks.len(), 4, "each on both clusters: {}", text(&answer));
+    assert!(checks.iter().all(|check| check["verdict"] == "trusted"), "{}", text(&answer));
+    insta::assert_snapshot!(text(&answer));
+}
+
+#[test]
+fn a_target_role_that_can_be_read_is_compared() {
+    let mut office = Office::registered();
+    let target = "arn:aws:iam::111122223333:role/target/lake";
+    office.settings.rules.target_roles.push(pod_identity_core::Pattern::new(target));
+    bind(&office, "svc-etl", "domino-compute", json!({ "targetRoleArn": target }));
+    let ask = || office.done(json!({ "action": "trust-policy", "role": target }));
+    assert!(text(&ask()).contains("does not exist: have it made"), "{}", text(&ask()));
+    office.ports.world().add_role(&target.parse().unwrap(), TRUSTED);
+    let answer = ask();
+    assert!(text(&answer).contains("does not surely trust 1 of 1"), "{}", text(&answer));
+    let document = answer["document"].to_string();
+    office.ports.world().set_trust(&target.parse().unwrap(), &document);
+    assert!(text(&ask()).contains("already trusts all 1 bindings"), "{}", text(&ask()));
 }

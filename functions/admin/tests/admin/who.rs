@@ -75,6 +75,25 @@ fn the_holders_of_foreign_and_add_on_owned_associations_are_found() {
 }
 
 #[test]
+fn the_holders_by_irsa_are_found_with_their_pods() {
+    let office = Office::registered();
+    let etl = role("etl").to_string();
+    let name = {
+        let (mut world, blue) = (office.ports.world(), cluster("blue"));
+        let annotations = [("eks.amazonaws.com/role-arn", etl.as_str())];
+        world.add_service_account(&blue, "domino-compute", "by-irsa", &annotations).unwrap();
+        world.add_service_account(&blue, "domino-compute", "other", &[]).unwrap();
+        world.add_domino_pod(&blue, &DominoPod::new("by-irsa", "somebody")).unwrap()
+    };
+    let answer = who(&office, "etl");
+    let found = holder(&answer, "by-irsa");
+    assert_eq!(found["through"], "role by IRSA");
+    assert_eq!(found["pods"], json!([name]));
+    assert_eq!(answer["holders"].as_array().unwrap().len(), 1, "{}", text(&answer));
+    assert!(text(&answer).contains("outside of EKS Pod Identity"), "{}", text(&answer));
+}
+
+#[test]
 fn where_ledger_and_eks_differ_it_is_said() {
     let office = Office::registered();
     office.done(json!({
@@ -160,7 +179,13 @@ fn what_there_is_no_time_for_is_said_and_never_left_out_of_a_file() {
     office.ports.world().settings.call_takes = Duration::from_secs(30);
     let answer = who(&office, "etl");
     assert!(text(&answer).contains("! cluster green: not looked at"), "{}", text(&answer));
-    office.ports.world().settings.call_takes = Duration::from_secs(60);
     let csv = json!({ "action": "who", "cluster": "blue", "format": "csv" });
-    assert!(office.refused(csv).contains("1 of 1 associations of cluster blue were not read"));
+    for (seconds, lack) in [
+        (45, "cluster blue: 1 associations were not read"),
+        (60, "cluster blue: associations were not read"),
+    ] {
+        office.ports.world().settings.call_takes = Duration::from_secs(seconds);
+        let why = office.refused(csv.clone());
+        assert!(why.starts_with(lack), "{why}");
+    }
 }

@@ -58,7 +58,7 @@ impl<R, W, C> Copy for Context<'_, R, W, C> {}
 impl<R, W, C: Clock> Context<'_, R, W, C> {
     /// Whether a call that starts now might end after the deadline.
     pub(crate) fn is_over(&self) -> bool {
-        later(self.clock.now(), self.settings.longest_call) >= self.deadline
+        self.settings.is_over(self.clock.now(), self.deadline)
     }
 
     /// Why nothing more is begun.

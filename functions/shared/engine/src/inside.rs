@@ -24,7 +24,7 @@ use crate::ports::{
     KubernetesWriter, LedgerReader, LedgerWriter, PortError,
 };
 use crate::run::Run;
-use crate::settings::{Settings, later};
+use crate::settings::Settings;
 use checks::{Told, WayIn};
 use known::Known;
 
@@ -84,7 +84,7 @@ impl<A, K, C> Copy for Inside<'_, A, K, C> {}
 impl<A, K, C: Clock> Inside<'_, A, K, C> {
     /// Whether a call that starts now might end after the deadline.
     pub(crate) fn is_over(&self) -> bool {
-        later(self.clock.now(), self.settings.longest_call) >= self.deadline
+        self.settings.is_over(self.clock.now(), self.deadline)
     }
 }
 

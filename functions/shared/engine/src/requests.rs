@@ -9,7 +9,7 @@ use crate::error::chain;
 use crate::ledger::{View, registry, registry_key};
 use crate::ports::{Bus, Clock, LedgerReader};
 use crate::publish::publish;
-use crate::settings::{Settings, later};
+use crate::settings::Settings;
 
 /// Every registered cluster, while there is time to ask for it.
 pub(crate) async fn registered(
@@ -18,7 +18,7 @@ pub(crate) async fn registered(
     settings: &Settings,
     deadline: Timestamp,
 ) -> Result<Vec<ClusterArn>, String> {
-    if later(clock.now(), settings.longest_call) >= deadline {
+    if settings.is_over(clock.now(), deadline) {
         return Err("the invocation's time is nearly over, so nothing was asked for".to_owned());
     }
     let mut view = View::default();

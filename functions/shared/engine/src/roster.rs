@@ -21,6 +21,7 @@ use crate::error::chain;
 use crate::ledger::{BindingRecord, View, bindings, bindings_partition, registry, registry_key};
 use crate::outcome::time;
 use crate::ports::{Bus, Clock, DominoReader, LedgerReader, LedgerWriter};
+use crate::reconcile::request_clusters;
 use crate::run::Run;
 use crate::settings::Settings;
 use lists::Asking;
@@ -119,6 +120,15 @@ where
         records.push(Record { id: name.to_string(), text });
     }
     let recorded = record(&records, reader, writer, clock, run, settings, deadline).await;
+    let why = "what service accounts work as was changed";
+    for (cluster, why) in request_clusters(&recorded.clusters, why, writer, clock, run).await {
+        let cluster = cluster.name();
+        tracing::warn!(
+            cluster,
+            why,
+            "its reconciliation was not asked for; the next scheduled one goes on"
+        );
+    }
     for (name, report) in names.iter().zip(recorded.records) {
         match report.outcome {
             Outcome::Applied | Outcome::Blocked | Outcome::Waiting | Outcome::Repeated => {

@@ -34,6 +34,12 @@ impl Settings {
         let days = SignedDuration::try_from(self.notice_retention).unwrap_or(SignedDuration::MAX);
         now.as_second().saturating_add(days.as_secs())
     }
+
+    /// Whether a call that starts now might end after the deadline.
+    #[must_use]
+    pub fn is_over(&self, now: Timestamp, deadline: Timestamp) -> bool {
+        later(now, self.longest_call) >= deadline
+    }
 }
 
 /// Adds a duration to a time; past the end of time it is the end of time.

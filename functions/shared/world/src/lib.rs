@@ -6,6 +6,7 @@
 //! the engine's ports around it.
 
 mod bus;
+mod deployment;
 mod eks;
 mod error;
 #[cfg(test)]
@@ -21,6 +22,7 @@ mod settling;
 mod world;
 
 pub use bus::{Bus, BusEvent, EntryRefusal, PutEventsEntry};
+pub use deployment::{deployment_settings, drive};
 pub use eks::{Addon, Cluster, ClusterDescription, CreateAssociation, Eks, UpdateAssociation};
 pub use error::AwsError;
 pub use iam::{AttachedPolicy, Iam, PolicyOutput, PolicyVersionOutput, RoleOutput};

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use pod_identity_core::domino::{MappingSettings, Mutations};
 use pod_identity_core::sweep;
 use pod_identity_core::{
-    Association, Binding, ClusterArn, DominoName, KubernetesName, Phase, Pod, ServiceAccount,
+    Association, Binding, ClusterArn, DominoName, KubernetesName, Ownership, Phase, Pod,
+    ServiceAccount,
 };
 use pod_identity_engine::chain;
 use pod_identity_engine::ledger::{
@@ -16,6 +17,7 @@ use pod_identity_engine::ports::{
 };
 
 use super::line::Effect;
+use crate::associations;
 use crate::desk::{Desk, Looks};
 use crate::lists::{self, Pods, pages};
 use crate::node_policies::{self, NodePolicies};
@@ -49,8 +51,12 @@ pub(super) struct Evidence {
     pub(super) inside_cluster: Option<InsideCluster>,
     /// The Kubernetes service account that it has, or had last.
     pub(super) place: Option<KubernetesName>,
+    /// Whether EKS says that there is no such cluster.
+    pub(super) gone: bool,
     pub(super) association: Known<Option<Association>>,
     pub(super) role: Known<Option<Role>>,
+    /// Trust policy of the target role.
+    pub(super) target: Known<Option<String>>,
     /// None: the ledger remembers none.
     pub(super) node_policies: Known<Option<NodePolicies>>,
     /// Status of the agent's add-on.
@@ -75,7 +81,10 @@ impl Evidence {
     /// What it does that something is missing which is made once the association is, or with it.
     pub(super) fn lack(&self) -> Effect {
         let ready = |it: &Condition| it.state == ConditionState::Ready;
-        let none = matches!(self.association, Ok(None));
+        let ours = |one: &Association| {
+            one.ownership(&self.deployment) == Ownership::Ours(Some(self.name.as_str()))
+        };
+        let none = self.association.as_ref().is_ok_and(|one| !one.as_ref().is_some_and(ours));
         match none && !self.condition.as_ref().is_some_and(ready) {
             true => Effect::Follows,
             false => Effect::None,
@@ -84,19 +93,14 @@ impl Evidence {
 }
 
 /// Reads everything: of the ledger one call, of EKS and IAM about eight, of Kubernetes a few.
-pub(super) async fn collect<R, K, C>(
-    desk: &Desk<'_, R, K, C>,
+pub(super) async fn collect(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     registry: &Registry,
     cluster: &ClusterArn,
     name: &DominoName,
     record: Option<&BindingRecord>,
     pod: Option<&Pod>,
-) -> Result<Evidence, String>
-where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
+) -> Result<Evidence, String> {
     let (condition_at, inside_at) =
         (condition_key(name, cluster), inside_binding_key(name, cluster));
     let keys = [condition_at.clone(), inside_at.clone(), inside_key(cluster)];
@@ -119,8 +123,10 @@ where
         inside: inside.map(|stored| stored.record),
         inside_cluster: inside_cluster.map(|stored| stored.record),
         place: None,
+        gone: false,
         association: nobody_looked(),
         role: nobody_looked(),
+        target: nobody_looked(),
         node_policies: nobody_looked(),
         agent: nobody_looked(),
         account: nobody_looked(),
@@ -134,7 +140,7 @@ where
     // Nobody knows how to reach a cluster that is not registered.
     if evidence.registered.is_some() {
         let access = desk.access(registry, cluster);
-        outside(desk, &access, &mut evidence).await;
+        outside(desk, registry, &access, &mut evidence).await;
         within(desk, &access, pod, &mut evidence).await;
     }
     Ok(evidence)
@@ -158,44 +164,45 @@ fn place(evidence: &Evidence, pod: Option<&Pod>) -> Option<KubernetesName> {
 }
 
 /// What EKS and IAM show.
-async fn outside<R, K, C>(desk: &Desk<'_, R, K, C>, access: &ClusterAccess, evidence: &mut Evidence)
-where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
+async fn outside(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    registry: &Registry,
+    access: &ClusterAccess,
+    evidence: &mut Evidence,
+) {
     let words = |error: PortError| chain(&error);
     if let Some(place) = &evidence.place {
         let filter = AssociationFilter {
             namespace: Some(place.namespace().to_owned()),
             service_account: Some(place.service_account().to_owned()),
         };
-        let found = lists::associations(desk, access, &filter).await.map_err(words);
-        evidence.association = match found {
-            Ok(found) if found.unread > 0 => {
-                Err("the invocation's time was nearly over".to_owned())
-            }
-            Ok(found) => Ok(found.found.into_iter().next()),
-            Err(why) => Err(why),
-        };
+        let found = associations::seen(desk, access, &filter).await;
+        evidence.gone = found.as_ref().is_err_and(|error| error.kind == ErrorKind::NotFound);
+        evidence.association = found.map_err(words).and_then(|all| match all.lack() {
+            Some(why) => Err(why),
+            None => Ok(all.found.into_iter().next()),
+        });
     }
-    let Some(role) = evidence.wanted().map(|binding| binding.desired.role.clone()) else { return };
-    evidence.role = desk.reader.role(access, &role).await.map_err(words);
+    let Some(desired) = evidence.wanted().map(|binding| binding.desired.clone()) else { return };
+    evidence.role = desk.reader.role(access, &desired.role).await.map_err(words);
+    if let Some(target) = &desired.target_role {
+        evidence.target = desk.trust_policy(registry, target).await;
+    }
     evidence.node_policies = node_policies::read(desk, access).await;
-    evidence.agent = desk.reader.addon(access, AGENT).await.map_err(words);
+    // To EKS, an add-on of no cluster is a missing add-on.
+    evidence.agent = match evidence.gone {
+        true => Err("there is no cluster".to_owned()),
+        false => desk.reader.addon(access, AGENT).await.map_err(words),
+    };
 }
 
 /// What Kubernetes shows. Once nobody can look inside, nobody waits for the same answer again.
-async fn within<R, K, C>(
-    desk: &Desk<'_, R, K, C>,
+async fn within(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     access: &ClusterAccess,
     pod: Option<&Pod>,
     evidence: &mut Evidence,
-) where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
+) {
     let Some(place) = evidence.place.clone() else { return };
     let mut door = Door::default();
     if evidence.wanted().is_some() {
@@ -229,17 +236,12 @@ fn lives(pod: &&Pod) -> bool {
     pod.phase != Phase::Over && !pod.terminating
 }
 
-async fn mutations<R, K, C>(
-    desk: &Desk<'_, R, K, C>,
+async fn mutations(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     access: &ClusterAccess,
     namespace: &str,
     door: &mut Door,
-) -> Known<Mutations>
-where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
+) -> Known<Mutations> {
     let found = pages(async |token: Option<String>| {
         desk.kubernetes.mutations(access, namespace, token.as_deref()).await
     })

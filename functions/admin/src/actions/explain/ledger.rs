@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::evidence::Evidence;
 use super::line::{Effect, Line};
+use super::ways_out::GOES_ON;
 
 pub(super) fn lines(evidence: &Evidence) -> Vec<Line> {
     let mut lines = vec![ledger(evidence)];
@@ -66,6 +67,17 @@ fn cluster(evidence: &Evidence) -> Option<Line> {
             ),
         );
     };
+    if evidence.gone {
+        return broken(
+            format!(
+                "EKS knows no cluster {name}: it was deleted, or it is registered by a wrong ARN"
+            ),
+            format!(
+                "if it was deleted: {{\"action\": \"retire\", \"cluster\": \"{}\"}}; else register the right one (action clusters)",
+                evidence.cluster
+            ),
+        );
+    }
     let since = record.version.occurred_at();
     if record.is_retiring() {
         let begun = record.retired.as_ref().and_then(|retirement| retirement.begun_at);
@@ -102,9 +114,8 @@ fn condition(evidence: &Evidence) -> Line {
     let check = "condition";
     let effect = if evidence.lack() == Effect::Follows { Effect::Waits } else { Effect::Told };
     let told = |why: String, way_out: &str| Line::broken(check, effect, why, way_out);
-    let goes_on = "reconcile goes on by itself; if it stays so, look at its log and at {\"action\": \"status\"}";
     let Some(condition) = &evidence.condition else {
-        return told("nothing was done for it here yet".to_owned(), goes_on);
+        return told("nothing was done for it here yet".to_owned(), GOES_ON);
     };
     let Condition { state, blocked, updated_at, warnings, .. } = condition;
     if let Some(blocked) = blocked {
@@ -114,7 +125,7 @@ fn condition(evidence: &Evidence) -> Line {
         return told(why, &blocked.way_out);
     }
     if evidence.record.as_ref().is_some_and(|record| record.version != condition.version) {
-        return told(format!("still of an older change, of {updated_at}"), goes_on);
+        return told(format!("still of an older change, of {updated_at}"), GOES_ON);
     }
     let word = match state {
         ConditionState::Ready => {
@@ -127,5 +138,5 @@ fn condition(evidence: &Evidence) -> Line {
         ConditionState::Removed => "removed",
         ConditionState::Blocked => "blocked",
     };
-    told(format!("{word} since {updated_at}"), goes_on)
+    told(format!("{word} since {updated_at}"), GOES_ON)
 }

@@ -6,6 +6,7 @@ mod evidence;
 mod ledger;
 mod line;
 mod outside;
+mod ways_out;
 mod within;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,15 +48,10 @@ struct Asked {
     namespace: Option<String>,
 }
 
-pub(super) async fn answer<R, K, C>(
-    desk: &Desk<'_, R, K, C>,
+pub(super) async fn answer(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     request: &Request,
-) -> Result<Answer, Refusal>
-where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
+) -> Result<Answer, Refusal> {
     let asked: Asked = request.fields()?;
     let registry = desk.registry().await?;
     let bindings = desk.bindings().await?;
@@ -143,17 +139,12 @@ fn told(name: &DominoName, pod: Option<&Pod>, lists: &[Checklist]) -> Answer {
 }
 
 /// Where something of a binding is, or should be.
-async fn clusters<R, K, C>(
-    desk: &Desk<'_, R, K, C>,
+async fn clusters(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     registry: &Registry,
     name: &DominoName,
     record: Option<&BindingRecord>,
-) -> Result<BTreeSet<ClusterArn>, String>
-where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
+) -> Result<BTreeSet<ClusterArn>, String> {
     let known = registry.clusters.keys();
     let conditions = desk.conditions(known.map(|cluster| (name, cluster))).await?;
     let mut clusters: BTreeSet<ClusterArn> =
@@ -169,18 +160,13 @@ where
 }
 
 /// A pod by its name.
-async fn find<R, K, C>(
-    desk: &Desk<'_, R, K, C>,
+async fn find(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     registry: &Registry,
     cluster: &ClusterArn,
     namespace: Option<&str>,
     name: &str,
-) -> Result<Pod, String>
-where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
+) -> Result<Pod, String> {
     let access = desk.access(registry, cluster);
     let namespaces = match namespace {
         Some(one) => vec![one],

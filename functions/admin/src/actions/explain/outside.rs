@@ -1,17 +1,18 @@
 //! Links that EKS and IAM hold.
 
+use std::collections::BTreeSet;
+
 use pod_identity_core::trust::{TrustPolicy, TrustQuestion, required_policy};
 use pod_identity_core::{Association, Binding, DominoName, KubernetesName, Ownership, RoleArn};
-use pod_identity_events::TrustVerdict;
+use pod_identity_events::{Trust, TrustVerdict};
+
+use serde_json::json;
 
 use super::evidence::{AGENT, Evidence};
 use super::line::{Effect, Line};
+use super::ways_out::{LATER, MAY_LOOK, RECONCILE};
+use crate::actions::target::{Hop, evaluate, statements};
 use crate::node_policies::{NodePolicies, Policy};
-
-const LATER: &str = "it is made as soon as nothing stands in its way any more";
-
-const RECONCILE: &str =
-    "reconcile puts it right: wait for its next run, or bind it again to have it run now";
 
 pub(super) fn lines(evidence: &Evidence) -> Vec<Line> {
     let Some(binding) = evidence.wanted() else {
@@ -37,7 +38,7 @@ fn reconcile(evidence: &Evidence) -> &'static str {
 fn unwanted(evidence: &Evidence, place: &KubernetesName) -> Line {
     let check = "association";
     match &evidence.association {
-        Err(why) => Line::unknown(check, why.as_str()),
+        Err(why) => Line::unknown(check, why.as_str()).way_out(MAY_LOOK),
         Ok(None) => Line::ok(check, format!("EKS has none for {place}, as it should be")),
         Ok(Some(one)) => match one.ownership(&evidence.deployment) {
             Ownership::Ours(tag) if tag == Some(evidence.name.as_str()) => Line::broken(
@@ -55,7 +56,7 @@ fn association(evidence: &Evidence, binding: &Binding) -> Line {
     let check = "association";
     let place = &binding.kubernetes;
     let one = match &evidence.association {
-        Err(why) => return Line::unknown(check, why.as_str()),
+        Err(why) => return Line::unknown(check, why.as_str()).way_out(MAY_LOOK),
         Ok(None) => {
             let why = format!("EKS has no association for {place}");
             return Line::broken(check, evidence.lack(), why, reconcile(evidence));
@@ -79,23 +80,33 @@ fn association(evidence: &Evidence, binding: &Binding) -> Line {
                 "unbind that one, or give one of them another Kubernetes service account"
                     .to_owned(),
             ),
-            None => ("an orphan".to_owned(), adopt(one)),
+            None => ("an orphan".to_owned(), adopt(evidence, one)),
         },
         Ownership::AddOn(owner) => (
             format!("owned by add-on {owner}"),
             "name another Kubernetes service account: nobody but the add-on may change it"
                 .to_owned(),
         ),
-        Ownership::Foreign => ("foreign, without our tag".to_owned(), adopt(one)),
+        Ownership::Foreign => ("foreign, without our tag".to_owned(), adopt(evidence, one)),
     };
-    // It gives what is wanted, as long as its owner likes.
-    let effect = if differences.is_empty() { Effect::Some } else { Effect::Other };
+    let effect = match one.ownership(&evidence.deployment) {
+        // Of two that want one place, the condition tells who holds it.
+        Ownership::Ours(Some(_)) if evidence.lack() == Effect::Follows => Effect::Follows,
+        // It gives what is wanted, as long as its owner likes.
+        _ if differences.is_empty() => Effect::Some,
+        _ => Effect::Other,
+    };
     let why = format!("{} of {place} is {owner}, and gives {gives}", one.id);
     Line::broken(check, effect, why, way_out)
 }
 
-fn adopt(one: &Association) -> String {
-    format!("have {} adopted, or have its owner delete it", one.id)
+fn adopt(evidence: &Evidence, one: &Association) -> String {
+    let named = json!({
+        "namespace": one.namespace, "serviceAccount": one.service_account, "as": evidence.name,
+    });
+    let cluster = evidence.cluster.as_str();
+    let ask = json!({ "action": "adopt", "cluster": cluster, "associations": [named] });
+    format!("have its owner delete {}, or adopt it: {ask}", one.id)
 }
 
 fn gives(one: &Association) -> String {
@@ -113,7 +124,7 @@ fn role(evidence: &Evidence, binding: &Binding) -> Vec<Line> {
     let found = match &evidence.role {
         Err(why) => {
             let unread = || Line::unknown("trust policy", format!("role {role} was not read"));
-            return vec![Line::unknown("role", why.as_str()), unread()];
+            return vec![Line::unknown("role", why.as_str()).way_out(MAY_LOOK), unread()];
         }
         Ok(None) => return missing(format!("role {role} does not exist")),
         // Names are unique in an account, so GetRole finds a role by another path.
@@ -157,15 +168,52 @@ fn trust(evidence: &Evidence, binding: &Binding, document: &str) -> Line {
     }
 }
 
-/// The target role is mostly of another account, where nobody here may look.
+/// Whether EKS may go on to the target role, which is mostly of another account, where nobody here
+/// may look.
 fn target_role(evidence: &Evidence, binding: &Binding) -> Option<Line> {
+    let check = "target role";
     let target = binding.desired.target_role.as_ref()?;
-    let seen = evidence.association.as_ref().ok().and_then(Option::as_ref);
-    let id = seen.and_then(|one| one.external_id.as_deref());
-    let id = id.map(|id| format!(" with sts:ExternalId {id}")).unwrap_or_default();
-    let why = format!("the trust policy of target role {target} is not read");
-    let way_out = format!("see that it allows sts:AssumeRole to {}{id}", binding.desired.role);
-    Some(Line::unknown("target role", why).way_out(way_out))
+    let hop = Hop::of(binding, &evidence.cluster);
+    let statement = statements(&BTreeSet::from([hop.clone()])).into_iter().next()?;
+    let document = match &evidence.target {
+        Ok(Some(document)) => document,
+        Ok(None) => {
+            let why = format!("target role {target} does not exist");
+            let way_out =
+                "have it made (action trust-policy says how it has to trust), or bind another";
+            return Some(Line::broken(check, Effect::None, why, way_out));
+        }
+        Err(why) => {
+            let why = format!("the trust policy of target role {target} is not read: {why}");
+            let way_out = format!(
+                "have its owner see that it says what this statement does: {statement}; where it asks for sts:ExternalId, EKS sends {}",
+                hop.external_id()
+            );
+            return Some(Line::unknown(check, why).way_out(way_out));
+        }
+    };
+    let Trust { verdict, because } = evaluate(document, &hop);
+    let way_out = format!(
+        "have the owner of {target} let it in by this statement: {statement}; all at once: action trust-policy"
+    );
+    Some(match verdict {
+        TrustVerdict::Trusted => Line::ok(
+            check,
+            format!(
+                "{target}: {because}; whether that role has a policy which allows it is not looked at"
+            ),
+        ),
+        TrustVerdict::Untrusted => {
+            let why =
+                format!("the trust policy of target role {target} does not admit it: {because}");
+            Line::broken(check, Effect::None, why, way_out)
+        }
+        TrustVerdict::Unknown => {
+            let why =
+                format!("whether the trust policy of target role {target} admits it: {because}");
+            Line::unknown(check, why).way_out(way_out)
+        }
+    })
 }
 
 /// Whether the nodes may, and whether the list decides it.
@@ -173,7 +221,7 @@ fn node_policy(evidence: &Evidence, role: &RoleArn) -> Vec<Line> {
     let check = "node policy";
     let cluster = evidence.cluster.name();
     let found = match &evidence.node_policies {
-        Err(why) => return vec![Line::unknown(check, why.as_str())],
+        Err(why) => return vec![Line::unknown(check, why.as_str()).way_out(MAY_LOOK)],
         Ok(None) => {
             let why = format!("the ledger remembers no node policy of cluster {cluster}");
             return vec![Line::broken(check, evidence.lack(), why, reconcile(evidence))];
@@ -247,7 +295,7 @@ fn agent(evidence: &Evidence) -> Line {
     let check = "agent";
     let cluster = evidence.cluster.name();
     match &evidence.agent {
-        Err(why) => Line::unknown(check, why.as_str()),
+        Err(why) => Line::unknown(check, why.as_str()).way_out(MAY_LOOK),
         Ok(Some(status)) if ["ACTIVE", "UPDATING"].contains(&status.as_str()) => {
             Line::ok(check, format!("add-on {AGENT} is {status}"))
         }

@@ -9,6 +9,7 @@ use pod_identity_engine::ledger::{Proof, WorkedRecord};
 
 use super::evidence::Evidence;
 use super::line::{Effect, Line};
+use super::ways_out::{LET_IN, MAPPED_NEXT};
 use crate::lists::some;
 
 /// Most stale pods that have a line of their own.
@@ -61,7 +62,7 @@ fn account(evidence: &Evidence, place: &KubernetesName) -> Vec<Line> {
             let blocked = evidence.inside.as_ref().and_then(|inside| inside.blocked.as_ref());
             let remembered = blocked.map(|blocked| blocked.reason.clone());
             let irsa = unknown(evidence, "irsa annotation", why, None);
-            return vec![unknown(evidence, check, why, remembered), irsa];
+            return vec![unknown(evidence, check, why, remembered).way_out(LET_IN), irsa];
         }
     };
     let irsa = match found.irsa_role() {
@@ -131,7 +132,6 @@ fn judge_mapping(
             format!("take {name} out of it, or bind it again with that Kubernetes service account"),
         );
     }
-    let next = "the workloads function maps it on its next run; if it stays so, {\"action\": \"status\"} says what it lacks";
     match all.iter().find(|one| one.name == *ours).map(targets) {
         Some(seen) if seen.contains(to) => Line::ok(
             check,
@@ -144,7 +144,7 @@ fn judge_mapping(
                 "Mutation {namespace}/{ours} maps {name} to {}, not to {to}",
                 Vec::from_iter(seen).join(", ")
             ),
-            next,
+            MAPPED_NEXT,
         ),
         _ => Line::broken(
             check,
@@ -152,7 +152,7 @@ fn judge_mapping(
             format!(
                 "Mutation {namespace}/{ours} does not map {name} to {to}: its pods run on service accounts of their runs"
             ),
-            next,
+            MAPPED_NEXT,
         ),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pod_identity_core::plan::{AssociationStep, PolicyStep};
+use pod_identity_core::plan::AssociationStep;
 use pod_identity_core::{
     Association, ClusterArn, Clusters, DominoName, Ownership, RoleArn, node_policy,
 };
@@ -10,31 +10,37 @@ use pod_identity_engine::ledger::BindingRecord;
 
 use super::look::Seen;
 use super::verdict::Words;
+use crate::node_policies::NodePolicies;
 
 /// EKS's quota, which is not adjustable.
 const ASSOCIATIONS_PER_CLUSTER: usize = 5_000;
 
-/// Roles for which the node policies of a green that has none yet have no room. Each part of the
-/// preview is planned from the policies as they are now, so none of them sees the sum.
-pub(super) fn unlisted(seen: &Seen) -> BTreeSet<RoleArn> {
-    let Ok(done) = &seen.preview else { return BTreeSet::new() };
-    let steps = || done.plans.iter().flat_map(|plan| &plan.policy_steps);
-    let exists = done.capacity.as_ref().is_some_and(|capacity| capacity.policies > 0)
-        || steps().any(|step| matches!(step, PolicyStep::RewritePolicy { .. }));
-    let most = done.plans.iter().map(|plan| plan.capacity.max_policies).max().unwrap_or_default();
-    if exists || most == 0 {
-        return BTreeSet::new();
-    }
-    let statement = seen.cluster_statement.then_some(&seen.green);
-    node_policy::extend(&[], &new_roles(seen), statement, most).unplaced
+/// What the node policies of green would have to list.
+pub(super) struct Listing {
+    /// How many roles they do not list yet.
+    needed: usize,
+    /// Those for which they have no room.
+    pub(super) unplaced: BTreeSet<RoleArn>,
 }
 
-/// Roles that the node policies would have to list newly.
-fn new_roles(seen: &Seen) -> BTreeSet<RoleArn> {
-    let steps =
-        seen.preview.iter().flat_map(|done| &done.plans).flat_map(|plan| &plan.policy_steps);
-    let added = steps.filter(|step| !matches!(step, PolicyStep::AttachPolicy { .. }));
-    added.flat_map(|step| step.grants().iter().cloned()).collect()
+/// The sum over all parts of the preview, each of which is planned from the policies as they are now.
+/// None when it is not known.
+pub(super) fn listing(seen: &Seen) -> Option<Listing> {
+    let (done, policies) = (seen.preview.as_ref().ok()?, seen.node_policies.as_ref().ok()?);
+    let shards = policies.iter().flat_map(NodePolicies::shards).collect::<Vec<_>>();
+    let most = done.plans.iter().map(|plan| plan.capacity.max_policies).max()?;
+    let bound = done.plans.iter().flat_map(|plan| &plan.places).flat_map(|place| &place.bound);
+    let binding = |name| seen.bindings.get(name).and_then(BindingRecord::binding);
+    let listed: BTreeSet<&RoleArn> = shards.iter().flat_map(|shard| &shard.roles).collect();
+    let wanted: BTreeSet<RoleArn> = bound
+        .filter_map(|one| binding(&one.service_account))
+        .map(|binding| &binding.desired.role)
+        .filter(|role| !listed.contains(role))
+        .cloned()
+        .collect();
+    let statement = seen.cluster_statement.then_some(&seen.green);
+    let unplaced = node_policy::extend(&shards, &wanted, statement, most).unplaced;
+    Some(Listing { needed: wanted.len(), unplaced })
 }
 
 /// What stands in the way of green as a whole, or should be looked at.
@@ -55,20 +61,20 @@ pub(super) fn findings(seen: &Seen) -> Vec<Words> {
                 "the quota is not adjustable: take associations that nobody needs off that cluster, or bind fewer service accounts there",
             ));
         }
-        let unlisted = unlisted(seen);
-        let needed = new_roles(seen).len();
-        let left =
-            done.capacity.as_ref().filter(|it| it.policies > 0).map(|it| it.roles_left as usize);
-        let lacking = match left {
-            Some(left) if needed > left => needed - left,
-            Some(_) => 0,
-            None => unlisted.len(),
-        };
-        if lacking > 0 {
+        if let Some(Listing { needed, unplaced }) =
+            listing(seen).filter(|it| !it.unplaced.is_empty())
+        {
             findings.push(Words::new(
-                format!("the node policies of cluster {green} would have to list {needed} more roles, and have no room for about {lacking} of them"),
+                format!(
+                    "the node policies of cluster {green} would have to list {needed} more roles, and have no room for {} of them",
+                    unplaced.len()
+                ),
                 "raise IAM's quota of managed policies attached to a role and NODE_ROLE_POLICY_SLOTS with it, or detach policies from the node roles",
             ));
+        }
+        if let Err(why) = &seen.node_policies {
+            let why = format!("the node policies of cluster {green} are not known: {why}");
+            findings.push(Words::new(why, "ask again"));
         }
         let warnings: BTreeSet<&String> =
             done.plans.iter().flat_map(|plan| &plan.warnings).collect();

@@ -33,16 +33,11 @@ impl Inside {
 }
 
 /// Looks inside green.
-pub(super) async fn look<R, K, C>(
-    ahead: &Desk<'_, R, K, C>,
+pub(super) async fn look(
+    ahead: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     green: &ClusterArn,
     moving: &[(&DominoName, &Binding)],
-) -> Inside
-where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
+) -> Inside {
     if ahead.is_over() {
         let way_out = "raise the function's time-out and ask again";
         return Inside::unknown(green, "the time was over", way_out);
@@ -61,19 +56,13 @@ where
 
 /// Writes into the rehearsed ledger that some are ready on green: what the workloads function does
 /// waits for their associations.
-pub(super) async fn presume<R, K, W, C>(
-    ahead: &Desk<'_, R, K, C>,
-    rehearsal: &W,
+pub(super) async fn presume(
+    ahead: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    rehearsal: &impl LedgerWriter,
     green: &ClusterArn,
     bindings: &BTreeMap<DominoName, BindingRecord>,
     coming: &[(&DominoName, &Binding)],
-) -> Result<(), String>
-where
-    R: Looks,
-    K: KubernetesReader,
-    W: LedgerWriter,
-    C: Clock,
-{
+) -> Result<(), String> {
     for some in coming.chunks(MAX_WRITE) {
         let mut writes = WriteSet::default();
         for (name, binding) in some {

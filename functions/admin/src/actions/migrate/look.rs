@@ -15,6 +15,7 @@ use super::inside::{self, Inside};
 use crate::associations;
 use crate::change::ahead_of;
 use crate::desk::{Desk, Looks};
+use crate::node_policies::{self, NodePolicies};
 
 /// What IAM says of a role.
 pub(super) struct RoleLook {
@@ -40,6 +41,8 @@ pub(super) struct Seen {
     pub(super) on_green: BTreeMap<DominoName, Condition>,
     /// Associations that green has now.
     pub(super) on_green_now: usize,
+    /// None where green has none yet.
+    pub(super) node_policies: Result<Option<NodePolicies>, String>,
     /// What reconcile would do on green.
     pub(super) preview: Result<Reconciled, String>,
     pub(super) roles: BTreeMap<RoleArn, RoleLook>,
@@ -56,19 +59,13 @@ impl Seen {
 
 /// Looks at everything over a ledger in which green is registered, and into which it may be written
 /// that all is ready there.
-pub(super) async fn look<R, K, W, C>(
-    ahead: &Desk<'_, R, K, C>,
-    rehearsal: &W,
+pub(super) async fn look(
+    ahead: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    rehearsal: &impl LedgerWriter,
     registry: &Registry,
     blue: &ClusterArn,
     green: &ClusterArn,
-) -> Result<Seen, String>
-where
-    R: Looks,
-    K: KubernetesReader,
-    W: LedgerWriter,
-    C: Clock,
-{
+) -> Result<Seen, String> {
     let bindings = ahead.bindings().await?;
     let access = ahead.access(registry, green);
     let moving: Vec<(&DominoName, &Binding)> = bindings
@@ -79,7 +76,8 @@ where
     let conditions = ahead.conditions(moving.iter().map(|(name, _)| (*name, green))).await?;
     let roles = roles(ahead, &access, wanted_roles(&moving, green)).await;
     let preview = ahead_of(ahead, &Scope::of(green.clone())).await;
-    let there = associations::list(ahead, &access).await;
+    let node_policies = node_policies::read(ahead, &access).await;
+    let there = associations::count(ahead, &access).await;
     let left_on_blue = left_on(ahead, registry, blue, &bindings).await;
     // The last of all: it writes what the others must not see.
     let is_ready = |name: &DominoName| {
@@ -94,7 +92,8 @@ where
         cluster_statement: ahead.settings.plan.cluster_statement,
         on_green: conditions.into_iter().map(|((name, _), condition)| (name, condition)).collect(),
         // A cluster that cannot be listed shows in the preview.
-        on_green_now: there.map(|all| all.len()).unwrap_or_default(),
+        on_green_now: there.unwrap_or_default(),
+        node_policies,
         preview,
         roles,
         left_on_blue,
@@ -113,16 +112,11 @@ fn wanted_roles(moving: &[(&DominoName, &Binding)], green: &ClusterArn) -> BTree
     desired().map(|desired| &desired.role).chain(readable).cloned().collect()
 }
 
-async fn roles<R, K, C>(
-    desk: &Desk<'_, R, K, C>,
+async fn roles(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     access: &ClusterAccess,
     wanted: BTreeSet<RoleArn>,
-) -> BTreeMap<RoleArn, RoleLook>
-where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
+) -> BTreeMap<RoleArn, RoleLook> {
     let read = |role: RoleArn| async move {
         if desk.is_over() {
             return None;
@@ -145,17 +139,12 @@ where
 }
 
 /// Associations on blue that the ledger does not know.
-async fn left_on<R, K, C>(
-    desk: &Desk<'_, R, K, C>,
+async fn left_on(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     registry: &Registry,
     blue: &ClusterArn,
     bindings: &BTreeMap<DominoName, BindingRecord>,
-) -> Result<Vec<Left>, String>
-where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
+) -> Result<Vec<Left>, String> {
     let others = associations::unknown(desk, registry, blue, bindings).await?;
     let deployment = &desk.settings.plan.deployment;
     let left = others.iter().filter_map(|one| {

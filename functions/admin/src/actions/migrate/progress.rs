@@ -20,16 +20,11 @@ pub(super) struct Progress {
 }
 
 /// By the conditions that the ledger has of the bindings as they are now.
-pub(super) async fn of<R, K, C>(
-    desk: &Desk<'_, R, K, C>,
+pub(super) async fn of(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     blue: &ClusterArn,
     green: &ClusterArn,
-) -> Result<Progress, String>
-where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
+) -> Result<Progress, String> {
     let mut bindings = desk.bindings().await?;
     bindings.retain(|_, record| {
         record.binding().is_some_and(|one| one.selects(blue) && one.selects(green))

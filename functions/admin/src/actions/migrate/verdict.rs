@@ -1,17 +1,17 @@
 //! Whether what works on one cluster would work on another: decided from what was seen, for each
 //! binding.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use pod_identity_core::plan::{Blocked, Bound, RoleState};
 use pod_identity_core::trust::{TrustQuestion, required_policy};
-use pod_identity_core::{Binding, ClusterArn, DominoName};
+use pod_identity_core::{Binding, ClusterArn, DominoName, RoleArn};
 use pod_identity_engine::ledger::{BindingRecord, ConditionState};
 use pod_identity_events::{BlockedCode, Trust, TrustVerdict};
 
-use super::findings::unlisted;
+use super::findings::listing;
 use super::look::Seen;
-use super::target::{self, Takes};
+use crate::actions::target::{Hop, evaluate};
 
 /// Whether a binding will work.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,11 +47,12 @@ pub(super) fn verdicts(seen: &Seen) -> BTreeMap<DominoName, Verdict> {
         planned.bound.extend(place.bound.iter().map(|one| (&one.service_account, one)));
         planned.blocked.extend(place.blocked.iter().map(|one| (&one.service_account, one)));
     }
-    let unlisted = if seen.strict { unlisted(seen) } else { BTreeSet::new() };
+    let listing = listing(seen).filter(|_| seen.strict);
+    let unlisted = |role: &RoleArn| listing.as_ref().is_some_and(|it| it.unplaced.contains(role));
     let of = |(name, record): (&DominoName, &BindingRecord)| {
         let binding = record.binding().filter(|binding| seen.moves(binding))?;
         let mut verdict = role_verdict(seen, &planned, name, record, binding);
-        if verdict == Verdict::Ready && unlisted.contains(&binding.desired.role) {
+        if verdict == Verdict::Ready && unlisted(&binding.desired.role) {
             verdict = Verdict::Breaks(Words::new(
                 format!("the node policies have no room for role {}", binding.desired.role),
                 "raise IAM's quota of managed policies attached to a role and NODE_ROLE_POLICY_SLOTS with it",
@@ -176,9 +177,12 @@ fn trusted_on(seen: &Seen, binding: &Binding, cluster: &ClusterArn) -> bool {
 
 fn target_verdict(seen: &Seen, binding: &Binding) -> Verdict {
     let Some(target) = &binding.desired.target_role else { return Verdict::Ready };
-    let id = target::external_id(&seen.green, &binding.kubernetes);
-    let way_out =
-        format!("have the trust policy of role {target} take the sts:ExternalId `{id}` as well");
+    let hop = Hop::of(binding, &seen.green);
+    let way_out = format!(
+        "have the owner of role {target} let it in as on cluster {} (action trust-policy); where it asks for sts:ExternalId, EKS sends `{}`",
+        seen.blue.name(),
+        hop.external_id()
+    );
     if target.account() != seen.green.account() {
         let why = format!("target role {target} is in another account and cannot be read");
         return Verdict::Unknown(Words::new(why, way_out));
@@ -186,15 +190,15 @@ fn target_verdict(seen: &Seen, binding: &Binding) -> Verdict {
     let look = seen.roles.get(target);
     let document = look.and_then(|look| look.document.as_deref());
     match (document, look.map(|look| &look.state)) {
-        (Some(document), _) => match target::takes(document, &id) {
-            Takes::Yes => Verdict::Ready,
-            Takes::No(why) => {
-                Verdict::Breaks(Words::new(format!("target role {target}: {why}"), way_out))
+        (Some(document), _) => {
+            let Trust { verdict, because } = evaluate(document, &hop);
+            let words = Words::new(format!("target role {target}: {because}"), way_out);
+            match verdict {
+                TrustVerdict::Trusted => Verdict::Ready,
+                TrustVerdict::Untrusted => Verdict::Breaks(words),
+                TrustVerdict::Unknown => Verdict::Unknown(words),
             }
-            Takes::Unknown(why) => {
-                Verdict::Unknown(Words::new(format!("target role {target}: {why}"), way_out))
-            }
-        },
+        }
         (None, Some(RoleState::Missing { because })) => {
             Verdict::Breaks(Words::new(format!("target {because}"), "have it made"))
         }

@@ -85,10 +85,6 @@ pub(super) fn statements(users: &BTreeSet<User>, sids_taken: &BTreeSet<String>) 
             untagged.insert(account);
         }
     }
-    let mut alike: BTreeMap<(&str, BTreeSet<&str>), BTreeSet<&str>> = BTreeMap::new();
-    for ((account, namespace), names) in wanted {
-        alike.entry((account, names)).or_default().insert(namespace);
-    }
     let mut sids = sids_taken.clone();
     let mut statement = |actions: Value, condition: Value| {
         let free = |sid: &String| !sids.contains(sid);
@@ -104,7 +100,7 @@ pub(super) fn statements(users: &BTreeSet<User>, sids_taken: &BTreeSet<String>) 
         })
     };
     let mut all = Vec::new();
-    for ((account, names), namespaces) in alike {
+    for ((account, names), namespaces) in alike(wanted) {
         let condition = json!({
             "aws:SourceAccount": account,
             "aws:RequestTag/kubernetes-namespace": values(&namespaces),
@@ -120,8 +116,24 @@ pub(super) fn statements(users: &BTreeSet<User>, sids_taken: &BTreeSet<String>) 
     all
 }
 
+/// Who wants what by namespace, with the namespaces together that want the very same names.
+pub(in crate::actions) fn alike<'a, K: Ord>(
+    wanted: BTreeMap<(K, &'a str), BTreeSet<&'a str>>,
+) -> BTreeMap<(K, BTreeSet<&'a str>), BTreeSet<&'a str>> {
+    let mut alike: BTreeMap<(K, BTreeSet<&str>), BTreeSet<&str>> = BTreeMap::new();
+    for ((who, namespace), names) in wanted {
+        alike.entry((who, names)).or_default().insert(namespace);
+    }
+    alike
+}
+
+/// What IAM takes as one value or as a list.
+pub(in crate::actions) fn several(value: &Value) -> &[Value] {
+    value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice)
+}
+
 /// One value, or a list.
-fn values(all: &BTreeSet<&str>) -> Value {
+pub(in crate::actions) fn values(all: &BTreeSet<&str>) -> Value {
     match all.first() {
         Some(one) if all.len() == 1 => json!(one),
         _ => json!(all),

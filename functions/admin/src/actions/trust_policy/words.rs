@@ -7,14 +7,15 @@ use pod_identity_core::{DominoName, RoleArn};
 use serde_json::{Value, json};
 
 use super::document::{self, Check, Difference, MAX_CHARACTERS, User};
+use crate::actions::target::{Hop, statements};
 use crate::answer::Answer;
 
 /// What there is to say.
 pub(super) struct Told<'a> {
     pub(super) role: &'a RoleArn,
     pub(super) users: &'a BTreeSet<User>,
-    /// What EKS asks the role for as a target role.
-    pub(super) through: &'a [String],
+    /// What goes on to it as a target role.
+    pub(super) hops: &'a BTreeSet<Hop>,
     /// Its trust policy now: none when there is no such role, an error when nobody can say.
     pub(super) present: Result<Option<String>, String>,
 }
@@ -106,13 +107,6 @@ impl Told<'_> {
                 "{names} has disableSessionTags: EKS then sends nothing of the pod, so the statement admits any Kubernetes service account of the account's clusters for which somebody makes an association with this role; only iam:PassRole on the role limits who can"
             ));
         }
-        let too_long = |what: &str, length: usize| {
-            (length > MAX_CHARACTERS).then(|| {
-                format!(
-                    "{what} has {length} characters, and IAM takes {MAX_CHARACTERS} by default: have the quota for trust policies raised (4,096 at most), or use several roles"
-                )
-            })
-        };
         warnings.extend(too_long("the document", document::length(least)));
         if let Some(Ok(difference)) = compared {
             if difference.merged != *least {
@@ -133,18 +127,29 @@ impl Told<'_> {
                 ));
             }
         }
-        if !self.through.is_empty() {
+        if !self.hops.is_empty() {
+            let list: Vec<String> =
+                statements(self.hops).iter().map(|one| format!("\n  {one}")).collect();
             warnings.push(format!(
-                "it is a target role as well, for which the statements above are not: {}",
-                self.through.join("; ")
+                "it is a target role as well, for which it needs these statements beside those above:{}",
+                list.concat()
             ));
         }
         warnings
     }
 }
 
-/// Whether core's evaluator agrees.
-fn proof(what: &str, checks: &[Check]) -> String {
+/// What there is to say of a document that is too long.
+pub(super) fn too_long(what: &str, length: usize) -> Option<String> {
+    (length > MAX_CHARACTERS).then(|| {
+        format!(
+            "{what} has {length} characters, and IAM takes {MAX_CHARACTERS} by default: have the quota for trust policies raised (4,096 at most), or use several roles"
+        )
+    })
+}
+
+/// Whether the evaluator agrees.
+pub(super) fn proof(what: &str, checks: &[Check]) -> String {
     match checks.iter().find(|check| !check.trusts()) {
         None => {
             let clusters: BTreeSet<&str> =

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pod_identity_core::{Association, Binding, ClusterArn, DominoName, KubernetesName, RoleArn};
+use pod_identity_core::{
+    Association, Binding, ClusterArn, DominoName, KubernetesName, RoleArn, ServiceAccount,
+};
 use pod_identity_engine::ledger::{BindingRecord, Condition};
 use serde::Serialize;
 
@@ -18,7 +20,7 @@ pub(super) struct Holder {
     pub(super) kubernetes_service_account: String,
     /// The Domino service account.
     pub(super) service_account: Option<DominoName>,
-    /// `role` or `target role`.
+    /// `role`, `target role` or [`IRSA`].
     pub(super) through: &'static str,
     /// Whose the association on EKS is; none when there is none with the role.
     pub(super) owner: Option<Whose>,
@@ -29,6 +31,26 @@ pub(super) struct Holder {
     pub(super) pods: Option<Vec<String>>,
     /// Why nobody knows.
     pub(super) pods_unknown: Option<String>,
+}
+
+/// By an annotation of the Kubernetes service account, not by an association.
+pub(super) const IRSA: &str = "role by IRSA";
+
+impl Holder {
+    pub(super) fn by_irsa(cluster: &ClusterArn, account: &ServiceAccount) -> Self {
+        Self {
+            cluster: cluster.clone(),
+            namespace: account.namespace.clone(),
+            kubernetes_service_account: account.name.clone(),
+            service_account: None,
+            through: IRSA,
+            owner: None,
+            association: None,
+            differs: Some("annotated for IRSA, outside of EKS Pod Identity".to_owned()),
+            pods: None,
+            pods_unknown: None,
+        }
+    }
 }
 
 pub(super) fn as_what(binding: &Binding, role: &RoleArn) -> Option<&'static str> {

@@ -9,25 +9,21 @@ use serde_json::{Value, json};
 use super::{Format, whose};
 use crate::actions::status::state_word;
 use crate::answer::{Answer, Refusal};
+use crate::associations;
 use crate::desk::{Desk, Looks};
-use crate::lists::{self, place};
+use crate::lists::place;
 use crate::table::Table;
 
-pub(super) async fn answer<R, K, C>(
-    desk: &Desk<'_, R, K, C>,
+pub(super) async fn answer(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     cluster: &str,
     format: Format,
-) -> Result<Answer, Refusal>
-where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
+) -> Result<Answer, Refusal> {
     let registry = desk.registry().await?;
     let cluster = desk.named(&registry, cluster)?;
     let bindings = desk.bindings().await?;
     let access = desk.access(&registry, &cluster);
-    let listed = lists::associations(desk, &access, &AssociationFilter::default()).await;
+    let listed = associations::seen(desk, &access, &AssociationFilter::default()).await;
     let listed = listed.map_err(|error| chain(&error))?;
     let conditions = desk.conditions(bindings.keys().map(|name| (name, &cluster))).await?;
     let deployment = &desk.settings.plan.deployment;
@@ -76,13 +72,13 @@ where
             "association": association.id,
         }));
     }
-    let unread = listed.unread;
-    if unread > 0 && format != Format::Table {
+    let lack = listed.lack();
+    if let Some(why) = lack.as_ref().filter(|_| format != Format::Table) {
         // A program would take what is there for all there is.
         return Err(Refusal(format!(
-            "{unread} of {} associations of cluster {} were not read, because the invocation's time was nearly over: give the function more of it, or ask for the table, which shows the others",
-            unread + rows.len(),
-            cluster.name()
+            "cluster {}: {why}, or ask for the table, which shows the {} others",
+            cluster.name(),
+            rows.len()
         )));
     }
     let text = match format {
@@ -94,10 +90,8 @@ where
             if table.len() > 0 {
                 text += &format!("\n{table}");
             }
-            if unread > 0 {
-                text += &format!(
-                    "! {unread} more were not read, because the invocation's time was nearly over: give the function more of it\n"
-                );
+            if let Some(why) = lack {
+                text += &format!("! {why}\n");
             }
             text
         }
@@ -105,5 +99,5 @@ where
     Ok(Answer::of(text)
         .with("clusterArn", json!(cluster))
         .with("associations", json!(rows))
-        .with("unread", json!(unread)))
+        .with("unread", json!(listed.unread)))
 }

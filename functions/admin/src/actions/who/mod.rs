@@ -17,7 +17,7 @@ use crate::request::{Action, Request};
 
 pub(super) const ACTION: Action = Action {
     name: "who",
-    what: "who can act as a role through EKS Pod Identity, on every registered cluster; or the inventory of a cluster: every association with owner and role",
+    what: "who can act as a role through EKS Pod Identity or IRSA, on every registered cluster; or the inventory of a cluster: every association with owner and role",
     fields: &[
         ("role", "ARN of an IAM role, as role or as target role, or"),
         ("cluster", "a cluster by name or ARN: its inventory"),
@@ -44,15 +44,10 @@ enum Format {
     Json,
 }
 
-pub(super) async fn answer<R, K, C>(
-    desk: &Desk<'_, R, K, C>,
+pub(super) async fn answer(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     request: &Request,
-) -> Result<Answer, Refusal>
-where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
+) -> Result<Answer, Refusal> {
     match request.fields()? {
         Asked { role: Some(role), cluster: None, format: None } => role::answer(desk, &role).await,
         Asked { role: None, cluster: Some(cluster), format } => {

@@ -6,13 +6,16 @@ use futures::stream::{self, StreamExt};
 use pod_identity_core::{Binding, ClusterArn, DominoName, Phase, Pod, RoleArn};
 use pod_identity_engine::chain;
 use pod_identity_engine::ledger::{BindingRecord, Registry};
-use pod_identity_engine::ports::{AssociationFilter, Clock, ErrorKind, KubernetesReader};
+use pod_identity_engine::ports::{
+    AssociationFilter, Clock, ClusterAccess, ErrorKind, KubernetesReader,
+};
 use serde_json::json;
 
-use super::holders::{Holder, Known, as_what};
+use super::holders::{Holder, IRSA, Known, as_what};
 use crate::answer::{Answer, Refusal};
+use crate::associations::{self, Associations};
 use crate::desk::{Desk, Looks};
-use crate::lists::{self, some};
+use crate::lists::{self, pages, some};
 use crate::node_policies;
 use crate::table::Table;
 
@@ -32,15 +35,10 @@ struct Here {
     listed: Vec<String>,
 }
 
-pub(super) async fn answer<R, K, C>(
-    desk: &Desk<'_, R, K, C>,
+pub(super) async fn answer(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     role: &RoleArn,
-) -> Result<Answer, Refusal>
-where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
+) -> Result<Answer, Refusal> {
     let registry = desk.registry().await?;
     let bindings = desk.bindings().await?;
     // One after the other: each of them makes several calls at once.
@@ -79,10 +77,10 @@ where
     let clusters = registry.clusters.len();
     let mut text = match table.len() {
         0 => format!(
-            "Nobody is seen to act as {role} through EKS Pod Identity, on {clusters} registered clusters.\n"
+            "Nobody is seen to act as {role} through EKS Pod Identity or IRSA, on {clusters} registered clusters.\n"
         ),
         count => format!(
-            "{count} Kubernetes service accounts can act as {role} through EKS Pod Identity, or should, on {clusters} registered clusters.\n\n{table}"
+            "{count} Kubernetes service accounts can act as {role} through EKS Pod Identity or IRSA, or should, on {clusters} registered clusters.\n\n{table}"
         ),
     };
     text.push('\n');
@@ -108,18 +106,13 @@ where
         .with("unseen", json!(unseen)))
 }
 
-async fn look<R, K, C>(
-    desk: &Desk<'_, R, K, C>,
+async fn look(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     registry: &Registry,
     cluster: &ClusterArn,
     bindings: &BTreeMap<DominoName, BindingRecord>,
     role: &RoleArn,
-) -> Here
-where
-    R: Looks,
-    K: KubernetesReader,
-    C: Clock,
-{
+) -> Here {
     let mut here = Here::default();
     if desk.is_over() {
         here.unseen.push(OVER.to_owned());
@@ -133,16 +126,9 @@ where
         .filter(|one| record.is_some_and(|record| record.takes(one)))
         .filter(|one| as_what(one, role).is_some())
         .collect();
-    let seen = lists::associations(desk, &access, &AssociationFilter::default()).await;
+    let seen = associations::seen(desk, &access, &AssociationFilter::default()).await;
     let seen = seen.map_err(|error| format!("associations are not known: {}", chain(&error)));
-    if let Ok(listed) = &seen
-        && listed.unread > 0
-    {
-        here.unseen.push(format!(
-            "{} associations were not read, because the invocation's time was nearly over",
-            listed.unread
-        ));
-    }
+    here.unseen.extend(seen.iter().filter_map(Associations::lack));
     let conditions = match desk.conditions(bindings.keys().map(|name| (name, cluster))).await {
         Ok(conditions) => conditions,
         Err(why) => {
@@ -156,9 +142,9 @@ where
         Err(why) => known.by_ledger(&wanted, role, why),
     };
     here.unseen.extend(seen.err());
+    let mut closed = by_irsa(desk, &access, role, &mut here).await;
     let namespaces: BTreeSet<String> =
         here.holders.iter().map(|holder| holder.namespace.clone()).collect();
-    let mut closed: Option<String> = None;
     for namespace in namespaces {
         let accounts: BTreeSet<&str> = here
             .holders
@@ -173,20 +159,25 @@ where
                 Ok(pods) => Ok(pods),
                 Err(error) => {
                     let why = format!("pods are not known: {}", chain(&error));
-                    here.unseen.push(why.clone());
-                    // Nobody waits for the same time-out again.
                     closed = (error.kind == ErrorKind::Unreachable).then(|| why.clone());
                     Err(why)
                 }
             },
         };
+        here.unseen.extend(pods.as_ref().err().filter(|why| !here.unseen.contains(*why)).cloned());
         if pods.as_ref().is_ok_and(|pods| pods.cut) {
             here.unseen.push(format!("namespace {namespace} has more pods than were looked at"));
         }
         for holder in here.holders.iter_mut().filter(|holder| holder.namespace == namespace) {
             match &pods {
                 Ok(pods) => {
-                    let of = |pod: &&Pod| pod.service_account == holder.kubernetes_service_account;
+                    let of = |pod: &&Pod| {
+                        pod.service_account == holder.kubernetes_service_account
+                            && match holder.through {
+                                IRSA => pod.credentials.web_identity,
+                                _ => pod.credentials.pod_identity,
+                            }
+                    };
                     let names = pods.found.iter().filter(of).map(|pod| pod.name.clone());
                     holder.pods = Some(names.collect());
                 }
@@ -203,8 +194,39 @@ where
     here
 }
 
+/// Adds Kubernetes service accounts that are annotated with the role, in the namespaces in which
+/// executions run: one call a page. Answers why nobody can look at pods either.
+async fn by_irsa(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    access: &ClusterAccess,
+    role: &RoleArn,
+    here: &mut Here,
+) -> Option<String> {
+    for namespace in &desk.inside.namespaces {
+        let accounts = pages(async |token: Option<String>| {
+            desk.kubernetes.service_accounts(access, namespace, "", token.as_deref()).await
+        });
+        match accounts.await {
+            Ok(all) => {
+                let with_role = all.iter().filter(|one| one.irsa_role() == Some(role.as_str()));
+                here.holders.extend(with_role.map(|one| Holder::by_irsa(&access.cluster, one)));
+            }
+            Err(error) => {
+                let why = chain(&error);
+                here.unseen.push(format!("service accounts with IRSA are not known: {why}"));
+                // Nobody waits for the same time-out again.
+                if error.kind == ErrorKind::Unreachable {
+                    return Some(format!("pods are not known: {why}"));
+                }
+            }
+        }
+    }
+    None
+}
+
 /// Whether a pod has credentials of one of these service accounts.
 fn holds(pod: &Pod, accounts: &BTreeSet<&str>) -> bool {
     let lives = pod.phase != Phase::Over && !pod.terminating;
-    lives && pod.credentials.pod_identity && accounts.contains(pod.service_account.as_str())
+    let has = pod.credentials.pod_identity || pod.credentials.web_identity;
+    lives && has && accounts.contains(pod.service_account.as_str())
 }

@@ -3,8 +3,8 @@
 use pod_identity_world::{DominoPod, KubernetesRequest, Resource, Verb, World};
 use serde_json::{Value, json};
 
-use super::{NAMESPACE, add, at_work, broken, explain, headline, kubernetes, of_pod, pod, wrong};
-use crate::office::{Office, cluster, text};
+use super::{NAMESPACE, add, at_work, broken, explain, golden, kubernetes, of_pod, pod, wrong};
+use crate::office::{Office, cluster};
 
 /// Somebody with kubectl.
 fn kubectl(world: &mut World, request: KubernetesRequest) {
@@ -14,6 +14,14 @@ fn kubectl(world: &mut World, request: KubernetesRequest) {
 fn delete_account(office: &Office) {
     let request = KubernetesRequest::new(Verb::Delete, Resource::ServiceAccounts, Some(NAMESPACE));
     kubectl(&mut office.ports.world(), request.name("svc-etl-sa"));
+}
+
+/// Somebody has the service account annotated with a role, for IRSA.
+fn annotate(office: &Office) {
+    delete_account(office);
+    let annotations = [("eks.amazonaws.com/role-arn", "arn:aws:iam::111122223333:role/old")];
+    let (mut world, blue) = (office.ports.world(), cluster("blue"));
+    world.add_service_account(&blue, NAMESPACE, "svc-etl-sa", &annotations).unwrap();
 }
 
 /// A Mutation of somebody.
@@ -40,35 +48,17 @@ fn a_missing_kubernetes_service_account_is_told() {
     let office = at_work();
     delete_account(&office);
     let answer = explain(&office);
-    let (evidence, way_out) = broken(&answer, "service account");
-    assert_eq!(evidence, "there is no Kubernetes service account domino-compute/svc-etl-sa");
-    assert!(way_out.starts_with("kubectl -n domino-compute create serviceaccount svc-etl-sa"));
-    assert_eq!(
-        headline(&answer),
-        "svc-etl has no credentials on blue: there is no Kubernetes service account domino-compute/svc-etl-sa (broken)"
-    );
+    broken(&answer, "service account");
+    insta::assert_snapshot!(golden(&answer));
 }
 
 #[test]
 fn an_irsa_annotation_is_told() {
     let office = at_work();
-    delete_account(&office);
-    let annotations = [("eks.amazonaws.com/role-arn", "arn:aws:iam::111122223333:role/old")];
-    let made = office.ports.world().add_service_account(
-        &cluster("blue"),
-        NAMESPACE,
-        "svc-etl-sa",
-        &annotations,
-    );
-    made.unwrap();
+    annotate(&office);
     let answer = explain(&office);
-    let (evidence, way_out) = broken(&answer, "irsa annotation");
-    assert!(
-        evidence.contains("annotated with role arn:aws:iam::111122223333:role/old"),
-        "{evidence}"
-    );
-    assert!(way_out.contains("eks.amazonaws.com/role-arn-"), "{way_out}");
-    assert!(headline(&answer).starts_with("svc-etl works on blue, but not all is well"));
+    broken(&answer, "irsa annotation");
+    insta::assert_snapshot!(golden(&answer));
 }
 
 #[test]
@@ -77,28 +67,42 @@ fn a_name_that_is_not_mapped_is_told() {
     let request =
         KubernetesRequest::new(Verb::Delete, Resource::Mutations, Some("domino-platform"));
     kubectl(&mut office.ports.world(), request.name("domino-pod-identity"));
-    let (evidence, _) = broken(&explain(&office), "domsed mapping");
-    assert!(evidence.contains("does not map svc-etl to svc-etl-sa"), "{evidence}");
+    let answer = explain(&office);
+    broken(&answer, "domsed mapping");
+    insta::assert_snapshot!(golden(&answer));
 }
 
 #[test]
 fn another_mutation_that_maps_the_name_elsewhere_is_told() {
     let office = at_work();
     mutation(&office, "by-hand", json!({ "svc-etl": "elsewhere" }));
-    let (evidence, way_out) = broken(&explain(&office), "domsed mapping");
-    assert_eq!(
-        evidence,
-        "Mutation domino-platform/by-hand maps svc-etl to elsewhere, not to svc-etl-sa"
-    );
-    assert!(way_out.starts_with("take svc-etl out of it"), "{way_out}");
+    let answer = explain(&office);
+    broken(&answer, "domsed mapping");
+    insta::assert_snapshot!(golden(&answer));
+}
+
+#[test]
+fn a_mutation_of_ours_that_maps_the_name_elsewhere_is_told() {
+    let office = at_work();
+    mutation(&office, "domino-pod-identity", json!({ "svc-etl": "elsewhere" }));
+    let answer = explain(&office);
+    broken(&answer, "domsed mapping");
+    insta::assert_snapshot!(golden(&answer));
 }
 
 #[test]
 fn domsed_that_is_not_installed_is_told() {
     let office = at_work();
     kubernetes(&office, |api| api.settings.has_mutations = false);
-    let (evidence, _) = broken(&explain(&office), "domsed mapping");
-    assert_eq!(evidence, "cluster blue does not know Mutations: domsed is not installed");
+    let answer = explain(&office);
+    broken(&answer, "domsed mapping");
+    insta::assert_snapshot!(golden(&answer));
+}
+
+/// The pod's line is the one that is broken, whether the service account is asked for or the pod.
+fn assert_pod(office: &Office, name: &str) {
+    broken(&explain(office), &format!("pod {name}"));
+    broken(&of_pod(office, name), &format!("pod {name}"));
 }
 
 #[test]
@@ -106,15 +110,9 @@ fn a_pod_that_came_up_without_credentials_is_told() {
     let office = at_work();
     kubernetes(&office, |api| api.settings.webhook = false);
     let name = pod(&office, "svc-etl-sa");
-    let answer = explain(&office);
-    let (evidence, way_out) = broken(&answer, &format!("pod {name}"));
-    assert!(evidence.starts_with("missing: pod domino-compute/run-"), "{evidence}");
-    assert!(!way_out.is_empty());
-    assert!(headline(&answer).starts_with("svc-etl works on blue, but not all is well"));
-    assert!(
-        headline(&of_pod(&office, &name))
-            .starts_with(&format!("pod {name} of svc-etl has no credentials on blue: missing:"))
-    );
+    assert_pod(&office, &name);
+    insta::assert_snapshot!(golden(&explain(&office)));
+    insta::assert_snapshot!(golden(&of_pod(&office, &name)));
 }
 
 #[test]
@@ -123,9 +121,9 @@ fn a_pod_that_domsed_missed_is_told() {
     let run = "run-0123456789abcdef01234567";
     office.ports.world().add_service_account(&cluster("blue"), NAMESPACE, run, &[]).unwrap();
     let name = pod(&office, run);
-    let (evidence, _) = broken(&explain(&office), &format!("pod {name}"));
-    assert!(evidence.starts_with("unmapped: "), "{evidence}");
-    broken(&of_pod(&office, &name), &format!("pod {name}"));
+    assert_pod(&office, &name);
+    insta::assert_snapshot!(golden(&explain(&office)));
+    insta::assert_snapshot!(golden(&of_pod(&office, &name)));
 }
 
 #[test]
@@ -134,8 +132,9 @@ fn a_pod_with_access_keys_is_told() {
     let mut with_keys = DominoPod::new("svc-etl-sa", "svc-etl");
     with_keys.environment.insert("AWS_ACCESS_KEY_ID".to_owned(), "AKIA".to_owned());
     let name = add(&office, &with_keys);
-    let (evidence, _) = broken(&explain(&office), &format!("pod {name}"));
-    assert!(evidence.starts_with("shadowed: "), "{evidence}");
+    assert_pod(&office, &name);
+    insta::assert_snapshot!(golden(&explain(&office)));
+    insta::assert_snapshot!(golden(&of_pod(&office, &name)));
 }
 
 #[test]
@@ -145,11 +144,9 @@ fn a_pod_that_holds_the_role_before_is_told() {
     office.advance(600);
     office.bind("svc-etl", "train");
     office.advance(100);
-    let (evidence, _) = broken(&explain(&office), &format!("pod {name}"));
-    assert!(
-        evidence.starts_with("changed: ") && evidence.contains("role/domino/etl"),
-        "{evidence}"
-    );
+    assert_pod(&office, &name);
+    insta::assert_snapshot!(golden(&explain(&office)));
+    insta::assert_snapshot!(golden(&of_pod(&office, &name)));
 }
 
 #[test]
@@ -160,10 +157,43 @@ fn a_pod_that_outlives_its_binding_is_told() {
     office.done(json!({ "action": "unbind", "serviceAccount": "svc-etl", "mode": "apply" }));
     office.reconcile("blue");
     office.reconcile("blue");
-    let told = wrong(&explain(&office));
+    let answer = explain(&office);
+    let told = wrong(&answer);
     let last = told.last().unwrap();
     assert_eq!(last.0, format!("pod {name}"));
     assert!(last.2.starts_with("revoked: "), "{last:?}");
+    insta::assert_snapshot!(golden(&answer));
+}
+
+#[test]
+fn a_pod_of_an_association_before_is_told() {
+    let office = at_work();
+    let name = pod(&office, "svc-etl-sa");
+    office.advance(600);
+    office.done(json!({ "action": "unbind", "serviceAccount": "svc-etl", "mode": "apply" }));
+    office.reconcile("blue");
+    office.advance(600);
+    office.bind("svc-etl", "train");
+    office.work("blue");
+    office.advance(100);
+    let answer = explain(&office);
+    let (evidence, _) = broken(&answer, &format!("pod {name}"));
+    assert!(evidence.starts_with("recreated: "), "{evidence}");
+    insta::assert_snapshot!(golden(&answer));
+}
+
+#[test]
+fn a_pod_that_works_by_irsa_is_told() {
+    let office = at_work();
+    annotate(&office);
+    let environment = [("AWS_WEB_IDENTITY_TOKEN_FILE", "/var/run/token"), ("AWS_ROLE_ARN", "old")];
+    let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let name = add(&office, &DominoPod { environment, ..DominoPod::new("svc-etl-sa", "svc-etl") });
+    let answer = explain(&office);
+    let told = wrong(&answer);
+    let checks: Vec<&str> = told.iter().map(|(check, ..)| check.as_str()).collect();
+    assert_eq!(checks, ["irsa annotation".to_owned(), format!("pod {name}")]);
+    insta::assert_snapshot!(golden(&answer));
 }
 
 #[test]
@@ -171,8 +201,10 @@ fn a_pod_that_is_right_is_told_so() {
     let office = at_work();
     let name = pod(&office, "svc-etl-sa");
     let answer = of_pod(&office, &name);
-    assert_eq!(headline(&answer), format!("pod {name} of svc-etl works on blue"));
-    assert!(text(&answer).contains(&format!("1 with credentials: {name}")), "{}", text(&answer));
+    assert_eq!(answer["works"], true);
+    insta::assert_snapshot!(golden(&answer));
+    office.ports.world().set_pod_phase(&cluster("blue"), NAMESPACE, &name, "Succeeded").unwrap();
+    insta::assert_snapshot!(golden(&of_pod(&office, &name)));
 }
 
 #[test]

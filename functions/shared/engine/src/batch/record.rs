@@ -9,7 +9,6 @@ use super::report::RecordReport;
 use super::{Record, Taken, accept, announce, report, take};
 use crate::cluster::Context;
 use crate::ports::{Bus, Clock, LedgerReader, LedgerWriter};
-use crate::reconcile::request_clusters;
 use crate::run::Run;
 use crate::settings::Settings;
 
@@ -18,15 +17,13 @@ use crate::settings::Settings;
 pub struct Recorded {
     /// One report a record, in their order. *Applied* says that the ledger has it.
     pub records: Vec<RecordReport>,
-    /// Clusters on which something is left to do for them.
+    /// Clusters on which something is left to do for them: whose reconciliation is to be asked for.
+    /// The next scheduled one carries out all the same what the ledger has.
     pub clusters: BTreeSet<ClusterArn>,
-    /// Clusters whose reconciliation could not be asked for, and why. The next scheduled one
-    /// carries out all the same what the ledger has.
-    pub unasked: BTreeMap<ClusterArn, String>,
 }
 
-/// Takes events into the ledger, and asks for the reconciliation of the clusters that they
-/// concern. It is given nothing that could change AWS.
+/// Takes events into the ledger. Who calls asks for the reconciliation of the clusters that they
+/// concern, see [`crate::request_clusters`]. It is given nothing that could change AWS.
 ///
 /// Rules, versions and rejections are those of [`super::process`].
 pub async fn record<R, W, C>(
@@ -48,14 +45,6 @@ where
     let clusters: BTreeSet<ClusterArn> =
         accept::jobs(&accepted, &decided, &view).into_keys().collect();
     let announced = announce::announce(&context, &accepted, &decided, &view).await;
-    let unasked = request_clusters(
-        &clusters,
-        "what service accounts work as was changed",
-        writer,
-        clock,
-        run,
-    )
-    .await;
     for ((event, decision), announced) in accepted.iter().zip(decided).zip(announced) {
         let report = &mut reports[event.at];
         if report.is_none() {
@@ -65,5 +54,5 @@ where
             *report = Some(of);
         }
     }
-    Recorded { records: reports.into_iter().flatten().collect(), clusters, unasked }
+    Recorded { records: reports.into_iter().flatten().collect(), clusters }
 }

@@ -7,7 +7,7 @@ use pod_identity_core::roster::Roster;
 
 use crate::error::chain;
 use crate::ports::{Clock, DominoQuery, DominoReader};
-use crate::settings::{Settings, later};
+use crate::settings::Settings;
 
 /// Accounts of one part. What Domino takes is not documented.
 const PART: usize = 100;
@@ -41,7 +41,7 @@ impl<C: Clock> Asking<'_, C> {
         let mut found: BTreeMap<String, String> = BTreeMap::new();
         let mut offset = 0;
         for _ in 0..MOST_PARTS {
-            if later(self.clock.now(), self.settings.longest_call) >= self.deadline {
+            if self.settings.is_over(self.clock.now(), self.deadline) {
                 return Err(format!(
                     "the time was over after {} of Domino's service accounts; raise the function's time-out",
                     found.len()

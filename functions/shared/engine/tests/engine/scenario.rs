@@ -2,15 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use pod_identity_core::{ClusterArn, DominoName, Pattern, RoleArn, Rules, plan};
+use pod_identity_core::{ClusterArn, DominoName, RoleArn};
 use pod_identity_engine::ledger::{Condition, condition_key};
 use pod_identity_engine::{BatchReport, Outcome, Record, RecordReport, Run, Settings, process};
 use pod_identity_events::BlockedCode;
-use pod_identity_world::{World, WorldPorts};
+use pod_identity_world::{World, WorldPorts, deployment_settings};
 use serde_json::{Value, json};
 
 use crate::check;
@@ -31,19 +29,9 @@ pub(crate) fn node_role(name: &str) -> RoleArn {
     format!("arn:aws:iam::{ACCOUNT}:role/{name}").parse().unwrap()
 }
 
-/// Runs a future over `world`, which only ever yields to itself, and looks at
-/// the world after every poll: no call acts more than once in between.
-pub(crate) fn drive<F: Future>(future: F, mut look: impl FnMut()) -> F::Output {
-    let mut future = std::pin::pin!(future);
-    let mut context = Context::from_waker(Waker::noop());
-    for _ in 0..10_000_000_u64 {
-        let polled = future.as_mut().poll(&mut context);
-        look();
-        if let Poll::Ready(output) = polled {
-            return output;
-        }
-    }
-    panic!("the future never ends");
+/// Looks at the world after every poll.
+pub(crate) fn drive<F: Future>(future: F, look: impl FnMut()) -> F::Output {
+    pod_identity_world::drive(future, look).expect("the future ends")
 }
 
 pub(crate) struct Scenario {
@@ -76,37 +64,11 @@ impl Scenario {
             world.add_role(&role(name), TRUSTED);
         }
         world.add_role(&role("untrusted"), UNTRUSTED);
-        let patterns = |list: &[&str]| list.iter().map(|text| Pattern::new(*text)).collect();
-        let settings = Settings {
-            rules: Rules {
-                region: "eu-west-1".to_owned(),
-                clusters: patterns(&["arn:aws:eks:eu-west-1:111122223333:cluster/*"]),
-                roles: patterns(&["arn:aws:iam::111122223333:role/domino/*"]),
-                target_roles: patterns(&["arn:aws:iam::444455556666:role/*"]),
-                namespaces: vec!["domino-compute".to_owned()],
-                node_roles: patterns(&["arn:aws:iam::111122223333:role/*-eks-nodes"]),
-                assume_roles: Vec::new(),
-                service_account_template: "{name}-sa".to_owned(),
-            },
-            plan: plan::Options {
-                deployment: "acme".to_owned(),
-                trust: plan::TrustMode::Enforce,
-                strict: false,
-                cluster_statement: true,
-                max_deletions: 50,
-            },
-            policy_slots: 10,
-            concurrency: 4,
-            lease: Duration::from_secs(60),
-            longest_call: Duration::from_secs(5),
-            notice_retention: Duration::from_secs(86_400),
-            trim_after: None,
-        };
         let shared = Arc::new(Mutex::new(world));
         let ports = WorldPorts::new(Arc::clone(&shared), "association");
         Self {
             ports,
-            settings,
+            settings: deployment_settings(ACCOUNT),
             node_roles,
             grants_before_binding: true,
             sent: Vec::new(),
