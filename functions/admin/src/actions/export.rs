@@ -120,5 +120,8 @@ pub(super) async fn answer(
         (None, Format::Csv) => Answer::of(text).with("csv", json!(body)),
         (None, Format::Json) => Answer::of(text).with("rows", json!(rows)),
     };
-    Ok(answer.with("bindings", json!(rows.len())).with("next", json!(next)))
+    Ok(answer
+        .with("mode", json!(request.mode.word()))
+        .with("bindings", json!(rows.len()))
+        .with("next", json!(next)))
 }

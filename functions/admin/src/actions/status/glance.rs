@@ -67,6 +67,7 @@ pub(super) fn table(glance: &BTreeMap<&ClusterArn, AtAGlance>) -> Table {
         "ready",
         "blocked",
         "pending",
+        "drift",
         "node policies",
         "last reconcile",
         "last sweep",
@@ -102,6 +103,7 @@ pub(super) fn table(glance: &BTreeMap<&ClusterArn, AtAGlance>) -> Table {
             count(ConditionState::Ready),
             count(ConditionState::Blocked),
             count(ConditionState::Pending),
+            reconciled.as_ref().map_or_else(|| "?".to_owned(), drift),
             capacity.unwrap_or_else(|| "?".to_owned()),
             reconciled.as_ref().map_or("never".to_owned(), |it| match &it.skipped {
                 Some(_) => format!("{} (left alone)", it.at),
@@ -113,4 +115,16 @@ pub(super) fn table(glance: &BTreeMap<&ClusterArn, AtAGlance>) -> Table {
         ]);
     }
     table
+}
+
+/// What the last reconciliation found otherwise than the ledger says, and could not mend.
+fn drift(reconciled: &ReconciledRecord) -> String {
+    let ReconciledRecord { corrected, orphans, failures, .. } = reconciled;
+    let told = [(corrected, "put back"), (orphans, "orphaned"), (failures, "failed")];
+    let told: Vec<String> = told
+        .into_iter()
+        .filter(|(count, _)| **count > 0)
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+    if told.is_empty() { "none".to_owned() } else { told.join(", ") }
 }

@@ -1,0 +1,75 @@
+//! The samples, which the console offers as test events: each does what it says, in both modes.
+
+use serde_json::{Value, json};
+
+use crate::domino::Roll;
+use crate::office::{Office, cluster, role, text};
+
+/// The files, by name.
+fn samples() -> Vec<(String, Value)> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../events/samples/admin");
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|it| it.unwrap()).collect();
+    files.sort_by_key(std::fs::DirEntry::path);
+    let of = |file: std::fs::DirEntry| {
+        let text = std::fs::read_to_string(file.path()).unwrap();
+        (file.file_name().into_string().unwrap(), serde_json::from_str(&text).unwrap())
+    };
+    files.into_iter().map(of).collect()
+}
+
+/// svc-etl and svc-old work on blue, but for an association of somebody else that is to be adopted.
+fn office(action: &str) -> Office {
+    let mut office = Office::new();
+    office.register("blue");
+    if action == "adopt" {
+        let mut world = office.ports.world();
+        let theirs = role("etl").to_string();
+        let (blue, namespace) = (cluster("blue"), "domino-compute");
+        world.add_foreign_association(&blue, namespace, "svc-etl-sa", &theirs).unwrap();
+        drop(world);
+        return office;
+    }
+    office.bind("svc-etl", "etl");
+    office.bind("svc-old", "report");
+    office.done(json!({ "action": "export", "to": { "key": "bindings.csv" }, "format": "csv", "mode": "apply" }));
+    office.domino = Some(Roll::of(&[("svc-etl", true), ("svc-old", true), ("svc-new", true)]));
+    office
+}
+
+#[test]
+fn every_action_has_a_sample() {
+    let named: Vec<Value> = samples().into_iter().map(|(_, it)| it["action"].clone()).collect();
+    let help = Office::new().ask(json!({}));
+    for action in help["actions"].as_array().unwrap() {
+        assert!(named.contains(&action["action"]), "{action}");
+    }
+}
+
+#[test]
+fn a_sample_in_plan_mode_changes_nothing_and_makes_nothing_that_writes() {
+    for (name, sample) in samples() {
+        let office = office(sample["action"].as_str().unwrap());
+        office.calls();
+        let answer = office.planned(sample);
+        assert!(!text(&answer).is_empty(), "{name}");
+        let changes = |call: &String| {
+            !["Get", "List", "Describe", "Query", "BatchGet", "list", "get"]
+                .iter()
+                .any(|verb| call.split(' ').nth(1).unwrap().starts_with(verb))
+        };
+        let changing: Vec<String> = office.calls().into_iter().filter(changes).collect();
+        assert!(changing.is_empty(), "{name}: {changing:?}");
+    }
+}
+
+#[test]
+fn a_sample_in_apply_mode_is_done_where_there_is_something_to_do() {
+    for (name, sample) in samples() {
+        let Some("plan") = sample["mode"].as_str() else { continue };
+        let office = office(sample["action"].as_str().unwrap());
+        let made = office.writers_made.get();
+        let answer = office.applied(sample);
+        assert_eq!(office.writers_made.get(), made + 1, "{name}");
+        assert_eq!(answer["mode"], "apply", "{name}: {}", text(&answer));
+    }
+}
