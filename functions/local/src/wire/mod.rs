@@ -12,6 +12,7 @@ mod fault;
 mod iam;
 mod kubernetes;
 mod request;
+mod secrets;
 mod sts;
 mod tls;
 
@@ -63,6 +64,8 @@ struct Shared {
     assumed: Mutex<BTreeMap<String, (String, String)>>,
     dynamodb: dynamodb::Tables,
     kubernetes: kubernetes::Served,
+    /// Texts of Secrets Manager, by name.
+    secrets: Mutex<BTreeMap<String, String>>,
     requests: AtomicU64,
 }
 
@@ -100,6 +103,7 @@ impl Wire {
             assumed: Mutex::default(),
             dynamodb: dynamodb::Tables::default(),
             kubernetes: kubernetes::Served::default(),
+            secrets: Mutex::default(),
             requests: AtomicU64::new(1),
         });
         let mut servers = JoinSet::new();
@@ -205,6 +209,11 @@ impl Wire {
         self.shared.kubernetes.tell(&mut world);
         *self.world() = world;
         self.shared.dynamodb.restore(&saved.region, saved.tables.clone()).await
+    }
+
+    /// Puts a secret into Secrets Manager, in place of one of the same name.
+    pub fn put_secret(&self, name: &str, text: &str) {
+        lock(&self.shared.secrets).insert(name.to_owned(), text.to_owned());
     }
 
     /// Makes the ledger's table: partition key `pk` and sort key `sk`, both strings.
@@ -372,6 +381,7 @@ enum Operation {
     Events(events::Entries),
     Sts(sts::Operation),
     DynamoDb(dynamodb::Operation),
+    Secrets(secrets::GetSecretValue),
 }
 
 impl Operation {
@@ -382,6 +392,7 @@ impl Operation {
             "events" => events::Entries::route(request).map(Self::Events),
             "sts" => sts::Operation::route(request).map(Self::Sts),
             "dynamodb" => dynamodb::Operation::route(request).map(Self::DynamoDb),
+            "secretsmanager" => secrets::GetSecretValue::route(request).map(Self::Secrets),
             "" => Err(AwsError::new(
                 403,
                 "MissingAuthenticationTokenException",
@@ -402,6 +413,7 @@ impl Operation {
             Self::Events(_) => "PutEvents",
             Self::Sts(operation) => operation.name(),
             Self::DynamoDb(operation) => operation.name(),
+            Self::Secrets(_) => "GetSecretValue",
         }
     }
 
@@ -412,6 +424,7 @@ impl Operation {
             Self::Events(entries) => entries.object(),
             Self::Sts(operation) => operation.object(),
             Self::DynamoDb(operation) => operation.object(),
+            Self::Secrets(get) => get.object(),
         }
     }
 
@@ -438,6 +451,9 @@ impl Operation {
                 .perform(shared, caller)
                 .map(|result| answer::xml(sts::NAMESPACE, operation.name(), &result, id)),
             Self::DynamoDb(_) => return shared.dynamodb.answer(request, id).await,
+            Self::Secrets(get) => {
+                get.perform(&lock(&shared.secrets), caller).map(|body| answer::json(&body, id))
+            }
         };
         match outcome {
             Ok(answer) => (answer, Ok(200)),

@@ -40,6 +40,11 @@ pub(super) fn demands(call: &Call) -> Vec<Demand> {
         // Everybody may ask who he is.
         "sts" if call.operation == "GetCallerIdentity" => Vec::new(),
         "sts" => vec![demand("sts:AssumeRole", &call.object)],
+        "secretsmanager" => {
+            let secret =
+                format!("arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{}", call.object);
+            vec![demand("secretsmanager:GetSecretValue", secret + "-0a1b2c")]
+        }
         // RBAC's: tests/kubernetes/manifest.rs.
         "kubernetes" => Vec::new(),
         other => panic!("{other} is no service that a function calls: {call:?}"),

@@ -7,7 +7,7 @@ mod judge;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
-use local::scene::{self, ACCOUNT, DEPLOYMENT, REGION};
+use local::scene::{self, ACCOUNT, DEPLOYMENT, DOMINO_SECRET, REGION};
 use pod_identity_aws::{Settings, WorkloadSettings};
 use pod_identity_core::DEPLOYMENT_TAG;
 use pod_identity_world::Call;
@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use self::demands::{OUR_REQUEST, OUR_RESOURCE, demand, demands};
 use self::judge::{Role, allowed, role};
 use crate::accounts;
+use crate::domino;
 use crate::table::flow;
 use crate::template::Template;
 use crate::workloads;
@@ -51,29 +52,35 @@ const OF_RARE_CALLS: [&str; 1] = ["dynamodb:ConditionCheckItem"];
 const OF_DESTINATIONS: &str = "sqs:SendMessage";
 
 fn hub() -> Template {
+    hub_with(&[
+        ("DominoUrl", json!("https://domino.example.com")),
+        ("DominoKeyName", json!(DOMINO_SECRET)),
+    ])
+}
+
+fn hub_with(more: &[(&str, Value)]) -> Template {
     let other = accounts::settings();
     let own = scene::settings();
     let lists: BTreeMap<String, String> = own.into_iter().chain(other).collect();
     let list = |name: &str| Value::from(lists[name].clone());
     let sender = json!(format!("arn:aws:iam::{ACCOUNT}:role/senders/*"));
-    Template::read(
-        "template.yaml",
-        &[
-            ("DeploymentId", json!(DEPLOYMENT)),
-            ("Clusters", list("CLUSTERS")),
-            ("Roles", list("ROLES")),
-            ("NodeRoles", list("NODE_ROLES")),
-            ("TargetRoles", list("TARGET_ROLES")),
-            ("AssumeRoles", list("ASSUME_ROLES")),
-            ("AutomationSenders", sender.clone()),
-            ("AdministrationSenders", sender),
-            ("SubnetIds", json!("subnet-0a")),
-            ("AdminInVpc", json!("true")),
-        ],
-    )
-    .with("AWS::Partition", "aws")
-    .with("AWS::Region", REGION)
-    .with("AWS::AccountId", ACCOUNT)
+    let mut given = vec![
+        ("DeploymentId", json!(DEPLOYMENT)),
+        ("Clusters", list("CLUSTERS")),
+        ("Roles", list("ROLES")),
+        ("NodeRoles", list("NODE_ROLES")),
+        ("TargetRoles", list("TARGET_ROLES")),
+        ("AssumeRoles", list("ASSUME_ROLES")),
+        ("AutomationSenders", sender.clone()),
+        ("AdministrationSenders", sender),
+        ("SubnetIds", json!("subnet-0a")),
+        ("AdminInVpc", json!("true")),
+    ];
+    given.extend_from_slice(more);
+    Template::read("template.yaml", &given)
+        .with("AWS::Partition", "aws")
+        .with("AWS::Region", REGION)
+        .with("AWS::AccountId", ACCOUNT)
 }
 
 fn spoke() -> Template {
@@ -178,6 +185,10 @@ async fn everything() -> Vec<Call> {
         calls.extend(scenario.stage.world().calls.clone());
     }
     calls.extend(asked_by_an_administrator().await);
+    let scenario = domino::scenario(&[]).await;
+    domino::scheduled(&scenario).await;
+    domino::asked(&scenario, "plan").await;
+    calls.extend(scenario.stage.world().calls.clone());
     let scenario = accounts::scenario().await;
     for function in [scenario.stage.workloads(), scenario.stage.reconcile()] {
         let request = json!({ "clusterArn": accounts::their_blue() });
@@ -241,10 +252,9 @@ async fn the_roles_allow_what_is_called_and_nothing_else() {
     };
     let read_only = by_role["admin"].iter().filter(reads).cloned().collect();
     by_role.insert(READS.to_lowercase(), read_only);
-    let hub_only =
-        |action: &String| action.starts_with("dynamodb:") || action.starts_with("events:");
-    let elsewhere =
-        all.into_iter().filter(|action| !hub_only(action) && action != "sts:AssumeRole");
+    let hub_only = ["dynamodb:", "events:", "secretsmanager:", "sts:"];
+    let is_hub_only = |action: &String| hub_only.iter().any(|service| action.starts_with(service));
+    let elsewhere = all.into_iter().filter(|action| !is_hub_only(action));
     by_role.insert(accounts::OTHER.to_owned(), elsewhere.collect());
 
     for (name, role) in roles() {
@@ -295,6 +305,20 @@ fn a_call_that_a_role_does_not_allow_is_found() {
         ("DeletePodIdentityAssociation", "a-1 in cluster red".to_owned()),
     ] {
         assert!(!missing(&[call(operation, &object)]).is_empty(), "{operation} {object}");
+    }
+}
+
+#[test]
+fn without_domino_no_role_reads_a_secret() {
+    let reads = |template: &Template, name: &str| {
+        granted(&role(template, &format!("{name}Role")))
+            .iter()
+            .any(|action| action.starts_with("secretsmanager:"))
+    };
+    let (with, without) = (hub(), hub_with(&[]));
+    for name in FUNCTIONS.iter().chain([&READS]) {
+        let asks = ["Reconcile", "Admin", READS].contains(name);
+        assert_eq!((reads(&with, name), reads(&without, name)), (asks, false), "{name}");
     }
 }
 
