@@ -89,20 +89,22 @@ fn spoke() -> Template {
         let mine = lists[name].split(',').filter(|arn| arn.contains(accounts::OTHER));
         Value::from(mine.collect::<Vec<_>>().join(","))
     };
+    spoke_with(theirs).with("AWS::Region", "eu-central-1").with("AWS::AccountId", accounts::OTHER)
+}
+
+fn spoke_with(list: impl Fn(&str) -> Value) -> Template {
     Template::read(
         "cluster-account.yaml",
         &[
             ("DeploymentId", json!(DEPLOYMENT)),
             ("HubAccount", json!(ACCOUNT)),
             ("HubRoles", json!(format!("arn:aws:iam::{ACCOUNT}:role/any"))),
-            ("Clusters", theirs("CLUSTERS")),
-            ("Roles", theirs("ROLES")),
-            ("NodeRoles", theirs("NODE_ROLES")),
+            ("Clusters", list("CLUSTERS")),
+            ("Roles", list("ROLES")),
+            ("NodeRoles", list("NODE_ROLES")),
         ],
     )
     .with("AWS::Partition", "aws")
-    .with("AWS::Region", "eu-central-1")
-    .with("AWS::AccountId", accounts::OTHER)
 }
 
 /// The roles by whose calls they judge: the functions' access keys, and the other account's role.
@@ -319,6 +321,32 @@ fn without_domino_no_role_reads_a_secret() {
     for name in FUNCTIONS.iter().chain([&READS]) {
         let asks = ["Reconcile", "Admin", READS].contains(name);
         assert_eq!((reads(&with, name), reads(&without, name)), (asks, false), "{name}");
+    }
+}
+
+/// Of the hub's policies that are about clusters, Ask alone is not there. The one role there may do
+/// all that it grants by Bind, and by Reach the rest.
+#[test]
+fn the_other_account_has_the_hubs_policies_word_for_word() {
+    let hub = hub();
+    // With the hub's own parameters, so that nothing but the words can differ.
+    let lists = scene::settings().into_iter().chain(accounts::settings());
+    let lists: BTreeMap<String, String> = lists.collect();
+    let spoke = spoke_with(|name| Value::from(lists[name].clone()))
+        .with("AWS::Region", REGION)
+        .with("AWS::AccountId", ACCOUNT);
+    let statements = |template: &Template, policy: &str| {
+        let document = &template.document["Resources"][policy]["Properties"]["PolicyDocument"];
+        template.evaluate(document).unwrap()["Statement"].as_array().unwrap().clone()
+    };
+    let policies: Vec<String> = role(&spoke, "ClustersRole").into_keys().collect();
+    assert_eq!(policies, ["BindPolicy", "GiveUpPolicy", "LookPolicy", "ReachPolicy"]);
+    for policy in ["BindPolicy", "GiveUpPolicy", "LookPolicy"] {
+        assert_eq!(statements(&spoke, policy), statements(&hub, policy), "{policy}");
+    }
+    let ask = statements(&hub, "AskPolicy");
+    for statement in statements(&spoke, "ReachPolicy") {
+        assert!(ask.contains(&statement), "{statement:#}");
     }
 }
 
