@@ -98,7 +98,7 @@ where
     for candidate in &mut candidates {
         candidate.hold_to(|wish| judge(desk, request, wish));
     }
-    match hands {
+    let unasked = match hands {
         Some(hands) => carry_out(desk, hands, request, &cluster, &mut candidates).await?,
         None => {
             let rehearsal = Rehearsal::of(desk.reader);
@@ -110,21 +110,23 @@ where
                 let scope = Scope { places, ..Scope::of(cluster.clone()) };
                 let preview = ahead_of(&ahead, &scope).await?;
                 let plan = preview_words(&cluster, &preview);
-                return Ok(told(request, &cluster, &candidates, &plan));
+                return Ok(told(request, &cluster, &candidates, &plan, None));
             }
+            None
         }
-    }
-    Ok(told(request, &cluster, &candidates, ""))
+    };
+    Ok(told(request, &cluster, &candidates, "", unasked))
 }
 
-/// Binds what is accepted, lets each binding take its association over, and asks reconcile for it.
+/// Binds what is accepted, lets each binding take its association over, and asks reconcile for it;
+/// answers why that could not be asked for.
 async fn carry_out<R, K, W, C>(
     desk: &Desk<'_, R, K, C>,
     hands: &W,
     request: &Request,
     cluster: &ClusterArn,
     candidates: &mut [Candidate],
-) -> Result<(), String>
+) -> Result<Option<String>, String>
 where
     R: Looks,
     K: KubernetesReader,
@@ -173,19 +175,24 @@ where
             candidates[at].refuse(format!("it is bound, and may not take it over yet: {why}"));
         }
     }
+    let mut unasked = None;
     if is_any {
         // Once more: what was asked for with the bindings may have run before the permission.
         let (clusters, why) =
             ([cluster.clone()].into(), "an administrator let bindings adopt associations");
-        let unasked = request_clusters(&clusters, why, hands, desk.clock, desk.run).await;
-        for (cluster, why) in unasked {
-            tracing::warn!(cluster = cluster.name(), "reconciliation was not asked for: {why}");
-        }
+        let failed = request_clusters(&clusters, why, hands, desk.clock, desk.run).await;
+        unasked = failed.into_values().next();
     }
-    Ok(())
+    Ok(unasked)
 }
 
-fn told(request: &Request, cluster: &ClusterArn, all: &[Candidate], plan: &str) -> Answer {
+fn told(
+    request: &Request,
+    cluster: &ClusterArn,
+    all: &[Candidate],
+    plan: &str,
+    unasked: Option<String>,
+) -> Answer {
     let accepted = all.iter().filter(|one| one.accepted().is_some()).count();
     let is_plan = request.mode == Mode::Plan;
     let (would, is_done) = match is_plan {
@@ -213,7 +220,11 @@ fn told(request: &Request, cluster: &ClusterArn, all: &[Candidate], plan: &str) 
         text += &format!("\nWhat reconcile would do then:\n{plan}");
     }
     if !is_plan && accepted > 0 {
-        text += "\nThe ledger has it; reconcile was asked to take them over. How far it is: action status.\n";
+        let goes_on = unasked.map_or_else(
+            || "reconcile was asked to take them over".to_owned(),
+            |why| format!("that reconcile takes them over could not be asked for: {why}; the next scheduled one goes on"),
+        );
+        text += &format!("\nThe ledger has it; {goes_on}. How far it is: action status.\n");
     }
     let rows = all.iter().map(|one| {
         json!({

@@ -172,9 +172,10 @@ async fn everything() -> Vec<Call> {
         let mut scenario = flow.patient_stage().await;
         flow.begin(&mut scenario).await;
         calls.extend(scenario.stage.world().calls.clone());
-        match &flow.request {
-            Some(request) => {
-                scenario.stage.reconcile().invoke(request.to_string()).await.unwrap();
+        match &flow.question {
+            Some(question) => {
+                let function = scenario.stage.function(question.function).unwrap();
+                function.invoke(question.payload.to_string()).await.unwrap();
             }
             None => scenario.deliver(&flow.batch).await,
         }
