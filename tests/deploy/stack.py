@@ -93,7 +93,7 @@ UNFILLED = {"events:source", "iam:PolicyARN", "aws:ResourceTag/domino-pod-identi
 
 def judgeable(document):
     """A policy as ministack can judge it: which action on which kind of thing is left of it, and what it cannot
-    tell apart is not. tests/tests/e2e/permissions.rs judges the roles as they are."""
+    tell apart is not. tests/tests/e2e/permissions judges the roles as they are."""
     for one in as_list(document["Statement"]):
         for statement in one["Fn::If"][1:] if "Fn::If" in one else [one]:
             if "Action" not in statement:

@@ -104,7 +104,13 @@ fn say(text: &str) {
 async fn stage(log: Log) -> Result<Stage, CommandError> {
     let world = scene::world(Timestamp::now())?;
     let program = Program::myself("association").map_err(CommandError::Start)?;
-    Stage::start(world, scene::settings(), program, log).await.map_err(CommandError::Start)
+    let mut settings = scene::settings();
+    settings.insert("DOMINO_TOKEN_SECRET".to_owned(), scene::DOMINO_SECRET.to_owned());
+    let stage = Stage::start(world, settings, program, log).await.map_err(CommandError::Start)?;
+    if let Some(domino) = stage.domino() {
+        domino.state().accounts = scene::service_accounts();
+    }
+    Ok(stage)
 }
 
 fn story() -> Result<Vec<Vec<Record>>, CommandError> {

@@ -10,6 +10,7 @@ mod child;
 mod cli;
 mod client;
 mod commands;
+mod domino;
 pub mod expected;
 mod front;
 mod function;
@@ -26,6 +27,7 @@ pub mod wire;
 
 pub use child::{FUNCTION_ARGUMENT, Log, Program, child_main};
 pub use commands::run;
+pub use domino::{Domino, DominoState};
 pub use front::Front;
 pub use function::{Configuration, Function, FunctionError, Ready};
 pub use queue::{Batch, Message, Queue};

@@ -28,6 +28,12 @@ pub const EVENT_BUS: &str = "domino-pod-identity";
 /// Name of the bucket that files are exchanged over.
 pub const EXCHANGE_BUCKET: &str = "domino-pod-identity-exchange";
 
+/// Name of the secret with the key of Domino's API.
+pub const DOMINO_SECRET: &str = "domino-pod-identity/domino";
+
+/// That key. Nothing that the functions write may have it.
+pub const DOMINO_KEY: &str = "key-of-a-domino-administrator";
+
 /// Clusters that exist. The settings list `teal` too.
 pub const CLUSTERS: [&str; 3] = ["blue", "green", "amber"];
 
@@ -83,6 +89,23 @@ pub fn settings() -> BTreeMap<String, String> {
         ("EVICTION_GRACE_SECONDS", "1".to_owned()),
     ];
     settings.map(|(name, value)| (name.to_owned(), value)).into()
+}
+
+/// Domino's service accounts, by user name, and whether they are active.
+#[must_use]
+pub fn service_accounts() -> BTreeMap<String, bool> {
+    let accounts = [
+        ("scoring.models", true),
+        ("svc-archive", false),
+        ("svc-etl", true),
+        ("svc-new", true),
+        ("svc-notebook", true),
+        ("svc-old", false),
+        ("svc-report", true),
+        ("svc-scoring", true),
+        ("svc-train", true),
+    ];
+    accounts.map(|(name, is_active)| (name.to_owned(), is_active)).into()
 }
 
 /// A world with the clusters and roles that the sample events name, an

@@ -11,11 +11,12 @@ use pod_identity_events::Envelope;
 use pod_identity_world::{BusEvent, World};
 
 use crate::child::{Log, Program};
+use crate::domino::Domino;
 use crate::function::{Configuration, Function, FunctionError, TIMEOUT};
 use crate::ledger;
 use crate::queue::{Batch, Queue};
 use crate::runtime_api::InvocationResult;
-use crate::scene::{ACCOUNT, EVENT_BUS, LEDGER_TABLE, REGION};
+use crate::scene::{ACCOUNT, DOMINO_KEY, EVENT_BUS, LEDGER_TABLE, REGION};
 use crate::wire::{Certificates, Saved, Wire};
 
 /// How often the queue gives a message to the function before it is a dead letter.
@@ -36,6 +37,7 @@ pub struct Turn {
 pub struct Stage {
     world: Arc<Mutex<World>>,
     wire: Wire,
+    domino: Option<Domino>,
     association: Arc<Function>,
     reconcile: Arc<Function>,
     workloads: Arc<Function>,
@@ -49,13 +51,14 @@ pub struct Stage {
 impl Stage {
     /// Serves `world`, the Kubernetes API of each of its clusters too, with an empty ledger, and
     /// makes the functions with `settings`: the association function as `program`, the others by
-    /// the same executable. No child is started yet.
+    /// the same executable. Where the settings name the secret of Domino's key and no Domino, one is
+    /// served too. No child is started yet.
     ///
     /// # Errors
     /// When no port can be had.
     pub async fn start(
         world: World,
-        settings: BTreeMap<String, String>,
+        mut settings: BTreeMap<String, String>,
         program: Program,
         log: Log,
     ) -> io::Result<Self> {
@@ -66,6 +69,7 @@ impl Stage {
             wire.serve_kubernetes(cluster, certificates()?).await?;
         }
         wire.create_ledger_table(REGION, LEDGER_TABLE).await.map_err(io::Error::other)?;
+        let domino = domino(&wire, &mut settings).await?;
         let configuration = |name: &str, program: Program| Configuration {
             name: name.to_owned(),
             account: ACCOUNT.to_owned(),
@@ -86,6 +90,7 @@ impl Stage {
         Ok(Self {
             world,
             wire,
+            domino,
             association,
             reconcile,
             workloads,
@@ -124,6 +129,12 @@ impl Stage {
     #[must_use]
     pub fn wire(&self) -> &Wire {
         &self.wire
+    }
+
+    /// The Domino that is served.
+    #[must_use]
+    pub fn domino(&self) -> Option<&Domino> {
+        self.domino.as_ref()
     }
 
     /// The association function.
@@ -228,6 +239,21 @@ impl Stage {
     pub async fn ledger(&self) -> io::Result<Vec<Item>> {
         ledger::scan(self.wire.endpoint(), REGION, LEDGER_TABLE).await
     }
+}
+
+/// A Domino whose key is in the secret that the settings name, where they name one and no Domino.
+async fn domino(
+    wire: &Wire,
+    settings: &mut BTreeMap<String, String>,
+) -> io::Result<Option<Domino>> {
+    let secret = settings.get("DOMINO_TOKEN_SECRET");
+    let Some(secret) = secret.filter(|_| !settings.contains_key("DOMINO_URL")) else {
+        return Ok(None);
+    };
+    let domino = Domino::start(DOMINO_KEY).await?;
+    wire.put_secret(secret, DOMINO_KEY);
+    settings.insert("DOMINO_URL".to_owned(), domino.url().to_owned());
+    Ok(Some(domino))
 }
 
 /// Made once: RSA keys take their time.

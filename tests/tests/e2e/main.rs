@@ -7,6 +7,7 @@ mod calls;
 mod changes;
 mod crashes;
 mod direct;
+mod domino;
 mod exchange;
 mod hostile;
 mod logs;

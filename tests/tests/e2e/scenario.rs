@@ -29,11 +29,16 @@ pub(crate) struct Scenario {
 }
 
 impl Drop for Scenario {
-    /// Whatever a test is about: its calls are ones that the roles of `infra` allow.
+    /// Whatever a test is about: its calls are ones that the roles of `infra` allow, and no log has
+    /// the key of Domino's API.
     fn drop(&mut self) {
         if !std::thread::panicking() {
             let calls = self.stage.world().calls.clone();
             permissions::hold(&calls);
+            for function in self.stage.functions() {
+                let lines = function.log().lines();
+                assert!(!lines.iter().any(|line| line.contains(scene::DOMINO_KEY)), "{lines:#?}");
+            }
         }
     }
 }

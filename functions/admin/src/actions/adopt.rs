@@ -92,7 +92,7 @@ pub(super) async fn answer(
     for candidate in &mut candidates {
         candidate.hold_to(|wish| judge(desk, request, wish));
     }
-    match hands {
+    let unasked = match hands {
         Some(hands) => carry_out(desk, hands, request, &cluster, &mut candidates).await?,
         None => {
             let rehearsal = Rehearsal::of(desk.reader);
@@ -104,21 +104,23 @@ pub(super) async fn answer(
                 let scope = Scope { places, ..Scope::of(cluster.clone()) };
                 let preview = ahead_of(&ahead, &scope).await?;
                 let plan = preview_words(&cluster, &preview);
-                return Ok(told(request, &cluster, &candidates, &plan));
+                return Ok(told(request, &cluster, &candidates, &plan, None));
             }
+            None
         }
-    }
-    Ok(told(request, &cluster, &candidates, ""))
+    };
+    Ok(told(request, &cluster, &candidates, "", unasked))
 }
 
-/// Binds what is accepted, lets each binding take its association over, and asks reconcile for it.
+/// Binds what is accepted, lets each binding take its association over, and asks reconcile for it;
+/// answers why that could not be asked for.
 async fn carry_out(
     desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     hands: &impl Hands,
     request: &Request,
     cluster: &ClusterArn,
     candidates: &mut [Candidate],
-) -> Result<(), String> {
+) -> Result<Option<String>, String> {
     let (at, wishes): (Vec<usize>, Vec<Wish>) = candidates
         .iter()
         .enumerate()
@@ -165,13 +167,18 @@ async fn carry_out(
     }
     // The last of all: a reconciliation that ran before the permission would not take it over.
     let why = "an administrator let bindings adopt associations";
-    for (cluster, why) in request_clusters(&clusters, why, hands, desk.clock, desk.run).await {
-        tracing::warn!(cluster = cluster.name(), "reconciliation was not asked for: {why}");
-    }
-    Ok(())
+    let unasked = request_clusters(&clusters, why, hands, desk.clock, desk.run).await;
+    let first = unasked.into_iter().next();
+    Ok(first.map(|(cluster, why)| format!("cluster {}: {why}", cluster.name())))
 }
 
-fn told(request: &Request, cluster: &ClusterArn, all: &[Candidate], plan: &str) -> Answer {
+fn told(
+    request: &Request,
+    cluster: &ClusterArn,
+    all: &[Candidate],
+    plan: &str,
+    unasked: Option<String>,
+) -> Answer {
     let accepted = all.iter().filter(|one| one.accepted().is_some()).count();
     let is_plan = request.mode == Mode::Plan;
     let (would, is_done) = match is_plan {
@@ -199,7 +206,11 @@ fn told(request: &Request, cluster: &ClusterArn, all: &[Candidate], plan: &str) 
         text += &format!("\nWhat reconcile would do then:\n{plan}");
     }
     if !is_plan && accepted > 0 {
-        text += "\nThe ledger has it; reconcile was asked to take them over. How far it is: action status.\n";
+        let goes_on = unasked.map_or_else(
+            || "reconcile was asked to take them over".to_owned(),
+            |why| format!("that reconcile takes them over could not be asked for: {why}; the next scheduled one goes on"),
+        );
+        text += &format!("\nThe ledger has it; {goes_on}. How far it is: action status.\n");
     }
     let rows = all.iter().map(|one| {
         json!({

@@ -37,6 +37,22 @@ fn somebody() -> Caller {
 }
 
 #[test]
+fn reconcile_that_cannot_be_asked_to_take_over_is_told() {
+    let office = Office::registered();
+    let theirs = foreign(&office, "svc-etl-sa", "etl");
+    // The request for one of two clusters is refused as often as it is sent.
+    office.ports.world().bus.refusals = [1, 1, 1].into();
+    let applied = office.applied(adopt(json!([one("svc-etl-sa", "svc-etl")])));
+    let words = text(&applied);
+    assert!(
+        words.contains("could not be asked for") && words.contains("next scheduled"),
+        "{words}"
+    );
+    office.reconcile("blue");
+    assert_adopted(&office, &theirs, "svc-etl", "etl");
+}
+
+#[test]
 fn a_foreign_association_is_planned_adopted_and_steady_after_it() {
     let office = Office::registered();
     let theirs = foreign(&office, "svc-etl-sa", "etl");

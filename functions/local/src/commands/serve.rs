@@ -150,6 +150,7 @@ Sweep the pods of a cluster
 
 Ask as an administrator
   echo '{{\"action\":\"status\"}}' | cargo run -- invoke admin -
+  cargo run -- invoke admin events/samples/admin/domino.json
 
 Put an event on the bus, which brings it to the function
   aws events put-events --entries '[{{\"EventBusName\":\"{EVENT_BUS}\",\"Source\":\"domino.automation\",\

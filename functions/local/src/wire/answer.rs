@@ -19,7 +19,7 @@ const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 pub(super) enum Format {
     /// EKS: REST and JSON, the error's type in a header.
     RestJson,
-    /// EventBridge and DynamoDB: JSON, the error's type in the body.
+    /// EventBridge, DynamoDB and Secrets Manager: JSON, the error's type in the body.
     Json,
     /// IAM and STS: XML.
     Query,
@@ -31,7 +31,7 @@ impl Format {
     pub(super) fn of(service: &str) -> Self {
         match service {
             "iam" | "sts" => Self::Query,
-            "events" | "dynamodb" => Self::Json,
+            "events" | "dynamodb" | "secretsmanager" => Self::Json,
             "s3" => Self::S3,
             _ => Self::RestJson,
         }

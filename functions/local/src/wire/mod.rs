@@ -13,6 +13,7 @@ mod iam;
 mod kubernetes;
 mod request;
 mod s3;
+mod secrets;
 mod sts;
 mod tls;
 
@@ -65,6 +66,8 @@ struct Shared {
     assumed: Mutex<BTreeMap<String, (String, String)>>,
     dynamodb: dynamodb::Tables,
     kubernetes: kubernetes::Served,
+    /// Texts of Secrets Manager, by name.
+    secrets: Mutex<BTreeMap<String, String>>,
     requests: AtomicU64,
     /// Milliseconds after which a call to AWS is answered at the earliest.
     latency: AtomicU64,
@@ -104,6 +107,7 @@ impl Wire {
             assumed: Mutex::default(),
             dynamodb: dynamodb::Tables::default(),
             kubernetes: kubernetes::Served::default(),
+            secrets: Mutex::default(),
             requests: AtomicU64::new(1),
             latency: AtomicU64::new(0),
         });
@@ -217,6 +221,11 @@ impl Wire {
         self.shared.kubernetes.tell(&mut world);
         *self.world() = world;
         self.shared.dynamodb.restore(&saved.region, saved.tables.clone()).await
+    }
+
+    /// Puts a secret into Secrets Manager, in place of one of the same name.
+    pub fn put_secret(&self, name: &str, text: &str) {
+        lock(&self.shared.secrets).insert(name.to_owned(), text.to_owned());
     }
 
     /// Makes the ledger's table: partition key `pk` and sort key `sk`, both strings.
@@ -389,6 +398,7 @@ enum Operation {
     S3(s3::Operation),
     Sts(sts::Operation),
     DynamoDb(dynamodb::Operation),
+    Secrets(secrets::GetSecretValue),
 }
 
 impl Operation {
@@ -400,6 +410,7 @@ impl Operation {
             "s3" => s3::Operation::route(request).map(Self::S3),
             "sts" => sts::Operation::route(request).map(Self::Sts),
             "dynamodb" => dynamodb::Operation::route(request).map(Self::DynamoDb),
+            "secretsmanager" => secrets::GetSecretValue::route(request).map(Self::Secrets),
             "" => Err(AwsError::new(
                 403,
                 "MissingAuthenticationTokenException",
@@ -421,6 +432,7 @@ impl Operation {
             Self::S3(operation) => operation.name(),
             Self::Sts(operation) => operation.name(),
             Self::DynamoDb(operation) => operation.name(),
+            Self::Secrets(_) => "GetSecretValue",
         }
     }
 
@@ -432,6 +444,7 @@ impl Operation {
             Self::S3(operation) => operation.object(),
             Self::Sts(operation) => operation.object(),
             Self::DynamoDb(operation) => operation.object(),
+            Self::Secrets(get) => get.object(),
         }
     }
 
@@ -459,6 +472,9 @@ impl Operation {
                 .perform(shared, caller)
                 .map(|result| answer::xml(sts::NAMESPACE, operation.name(), &result, id)),
             Self::DynamoDb(_) => return shared.dynamodb.answer(request, id).await,
+            Self::Secrets(get) => {
+                get.perform(&lock(&shared.secrets), caller).map(|body| answer::json(&body, id))
+            }
         };
         match outcome {
             Ok(answer) => (answer, Ok(200)),

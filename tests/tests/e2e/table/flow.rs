@@ -27,8 +27,8 @@ pub(crate) struct Flow {
     pub(crate) name: &'static str,
     before: Vec<Vec<String>>,
     pub(crate) batch: Vec<String>,
-    /// What the reconcile function is asked instead, until it answers without an error.
-    pub(crate) request: Option<Value>,
+    /// What a function is asked instead, until it answers without an error.
+    pub(crate) question: Option<Question>,
     /// What is done to AWS before anything, and after `before`.
     world: fn(&mut World),
     meddle: fn(&mut World),
@@ -37,13 +37,22 @@ pub(crate) struct Flow {
     pub(crate) needs_new_child: bool,
 }
 
+/// What a function is asked.
+#[derive(Clone)]
+pub(crate) struct Question {
+    pub(crate) function: &'static str,
+    pub(crate) payload: Value,
+    /// What reconcile makes of it, where it is an administrator's: a request for a cluster.
+    pub(crate) goes_on: Option<Value>,
+}
+
 impl Flow {
     fn new(name: &'static str, before: Vec<Vec<String>>, batch: Vec<String>) -> Self {
         Self {
             name,
             before,
             batch,
-            request: None,
+            question: None,
             world: |_| {},
             meddle: |_| {},
             settings: Vec::new(),
@@ -81,8 +90,62 @@ impl Flow {
 }
 
 fn reconciled(name: &'static str, before: Vec<Vec<String>>) -> Flow {
-    let blue = scene::cluster("blue").unwrap();
-    Flow { request: Some(json!({ "clusterArn": blue })), ..Flow::new(name, before, Vec::new()) }
+    let payload = request("blue");
+    let question = Question { function: "reconcile", payload, goes_on: None };
+    Flow { question: Some(question), ..Flow::new(name, before, Vec::new()) }
+}
+
+fn request(cluster: &str) -> Value {
+    json!({ "clusterArn": scene::cluster(cluster).unwrap() })
+}
+
+/// An administrator asks for a change of a cluster or on it.
+fn administered(
+    name: &'static str,
+    before: Vec<Vec<String>>,
+    cluster: &str,
+    mut payload: Value,
+) -> Flow {
+    payload["mode"] = json!("apply");
+    let goes_on = Some(request(cluster));
+    let question = Question { function: "admin", payload, goes_on };
+    Flow { question: Some(question), ..Flow::new(name, before, Vec::new()) }
+}
+
+pub(crate) fn bound_by_hand() -> Flow {
+    let payload = json!({ "action": "bind", "serviceAccount": "svc-new", "roleArn": role("new") });
+    administered("admin: bind", on_blue(), "blue", payload)
+}
+
+pub(crate) fn unbound_by_hand() -> Flow {
+    let payload = json!({ "action": "unbind", "serviceAccount": "svc-first" });
+    administered("admin: unbind", on_blue(), "blue", payload)
+}
+
+pub(crate) fn adopted() -> Flow {
+    let one = json!({
+        "namespace": "domino-compute", "serviceAccount": "theirs", "as": "svc-theirs",
+    });
+    let payload = json!({ "action": "adopt", "cluster": "blue", "associations": [one] });
+    let mut flow = administered("admin: adopt", on_blue(), "blue", payload);
+    flow.world = |world| {
+        let blue = scene::cluster("blue").unwrap();
+        world.add_foreign_association(&blue, "domino-compute", "theirs", &role("new")).unwrap();
+    };
+    flow
+}
+
+pub(crate) fn registered_by_hand() -> Flow {
+    let payload = json!({ "action": "clusters", "register": request("green") });
+    administered("admin: register", on_blue(), "green", payload)
+}
+
+/// Everything works on green too.
+pub(crate) fn retired_by_hand() -> Flow {
+    let mut before = vec![vec![registered("green", 1)]];
+    before.extend(on_blue());
+    let payload = json!({ "action": "clusters", "retire": { "cluster": "blue" } });
+    administered("admin: retire", before, "blue", payload)
 }
 
 pub(crate) fn steady_cluster() -> Flow {
@@ -342,5 +405,10 @@ pub(crate) fn all() -> Vec<Flow> {
         drift(),
         retirement(),
         departure(),
+        bound_by_hand(),
+        unbound_by_hand(),
+        adopted(),
+        registered_by_hand(),
+        retired_by_hand(),
     ]
 }

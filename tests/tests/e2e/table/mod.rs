@@ -12,14 +12,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use local::InvocationResult;
 use local::wire::{Fault, FaultKind, Saved, When};
-use serde_json::Value;
+use local::{Function, InvocationResult};
+use pod_identity_events::detail_type::RECONCILIATION_REQUESTED;
 use tokio::task::JoinSet;
 
 use crate::scenario::Scenario;
 use ending::Ending;
-use flow::Flow;
+use flow::{Flow, Question};
 
 /// Stages that work on one flow's cases side by side: most of a case is waiting.
 const STAGES: usize = 4;
@@ -66,8 +66,8 @@ async fn faultless(flow: &Flow) -> Faultless {
     if flow.needs_new_child {
         scenario.stage.association().kill();
     }
-    match &flow.request {
-        Some(request) => ask(&scenario, request).await.unwrap(),
+    match &flow.question {
+        Some(question) => ask(&scenario, question).await.unwrap(),
         None => scenario.deliver(&flow.batch).await,
     }
     let log = scenario.stage.wire().log();
@@ -79,7 +79,8 @@ async fn faultless(flow: &Flow) -> Faultless {
         *count += 1;
         calls.push((call.operation, *count));
     }
-    Faultless { start, calls, ending: ending::of(&mut scenario).await.unwrap() }
+    go_on(&scenario, flow).await.unwrap();
+    Faultless { start, calls, ending: ended(&mut scenario, flow).await.unwrap() }
 }
 
 /// Whether a case can end otherwise than others that are run anyway.
@@ -215,20 +216,21 @@ async fn run(
         scenario.stage.send(event.clone());
     }
     let (operation, nth) = (case.operation.as_str(), case.nth);
-    match (case.breakage, &flow.request) {
+    match (case.breakage, &flow.question) {
         (Breakage::Once(kind), _) => scenario.stage.wire().fault(Fault::new(operation, nth, kind)),
         (Breakage::Lasting(kind), _) => {
             scenario.stage.wire().fault(Fault::lasting(operation, nth, kind));
         }
         (Breakage::Death(when), None) => die(scenario, operation, nth, when).await?,
-        (Breakage::Death(when), Some(request)) => {
-            die_asked(scenario, request, operation, nth, when).await?;
+        (Breakage::Death(when), Some(question)) => {
+            die_asked(scenario, question, operation, nth, when).await?;
             scenario.stage.expire_leases().await.unwrap();
         }
     }
-    if let Some(request) = &flow.request {
-        ask(scenario, request).await?;
+    if let Some(question) = &flow.question {
+        ask(scenario, question).await?;
     }
+    go_on(scenario, flow).await?;
     loop {
         // Nobody has to wait for what the broken run could not give back.
         scenario.stage.expire_leases().await.unwrap();
@@ -243,45 +245,68 @@ async fn run(
     if !scenario.stage.queue().dead_letters().is_empty() {
         return Err(format!("a dead letter: {}", last_log(scenario)));
     }
-    let found = ending::of(scenario).await?;
+    let found = ended(scenario, flow).await?;
     if found == *expected {
         return Ok(());
     }
     Err(difference(&found, expected))
 }
 
-/// Asks the reconcile function, as Lambda does: again until it answers without an error.
-async fn ask(scenario: &Scenario, request: &Value) -> Result<(), String> {
+/// Asks a function, as Lambda or whoever gets an error does: again until it answers without one.
+async fn ask(scenario: &Scenario, question: &Question) -> Result<(), String> {
+    let function = function(scenario, question);
     let mut last = String::new();
     for _ in 0..10 {
-        match scenario.stage.reconcile().invoke(request.to_string()).await {
-            Ok(InvocationResult::Answer(_)) => return Ok(()),
+        match function.invoke(question.payload.to_string()).await {
+            Ok(InvocationResult::Answer(answer)) if answer["ok"] != false => return Ok(()),
             other => last = format!("{other:?}"),
         }
         scenario.stage.expire_leases().await.unwrap();
     }
-    let log = scenario.stage.reconcile().log().lines();
+    let log = function.log().lines();
     Err(format!("it never succeeds: {last}\n{}", log[log.len().saturating_sub(8)..].join("\n")))
 }
 
-/// Kills the reconcile function when it makes the call.
+/// An administrator asks the same once more, and reconcile goes on.
+async fn go_on(scenario: &Scenario, flow: &Flow) -> Result<(), String> {
+    let Some(question) = &flow.question else { return Ok(()) };
+    let Some(payload) = question.goes_on.clone() else { return Ok(()) };
+    ask(scenario, question).await?;
+    ask(scenario, &Question { function: "reconcile", payload, goes_on: None }).await
+}
+
+/// How a flow ended. That reconcile could not be asked to go on is answered to an administrator, who
+/// may leave it to the schedule.
+async fn ended(scenario: &mut Scenario, flow: &Flow) -> Result<Ending, String> {
+    let mut ending = ending::of(scenario).await?;
+    if flow.question.as_ref().is_some_and(|question| question.goes_on.is_some()) {
+        ending.told.retain(|told| !told.starts_with(RECONCILIATION_REQUESTED));
+    }
+    Ok(ending)
+}
+
+fn function(scenario: &Scenario, question: &Question) -> Arc<Function> {
+    Arc::clone(scenario.stage.function(question.function).unwrap())
+}
+
+/// Kills a function that is asked when it makes the call.
 async fn die_asked(
     scenario: &Scenario,
-    request: &Value,
+    question: &Question,
     operation: &str,
     nth: usize,
     when: When,
 ) -> Result<(), String> {
     let mut held = scenario.stage.wire().hold(operation, nth, when);
-    let reconcile = Arc::clone(scenario.stage.reconcile());
+    let function = function(scenario, question);
     let death = async {
         if held.arrived().await {
-            reconcile.kill();
+            function.kill();
         }
         std::future::pending::<()>().await;
     };
     let result = tokio::select! {
-        result = reconcile.invoke(request.to_string()) => Some(result),
+        result = function.invoke(question.payload.to_string()) => Some(result),
         () = death => None,
     };
     drop(held);
@@ -381,4 +406,9 @@ tables! {
     drift_is_corrected_whatever_breaks: drift,
     retirement_ends_alike_whatever_breaks: retirement,
     departure_of_a_retired_cluster_ends_alike_whatever_breaks: departure,
+    administrators_bind_whatever_breaks: bound_by_hand,
+    administrators_unbind_whatever_breaks: unbound_by_hand,
+    administrators_adopt_whatever_breaks: adopted,
+    administrators_register_a_cluster_whatever_breaks: registered_by_hand,
+    administrators_retire_a_cluster_whatever_breaks: retired_by_hand,
 }

@@ -98,6 +98,8 @@ fn request(
         cluster.as_str(),
         run.request_id(),
         after.as_deref().unwrap_or_default(),
+        // One run may ask for a cluster twice: the second time it has more to be done.
+        reason,
     ];
     ReconciliationRequested {
         schema_version: SCHEMA_VERSION,

@@ -1,16 +1,22 @@
 //! The roles of `infra` against the calls that the functions really make, both ways: whatever a
 //! scenario ends with, every call was allowed; and no role allows what nobody needs.
 
+mod demands;
+mod judge;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
-use local::scene::{self, ACCOUNT, DEPLOYMENT, REGION};
+use local::scene::{self, ACCOUNT, DEPLOYMENT, DOMINO_SECRET, REGION};
 use pod_identity_aws::{Settings, WorkloadSettings};
 use pod_identity_core::DEPLOYMENT_TAG;
 use pod_identity_world::Call;
 use serde_json::{Value, json};
 
+use self::demands::{ITS_ACCOUNT, OUR_REQUEST, OUR_RESOURCE, demand, demands};
+use self::judge::{Role, allowed, role};
 use crate::accounts;
+use crate::domino;
 use crate::table::flow;
 use crate::template::Template;
 use crate::workloads;
@@ -45,55 +51,37 @@ const OF_RARE_CALLS: [&str; 1] = ["dynamodb:ConditionCheckItem"];
 /// Lambda sends what an asynchronous invocation failed on to its destination.
 const OF_DESTINATIONS: &str = "sqs:SendMessage";
 
-/// What IAM asks before one call.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Demand {
-    action: &'static str,
-    resource: String,
-    /// Condition keys that the call brings.
-    context: BTreeMap<&'static str, String>,
-}
-
-#[derive(Debug, Clone)]
-struct Statement {
-    actions: Vec<String>,
-    resources: Vec<String>,
-    /// Operator, key, values.
-    conditions: Vec<(String, String, Vec<String>)>,
-}
-
-/// A role's policies: their statements, by the policy's logical name.
-type Role = BTreeMap<String, Vec<Statement>>;
-
 fn hub() -> Template {
-    hub_with(scene::EXCHANGE_BUCKET)
+    hub_with(&[
+        ("DominoUrl", json!("https://domino.example.com")),
+        ("DominoKeyName", json!(DOMINO_SECRET)),
+        ("ExchangeBucket", json!(scene::EXCHANGE_BUCKET)),
+    ])
 }
 
-fn hub_with(exchange_bucket: &str) -> Template {
+fn hub_with(more: &[(&str, Value)]) -> Template {
     let other = accounts::settings();
     let own = scene::settings();
     let lists: BTreeMap<String, String> = own.into_iter().chain(other).collect();
     let list = |name: &str| Value::from(lists[name].clone());
     let sender = json!(format!("arn:aws:iam::{ACCOUNT}:role/senders/*"));
-    Template::read(
-        "template.yaml",
-        &[
-            ("DeploymentId", json!(DEPLOYMENT)),
-            ("Clusters", list("CLUSTERS")),
-            ("Roles", list("ROLES")),
-            ("NodeRoles", list("NODE_ROLES")),
-            ("TargetRoles", list("TARGET_ROLES")),
-            ("AssumeRoles", list("ASSUME_ROLES")),
-            ("AutomationSenders", sender.clone()),
-            ("AdministrationSenders", sender),
-            ("SubnetIds", json!("subnet-0a")),
-            ("AdminInVpc", json!("true")),
-            ("ExchangeBucket", json!(exchange_bucket)),
-        ],
-    )
-    .with("AWS::Partition", "aws")
-    .with("AWS::Region", REGION)
-    .with("AWS::AccountId", ACCOUNT)
+    let mut given = vec![
+        ("DeploymentId", json!(DEPLOYMENT)),
+        ("Clusters", list("CLUSTERS")),
+        ("Roles", list("ROLES")),
+        ("NodeRoles", list("NODE_ROLES")),
+        ("TargetRoles", list("TARGET_ROLES")),
+        ("AssumeRoles", list("ASSUME_ROLES")),
+        ("AutomationSenders", sender.clone()),
+        ("AdministrationSenders", sender),
+        ("SubnetIds", json!("subnet-0a")),
+        ("AdminInVpc", json!("true")),
+    ];
+    given.extend_from_slice(more);
+    Template::read("template.yaml", &given)
+        .with("AWS::Partition", "aws")
+        .with("AWS::Region", REGION)
+        .with("AWS::AccountId", ACCOUNT)
 }
 
 fn spoke() -> Template {
@@ -102,58 +90,22 @@ fn spoke() -> Template {
         let mine = lists[name].split(',').filter(|arn| arn.contains(accounts::OTHER));
         Value::from(mine.collect::<Vec<_>>().join(","))
     };
+    spoke_with(theirs).with("AWS::Region", "eu-central-1").with("AWS::AccountId", accounts::OTHER)
+}
+
+fn spoke_with(list: impl Fn(&str) -> Value) -> Template {
     Template::read(
         "cluster-account.yaml",
         &[
             ("DeploymentId", json!(DEPLOYMENT)),
             ("HubAccount", json!(ACCOUNT)),
             ("HubRoles", json!(format!("arn:aws:iam::{ACCOUNT}:role/any"))),
-            ("Clusters", theirs("CLUSTERS")),
-            ("Roles", theirs("ROLES")),
-            ("NodeRoles", theirs("NODE_ROLES")),
+            ("Clusters", list("CLUSTERS")),
+            ("Roles", list("ROLES")),
+            ("NodeRoles", list("NODE_ROLES")),
         ],
     )
     .with("AWS::Partition", "aws")
-    .with("AWS::Region", "eu-central-1")
-    .with("AWS::AccountId", accounts::OTHER)
-}
-
-fn texts(value: &Value) -> Vec<String> {
-    match value {
-        Value::Array(items) => items.iter().flat_map(texts).collect(),
-        Value::String(text) => vec![text.clone()],
-        Value::Null => Vec::new(),
-        other => panic!("no text: {other}"),
-    }
-}
-
-fn statements(document: &Value) -> Vec<Statement> {
-    let statement = |one: &Value| {
-        assert_eq!(one["Effect"], "Allow");
-        let mut conditions = Vec::new();
-        for (operator, keys) in one["Condition"].as_object().into_iter().flatten() {
-            for (key, values) in keys.as_object().unwrap() {
-                conditions.push((operator.clone(), key.clone(), texts(values)));
-            }
-        }
-        let (actions, resources) = (texts(&one["Action"]), texts(&one["Resource"]));
-        Statement { actions, resources, conditions }
-    };
-    document["Statement"].as_array().unwrap().iter().map(statement).collect()
-}
-
-fn role(template: &Template, name: &str) -> Role {
-    let resources = &template.document["Resources"];
-    let role = template.evaluate(&resources[name]["Properties"]).unwrap();
-    let mut policies = Role::new();
-    for policy in texts(&role["ManagedPolicyArns"]) {
-        let document = template.evaluate(&resources[&policy]["Properties"]["PolicyDocument"]);
-        policies.insert(policy, statements(&document.unwrap()));
-    }
-    for policy in role["Policies"].as_array().into_iter().flatten() {
-        policies.insert(name.to_owned(), statements(&policy["PolicyDocument"]));
-    }
-    policies
 }
 
 /// The roles by whose calls they judge: the functions' access keys, and the other account's role.
@@ -169,192 +121,6 @@ fn roles() -> &'static BTreeMap<String, Role> {
         roles.insert(accounts::OTHER.to_owned(), role(&spoke(), "ClustersRole"));
         roles
     })
-}
-
-/// Whether a text fits an IAM pattern: `*` for any text, `?` for one character.
-fn fits(pattern: &str, text: &str) -> bool {
-    let mut pattern_chars = pattern.chars();
-    match pattern_chars.next() {
-        None => text.is_empty(),
-        Some('*') => {
-            let rest = pattern_chars.as_str();
-            (0..=text.len()).any(|at| text.is_char_boundary(at) && fits(rest, &text[at..]))
-        }
-        Some(wanted) => {
-            let mut chars = text.chars();
-            chars.next().is_some_and(|found| wanted == '?' || wanted == found)
-                && fits(pattern_chars.as_str(), chars.as_str())
-        }
-    }
-}
-
-impl Statement {
-    fn allows(&self, demand: &Demand) -> bool {
-        let holds = |(operator, key, values): &(String, String, Vec<String>)| {
-            let Some(found) = demand.context.get(key.as_str()) else { return false };
-            match operator.as_str() {
-                "StringEquals" | "ForAllValues:StringEquals" => values.contains(found),
-                // The key is there, or it would not have been found.
-                "Null" => values.iter().all(|value| value == "false"),
-                "ArnLike" => values.iter().any(|value| fits(value, found)),
-                other => panic!("{other} is not read here"),
-            }
-        };
-        self.actions.iter().any(|action| action == demand.action)
-            && self.resources.iter().any(|resource| fits(resource, &demand.resource))
-            && self.conditions.iter().all(holds)
-    }
-}
-
-fn allowed(role: &Role, demand: &Demand) -> bool {
-    role.values().flatten().any(|statement| statement.allows(demand))
-}
-
-fn demand(action: &'static str, resource: impl Into<String>) -> Demand {
-    Demand { action, resource: resource.into(), context: BTreeMap::new() }
-}
-
-impl Demand {
-    fn with(mut self, key: &'static str, value: impl Into<String>) -> Self {
-        self.context.insert(key, value.into());
-        self
-    }
-}
-
-const OUR_REQUEST: &str = "aws:RequestTag/domino-pod-identity:deployment";
-const ITS_ACCOUNT: &str = "aws:ResourceAccount";
-const OUR_RESOURCE: &str = "aws:ResourceTag/domino-pod-identity:deployment";
-
-/// What IAM asks before a call, after AWS's service authorization reference.
-fn demands(call: &Call) -> Vec<Demand> {
-    match call.service.as_str() {
-        "eks" => of_eks(call),
-        "iam" => of_iam(call),
-        "dynamodb" => of_dynamodb(call),
-        "events" => {
-            vec![demand("events:PutEvents", "Bus.Arn").with("events:source", "domino.pod-identity")]
-        }
-        "s3" => of_s3(call),
-        // Everybody may ask who he is.
-        "sts" if call.operation == "GetCallerIdentity" => Vec::new(),
-        "sts" => vec![demand("sts:AssumeRole", &call.object)],
-        // RBAC's: tests/kubernetes/manifest.rs.
-        "kubernetes" => Vec::new(),
-        other => panic!("{other} is no service that a function calls: {call:?}"),
-    }
-}
-
-fn of_s3(call: &Call) -> Vec<Demand> {
-    let action = match call.operation.as_str() {
-        "GetObject" => "s3:GetObject",
-        "PutObject" => "s3:PutObject",
-        other => panic!("{other}: which permission does it need? {call:?}"),
-    };
-    vec![demand(action, format!("arn:aws:s3:::{}", call.object)).with(ITS_ACCOUNT, ACCOUNT)]
-}
-
-fn of_eks(call: &Call) -> Vec<Demand> {
-    let region = if call.account == ACCOUNT { REGION } else { "eu-central-1" };
-    let arn =
-        |kind: &str, rest: &str| format!("arn:aws:eks:{region}:{}:{kind}/{rest}", call.account);
-    let cluster_name = call.object.rsplit(' ').next().unwrap();
-    let first = call.object.split(' ').next().unwrap();
-    let cluster = || arn("cluster", cluster_name);
-    let association = |id: &str| arn("podidentityassociation", &format!("{cluster_name}/{id}"));
-    let below = |kind: &str| arn(kind, &format!("{cluster_name}/{first}/0a1b2c"));
-    let passed = || {
-        let role = format!("arn:aws:iam::{}:role/domino/any", call.account);
-        let pass = demand("iam:PassRole", &role);
-        [pass.with("iam:PassedToService", "pods.eks.amazonaws.com"), demand("iam:GetRole", role)]
-    };
-    let on_both = |action: &'static str| {
-        let own = demand(action, association(first)).with(OUR_RESOURCE, DEPLOYMENT);
-        vec![demand(action, cluster()), own]
-    };
-    match call.operation.as_str() {
-        "CreatePodIdentityAssociation" => {
-            let made = demand("eks:CreatePodIdentityAssociation", cluster());
-            let tagged = demand("eks:TagResource", association("a-new"));
-            let mut all =
-                vec![made.with(OUR_REQUEST, DEPLOYMENT), tagged.with(OUR_REQUEST, DEPLOYMENT)];
-            all.extend(passed());
-            all
-        }
-        "UpdatePodIdentityAssociation" => {
-            let mut all = on_both("eks:UpdatePodIdentityAssociation");
-            all.extend(passed());
-            all
-        }
-        "DeletePodIdentityAssociation" => on_both("eks:DeletePodIdentityAssociation"),
-        "DescribePodIdentityAssociation" => {
-            let action = "eks:DescribePodIdentityAssociation";
-            vec![demand(action, cluster()), demand(action, association(first))]
-        }
-        "ListPodIdentityAssociations" => vec![demand("eks:ListPodIdentityAssociations", cluster())],
-        // One that is adopted is not ours before; every call brings our tag.
-        "TagResource" => {
-            vec![demand("eks:TagResource", &call.object).with(OUR_REQUEST, DEPLOYMENT)]
-        }
-        "ListNodegroups" => vec![demand("eks:ListNodegroups", cluster())],
-        "DescribeNodegroup" => vec![demand("eks:DescribeNodegroup", below("nodegroup"))],
-        "DescribeCluster" => vec![demand("eks:DescribeCluster", cluster())],
-        "DescribeAddon" => vec![demand("eks:DescribeAddon", below("addon"))],
-        other => panic!("{other}: which permission does it need? {call:?}"),
-    }
-}
-
-fn of_iam(call: &Call) -> Vec<Demand> {
-    let mut words = call.object.split(' ');
-    let first = words.next().unwrap();
-    let iam = |rest: &str| format!("arn:aws:iam::{}:{rest}", call.account);
-    // IAM's calls name roles without their path; the scene's are where their names say.
-    let role = |name: &str| {
-        let outside =
-            name.ends_with("-eks-nodes") || ["warehouse-team", "aws-ebs-csi"].contains(&name);
-        iam(&format!("role/{}{name}", if outside { "" } else { "domino/" }))
-    };
-    let on_role = |action, name: &str| vec![demand(action, role(name))];
-    let attachment = |action| {
-        let name = call.object.rsplit(' ').next().unwrap();
-        vec![demand(action, role(name)).with("iam:PolicyARN", first)]
-    };
-    match call.operation.as_str() {
-        "GetRole" => on_role("iam:GetRole", first),
-        "ListAttachedRolePolicies" => on_role("iam:ListAttachedRolePolicies", first),
-        "AttachRolePolicy" => attachment("iam:AttachRolePolicy"),
-        "DetachRolePolicy" => attachment("iam:DetachRolePolicy"),
-        "CreatePolicy" => {
-            let policy = iam(&format!("policy/domino-pod-identity/{first}"));
-            let tagged = demand("iam:TagPolicy", &policy).with(OUR_REQUEST, DEPLOYMENT);
-            vec![demand("iam:CreatePolicy", policy), tagged]
-        }
-        "GetPolicy" => vec![demand("iam:GetPolicy", first)],
-        "GetPolicyVersion" => vec![demand("iam:GetPolicyVersion", first)],
-        "ListPolicyVersions" => vec![demand("iam:ListPolicyVersions", first)],
-        "CreatePolicyVersion" => vec![demand("iam:CreatePolicyVersion", first)],
-        "DeletePolicyVersion" => vec![demand("iam:DeletePolicyVersion", first)],
-        "DeletePolicy" => vec![demand("iam:DeletePolicy", first)],
-        other => panic!("{other}: which permission does it need? {call:?}"),
-    }
-}
-
-fn of_dynamodb(call: &Call) -> Vec<Demand> {
-    let on_table = |action| demand(action, "Ledger.Arn");
-    match call.operation.as_str() {
-        "BatchGetItem" => vec![on_table("dynamodb:BatchGetItem")],
-        "Query" => vec![on_table("dynamodb:Query")],
-        "TransactWriteItems" => {
-            let (_, kinds) = call.object.split_once(": ").unwrap();
-            let kind = |kind| match kind {
-                "Put" => on_table("dynamodb:PutItem"),
-                "Delete" => on_table("dynamodb:DeleteItem"),
-                "ConditionCheck" => on_table("dynamodb:ConditionCheckItem"),
-                other => panic!("{other}: which permission does it need?"),
-            };
-            kinds.split(", ").map(kind).collect()
-        }
-        other => panic!("{other}: which permission does it need?"),
-    }
 }
 
 /// The name under `roles()` of who made a call; none for the test's own hand.
@@ -407,9 +173,10 @@ async fn everything() -> Vec<Call> {
         let mut scenario = flow.patient_stage().await;
         flow.begin(&mut scenario).await;
         calls.extend(scenario.stage.world().calls.clone());
-        match &flow.request {
-            Some(request) => {
-                scenario.stage.reconcile().invoke(request.to_string()).await.unwrap();
+        match &flow.question {
+            Some(question) => {
+                let function = scenario.stage.function(question.function).unwrap();
+                function.invoke(question.payload.to_string()).await.unwrap();
             }
             None => scenario.deliver(&flow.batch).await,
         }
@@ -422,6 +189,10 @@ async fn everything() -> Vec<Call> {
         calls.extend(scenario.stage.world().calls.clone());
     }
     calls.extend(asked_by_an_administrator().await);
+    let scenario = domino::scenario(&[]).await;
+    domino::scheduled(&scenario).await;
+    domino::asked(&scenario, "plan").await;
+    calls.extend(scenario.stage.world().calls.clone());
     let scenario = accounts::scenario().await;
     for function in [scenario.stage.workloads(), scenario.stage.reconcile()] {
         let request = json!({ "clusterArn": accounts::their_blue() });
@@ -487,11 +258,9 @@ async fn the_roles_allow_what_is_called_and_nothing_else() {
     };
     let read_only = by_role["admin"].iter().filter(reads).cloned().collect();
     by_role.insert(READS.to_lowercase(), read_only);
-    let hub_only = |action: &String| {
-        ["dynamodb:", "events:", "s3:"].iter().any(|service| action.starts_with(service))
-    };
-    let elsewhere =
-        all.into_iter().filter(|action| !hub_only(action) && action != "sts:AssumeRole");
+    let hub_only = ["dynamodb:", "events:", "s3:", "secretsmanager:", "sts:"];
+    let is_hub_only = |action: &String| hub_only.iter().any(|service| action.starts_with(service));
+    let elsewhere = all.into_iter().filter(|action| !is_hub_only(action));
     by_role.insert(accounts::OTHER.to_owned(), elsewhere.collect());
 
     for (name, role) in roles() {
@@ -546,27 +315,17 @@ fn a_call_that_a_role_does_not_allow_is_found() {
 }
 
 #[test]
-fn roles_are_passed_to_pod_identity_alone_and_foreign_associations_are_out_of_reach() {
-    let allowed_role = format!("arn:aws:iam::{ACCOUNT}:role/domino/etl");
-    let pass = |role: &str, service: &str| {
-        demand("iam:PassRole", role).with("iam:PassedToService", service)
+fn without_domino_no_role_reads_a_secret() {
+    let reads = |template: &Template, name: &str| {
+        granted(&role(template, &format!("{name}Role")))
+            .iter()
+            .any(|action| action.starts_with("secretsmanager:"))
     };
-    let association = format!("arn:aws:eks:{REGION}:{ACCOUNT}:podidentityassociation/blue/a-1");
-    for name in ["association", "reconcile"] {
-        let role = &roles()[name];
-        assert!(allowed(role, &pass(&allowed_role, "pods.eks.amazonaws.com")));
-        assert!(!allowed(role, &pass(&allowed_role, "ec2.amazonaws.com")));
-        let admin = format!("arn:aws:iam::{ACCOUNT}:role/admin");
-        assert!(!allowed(role, &pass(&admin, "pods.eks.amazonaws.com")));
-        for action in ["eks:UpdatePodIdentityAssociation", "eks:DeletePodIdentityAssociation"] {
-            let foreign = demand(action, &association);
-            assert!(!allowed(role, &foreign), "{action}");
-            assert!(!allowed(role, &foreign.with(OUR_RESOURCE, "another")), "{action}");
-        }
+    let (with, without) = (hub(), hub_with(&[]));
+    for name in FUNCTIONS.iter().chain([&READS]) {
+        let asks = ["Reconcile", "Admin", READS].contains(name);
+        assert_eq!((reads(&with, name), reads(&without, name)), (asks, false), "{name}");
     }
-    let workloads = &roles()["workloads"];
-    assert!(!allowed(workloads, &pass(&allowed_role, "pods.eks.amazonaws.com")));
-    assert!(OUR_REQUEST.ends_with(DEPLOYMENT_TAG) && OUR_RESOURCE.ends_with(DEPLOYMENT_TAG));
 }
 
 #[test]
@@ -594,11 +353,61 @@ fn files_are_exchanged_over_the_one_bucket_of_this_account_alone() {
 
 #[test]
 fn without_an_exchange_bucket_nothing_of_s3_is_granted() {
-    let hub = hub_with("");
+    let hub = hub_with(&[]);
     for name in FUNCTIONS.iter().chain([&READS]) {
         let granted = granted(&role(&hub, &format!("{name}Role")));
         assert!(!granted.iter().any(|action| action.starts_with("s3:")), "{name}: {granted:?}");
     }
+}
+
+/// Of the hub's policies that are about clusters, Ask alone is not there. The one role there may do
+/// all that it grants by Bind, and by Reach the rest.
+#[test]
+fn the_other_account_has_the_hubs_policies_word_for_word() {
+    let hub = hub();
+    // With the hub's own parameters, so that nothing but the words can differ.
+    let lists = scene::settings().into_iter().chain(accounts::settings());
+    let lists: BTreeMap<String, String> = lists.collect();
+    let spoke = spoke_with(|name| Value::from(lists[name].clone()))
+        .with("AWS::Region", REGION)
+        .with("AWS::AccountId", ACCOUNT);
+    let statements = |template: &Template, policy: &str| {
+        let document = &template.document["Resources"][policy]["Properties"]["PolicyDocument"];
+        template.evaluate(document).unwrap()["Statement"].as_array().unwrap().clone()
+    };
+    let policies: Vec<String> = role(&spoke, "ClustersRole").into_keys().collect();
+    assert_eq!(policies, ["BindPolicy", "GiveUpPolicy", "LookPolicy", "ReachPolicy"]);
+    for policy in ["BindPolicy", "GiveUpPolicy", "LookPolicy"] {
+        assert_eq!(statements(&spoke, policy), statements(&hub, policy), "{policy}");
+    }
+    let ask = statements(&hub, "AskPolicy");
+    for statement in statements(&spoke, "ReachPolicy") {
+        assert!(ask.contains(&statement), "{statement:#}");
+    }
+}
+
+#[test]
+fn roles_are_passed_to_pod_identity_alone_and_foreign_associations_are_out_of_reach() {
+    let allowed_role = format!("arn:aws:iam::{ACCOUNT}:role/domino/etl");
+    let pass = |role: &str, service: &str| {
+        demand("iam:PassRole", role).with("iam:PassedToService", service)
+    };
+    let association = format!("arn:aws:eks:{REGION}:{ACCOUNT}:podidentityassociation/blue/a-1");
+    for name in ["association", "reconcile"] {
+        let role = &roles()[name];
+        assert!(allowed(role, &pass(&allowed_role, "pods.eks.amazonaws.com")));
+        assert!(!allowed(role, &pass(&allowed_role, "ec2.amazonaws.com")));
+        let admin = format!("arn:aws:iam::{ACCOUNT}:role/admin");
+        assert!(!allowed(role, &pass(&admin, "pods.eks.amazonaws.com")));
+        for action in ["eks:UpdatePodIdentityAssociation", "eks:DeletePodIdentityAssociation"] {
+            let foreign = demand(action, &association);
+            assert!(!allowed(role, &foreign), "{action}");
+            assert!(!allowed(role, &foreign.with(OUR_RESOURCE, "another")), "{action}");
+        }
+    }
+    let workloads = &roles()["workloads"];
+    assert!(!allowed(workloads, &pass(&allowed_role, "pods.eks.amazonaws.com")));
+    assert!(OUR_REQUEST.ends_with(DEPLOYMENT_TAG) && OUR_RESOURCE.ends_with(DEPLOYMENT_TAG));
 }
 
 #[test]
