@@ -61,13 +61,14 @@ async fn accept_group<R: LedgerReader, W: LedgerWriter, C: Clock>(
     shared: &mut View,
 ) -> Result<(usize, Vec<Decision>), String> {
     for _ in 0..ATTEMPTS {
-        let mut view = shared.clone();
-        read(context, events, &mut view).await.map_err(|error| chain(&error))?;
+        // Everything is read anew, what was just written too: the view of a large batch is not copied.
+        let mut view = View::default();
+        let keys = read(context, events, &mut view).await.map_err(|error| chain(&error))?;
         let Group { view, writes, decisions } =
             decide(context, events, &view).map_err(|error| chain(&error))?;
         match writes.commit(context.reader, context.writer).await {
             Ok(()) => {
-                *shared = view;
+                shared.take_in(&keys, view);
                 return Ok((decisions.len(), decisions));
             }
             Err(WriteError::Conflict) if events.len() > 1 => {
@@ -146,12 +147,12 @@ fn subject(event: &Accepted) -> String {
 }
 
 /// Reads what deciding about the events needs: one call for new service
-/// accounts, and one more for each that is known already.
+/// accounts, and one more for each that is known already. Answers the keys that were asked for.
 async fn read<R: LedgerReader, W, C>(
     context: &Context<'_, R, W, C>,
     events: &[Accepted],
     view: &mut View,
-) -> Result<(), LedgerError> {
+) -> Result<Vec<Key>, LedgerError> {
     let mut keys = vec![registry_key()];
     for event in events {
         let command = &event.command;
@@ -172,7 +173,9 @@ async fn read<R: LedgerReader, W, C>(
         more.extend(current.record.binding().map(|binding| claims_key(&binding.kubernetes)));
     }
     let more: Vec<Key> = more.into_iter().filter(|key| !keys.contains(key)).collect();
-    view.read(context.reader, &more).await
+    view.read(context.reader, &more).await?;
+    keys.extend(more);
+    Ok(keys)
 }
 
 /// The clusters on which something is left to do, and for whom.

@@ -130,11 +130,15 @@ impl View {
         partition: &str,
         prefix: &str,
     ) -> Result<Vec<Stored<T>>, LedgerError> {
-        self.items
-            .values()
-            .filter(|item| item.key.partition == partition && item.key.sort.starts_with(prefix))
-            .map(stored)
-            .collect()
+        self.part(partition, prefix).map(stored).collect()
+    }
+
+    /// Takes in what another view found under some keys, or did not find, and whatever else it knows.
+    pub(crate) fn take_in(&mut self, keys: &[Key], newer: Self) {
+        for key in keys {
+            self.items.remove(key);
+        }
+        self.items.extend(newer.items);
     }
 
     /// Every record of a partition with its sort key, in order.
@@ -145,14 +149,23 @@ impl View {
         &self,
         partition: &str,
     ) -> Result<Vec<(String, T)>, LedgerError> {
-        let of_partition = self.items.values().filter(|item| item.key.partition == partition);
-        of_partition.map(|item| Ok((item.key.sort.clone(), stored(item)?.record))).collect()
+        let items = self.part(partition, "");
+        items.map(|item| Ok((item.key.sort.clone(), stored(item)?.record))).collect()
     }
 
     /// The revision that an item was read at, if it exists.
     #[must_use]
     pub fn revision(&self, key: &Key) -> Option<&str> {
         self.items.get(key).map(|item| item.revision.as_str())
+    }
+
+    /// The items of a partition whose sort key begins with a prefix, in order.
+    fn part<'a>(&'a self, partition: &'a str, prefix: &'a str) -> impl Iterator<Item = &'a Item> {
+        let first = Key { partition: partition.to_owned(), sort: prefix.to_owned() };
+        let items = self.items.range(first..).map(|(_, item)| item);
+        items.take_while(move |item| {
+            item.key.partition == partition && item.key.sort.starts_with(prefix)
+        })
     }
 
     fn expect(&self, key: &Key) -> Expect {
