@@ -247,7 +247,7 @@ fn a_cluster_that_is_gone_is_skipped_and_said() {
 fn one_that_runs_out_of_time_goes_on_where_it_stopped() {
     let mut scenario = Scenario::new();
     scenario.register("blue");
-    for batch in 0..6 {
+    for batch in 0..10 {
         let events: Vec<_> =
             (0..100).map(|n| scenario.assigned(&format!("svc-{batch}{n:02}"), "etl")).collect();
         scenario.batch(&events);
@@ -260,7 +260,7 @@ fn one_that_runs_out_of_time_goes_on_where_it_stopped() {
     let mut runs = 0;
     loop {
         let from = scenario.ports.world().calls.len();
-        let done = run(&mut scenario, &scope, 30);
+        let done = run(&mut scenario, &scope, 45);
         runs += 1;
         let world = scenario.ports.world();
         for call in world.calls[from..].iter().filter(|c| c.operation.starts_with("Describe")) {
@@ -272,7 +272,7 @@ fn one_that_runs_out_of_time_goes_on_where_it_stopped() {
             None => break,
         }
     }
-    assert_eq!((described.len(), runs), (600, 3));
+    assert_eq!((described.len(), runs), (1_000, 3));
 }
 
 #[test]
