@@ -7,14 +7,14 @@ use std::collections::BTreeSet;
 use futures::stream::{self, StreamExt};
 use pod_identity_core::{ClusterArn, DominoName};
 use pod_identity_engine::ports::{Clock, KubernetesReader};
-use pod_identity_engine::{Outcome, Rehearsal, Scope, permit_adoption, request_clusters};
+use pod_identity_engine::{Rehearsal, Scope, permit_adoption, request_clusters};
 use serde::Deserialize;
 use serde_json::json;
 
 use self::candidate::{Candidate, Decision, Known};
 use crate::answer::{Answer, Refusal};
 use crate::associations;
-use crate::change::{Wish, ahead_of, judge, note, preview_words};
+use crate::change::{Wish, ahead_of, judge, note, preview_words, undone};
 use crate::desk::{Desk, Hands, Looks};
 use crate::request::{Action, Mode, Request};
 use crate::table::Table;
@@ -131,16 +131,16 @@ async fn carry_out(
         .unzip();
     let mut clusters = BTreeSet::new();
     if !wishes.is_empty() {
-        let changed = note(desk, hands, request, &wishes).await?;
+        let changed = note(desk, hands, request, &wishes, None).await?;
         clusters.extend(changed.clusters);
         for (at, result) in at.into_iter().zip(changed.results) {
             match result {
                 Err(reasons) => candidates[at].refuse(reasons.join("; ")),
-                Ok(report) if report.outcome == Outcome::Failed => {
-                    candidates[at]
-                        .refuse(format!("it failed, ask again: {}", report.lines.join("; ")));
+                Ok(report) => {
+                    if let Some(why) = undone(&report) {
+                        candidates[at].refuse(why);
+                    }
                 }
-                Ok(_) => {}
             }
         }
     }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use pod_identity_core::{Change, DominoName};
-use pod_identity_engine::Outcome;
 use pod_identity_engine::ledger::BindingRecord;
 use pod_identity_engine::ports::{Clock, KubernetesReader};
 use serde::{Deserialize, Serialize};
@@ -11,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::rows::{self, Numbered};
 use crate::answer::{Answer, Refusal};
-use crate::change::{Changed, Wish, judge, make};
+use crate::change::{Changed, Wish, judge, make, undone};
 use crate::desk::{Desk, Hands, Looks};
 use crate::exchange::{self, File, Pinned};
 use crate::request::{Action, Mode, Request};
@@ -127,10 +126,10 @@ async fn imported(
     for (at, result) in at.into_iter().zip(&changed.results) {
         let (fate, because) = match result {
             Err(reasons) => (Fate::Refused, reasons.join("; ")),
-            Ok(report) if report.outcome == Outcome::Failed => {
-                (Fate::Failed, report.lines.join("; "))
-            }
-            Ok(_) => continue,
+            Ok(report) => match undone(report) {
+                Some(why) => (Fate::Failed, why),
+                None => continue,
+            },
         };
         lines[at].fate = fate;
         lines[at].because = because;
@@ -264,11 +263,8 @@ fn words(request: &Request, lines: &[Line], changed: Option<&Changed>) -> String
         }
     }
     if request.mode == Mode::Apply {
-        let asked: Vec<&str> = changed.clusters.iter().map(|cluster| cluster.name()).collect();
-        text += &format!(
-            "\nThe ledger has it; reconcile was asked to go on: {}. How far it is: action status.\n",
-            asked.join(", ")
-        );
+        let goes_on = changed.goes_on();
+        text += &format!("\nThe ledger has it; {goes_on}. How far it is: action status.\n");
     }
     text
 }
