@@ -22,6 +22,9 @@ fn after_its_plan(office: &Office, mut sample: Value) -> Value {
     if sample["action"] == "import" && sample.get("from").is_some() {
         sample["from"]["sha256"] = office.planned(sample.clone())["sha256"].clone();
     }
+    if sample["action"] == "adopt" {
+        sample["plan"] = office.planned(sample.clone())["plan"].clone();
+    }
     sample
 }
 
