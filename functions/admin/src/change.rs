@@ -46,7 +46,63 @@ pub(crate) struct Changed {
     pub(crate) unasked: BTreeMap<ClusterArn, String>,
 }
 
+/// What was seen before somebody else was asked, and what came of that is dated by: whatever is made
+/// meanwhile is newer, and stays.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    at: Timestamp,
+    /// When the bindings and tombstones that stood then were made.
+    standing: BTreeMap<About, Timestamp>,
+}
+
+impl Seen {
+    /// What stands now.
+    pub(crate) async fn now(
+        desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    ) -> Result<Self, String> {
+        let at = desk.clock.now();
+        let of = |(name, record): (DominoName, BindingRecord)| {
+            (About::ServiceAccount(name.to_string()), record.version.occurred_at())
+        };
+        let standing = desk.bindings().await?.into_iter().map(of).collect();
+        Ok(Self { at, standing })
+    }
+}
+
+/// Why a change that breaks no rule was not made; none when the ledger has it.
+pub(crate) fn undone(report: &RecordReport) -> Option<String> {
+    let lines = report.lines.join("; ");
+    match report.outcome {
+        Outcome::Failed => Some(format!("it failed, ask again: {lines}")),
+        Outcome::Superseded | Outcome::Overtaken => Some(format!(
+            "it was not done, as another change came in between: {lines}; look at what stands (action history), and ask again if it is still meant"
+        )),
+        Outcome::Rejected => Some(lines),
+        Outcome::Applied
+        | Outcome::Blocked
+        | Outcome::Waiting
+        | Outcome::Repeated
+        | Outcome::Registered
+        | Outcome::RetirementRequested => None,
+    }
+}
+
 impl Changed {
+    /// Who was asked to go on, in words.
+    pub(crate) fn goes_on(&self) -> String {
+        let asked: Vec<&str> = self
+            .clusters
+            .iter()
+            .filter(|cluster| !self.unasked.contains_key(*cluster))
+            .map(|cluster| cluster.name())
+            .collect();
+        match (asked.as_slice(), self.clusters.is_empty()) {
+            ([], true) => "no cluster has anything to do for it yet".to_owned(),
+            ([], false) => "reconcile could not be asked to go on, see below".to_owned(),
+            (clusters, _) => format!("reconcile was asked to go on: {}", clusters.join(", ")),
+        }
+    }
+
     /// What would be done, or who goes on, in words.
     pub(crate) fn words(&self) -> String {
         let mut text = String::new();
@@ -111,12 +167,23 @@ pub(crate) async fn make(
     request: &Request,
     wishes: &[Wish],
 ) -> Result<Changed, String> {
+    make_as_of(desk, hands, request, wishes, None).await
+}
+
+/// The same for changes that are no newer than what was seen.
+pub(crate) async fn make_as_of(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    hands: Option<&impl Hands>,
+    request: &Request,
+    wishes: &[Wish],
+    seen: Option<&Seen>,
+) -> Result<Changed, String> {
     match hands {
-        Some(hands) => take(desk, hands, request, wishes).await,
+        Some(hands) => take_as_of(desk, hands, request, wishes, seen).await,
         None => {
             let rehearsal = Rehearsal::of(desk.reader);
             let ahead = desk.over(&rehearsal);
-            let mut changed = take(&ahead, &rehearsal, request, wishes).await?;
+            let mut changed = take_as_of(&ahead, &rehearsal, request, wishes, seen).await?;
             look_ahead(&ahead, wishes, &mut changed).await?;
             Ok(changed)
         }
@@ -130,26 +197,45 @@ pub(crate) async fn take(
     request: &Request,
     wishes: &[Wish],
 ) -> Result<Changed, String> {
-    let mut changed = note(desk, hands, request, wishes).await?;
+    take_as_of(desk, hands, request, wishes, None).await
+}
+
+async fn take_as_of(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    hands: &impl Hands,
+    request: &Request,
+    wishes: &[Wish],
+    seen: Option<&Seen>,
+) -> Result<Changed, String> {
+    let mut changed = note(desk, hands, request, wishes, seen).await?;
     let why = "what service accounts work as was changed";
     changed.unasked = request_clusters(&changed.clusters, why, hands, desk.clock, desk.run).await;
     Ok(changed)
 }
 
-/// Takes changes into the ledger, and asks nobody to go on.
+/// Takes changes into the ledger, and asks nobody to go on. They are newer than what stands, or than
+/// what was seen.
 pub(crate) async fn note(
     desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     hands: &impl Hands,
     request: &Request,
     wishes: &[Wish],
+    seen: Option<&Seen>,
 ) -> Result<Changed, String> {
     let mut changed = Changed::default();
     let mut records = Vec::new();
     let mut reports: BTreeMap<String, RecordReport> = BTreeMap::new();
     let mut refused: BTreeMap<usize, Vec<String>> = BTreeMap::new();
-    let standing = standing(desk, wishes).await?;
+    let stands = match seen {
+        Some(_) => BTreeMap::new(),
+        None => standing(desk, wishes).await?,
+    };
     for (at, wish) in wishes.iter().enumerate() {
-        let envelope = envelope(desk, request, wish, at, standing.get(&wish.about));
+        let (now, stands) = match seen {
+            Some(seen) => (seen.at, seen.standing.get(&wish.about)),
+            None => (desk.clock.now(), stands.get(&wish.about)),
+        };
+        let envelope = envelope(desk, request, wish, at, now, stands);
         match desk.settings.rules.validate(&envelope, desk.clock.now()) {
             Ok(_) => {
                 let text = serde_json::to_string(&envelope).map_err(|error| error.to_string())?;
@@ -181,7 +267,7 @@ pub(crate) fn judge<R, K>(
     request: &Request,
     wish: &Wish,
 ) -> Result<Change, Vec<String>> {
-    let envelope = envelope(desk, request, wish, 0, None);
+    let envelope = envelope(desk, request, wish, 0, desk.clock.now(), None);
     Ok(desk.settings.rules.validate(&envelope, desk.clock.now())?.change)
 }
 
@@ -275,9 +361,9 @@ fn envelope<R, K>(
     request: &Request,
     wish: &Wish,
     at: usize,
+    now: Timestamp,
     standing: Option<&Timestamp>,
 ) -> Envelope {
-    let now = desk.clock.now();
     let next = standing.and_then(|at| at.checked_add(SignedDuration::from_millis(1)).ok());
     let occurred_at = next.map_or(now, |next| next.max(now));
     let mut detail = wish.detail.clone();
@@ -299,7 +385,7 @@ fn envelope<R, K>(
         detail_type: wish.detail_type.to_owned(),
         source: source.to_owned(),
         account: String::new(),
-        time: format!("{now:.3}"),
+        time: format!("{:.3}", desk.clock.now()),
         region: String::new(),
         resources: Vec::new(),
         detail: Value::Object(detail),

@@ -1,10 +1,13 @@
 //! Files of bindings in S3, when they are not in the payload.
 
+use pod_identity_core::sha256;
 use pod_identity_engine::chain;
 use pod_identity_engine::ports::{Clock, KubernetesReader, ObjectPlace, ObjectReader};
 use serde::Deserialize;
+use serde_json::json;
 
 use crate::desk::{Desk, Looks};
+use crate::request::Mode;
 
 /// Most bytes of a key: S3's limit.
 const MAX_KEY_BYTES: usize = 1024;
@@ -29,7 +32,7 @@ impl std::fmt::Debug for Exchange<'_> {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Location {
     bucket: Option<String>,
-    pub(crate) key: String,
+    key: String,
 }
 
 impl Location {
@@ -60,13 +63,58 @@ impl Location {
     }
 }
 
-/// The text of a file.
+/// A file that is to be read, and the digest of what a plan has shown of it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Pinned {
+    bucket: Option<String>,
+    key: String,
+    sha256: Option<String>,
+}
+
+/// A file as it was read.
+pub(crate) struct File {
+    pub(crate) place: ObjectPlace,
+    /// SHA-256 of its bytes, in hexadecimal.
+    pub(crate) sha256: String,
+    pub(crate) text: String,
+}
+
+impl File {
+    /// What was read, and how exactly that is asked for again.
+    pub(crate) fn words(&self, mode: Mode) -> String {
+        let Self { place, sha256, text: _ } = self;
+        let pin = json!({ "key": place.key, "sha256": sha256 });
+        let goes_on = match mode {
+            Mode::Plan => format!(" Mode apply takes this file and no other: \"from\": {pin}."),
+            Mode::Apply => String::new(),
+        };
+        format!("\n{place} has the SHA-256 {sha256}.{goes_on}\n")
+    }
+}
+
+/// Reads a file. Whoever may write the bucket could change it after the plan: mode apply takes it
+/// only with the digest that the plan told.
 pub(crate) async fn read(
     desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
-    location: &Location,
-) -> Result<String, String> {
-    let (place, reader) = location.reach(desk.exchange)?;
+    mode: Mode,
+    Pinned { bucket, key, sha256: planned }: Pinned,
+) -> Result<File, String> {
+    let (place, reader) = Location { bucket, key }.reach(desk.exchange)?;
+    if mode == Mode::Apply && planned.is_none() {
+        return Err(format!(
+            "{place}: mode apply takes a file only as a plan has shown it, and `from` has no sha256; plan again (mode plan), and give the `from` that its answer tells"
+        ));
+    }
     desk.hurry()?;
     let bytes = reader.get_object(&place).await.map_err(|error| chain(&error))?;
-    String::from_utf8(bytes).map_err(|error| format!("{place} is not UTF-8: {error}"))
+    let found = sha256(&bytes);
+    if let Some(planned) = planned.filter(|planned| !planned.eq_ignore_ascii_case(&found)) {
+        return Err(format!(
+            "{place} is not the file that was planned: it has the SHA-256 {found}, and {planned} was asked for; plan again (mode plan) without sha256, look at what is new, and give the `from` that its answer tells"
+        ));
+    }
+    let text =
+        String::from_utf8(bytes).map_err(|error| format!("{place} is not UTF-8: {error}"))?;
+    Ok(File { place, sha256: found, text })
 }

@@ -7,14 +7,14 @@ use std::collections::BTreeSet;
 use futures::stream::{self, StreamExt};
 use pod_identity_core::{ClusterArn, DominoName};
 use pod_identity_engine::ports::{Clock, KubernetesReader};
-use pod_identity_engine::{Outcome, Rehearsal, Scope, permit_adoption, request_clusters};
+use pod_identity_engine::{Rehearsal, Scope, permit_adoption, request_clusters};
 use serde::Deserialize;
 use serde_json::json;
 
 use self::candidate::{Candidate, Decision, Known};
 use crate::answer::{Answer, Refusal};
 use crate::associations;
-use crate::change::{Wish, ahead_of, judge, note, preview_words};
+use crate::change::{Wish, ahead_of, judge, note, preview_words, undone};
 use crate::desk::{Desk, Hands, Looks};
 use crate::request::{Action, Mode, Request};
 use crate::table::Table;
@@ -32,6 +32,10 @@ pub(super) const ACTION: Action = Action {
             "all",
             "true: every foreign one, named by its Kubernetes service account without what SERVICE_ACCOUNT_NAME adds",
         ),
+        (
+            "plan",
+            "with mode apply: the digest that the plan told; what has changed since is not adopted",
+        ),
     ],
     changes: true,
     example: include_str!("../../../../events/samples/admin/adopt.json"),
@@ -45,6 +49,7 @@ struct Asked {
     associations: Vec<Named>,
     #[serde(default)]
     all: bool,
+    plan: Option<String>,
 }
 
 /// An association, and for whom it is from now on.
@@ -76,7 +81,6 @@ pub(super) async fn answer(
         )));
     };
     let bindings = desk.bindings().await?;
-    // As they are now: one that has changed since it was planned is taken as it is.
     let others = associations::unknown(desk, &registry, &cluster, &bindings).await?;
     let known = Known {
         bindings: &bindings,
@@ -92,6 +96,13 @@ pub(super) async fn answer(
     for candidate in &mut candidates {
         candidate.hold_to(|wish| judge(desk, request, wish));
     }
+    let digest = candidate::digest(&cluster, &candidates);
+    if let Some(why) = unplanned(request.mode, asked.plan.as_deref(), &digest) {
+        return Err(Refusal(format!(
+            "adopt: {why}, so nothing was done. As it is now:\n\n{}\nPlan again (mode plan), and give the `plan` that its answer tells.\n",
+            table(&candidates, "would be")
+        )));
+    }
     let unasked = match hands {
         Some(hands) => carry_out(desk, hands, request, &cluster, &mut candidates).await?,
         None => {
@@ -104,12 +115,34 @@ pub(super) async fn answer(
                 let scope = Scope { places, ..Scope::of(cluster.clone()) };
                 let preview = ahead_of(&ahead, &scope).await?;
                 let plan = preview_words(&cluster, &preview);
-                return Ok(told(request, &cluster, &candidates, &plan, None));
+                let answer = told(request, &cluster, &candidates, &plan, None);
+                return Ok(with_digest(answer, request, &digest));
             }
             None
         }
     };
-    Ok(told(request, &cluster, &candidates, "", unasked))
+    let answer = told(request, &cluster, &candidates, "", unasked);
+    Ok(with_digest(answer, request, &digest))
+}
+
+/// Why what there is now is not what was planned.
+fn unplanned(mode: Mode, planned: Option<&str>, digest: &str) -> Option<String> {
+    match (mode, planned) {
+        (_, Some(planned)) if planned != digest => Some(format!(
+            "what would be adopted is not what `plan` {planned} has shown: an association, its role or its binding changed since"
+        )),
+        (Mode::Apply, None) => {
+            Some("mode apply adopts what a plan has shown, and `plan` is not given".to_owned())
+        }
+        _ => None,
+    }
+}
+
+fn with_digest(mut answer: Answer, request: &Request, digest: &str) -> Answer {
+    if request.mode == Mode::Plan {
+        answer.text += &format!("\nMode apply adopts exactly this: \"plan\": \"{digest}\".\n");
+    }
+    answer.with("plan", json!(digest))
 }
 
 /// Binds what is accepted, lets each binding take its association over, and asks reconcile for it;
@@ -131,16 +164,16 @@ async fn carry_out(
         .unzip();
     let mut clusters = BTreeSet::new();
     if !wishes.is_empty() {
-        let changed = note(desk, hands, request, &wishes).await?;
+        let changed = note(desk, hands, request, &wishes, None).await?;
         clusters.extend(changed.clusters);
         for (at, result) in at.into_iter().zip(changed.results) {
             match result {
                 Err(reasons) => candidates[at].refuse(reasons.join("; ")),
-                Ok(report) if report.outcome == Outcome::Failed => {
-                    candidates[at]
-                        .refuse(format!("it failed, ask again: {}", report.lines.join("; ")));
+                Ok(report) => {
+                    if let Some(why) = undone(&report) {
+                        candidates[at].refuse(why);
+                    }
                 }
-                Ok(_) => {}
             }
         }
     }
@@ -172,6 +205,19 @@ async fn carry_out(
     Ok(first.map(|(cluster, why)| format!("cluster {}: {why}", cluster.name())))
 }
 
+fn table(all: &[Candidate], would: &str) -> Table {
+    let mut table = Table::new(&["kubernetes", "association", "as", "what"]);
+    for one in all {
+        table.row([
+            one.place.clone(),
+            one.association.as_ref().map(|one| one.id.clone()).unwrap_or_default(),
+            one.name.clone(),
+            one.words(would),
+        ]);
+    }
+    table
+}
+
 fn told(
     request: &Request,
     cluster: &ClusterArn,
@@ -190,17 +236,8 @@ fn told(
         cluster.name(),
         all.len()
     );
-    let mut table = Table::new(&["kubernetes", "association", "as", "what"]);
-    for one in all {
-        table.row([
-            one.place.clone(),
-            one.association.as_ref().map(|one| one.id.clone()).unwrap_or_default(),
-            one.name.clone(),
-            one.words(would),
-        ]);
-    }
-    if table.len() > 0 {
-        text += &format!("\n{table}");
+    if !all.is_empty() {
+        text += &format!("\n{}", table(all, would));
     }
     if is_plan && !plan.is_empty() {
         text += &format!("\nWhat reconcile would do then:\n{plan}");

@@ -6,7 +6,7 @@ use pod_identity_events::detail_type::{ROLE_ASSIGNED, ROLE_UNASSIGNED};
 use serde_json::json;
 
 use crate::answer::{Answer, Refusal};
-use crate::change::{About, Changed, Wish, make};
+use crate::change::{About, Changed, Wish, make, undone};
 use crate::desk::{Desk, Hands, Looks};
 use crate::request::{Action, Mode, Request};
 
@@ -75,18 +75,20 @@ pub(super) fn told(request: &Request, changed: &Changed) -> Result<Answer, Refus
         }
         None => return Err(Refusal("nothing was asked for".to_owned())),
     };
-    if report.outcome == Outcome::Failed {
-        return Err(Refusal(format!("it failed, ask again: {}", report.lines.join("; "))));
+    if let Some(why) = undone(report) {
+        return Err(Refusal(format!("{}: {why}", request.action.name)));
     }
     let mut text = match request.mode {
         Mode::Plan => "What would be done (mode is plan, nothing was):\n".to_owned(),
         Mode::Apply => {
-            let asked: Vec<&str> = changed.clusters.iter().map(|cluster| cluster.name()).collect();
-            let goes_on = match asked.as_slice() {
-                [] => "no cluster has anything to do for it yet".to_owned(),
-                clusters => format!("reconcile was asked to go on: {}", clusters.join(", ")),
+            let goes_on = match report.outcome {
+                // Taken with the request for it, or told as failed.
+                Outcome::Registered => "; reconcile was asked to go on there".to_owned(),
+                // The line that follows says whether there is anything to go on with.
+                Outcome::RetirementRequested => String::new(),
+                _ => format!("; {}", changed.goes_on()),
             };
-            format!("The ledger has it; {goes_on}. How far it is: action status.\n")
+            format!("The ledger has it{goes_on}. How far it is: action status.\n")
         }
     };
     for line in &report.lines {

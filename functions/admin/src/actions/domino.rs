@@ -4,13 +4,13 @@
 use pod_identity_core::DominoName;
 use pod_identity_core::roster::Comparison;
 use pod_identity_engine::ports::{Clock, KubernetesReader};
-use pod_identity_engine::{DEACTIVATED_REASON, Outcome, compare_with_domino};
+use pod_identity_engine::{DEACTIVATED_REASON, compare_with_domino};
 use pod_identity_events::detail_type::DEACTIVATED;
 use serde::Deserialize;
 use serde_json::{Map, json};
 
 use crate::answer::{Answer, Refusal};
-use crate::change::{About, Changed, Wish, make};
+use crate::change::{About, Changed, Seen, Wish, make_as_of, undone};
 use crate::desk::{Desk, Hands, Looks};
 use crate::request::{Action, Mode, Request};
 use crate::table::Table;
@@ -42,12 +42,13 @@ pub(super) async fn answer(
         ));
     };
     let (reader, clock, settings) = (desk.reader, desk.clock, desk.settings);
+    let seen = Seen::now(desk).await?;
     let found = compare_with_domino(domino, reader, clock, settings, desk.deadline).await?;
     let names = found.to_unbind();
     let wishes: Vec<Wish> = names.iter().map(deactivated).collect();
     let changed = match wishes.as_slice() {
         [] => Changed::default(),
-        wishes => make(desk, hands, request, wishes).await?,
+        wishes => make_as_of(desk, hands, request, wishes, Some(&seen)).await?,
     };
     let text = lists(&found) + &told(request, &found, &changed);
     Ok(Answer::of(text)
@@ -111,16 +112,15 @@ fn told(request: &Request, found: &Comparison, changed: &Changed) -> String {
     .to_owned();
     for (name, result) in found.to_unbind().iter().zip(&changed.results) {
         text += &match result {
-            Ok(report) if report.outcome == Outcome::Failed => {
-                format!("! {name} failed, ask again: {}\n", report.lines.join("; "))
-            }
-            Ok(_) => format!("- {name}\n"),
+            Ok(report) => match undone(report) {
+                Some(why) => format!("! {name}: {why}\n"),
+                None => format!("- {name}\n"),
+            },
             Err(reasons) => format!("! {name}: {}\n", reasons.join("; ")),
         };
     }
     if request.mode == Mode::Apply && !changed.clusters.is_empty() {
-        let asked: Vec<&str> = changed.clusters.iter().map(|cluster| cluster.name()).collect();
-        text += &format!("Reconcile was asked to go on: {}\n", asked.join(", "));
+        text += &format!("The ledger has it; {}.\n", changed.goes_on());
     }
     text + &changed.words()
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use pod_identity_core::{Change, DominoName};
-use pod_identity_engine::Outcome;
 use pod_identity_engine::ledger::BindingRecord;
 use pod_identity_engine::ports::{Clock, KubernetesReader};
 use serde::{Deserialize, Serialize};
@@ -11,9 +10,9 @@ use serde_json::{Value, json};
 
 use super::rows::{self, Numbered};
 use crate::answer::{Answer, Refusal};
-use crate::change::{Changed, Wish, judge, make};
+use crate::change::{Changed, Wish, judge, make, undone};
 use crate::desk::{Desk, Hands, Looks};
-use crate::exchange::{self, Location};
+use crate::exchange::{self, File, Pinned};
 use crate::request::{Action, Mode, Request};
 use crate::table::Table;
 
@@ -34,7 +33,7 @@ pub(super) const ACTION: Action = Action {
         ("csv", "comma-separated values as text, with these columns, or"),
         (
             "from",
-            "{ bucket, key }: a file in S3, comma-separated values where the key ends in .csv; bucket may be left out",
+            "{ bucket, key, sha256 }: a file in S3, comma-separated values where the key ends in .csv; bucket may be left out; mode apply needs the sha256 that the plan told",
         ),
         ("stopOnError", "optional: true: one bad row, and nothing is done"),
     ],
@@ -48,7 +47,7 @@ struct Asked {
     rows: Option<Vec<Value>>,
     csv: Option<String>,
     json: Option<Value>,
-    from: Option<Location>,
+    from: Option<Pinned>,
     #[serde(default)]
     stop_on_error: bool,
 }
@@ -83,7 +82,22 @@ pub(super) async fn answer(
 ) -> Result<Answer, Refusal> {
     let asked: Asked = request.fields()?;
     let stops = asked.stop_on_error;
-    let rows = read(desk, asked).await?;
+    let (rows, file) = read(desk, request.mode, asked).await?;
+    let mut answer = imported(desk, hands, request, stops, rows).await?;
+    if let Some(file) = file {
+        answer.text += &file.words(request.mode);
+        answer = answer.with("sha256", json!(file.sha256));
+    }
+    Ok(answer)
+}
+
+async fn imported(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    hands: Option<&impl Hands>,
+    request: &Request,
+    stops: bool,
+    rows: Vec<Numbered>,
+) -> Result<Answer, Refusal> {
     let bindings = desk.bindings().await?;
     let mut lines = judged(rows, &bindings, |wish| judge(desk, request, wish));
     let bad = lines.iter().filter(|line| line.fate == Fate::Refused).count();
@@ -112,10 +126,10 @@ pub(super) async fn answer(
     for (at, result) in at.into_iter().zip(&changed.results) {
         let (fate, because) = match result {
             Err(reasons) => (Fate::Refused, reasons.join("; ")),
-            Ok(report) if report.outcome == Outcome::Failed => {
-                (Fate::Failed, report.lines.join("; "))
-            }
-            Ok(_) => continue,
+            Ok(report) => match undone(report) {
+                Some(why) => (Fate::Failed, why),
+                None => continue,
+            },
         };
         lines[at].fate = fate;
         lines[at].because = because;
@@ -124,26 +138,29 @@ pub(super) async fn answer(
     Ok(with_data(Answer::of(text), request, &lines, Some(&changed)))
 }
 
+/// The rows, and the file that they are from.
 async fn read(
     desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    mode: Mode,
     asked: Asked,
-) -> Result<Vec<Numbered>, Refusal> {
+) -> Result<(Vec<Numbered>, Option<File>), Refusal> {
     let refuse = |why: String| Refusal(format!("import: {why}"));
-    match (asked.rows, asked.csv, asked.json, asked.from) {
-        (Some(list), None, None, None) => Ok(rows::of_json(&list)),
-        (None, Some(text), None, None) => rows::of_csv(&text).map_err(refuse),
-        (None, None, Some(value), None) => {
-            list(value).map(|list| rows::of_json(&list)).map_err(refuse)
+    let of_json = |value| list(value).map(|list| rows::of_json(&list)).map_err(refuse);
+    let rows = match (asked.rows, asked.csv, asked.json, asked.from) {
+        (Some(list), None, None, None) => rows::of_json(&list),
+        (None, Some(text), None, None) => rows::of_csv(&text).map_err(refuse)?,
+        (None, None, Some(value), None) => of_json(value)?,
+        (None, None, None, Some(pinned)) => {
+            let file = exchange::read(desk, mode, pinned).await.map_err(refuse)?;
+            let rows = match file.place.key.to_ascii_lowercase().ends_with(".csv") {
+                true => rows::of_csv(&file.text).map_err(refuse)?,
+                false => of_json(Value::String(file.text.clone()))?,
+            };
+            return Ok((rows, Some(file)));
         }
-        (None, None, None, Some(location)) => {
-            let text = exchange::read(desk, &location).await.map_err(refuse)?;
-            if location.key.to_ascii_lowercase().ends_with(".csv") {
-                return rows::of_csv(&text).map_err(refuse);
-            }
-            list(Value::String(text)).map(|list| rows::of_json(&list)).map_err(refuse)
-        }
-        _ => Err(refuse("give exactly one of rows, csv, json and from".to_owned())),
-    }
+        _ => return Err(refuse("give exactly one of rows, csv, json and from".to_owned())),
+    };
+    Ok((rows, None))
 }
 
 /// A list, a text that is one, or an answer of `export` as it came.
@@ -246,11 +263,8 @@ fn words(request: &Request, lines: &[Line], changed: Option<&Changed>) -> String
         }
     }
     if request.mode == Mode::Apply {
-        let asked: Vec<&str> = changed.clusters.iter().map(|cluster| cluster.name()).collect();
-        text += &format!(
-            "\nThe ledger has it; reconcile was asked to go on: {}. How far it is: action status.\n",
-            asked.join(", ")
-        );
+        let goes_on = changed.goes_on();
+        text += &format!("\nThe ledger has it; {goes_on}. How far it is: action status.\n");
     }
     text
 }

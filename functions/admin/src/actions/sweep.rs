@@ -34,7 +34,13 @@ pub(super) async fn answer(
     request: &Request,
 ) -> Result<Answer, Refusal> {
     let asked: Asked = request.fields()?;
-    let cluster = desk.named(&desk.registry().await?, &asked.cluster)?;
+    let registry = desk.registry().await?;
+    let cluster = desk.named(&registry, &asked.cluster)?;
+    if !registry.clusters.contains_key(&cluster) {
+        return Err(Refusal(format!(
+            "sweep: cluster {cluster} is not registered, so no pods are swept there; see the registered ones with {{\"action\": \"clusters\"}}"
+        )));
+    }
     let scope = InsideScope {
         service_account: asked.service_account.clone(),
         ..InsideScope::of(cluster.clone())

@@ -42,7 +42,7 @@ fn reconcile_that_cannot_be_asked_to_take_over_is_told() {
     let theirs = foreign(&office, "svc-etl-sa", "etl");
     // The request for one of two clusters is refused as often as it is sent.
     office.ports.world().bus.refusals = [1, 1, 1].into();
-    let applied = office.applied(adopt(json!([one("svc-etl-sa", "svc-etl")])));
+    let applied = office.adopted(adopt(json!([one("svc-etl-sa", "svc-etl")])));
     let words = text(&applied);
     assert!(
         words.contains("could not be asked for") && words.contains("next scheduled"),
@@ -62,7 +62,7 @@ fn a_foreign_association_is_planned_adopted_and_steady_after_it() {
     assert!(words.contains("would be bound as svc-etl with role etl"), "{words}");
     assert!(words.contains("for svc-etl, adopted"), "{words}");
     assert_eq!(office.there("blue", "svc-etl-sa"), Some(theirs.clone()));
-    let applied = office.applied(payload.clone());
+    let applied = office.adopted(payload.clone());
     assert_eq!(applied["accepted"], 1, "{}", text(&applied));
     let world = office.ports.world();
     let asked = world.bus.events.iter().filter(|it| it.detail_type == "Reconciliation Requested");
@@ -91,17 +91,21 @@ fn a_reconciliation_between_the_binding_and_the_permission_does_no_harm() {
     let payload = adopt(json!([one("svc-etl-sa", "svc-etl")]));
     let planned = office.planned(payload.clone());
     assert!(text(&planned).contains("role change, to role"), "{}", text(&planned));
-    office.applied(payload);
+    office.adopted(payload);
     office.reconcile("blue");
     assert_adopted(&office, &theirs, "svc-etl", "report");
 }
 
 #[test]
-fn what_changes_between_plan_and_apply_is_bound_as_it_is_then() {
+fn what_changes_between_plan_and_apply_is_not_adopted_before_it_is_planned_again() {
     let office = Office::registered();
     let theirs = foreign(&office, "svc-etl-sa", "etl");
     let payload = adopt(json!([one("svc-etl-sa", "svc-etl")]));
-    office.planned(payload.clone());
+    let mut apply = payload.clone();
+    apply["mode"] = json!("apply");
+    let why = office.refused(apply.clone());
+    assert!(why.contains("`plan` is not given") && why.contains("with role etl"), "{why}");
+    apply["plan"] = office.planned(payload.clone())["plan"].clone();
     let update = UpdateAssociation {
         cluster: "blue".to_owned(),
         association_id: theirs.id.clone(),
@@ -110,10 +114,45 @@ fn what_changes_between_plan_and_apply_is_bound_as_it_is_then() {
         ..UpdateAssociation::default()
     };
     office.ports.world().update_pod_identity_association(&somebody(), &update).unwrap();
-    office.applied(payload);
+    let why = office.refused(apply.clone());
+    assert!(why.contains("is not what `plan`") && why.contains("with role train"), "{why}");
+    assert!(why.contains("Plan again"), "{why}");
+    office.reconcile("blue");
+    let left = office.there("blue", "svc-etl-sa").unwrap();
+    assert!(left.tags.is_empty(), "{left:?}");
+    office.adopted(payload);
     office.reconcile("blue");
     assert_adopted(&office, &theirs, "svc-etl", "train");
     assert!(office.there("blue", "svc-etl-sa").unwrap().disable_session_tags);
+}
+
+#[test]
+fn one_that_appears_after_the_plan_is_not_among_all() {
+    let office = Office::registered();
+    foreign(&office, "svc-etl-sa", "etl");
+    let payload = json!({ "action": "adopt", "cluster": "blue", "all": true });
+    let planned = office.planned(payload.clone());
+    assert!(text(&planned).contains(planned["plan"].as_str().unwrap()), "{}", text(&planned));
+    foreign(&office, "svc-report-sa", "report");
+    let mut apply = payload.clone();
+    apply["plan"] = planned["plan"].clone();
+    let why = office.refused(apply.clone());
+    assert!(why.contains("svc-report-sa"), "a plan with a digest is held to it: {why}");
+    apply["mode"] = json!("apply");
+    assert!(office.refused(apply).contains("svc-report-sa"));
+    assert_eq!(office.adopted(payload)["accepted"], 2);
+}
+
+#[test]
+fn an_adoption_that_broke_off_goes_on_with_its_plan() {
+    let office = Office::registered();
+    foreign(&office, "svc-etl-sa", "etl");
+    foreign(&office, "svc-report-sa", "report");
+    let mut payload = json!({ "action": "adopt", "cluster": "blue", "all": true });
+    payload["plan"] = office.planned(payload.clone())["plan"].clone();
+    assert_eq!(office.applied(payload.clone())["accepted"], 2);
+    let again = office.applied(payload);
+    assert_eq!(again["accepted"], 2, "{}", text(&again));
 }
 
 #[test]
@@ -154,11 +193,11 @@ fn all_foreign_ones_are_adopted_by_the_naming_rule_and_others_are_told_why_not()
     ] {
         assert!(words.contains(why), "{why}: {words}");
     }
-    office.applied(payload);
+    office.adopted(payload);
     office.reconcile("blue");
     assert_adopted(&office, &etl, "svc-etl", "etl");
     assert_adopted(&office, &plain, "plain", "report");
-    let named = office.applied(adopt(json!([one("svc-lost-sa", "svc-found")])));
+    let named = office.adopted(adopt(json!([one("svc-lost-sa", "svc-found")])));
     assert_eq!(named["accepted"], 1, "{}", text(&named));
     office.reconcile("blue");
     assert_adopted(&office, &orphan, "svc-found", "train");

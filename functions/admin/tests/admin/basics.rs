@@ -3,7 +3,7 @@
 use pod_identity_world::Caller;
 use serde_json::json;
 
-use crate::office::{ACCOUNT, Office, role, text};
+use crate::office::{ACCOUNT, Office, cluster, role, text};
 
 #[test]
 fn a_wrong_payload_is_answered_with_the_actions_their_fields_and_examples() {
@@ -67,6 +67,59 @@ fn an_administrators_change_is_newer_than_what_stands_whatever_the_clock_says() 
     let history = office.done(json!({ "action": "history", "serviceAccount": "svc-etl" }));
     assert_eq!(history["history"][0]["outcome"], "accepted", "{}", text(&history));
     assert_eq!(history["history"][0]["detailType"], "Service Account Role Unassigned");
+}
+
+#[test]
+fn a_cluster_that_could_not_be_asked_to_go_on_is_not_among_those_that_were() {
+    let row = json!({ "serviceAccount": "svc-etl", "roleArn": role("etl") });
+    for payload in [
+        json!({ "action": "bind", "serviceAccount": "svc-etl", "roleArn": role("etl") }),
+        json!({ "action": "import", "rows": [row] }),
+    ] {
+        let office = Office::registered();
+        // The request for one of two clusters is refused as often as it is sent.
+        office.ports.world().bus.refusals = [1, 1, 1].into();
+        let done = office.applied(payload.clone());
+        let words = text(&done);
+        assert!(words.contains("cluster green could not be asked for"), "{words}");
+        assert!(words.contains("reconcile was asked to go on: blue."), "{words}");
+        office.ports.world().bus.refusals = [2, 2, 2].into();
+        let mut other = payload;
+        match other.get("rows") {
+            Some(_) => other["rows"][0]["roleArn"] = json!(role("train")),
+            None => other["roleArn"] = json!(role("train")),
+        }
+        let none = office.applied(other);
+        assert!(text(&none).contains("could not be asked to go on, see below"), "{}", text(&none));
+    }
+}
+
+#[test]
+fn reconcile_is_asked_to_go_on_with_a_cluster_that_comes_or_goes_and_that_is_told() {
+    let office = Office::new();
+    let requests = || {
+        let world = office.ports.world();
+        world.bus.events.iter().filter(|it| it.detail_type == "Reconciliation Requested").count()
+    };
+    let node_role = format!("arn:aws:iam::{ACCOUNT}:role/blue-eks-nodes");
+    let register = json!({ "clusterArn": cluster("blue"), "nodeRoleArns": [node_role] });
+    let done = office.applied(json!({ "action": "clusters", "register": register }));
+    assert!(text(&done).contains("reconcile was asked to go on there"), "{}", text(&done));
+    assert_eq!(requests(), 1);
+    let done = office.applied(json!({ "action": "retire", "cluster": "blue" }));
+    let words = text(&done);
+    assert!(words.contains("reconcile, which was asked to"), "{words}");
+    assert!(!words.contains("anything to do"), "{words}");
+    assert_eq!(requests(), 2);
+}
+
+#[test]
+fn nobody_is_asked_to_sweep_a_cluster_that_is_not_registered() {
+    let office = Office::new();
+    let sweep = json!({ "action": "sweep", "cluster": cluster("blue"), "mode": "apply" });
+    let why = office.refused(sweep);
+    assert!(why.contains("cluster/blue is not registered"), "{why}");
+    assert!(office.ports.world().bus.events.is_empty());
 }
 
 #[test]

@@ -88,7 +88,7 @@ fn deactivated_accounts_are_unbound_with_the_reason_and_once() {
     let apply = json!({ "action": "domino", "mode": "apply", "actor": "ada" });
     let answer = office.done(apply.clone());
     assert!(
-        text(&answer).contains("Reconcile was asked to go on: blue, green"),
+        text(&answer).contains("reconcile was asked to go on: blue, green"),
         "{}",
         text(&answer)
     );

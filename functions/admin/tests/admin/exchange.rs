@@ -170,9 +170,49 @@ fn files_go_to_the_bucket_and_come_back() {
         assert!(missing.contains("NoSuchKey"), "{missing}");
         office.applied(export);
         assert_eq!(stored(&office, key).unwrap().content_type, content_type);
-        assert_unchanged(&office, json!({ "action": "import", "from": to }));
-        assert_unchanged(&office, json!({ "action": "import", "from": { "key": key } }));
+        let planned = office.planned(json!({ "action": "import", "from": to }));
+        let sha256 = pod_identity_core::sha256(&stored(&office, key).unwrap().body);
+        assert_eq!(planned["sha256"], sha256);
+        let pin = json!({ "key": key, "sha256": sha256 });
+        assert!(text(&planned).contains(&format!("\"from\": {pin}")), "{}", text(&planned));
+        assert_unchanged(&office, json!({ "action": "import", "from": pin }));
+        let loud = json!({ "bucket": BUCKET, "key": key, "sha256": sha256.to_uppercase() });
+        assert_unchanged(&office, json!({ "action": "import", "from": loud }));
     }
+}
+
+#[test]
+fn a_file_that_was_changed_after_its_plan_is_not_taken() {
+    let office = Office::registered();
+    let put = |role_name: &str| {
+        let body = format!("serviceAccount,roleArn\nsvc-etl,{}\n", role(role_name)).into_bytes();
+        let object = Object { content_type: "text/csv".to_owned(), body };
+        office.ports.world().put_object(BUCKET, "in.csv", object).unwrap();
+    };
+    put("etl");
+    let import = |from: Value| json!({ "action": "import", "from": from });
+    let apply = |from: Value| json!({ "action": "import", "mode": "apply", "from": from });
+    let unplanned = office.refused(apply(json!({ "key": "in.csv" })));
+    assert!(unplanned.starts_with("import: s3://exchange/in.csv: mode apply"), "{unplanned}");
+    assert!(unplanned.contains("no sha256; plan again"), "{unplanned}");
+
+    let planned = office.planned(import(json!({ "key": "in.csv" })))["sha256"].clone();
+    put("train");
+    let pin = json!({ "key": "in.csv", "sha256": planned });
+    let found = office.planned(import(json!({ "key": "in.csv" })))["sha256"].clone();
+    assert_ne!(found, planned);
+    for payload in [apply(pin.clone()), import(pin.clone())] {
+        let why = office.refused(payload);
+        assert!(why.contains("s3://exchange/in.csv is not the file"), "{why}");
+        for digest in [&planned, &found] {
+            assert!(why.contains(digest.as_str().unwrap()), "{digest}: {why}");
+        }
+        assert!(why.contains("plan again"), "{why}");
+    }
+    assert_eq!(known(&office, "svc-etl"), 0);
+    put("etl");
+    let done = office.done(apply(pin));
+    assert_eq!((&done["counts"]["new"], &done["sha256"]), (&json!(1), &planned));
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod exchange;
 mod explain;
 mod migrate;
 mod office;
+mod rivals;
 mod samples;
 mod trust;
 mod who;

@@ -122,6 +122,11 @@ impl Office {
 
     /// One invocation of the function.
     pub(crate) fn ask(&self, payload: Value) -> Value {
+        self.ask_while(payload, || {})
+    }
+
+    /// The same, while something else happens after each step of it.
+    pub(crate) fn ask_while(&self, payload: Value, meanwhile: impl FnMut()) -> Value {
         let make = || {
             self.writers_made.set(self.writers_made.get() + 1);
             self.ports.clone()
@@ -142,7 +147,8 @@ impl Office {
         let deadline = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
         let request_id = self.next_request();
         let invocation = Invocation { request_id: &request_id, arn: FUNCTION, deadline };
-        drive(function.invoke(payload, invocation))
+        let answer = pod_identity_world::drive(function.invoke(payload, invocation), meanwhile);
+        answer.expect("the invocation ends")
     }
 
     /// An invocation that is answered as it was meant.
@@ -215,6 +221,12 @@ impl Office {
     pub(crate) fn applied(&self, mut payload: Value) -> Value {
         payload["mode"] = json!("apply");
         self.done(payload)
+    }
+
+    /// Adopts what a plan has shown.
+    pub(crate) fn adopted(&self, mut payload: Value) -> Value {
+        payload["plan"] = self.planned(payload.clone())["plan"].clone();
+        self.applied(payload)
     }
 
     /// What EKS has at a place of namespace `domino-compute`.

@@ -169,7 +169,7 @@ fn granted(role: &Role) -> BTreeSet<String> {
 /// and in the other account.
 async fn everything() -> Vec<Call> {
     let mut calls = Vec::new();
-    for flow in flow::all() {
+    for mut flow in flow::all() {
         let mut scenario = flow.patient_stage().await;
         flow.begin(&mut scenario).await;
         calls.extend(scenario.stage.world().calls.clone());

@@ -62,8 +62,8 @@ fn pascal(name: &str) -> String {
 #[tokio::test]
 async fn flows_make_every_call_that_the_function_can_make() {
     let mut seen = BTreeSet::new();
-    for flow in flow::all() {
-        seen.extend(faultless(&flow).await.calls.into_iter().map(|(operation, _)| operation));
+    for mut flow in flow::all() {
+        seen.extend(faultless(&mut flow).await.calls.into_iter().map(|(operation, _)| operation));
     }
     let mut operations = operations();
     assert!(operations.len() > 20, "{operations:?}");

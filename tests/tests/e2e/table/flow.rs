@@ -1,6 +1,7 @@
 //! Flows that together make every call that the functions make.
 
 use jiff::Timestamp;
+use local::InvocationResult;
 use local::scene;
 use local::wire::Saved;
 use pod_identity_core::{DEPLOYMENT_TAG, SERVICE_ACCOUNT_TAG};
@@ -78,12 +79,20 @@ impl Flow {
         Scenario::of(world, &settings).await
     }
 
-    /// What happened before happens.
-    pub(crate) async fn begin(&self, scenario: &mut Scenario) -> Saved {
+    /// What happened before happens, and what is only done after a plan is planned.
+    pub(crate) async fn begin(&mut self, scenario: &mut Scenario) -> Saved {
         for batch in &self.before {
             scenario.deliver(batch).await;
         }
         (self.meddle)(&mut scenario.stage.world());
+        let adopts = |question: &&mut Question| question.payload["action"] == "adopt";
+        if let Some(Question { payload, .. }) = self.question.as_mut().filter(adopts) {
+            let mut plan = payload.clone();
+            plan["mode"] = json!("plan");
+            let planned = scenario.stage.admin().invoke(plan.to_string()).await.unwrap();
+            let InvocationResult::Answer(planned) = planned else { panic!("{plan}: {planned:?}") };
+            payload["plan"] = planned["plan"].clone();
+        }
         scenario.stage.world().calls.clear();
         scenario.stage.save().await
     }

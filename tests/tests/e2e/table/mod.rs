@@ -59,7 +59,7 @@ struct Faultless {
     ending: Ending,
 }
 
-async fn faultless(flow: &Flow) -> Faultless {
+async fn faultless(flow: &mut Flow) -> Faultless {
     let mut scenario = flow.patient_stage().await;
     let start = flow.begin(&mut scenario).await;
     scenario.stage.restore(&start).await.unwrap();
@@ -181,8 +181,8 @@ fn assert_none(wrong: &[String]) {
     assert!(wrong.is_empty(), "{} cases end otherwise:\n{shown}", wrong.len());
 }
 
-async fn ends_alike_whatever_breaks(flow: Flow) {
-    let faultless = faultless(&flow).await;
+async fn ends_alike_whatever_breaks(mut flow: Flow) {
+    let faultless = faultless(&mut flow).await;
     let cases = cases(&faultless.calls, is_of_the_call);
     assert_none(&run_all(&flow, faultless, cases).await);
 }
@@ -191,8 +191,8 @@ async fn ends_alike_whatever_breaks(flow: Flow) {
 async fn every_operation_is_got_over_in_every_way() {
     let mut seen = BTreeSet::new();
     let mut wrong = Vec::new();
-    for flow in flow::all() {
-        let faultless = faultless(&flow).await;
+    for mut flow in flow::all() {
+        let faultless = faultless(&mut flow).await;
         let is_new = |(operation, nth): &&(String, usize)| *nth == 1 && !seen.contains(operation);
         let new: Vec<_> = faultless.calls.iter().filter(is_new).cloned().collect();
         seen.extend(new.iter().map(|(operation, _)| operation.clone()));

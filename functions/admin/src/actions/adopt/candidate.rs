@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use pod_identity_core::{
-    Association, Binding, Change, DominoName, KubernetesName, Ownership, RoleArn,
+    Association, Binding, Change, ClusterArn, DominoName, KubernetesName, Ownership, RoleArn,
+    fingerprint,
 };
 use pod_identity_engine::ledger::{BindingRecord, ClusterRecord};
 use pod_identity_events::detail_type::ROLE_ASSIGNED;
@@ -193,6 +194,15 @@ impl Known<'_> {
     }
 }
 
+/// A digest of all that would be adopted, as it is: what a plan has shown has the same one. Whether
+/// the binding is made by then does not matter, as an adoption that broke off is asked for again.
+pub(super) fn digest(cluster: &ClusterArn, candidates: &[Candidate]) -> String {
+    let mut all: Vec<[String; 7]> = candidates.iter().filter_map(Candidate::fixed).collect();
+    all.sort();
+    let parts = all.iter().flatten().map(String::as_str);
+    fingerprint(std::iter::once(cluster.as_str()).chain(parts))
+}
+
 /// One Domino service account has one binding.
 fn refuse_doubles(candidates: &mut [Candidate]) {
     let mut names: BTreeMap<String, usize> = BTreeMap::new();
@@ -222,6 +232,27 @@ impl Candidate {
         {
             self.refuse(reasons.join("; "));
         }
+    }
+
+    /// What a plan fixes of it; none where it is refused.
+    fn fixed(&self) -> Option<[String; 7]> {
+        let association = self.association.as_ref()?;
+        let changes = match &self.decision {
+            Decision::Bind(_) => None,
+            Decision::Permit(changes) => changes.clone(),
+            Decision::Refused(_) => return None,
+        };
+        // They say how much of the role it hands out.
+        let limits = json!([association.policy, association.disable_session_tags]);
+        Some([
+            self.place.clone(),
+            association.id.clone(),
+            association.role_arn.clone(),
+            association.target_role_arn.clone().unwrap_or_default(),
+            limits.to_string(),
+            self.name.clone(),
+            changes.unwrap_or_default(),
+        ])
     }
 
     pub(super) fn accepted(&self) -> Option<Accepted> {
