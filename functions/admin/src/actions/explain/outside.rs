@@ -174,7 +174,8 @@ fn target_role(evidence: &Evidence, binding: &Binding) -> Option<Line> {
     let check = "target role";
     let target = binding.desired.target_role.as_ref()?;
     let hop = Hop::of(binding, &evidence.cluster);
-    let statement = statements(&BTreeSet::from([hop.clone()])).into_iter().next()?;
+    let statement =
+        statements(&BTreeSet::from([hop.clone()]), &BTreeSet::new()).into_iter().next()?;
     let document = match &evidence.target {
         Ok(Some(document)) => document,
         Ok(None) => {
