@@ -219,8 +219,12 @@ fn a_cluster_that_eks_does_not_know_is_told() {
 fn a_cluster_for_which_there_is_no_time_is_unknown() {
     let mut office = at_work();
     office.settings.concurrency = 1;
+    office.settings.longest_call = Duration::from_secs(20);
     office.ports.world().settings.call_takes = Duration::from_secs(20);
+    let began = office.ports.world().now;
     let answer = ask(&office, json!({ "action": "explain", "serviceAccount": "svc-etl" }));
+    let took = office.ports.world().now.duration_since(began).as_secs();
+    assert!(took <= 120, "Lambda would have ended it: {took} s");
     let words = headline(&answer);
     assert!(
         words.contains("whether svc-etl works on green is not known: not looked at"),
