@@ -9,7 +9,7 @@ use pod_identity_engine::ledger::{
     registry_key,
 };
 use pod_identity_engine::ports::{
-    Bus, Clock, ClusterAccess, ClusterReader, KubernetesReader, LedgerWriter, Reads,
+    Bus, Clock, ClusterAccess, ClusterReader, KubernetesReader, LedgerWriter, PortError, Reads,
 };
 use pod_identity_engine::{DominoSource, InsideSettings, Run, Settings, chain};
 
@@ -71,6 +71,15 @@ impl<'a, R: Looks, K: KubernetesReader, C: Clock> Desk<'a, R, K, C> {
         if self.is_over() { Err(OVER.to_owned()) } else { Ok(()) }
     }
 
+    /// What a call answers that starts only where there is time for it.
+    pub(crate) async fn in_time<T>(
+        &self,
+        call: impl Future<Output = Result<T, PortError>>,
+    ) -> Result<T, String> {
+        self.hurry()?;
+        call.await.map_err(|error| chain(&error))
+    }
+
     /// The registered clusters; an error when the ledger is another deployment's.
     pub(crate) async fn registry(&self) -> Result<Registry, String> {
         let mut view = View::default();
@@ -120,7 +129,7 @@ impl<'a, R: Looks, K: KubernetesReader, C: Clock> Desk<'a, R, K, C> {
             return Err(format!("no cluster is registered in account {}", role.account()));
         };
         let access = self.access(registry, cluster);
-        let found = self.reader.role(&access, role).await.map_err(|error| chain(&error))?;
+        let found = self.in_time(self.reader.role(&access, role)).await?;
         // Names are unique in an account, so GetRole finds a role by another path.
         Ok(found.filter(|found| found.arn == role.as_str()).map(|found| found.trust_policy))
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::actions;
 use crate::answer::{Answer, Refusal};
-use crate::desk::{Desk, Looks};
+use crate::desk::{Desk, Looks, OVER};
 use crate::exchange::Exchange;
 use crate::request::{self, Mode, Request};
 use crate::widget;
@@ -45,6 +45,17 @@ pub struct Function<'a, R, K, W, C> {
     pub exchange: Option<Exchange<'a>>,
     /// No step starts that might end later than this before the deadline.
     pub deadline_margin: Duration,
+}
+
+/// What is answered where an answer does not come in time; none where something may be done, which
+/// looks at the time itself and must not be torn off between two steps.
+pub(crate) fn too_late(payload: &Value) -> Option<Value> {
+    if let Some(asked) = widget::read(payload) {
+        return Some(widget::too_late(asked));
+    }
+    let request = request::read(payload).ok().filter(|request| request.mode == Mode::Plan)?;
+    let action = request.action.name;
+    Some(Refusal(format!("{action}: {OVER}")).into_value(action))
 }
 
 impl<R, K, W, C> std::fmt::Debug for Function<'_, R, K, W, C> {

@@ -72,11 +72,11 @@ pub(crate) async fn read(
     for number in 1..=record.shards {
         let arn = node_policy::policy_arn(&desk.settings.plan.deployment, cluster, number);
         let arn = arn.map_err(|error| error.to_string())?;
-        let policy = desk.reader.policy(access, &arn).await.map_err(|error| chain(&error))?;
+        let policy = desk.in_time(desk.reader.policy(access, &arn)).await?;
         // Somebody deleted it; those behind it are still there.
         let Some(version) = policy.map(|policy| policy.default_version) else { continue };
-        let document = desk.reader.policy_document(access, &arn, &version).await;
-        let Some(document) = document.map_err(|error| chain(&error))? else { continue };
+        let document = desk.in_time(desk.reader.policy_document(access, &arn, &version)).await?;
+        let Some(document) = document else { continue };
         let shard = node_policy::parse(number, &document, cluster, false);
         let shard = shard.ok_or_else(|| {
             format!("policy {arn} says more than this software writes, so it is not read")
@@ -87,9 +87,8 @@ pub(crate) async fn read(
     for role in record.node_roles {
         let attached = pages(async |token: Option<String>| {
             desk.reader.attached_policies(access, &role, token.as_deref()).await
-        })
-        .await
-        .map_err(|error| chain(&error))?;
+        });
+        let attached = desk.in_time(attached).await?;
         found.attached.insert(role, attached.into_iter().collect());
     }
     Ok(Some(found))

@@ -1,12 +1,15 @@
 //! The function over AWS and Kubernetes, as Lambda runs it.
 
+use std::time::{Duration, SystemTime};
+
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use pod_identity_aws::{Aws, Settings, SystemClock, WorkloadSettings};
 use pod_identity_kubernetes::Kubernetes;
 use serde_json::Value;
+use tokio::time::timeout;
 
 use crate::exchange::Exchange;
-use crate::handler::{Function, Invocation};
+use crate::handler::{Function, Invocation, too_late};
 
 /// Reads the settings from the environment and serves invocations until
 /// Lambda ends the process.
@@ -54,8 +57,68 @@ pub async fn run() -> Result<(), Error> {
             arn: &context.invoked_function_arn,
             deadline: context.deadline(),
         };
-        let answer = function.invoke(payload, invocation).await;
-        Ok::<_, Error>(answer)
+        // What does something is never cut off; a question is answered in time even where calls
+        // are slow. The margin is for what follows the last call: half of it, so that an answer
+        // from what there was time to read still goes out.
+        let instead = too_late(&payload);
+        let deadline = context.deadline().checked_sub(function.deadline_margin / 2);
+        let left = deadline.and_then(|it| it.duration_since(SystemTime::now()).ok());
+        let answer = function.invoke(payload, invocation);
+        Ok::<_, Error>(in_time(answer, left.unwrap_or_default(), instead).await)
     }))
     .await
+}
+
+/// An answer, or what is answered instead once the time is over; without that it is waited for.
+async fn in_time(
+    answer: impl Future<Output = Value>,
+    left: Duration,
+    instead: Option<Value>,
+) -> Value {
+    let Some(instead) = instead else { return answer.await };
+    timeout(left, answer).await.unwrap_or_else(|_| {
+        tracing::warn!(?left, "not answered in time");
+        instead
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use serde_json::json;
+
+    use super::*;
+
+    const SOON: Duration = Duration::from_millis(20);
+
+    #[tokio::test]
+    async fn a_question_that_takes_too_long_is_answered_with_why() {
+        for payload in [
+            json!({ "action": "explain", "serviceAccount": "svc-etl" }),
+            json!({ "action": "bind", "serviceAccount": "svc-etl", "mode": "plan" }),
+        ] {
+            let answer = in_time(pending(), SOON, too_late(&payload)).await;
+            assert_eq!((&answer["ok"], &answer["action"]), (&json!(false), &payload["action"]));
+            let name = payload["action"].as_str().unwrap();
+            let text = answer["text"].as_str().unwrap();
+            assert!(text.starts_with(&format!("{name}: the invocation's time is nearly over")));
+            let right = in_time(ready(json!("right")), SOON, too_late(&payload)).await;
+            assert_eq!(right, "right");
+        }
+        let widget = json!({ "action": "explain", "widget": true });
+        let shown = in_time(pending(), SOON, too_late(&widget)).await;
+        assert!(shown.as_str().unwrap().contains("time is nearly over"), "{shown}");
+    }
+
+    #[tokio::test]
+    async fn what_does_something_is_waited_for() {
+        let apply = json!({ "action": "bind", "serviceAccount": "svc-etl", "mode": "apply" });
+        let done = async {
+            tokio::time::sleep(2 * SOON).await;
+            json!("done")
+        };
+        assert_eq!(in_time(done, SOON, too_late(&apply)).await, "done");
+    }
 }

@@ -4,7 +4,7 @@ mod glance;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pod_identity_core::{Binding, ClusterArn, DominoName};
+use pod_identity_core::{Binding, ClusterArn, Clusters, DominoName};
 use pod_identity_engine::ledger::{
     BindingRecord, Condition, ConditionState, InsideBinding, Registry,
 };
@@ -36,7 +36,10 @@ pub(super) const ACTION: Action = Action {
         ("role", "optional: only role ARNs that contain this"),
         ("cluster", "optional: only this cluster, by name or ARN"),
         ("state", "optional: only `ready`, `blocked`, `pending`, `waiting` or `removed`"),
-        ("limit", "optional: most rows, 100 by default, 500 at most"),
+        (
+            "limit",
+            "optional: most rows, 100 by default, 500 at most; rows of one service account stay together, so that one on more clusters than that still has them all",
+        ),
         (
             "after",
             "optional: goes on behind this service account, as `next` of the last answer says",
@@ -61,8 +64,18 @@ struct Asked {
 struct Row<'a> {
     name: &'a DominoName,
     binding: Option<&'a Binding>,
-    cluster: &'a ClusterArn,
+    /// None where no registered cluster takes the binding, and it names none.
+    cluster: Option<&'a ClusterArn>,
     condition: Option<Condition>,
+    /// Whether it cannot begin before a cluster is registered.
+    waits: bool,
+}
+
+impl Row<'_> {
+    fn state(&self) -> Option<ConditionState> {
+        let waiting = self.waits.then_some(ConditionState::Waiting);
+        self.condition.as_ref().map(|condition| condition.state).or(waiting)
+    }
 }
 
 pub(super) async fn answer(
@@ -86,9 +99,12 @@ pub(super) async fn answer(
         .collect();
     let glance = at_a_glance(desk, &clusters).await?;
     let bindings = desk.bindings().await?;
-    let found = find(desk, &registry, &clusters, &bindings, &asked, limit).await?;
+    let places = Places { registry: &registry, clusters: &clusters, only: only.as_ref() };
+    let found = find(desk, &places, &bindings, &asked, limit).await?;
     let mut inside = BTreeMap::new();
-    for cluster in found.rows.iter().map(|row| row.cluster).collect::<BTreeSet<_>>() {
+    // Nobody has looked inside a cluster that is not registered.
+    let shown: BTreeSet<&ClusterArn> = found.rows.iter().filter_map(|row| row.cluster).collect();
+    for cluster in shown.intersection(&clusters).copied() {
         inside.insert(cluster, inside_bindings(desk, cluster).await?);
     }
     Ok(told(&bindings, &clusters, &glance, &found, &inside))
@@ -100,11 +116,73 @@ struct Rows<'a> {
     next: Option<DominoName>,
 }
 
+/// Where bindings are, or should be.
+struct Places<'a> {
+    registry: &'a Registry,
+    /// The registered ones that are asked for.
+    clusters: &'a BTreeSet<&'a ClusterArn>,
+    /// The one that is asked for, registered or not.
+    only: Option<&'a ClusterArn>,
+}
+
+impl<'a> Places<'a> {
+    /// The clusters on which a binding may have something: the registered ones, and those that it
+    /// names and waits for.
+    fn of(&self, record: &'a BindingRecord) -> BTreeSet<&'a ClusterArn> {
+        let named = match record.binding().map(|binding| &binding.clusters) {
+            Some(Clusters::Named(named)) => Some(named),
+            _ => None,
+        };
+        let named = named.into_iter().flatten();
+        let named = named.filter(|one| self.only.is_none_or(|only| only == *one));
+        self.clusters.iter().copied().chain(named).collect()
+    }
+
+    /// Its rows, one for each cluster on which there is something to show.
+    fn rows(
+        &self,
+        name: &'a DominoName,
+        record: &'a BindingRecord,
+        conditions: &mut BTreeMap<(DominoName, ClusterArn), Condition>,
+        wanted: Option<ConditionState>,
+    ) -> Vec<Row<'a>> {
+        let binding = record.binding();
+        let row = |cluster, condition, waits| Row { name, binding, cluster, condition, waits };
+        let mut rows = Vec::new();
+        for cluster in self.of(record) {
+            let condition = conditions.remove(&(name.clone(), cluster.clone()));
+            let registered = self.registry.clusters.get(cluster);
+            let taken = registered.zip(binding).is_some_and(|(one, binding)| one.takes(binding));
+            let row = row(Some(cluster), condition, registered.is_none());
+            let state = row.state();
+            let shown = match wanted {
+                Some(wanted) => state == Some(wanted),
+                None => taken || state.is_some_and(|state| state != ConditionState::Removed),
+            };
+            rows.extend(shown.then_some(row));
+        }
+        let nowhere = binding.is_some_and(|binding| self.takes_nowhere(binding));
+        if nowhere && wanted.is_none_or(|wanted| wanted == ConditionState::Waiting) {
+            rows.push(row(None, None, true));
+        }
+        rows
+    }
+
+    /// Whether no cluster takes a binding, now or as soon as the one that it names is registered.
+    fn takes_nowhere(&self, binding: &Binding) -> bool {
+        let known = &self.registry.clusters;
+        let waits = match &binding.clusters {
+            Clusters::All => false,
+            Clusters::Named(named) => named.iter().any(|one| !known.contains_key(one)),
+        };
+        self.only.is_none() && !waits && !known.values().any(|one| one.takes(binding))
+    }
+}
+
 /// Rows that fit what was asked for, from where it was asked for.
 async fn find<'a>(
     desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
-    registry: &Registry,
-    clusters: &BTreeSet<&'a ClusterArn>,
+    places: &Places<'a>,
     bindings: &'a BTreeMap<DominoName, BindingRecord>,
     asked: &Asked,
     limit: usize,
@@ -120,32 +198,33 @@ async fn find<'a>(
             // Tombstones only where they are asked for.
             && (record.binding().is_some() || asked.state == Some(ConditionState::Removed))
     };
-    let mut rows = Vec::new();
+    let mut rows: Vec<Row<'_>> = Vec::new();
     let (mut read, mut last) = (0, None);
     let chosen: Vec<_> = bindings.iter().filter(fits).collect();
-    let by_call = (CHUNK / clusters.len().max(1)).max(1);
-    for names in chosen.chunks(by_call) {
+    let mut rest = chosen.as_slice();
+    while !rest.is_empty() {
         if rows.len() >= limit || read >= MOST_READ {
             return Ok(Rows { rows, next: last });
         }
-        let pairs =
-            names.iter().flat_map(|(name, _)| clusters.iter().map(move |one| (*name, *one)));
+        let mut keys = 0;
+        let by_call = rest.iter().take_while(|(_, record)| {
+            keys += places.of(record).len();
+            keys <= CHUNK
+        });
+        let (names, others) = rest.split_at(by_call.count().max(1));
+        rest = others;
+        let pairs: Vec<_> = names
+            .iter()
+            .flat_map(|(name, record)| places.of(record).into_iter().map(move |at| (*name, at)))
+            .collect();
+        read += pairs.len();
         let mut conditions = desk.conditions(pairs).await?;
-        read += names.len() * clusters.len();
         for (name, record) in names {
-            for cluster in clusters {
-                let condition = conditions.remove(&((*name).clone(), (*cluster).clone()));
-                let taken = registry.clusters.get(*cluster).zip(record.binding());
-                let meant = taken.is_some_and(|(cluster, binding)| cluster.takes(binding));
-                let state = condition.as_ref().map(|condition| condition.state);
-                let shown = match asked.state {
-                    Some(wanted) => state == Some(wanted),
-                    None => meant || state.is_some_and(|state| state != ConditionState::Removed),
-                };
-                if shown {
-                    rows.push(Row { name, binding: record.binding(), cluster, condition });
-                }
+            let own = places.rows(name, record, &mut conditions, asked.state);
+            if !rows.is_empty() && rows.len() + own.len() > limit {
+                return Ok(Rows { rows, next: last });
             }
+            rows.extend(own);
             last = Some((*name).clone());
         }
     }
@@ -174,15 +253,18 @@ fn told(
     ]);
     let mut data: Vec<Value> = Vec::new();
     for row in &found.rows {
-        let seen = inside.get(row.cluster).and_then(|all| all.get(row.name));
-        let state = state_word(row.condition.as_ref());
-        let remark = remark(row.condition.as_ref(), seen);
+        let seen = row.cluster.and_then(|at| inside.get(at)).and_then(|all| all.get(row.name));
+        let state = word(row.state());
+        let remark = match row.cluster {
+            Some(_) => remark(row.condition.as_ref(), seen),
+            None => "no registered cluster takes it; see action clusters, and register one that is in the account of its role, or bind it for another".to_owned(),
+        };
         let role = row.binding.map(|binding| binding.desired.role.to_string()).unwrap_or_default();
         let place = row.binding.map(|binding| binding.kubernetes.to_string()).unwrap_or_default();
         let since = row.condition.as_ref().map(|condition| condition.updated_at.to_string());
         table.row([
             row.name.to_string(),
-            row.cluster.name().to_owned(),
+            row.cluster.map_or("none registered", ClusterArn::name).to_owned(),
             state.to_owned(),
             role,
             place,
@@ -192,6 +274,7 @@ fn told(
         data.push(json!({
             "serviceAccount": row.name,
             "clusterArn": row.cluster,
+            "state": state,
             "binding": row.binding,
             "condition": row.condition,
             "inside": seen,
@@ -212,7 +295,11 @@ fn told(
 }
 
 pub(crate) fn state_word(condition: Option<&Condition>) -> &'static str {
-    match condition.map(|condition| condition.state) {
+    word(condition.map(|condition| condition.state))
+}
+
+fn word(state: Option<ConditionState>) -> &'static str {
+    match state {
         None => "not begun",
         Some(ConditionState::Pending) => "pending",
         Some(ConditionState::Waiting) => "waiting",

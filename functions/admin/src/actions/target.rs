@@ -8,7 +8,7 @@ use pod_identity_core::{Binding, ClusterArn, DominoName, KubernetesName, Pattern
 use pod_identity_events::{Trust, TrustVerdict};
 use serde_json::{Value, json};
 
-use super::trust_policy::document::{alike, several, values};
+use super::trust_policy::document::{alike, free, several, values};
 
 const SID: &str = "AllowEksPodIdentityToGoOn";
 
@@ -212,11 +212,12 @@ fn condition(operator: &str, key: &str, values: &Value, hop: &Hop) -> Fits {
     Fits::No(format!("{said} but EKS sends `{found}`"))
 }
 
-/// The statements that a target role needs, the least for all of these.
+/// The statements that a target role needs, the least for all of these, called by ids that are not
+/// taken.
 ///
 /// Session tags name the place on any cluster. Without them only the external id tells it, which
 /// names the cluster.
-pub(super) fn statements(hops: &BTreeSet<Hop>) -> Vec<Value> {
+pub(super) fn statements(hops: &BTreeSet<Hop>, sids_taken: &BTreeSet<String>) -> Vec<Value> {
     let mut tagged: BTreeMap<(&RoleArn, &str), BTreeSet<&str>> = BTreeMap::new();
     let mut untagged: BTreeMap<&RoleArn, BTreeSet<String>> = BTreeMap::new();
     for hop in hops {
@@ -228,11 +229,11 @@ pub(super) fn statements(hops: &BTreeSet<Hop>) -> Vec<Value> {
             untagged.entry(&hop.role).or_default().insert(hop.external_id());
         }
     }
-    let mut all = Vec::new();
+    let (mut all, mut sids) = (Vec::new(), sids_taken.clone());
     let mut statement = |role: &RoleArn, actions: Value, condition: Value| {
-        let number = if all.is_empty() { String::new() } else { (all.len() + 1).to_string() };
+        let sid = free(SID, &mut sids);
         all.push(json!({
-            "Sid": format!("{SID}{number}"),
+            "Sid": sid,
             "Effect": "Allow",
             "Principal": { "AWS": format!("arn:{}:iam::{}:root", role.partition(), role.account()) },
             "Action": actions,
@@ -363,7 +364,7 @@ mod tests {
         for session_tags in [true, false] {
             let hop_on = |cluster| hop(cluster, session_tags);
             let hops = BTreeSet::from([hop_on("blue"), hop_on("green")]);
-            let document = document(&statements(&hops));
+            let document = document(&statements(&hops, &BTreeSet::new()));
             for hop in &hops {
                 assert_eq!(evaluate(&document, hop).verdict, TrustVerdict::Trusted, "{document}");
                 let kubernetes = KubernetesName::new("domino-compute", "other").unwrap();

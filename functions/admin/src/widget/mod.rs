@@ -18,7 +18,7 @@ use pod_identity_engine::ports::{Bus, Clock, KubernetesReader, LedgerWriter, Obj
 use serde_json::{Map, Value};
 
 use crate::actions;
-use crate::desk::{Desk, Looks};
+use crate::desk::{Desk, Looks, OVER};
 use crate::request::{self, Mode};
 use page::Links;
 use style::Theme;
@@ -87,6 +87,17 @@ where
         Err(why) => {
             tracing::warn!(why, "a widget was not answered");
             page::words(&format!("The page cannot be shown: {why}"), view.theme)
+        }
+    })
+}
+
+/// What a widget shows whose answer does not come in time.
+pub(crate) fn too_late(asked: Asked) -> Value {
+    Value::String(match asked {
+        Asked::Description => DESCRIPTION.to_owned(),
+        Asked::View(view) => {
+            let what = view.fields.get("action").and_then(Value::as_str).unwrap_or("the page");
+            page::words(&format!("{what}: {OVER}"), view.theme)
         }
     })
 }

@@ -1,7 +1,7 @@
 //! Binding by hand, what is asked about it, and what a payload has to be.
 
 use pod_identity_world::Caller;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::office::{ACCOUNT, Office, cluster, role, text};
 
@@ -207,4 +207,78 @@ fn status_of_a_thousand_bindings_takes_few_calls() {
         (status["bindings"].as_array().unwrap().len(), &status["next"]),
         (100, &json!("svc-0099"))
     );
+}
+
+/// What a status shows: service account, state and cluster of each row.
+fn shown(answer: &Value) -> Vec<(String, String, Option<String>)> {
+    let rows = answer["bindings"].as_array().unwrap().iter();
+    let word = |value: &Value| value.as_str().map(str::to_owned);
+    rows.map(|row| {
+        let name = word(&row["serviceAccount"]).unwrap();
+        (name, word(&row["state"]).unwrap(), word(&row["clusterArn"]))
+    })
+    .collect()
+}
+
+#[test]
+fn status_shows_bindings_that_wait_for_a_cluster_that_is_not_registered() {
+    let office = Office::new();
+    let teal = cluster("teal");
+    office.applied(json!({
+        "action": "bind", "serviceAccount": "svc-w", "roleArn": role("etl"), "clusters": [teal],
+    }));
+    office.applied(json!({
+        "action": "bind", "serviceAccount": "svc-x", "roleArn": role("etl"),
+    }));
+    let waits = |name: &str, at: Option<String>| (name.to_owned(), "waiting".to_owned(), at);
+    let on_teal = waits("svc-w", Some(teal.to_string()));
+    let all = [on_teal.clone(), waits("svc-x", None)];
+    let status = office.done(json!({ "action": "status" }));
+    assert_eq!(shown(&status), all, "{}", text(&status));
+    assert!(text(&status).contains("none registered"), "{}", text(&status));
+    let waiting = office.done(json!({ "action": "status", "state": "waiting" }));
+    assert_eq!(shown(&waiting), all);
+    let ready = office.done(json!({ "action": "status", "state": "ready" }));
+    assert_eq!(shown(&ready), []);
+
+    office.register("blue");
+    for asked in [
+        json!({ "action": "status", "serviceAccount": "svc-w" }),
+        json!({ "action": "status", "state": "waiting" }),
+        json!({ "action": "status", "cluster": teal }),
+    ] {
+        let status = office.done(asked);
+        assert_eq!(shown(&status), std::slice::from_ref(&on_teal), "{}", text(&status));
+        assert!(!text(&status).contains("No binding fits"));
+    }
+    let on_blue = office.done(json!({ "action": "status", "cluster": "blue" }));
+    assert_eq!(shown(&on_blue)[0].0, "svc-x", "{}", text(&on_blue));
+    assert_eq!(shown(&on_blue).len(), 1);
+}
+
+#[test]
+fn status_keeps_its_limit_and_the_rows_of_one_service_account_together() {
+    let office = Office::registered();
+    for name in ["svc-a", "svc-b", "svc-c"] {
+        office.applied(json!({
+            "action": "bind", "serviceAccount": name, "roleArn": role("etl"),
+        }));
+    }
+    for (limit, expected) in [(1, 1), (2, 1), (3, 1), (4, 2)] {
+        let (mut after, mut seen) = (Value::Null, Vec::new());
+        loop {
+            let asked = json!({ "action": "status", "limit": limit, "after": after });
+            let status = office.done(asked);
+            let rows = shown(&status);
+            assert!(rows.len() <= expected * 2, "limit {limit}: {rows:?}");
+            assert!(rows.len() <= limit || rows.len() == 2, "limit {limit}: {rows:?}");
+            seen.extend(rows);
+            after = status["next"].clone();
+            if after.is_null() {
+                break;
+            }
+        }
+        let names: Vec<&str> = seen.iter().map(|(name, ..)| name.as_str()).collect();
+        assert_eq!(names, ["svc-a", "svc-a", "svc-b", "svc-b", "svc-c", "svc-c"]);
+    }
 }

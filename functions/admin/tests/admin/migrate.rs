@@ -139,20 +139,36 @@ fn what_is_missing_inside_green_is_told() {
     );
     let findings = answer["preflight"]["findings"].to_string();
     assert!(findings.contains("has no EKS add-on eks-pod-identity-agent"), "{findings}");
-    // Where nobody can look it is not known, of nobody in particular.
-    let fault = PortFault {
-        lasting: true,
-        ..PortFault::nth("list serviceaccounts", 1, When::Before, ErrorKind::Unreachable)
-    };
-    office.ports.fault(fault);
-    let answer = office.planned(to_green());
-    assert_eq!(answer["preflight"]["counts"]["ready"], 1, "{}", text(&answer));
-    assert!(
-        text(&answer)
-            .contains("Kubernetes service accounts and the mapping on cluster green are unknown"),
-        "{}",
-        text(&answer)
-    );
+}
+
+#[test]
+fn nobody_is_ready_for_sure_where_nobody_can_look_inside_green() {
+    for (operation, kind) in [
+        ("list serviceaccounts", ErrorKind::Unreachable),
+        ("list serviceaccounts", ErrorKind::Denied),
+        ("list serviceaccounts", ErrorKind::Passing),
+        ("list mutations", ErrorKind::Passing),
+    ] {
+        let office = on_blue();
+        bind(&office, json!({ "serviceAccount": "svc-etl", "roleArn": role("etl") }));
+        let ready = json!({ "ready": 1, "willBreak": 0, "unknown": 0 });
+        assert_eq!(office.planned(to_green())["preflight"]["counts"], ready);
+        let fault = PortFault { lasting: true, ..PortFault::nth(operation, 1, When::Before, kind) };
+        office.ports.fault(fault);
+        let answer = office.planned(to_green());
+        let unknown = json!({ "ready": 0, "willBreak": 0, "unknown": 1 });
+        assert_eq!(answer["preflight"]["counts"], unknown, "{operation}: {}", text(&answer));
+        let verdict = not_ready(&answer, "svc-etl");
+        let because = verdict["because"].as_str().unwrap();
+        assert!(
+            because.contains(
+                "Kubernetes service accounts and the mapping on cluster green are unknown: "
+            ),
+            "{because}"
+        );
+        let way_out = verdict["wayOut"].as_str().unwrap();
+        assert!(way_out.contains("the workloads function") && way_out.contains("AdminInVpc"));
+    }
 }
 
 #[test]

@@ -230,3 +230,68 @@ fn a_target_role_that_can_be_read_is_compared() {
     office.ports.world().set_trust(&target.parse().unwrap(), &document);
     assert!(text(&ask()).contains("already trusts all 1 bindings"), "{}", text(&ask()));
 }
+
+#[test]
+fn a_role_that_is_a_target_role_as_well_keeps_both_ways_in() {
+    let mut office = Office::registered();
+    office.settings.rules.target_roles.push(pod_identity_core::Pattern::new(role("etl").as_str()));
+    bind(&office, "svc-etl", "domino-compute", json!({}));
+    let hop = json!({ "roleArn": role("train"), "targetRoleArn": role("etl") });
+    bind(&office, "svc-hop", "domino-compute", hop);
+    let answer = policy(&office, "etl");
+    let words = text(&answer);
+    assert!(
+        words.contains("does not surely trust 1 of 2 bindings that name it: svc-hop"),
+        "{words}"
+    );
+    assert_eq!(answer["checks"].as_array().unwrap().len(), 4, "each on both clusters");
+    assert_eq!(answer["missing"].as_array().unwrap().len(), 1, "{words}");
+    assert_eq!(statements(&answer["document"]).len(), 2, "{words}");
+    assert!(words.contains("a policy of") && words.contains("is not looked at"), "{words}");
+
+    for whole in ["document", "merged"] {
+        office.ports.world().set_trust(&role("etl"), &answer[whole].to_string());
+        let again = policy(&office, "etl");
+        let words = text(&again);
+        assert!(words.contains("already trusts all 2 bindings"), "{words}");
+        assert_eq!(again["missing"], json!([]));
+        assert_eq!(again["document"], answer["document"]);
+    }
+    office.ports.world().set_trust(&role("etl"), &answer["document"].to_string());
+    assert_eq!(policy(&office, "etl")["lost"], json!([]), "no hop is cut off");
+
+    // One more that goes on gets a statement by a name that is not taken.
+    let hop = json!({ "roleArn": role("report"), "targetRoleArn": role("etl") });
+    bind(&office, "svc-more", "domino-compute", hop);
+    let more = policy(&office, "etl");
+    let sids: std::collections::BTreeSet<&str> =
+        statements(&more["merged"]).iter().map(|one| one["Sid"].as_str().unwrap()).collect();
+    assert_eq!(sids.len(), 3, "{}", text(&more));
+}
+
+#[test]
+fn a_cluster_that_is_retired_is_not_named_any_more_and_one_to_come_is() {
+    let office = Office::registered();
+    let target = "arn:aws:iam::444455556666:role/far";
+    let untagged = json!({ "targetRoleArn": target, "disableSessionTags": true });
+    bind(&office, "svc-all", "domino-compute", untagged.clone());
+    let mut named = untagged;
+    named["clusters"] = json!([cluster("blue"), cluster("green"), cluster("teal")]);
+    bind(&office, "svc-named", "domino-compute", named);
+    let ids = |office: &Office| {
+        let answer = office.done(json!({ "action": "trust-policy", "role": target }));
+        let document = answer["document"].to_string();
+        ["blue", "green", "teal"].map(|name| {
+            ["svc-all", "svc-named"]
+                .iter()
+                .filter(|of| document.contains(&format!("/{name}/domino-compute/{of}\"")))
+                .count()
+        })
+    };
+    assert_eq!(ids(&office), [2, 2, 1]);
+    office.applied(json!({ "action": "retire", "cluster": "blue", "givenUp": [] }));
+    assert_eq!(ids(&office), [2, 2, 1], "the retirement is held up, and they still work there");
+    office.applied(json!({ "action": "retire", "cluster": "blue", "givenUp": ["*"] }));
+    office.reconcile("blue");
+    assert_eq!(ids(&office), [0, 2, 1]);
+}

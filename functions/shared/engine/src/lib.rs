@@ -33,6 +33,7 @@ pub use inside::{
     OutsideWrites, SweepReport, SweepSettings, is_covered, preview_inside, request_sweep,
     request_sweep_rest, request_sweeps, work_inside,
 };
+pub use observe::is_broad_policy;
 pub use reconcile::{
     Orphan, Reconciled, Retirement, Scope, note_reconciled, preview, reconcile, request_again,
     request_all, request_clusters, request_rest,

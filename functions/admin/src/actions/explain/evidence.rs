@@ -171,7 +171,11 @@ async fn outside(
     evidence: &mut Evidence,
 ) {
     let words = |error: PortError| chain(&error);
-    if let Some(place) = &evidence.place {
+    let late = desk.hurry();
+    if let Err(why) = &late {
+        evidence.association = Err(why.clone());
+    }
+    if let Some(place) = evidence.place.as_ref().filter(|_| late.is_ok()) {
         let filter = AssociationFilter {
             namespace: Some(place.namespace().to_owned()),
             service_account: Some(place.service_account().to_owned()),
@@ -184,7 +188,7 @@ async fn outside(
         });
     }
     let Some(desired) = evidence.wanted().map(|binding| binding.desired.clone()) else { return };
-    evidence.role = desk.reader.role(access, &desired.role).await.map_err(words);
+    evidence.role = desk.in_time(desk.reader.role(access, &desired.role)).await;
     if let Some(target) = &desired.target_role {
         evidence.target = desk.trust_policy(registry, target).await;
     }
@@ -192,7 +196,7 @@ async fn outside(
     // To EKS, an add-on of no cluster is a missing add-on.
     evidence.agent = match evidence.gone {
         true => Err("there is no cluster".to_owned()),
-        false => desk.reader.addon(access, AGENT).await.map_err(words),
+        false => desk.in_time(desk.reader.addon(access, AGENT)).await,
     };
 }
 
@@ -206,10 +210,12 @@ async fn within(
     let Some(place) = evidence.place.clone() else { return };
     let mut door = Door::default();
     if evidence.wanted().is_some() {
-        let found = desk.kubernetes.service_account(access, &place).await;
-        evidence.account = door.said(found);
+        evidence.account = match door.closed(desk) {
+            Some(why) => Err(why),
+            None => door.said(desk.kubernetes.service_account(access, &place).await),
+        };
         if let Some(settings) = &evidence.mapping {
-            evidence.mutations = match door.closed() {
+            evidence.mutations = match door.closed(desk) {
                 Some(why) => Err(why),
                 None => mutations(desk, access, &settings.namespace, &mut door).await,
             };
@@ -226,7 +232,7 @@ async fn within(
         let of_run = started && pod.service_account.starts_with(OF_A_RUN);
         lives(&pod) && (pod.service_account == place.service_account() || of_run)
     };
-    evidence.pods = match door.closed() {
+    evidence.pods = match door.closed(desk) {
         Some(why) => Err(why),
         None => door.said(lists::pods(desk, access, place.namespace(), concerns).await),
     };
@@ -259,8 +265,12 @@ struct Door {
 }
 
 impl Door {
-    fn closed(&self) -> Option<String> {
-        self.closed.clone()
+    /// Why nobody goes on asking: nobody can look, or there is no time to.
+    fn closed(
+        &self,
+        desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    ) -> Option<String> {
+        self.closed.clone().or_else(|| desk.hurry().err())
     }
 
     fn said<T>(&mut self, answer: Result<T, PortError>) -> Known<T> {

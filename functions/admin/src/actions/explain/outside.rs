@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use pod_identity_core::trust::{TrustPolicy, TrustQuestion, required_policy};
 use pod_identity_core::{Association, Binding, DominoName, KubernetesName, Ownership, RoleArn};
+use pod_identity_engine::is_broad_policy;
 use pod_identity_events::{Trust, TrustVerdict};
-
 use serde_json::json;
 
 use super::evidence::{AGENT, Evidence};
@@ -174,7 +174,8 @@ fn target_role(evidence: &Evidence, binding: &Binding) -> Option<Line> {
     let check = "target role";
     let target = binding.desired.target_role.as_ref()?;
     let hop = Hop::of(binding, &evidence.cluster);
-    let statement = statements(&BTreeSet::from([hop.clone()])).into_iter().next()?;
+    let statement =
+        statements(&BTreeSet::from([hop.clone()]), &BTreeSet::new()).into_iter().next()?;
     let document = match &evidence.target {
         Ok(Some(document)) => document,
         Ok(None) => {
@@ -279,16 +280,26 @@ fn node_policy(evidence: &Evidence, role: &RoleArn) -> Vec<Line> {
             check,
             format!("{} names the cluster, which admits every association there by AWS's reference: the list is a record", policy.arn.name()),
         ),
-        (None, None) => Line::ok(check, "none is remembered: the list alone decides"),
+        // Who is not known cannot be asked what they have.
+        (None, None) if found.attached.is_empty() => {
+            let why = format!("no node role of cluster {cluster} is known");
+            Line::unknown(check, why)
+                .way_out("register the cluster with its node roles (action clusters)")
+        }
+        (None, None) => Line::ok(check, "no node role has one: the list alone decides"),
     });
     lines
 }
 
-/// The policy that allows everything, and a node role that still has it.
+/// A policy that allows everything, and a node role that has it now, whatever the last
+/// reconciliation saw.
 fn broad(found: &NodePolicies) -> Option<(&str, &RoleArn)> {
-    let grant = found.broad_grant.as_deref()?;
-    let (role, _) = found.attached.iter().find(|(_, attached)| attached.contains(grant))?;
-    Some((grant, role))
+    let remembered = found.broad_grant.as_deref();
+    let is_broad = |arn: &&String| is_broad_policy(arn) || remembered == Some(arn.as_str());
+    found
+        .attached
+        .iter()
+        .find_map(|(role, attached)| Some((attached.iter().find(is_broad)?.as_str(), role)))
 }
 
 fn agent(evidence: &Evidence) -> Line {
@@ -305,11 +316,12 @@ fn agent(evidence: &Evidence) -> Line {
             format!("add-on {AGENT} of cluster {cluster} is {status}"),
             "look at the add-on's health issues in EKS, and update it or install it anew",
         ),
-        Ok(None) => Line::broken(
+        // EKS Auto Mode has the agent built in, and there is a Helm chart. That pods have what EKS
+        // injects into them tells nothing of the agent.
+        Ok(None) => Line::unknown(
             check,
-            Effect::None,
-            format!("cluster {cluster} has no EKS add-on {AGENT}"),
-            "install the add-on, unless the agent was installed there in another way or the cluster runs in EKS Auto Mode, which has it built in",
-        ),
+            format!("cluster {cluster} has no EKS add-on {AGENT}, and whether the agent runs there in another way is not seen"),
+        )
+        .way_out("install the add-on, unless the agent was installed there in another way or the cluster runs in EKS Auto Mode, which has it built in"),
     }
 }

@@ -122,9 +122,11 @@ fn judge_mapping(
         let mapped = identities(mutation).filter_map(|one| one.user_mappings.get(name.as_str()));
         mapped.cloned().collect()
     };
-    let others = all.iter().filter(|one| one.name != *ours);
-    let mut elsewhere = others.flat_map(|one| targets(one).into_iter().map(move |to| (one, to)));
-    if let Some((other, there)) = elsewhere.find(|(_, there)| there != to) {
+    let others = || {
+        let others = all.iter().filter(|one| one.name != *ours);
+        others.flat_map(|one| targets(one).into_iter().map(move |to| (one, to)))
+    };
+    if let Some((other, there)) = others().find(|(_, there)| there != to) {
         return Line::broken(
             check,
             Effect::None,
@@ -132,29 +134,30 @@ fn judge_mapping(
             format!("take {name} out of it, or bind it again with that Kubernetes service account"),
         );
     }
-    match all.iter().find(|one| one.name == *ours).map(targets) {
-        Some(seen) if seen.contains(to) => Line::ok(
-            check,
-            format!("Mutation {namespace}/{ours} maps {name} to {to}{}", since.unwrap_or_default()),
-        ),
-        Some(seen) if !seen.is_empty() => Line::broken(
-            check,
-            Effect::None,
-            format!(
-                "Mutation {namespace}/{ours} maps {name} to {}, not to {to}",
-                Vec::from_iter(seen).join(", ")
-            ),
-            MAPPED_NEXT,
-        ),
-        _ => Line::broken(
-            check,
-            lack,
-            format!(
-                "Mutation {namespace}/{ours} does not map {name} to {to}: its pods run on service accounts of their runs"
-            ),
-            MAPPED_NEXT,
-        ),
+    let seen = all.iter().find(|one| one.name == *ours).map(targets).unwrap_or_default();
+    if seen.contains(to) {
+        let since = since.unwrap_or_default();
+        return Line::ok(check, format!("Mutation {namespace}/{ours} maps {name} to {to}{since}"));
     }
+    if !seen.is_empty() {
+        let there = Vec::from_iter(seen).join(", ");
+        let why = format!("Mutation {namespace}/{ours} maps {name} to {there}, not to {to}");
+        return Line::broken(check, Effect::None, why, MAPPED_NEXT);
+    }
+    // Whatever others map it to by now is the right one.
+    if let Some((other, _)) = others().next() {
+        let other = &other.name;
+        let why = format!("Mutation {namespace}/{other}, which is not ours, maps {name} to {to}");
+        return Line::ok(check, why);
+    }
+    Line::broken(
+        check,
+        lack,
+        format!(
+            "Mutation {namespace}/{ours} does not map {name} to {to}: its pods run on service accounts of their runs"
+        ),
+        MAPPED_NEXT,
+    )
 }
 
 /// The identities of a Mutation for AWS; one that does not say of which cloud it is counts.

@@ -13,23 +13,33 @@ use pod_identity_engine::{InsideReport, InsideScope, InsideSettings, chain, prev
 use super::verdict::Words;
 use crate::desk::{Desk, Looks};
 
+/// Who can look, where this function cannot.
+const LOOK: &str = "the workloads function makes them on its own where it gets in, and action status shows what it saw; to have them looked at here, let this function in (AdminInVpc for a private endpoint, infra/kubernetes/readers.yaml and an access entry), or look yourself";
+
 /// What is to be said of it.
 #[derive(Debug, Default)]
 pub(super) struct Inside {
     /// Whom the mapping or a missing Kubernetes service account keeps from working.
     pub(super) blocked: BTreeMap<DominoName, Words>,
+    /// What could not be looked at, so that nobody is ready for sure.
+    pub(super) unread: Option<Words>,
     /// What is missing there, or that nobody can look.
     pub(super) words: Vec<Words>,
 }
 
 impl Inside {
     fn unknown(green: &ClusterArn, why: &str, way_out: &str) -> Self {
-        let why = format!(
-            "Kubernetes service accounts and the mapping on cluster {} are unknown: {why}",
-            green.name()
-        );
-        Self { words: vec![Words::new(why, way_out)], ..Self::default() }
+        let unread = unread(green, why, way_out);
+        Self { words: vec![unread.clone()], unread: Some(unread), ..Self::default() }
     }
+}
+
+fn unread(green: &ClusterArn, why: &str, way_out: &str) -> Words {
+    let why = format!(
+        "Kubernetes service accounts and the mapping on cluster {} are unknown: {why}",
+        green.name()
+    );
+    Words::new(why, way_out)
 }
 
 /// Looks inside green.
@@ -105,8 +115,15 @@ pub(super) async fn presume(
 fn told(green: &ClusterArn, report: &InsideReport, moving: &[(&DominoName, &Binding)]) -> Inside {
     let name = green.name();
     let mut inside = match &report.skipped {
-        Some(why) => Inside::unknown(green, why, "look at them yourself, or let the function in"),
-        None => Inside::default(),
+        Some(why) => Inside::unknown(green, why, LOOK),
+        None => {
+            // What fails for a passing reason, or for want of a right, leaves a part unseen.
+            let domino = report.domino.as_ref().map(|domino| &domino.failures);
+            let why = domino.unwrap_or(&report.failures).first();
+            let why =
+                why.map(String::as_str).or(report.domino.is_none().then_some("nobody looked"));
+            Inside { unread: why.map(|why| unread(green, why, LOOK)), ..Inside::default() }
+        }
     };
     let words = &mut inside.words;
     words.extend(report.missing.iter().map(|one| Words::new(&one.reason, &one.way_out)));

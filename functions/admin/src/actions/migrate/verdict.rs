@@ -67,6 +67,9 @@ pub(super) fn verdicts(seen: &Seen) -> BTreeMap<DominoName, Verdict> {
             (breaks @ Verdict::Breaks(_), _) => breaks,
             (_, breaks @ Verdict::Breaks(_)) => breaks,
             (unknown @ Verdict::Unknown(_), _) => unknown,
+            (Verdict::Ready, Verdict::Ready) => {
+                seen.inside.unread.clone().map_or(Verdict::Ready, Verdict::Unknown)
+            }
             (Verdict::Ready, target) => target,
         };
         Some((name.clone(), verdict))

@@ -13,6 +13,8 @@ use pod_identity_events::{Trust, TrustVerdict};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::actions::target::{self, Hop};
+
 /// IAM's default limit for a trust policy, in characters without white space; adjustable to 4,096.
 pub(super) const MAX_CHARACTERS: usize = 2_048;
 
@@ -51,7 +53,63 @@ impl Check {
     }
 }
 
-/// Asks a trust policy for everybody.
+/// Everything that a role has to let in.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct Needs {
+    /// Who works as it.
+    pub(super) users: BTreeSet<User>,
+    /// What goes on to it as a target role.
+    pub(super) hops: BTreeSet<Hop>,
+}
+
+impl Needs {
+    pub(super) fn names(&self) -> BTreeSet<&DominoName> {
+        let hops = self.hops.iter().map(|hop| &hop.name);
+        self.users.iter().map(|user| &user.name).chain(hops).collect()
+    }
+
+    /// The least that lets all of it in.
+    pub(super) fn statements(&self, sids_taken: &BTreeSet<String>) -> Vec<Value> {
+        let mut all = statements(&self.users, sids_taken);
+        all.extend(target::statements(&self.hops, sids_taken));
+        all
+    }
+
+    /// What a trust policy says to all of it: users, then hops.
+    pub(super) fn check(&self, document: &str) -> Vec<Check> {
+        let mut checks = check(&TrustPolicy::read(document), &self.users);
+        checks.extend(check_hops(document, &self.hops));
+        checks
+    }
+
+    /// Those that the checks did not find trusted.
+    fn lacking(&self, checks: &[Check]) -> Self {
+        let (users, hops) = checks.split_at(self.users.len().min(checks.len()));
+        Self { users: untrusted(&self.users, users), hops: untrusted(&self.hops, hops) }
+    }
+}
+
+fn untrusted<T: Ord + Clone>(all: &BTreeSet<T>, checks: &[Check]) -> BTreeSet<T> {
+    let untrusted = all.iter().zip(checks).filter(|(_, check)| !check.trusts());
+    untrusted.map(|(one, _)| one.clone()).collect()
+}
+
+/// Asks a target role's trust policy for everything that goes on to it.
+pub(super) fn check_hops(document: &str, hops: &BTreeSet<Hop>) -> Vec<Check> {
+    let one = |hop: &Hop| {
+        let Trust { verdict, because } = target::evaluate(document, hop);
+        Check {
+            service_account: hop.name.clone(),
+            kubernetes: hop.kubernetes.clone(),
+            cluster_arn: hop.cluster.clone(),
+            verdict,
+            because,
+        }
+    };
+    hops.iter().map(one).collect()
+}
+
+/// Asks a trust policy for everybody who works as the role.
 pub(super) fn check(policy: &TrustPolicy, users: &BTreeSet<User>) -> Vec<Check> {
     let one = |user: &User| {
         let Trust { verdict, because } = policy.evaluate(user.question());
@@ -87,10 +145,7 @@ pub(super) fn statements(users: &BTreeSet<User>, sids_taken: &BTreeSet<String>) 
     }
     let mut sids = sids_taken.clone();
     let mut statement = |actions: Value, condition: Value| {
-        let free = |sid: &String| !sids.contains(sid);
-        let numbered = (2..).map(|number| format!("{SID}{number}"));
-        let sid = std::iter::once(SID.to_owned()).chain(numbered).find(free).unwrap_or_default();
-        sids.insert(sid.clone());
+        let sid = free(SID, &mut sids);
         json!({
             "Sid": sid,
             "Effect": "Allow",
@@ -114,6 +169,15 @@ pub(super) fn statements(users: &BTreeSet<User>, sids_taken: &BTreeSet<String>) 
         all.push(statement(json!("sts:AssumeRole"), condition));
     }
     all
+}
+
+/// A statement's id that is not taken yet, and is from now on.
+pub(in crate::actions) fn free(sid: &str, taken: &mut BTreeSet<String>) -> String {
+    let numbered = (2..).map(|number| format!("{sid}{number}"));
+    let mut all = std::iter::once(sid.to_owned()).chain(numbered);
+    let free = all.find(|sid| !taken.contains(sid)).unwrap_or_default();
+    taken.insert(free.clone());
+    free
 }
 
 /// Who wants what by namespace, with the namespaces together that want the very same names.
@@ -163,7 +227,7 @@ pub(super) struct Difference {
 }
 
 /// Lays the least document over the present one. An error where that one is not understood.
-pub(super) fn compare(present: &str, users: &BTreeSet<User>) -> Result<Difference, String> {
+pub(super) fn compare(present: &str, needs: &Needs) -> Result<Difference, String> {
     let mut merged: Value =
         serde_json::from_str(present).map_err(|error| format!("it is not JSON: {error}"))?;
     let there: Vec<Value> = match merged.get("Statement") {
@@ -171,25 +235,19 @@ pub(super) fn compare(present: &str, users: &BTreeSet<User>) -> Result<Differenc
         Some(one @ Value::Object(_)) => vec![one.clone()],
         _ => return Err("it has no Statement".to_owned()),
     };
-    let policy = TrustPolicy::read(present);
-    let now = check(&policy, users);
-    let untrusted: BTreeSet<User> = users
-        .iter()
-        .zip(&now)
-        .filter(|(_, check)| !check.trusts())
-        .map(|(user, _)| user.clone())
-        .collect();
+    let now = needs.check(present);
     let sid = |statement: &Value| statement["Sid"].as_str().map(str::to_owned);
     let taken: BTreeSet<String> = there.iter().filter_map(sid).collect();
-    let missing = statements(&untrusted, &taken);
-    let least = statements(users, &BTreeSet::new());
+    let missing = needs.lacking(&now).statements(&taken);
+    let least = needs.statements(&BTreeSet::new());
     let lost =
         there.iter().filter(|one| !least.iter().any(|ours| same(ours, one))).cloned().collect();
     if !missing.is_empty() {
         merged["Statement"] = json!([there, missing.clone()].concat());
     }
-    let checks = check(&TrustPolicy::read(&merged.to_string()), users);
-    Ok(Difference { now, missing, lost, merged, checks, open: is_open(&policy, users) })
+    let checks = needs.check(&merged.to_string());
+    let open = is_open(&TrustPolicy::read(present), &needs.users);
+    Ok(Difference { now, missing, lost, merged, checks, open })
 }
 
 /// Whether two statements say the same, whatever they are called.

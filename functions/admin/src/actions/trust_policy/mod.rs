@@ -6,7 +6,7 @@ mod words;
 
 use std::collections::BTreeSet;
 
-use pod_identity_core::{Binding, ClusterArn, Clusters, DominoName, RoleArn};
+use pod_identity_core::{Binding, ClusterArn, Clusters, RoleArn};
 use pod_identity_engine::ledger::Registry;
 use pod_identity_engine::ports::{Clock, KubernetesReader};
 use serde::Deserialize;
@@ -15,7 +15,7 @@ use super::target::Hop;
 use crate::answer::{Answer, Refusal};
 use crate::desk::{Desk, Looks};
 use crate::request::{Action, Request};
-use document::User;
+use document::{Needs, User};
 use words::Told;
 
 pub(super) const ACTION: Action = Action {
@@ -40,29 +40,26 @@ pub(super) async fn answer(
     let registry = desk.registry().await?;
     let bindings = desk.bindings().await?;
     let bound: Vec<&Binding> = bindings.values().filter_map(|record| record.binding()).collect();
-    let users: BTreeSet<User> = bound
-        .iter()
-        .filter(|binding| binding.desired.role == role)
-        .flat_map(|binding| users(binding, &registry))
-        .collect();
-    let hops: BTreeSet<Hop> = bound
-        .iter()
-        .filter(|binding| binding.desired.target_role.as_ref() == Some(&role))
+    let users = bound.iter().filter(|binding| binding.desired.role == role);
+    let users = users.flat_map(|binding| users_of(binding, &registry)).collect();
+    let hops = bound.iter().filter(|one| one.desired.target_role.as_ref() == Some(&role));
+    let hops = hops
         .flat_map(|one| clusters(one, &registry).into_iter().map(|cluster| Hop::of(one, &cluster)))
         .collect();
-    if users.is_empty() && hops.is_empty() {
+    let needs = Needs { users, hops };
+    if needs == Needs::default() {
         return Err(nobody(&role, &bound));
     }
     let present = desk.trust_policy(&registry, &role).await;
-    Ok(match users.is_empty() {
-        true => target::answer(&role, &hops, &present),
-        false => Told { role: &role, users: &users, hops: &hops, present }.answer(),
+    Ok(match needs.users.is_empty() {
+        true => target::answer(&role, &needs.hops, &present),
+        false => Told { role: &role, needs: &needs, present }.answer(),
     })
 }
 
 /// A binding on every cluster that it is meant for, registered or not. The statements name no
 /// cluster, but they are held to each.
-fn users(binding: &Binding, registry: &Registry) -> BTreeSet<User> {
+fn users_of(binding: &Binding, registry: &Registry) -> BTreeSet<User> {
     clusters(binding, registry)
         .into_iter()
         .map(|cluster| User {
@@ -74,24 +71,28 @@ fn users(binding: &Binding, registry: &Registry) -> BTreeSet<User> {
         .collect()
 }
 
+/// Not those that are being retired, or are: what is said for them would stay for good.
 fn clusters(binding: &Binding, registry: &Registry) -> BTreeSet<ClusterArn> {
-    let registered = registry.clusters.keys().filter(|one| binding.selects(one)).cloned();
+    let known = &registry.clusters;
+    let taken = known.iter().filter(|(_, record)| record.takes(binding)).map(|(one, _)| one);
     match &binding.clusters {
-        Clusters::All => registered.collect(),
-        Clusters::Named(named) => registered.chain(named.iter().cloned()).collect(),
+        Clusters::All => taken.cloned().collect(),
+        Clusters::Named(named) => {
+            let coming = named.iter().filter(|one| !known.contains_key(*one));
+            taken.chain(coming).cloned().collect()
+        }
     }
 }
 
 fn nobody(role: &RoleArn, bound: &[&Binding]) -> Refusal {
-    let names: BTreeSet<&DominoName> = bound
+    let names = bound
         .iter()
-        .filter(|one| one.desired.role == *role)
-        .map(|one| &one.service_account)
-        .collect();
-    match names.first() {
-        Some(name) => Refusal(format!(
-            "{name} is bound to role {role}, and no cluster is registered in account {}: register one (action clusters), then ask again",
-            role.account()
+        .find(|one| one.desired.role == *role || one.desired.target_role.as_ref() == Some(role));
+    match names {
+        Some(binding) => Refusal(format!(
+            "{} is bound to role {role}, or goes on to it, and no cluster that takes it is registered in account {}: register one (action clusters), then ask again",
+            binding.service_account,
+            binding.desired.role.account()
         )),
         None => Refusal(format!(
             "no binding names role {role}: bind a service account to it (action bind), or ask {{\"action\": \"who\", \"role\": \"{role}\"}} who can act as it"

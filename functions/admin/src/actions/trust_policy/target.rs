@@ -3,12 +3,11 @@
 use std::collections::BTreeSet;
 
 use pod_identity_core::{DominoName, RoleArn};
-use pod_identity_events::Trust;
 use serde_json::json;
 
-use super::document::{self, Check, MAX_CHARACTERS};
+use super::document::{self, Check, MAX_CHARACTERS, check_hops};
 use super::words::{proof, too_long};
-use crate::actions::target::{Hop, evaluate, statements};
+use crate::actions::target::{Hop, statements};
 use crate::answer::Answer;
 
 /// What is told of it. `present` is its trust policy now: none when there is no such role, an error
@@ -18,16 +17,17 @@ pub(super) fn answer(
     hops: &BTreeSet<Hop>,
     present: &Result<Option<String>, String>,
 ) -> Answer {
-    let least = document::document(&statements(hops));
-    let checks = check(&least.to_string(), hops);
+    let least = document::document(&statements(hops, &BTreeSet::new()));
+    let checks = check_hops(&least.to_string(), hops);
     let names: BTreeSet<&DominoName> = hops.iter().map(|hop| &hop.name).collect();
-    let now = present.as_ref().ok().and_then(Option::as_ref).map(|now| check(now, hops));
+    let now = present.as_ref().ok().and_then(Option::as_ref).map(|now| check_hops(now, hops));
     let mut text = headline(role, names.len(), present, now.as_deref());
     text += &format!("\nThe least that it needs as a target role:\n\n{least:#}\n\n");
     text += &proof("It", &checks);
     let length = document::length(&least);
     text += &format!("{length} of {MAX_CHARACTERS} characters that IAM admits by default.\n");
-    let warnings = warnings(role, hops, length);
+    let mut warnings = warnings(role, hops);
+    warnings.extend(too_long("the document", length));
     for warning in &warnings {
         text += &format!("! {warning}\n");
     }
@@ -39,16 +39,6 @@ pub(super) fn answer(
         .with("checks", json!(checks))
         .with("now", json!(now))
         .with("warnings", json!(warnings))
-}
-
-fn check(document: &str, hops: &BTreeSet<Hop>) -> Vec<Check> {
-    let one = |hop: &Hop| {
-        let Trust { verdict, because } = evaluate(document, hop);
-        let (service_account, kubernetes) = (hop.name.clone(), hop.kubernetes.clone());
-        let cluster_arn = hop.cluster.clone();
-        Check { service_account, kubernetes, cluster_arn, verdict, because }
-    };
-    hops.iter().map(one).collect()
 }
 
 fn headline(
@@ -77,7 +67,8 @@ fn headline(
     }
 }
 
-fn warnings(role: &RoleArn, hops: &BTreeSet<Hop>, length: usize) -> Vec<String> {
+/// What there is to say of what goes on to a role.
+pub(super) fn warnings(role: &RoleArn, hops: &BTreeSet<Hop>) -> Vec<String> {
     let sources: BTreeSet<&str> = hops.iter().map(|hop| hop.role.as_str()).collect();
     let mut warnings = vec![format!(
         "that is one half: a policy of {} has to allow sts:AssumeRole and sts:TagSession on {role}, which is not looked at",
@@ -91,6 +82,5 @@ fn warnings(role: &RoleArn, hops: &BTreeSet<Hop>, length: usize) -> Vec<String> 
             Vec::from_iter(untagged).join(", ")
         ));
     }
-    warnings.extend(too_long("the document", length));
     warnings
 }

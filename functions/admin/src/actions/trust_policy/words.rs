@@ -2,30 +2,27 @@
 
 use std::collections::BTreeSet;
 
-use pod_identity_core::trust::TrustPolicy;
 use pod_identity_core::{DominoName, RoleArn};
 use serde_json::{Value, json};
 
-use super::document::{self, Check, Difference, MAX_CHARACTERS, User};
-use crate::actions::target::{Hop, statements};
+use super::document::{self, Check, Difference, MAX_CHARACTERS, Needs};
+use super::target;
 use crate::answer::Answer;
 
 /// What there is to say.
 pub(super) struct Told<'a> {
     pub(super) role: &'a RoleArn,
-    pub(super) users: &'a BTreeSet<User>,
-    /// What goes on to it as a target role.
-    pub(super) hops: &'a BTreeSet<Hop>,
+    pub(super) needs: &'a Needs,
     /// Its trust policy now: none when there is no such role, an error when nobody can say.
     pub(super) present: Result<Option<String>, String>,
 }
 
 impl Told<'_> {
     pub(super) fn answer(&self) -> Answer {
-        let least = document::document(&document::statements(self.users, &BTreeSet::new()));
-        let checks = document::check(&TrustPolicy::read(&least.to_string()), self.users);
+        let least = document::document(&self.needs.statements(&BTreeSet::new()));
+        let checks = self.needs.check(&least.to_string());
         let compared = self.present.as_ref().ok().and_then(Option::as_ref);
-        let compared = compared.map(|present| document::compare(present, self.users));
+        let compared = compared.map(|present| document::compare(present, self.needs));
         let warnings = self.warnings(&least, compared.as_ref());
         let mut text = self.headline(compared.as_ref());
         text +=
@@ -39,7 +36,7 @@ impl Told<'_> {
         for warning in &warnings {
             text += &format!("! {warning}\n");
         }
-        let names: BTreeSet<&DominoName> = self.users.iter().map(|user| &user.name).collect();
+        let names = self.needs.names();
         let difference = compared.and_then(Result::ok);
         Answer::of(text)
             .with("role", json!(self.role))
@@ -71,22 +68,21 @@ impl Told<'_> {
                 let lacks: BTreeSet<&str> =
                     lacks.map(|check| check.service_account.as_str()).collect();
                 if lacks.is_empty() {
-                    format!("{role} already trusts all {} bindings that name it.\n", self.names())
+                    format!(
+                        "{role} already trusts all {} bindings that name it.\n",
+                        self.needs.names().len()
+                    )
                 } else {
                     format!(
                         "{role} does not surely trust {} of {} bindings that name it: {}\n",
                         lacks.len(),
-                        self.names(),
+                        self.needs.names().len(),
                         Vec::from_iter(lacks).join(", ")
                     )
                 }
             }
             (Ok(Some(_)), None) => String::new(),
         }
-    }
-
-    fn names(&self) -> usize {
-        self.users.iter().map(|user| &user.name).collect::<BTreeSet<_>>().len()
     }
 
     fn warnings(
@@ -96,6 +92,7 @@ impl Told<'_> {
     ) -> Vec<String> {
         let mut warnings = Vec::new();
         let untagged: BTreeSet<&str> = self
+            .needs
             .users
             .iter()
             .filter(|user| !user.session_tags)
@@ -127,13 +124,14 @@ impl Told<'_> {
                 ));
             }
         }
-        if !self.hops.is_empty() {
-            let list: Vec<String> =
-                statements(self.hops).iter().map(|one| format!("\n  {one}")).collect();
+        let hops = &self.needs.hops;
+        if !hops.is_empty() {
+            let names: BTreeSet<&str> = hops.iter().map(|hop| hop.name.as_str()).collect();
             warnings.push(format!(
-                "it is a target role as well, for which it needs these statements beside those above:{}",
-                list.concat()
+                "it is a target role as well, to which {} go on: the document has the statements for that",
+                Vec::from_iter(names).join(", ")
             ));
+            warnings.extend(target::warnings(self.role, hops));
         }
         warnings
     }

@@ -154,6 +154,7 @@ async fn look(
             .collect();
         let pods = match &closed {
             Some(why) => Err(why.clone()),
+            None if desk.is_over() => Err(format!("pods are not known: {OVER}")),
             None => match lists::pods(desk, &access, &namespace, |pod| holds(pod, &accounts)).await
             {
                 Ok(pods) => Ok(pods),
@@ -203,6 +204,10 @@ async fn by_irsa(
     here: &mut Here,
 ) -> Option<String> {
     for namespace in &desk.inside.namespaces {
+        if let Err(why) = desk.hurry() {
+            here.unseen.push(format!("service accounts with IRSA are not known: {why}"));
+            return None;
+        }
         let accounts = pages(async |token: Option<String>| {
             desk.kubernetes.service_accounts(access, namespace, "", token.as_deref()).await
         });

@@ -101,7 +101,11 @@ fn a_binding_whose_place_another_holds_is_told() {
 #[test]
 fn a_binding_on_several_clusters_is_told_cluster_by_cluster() {
     let office = at_work();
-    office.ports.world().eks.cluster_mut(&cluster("green")).unwrap().addons.clear();
+    {
+        let mut world = office.ports.world();
+        let addons = &mut world.eks.cluster_mut(&cluster("green")).unwrap().addons;
+        addons.get_mut("eks-pod-identity-agent").unwrap().status = "DEGRADED".to_owned();
+    }
     let answer = ask(&office, json!({ "action": "explain", "serviceAccount": "svc-etl" }));
     broken(&answer, "agent");
     insta::assert_snapshot!(golden(&answer));

@@ -7,14 +7,14 @@
 //! | cluster | not registered, not meant by the binding, being retired | `ledger` |
 //! | condition | not carried out yet, waiting for its cluster, blocked by another's place | `ledger` |
 //! | Kubernetes service account | none, annotated for IRSA | `within` |
-//! | domsed mapping | none, ours to another, somebody else's, domsed not installed | `within` |
+//! | domsed mapping | none, ours to another, somebody else's to another, domsed not installed | `within` |
 //! | association | none, drift, foreign, an add-on's, an orphan, made for another, still there | `outside` |
 //! | role | none, another by its name | `outside` |
 //! | trust policy | no statement, a condition, a Deny, not to be understood | `outside` |
 //! | target role | not readable, none, not trusting, not to be understood | `outside` |
 //! | node policy | not remembered, not listed, not attached, no node role known | `outside` |
-//! | broad grant | `AmazonEKSWorkerNodePolicy`, in strict mode | `outside` |
-//! | agent | no add-on, a degraded one | `outside` |
+//! | broad grant | `AmazonEKSWorkerNodePolicy`, in strict mode, also when attached since | `outside` |
+//! | agent | a degraded add-on; without one it is unknown | `outside` |
 //! | pods | missing, unmapped, shadowed by keys and by IRSA, changed, recreated, revoked | `within` |
 //! | one pod | the same, right, over, of nobody | `within` |
 //! | what nobody tells | Kubernetes unreachable or closed, EKS and IAM denied, cluster gone, no time | here |
@@ -219,8 +219,12 @@ fn a_cluster_that_eks_does_not_know_is_told() {
 fn a_cluster_for_which_there_is_no_time_is_unknown() {
     let mut office = at_work();
     office.settings.concurrency = 1;
+    office.settings.longest_call = Duration::from_secs(20);
     office.ports.world().settings.call_takes = Duration::from_secs(20);
+    let began = office.ports.world().now;
     let answer = ask(&office, json!({ "action": "explain", "serviceAccount": "svc-etl" }));
+    let took = office.ports.world().now.duration_since(began).as_secs();
+    assert!(took <= 120, "Lambda would have ended it: {took} s");
     let words = headline(&answer);
     assert!(
         words.contains("whether svc-etl works on green is not known: not looked at"),

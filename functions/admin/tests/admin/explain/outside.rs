@@ -313,11 +313,31 @@ fn a_broad_grant_is_told_and_breaks_the_chain_only_in_strict_mode() {
 }
 
 #[test]
-fn a_missing_agent_is_told() {
+fn a_broad_grant_that_was_attached_after_the_last_reconciliation_is_told() {
+    let mut office = at_work();
+    let broad = "arn:aws:iam::aws:policy/AmazonEKSWorkerNodePolicy";
+    {
+        let mut world = office.ports.world();
+        let now = world.now;
+        world.iam.attach(&node_role(), broad, now);
+    }
+    let answer = explain(&office);
+    assert!(text(&answer).contains("so the list restricts nothing"), "{}", text(&answer));
+    office.settings.plan.strict = true;
+    let (evidence, _) = broken(&explain(&office), "broad grant");
+    assert!(evidence.contains(broad) && evidence.contains(node_role().as_str()), "{evidence}");
+    office.ports.world().detach_role_policy(&somebody(), "blue-eks-nodes", broad).unwrap();
+    assert_eq!(wrong(&explain(&office)), []);
+}
+
+#[test]
+fn whether_the_agent_runs_without_its_add_on_is_unknown() {
     let office = at_work();
     office.ports.world().eks.cluster_mut(&cluster("blue")).unwrap().addons.clear();
     let answer = explain(&office);
-    broken(&answer, "agent");
+    let told = wrong(&answer);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!((&*told[0].0, &*told[0].1), ("agent", "unknown"));
     insta::assert_snapshot!(golden(&answer));
 }
 

@@ -4,7 +4,7 @@ use pod_identity_world::{DominoPod, KubernetesRequest, Resource, Verb, World};
 use serde_json::{Value, json};
 
 use super::{NAMESPACE, add, at_work, broken, explain, golden, kubernetes, of_pod, pod, wrong};
-use crate::office::{Office, cluster};
+use crate::office::{Office, cluster, text};
 
 /// Somebody with kubectl.
 fn kubectl(world: &mut World, request: KubernetesRequest) {
@@ -79,6 +79,22 @@ fn another_mutation_that_maps_the_name_elsewhere_is_told() {
     let answer = explain(&office);
     broken(&answer, "domsed mapping");
     insta::assert_snapshot!(golden(&answer));
+}
+
+#[test]
+fn another_mutation_that_maps_the_name_right_is_enough() {
+    let office = at_work();
+    let request =
+        KubernetesRequest::new(Verb::Delete, Resource::Mutations, Some("domino-platform"));
+    kubectl(&mut office.ports.world(), request.name("domino-pod-identity"));
+    mutation(&office, "by-hand", json!({ "svc-etl": "svc-etl-sa" }));
+    let answer = explain(&office);
+    assert_eq!(wrong(&answer), []);
+    let words = text(&answer);
+    assert!(words.contains("Mutation domino-platform/by-hand, which is not ours, maps"), "{words}");
+    mutation(&office, "another", json!({ "svc-etl": "elsewhere" }));
+    let (evidence, _) = broken(&explain(&office), "domsed mapping");
+    assert!(evidence.contains("domino-platform/another maps svc-etl to elsewhere"), "{evidence}");
 }
 
 #[test]

@@ -49,12 +49,12 @@ fn reason(pod: &Pod, verdict: &Verdict<'_>, settings: &Settings) -> String {
             )
         }
         Because::Hidden(association) => {
-            let shown = match (pod.credentials.web_identity, pod.credentials.static_keys) {
-                (true, true) => "a web identity token and access keys",
-                (true, false) => "a web identity token",
-                _ => "access keys",
+            let (shown, hide) = match (pod.credentials.web_identity, pod.credentials.static_keys) {
+                (true, true) => ("a web identity token and access keys", "hide"),
+                (true, false) => ("a web identity token", "hides"),
+                _ => ("access keys", "hide"),
             };
-            format!("{pod_of} has {shown} in its environment, which hide {}", gives(association))
+            format!("{pod_of} has {shown} in its environment, which {hide} {}", gives(association))
         }
         Because::Annotated(role, association) => format!(
             "{pod_of}, which is annotated with role {role}: a pod that is admitted while EKS does not show the association gets that instead of {}",

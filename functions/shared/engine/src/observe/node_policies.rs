@@ -20,6 +20,13 @@ pub(crate) const VERSIONS_KEPT: usize = 4;
 /// AWS's policies that allow every node to get credentials for every association.
 const BROAD_POLICIES: [&str; 2] = ["AmazonEKSWorkerNodePolicy", "AmazonEKSWorkerNodeMinimalPolicy"];
 
+/// Whether a managed policy, by its ARN, is one of AWS's own that allow every node to get
+/// credentials for every association, so that a list of roles beside it restricts nothing.
+#[must_use]
+pub fn is_broad_policy(arn: &str) -> bool {
+    BROAD_POLICIES.iter().any(|name| arn.ends_with(&format!("/{name}")))
+}
+
 /// What was found of the node policies.
 pub(crate) struct FoundPolicies {
     /// What planning looks at.
@@ -174,12 +181,8 @@ pub(crate) async fn attachments(
             policies.iter().filter_map(|arn| ours.get(arn)).copied().collect();
         let others = u32::try_from(policies.len() - attached.len()).unwrap_or(u32::MAX);
         record.max_shards = record.max_shards.min(settings.policy_slots.saturating_sub(others));
-        record.broad_grant = record.broad_grant.take().or_else(|| {
-            policies
-                .iter()
-                .find(|arn| BROAD_POLICIES.iter().any(|name| arn.ends_with(&format!("/{name}"))))
-                .cloned()
-        });
+        let broad = || policies.iter().find(|arn| is_broad_policy(arn)).cloned();
+        record.broad_grant = record.broad_grant.take().or_else(broad);
         record.attached.insert(role.clone(), attached);
     }
     if record.node_roles.is_empty() {
