@@ -18,6 +18,9 @@ use crate::table::Table;
 
 /// Most rows in the text; all are in the data.
 const ROWS: usize = 200;
+/// Most changes of one import: as many as EKS takes associations on a cluster. A plan for so many and
+/// three clusters takes 300 MB.
+const MOST_CHANGES: usize = 5_000;
 /// Most lines of a plan in the text.
 const PLAN_LINES: usize = 500;
 
@@ -121,6 +124,12 @@ async fn imported(
     if wishes.is_empty() {
         let text = words(request, &lines, None);
         return Ok(with_data(Answer::of(text), request, &lines, None));
+    }
+    if wishes.len() > MOST_CHANGES {
+        return Err(Refusal(format!(
+            "import: {} rows would change something, and one import changes at most {MOST_CHANGES}, so nothing was done; import the file in parts",
+            wishes.len()
+        )));
     }
     let changed = make(desk, hands, request, &wishes).await?;
     for (at, result) in at.into_iter().zip(&changed.results) {

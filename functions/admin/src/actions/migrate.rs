@@ -11,13 +11,13 @@ mod words;
 use pod_identity_core::{Change, ClusterArn};
 use pod_identity_engine::ledger::Registry;
 use pod_identity_engine::ports::{Clock, KubernetesReader};
-use pod_identity_engine::{Outcome, Rehearsal, request_clusters};
+use pod_identity_engine::{Rehearsal, request_clusters};
 use pod_identity_events::detail_type::CLUSTER_REGISTERED;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::answer::{Answer, Refusal};
-use crate::change::{About, Changed, Wish, judge, take};
+use crate::change::{About, Changed, Wish, judge, take, undone};
 use crate::desk::{Desk, Hands, Looks};
 use crate::request::{Action, Request};
 
@@ -130,10 +130,11 @@ fn broken(reasons: &[String]) -> Refusal {
 fn refused(changed: &Changed) -> Result<(), Refusal> {
     match changed.results.first() {
         Some(Err(reasons)) => Err(broken(reasons)),
-        Some(Ok(report)) if report.outcome == Outcome::Failed => {
-            Err(Refusal(format!("migrate: it failed, ask again: {}", report.lines.join("; "))))
-        }
-        _ => Ok(()),
+        Some(Ok(report)) => match undone(report) {
+            Some(why) => Err(Refusal(format!("migrate: {why}"))),
+            None => Ok(()),
+        },
+        None => Ok(()),
     }
 }
 

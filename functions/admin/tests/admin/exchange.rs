@@ -108,6 +108,16 @@ fn a_bad_row_is_told_with_its_line_and_stops_no_other() {
 }
 
 #[test]
+fn an_import_of_more_changes_than_one_takes_is_refused_as_a_whole() {
+    let office = Office::registered();
+    let row = |at| json!({ "serviceAccount": format!("svc-{at}"), "roleArn": role("etl") });
+    let rows: Vec<Value> = (0..5_001).map(row).collect();
+    let why = office.refused(json!({ "action": "import", "rows": rows, "mode": "apply" }));
+    assert!(why.contains("5001 rows") && why.contains("at most 5000"), "{why}");
+    assert_eq!(known(&office, "svc-0"), 0);
+}
+
+#[test]
 fn with_stop_on_error_one_bad_row_stops_all() {
     let office = Office::registered();
     let mut payload = json!({ "action": "import", "csv": with_bad_rows(), "stopOnError": true });
