@@ -1,12 +1,13 @@
 //! AWS calls of each case, over the real function, the SDK and TLS.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use local::{Program, table};
 use pod_identity_world::Call;
 use serde_json::Value;
 
 use crate::Failure;
+use crate::figures::by_operation;
 use crate::rig::{Rig, Trusted};
 
 const CASES: [&str; 4] = ["new role", "listed role", "duplicate", "100 bindings, 40 roles"];
@@ -23,27 +24,21 @@ pub(crate) async fn run() -> Result<String, Failure> {
     let listed = rig.assigned("svc-listed", 1);
     let batch: Vec<Value> =
         (0..100).map(|n| rig.assigned(&format!("svc-{n}"), 2 + n % 40)).collect();
-    let mut cases = Vec::new();
-    for events in [vec![new.clone()], vec![listed], vec![new], batch] {
+    let mut cases: [Vec<Call>; 4] = Default::default();
+    let batches = [vec![new.clone()], vec![listed], vec![new], batch];
+    for (case, events) in cases.iter_mut().zip(batches) {
         let before = rig.wire.log().len();
         rig.deliver(&events).await?;
-        cases.push(rig.wire.log().split_off(before));
+        *case = rig.wire.log().split_off(before);
     }
 
-    let mut counts: BTreeMap<String, [usize; 4]> = BTreeMap::new();
-    for (case, calls) in cases.iter().enumerate() {
-        for call in calls {
-            let operation = format!("{} {}", call.service, call.operation);
-            counts.entry(operation).or_default()[case] += 1;
-        }
-    }
     let row = |name: &str, cells: [String; 4]| {
         let [a, b, c, d] = cells;
         [name.to_owned(), a, b, c, d]
     };
-    let number = |number: usize| if number == 0 { "-".to_owned() } else { number.to_string() };
+    let counts = by_operation(cases.each_ref().map(Vec::as_slice));
     let mut rows: Vec<[String; 5]> =
-        counts.iter().map(|(operation, counts)| row(operation, counts.map(number))).collect();
+        counts.into_iter().map(|(operation, cells)| row(&operation, cells)).collect();
     let totals: Vec<usize> = cases.iter().map(Vec::len).collect();
     let judged = |case: usize| {
         let verdict = if totals[case] <= GOALS[case] { "ok" } else { "OVER" };

@@ -1,7 +1,6 @@
 //! The functions that look at whole clusters: what they call, how long they take to start, and
 //! what memory they need.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -10,7 +9,7 @@ use pod_identity_world::Call;
 use serde_json::{Value, json};
 
 use crate::Failure;
-use crate::figures::{Figures, cell, ms, verdict};
+use crate::figures::{Figures, by_operation, cell, ms, verdict};
 use crate::function::{built, process, size};
 use crate::rig::{self, ROLES, Rig, Trusted};
 
@@ -101,22 +100,9 @@ async fn measure(
 
 fn calls(steady: &Measured, quiet: &Measured, sweep: &Measured) -> String {
     let all = [steady, quiet, sweep];
-    let mut counts: BTreeMap<String, [usize; 3]> = BTreeMap::new();
-    for (column, measured) in all.iter().enumerate() {
-        for call in &measured.calls {
-            // A pod's name is part of an operation's path, not of its kind.
-            let operation = format!("{} {}", call.service, call.operation);
-            counts.entry(operation).or_default()[column] += 1;
-        }
-    }
-    let number = |number: usize| if number == 0 { "-".to_owned() } else { number.to_string() };
-    let mut rows: Vec<[String; 4]> = counts
-        .iter()
-        .map(|(operation, counts)| {
-            let [a, b, c] = counts.map(number);
-            [operation.clone(), a, b, c]
-        })
-        .collect();
+    let counts = by_operation(all.map(|measured| measured.calls.as_slice()));
+    let mut rows: Vec<[String; 4]> =
+        counts.into_iter().map(|(operation, [a, b, c])| [operation, a, b, c]).collect();
     let [a, b, c] = all.map(|measured| measured.calls.len().to_string());
     rows.push(["all".to_owned(), a, b, c]);
     let headings = [

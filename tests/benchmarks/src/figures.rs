@@ -1,7 +1,10 @@
 //! Figures and what is said of them.
 
+use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
+
+use pod_identity_world::Call;
 
 /// Measurements of one thing.
 #[derive(Debug, Clone, Default)]
@@ -61,4 +64,17 @@ pub(crate) fn cell(figure: f64) -> String {
 /// Whether a figure keeps to the goal that it must not exceed.
 pub(crate) fn verdict(figure: f64, goal: f64) -> String {
     if figure <= goal { "ok" } else { "OVER" }.to_owned()
+}
+
+/// How often each operation was called in each of some cases, as cells of a table.
+pub(crate) fn by_operation<const N: usize>(cases: [&[Call]; N]) -> BTreeMap<String, [String; N]> {
+    let mut counts: BTreeMap<String, [usize; N]> = BTreeMap::new();
+    for (column, calls) in cases.into_iter().enumerate() {
+        for call in calls {
+            let operation = format!("{} {}", call.service, call.operation);
+            counts.entry(operation).or_insert([0; N])[column] += 1;
+        }
+    }
+    let cell = |count: usize| if count == 0 { "-".to_owned() } else { count.to_string() };
+    counts.into_iter().map(|(operation, counts)| (operation, counts.map(cell))).collect()
 }

@@ -3,7 +3,6 @@
 
 mod model;
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use local::{Function, InvocationResult, Program, scene, table};
@@ -11,7 +10,7 @@ use pod_identity_world::Call;
 use serde_json::{Value, json};
 
 use crate::Failure;
-use crate::figures::{cell, ms, verdict};
+use crate::figures::{by_operation, cell, ms, verdict};
 use crate::rig::{Rig, Trusted};
 
 const BINDINGS: usize = 1_000;
@@ -106,17 +105,10 @@ fn least_ms(calls: usize) -> f64 {
 
 fn counted(asked: &Measured, filled: &Measured, status: &Measured) -> String {
     let all = [asked, filled, status];
-    let mut counts: BTreeMap<String, [usize; 3]> = BTreeMap::new();
-    for (column, measured) in all.iter().enumerate() {
-        for call in &measured.calls {
-            let operation = format!("{} {}", call.service, call.operation);
-            counts.entry(operation).or_default()[column] += 1;
-        }
-    }
-    let number = |number: usize| if number == 0 { "-".to_owned() } else { number.to_string() };
     let row = |name: &str, [a, b, c]: [String; 3]| [name.to_owned(), a, b, c];
+    let counts = by_operation(all.map(|one| one.calls.as_slice()));
     let mut rows: Vec<[String; 4]> =
-        counts.iter().map(|(operation, counts)| row(operation, counts.map(number))).collect();
+        counts.into_iter().map(|(operation, cells)| row(&operation, cells)).collect();
     rows.push(row("all", all.map(|one| one.calls.len().to_string())));
     rows.push(row("ms", all.map(|one| cell(one.ms))));
     let headings = ["operation", "admin: migrate", "reconcile: green", "admin: status"];
