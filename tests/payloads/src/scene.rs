@@ -2,14 +2,13 @@
 //! and a service account bound.
 
 use std::sync::{Arc, Mutex, OnceLock};
-use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
 use association::Function;
 use jiff::{SignedDuration, Timestamp};
-use pod_identity_core::{ClusterArn, Pattern, RoleArn, Rules, plan};
+use pod_identity_core::{ClusterArn, Pattern, RoleArn};
 use pod_identity_engine::{Outcome, Settings};
-use pod_identity_world::{World, WorldPorts};
+use pod_identity_world::{World, WorldPorts, deployment_settings};
 use serde_json::{Value, json};
 
 pub(crate) const ACCOUNT: &str = "111122223333";
@@ -75,45 +74,19 @@ pub(crate) fn in_a_minute(now: Timestamp) -> SystemTime {
 
 /// Runs a future over a world, which only ever yields to itself.
 pub(crate) fn drive<F: Future>(future: F) -> F::Output {
-    let mut future = std::pin::pin!(future);
-    let mut context = Context::from_waker(Waker::noop());
-    for _ in 0..10_000_000_u64 {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
-            return output;
-        }
-    }
-    panic!("the future never ends");
+    pod_identity_world::drive(future, || {}).unwrap()
 }
 
 fn settings() -> Settings {
     let patterns = |list: &[String]| list.iter().map(Pattern::new).collect();
     let clusters = ["blue", "green", "teal", "amber"]
         .map(|name| format!("arn:aws:eks:{REGION}:{ACCOUNT}:cluster/{name}"));
-    Settings {
-        rules: Rules {
-            region: REGION.to_owned(),
-            clusters: patterns(&clusters),
-            roles: patterns(&[format!("arn:aws:iam::{ACCOUNT}:role/domino/*")]),
-            target_roles: patterns(&["arn:aws:iam::444455556666:role/domino-target-*".to_owned()]),
-            namespaces: vec!["domino-compute".to_owned()],
-            node_roles: patterns(&[format!("arn:aws:iam::{ACCOUNT}:role/*-eks-nodes")]),
-            assume_roles: Vec::new(),
-            service_account_template: "{name}-sa".to_owned(),
-        },
-        plan: plan::Options {
-            deployment: "local".to_owned(),
-            trust: plan::TrustMode::Enforce,
-            strict: false,
-            cluster_statement: true,
-            max_deletions: 50,
-        },
-        policy_slots: 10,
-        concurrency: 4,
-        lease: Duration::from_secs(60),
-        longest_call: Duration::from_secs(5),
-        notice_retention: Duration::from_secs(86_400),
-        trim_after: None,
-    }
+    let mut settings = deployment_settings(ACCOUNT);
+    settings.rules.clusters = patterns(&clusters);
+    settings.rules.target_roles =
+        patterns(&["arn:aws:iam::444455556666:role/domino-target-*".to_owned()]);
+    settings.plan.deployment = "local".to_owned();
+    settings
 }
 
 fn prepared(settings: &Settings) -> World {
