@@ -50,7 +50,7 @@ class Lane:
             self.explain()
             sys.exit(f"not so: {what}")
 
-    def wait(self, what, look, seconds=60):
+    def wait(self, what, look, seconds=120):
         """Waits until look answers something, and answers that."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -132,13 +132,17 @@ class Lane:
         ]
 
     def associations(self, name):
-        found = self.account.eks.list_pod_identity_associations(clusterName=name)["associations"]
-        return {
-            one["serviceAccount"]: self.account.eks.describe_pod_identity_association(
-                clusterName=name, associationId=one["associationId"]
-            )["association"]
-            for one in found
-        }
+        found = {}
+        for one in self.account.eks.list_pod_identity_associations(clusterName=name)["associations"]:
+            try:
+                described = self.account.eks.describe_pod_identity_association(
+                    clusterName=name, associationId=one["associationId"]
+                )
+            except self.account.eks.exceptions.ResourceNotFoundException:
+                # Reconcile has deleted it since the listing.
+                continue
+            found[one["serviceAccount"]] = described["association"]
+        return found
 
     def messages(self, queue):
         url = self.account.sqs.get_queue_url(QueueName=f"{BUS}-{queue}")["QueueUrl"]
