@@ -326,11 +326,12 @@ async fn the_mutation_is_applied_and_read_back_and_never_taken_from_another() {
         let mutation = |account: &str| Mutation {
             name: "domino-pod-identity".to_owned(),
             rules: vec![MutationRule {
+                enabled: true,
                 label_selectors: vec!["dominodatalab.com/workload-type in (Batch)".to_owned()],
                 cloud_workload_identity: Some(CloudWorkloadIdentity {
                     cloud_type: "aws".to_owned(),
                     default_sa: String::new(),
-                    assume_sa_mapping: true,
+                    assume_sa_mapping: false,
                     user_mappings: BTreeMap::from([("etl".to_owned(), account.to_owned())]),
                 }),
             }],

@@ -19,6 +19,16 @@ pub struct Mutation {
     pub rules: Vec<MutationRule>,
 }
 
+impl Mutation {
+    /// The identities of its rules for AWS, except of those that are switched off. A rule that does
+    /// not say of which cloud it is counts.
+    pub fn identities(&self) -> impl Iterator<Item = &CloudWorkloadIdentity> {
+        let on = self.rules.iter().filter(|rule| rule.enabled);
+        let all = on.filter_map(|rule| rule.cloud_workload_identity.as_ref());
+        all.filter(|one| one.cloud_type.is_empty() || one.cloud_type.eq_ignore_ascii_case("aws"))
+    }
+}
+
 /// One rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -26,6 +36,9 @@ pub struct MutationRule {
     /// Which pods it changes, such as `dominodatalab.com/workload-type in (Batch,Scheduled)`.
     #[serde(default)]
     pub label_selectors: Vec<String>,
+    /// Whether it does anything. Not written, because rules are on by default.
+    #[serde(default = "on", skip_serializing_if = "is_on")]
+    pub enabled: bool,
     /// The identity that they get.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cloud_workload_identity: Option<CloudWorkloadIdentity>,
@@ -40,10 +53,19 @@ pub struct CloudWorkloadIdentity {
     /// The Kubernetes service account of everybody else; empty for Domino's own.
     #[serde(default)]
     pub default_sa: String,
-    /// Whether the mapped service account is used.
+    /// What it does is not documented. Domino's tutorials map names with `false`, and none sets it.
     #[serde(default)]
     pub assume_sa_mapping: bool,
     /// Domino name to Kubernetes service account.
     #[serde(default)]
     pub user_mappings: BTreeMap<String, String>,
+}
+
+fn on() -> bool {
+    true
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_on(enabled: &bool) -> bool {
+    *enabled
 }

@@ -97,10 +97,11 @@ impl Mapping {
     fn rule(&self, user_mappings: BTreeMap<String, String>) -> MutationRule {
         MutationRule {
             label_selectors: self.settings.label_selectors.clone(),
+            enabled: true,
             cloud_workload_identity: Some(CloudWorkloadIdentity {
                 cloud_type: "aws".to_owned(),
                 default_sa: self.settings.default_service_account.clone(),
-                assume_sa_mapping: true,
+                assume_sa_mapping: false,
                 user_mappings,
             }),
         }
@@ -157,7 +158,7 @@ fn conflict(
 ) -> Option<Problem> {
     let others = all.iter().filter(|one| one.name != settings.name);
     let elsewhere: BTreeSet<(&str, &str)> = others
-        .flat_map(|one| identities(one).map(|identity| (one.name.as_str(), identity)))
+        .flat_map(|one| one.identities().map(|identity| (one.name.as_str(), identity)))
         .filter_map(|(of, identity)| {
             Some((of, identity.user_mappings.get(name.as_str())?.as_str()))
         })
@@ -182,15 +183,9 @@ fn conflict(
     })
 }
 
-/// The identities of a Mutation for AWS; one that does not say of which cloud it is counts.
-fn identities(mutation: &Mutation) -> impl Iterator<Item = &CloudWorkloadIdentity> {
-    let all = mutation.rules.iter().filter_map(|rule| rule.cloud_workload_identity.as_ref());
-    all.filter(|one| one.cloud_type.is_empty() || one.cloud_type.eq_ignore_ascii_case("aws"))
-}
-
 /// Whether a Mutation sends anybody to a service account.
 pub(super) fn leads_to(mutation: &Mutation, service_account: &str) -> bool {
-    identities(mutation).any(|one| {
+    mutation.identities().any(|one| {
         one.default_sa == service_account
             || one.user_mappings.values().any(|to| to == service_account)
     })
@@ -198,12 +193,13 @@ pub(super) fn leads_to(mutation: &Mutation, service_account: &str) -> bool {
 
 /// Entries of a Mutation.
 pub(super) fn count(mutation: &Mutation) -> usize {
-    identities(mutation).map(|one| one.user_mappings.len()).sum()
+    mutation.identities().map(|one| one.user_mappings.len()).sum()
 }
 
 /// Entries of a Mutation, the last word on each name.
 pub(super) fn entries(mutation: &Mutation) -> BTreeMap<&str, &str> {
-    identities(mutation)
+    mutation
+        .identities()
         .flat_map(|one| &one.user_mappings)
         .map(|(name, to)| (name.as_str(), to.as_str()))
         .collect()

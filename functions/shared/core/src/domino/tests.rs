@@ -77,11 +77,12 @@ fn mutation(of: &str, cloud_type: &str, entries: &[(&str, &str)]) -> Mutation {
     Mutation {
         name: of.to_owned(),
         rules: vec![MutationRule {
+            enabled: true,
             label_selectors: options().mapping.unwrap().label_selectors,
             cloud_workload_identity: Some(CloudWorkloadIdentity {
                 cloud_type: cloud_type.to_owned(),
                 default_sa: String::new(),
-                assume_sa_mapping: true,
+                assume_sa_mapping: false,
                 user_mappings: entries.collect(),
             }),
         }],

@@ -132,7 +132,7 @@ impl House {
             "kind": "Mutation",
             "metadata": { "name": name },
             "rules": [{ "labelSelectors": ["x in (y)"], "cloudWorkloadIdentity": {
-                "cloud_type": "aws", "default_sa": "", "assume_sa_mapping": true,
+                "cloud_type": "aws", "default_sa": "", "assume_sa_mapping": false,
                 "user_mappings": entries,
             }}],
         });

@@ -206,7 +206,7 @@ async fn mutations_are_listed_with_the_rules_that_are_about_identities() {
     let items = json!([
         {"metadata": {"name": "theirs"}, "rules": [
             {"labelSelectors": ["a in (b)"], "modifyLabel": {"key": "k"}},
-            {"cloudWorkloadIdentity": {"cloud_type": "aws", "default_sa": "", "assume_sa_mapping": true,
+            {"cloudWorkloadIdentity": {"cloud_type": "aws", "default_sa": "", "assume_sa_mapping": false,
                 "user_mappings": {"svc-etl": "svc-etl-sa"}}},
         ]},
         {"metadata": {"name": "empty"}, "rules": null},

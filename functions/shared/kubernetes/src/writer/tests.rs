@@ -244,11 +244,12 @@ fn mutation() -> Mutation {
     Mutation {
         name: "domino-pod-identity".to_owned(),
         rules: vec![MutationRule {
+            enabled: true,
             label_selectors: vec!["dominodatalab.com/workload-type in (Batch)".to_owned()],
             cloud_workload_identity: Some(CloudWorkloadIdentity {
                 cloud_type: "aws".to_owned(),
                 default_sa: String::new(),
-                assume_sa_mapping: true,
+                assume_sa_mapping: false,
                 user_mappings: BTreeMap::from([("svc-etl".to_owned(), "svc-etl-sa".to_owned())]),
             }),
         }],
@@ -278,7 +279,7 @@ async fn a_mutation_is_applied_with_our_field_manager_and_never_forced() {
                 "cloudWorkloadIdentity": {
                     "cloud_type": "aws",
                     "default_sa": "",
-                    "assume_sa_mapping": true,
+                    "assume_sa_mapping": false,
                     "user_mappings": {"svc-etl": "svc-etl-sa"},
                 },
             }],

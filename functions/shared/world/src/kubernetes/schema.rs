@@ -164,6 +164,8 @@ const MUTATION: Shape =
 
 const RULE: Shape = Fields(&[
     ("labelSelectors", Each(&Text)),
+    ("enabled", Flag),
+    ("matchBuilds", Flag),
     (
         "cloudWorkloadIdentity",
         Fields(&[

@@ -47,14 +47,15 @@ fn nothing_is_applied_when_it_is_so_already() {
 
 #[test]
 fn whatever_differs_of_ours_is_put_back() {
-    let cases: [fn(&mut Mutation); 5] = [
+    let cases: [fn(&mut Mutation); 6] = [
         |one| one.rules.clear(),
+        |one| one.rules[0].enabled = false,
         |one| one.rules[0].label_selectors.clear(),
         |one| one.rules[0].cloud_workload_identity = None,
         |one| one.rules.push(one.rules[0].clone()),
         |one| {
             let identity = one.rules[0].cloud_workload_identity.as_mut().unwrap();
-            identity.assume_sa_mapping = false;
+            identity.assume_sa_mapping = true;
         },
     ];
     for change in cases {
@@ -99,8 +100,11 @@ fn a_mutation_that_maps_the_name_elsewhere_blocks_it_alone() {
 }
 
 #[test]
-fn a_mutation_that_agrees_or_is_of_another_cloud_is_no_conflict() {
+fn a_mutation_that_agrees_is_off_or_is_of_another_cloud_is_no_conflict() {
+    let mut off = mutation("theirs", "aws", &[("svc-a", "other")]);
+    off.rules[0].enabled = false;
     for theirs in [
+        off,
         mutation("theirs", "aws", &[("svc-a", "svc-a-sa")]),
         mutation("theirs", "azure", &[("svc-a", "other")]),
         mutation("theirs", "aws", &[("svc-A", "other")]),

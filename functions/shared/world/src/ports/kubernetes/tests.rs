@@ -59,10 +59,11 @@ fn mutation(target: &str) -> Mutation {
     let identity = CloudWorkloadIdentity {
         cloud_type: "aws".to_owned(),
         default_sa: String::new(),
-        assume_sa_mapping: true,
+        assume_sa_mapping: false,
         user_mappings: [("etl".to_owned(), target.to_owned())].into(),
     };
     let rule = MutationRule {
+        enabled: true,
         label_selectors: vec!["dominodatalab.com/workload-type in (Batch)".to_owned()],
         cloud_workload_identity: Some(identity),
     };
