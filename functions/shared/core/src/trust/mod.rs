@@ -85,23 +85,32 @@ impl TrustPolicy {
         if let Some(because) = denied(&asked, question) {
             return Trust { verdict: TrustVerdict::Untrusted, because };
         }
-        let mut allowed = None;
+        let mut grants: Vec<(&Statement, Vec<&str>)> = Vec::new();
         let mut unknown = None;
         for action in needed_actions(question) {
             match evaluate_action(&asked, *action) {
-                Ok(by) => allowed = Some((by, action)),
+                Ok(by) => match grants.iter_mut().find(|(one, _)| std::ptr::eq(*one, by)) {
+                    Some((_, actions)) => actions.push(action.name()),
+                    None => grants.push((by, vec![action.name()])),
+                },
                 Err(trust) if trust.verdict == TrustVerdict::Untrusted => return trust,
                 Err(trust) => unknown = unknown.or(Some(trust)),
             }
         }
-        let trusted = || {
-            let allowed = allowed.map(|(by, action): (&Statement, &Action)| {
-                [by.label.as_str(), " allows ", action.name(), " to ", POD_IDENTITY_PRINCIPAL]
-                    .concat()
-            });
-            Trust { verdict: TrustVerdict::Trusted, because: allowed.unwrap_or_default() }
-        };
+        let trusted = || Trust { verdict: TrustVerdict::Trusted, because: granted(&grants) };
         unknown.unwrap_or_else(trusted)
+    }
+
+    /// Whether a `Deny` might decide, which nobody can say before the call is made.
+    #[must_use]
+    pub fn may_be_denied(&self, question: TrustQuestion<'_>) -> bool {
+        let denies = |statement: &&Statement| statement.effect == Effect::Deny;
+        let unknown = |statement: &Statement| {
+            let asked = Asked::new(statement, question);
+            let mut actions = needed_actions(question).iter();
+            actions.any(|action| matches!(asked.applies(*action), Answer::Unknown(_)))
+        };
+        self.0.as_deref().is_ok_and(|all| all.iter().filter(denies).any(unknown))
     }
 
     /// Whether a `Deny` decides, against which no further statement helps.
@@ -135,6 +144,19 @@ fn denied(statements: &[Asked<'_>], question: TrustQuestion<'_>) -> Option<Strin
         let (label, action) = (&deny.statement.label, action.name());
         Some(format!("{label} denies {action} to {POD_IDENTITY_PRINCIPAL}"))
     })
+}
+
+/// Which statement allows what, and under which conditions.
+fn granted(grants: &[(&Statement, Vec<&str>)]) -> String {
+    let words = grants.iter().map(|(by, actions)| {
+        let conditions: Vec<String> =
+            by.conditions.iter().map(|one| format!("{} on {}", one.operator, one.key)).collect();
+        let under = if conditions.is_empty() { "" } else { ", if " };
+        let (label, actions, conditions) =
+            (&by.label, actions.join(" and "), conditions.join(" and "));
+        format!("{label} allows {actions} to {POD_IDENTITY_PRINCIPAL}{under}{conditions}")
+    });
+    words.collect::<Vec<String>>().join("; ")
 }
 
 /// EKS assumes the role, and tags the session unless that is disabled.

@@ -54,8 +54,33 @@ fn blueprint_policy_is_trusted() {
     assert_eq!(trust.verdict, Trusted);
     assert_eq!(
         trust.because,
-        "statement `AllowEksAuthToAssumeRoleForPodIdentity` allows sts:TagSession to pods.eks.amazonaws.com"
+        "statement `AllowEksAuthToAssumeRoleForPodIdentity` allows sts:AssumeRole and sts:TagSession to pods.eks.amazonaws.com"
     );
+}
+
+#[test]
+fn the_statements_and_conditions_that_admit_it_are_named() {
+    let assume = statement(json!({
+        "Action": "sts:AssumeRole",
+        "Condition": { "StringEquals": { "aws:SourceAccount": "111122223333" } },
+    }));
+    let tag = statement(json!({ "Sid": "Tags", "Action": "sts:TagSession" }));
+    assert_eq!(
+        ask(&policy(vec![assume, tag]), true).because,
+        "statement 1 allows sts:AssumeRole to pods.eks.amazonaws.com, if StringEquals on \
+         aws:SourceAccount; statement `Tags` allows sts:TagSession to pods.eks.amazonaws.com"
+    );
+}
+
+#[test]
+fn a_deny_whose_condition_nobody_knows_may_deny() {
+    let deny = |condition: Value| {
+        let deny = statement(json!({ "Effect": "Deny", "Condition": condition }));
+        let document = policy(vec![statement(json!({})), deny]).to_string();
+        with_question(true, |question| TrustPolicy::read(&document).may_be_denied(question))
+    };
+    assert!(deny(json!({ "StringNotEquals": { "aws:PrincipalOrgID": "o-1" } })));
+    assert!(!deny(json!({ "StringEquals": { "aws:SourceAccount": "999999999999" } })));
 }
 
 #[test]
