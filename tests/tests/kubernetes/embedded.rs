@@ -72,6 +72,7 @@ impl Scene {
             certificate_authority: Some(STANDARD.encode(certificates().root_pem())),
             status: "ACTIVE".to_owned(),
             authentication_mode: None,
+            auto_mode: false,
             public_endpoint: true,
             private_endpoint: true,
             version: None,
@@ -217,11 +218,12 @@ async fn the_mutation_is_applied_and_read_back_and_applied_again() {
     let mutation = |role: &str| Mutation {
         name: "domino-pod-identity".to_owned(),
         rules: vec![MutationRule {
+            enabled: true,
             label_selectors: vec!["dominodatalab.com/workload-type in (Batch)".to_owned()],
             cloud_workload_identity: Some(CloudWorkloadIdentity {
                 cloud_type: "aws".to_owned(),
                 default_sa: String::new(),
-                assume_sa_mapping: true,
+                assume_sa_mapping: false,
                 user_mappings: BTreeMap::from([("etl".to_owned(), role.to_owned())]),
             }),
         }],

@@ -241,6 +241,7 @@ impl Operation {
                         "endpointPublicAccess": found.endpoint_public_access,
                         "endpointPrivateAccess": found.endpoint_private_access,
                     },
+                    "computeConfig": { "enabled": found.auto_mode },
                 }})
             }
             Self::ListAddons { cluster, page } => {

@@ -111,6 +111,7 @@ impl Server {
             certificate_authority: Some(STANDARD.encode(&self.authority)),
             status: "ACTIVE".to_owned(),
             authentication_mode: Some("API".to_owned()),
+            auto_mode: false,
             public_endpoint: true,
             private_endpoint: false,
             version: Some("1.33".to_owned()),

@@ -62,6 +62,7 @@ fn description(cluster: Cluster) -> ClusterDescription {
         authentication_mode: mode.map(|mode| mode.as_str().to_owned()),
         public_endpoint: network.as_ref().is_some_and(|network| network.endpoint_public_access),
         private_endpoint: network.as_ref().is_some_and(|network| network.endpoint_private_access),
+        auto_mode: cluster.compute_config.and_then(|one| one.enabled).unwrap_or_default(),
         version: present(cluster.version),
     }
 }

@@ -84,7 +84,10 @@ impl Told {
             Answer::Denied(why) => missing.push(denied(why, "eks:DescribeCluster")),
             Answer::Unknown => {}
         }
+        let built_in = matches!(&self.description, Answer::Known(Some(one)) if one.auto_mode);
         match &self.agent {
+            // What does not run on the nodes of Auto Mode needs the add-on still, which is rare.
+            Answer::Known(None) if built_in => {}
             Answer::Known(status) => missing.extend(agent(name, status.as_deref())),
             Answer::Denied(why) => missing.push(denied(why, "eks:DescribeAddon")),
             Answer::Unknown => {}
@@ -142,7 +145,7 @@ fn agent(name: &str, status: Option<&str>) -> Option<Missing> {
             format!(
                 "cluster {name} has no EKS add-on {AGENT}: pods get no credentials without the agent"
             ),
-            "install the add-on, unless the agent was installed there in another way or the cluster runs in EKS Auto Mode, which has it built in",
+            "install the add-on, unless the agent was installed there in another way",
         )),
         Some("ACTIVE" | "UPDATING") => None,
         Some(status) => Some(lack(

@@ -24,7 +24,7 @@ const BROAD_POLICIES: [&str; 2] = ["AmazonEKSWorkerNodePolicy", "AmazonEKSWorker
 /// credentials for every association, so that a list of roles beside it restricts nothing.
 #[must_use]
 pub fn is_broad_policy(arn: &str) -> bool {
-    BROAD_POLICIES.iter().any(|name| arn.ends_with(&format!("/{name}")))
+    BROAD_POLICIES.iter().any(|name| arn.ends_with(&format!(":iam::aws:policy/{name}")))
 }
 
 /// What was found of the node policies.

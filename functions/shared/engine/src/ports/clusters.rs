@@ -18,6 +18,8 @@ pub struct ClusterDescription {
     pub public_endpoint: bool,
     /// Whether its Kubernetes API has an address within its VPC.
     pub private_endpoint: bool,
+    /// Whether it runs in EKS Auto Mode, whose nodes have the EKS Pod Identity agent built in.
+    pub auto_mode: bool,
     /// Version of Kubernetes, such as `1.33`.
     pub version: Option<String>,
 }

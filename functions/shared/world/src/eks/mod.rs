@@ -49,6 +49,8 @@ pub struct Cluster {
     pub endpoint_public_access: bool,
     /// Whether the Kubernetes API can be reached from inside it.
     pub endpoint_private_access: bool,
+    /// Whether it runs in EKS Auto Mode.
+    pub auto_mode: bool,
     /// Add-ons, by name. A new cluster has the Pod Identity agent.
     pub addons: BTreeMap<String, Addon>,
     pub(crate) associations: BTreeMap<String, Settling<Association>>,
@@ -72,6 +74,7 @@ impl Cluster {
             authentication_mode: "API_AND_CONFIG_MAP".to_owned(),
             endpoint_public_access: true,
             endpoint_private_access: false,
+            auto_mode: false,
             addons: [("eks-pod-identity-agent".to_owned(), agent)].into(),
             associations: BTreeMap::new(),
             tokens: BTreeMap::new(),

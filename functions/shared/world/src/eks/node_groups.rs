@@ -31,6 +31,8 @@ pub struct ClusterDescription {
     pub endpoint_public_access: bool,
     /// Whether the Kubernetes API can be reached from inside it.
     pub endpoint_private_access: bool,
+    /// Whether it runs in EKS Auto Mode.
+    pub auto_mode: bool,
 }
 
 impl World {
@@ -55,6 +57,7 @@ impl World {
             authentication_mode: found.authentication_mode.clone(),
             endpoint_public_access: found.endpoint_public_access,
             endpoint_private_access: found.endpoint_private_access,
+            auto_mode: found.auto_mode,
             arn: arn.to_string(),
         })
     }

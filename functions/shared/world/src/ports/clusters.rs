@@ -24,6 +24,7 @@ impl ClusterReader for WorldPorts {
             authentication_mode: filled(found.authentication_mode),
             public_endpoint: found.endpoint_public_access,
             private_endpoint: found.endpoint_private_access,
+            auto_mode: found.auto_mode,
             version: filled(found.version),
         }))
     }

@@ -13,7 +13,8 @@ async fn a_cluster_is_described_with_the_way_to_its_kubernetes_api() {
             "endpoint":"https://ABC.gr7.eu-central-1.eks.amazonaws.com",
             "certificateAuthority":{"data":"LS0t"},
             "accessConfig":{"authenticationMode":"API_AND_CONFIG_MAP"},
-            "resourcesVpcConfig":{"endpointPublicAccess":false,"endpointPrivateAccess":true}}}"#,
+            "resourcesVpcConfig":{"endpointPublicAccess":false,"endpointPrivateAccess":true},
+            "computeConfig":{"enabled":true,"nodePools":["system"]}}}"#,
     );
     let found = script.aws().reader().cluster(&access()).await.unwrap().unwrap();
     assert_eq!(
@@ -23,6 +24,7 @@ async fn a_cluster_is_described_with_the_way_to_its_kubernetes_api() {
             certificate_authority: Some("LS0t".to_owned()),
             status: "ACTIVE".to_owned(),
             authentication_mode: Some("API_AND_CONFIG_MAP".to_owned()),
+            auto_mode: true,
             public_endpoint: false,
             private_endpoint: true,
             version: Some("1.33".to_owned()),

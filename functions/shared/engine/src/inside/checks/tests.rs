@@ -8,6 +8,7 @@ fn description() -> ClusterDescription {
         certificate_authority: None,
         status: "ACTIVE".to_owned(),
         authentication_mode: Some("API".to_owned()),
+        auto_mode: false,
         public_endpoint: true,
         private_endpoint: true,
         version: None,
@@ -85,6 +86,13 @@ fn an_agent_that_is_absent_or_ill_is_told() {
         let words = one(&told(Some(description()), Some(status)), WayIn::Open);
         assert!(words.contains(&format!("of cluster blue is {status}")), "{words}");
     }
+}
+
+#[test]
+fn a_cluster_in_auto_mode_has_the_agent_built_in() {
+    let auto = || ClusterDescription { auto_mode: true, ..description() };
+    assert_eq!(told(Some(auto()), None).missing(WayIn::Open), []);
+    assert!(one(&told(Some(auto()), Some("DEGRADED")), WayIn::Open).contains("is DEGRADED"));
 }
 
 #[test]
