@@ -1,5 +1,7 @@
 //! What is read of one service account on one cluster, before anybody judges it.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::Timestamp;
 use pod_identity_core::domino::{MappingSettings, Mutations};
 use pod_identity_core::sweep;
@@ -16,17 +18,20 @@ use pod_identity_engine::ports::{
     AssociationFilter, Clock, ClusterAccess, ErrorKind, KubernetesReader, PortError, Role,
 };
 
-use super::line::Effect;
+use super::line::{Effect, Line};
 use crate::associations;
-use crate::desk::{Desk, Looks};
+use crate::desk::{Desk, Looks, OVER};
 use crate::lists::{self, Pods, pages};
 use crate::node_policies::{self, NodePolicies};
 
 /// The add-on that hands out credentials on every node.
 pub(super) const AGENT: &str = "eks-pod-identity-agent";
 
-/// What Domino's own service accounts, one for each run, begin with.
-const OF_A_RUN: &str = "run-";
+/// Why something is not known of which nobody asked.
+const NOBODY: &str = "nobody looked";
+
+/// Most service accounts beside the binding's whose associations are looked at.
+const MOST_PLACES: usize = 5;
 
 /// What Kubernetes' own refusal by RBAC is called: nobody else is refused because of it.
 const FORBIDDEN: &str = "Forbidden";
@@ -59,23 +64,80 @@ pub(super) struct Evidence {
     pub(super) target: Known<Option<String>>,
     /// None: the ledger remembers none.
     pub(super) node_policies: Known<Option<NodePolicies>>,
-    /// Status of the agent's add-on.
-    pub(super) agent: Known<Option<String>>,
+    pub(super) agent: Known<Agent>,
     pub(super) account: Known<Option<ServiceAccount>>,
     /// How this deployment maps names, if it does.
     pub(super) mapping: Option<MappingSettings>,
     pub(super) mutations: Known<Mutations>,
     pub(super) pods: Known<Pods>,
+    /// The associations of the other service accounts that these pods run as.
+    pub(super) elsewhere: BTreeMap<KubernetesName, Known<Option<Association>>>,
     pub(super) sweep: sweep::Settings,
-    /// The pod that was asked for, by name.
-    pub(super) pod: Option<String>,
+    pub(super) pod: Option<AskedPod>,
+}
+
+/// What hands out credentials on the nodes.
+#[derive(Debug)]
+pub(super) enum Agent {
+    /// The add-on, in this status.
+    AddOn(String),
+    /// The cluster runs in EKS Auto Mode.
+    BuiltIn,
+    /// Nothing of which EKS knows.
+    Unseen,
+}
+
+/// The pod that was asked for.
+#[derive(Debug)]
+pub(super) struct AskedPod {
+    pub(super) name: String,
+    /// Whether it has ended, or is about to. It is looked at as if it ran, to say what it had.
+    pub(super) over: bool,
 }
 
 impl Evidence {
+    /// A line of what could not be read, with what helps unless that is said already.
+    pub(super) fn unread(&self, check: &str, why: &str, way_out: &str) -> Line {
+        let line = Line::unknown(check, why);
+        let helps = !way_out.is_empty() && !self.gone && !why.contains(OVER) && why != NOBODY;
+        if helps { line.way_out(way_out) } else { line }
+    }
+
+    /// The same of the cluster's inside, with what the ledger remembers of earlier looks.
+    pub(super) fn unknown(
+        &self,
+        check: &str,
+        why: &str,
+        remembered: Option<String>,
+        way_out: &str,
+    ) -> Line {
+        let last = match &self.inside_cluster {
+            Some(InsideCluster { looked_at: Some(at), unreachable: Some(_), .. }) => {
+                format!("nobody could look at {at} either")
+            }
+            Some(InsideCluster { looked_at: Some(at), .. }) => format!("somebody looked at {at}"),
+            _ => "the ledger remembers no look inside".to_owned(),
+        };
+        let remembered = remembered.map(|words| format!(", and the ledger remembers: {words}"));
+        let line = self.unread(check, why, way_out);
+        let evidence = format!("{}; {last}{}", line.evidence, remembered.unwrap_or_default());
+        Line { evidence, ..line }
+    }
+
+    /// Whether the Domino service account started a pod, by its label.
+    pub(super) fn started(&self, pod: &Pod) -> bool {
+        pod.labels.get(&self.sweep.user_label).is_some_and(|user| user == self.name.as_str())
+    }
+
     /// The binding, if it is meant for this cluster.
     pub(super) fn wanted(&self) -> Option<&Binding> {
         let binding = self.record.as_ref().and_then(BindingRecord::binding)?;
         self.registered.as_ref().filter(|cluster| cluster.takes(binding)).map(|_| binding)
+    }
+
+    /// Whether reconcile cannot go on with it before somebody does something.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.condition.as_ref().is_some_and(|it| it.state == ConditionState::Blocked)
     }
 
     /// What it does that something is missing which is made once the association is, or with it.
@@ -133,8 +195,9 @@ pub(super) async fn collect(
         mapping: desk.inside.mapping.clone(),
         mutations: nobody_looked(),
         pods: nobody_looked(),
+        elsewhere: BTreeMap::new(),
         sweep: sweep.unwrap_or_else(|| sweep::Settings::new(desk.inside.namespaces.clone())),
-        pod: pod.map(|pod| pod.name.clone()),
+        pod: pod.map(|pod| AskedPod { name: pod.name.clone(), over: !lives(pod) }),
     };
     evidence.place = place(&evidence, pod);
     // Nobody knows how to reach a cluster that is not registered.
@@ -142,12 +205,13 @@ pub(super) async fn collect(
         let access = desk.access(registry, cluster);
         outside(desk, registry, &access, &mut evidence).await;
         within(desk, &access, pod, &mut evidence).await;
+        elsewhere(desk, &access, &mut evidence).await;
     }
     Ok(evidence)
 }
 
 fn nobody_looked<T>() -> Known<T> {
-    Err("nobody looked".to_owned())
+    Err(NOBODY.to_owned())
 }
 
 /// Where to look: what the binding wants, or what was had last.
@@ -170,22 +234,10 @@ async fn outside(
     access: &ClusterAccess,
     evidence: &mut Evidence,
 ) {
-    let words = |error: PortError| chain(&error);
-    let late = desk.hurry();
-    if let Err(why) = &late {
-        evidence.association = Err(why.clone());
-    }
-    if let Some(place) = evidence.place.as_ref().filter(|_| late.is_ok()) {
-        let filter = AssociationFilter {
-            namespace: Some(place.namespace().to_owned()),
-            service_account: Some(place.service_account().to_owned()),
-        };
-        let found = associations::seen(desk, access, &filter).await;
-        evidence.gone = found.as_ref().is_err_and(|error| error.kind == ErrorKind::NotFound);
-        evidence.association = found.map_err(words).and_then(|all| match all.lack() {
-            Some(why) => Err(why),
-            None => Ok(all.found.into_iter().next()),
-        });
+    if let Some(place) = evidence.place.clone() {
+        let found = association(desk, access, &place).await;
+        evidence.gone = matches!(&found, Err((_, Some(ErrorKind::NotFound))));
+        evidence.association = found.map_err(|(why, _)| why);
     }
     let Some(desired) = evidence.wanted().map(|binding| binding.desired.clone()) else { return };
     evidence.role = desk.in_time(desk.reader.role(access, &desired.role)).await;
@@ -196,8 +248,65 @@ async fn outside(
     // To EKS, an add-on of no cluster is a missing add-on.
     evidence.agent = match evidence.gone {
         true => Err("there is no cluster".to_owned()),
-        false => desk.in_time(desk.reader.addon(access, AGENT)).await,
+        false => agent(desk, access).await,
     };
+}
+
+/// What EKS shows at one place, or why nobody can say: in words, and by kind where EKS says so.
+async fn association(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    access: &ClusterAccess,
+    place: &KubernetesName,
+) -> Result<Option<Association>, (String, Option<ErrorKind>)> {
+    desk.hurry().map_err(|why| (why, None))?;
+    let filter = AssociationFilter {
+        namespace: Some(place.namespace().to_owned()),
+        service_account: Some(place.service_account().to_owned()),
+    };
+    let found = associations::seen(desk, access, &filter).await;
+    let found = found.map_err(|error| (chain(&error), Some(error.kind)))?;
+    match found.lack() {
+        Some(why) => Err((why, None)),
+        None => Ok(found.found.into_iter().next()),
+    }
+}
+
+/// One call, and another where there is no add-on.
+async fn agent(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    access: &ClusterAccess,
+) -> Known<Agent> {
+    if let Some(status) = desk.in_time(desk.reader.addon(access, AGENT)).await? {
+        return Ok(Agent::AddOn(status));
+    }
+    let cluster = desk.in_time(desk.reader.cluster(access)).await?;
+    Ok(if cluster.is_some_and(|one| one.auto_mode) { Agent::BuiltIn } else { Agent::Unseen })
+}
+
+/// The associations of the other service accounts that pods with credentials run as.
+async fn elsewhere(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    access: &ClusterAccess,
+    evidence: &mut Evidence,
+) {
+    let Ok(pods) = &evidence.pods else { return };
+    let places: BTreeSet<KubernetesName> = pods
+        .found
+        .iter()
+        .filter(|pod| pod.credentials.pod_identity)
+        .filter_map(|pod| lists::place(&pod.namespace, &pod.service_account))
+        .filter(|place| evidence.place.as_ref() != Some(place))
+        .collect();
+    let (looked, passed) =
+        places.iter().enumerate().partition::<Vec<_>, _>(|(at, _)| *at < MOST_PLACES);
+    for (_, place) in looked {
+        let found = association(desk, access, place).await.map_err(|(why, _)| why);
+        evidence.elsewhere.insert(place.clone(), found);
+    }
+    for (_, place) in passed {
+        let why = "its pods run as too many service accounts to look at all".to_owned();
+        evidence.elsewhere.insert(place.clone(), Err(why));
+    }
 }
 
 /// What Kubernetes shows. Once nobody can look inside, nobody waits for the same answer again.
@@ -221,24 +330,44 @@ async fn within(
             };
         }
     }
-    if pod.is_some() {
-        evidence.pods =
-            Ok(Pods { found: pod.filter(lives).cloned().into_iter().collect(), cut: false });
+    if let Some(pod) = pod {
+        let ran = Pod { phase: Phase::Running, terminating: false, ..pod.clone() };
+        evidence.pods = Ok(Pods { found: vec![ran], cut: false });
         return;
     }
-    let (label, name) = (&evidence.sweep.user_label, evidence.name.as_str());
+    let mut had: BTreeSet<KubernetesName> = BTreeSet::new();
+    if let Some(condition) = &evidence.condition {
+        had.extend(condition.leaving.keys().chain(condition.removals.keys()).cloned());
+    }
+    let of = |pod: &Pod, place: &KubernetesName| {
+        pod.namespace == place.namespace() && pod.service_account == place.service_account()
+    };
+    // Of the service accounts of before, only what has credentials concerns anybody.
     let concerns = |pod: &Pod| {
-        let started = pod.labels.get(label).is_some_and(|user| user == name);
-        let of_run = started && pod.service_account.starts_with(OF_A_RUN);
-        lives(&pod) && (pod.service_account == place.service_account() || of_run)
+        let held = pod.credentials.pod_identity && had.iter().any(|place| of(pod, place));
+        lives(pod) && (held || of(pod, &place) || evidence.started(pod))
     };
-    evidence.pods = match door.closed(desk) {
-        Some(why) => Err(why),
-        None => door.said(lists::pods(desk, access, place.namespace(), concerns).await),
-    };
+    let namespaces: BTreeSet<&str> =
+        had.iter().chain([&place]).map(KubernetesName::namespace).collect();
+    let mut all = Pods::default();
+    let mut unread = None;
+    for namespace in namespaces {
+        let found = match door.closed(desk) {
+            Some(why) => Err(why),
+            None => door.said(lists::pods(desk, access, namespace, concerns).await),
+        };
+        match found {
+            Ok(pods) => {
+                all.cut |= pods.cut;
+                all.found.extend(pods.found);
+            }
+            Err(why) => unread = Some(why),
+        }
+    }
+    evidence.pods = unread.map_or(Ok(all), Err);
 }
 
-fn lives(pod: &&Pod) -> bool {
+fn lives(pod: &Pod) -> bool {
     pod.phase != Phase::Over && !pod.terminating
 }
 

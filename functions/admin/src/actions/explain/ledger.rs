@@ -11,7 +11,10 @@ use super::ways_out::GOES_ON;
 pub(super) fn lines(evidence: &Evidence) -> Vec<Line> {
     let mut lines = vec![ledger(evidence)];
     lines.extend(cluster(evidence));
-    lines.extend(evidence.wanted().map(|_| condition(evidence)));
+    // What is to go has one until it is gone.
+    let stands = evidence.condition.as_ref().is_some_and(|it| it.state != ConditionState::Removed);
+    let stands = stands && evidence.registered.is_some();
+    lines.extend((evidence.wanted().is_some() || stands).then(|| condition(evidence)));
     lines
 }
 
@@ -73,7 +76,7 @@ fn cluster(evidence: &Evidence) -> Option<Line> {
                 "EKS knows no cluster {name}: it was deleted, or it is registered by a wrong ARN"
             ),
             format!(
-                "if it was deleted: {{\"action\": \"retire\", \"cluster\": \"{}\"}}; else register the right one (action clusters)",
+                "if it was deleted: {{\"action\": \"retire\", \"cluster\": \"{}\", \"mode\": \"apply\"}}; else register the right one (action clusters)",
                 evidence.cluster
             ),
         );

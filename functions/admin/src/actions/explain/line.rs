@@ -27,6 +27,8 @@ impl Verdict {
 /// What a broken link does to pods; what explains most comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Effect {
+    /// They have credentials still, and should have none.
+    Left,
     /// They get no credentials.
     None,
     /// They get other credentials than they should.
@@ -39,6 +41,8 @@ pub(super) enum Effect {
     Some,
     /// It only tells what another link does.
     Told,
+    /// Nothing is wrong, and nobody has seen it work.
+    Unproven,
 }
 
 /// One link of the chain.
@@ -72,6 +76,11 @@ impl Line {
         Self { verdict: Verdict::Unknown, ..Self::ok(check, evidence) }
     }
 
+    /// Nothing is wrong with it, and nothing shows that it works.
+    pub(super) fn unproven(check: impl Into<String>, evidence: impl Into<String>) -> Self {
+        Self { effect: Effect::Unproven, ..Self::unknown(check, evidence) }
+    }
+
     pub(super) fn way_out(self, way_out: impl Into<String>) -> Self {
         Self { way_out: Some(way_out.into()), ..self }
     }
@@ -95,25 +104,44 @@ pub(super) struct Checklist {
 }
 
 impl Checklist {
+    /// Whether all of it works; none when that is not known.
+    pub(super) fn works(&self) -> Option<bool> {
+        let is = |verdict: Verdict| self.lines.iter().any(|line| line.verdict == verdict);
+        match () {
+            () if is(Verdict::Broken) => Some(false),
+            () if is(Verdict::Unknown) => None,
+            () => Some(true),
+        }
+    }
+
     /// The answer in one sentence, without a full stop.
     pub(super) fn headline(&self, subject: &str) -> String {
         let cluster = self.cluster.name();
-        let worst = self
-            .lines
-            .iter()
-            .filter(|line| line.verdict == Verdict::Broken)
-            .min_by_key(|line| line.effect)
-            .or_else(|| self.lines.iter().find(|line| line.verdict == Verdict::Unknown));
-        let Some(line) = worst else { return format!("{subject} works on {cluster}") };
+        let wrong = || self.lines.iter().filter(|line| line.verdict != Verdict::Ok);
+        let broken = || wrong().filter(|line| line.verdict == Verdict::Broken);
+        let unknown = || wrong().min_by_key(|line| line.effect);
+        let Some(line) = broken().min_by_key(|line| line.effect).or_else(unknown) else {
+            return format!("{subject} works on {cluster}");
+        };
         let Line { evidence, verdict, effect, .. } = line;
+        // What keeps the right ones away is the cause, also where pods have others meanwhile.
+        let other = broken().any(|line| line.effect == Effect::Other);
         let how = match (verdict, effect) {
+            (Verdict::Unknown, Effect::Unproven) => {
+                return format!(
+                    "nothing is seen that keeps {subject} from working on {cluster}: {evidence}"
+                );
+            }
             (Verdict::Unknown, _) => {
                 format!("whether {subject} works on {cluster} is not known: {evidence}")
             }
-            (_, Effect::None | Effect::Waits | Effect::Follows) => {
+            (_, Effect::Left) => {
+                format!("{subject} still has credentials on {cluster}: {evidence} (broken)")
+            }
+            (_, Effect::None | Effect::Waits | Effect::Follows) if !other => {
                 format!("{subject} has no credentials on {cluster}: {evidence} (broken)")
             }
-            (_, Effect::Other) => {
+            (_, Effect::None | Effect::Waits | Effect::Follows | Effect::Other) => {
                 format!(
                     "{subject} has other credentials than it should on {cluster}: {evidence} (broken)"
                 )
@@ -121,15 +149,14 @@ impl Checklist {
             (_, Effect::Some) => {
                 format!("{subject} works on {cluster}, but not all is well: {evidence} (broken)")
             }
-            (_, Effect::Told) => {
+            (_, Effect::Told | Effect::Unproven) => {
                 format!("{subject} is not ready on {cluster}: {evidence} (broken)")
             }
         };
-        let others = self.lines.iter().filter(|one| one.verdict != Verdict::Ok).count() - 1;
-        match others {
+        match wrong().count() - 1 {
             0 => how,
             1 => format!("{how}; 1 more line"),
-            _ => format!("{how}; {others} more lines"),
+            others => format!("{how}; {others} more lines"),
         }
     }
 

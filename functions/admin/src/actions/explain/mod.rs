@@ -6,6 +6,7 @@ mod evidence;
 mod ledger;
 mod line;
 mod outside;
+mod pods;
 mod ways_out;
 mod within;
 
@@ -14,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use pod_identity_core::{ClusterArn, Clusters, DominoName, Pod, sweep};
 use pod_identity_engine::chain;
-use pod_identity_engine::ledger::{BindingRecord, Registry};
+use pod_identity_engine::ledger::{BindingRecord, Condition, Registry};
 use pod_identity_engine::ports::{Clock, KubernetesReader};
 use serde::Deserialize;
 use serde_json::json;
@@ -24,7 +25,7 @@ use crate::desk::{Desk, Looks};
 use crate::lists;
 use crate::request::{Action, Request};
 use evidence::Evidence;
-use line::{Checklist, Line, Verdict};
+use line::{Checklist, Line};
 
 pub(super) const ACTION: Action = Action {
     name: "explain",
@@ -63,7 +64,7 @@ pub(super) async fn answer(
         (Some(name), None, _) if asked.namespace.is_none() => (name, None),
         (None, Some(pod), Some(cluster)) => {
             let found = find(desk, &registry, cluster, asked.namespace.as_deref(), &pod).await?;
-            (owner(desk, &registry, cluster, &bindings, &found)?, Some(found))
+            (owner(desk, &registry, cluster, &bindings, &found).await?, Some(found))
         }
         _ => {
             return Err(Refusal(
@@ -115,7 +116,7 @@ fn told(name: &DominoName, pod: Option<&Pod>, lists: &[Checklist]) -> Answer {
         Some(pod) => format!("pod {} of {name}", pod.name),
         None => name.to_string(),
     };
-    let works = |list: &&Checklist| list.lines.iter().all(|line| line.verdict == Verdict::Ok);
+    let works = |list: &&Checklist| list.works() == Some(true);
     let (well, ill): (Vec<&Checklist>, Vec<&Checklist>) = lists.iter().partition(works);
     let mut sentences = Vec::new();
     if !well.is_empty() {
@@ -131,10 +132,12 @@ fn told(name: &DominoName, pod: Option<&Pod>, lists: &[Checklist]) -> Answer {
         text += &format!("\n{}", list.text());
     }
     let lines: Vec<_> = lists.iter().flat_map(Checklist::data).collect();
+    let broken = lists.is_empty() || ill.iter().any(|list| list.works() == Some(false));
+    let works = if broken { Some(false) } else { ill.is_empty().then_some(true) };
     Answer::of(text)
         .with("serviceAccount", json!(name))
         .with("pod", json!(pod.map(|pod| &pod.name)))
-        .with("works", json!(!lists.is_empty() && ill.is_empty()))
+        .with("works", json!(works))
         .with("lines", json!(lines))
 }
 
@@ -192,8 +195,8 @@ async fn find(
 }
 
 /// The Domino service account that a pod belongs to, or who started it.
-fn owner<R, K, C>(
-    desk: &Desk<'_, R, K, C>,
+async fn owner(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     registry: &Registry,
     cluster: &ClusterArn,
     bindings: &BTreeMap<DominoName, BindingRecord>,
@@ -201,21 +204,31 @@ fn owner<R, K, C>(
 ) -> Result<DominoName, String> {
     let place = lists::place(&pod.namespace, &pod.service_account);
     let here = registry.clusters.get(cluster);
-    let mut at_place = bindings.iter().filter_map(|(name, record)| {
-        let binding = record.binding().filter(|one| here.is_some_and(|here| here.takes(one)))?;
-        (Some(&binding.kubernetes) == place.as_ref()).then_some((name, &record.version))
-    });
+    let at_place: BTreeMap<&DominoName, &BindingRecord> = bindings
+        .iter()
+        .filter(|(_, record)| {
+            let wanted = record.binding().filter(|one| here.is_some_and(|here| here.takes(one)));
+            wanted.is_some_and(|binding| Some(&binding.kubernetes) == place.as_ref())
+        })
+        .collect();
     let label = match &desk.inside.sweep {
         Some(sweep) => sweep.rules.user_label.clone(),
         None => sweep::Settings::new([]).user_label,
     };
     let user = pod.labels.get(&label).and_then(|user| user.parse::<DominoName>().ok());
-    // Of several that want one place, the oldest holds it.
-    let oldest = at_place.next().map(|first| {
-        at_place.fold(first, |oldest, one| if one.1 < oldest.1 { one } else { oldest })
-    });
-    if let Some((name, _)) = oldest {
-        return Ok(name.clone());
+    // Of several that want one place, one holds it.
+    if at_place.len() > 1 {
+        let conditions = desk.conditions(at_place.keys().map(|name| (*name, cluster))).await?;
+        let holds = |condition: &&Condition| {
+            let association = condition.association.as_ref();
+            association.is_some_and(|one| Some(&one.kubernetes) == place.as_ref())
+        };
+        if let Some(holder) = conditions.values().find(holds) {
+            return Ok(holder.service_account.clone());
+        }
+    }
+    if let Some((name, _)) = at_place.iter().min_by_key(|(_, record)| &record.version) {
+        return Ok((*name).clone());
     }
     if let Some(user) = user.as_ref().filter(|user| bindings.contains_key(user)) {
         return Ok(user.clone());

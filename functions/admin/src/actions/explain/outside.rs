@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use pod_identity_core::trust::{TrustPolicy, TrustQuestion, required_policy};
 use pod_identity_core::{Association, Binding, DominoName, KubernetesName, Ownership, RoleArn};
 use pod_identity_engine::is_broad_policy;
+use pod_identity_engine::ledger::BindingRecord;
 use pod_identity_events::{Trust, TrustVerdict};
 use serde_json::json;
 
-use super::evidence::{AGENT, Evidence};
+use super::evidence::{AGENT, Agent, Evidence};
 use super::line::{Effect, Line};
-use super::ways_out::{LATER, MAY_LOOK, RECONCILE};
+use super::ways_out::{LATER, MAY_LOOK, RECONCILE, UNBLOCK};
 use crate::actions::target::{Hop, evaluate, statements};
 use crate::node_policies::{NodePolicies, Policy};
 
@@ -26,10 +27,11 @@ pub(super) fn lines(evidence: &Evidence) -> Vec<Line> {
     lines
 }
 
-/// What puts right what is missing.
+/// What puts right what is missing or different.
 fn reconcile(evidence: &Evidence) -> &'static str {
     match evidence.lack() {
         Effect::Follows => LATER,
+        _ if evidence.is_blocked() => UNBLOCK,
         _ => RECONCILE,
     }
 }
@@ -38,17 +40,26 @@ fn reconcile(evidence: &Evidence) -> &'static str {
 fn unwanted(evidence: &Evidence, place: &KubernetesName) -> Line {
     let check = "association";
     match &evidence.association {
-        Err(why) => Line::unknown(check, why.as_str()).way_out(MAY_LOOK),
+        Err(why) => evidence.unread(check, why, MAY_LOOK),
         Ok(None) => Line::ok(check, format!("EKS has none for {place}, as it should be")),
         Ok(Some(one)) => match one.ownership(&evidence.deployment) {
             Ownership::Ours(tag) if tag == Some(evidence.name.as_str()) => Line::broken(
                 check,
-                Effect::Other,
+                Effect::Left,
                 format!("{} of {place} with {} is still there", one.id, one.role_arn),
-                RECONCILE,
+                still_there(evidence),
             ),
             _ => Line::ok(check, format!("{} of {place} is somebody else's", one.id)),
         },
+    }
+}
+
+/// What takes it away. Nobody who has to lose it is bound again for that.
+fn still_there(evidence: &Evidence) -> String {
+    let gone = "reconcile deletes it on its next run, unless something is in the way, which is in the line condition then";
+    match evidence.record.as_ref().and_then(BindingRecord::binding) {
+        Some(_) => gone.to_owned(),
+        None => format!("{gone}; to have it run now, unbind it again (action unbind)"),
     }
 }
 
@@ -56,7 +67,7 @@ fn association(evidence: &Evidence, binding: &Binding) -> Line {
     let check = "association";
     let place = &binding.kubernetes;
     let one = match &evidence.association {
-        Err(why) => return Line::unknown(check, why.as_str()).way_out(MAY_LOOK),
+        Err(why) => return evidence.unread(check, why, MAY_LOOK),
         Ok(None) => {
             let why = format!("EKS has no association for {place}");
             return Line::broken(check, evidence.lack(), why, reconcile(evidence));
@@ -72,7 +83,7 @@ fn association(evidence: &Evidence, binding: &Binding) -> Line {
             }
             let drift = differences.join(", ");
             let why = format!("{} (managed) gives {gives}: other {drift} than bound", one.id);
-            return Line::broken(check, Effect::Other, why, RECONCILE);
+            return Line::broken(check, Effect::Other, why, reconcile(evidence));
         }
         Ownership::Ours(tag) => match tag.and_then(|tag| tag.parse::<DominoName>().ok()) {
             Some(other) => (
@@ -111,7 +122,8 @@ fn adopt(evidence: &Evidence, one: &Association) -> String {
 
 fn gives(one: &Association) -> String {
     let target = one.target_role_arn.as_ref().map(|target| format!(" and target role {target}"));
-    format!("{}{}", one.role_arn, target.unwrap_or_default())
+    let policy = if one.policy.is_some() { " under a session policy" } else { "" };
+    format!("{}{}{policy}", one.role_arn, target.unwrap_or_default())
 }
 
 /// Whether the role exists, and whom it trusts.
@@ -123,8 +135,8 @@ fn role(evidence: &Evidence, binding: &Binding) -> Vec<Line> {
     };
     let found = match &evidence.role {
         Err(why) => {
-            let unread = || Line::unknown("trust policy", format!("role {role} was not read"));
-            return vec![Line::unknown("role", why.as_str()).way_out(MAY_LOOK), unread()];
+            let trust = Line::unknown("trust policy", format!("role {role} was not read"));
+            return vec![evidence.unread("role", why, MAY_LOOK), trust];
         }
         Ok(None) => return missing(format!("role {role} does not exist")),
         // Names are unique in an account, so GetRole finds a role by another path.
@@ -162,7 +174,16 @@ fn trust(evidence: &Evidence, binding: &Binding, document: &str) -> Line {
             Line::broken(check, Effect::None, why, way_out)
         }
         TrustVerdict::Unknown => {
-            let why = format!("whether the trust policy of role {role} admits it: {because}");
+            let why = format!(
+                "whether the trust policy of role {role} admits it is not known: {because}"
+            );
+            // No further statement helps against a Deny.
+            let way_out = match policy.may_be_denied(question) {
+                true => format!(
+                    "have the owner of {role} see whether that Deny is about this, and narrow it if so"
+                ),
+                false => way_out,
+            };
             Line::unknown(check, why).way_out(way_out)
         }
     }
@@ -210,8 +231,9 @@ fn target_role(evidence: &Evidence, binding: &Binding) -> Option<Line> {
             Line::broken(check, Effect::None, why, way_out)
         }
         TrustVerdict::Unknown => {
-            let why =
-                format!("whether the trust policy of target role {target} admits it: {because}");
+            let why = format!(
+                "whether the trust policy of target role {target} admits it is not known: {because}"
+            );
             Line::unknown(check, why).way_out(way_out)
         }
     })
@@ -222,18 +244,18 @@ fn node_policy(evidence: &Evidence, role: &RoleArn) -> Vec<Line> {
     let check = "node policy";
     let cluster = evidence.cluster.name();
     let found = match &evidence.node_policies {
-        Err(why) => return vec![Line::unknown(check, why.as_str()).way_out(MAY_LOOK)],
+        Err(why) => return vec![evidence.unread(check, why, MAY_LOOK)],
         Ok(None) => {
             let why = format!("the ledger remembers no node policy of cluster {cluster}");
             return vec![Line::broken(check, evidence.lack(), why, reconcile(evidence))];
         }
         Ok(Some(found)) => found,
     };
-    let broad = broad(found);
     // By AWS's reference the cluster is what the action is allowed on, so that either admits all.
     let named = found.policies.iter().find(|one| one.cluster_statement);
     let named = named.filter(|one| found.without(&[*one]).is_empty());
-    let anyway = broad.is_some() || named.is_some();
+    let broad: Vec<(&RoleArn, &str)> = broad(found).collect();
+    let anyway = named.is_some() || (!broad.is_empty() && broad.len() == found.attached.len());
     let effect = match evidence.lack() {
         Effect::None if anyway => Effect::Some,
         lack => lack,
@@ -265,8 +287,8 @@ fn node_policy(evidence: &Evidence, role: &RoleArn) -> Vec<Line> {
         Line::ok(check, format!("{} lists it, attached to every node role", names(&listing)))
     });
     let check = "broad grant";
-    lines.push(match (broad, named) {
-        (Some((grant, node_role)), _) => {
+    lines.push(match (broad.first(), named) {
+        (Some((node_role, grant)), _) => {
             let why = format!(
                 "{grant} of node role {node_role} allows the action on everything, so the list restricts nothing"
             );
@@ -286,42 +308,53 @@ fn node_policy(evidence: &Evidence, role: &RoleArn) -> Vec<Line> {
             Line::unknown(check, why)
                 .way_out("register the cluster with its node roles (action clusters)")
         }
-        (None, None) => Line::ok(check, "no node role has one: the list alone decides"),
+        (None, None) => Line::ok(
+            check,
+            "no node role that is known has one of AWS's policies that allow everything; inline policies, other policies and boundaries are not looked at",
+        ),
     });
     lines
 }
 
-/// A policy that allows everything, and a node role that has it now, whatever the last
+/// Node roles with a policy that allows everything, as they are now, whatever the last
 /// reconciliation saw.
-fn broad(found: &NodePolicies) -> Option<(&str, &RoleArn)> {
+fn broad(found: &NodePolicies) -> impl Iterator<Item = (&RoleArn, &str)> {
     let remembered = found.broad_grant.as_deref();
-    let is_broad = |arn: &&String| is_broad_policy(arn) || remembered == Some(arn.as_str());
-    found
-        .attached
-        .iter()
-        .find_map(|(role, attached)| Some((attached.iter().find(is_broad)?.as_str(), role)))
+    let is_broad = move |arn: &&String| is_broad_policy(arn) || remembered == Some(arn.as_str());
+    let attached = found.attached.iter();
+    attached.filter_map(move |(role, all)| Some((role, all.iter().find(is_broad)?.as_str())))
 }
 
 fn agent(evidence: &Evidence) -> Line {
     let check = "agent";
     let cluster = evidence.cluster.name();
-    match &evidence.agent {
-        Err(why) => Line::unknown(check, why.as_str()).way_out(MAY_LOOK),
-        Ok(Some(status)) if ["ACTIVE", "UPDATING"].contains(&status.as_str()) => {
-            Line::ok(check, format!("add-on {AGENT} is {status}"))
-        }
-        Ok(Some(status)) => Line::broken(
+    let ill = |status: &str, effect, what: &str| {
+        Line::broken(
             check,
-            Effect::None,
-            format!("add-on {AGENT} of cluster {cluster} is {status}"),
-            "look at the add-on's health issues in EKS, and update it or install it anew",
+            effect,
+            format!("add-on {AGENT} of cluster {cluster} is {status}: {what}"),
+            "look at the add-on's health issues in EKS and at DaemonSet eks-pod-identity-agent in kube-system, and update the add-on or install it anew",
+        )
+    };
+    match &evidence.agent {
+        Err(why) => evidence.unread(check, why, MAY_LOOK),
+        Ok(Agent::BuiltIn) => Line::ok(
+            check,
+            format!("cluster {cluster} runs in EKS Auto Mode, whose nodes have it built in"),
         ),
-        // EKS Auto Mode has the agent built in, and there is a Helm chart. That pods have what EKS
-        // injects into them tells nothing of the agent.
-        Ok(None) => Line::unknown(
+        Ok(Agent::AddOn(status)) => match status.as_str() {
+            "ACTIVE" | "UPDATING" => Line::ok(check, format!("add-on {AGENT} is {status}")),
+            // The agent that was there goes on running on the nodes that have it.
+            "DEGRADED" | "UPDATE_FAILED" | "DELETE_FAILED" => {
+                ill(status, Effect::Some, "pods of some nodes may get no credentials")
+            }
+            _ => ill(status, Effect::None, "pods get no credentials without the agent"),
+        },
+        // There is a Helm chart. That pods have what EKS injects into them tells nothing of it.
+        Ok(Agent::Unseen) => Line::unknown(
             check,
             format!("cluster {cluster} has no EKS add-on {AGENT}, and whether the agent runs there in another way is not seen"),
         )
-        .way_out("install the add-on, unless the agent was installed there in another way or the cluster runs in EKS Auto Mode, which has it built in"),
+        .way_out("install the add-on, unless the agent was installed there in another way"),
     }
 }

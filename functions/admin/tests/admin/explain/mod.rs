@@ -14,7 +14,8 @@
 //! | target role | not readable, none, not trusting, not to be understood | `outside` |
 //! | node policy | not remembered, not listed, not attached, no node role known | `outside` |
 //! | broad grant | `AmazonEKSWorkerNodePolicy`, in strict mode, also when attached since | `outside` |
-//! | agent | a degraded add-on; without one it is unknown | `outside` |
+//! | agent | a degraded add-on, one that is being made; without one it is unknown, except in Auto Mode | `outside` |
+//! | webhook | a pod that came up without injection; unknown before one came up | `within` |
 //! | pods | missing, unmapped, shadowed by keys and by IRSA, changed, recreated, revoked | `within` |
 //! | one pod | the same, right, over, of nobody | `within` |
 //! | what nobody tells | Kubernetes unreachable or closed, EKS and IAM denied, cluster gone, no time | here |
@@ -38,6 +39,8 @@ const NAMESPACE: &str = "domino-compute";
 /// svc-etl works as role etl on blue and green, and somebody has looked inside both.
 fn at_work() -> Office {
     let mut office = Office::registered();
+    // So that the webhook was seen at work, also where no pod runs.
+    office.inside.dry_run = true;
     office.inside.sweep = Some(SweepSettings {
         rules: sweep::Settings::new([NAMESPACE.to_owned()]),
         selector: String::new(),
@@ -103,9 +106,11 @@ fn wrong(answer: &Value) -> Vec<(String, String, String)> {
         .collect()
 }
 
-/// The one link that is broken: its evidence and its way out.
+/// The one link that is broken: its evidence and its way out. That nobody has seen the webhook at
+/// work with an association that is new is no fault.
 fn broken(answer: &Value, check: &str) -> (String, String) {
-    let found = wrong(answer);
+    let mut found = wrong(answer);
+    found.retain(|(of, verdict, _)| (of.as_str(), verdict.as_str()) != ("webhook", "unknown"));
     let [(of, verdict, evidence)] = found.as_slice() else { panic!("{}", text(answer)) };
     assert_eq!((of.as_str(), verdict.as_str()), (check, "broken"), "{}", text(answer));
     assert!(text(answer).contains(&format!("  broken   {check}")), "{}", text(answer));

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use pod_identity_core::{DEPLOYMENT_TAG, Pattern, RoleArn, SERVICE_ACCOUNT_TAG};
 use pod_identity_world::{Caller, UpdateAssociation};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{NAMESPACE, ask, association_id, at_work, broken, explain, golden, headline, wrong};
+use super::{
+    NAMESPACE, ask, association_id, at_work, broken, explain, golden, headline, pod, way_out, wrong,
+};
 use crate::office::{ACCOUNT, Office, TRUSTED, UNTRUSTED, cluster, role, text};
 
 fn somebody() -> Caller {
@@ -303,6 +305,7 @@ fn a_broad_grant_is_told_and_breaks_the_chain_only_in_strict_mode() {
     }));
     office.reconcile("blue");
     office.work("blue");
+    pod(&office, "svc-etl-sa");
     let answer = explain(&office);
     assert_eq!(wrong(&answer), [], "{}", text(&answer));
     assert!(text(&answer).contains("so the list restricts nothing"), "{}", text(&answer));
@@ -352,4 +355,52 @@ fn a_degraded_agent_is_told() {
     let answer = explain(&office);
     broken(&answer, "agent");
     insta::assert_snapshot!(golden(&answer));
+}
+
+#[test]
+fn without_the_agent_that_is_being_installed_nothing_works() {
+    let office = at_work();
+    {
+        let mut world = office.ports.world();
+        let addons = &mut world.eks.cluster_mut(&cluster("blue")).unwrap().addons;
+        addons.get_mut("eks-pod-identity-agent").unwrap().status = "CREATING".to_owned();
+    }
+    let answer = explain(&office);
+    broken(&answer, "agent");
+    assert!(headline(&answer).starts_with("svc-etl has no credentials on blue"), "{answer}");
+}
+
+#[test]
+fn in_auto_mode_the_agent_needs_no_add_on() {
+    let office = at_work();
+    {
+        let mut world = office.ports.world();
+        let blue = world.eks.cluster_mut(&cluster("blue")).unwrap();
+        blue.addons.clear();
+        blue.auto_mode = true;
+    }
+    let answer = explain(&office);
+    assert_eq!(headline(&answer), "svc-etl works on blue");
+    assert!(text(&answer).contains("cluster blue runs in EKS Auto Mode"), "{answer}");
+}
+
+#[test]
+fn against_a_deny_that_may_decide_no_statement_is_advised() {
+    let office = at_work();
+    let allow = json!({
+        "Effect": "Allow", "Principal": { "Service": "pods.eks.amazonaws.com" },
+        "Action": ["sts:AssumeRole", "sts:TagSession"],
+    });
+    let deny = json!({
+        "Effect": "Deny", "Principal": "*", "Action": "sts:*",
+        "Condition": { "StringNotEquals": { "aws:PrincipalOrgID": "o-1" } },
+    });
+    let document = json!({ "Version": "2012-10-17", "Statement": [allow, deny] });
+    office.ports.world().set_trust(&role("etl"), &document.to_string());
+    let answer = explain(&office);
+    let [(check, verdict, _)] = &wrong(&answer)[..] else { panic!("{}", text(&answer)) };
+    assert_eq!((check.as_str(), verdict.as_str()), ("trust policy", "unknown"));
+    let way_out = way_out(&answer, "trust policy");
+    assert!(way_out.contains("see whether that Deny is about this"), "{way_out}");
+    assert_eq!(answer["works"], Value::Null);
 }

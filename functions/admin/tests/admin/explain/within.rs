@@ -1,10 +1,13 @@
 //! Links that Kubernetes and domsed hold.
 
+use pod_identity_core::SKIP_CONTAINERS_ANNOTATION;
 use pod_identity_world::{DominoPod, KubernetesRequest, Resource, Verb, World};
 use serde_json::{Value, json};
 
-use super::{NAMESPACE, add, at_work, broken, explain, golden, kubernetes, of_pod, pod, wrong};
-use crate::office::{Office, cluster, text};
+use super::{
+    NAMESPACE, add, at_work, broken, explain, golden, headline, kubernetes, of_pod, pod, wrong,
+};
+use crate::office::{Office, cluster, role, text};
 
 /// Somebody with kubectl.
 fn kubectl(world: &mut World, request: KubernetesRequest) {
@@ -32,7 +35,7 @@ fn mutation(office: &Office, name: &str, mappings: Value) {
         "rules": [{
             "labelSelectors": [],
             "cloudWorkloadIdentity": {
-                "cloud_type": "aws", "default_sa": "", "assume_sa_mapping": true,
+                "cloud_type": "aws", "default_sa": "", "assume_sa_mapping": false,
                 "user_mappings": mappings,
             },
         }],
@@ -126,7 +129,13 @@ fn a_pod_that_came_up_without_credentials_is_told() {
     let office = at_work();
     kubernetes(&office, |api| api.settings.webhook = false);
     let name = pod(&office, "svc-etl-sa");
-    assert_pod(&office, &name);
+    for answer in [explain(&office), of_pod(&office, &name)] {
+        let checks: Vec<_> = wrong(&answer).into_iter().map(|(check, ..)| check).collect();
+        assert_eq!(checks, ["webhook".to_owned(), format!("pod {name}")]);
+        let words = headline(&answer);
+        assert!(words.contains(" has no credentials on blue: pod "), "{words}");
+        assert_eq!(answer["works"], false);
+    }
     insta::assert_snapshot!(golden(&explain(&office)));
     insta::assert_snapshot!(golden(&of_pod(&office, &name)));
 }
@@ -219,8 +228,117 @@ fn a_pod_that_is_right_is_told_so() {
     let answer = of_pod(&office, &name);
     assert_eq!(answer["works"], true);
     insta::assert_snapshot!(golden(&answer));
-    office.ports.world().set_pod_phase(&cluster("blue"), NAMESPACE, &name, "Succeeded").unwrap();
-    insta::assert_snapshot!(golden(&of_pod(&office, &name)));
+    end(&office, &name);
+    let answer = of_pod(&office, &name);
+    assert!(text(&answer).contains("has ended"), "{}", text(&answer));
+    insta::assert_snapshot!(golden(&answer));
+}
+
+fn end(office: &Office, pod: &str) {
+    office.ports.world().set_pod_phase(&cluster("blue"), NAMESPACE, pod, "Failed").unwrap();
+}
+
+#[test]
+fn a_pod_that_ended_without_credentials_is_told_so() {
+    let office = at_work();
+    kubernetes(&office, |api| api.settings.webhook = false);
+    let name = pod(&office, "svc-etl-sa");
+    end(&office, &name);
+    let answer = of_pod(&office, &name);
+    assert_eq!(answer["works"], false);
+    insta::assert_snapshot!(golden(&answer));
+}
+
+#[test]
+fn a_pod_on_another_service_account_than_the_binding_says_is_told() {
+    let office = at_work();
+    let name = pod(&office, "default");
+    for answer in [explain(&office), of_pod(&office, &name)] {
+        let (evidence, way_out) = broken(&answer, &format!("pod {name}"));
+        assert_eq!(evidence, "it runs as domino-compute/default, not as domino-compute/svc-etl-sa");
+        assert!(way_out.contains("label selectors"), "{way_out}");
+    }
+    assert_eq!(of_pod(&office, &name)["works"], false);
+}
+
+#[test]
+fn a_pod_whose_containers_are_left_out_is_told_when_it_is_asked_for() {
+    let office = at_work();
+    let mut skipping = DominoPod::new("svc-etl-sa", "svc-etl");
+    skipping.annotations.insert(SKIP_CONTAINERS_ANNOTATION.to_owned(), "run".to_owned());
+    let name = add(&office, &skipping);
+    let (evidence, _) = broken(&of_pod(&office, &name), &format!("pod {name}"));
+    assert!(evidence.contains(SKIP_CONTAINERS_ANNOTATION), "{evidence}");
+    assert_eq!(wrong(&explain(&office)), []);
+}
+
+#[test]
+fn a_pod_that_another_name_started_is_told() {
+    let office = at_work();
+    let name = add(&office, &DominoPod::new("svc-etl-sa", "svc-report"));
+    for answer in [explain(&office), of_pod(&office, &name)] {
+        let (evidence, _) = broken(&answer, &format!("pod {name}"));
+        assert!(evidence.starts_with("it was started by svc-report"), "{evidence}");
+        assert!(evidence.ends_with(role("etl").as_str()), "{evidence}");
+    }
+}
+
+#[test]
+fn a_pod_that_holds_what_the_service_account_before_gave_is_told() {
+    let office = at_work();
+    let name = pod(&office, "svc-etl-sa");
+    office.advance(600);
+    office.done(json!({
+        "action": "bind", "serviceAccount": "svc-etl", "roleArn": role("etl"), "mode": "apply",
+        "kubernetes": { "namespace": NAMESPACE, "serviceAccount": "svc-new-sa" },
+    }));
+    office.reconcile("blue");
+    office.advance(100);
+    for answer in [explain(&office), of_pod(&office, &name)] {
+        let told = wrong(&answer);
+        let of_pod = told.iter().find(|(check, ..)| *check == format!("pod {name}"));
+        let (_, verdict, evidence) = of_pod.unwrap();
+        assert_eq!(verdict, "broken");
+        assert!(evidence.starts_with("revoked: "), "{evidence}");
+        assert!(evidence.contains("holds credentials that svc-etl lost"), "{evidence}");
+    }
+}
+
+#[test]
+fn before_a_pod_came_up_nothing_proves_that_the_webhook_injects() {
+    let office = at_work();
+    office.done(json!({ "action": "unbind", "serviceAccount": "svc-etl", "mode": "apply" }));
+    office.reconcile("blue");
+    office.bind("svc-etl", "etl");
+    office.advance(10);
+    let answer = explain(&office);
+    let [(check, verdict, _)] = &wrong(&answer)[..] else { panic!("{}", text(&answer)) };
+    assert_eq!((check.as_str(), verdict.as_str()), ("webhook", "unknown"));
+    let words = headline(&answer);
+    assert!(
+        words.starts_with("nothing is seen that keeps svc-etl from working on blue"),
+        "{words}"
+    );
+    assert_eq!(answer["works"], Value::Null);
+    office.advance(100);
+    pod(&office, "svc-etl-sa");
+    assert_eq!(explain(&office)["works"], true);
+}
+
+#[test]
+fn of_two_that_want_one_service_account_a_pod_belongs_to_the_one_that_holds_it() {
+    let office = at_work();
+    let name = pod(&office, "svc-etl-sa");
+    office.done(json!({
+        "action": "bind", "serviceAccount": "svc-second", "roleArn": role("train"),
+        "kubernetes": { "namespace": NAMESPACE, "serviceAccount": "svc-etl-sa" }, "mode": "apply",
+    }));
+    office.reconcile("blue");
+    office.advance(100);
+    // The holder's binding is the younger one now.
+    office.bind("svc-etl", "etl");
+    office.work("blue");
+    assert_eq!(of_pod(&office, &name)["serviceAccount"], "svc-etl");
 }
 
 #[test]

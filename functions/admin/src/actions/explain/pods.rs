@@ -1,0 +1,336 @@
+//! What pods show: whether EKS's webhook injects, and who holds what.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use pod_identity_core::sweep::{Bound, Case, Finding, Place, Places, Removal, Survey, Worked};
+use pod_identity_core::{Association, DominoName, KubernetesName, Pod, SKIP_CONTAINERS_ANNOTATION};
+use pod_identity_engine::ledger::{Effective, Proof, WorkedRecord};
+
+use super::evidence::Evidence;
+use super::line::{Effect, Line};
+use super::ways_out::LET_IN;
+use crate::lists::{place as place_at, some};
+
+/// Most pods that have a line of their own.
+const MOST_PODS: usize = 20;
+/// Most names in one line.
+const NAMES: usize = 3;
+
+pub(super) fn lines(evidence: &Evidence, place: &KubernetesName) -> Vec<Line> {
+    let seen = match (&evidence.pods, &evidence.association) {
+        (Ok(seen), Ok(_)) => seen,
+        // What cannot be told from the pods alone cannot be told without the association.
+        (Err(why), _) | (_, Err(why)) => {
+            let remembered = memory(evidence);
+            let line = evidence.unknown("pods", why, remembered, LET_IN);
+            return webhook(evidence, &[]).into_iter().chain([line]).collect();
+        }
+    };
+    let sorted = Sorted::of(evidence, place, &seen.found);
+    let mut lines = Vec::from_iter(webhook(evidence, &sorted.here));
+    lines.push(summary(evidence, place, &sorted, seen.cut));
+    let mut own = sorted.lines(evidence, place);
+    let more = own.len().saturating_sub(MOST_PODS);
+    own.truncate(MOST_PODS);
+    lines.extend(own);
+    if more > 0 {
+        let why = format!("{more} more pods are not as they should be");
+        lines.push(
+            Line::unknown("pods, the others", why)
+                .way_out("action sweep shows all pods that are stale"),
+        );
+    }
+    lines
+}
+
+/// Pods, by what is to be said of them.
+struct Sorted<'a> {
+    /// All of the service account that the binding names.
+    here: Vec<&'a Pod>,
+    stale: Vec<(Finding, &'a Pod)>,
+    /// Here, injected and not stale.
+    right: Vec<&'a Pod>,
+    /// Here, without injection and not stale.
+    bare: Vec<&'a Pod>,
+    /// Not stale, and of another service account.
+    elsewhere: Vec<&'a Pod>,
+}
+
+impl<'a> Sorted<'a> {
+    fn of(evidence: &Evidence, place: &KubernetesName, pods: &'a [Pod]) -> Self {
+        let mut places = Places::from([(place.clone(), place_of(evidence, place))]);
+        for at in evidence.elsewhere.keys() {
+            places.insert(at.clone(), place_of(evidence, at));
+        }
+        let mut rules = evidence.sweep.clone();
+        rules.namespaces.extend(pods.iter().map(|pod| pod.namespace.clone()));
+        let mut survey = Survey::new(&places, &rules, evidence.now);
+        // What its association is, nobody can say of a pod whose place could not be read.
+        let known = |pod: &&Pod| !matches!(of_pod(evidence, pod), Some(Err(_)));
+        pods.iter().filter(known).for_each(|pod| survey.look_at(pod));
+        let sweep = survey.plan(None);
+        let reported = sweep.reports.into_iter().map(|one| one.finding);
+        let held = sweep.held_back.into_iter().map(|one| one.finding);
+        let findings = sweep.evictions.into_iter().chain(reported).chain(held);
+        let mut stale: BTreeMap<String, Finding> =
+            findings.map(|finding| (finding.pod.uid.clone(), finding)).collect();
+        let mut sorted = Self {
+            here: Vec::new(),
+            stale: Vec::new(),
+            right: Vec::new(),
+            bare: Vec::new(),
+            elsewhere: Vec::new(),
+        };
+        let started = |pod: &Pod| evidence.started(pod) || evidence.pod.is_some();
+        for pod in pods {
+            let here = at(pod).as_ref() == Some(place);
+            if here {
+                sorted.here.push(pod);
+            }
+            match (stale.remove(&pod.uid), here) {
+                (Some(finding), _) => sorted.stale.push((finding, pod)),
+                (None, false) if started(pod) => sorted.elsewhere.push(pod),
+                (None, false) => {}
+                (None, true) if pod.credentials.pod_identity => sorted.right.push(pod),
+                (None, true) => sorted.bare.push(pod),
+            }
+        }
+        sorted
+    }
+
+    /// The pods that are not as they should be.
+    fn lines(&self, evidence: &Evidence, place: &KubernetesName) -> Vec<Line> {
+        let asked = evidence.pod.is_some();
+        // Where none is right, that some are not is the whole truth.
+        let all = asked || (self.right.is_empty() && !self.here.is_empty());
+        let mut lines: Vec<Line> =
+            self.stale.iter().map(|(finding, pod)| stale(finding, pod, evidence, all)).collect();
+        let Some(binding) = evidence.wanted() else { return lines };
+        if asked {
+            lines.extend(self.bare.iter().map(|pod| bare(evidence, pod)));
+        }
+        lines.extend(self.elsewhere.iter().map(|pod| elsewhere(evidence, place, pod, asked)));
+        let others = self.right.iter().filter_map(|pod| {
+            let user = pod.labels.get(&evidence.sweep.user_label)?;
+            let user = user.parse::<DominoName>().ok().filter(|user| *user != evidence.name)?;
+            let why = format!(
+                "it was started by {user}, and runs as {place}: it works as {}",
+                binding.desired.role
+            );
+            Some(Line::broken(
+                check(pod),
+                Effect::Some,
+                why,
+                format!("see what maps {user} to {place}: a Mutation, or another webhook"),
+            ))
+        });
+        lines.extend(others);
+        lines
+    }
+}
+
+fn check(pod: &Pod) -> String {
+    format!("pod {}", pod.name)
+}
+
+/// The service account of a pod.
+fn at(pod: &Pod) -> Option<KubernetesName> {
+    place_at(&pod.namespace, &pod.service_account)
+}
+
+/// What is known of the association of a pod's service account; none when nobody asked.
+fn of_pod<'a>(
+    evidence: &'a Evidence,
+    pod: &Pod,
+) -> Option<Result<Option<&'a Association>, &'a str>> {
+    let at = at(pod)?;
+    let known = match evidence.place.as_ref() == Some(&at) {
+        true => &evidence.association,
+        false => evidence.elsewhere.get(&at)?,
+    };
+    Some(known.as_ref().map(Option::as_ref).map_err(String::as_str))
+}
+
+fn summary(evidence: &Evidence, place: &KubernetesName, sorted: &Sorted<'_>, cut: bool) -> Line {
+    let check = "pods";
+    let mut words = Vec::new();
+    for (what, pods) in
+        [("with what EKS injects", &sorted.right), ("without what EKS injects", &sorted.bare)]
+    {
+        if !pods.is_empty() {
+            let names = some(pods.iter().map(|pod| pod.name.as_str()), NAMES);
+            words.push(format!("{} {what}: {names}", pods.len()));
+        }
+    }
+    let others = sorted.stale.len() + sorted.elsewhere.len();
+    if others > 0 {
+        words.push(format!("{others} to look at, below"));
+    }
+    match &evidence.pod {
+        Some(pod) if pod.over => words.push(format!("{} has ended", pod.name)),
+        None if words.is_empty() => {
+            words.push(format!("none runs as {place} now"));
+            let shadowed = evidence.inside.as_ref().and_then(|inside| inside.shadowed.as_ref());
+            let remembered = shadowed.map(|one| format!("the ledger remembers: {}", one.reason));
+            words.extend(remembered);
+        }
+        _ => {}
+    }
+    if cut {
+        words.push("the namespace has more pods than were looked at".to_owned());
+        return Line::unknown(check, words.join("; ")).way_out("ask by the name of the pod");
+    }
+    Line::ok(check, words.join("; "))
+}
+
+fn stale(finding: &Finding, pod: &Pod, evidence: &Evidence, all: bool) -> Line {
+    let why = format!("{}: {}", finding.case, finding.reason);
+    let over = evidence.pod.as_ref().is_some_and(|pod| pod.over);
+    let way_out = match over {
+        true => "it has ended: put the other lines right and start the run again",
+        false => &finding.way_out,
+    };
+    if finding.doubt.is_some() {
+        return Line::unknown(check(pod), why).way_out(way_out);
+    }
+    let effect = match finding.case {
+        Case::Revoked if evidence.wanted().is_none() => Effect::Left,
+        _ if !all => Effect::Some,
+        Case::Missing | Case::Unmapped => Effect::None,
+        Case::Revoked | Case::Changed | Case::Recreated | Case::Shadowed => Effect::Other,
+    };
+    Line::broken(check(pod), effect, why, way_out)
+}
+
+/// The pod that was asked for, of the right service account, without credentials and by no case of
+/// the sweep.
+fn bare(evidence: &Evidence, pod: &Pod) -> Line {
+    if pod.credentials.left_out {
+        let why = format!(
+            "EKS injects nothing into its containers: annotation {SKIP_CONTAINERS_ANNOTATION} leaves them out, or they set the same variables themselves"
+        );
+        let way_out = "take that out of the workload, and start it again";
+        return Line::broken(check(pod), Effect::None, why, way_out);
+    }
+    let why = format!(
+        "EKS injected nothing when it was admitted at {}, and never does so later",
+        pod.created_at
+    );
+    let way_out = "put the other lines right, then start it again";
+    Line::broken(check(pod), evidence.lack(), why, way_out)
+}
+
+/// A pod of somebody who is bound, on a service account which is not the binding's.
+fn elsewhere(evidence: &Evidence, place: &KubernetesName, pod: &Pod, asked: bool) -> Line {
+    let Pod { namespace, service_account, .. } = pod;
+    let runs = format!("it runs as {namespace}/{service_account}, not as {place}");
+    let effect = |whole| if asked { whole } else { Effect::Some };
+    match of_pod(evidence, pod) {
+        Some(Err(why)) if pod.credentials.pod_identity => {
+            Line::unknown(check(pod), format!("{runs}; what that one gives: {why}"))
+        }
+        Some(Ok(Some(one))) if pod.credentials.pod_identity => {
+            let why = format!("{runs}: it works as {} by {}", one.role_arn, one.id);
+            Line::broken(check(pod), effect(Effect::Other), why, mapped(evidence))
+        }
+        _ => Line::broken(check(pod), effect(Effect::None), runs, mapped(evidence)),
+    }
+}
+
+/// How pods come to the service account of a binding.
+fn mapped(evidence: &Evidence) -> String {
+    let how = match &evidence.mapping {
+        Some(_) => {
+            "domsed maps only what the label selectors of the Mutation name, and lets a pod pass when it fails: see that and the line domsed mapping"
+        }
+        None => "have the workload name that service account: this deployment maps no names",
+    };
+    format!("{how}, then start it again")
+}
+
+/// Whether EKS's webhook injects into pods of the service account.
+fn webhook(evidence: &Evidence, here: &[&Pod]) -> Option<Line> {
+    let check = "webhook";
+    evidence.wanted()?;
+    let association = evidence.association.as_ref().ok()?.as_ref()?;
+    // Right after it is made, the webhook does not know of it yet.
+    let since = association
+        .created_at
+        .map(|at| at.checked_add(evidence.sweep.grace).unwrap_or(Timestamp::MAX));
+    let after = here.iter().filter(|pod| since.is_none_or(|since| since <= pod.created_at));
+    let newest = after
+        .filter(|pod| pod.credentials.pod_identity || !pod.credentials.left_out)
+        .max_by_key(|pod| (pod.created_at, &pod.uid));
+    if let Some(pod) = newest {
+        let admitted = format!("pod {} was admitted at {}", pod.name, pod.created_at);
+        if pod.credentials.pod_identity {
+            let why = format!("{admitted} with what EKS injects");
+            return Some(Line::ok(check, why));
+        }
+        let why = format!("{admitted} under {}, and EKS injected nothing", association.id);
+        let way_out = "start it again; if that one has nothing either, see that MutatingWebhookConfiguration pod-identity-webhook is there and not restricted to other pods, and ask AWS Support";
+        return Some(Line::broken(check, Effect::None, why, way_out));
+    }
+    if let Some(pod) = here.iter().find(|pod| pod.credentials.pod_identity) {
+        return Some(Line::ok(check, format!("pod {} has what EKS injects", pod.name)));
+    }
+    let inside = evidence.inside.as_ref();
+    let proof = inside.and_then(|inside| inside.effective.as_ref());
+    Some(match proof.filter(|proof| proof.association == association.id) {
+        Some(proof) => Line::ok(check, told(proof)),
+        None => Line::unproven(
+            check,
+            "no pod is seen that was admitted since the association was made, so nobody has seen EKS inject anything",
+        )
+        .way_out("start a run and ask again; with DryRun=on the workloads function tries it without one"),
+    })
+}
+
+/// What workloads runs saw last.
+fn memory(evidence: &Evidence) -> Option<String> {
+    let inside = evidence.inside.as_ref()?;
+    let shadowed = inside.shadowed.as_ref().map(|shadowed| shadowed.reason.clone());
+    shadowed.or(inside.effective.as_ref().map(told))
+}
+
+fn told(effective: &Effective) -> String {
+    match &effective.proof {
+        Proof::Pod { name, .. } => format!("pod {name} had what EKS injects at {}", effective.at),
+        Proof::DryRun => format!("a dry run showed at {} what EKS injects", effective.at),
+    }
+}
+
+/// What is known of a place, as the sweep wants it.
+fn place_of(evidence: &Evidence, place: &KubernetesName) -> Place {
+    let known = match evidence.place.as_ref() == Some(place) {
+        true => Some(&evidence.association),
+        false => evidence.elsewhere.get(place),
+    };
+    let shown = known.and_then(|known| known.as_ref().ok()).cloned().flatten();
+    let Some(condition) = &evidence.condition else {
+        return Place { association: shown, ..Place::default() };
+    };
+    let removal = condition.removals.get(place).map(|removal| Removal {
+        service_account: evidence.name.clone(),
+        at: removal.at,
+        before: removal.before.as_ref().map(worked),
+    });
+    let associated = condition.association.as_ref().is_some_and(|one| one.kubernetes == *place);
+    let inside = evidence.inside.as_ref().filter(|one| one.kubernetes.as_ref() == Some(place));
+    let wanted = evidence.wanted().filter(|binding| binding.kubernetes == *place);
+    let bound = wanted.map(|binding| Bound {
+        service_account: evidence.name.clone(),
+        desired: binding.desired.clone(),
+        // Without an association here, both are about the place before.
+        changed_at: condition.credentials_changed_at.filter(|_| associated),
+        before: condition.before.as_ref().filter(|_| associated).map(worked),
+        associated,
+        mapped_since: inside.and_then(|inside| inside.mapped_since),
+    });
+    Place { bound, removals: removal.into_iter().collect(), association: shown, irsa_role: None }
+}
+
+fn worked(record: &WorkedRecord) -> Worked {
+    Worked { desired: record.desired.clone(), since: record.since }
+}
