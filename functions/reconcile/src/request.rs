@@ -131,9 +131,11 @@ fn called(detail: Value, own_roles: &[Pattern]) -> Result<Request, String> {
     let Some(name) = named else {
         return Ok(Request::Nothing(format!("{event_name} names no cluster")));
     };
-    let partition = actor.as_deref().and_then(|arn| arn.split(':').nth(1)).unwrap_or("aws");
     let (region, account) = (&trail.aws_region, &trail.recipient_account_id);
-    let cluster = ClusterArn::new(partition, region, account, &name)
+    // An AWS service that calls has no ARN.
+    let arn = actor.clone().or_else(|| text(response_elements, "/association/associationArn"));
+    let told = arn.as_deref().and_then(|arn| arn.split(':').nth(1));
+    let cluster = ClusterArn::new(told.unwrap_or(partition_of(region)), region, account, &name)
         .map_err(|error| format!("{event_name} is on no cluster: {error}"))?;
     let place = ["/association/namespace", "/association/serviceAccount"]
         .map(|at| text(response_elements, at));
@@ -145,6 +147,15 @@ fn called(detail: Value, own_roles: &[Pattern]) -> Result<Request, String> {
     };
     let scope = Scope { places, actor, ..Scope::of(cluster) };
     Ok(Request::One { scope, handed_on: 0, plan_only: false })
+}
+
+/// The partition of a region, of those that EKS is in and that are documented.
+fn partition_of(region: &str) -> &'static str {
+    match () {
+        () if region.starts_with("cn-") => "aws-cn",
+        () if region.starts_with("us-gov-") => "aws-us-gov",
+        () => "aws",
+    }
 }
 
 /// A parameter of a request's path, which CloudTrail records as it was sent: percent-encoded.

@@ -69,6 +69,31 @@ fn a_call_that_names_no_place_asks_for_the_whole_cluster() {
 }
 
 #[test]
+fn a_call_of_a_service_is_of_the_partition_of_its_association_or_region() {
+    let of = |region: &str, response: Value| {
+        let changes = json!({
+            "userIdentity": { "type": "AWSService", "invokedBy": "eks.amazonaws.com" },
+            "awsRegion": region, "responseElements": response,
+        });
+        let Request::One { scope, .. } = asked(&trail("create", &changes)) else {
+            panic!("nothing asked")
+        };
+        assert_eq!(scope.actor, None);
+        scope.cluster.to_string()
+    };
+    for (region, partition) in
+        [("eu-west-1", "aws"), ("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")]
+    {
+        let cluster = format!("arn:{partition}:eks:{region}:111122223333:cluster/blue");
+        assert_eq!(of(region, Value::Null), cluster);
+    }
+    let arn = "arn:aws-eusc:eks:eusc-de-east-1:111122223333:podidentityassociation/blue/a-1";
+    let response = json!({ "association": { "associationArn": arn } });
+    let cluster = "arn:aws-eusc:eks:eusc-de-east-1:111122223333:cluster/blue";
+    assert_eq!(of("eusc-de-east-1", response), cluster);
+}
+
+#[test]
 fn own_calls_failed_calls_and_those_on_other_resources_ask_for_nothing() {
     let nodegroup = "arn:aws:eks:eu-west-1:111122223333:nodegroup/blue/n/1";
     for event in [
