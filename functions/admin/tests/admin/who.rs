@@ -75,6 +75,45 @@ fn the_holders_of_foreign_and_add_on_owned_associations_are_found() {
 }
 
 #[test]
+fn who_lost_the_role_is_named_as_long_as_pods_may_hold_it() {
+    let office = Office::registered();
+    office.bind("svc-etl", "etl");
+    office.bind("svc-idle", "etl");
+    office.advance(100);
+    let name = pod(&office, "svc-etl-sa");
+    office.advance(600);
+    office.bind("svc-etl", "train");
+    office.done(json!({ "action": "unbind", "serviceAccount": "svc-idle", "mode": "apply" }));
+    for name in ["blue", "green", "blue", "green"] {
+        office.reconcile(name);
+    }
+    office.advance(100);
+    pod(&office, "svc-etl-sa");
+    let answer = who(&office, "etl");
+    let found = holder(&answer, "svc-etl-sa");
+    assert_eq!((&found["through"], &found["pods"]), (&json!("role, before"), &json!([name])));
+    assert!(found["differs"].as_str().unwrap().starts_with("taken away at "), "{found}");
+    // Nobody has a pod on green, nor svc-idle anywhere.
+    assert_eq!(answer["holders"].as_array().unwrap().len(), 1, "{}", text(&answer));
+    office.advance(7 * 3600);
+    assert_eq!(who(&office, "etl")["holders"], json!([]));
+}
+
+#[test]
+fn who_lost_the_role_is_named_where_nobody_can_see_pods() {
+    let office = Office::registered();
+    office.bind("svc-etl", "etl");
+    office.done(json!({ "action": "unbind", "serviceAccount": "svc-etl", "mode": "apply" }));
+    for name in ["blue", "green", "blue", "green"] {
+        office.reconcile(name);
+    }
+    office.ports.world().kubernetes(&cluster("blue")).unwrap().settings.reachable = false;
+    let answer = who(&office, "etl");
+    let found = holder(&answer, "svc-etl-sa");
+    assert_eq!((&found["through"], &found["pods"]), (&json!("role, before"), &Value::Null));
+}
+
+#[test]
 fn the_holders_by_irsa_are_found_with_their_pods() {
     let office = Office::registered();
     let etl = role("etl").to_string();

@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::{SignedDuration, Timestamp};
 use pod_identity_core::{
-    Association, Binding, ClusterArn, DominoName, KubernetesName, RoleArn, ServiceAccount,
+    Association, Binding, ClusterArn, Desired, DominoName, KubernetesName, Pod, RoleArn,
+    ServiceAccount,
 };
-use pod_identity_engine::ledger::{BindingRecord, Condition};
+use pod_identity_engine::ledger::{BindingRecord, Condition, WorkedRecord};
 use serde::Serialize;
 
 use super::{Whose, whose};
@@ -20,8 +22,14 @@ pub(super) struct Holder {
     pub(super) kubernetes_service_account: String,
     /// The Domino service account.
     pub(super) service_account: Option<DominoName>,
-    /// `role`, `target role` or [`IRSA`].
+    /// `role`, `target role`, [`BEFORE`] or [`IRSA`].
     pub(super) through: &'static str,
+    /// Until when what was given before it was taken away may be valid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) until: Option<Timestamp>,
+    /// Only pods that were admitted before this hold it.
+    #[serde(skip)]
+    pub(super) admitted_before: Option<Timestamp>,
     /// Whose the association on EKS is; none when there is none with the role.
     pub(super) owner: Option<Whose>,
     pub(super) association: Option<String>,
@@ -33,10 +41,25 @@ pub(super) struct Holder {
     pub(super) pods_unknown: Option<String>,
 }
 
+/// Not any more, but credentials that were handed out are valid for a while.
+pub(super) const BEFORE: &str = "role, before";
+
 /// By an annotation of the Kubernetes service account, not by an association.
 pub(super) const IRSA: &str = "role by IRSA";
 
 impl Holder {
+    /// Whether a pod of its service account has what it gives.
+    pub(super) fn gives(&self, pod: &Pod) -> bool {
+        let is_of = pod.namespace == self.namespace
+            && pod.service_account == self.kubernetes_service_account;
+        let early = self.admitted_before.is_none_or(|at| pod.created_at < at);
+        let has = match self.through {
+            IRSA => pod.credentials.web_identity,
+            _ => pod.credentials.pod_identity,
+        };
+        is_of && early && has
+    }
+
     pub(super) fn by_irsa(cluster: &ClusterArn, account: &ServiceAccount) -> Self {
         Self {
             cluster: cluster.clone(),
@@ -44,6 +67,8 @@ impl Holder {
             kubernetes_service_account: account.name.clone(),
             service_account: None,
             through: IRSA,
+            until: None,
+            admitted_before: None,
             owner: None,
             association: None,
             differs: Some("annotated for IRSA, outside of EKS Pod Identity".to_owned()),
@@ -86,6 +111,8 @@ impl Known<'_> {
             kubernetes_service_account: binding.kubernetes.service_account().to_owned(),
             service_account: Some(binding.service_account.clone()),
             through,
+            until: None,
+            admitted_before: None,
             owner: None,
             association: None,
             differs: None,
@@ -148,6 +175,8 @@ impl Known<'_> {
                 kubernetes_service_account: one.service_account.clone(),
                 service_account: name,
                 through,
+                until: None,
+                admitted_before: None,
                 owner: Some(owner),
                 association: Some(one.id.clone()),
                 differs: Some(differs.to_owned()),
@@ -156,6 +185,53 @@ impl Known<'_> {
             });
         }
         holders
+    }
+
+    /// Who had the role and lost it, where credentials of it may be valid still: how long they last,
+    /// and how long EKS may have handed them out after the change.
+    pub(super) fn had(
+        &self,
+        role: &RoleArn,
+        now: Timestamp,
+        (last, grace): (SignedDuration, SignedDuration),
+    ) -> Vec<Holder> {
+        let is_it =
+            |desired: &Desired| desired.role == *role || desired.target_role.as_ref() == Some(role);
+        let gave = |worked: Option<&WorkedRecord>| worked.is_some_and(|it| is_it(&it.desired));
+        let later = |at: Timestamp, by| at.checked_add(by).unwrap_or(Timestamp::MAX);
+        let holder = |condition: &Condition, place: &KubernetesName, at: Timestamp| {
+            let until = later(later(at, grace), last);
+            (now < until).then(|| Holder {
+                cluster: self.cluster.clone(),
+                namespace: place.namespace().to_owned(),
+                kubernetes_service_account: place.service_account().to_owned(),
+                service_account: Some(condition.service_account.clone()),
+                through: BEFORE,
+                until: Some(until),
+                admitted_before: Some(later(at, grace)),
+                owner: None,
+                association: None,
+                differs: Some(format!("taken away at {at}, valid until {until} at the latest")),
+                pods: None,
+                pods_unknown: None,
+            })
+        };
+        let mut had = Vec::new();
+        for condition in self.conditions.values() {
+            for (place, removal) in &condition.removals {
+                if gave(removal.before.as_ref()) {
+                    had.extend(holder(condition, place, removal.at));
+                }
+            }
+            let changed = condition.association.as_ref().zip(condition.credentials_changed_at);
+            if let Some((one, at)) = changed
+                && gave(condition.before.as_ref())
+                && !is_it(&one.desired)
+            {
+                had.extend(holder(condition, &one.kubernetes, at));
+            }
+        }
+        had
     }
 
     fn differs(

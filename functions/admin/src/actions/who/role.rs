@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{self, StreamExt};
-use pod_identity_core::{Binding, ClusterArn, DominoName, Phase, Pod, RoleArn};
+use pod_identity_core::{Binding, ClusterArn, DominoName, Phase, Pod, RoleArn, sweep};
 use pod_identity_engine::chain;
 use pod_identity_engine::ledger::{BindingRecord, Registry};
 use pod_identity_engine::ports::{
@@ -11,7 +11,7 @@ use pod_identity_engine::ports::{
 };
 use serde_json::json;
 
-use super::holders::{Holder, IRSA, Known, as_what};
+use super::holders::{BEFORE, Holder, Known, as_what};
 use crate::answer::{Answer, Refusal};
 use crate::associations::{self, Associations};
 use crate::desk::{Desk, Looks};
@@ -80,7 +80,7 @@ pub(super) async fn answer(
             "Nobody is seen to act as {role} through EKS Pod Identity or IRSA, on {clusters} registered clusters.\n"
         ),
         count => format!(
-            "{count} Kubernetes service accounts can act as {role} through EKS Pod Identity or IRSA, or should, on {clusters} registered clusters.\n\n{table}"
+            "{count} Kubernetes service accounts can act as {role} through EKS Pod Identity or IRSA, should, or could until lately, on {clusters} registered clusters.\n\n{table}"
         ),
     };
     text.push('\n');
@@ -142,6 +142,11 @@ async fn look(
         Err(why) => known.by_ledger(&wanted, role, why),
     };
     here.unseen.extend(seen.err());
+    let rules = desk.inside.sweep.as_ref().map(|sweep| &sweep.rules);
+    let standard = sweep::Settings::new([]);
+    let rules = rules.unwrap_or(&standard);
+    let lasts = (rules.credentials_last, rules.grace);
+    here.holders.extend(known.had(role, desk.clock.now(), lasts));
     let mut closed = by_irsa(desk, &access, role, &mut here).await;
     let namespaces: BTreeSet<String> =
         here.holders.iter().map(|holder| holder.namespace.clone()).collect();
@@ -172,20 +177,15 @@ async fn look(
         for holder in here.holders.iter_mut().filter(|holder| holder.namespace == namespace) {
             match &pods {
                 Ok(pods) => {
-                    let of = |pod: &&Pod| {
-                        pod.service_account == holder.kubernetes_service_account
-                            && match holder.through {
-                                IRSA => pod.credentials.web_identity,
-                                _ => pod.credentials.pod_identity,
-                            }
-                    };
-                    let names = pods.found.iter().filter(of).map(|pod| pod.name.clone());
-                    holder.pods = Some(names.collect());
+                    let names = pods.found.iter().filter(|pod| holder.gives(pod));
+                    holder.pods = Some(names.map(|pod| pod.name.clone()).collect());
                 }
                 Err(why) => holder.pods_unknown = Some(why.clone()),
             }
         }
     }
+    // Who lost it and is seen to have no pods that hold it is not worth a word.
+    here.holders.retain(|holder| holder.through != BEFORE || holder.pods != Some(Vec::new()));
     match node_policies::read(desk, &access).await {
         Ok(policies) => here.listed.extend(
             policies.iter().flat_map(|it| it.listing(role)).map(|policy| policy.arn.to_string()),
