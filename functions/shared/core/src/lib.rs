@@ -29,7 +29,8 @@ pub use mutation::{CloudWorkloadIdentity, MUTATION_API_VERSION, Mutation, Mutati
 pub use names::{DominoName, KubernetesName, NameError};
 pub use pattern::Pattern;
 pub use pod::{
-    Credentials, IRSA_ANNOTATION, Owner, Phase, Pod, SKIP_CONTAINERS_ANNOTATION, ServiceAccount,
+    Credentials, IRSA_ANNOTATION, Obstacle, Owner, Phase, Pod, SKIP_CONTAINERS_ANNOTATION,
+    ServiceAccount,
 };
 pub use rules::{MAX_MINUTES_AHEAD, Rules};
 pub use version::{Version, VersionError};

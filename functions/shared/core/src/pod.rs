@@ -1,6 +1,7 @@
 //! Pods and Kubernetes service accounts, as far as credentials are concerned.
 
 mod object;
+mod obstacle;
 #[cfg(test)]
 mod tests;
 
@@ -8,6 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+pub use obstacle::Obstacle;
 
 /// Annotation on a service account that names the role of IAM roles for service accounts (IRSA).
 pub const IRSA_ANNOTATION: &str = "eks.amazonaws.com/role-arn";
@@ -76,6 +79,8 @@ pub struct Pod {
     pub annotations: BTreeMap<String, String>,
     /// The identities that it was given.
     pub credentials: Credentials,
+    /// What can keep it from them.
+    pub obstacles: BTreeSet<Obstacle>,
 }
 
 /// A Kubernetes service account. Reads from the JSON that Kubernetes answers.

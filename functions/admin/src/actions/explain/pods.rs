@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use pod_identity_core::sweep::{Bound, Case, Finding, Place, Places, Removal, Survey, Worked};
-use pod_identity_core::{Association, DominoName, KubernetesName, Pod, SKIP_CONTAINERS_ANNOTATION};
+use pod_identity_core::{
+    Association, DominoName, KubernetesName, Obstacle, Pod, SKIP_CONTAINERS_ANNOTATION,
+};
 use pod_identity_engine::ledger::{Effective, Proof, WorkedRecord};
 
 use super::evidence::Evidence;
@@ -126,6 +128,11 @@ impl<'a> Sorted<'a> {
             ))
         });
         lines.extend(others);
+        let obstacles = self
+            .right
+            .iter()
+            .flat_map(|pod| pod.obstacles.iter().map(|one| obstacle(pod, *one, asked)));
+        lines.extend(obstacles);
         lines
     }
 }
@@ -219,6 +226,18 @@ fn bare(evidence: &Evidence, pod: &Pod) -> Line {
     );
     let way_out = "put the other lines right, then start it again";
     Line::broken(check(pod), evidence.lack(), why, way_out)
+}
+
+/// What can keep a pod from what EKS injected.
+fn obstacle(pod: &Pod, obstacle: Obstacle, asked: bool) -> Line {
+    let (why, way_out) = (obstacle.to_string(), obstacle.way_out());
+    match obstacle.is_sure() {
+        true => {
+            let effect = if asked { Effect::None } else { Effect::Some };
+            Line::broken(check(pod), effect, why, way_out)
+        }
+        false => Line::unknown(check(pod), why).way_out(way_out),
+    }
 }
 
 /// A pod of somebody who is bound, on a service account which is not the binding's.

@@ -273,6 +273,28 @@ fn a_pod_whose_containers_are_left_out_is_told_when_it_is_asked_for() {
 }
 
 #[test]
+fn what_can_keep_a_pod_from_its_credentials_is_told() {
+    let office = at_work();
+    let mut proxied = DominoPod::new("svc-etl-sa", "svc-etl");
+    proxied.environment.insert("HTTP_PROXY".to_owned(), "http://proxy:3128".to_owned());
+    let name = add(&office, &proxied);
+    for answer in [explain(&office), of_pod(&office, &name)] {
+        let [(check, verdict, evidence)] = &wrong(&answer)[..] else { panic!("{}", text(&answer)) };
+        assert_eq!((check, verdict.as_str()), (&format!("pod {name}"), "unknown"));
+        assert!(evidence.contains("NO_PROXY"), "{evidence}");
+        assert_eq!(answer["works"], Value::Null);
+    }
+    let mut on_fargate = DominoPod::new("svc-etl-sa", "svc-etl");
+    let label = "eks.amazonaws.com/fargate-profile".to_owned();
+    on_fargate.labels.insert(label, "jobs".to_owned());
+    let name = add(&office, &on_fargate);
+    let answer = of_pod(&office, &name);
+    let (evidence, _) = broken(&answer, &format!("pod {name}"));
+    assert!(evidence.contains("Fargate"), "{evidence}");
+    assert_eq!(answer["works"], false);
+}
+
+#[test]
 fn a_pod_that_another_name_started_is_told() {
     let office = at_work();
     let name = add(&office, &DominoPod::new("svc-etl-sa", "svc-report"));

@@ -18,7 +18,7 @@ const STATIC_KEY: &str = "AWS_ACCESS_KEY_ID";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Metadata {
+pub(super) struct Metadata {
     name: String,
     #[serde(default)]
     namespace: String,
@@ -26,7 +26,7 @@ struct Metadata {
     creation_timestamp: Option<Timestamp>,
     deletion_timestamp: Option<Timestamp>,
     #[serde(default)]
-    labels: BTreeMap<String, String>,
+    pub(super) labels: BTreeMap<String, String>,
     #[serde(default)]
     annotations: BTreeMap<String, String>,
     #[serde(default)]
@@ -43,24 +43,31 @@ struct OwnerReference {
 
 #[derive(Deserialize)]
 pub(super) struct PodObject {
-    metadata: Metadata,
+    pub(super) metadata: Metadata,
     #[serde(default)]
-    spec: Spec,
+    pub(super) spec: Spec,
     #[serde(default)]
     status: Status,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
-struct Spec {
+pub(super) struct Spec {
     service_account_name: Option<String>,
-    init_containers: Vec<Container>,
-    containers: Vec<Container>,
+    pub(super) init_containers: Vec<Container>,
+    pub(super) containers: Vec<Container>,
     volumes: Vec<Volume>,
+    pub(super) os: Option<Os>,
+    pub(super) node_selector: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
-struct Container {
+pub(super) struct Os {
+    pub(super) name: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Container {
     #[serde(default)]
     name: String,
     #[serde(default)]
@@ -72,6 +79,26 @@ struct Variable {
     name: String,
     /// Absent when it comes from somewhere else.
     value: Option<String>,
+}
+
+impl Container {
+    /// Whether its environment has a variable, wherever its value comes from.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.env.iter().any(|variable| variable.name == name)
+    }
+
+    /// The value of a variable, if it stands in the pod.
+    pub(super) fn value(&self, name: &str) -> Option<&str> {
+        let variable = self.env.iter().find(|variable| variable.name == name)?;
+        variable.value.as_deref()
+    }
+
+    /// Whether EKS's webhook pointed it at the agent. Other tools use the same variable with
+    /// endpoints of their own.
+    pub(super) fn is_injected(&self) -> bool {
+        let uri = self.value(CREDENTIALS_URI).unwrap_or_default();
+        POD_IDENTITY_HOSTS.iter().any(|host| uri.starts_with(host))
+    }
 }
 
 #[derive(Deserialize)]
@@ -106,6 +133,7 @@ impl TryFrom<PodObject> for Pod {
     type Error = String;
 
     fn try_from(object: PodObject) -> Result<Self, String> {
+        let obstacles = object.obstacles();
         let PodObject { metadata, spec, status } = object;
         let created_at = metadata.creation_timestamp.ok_or_else(|| {
             format!("pod {}/{} has no creationTimestamp", metadata.namespace, metadata.name)
@@ -129,6 +157,7 @@ impl TryFrom<PodObject> for Pod {
             labels: metadata.labels,
             annotations: metadata.annotations,
             credentials,
+            obstacles,
             // Kubernetes' own admission sets it where a pod names none.
             service_account: spec.service_account_name.unwrap_or_else(|| "default".to_owned()),
         })
@@ -138,14 +167,8 @@ impl TryFrom<PodObject> for Pod {
 impl Spec {
     fn credentials(&self, skipped: &str) -> Credentials {
         let containers = || self.init_containers.iter().chain(&self.containers);
-        let variables = || containers().flat_map(|one| &one.env);
-        let has = |name: &str| variables().any(|variable| variable.name == name);
-        // Other tools use the same variable with endpoints of their own.
-        let endpoint = variables().any(|variable| {
-            let value = variable.value.as_deref().unwrap_or_default();
-            variable.name == CREDENTIALS_URI
-                && POD_IDENTITY_HOSTS.iter().any(|host| value.starts_with(host))
-        });
+        let has = |name: &str| containers().any(|one| one.has(name));
+        let endpoint = containers().any(Container::is_injected);
         let token = self
             .volumes
             .iter()

@@ -141,3 +141,39 @@ fn a_service_account_shows_the_names_of_its_secrets() {
     let account: ServiceAccount = serde_json::from_value(object).unwrap();
     assert!(account.secrets.iter().eq(["registry", "token"]), "{:?}", account.secrets);
 }
+
+#[test]
+fn what_can_keep_a_pod_from_its_credentials_is_seen() {
+    let env = |more: &[(&str, &str)]| {
+        let mut object = pod(&[]);
+        let env = object["spec"]["containers"][0]["env"].as_array_mut().unwrap();
+        env.extend(more.iter().map(|(name, value)| json!({ "name": name, "value": value })));
+        serde_json::from_value::<Pod>(object).unwrap().obstacles
+    };
+    let only = |one: Obstacle| BTreeSet::from([one]);
+    assert_eq!(read(&[]).obstacles, BTreeSet::new());
+    assert_eq!(env(&[("AWS_CONFIG_FILE", "/x")]), only(Obstacle::Profile));
+    let proxy = ("HTTP_PROXY", "http://proxy:3128");
+    assert_eq!(env(&[proxy]), only(Obstacle::Proxy));
+    assert_eq!(env(&[proxy, ("NO_PROXY", "localhost,.svc")]), only(Obstacle::Proxy));
+    for no_proxy in ["169.254.170.23,[fd00:ec2::23]", "localhost,169.254.0.0/16", "*"] {
+        assert_eq!(env(&[proxy, ("no_proxy", no_proxy)]), BTreeSet::new(), "{no_proxy}");
+    }
+    let fargate =
+        read(&[("/metadata/labels", json!({ "eks.amazonaws.com/fargate-profile": "p" }))]);
+    assert_eq!(fargate.obstacles, only(Obstacle::Fargate));
+    for (field, value) in [
+        ("os", json!({ "name": "windows" })),
+        ("nodeSelector", json!({ "kubernetes.io/os": "windows" })),
+    ] {
+        let mut object = pod(&[]);
+        object["spec"][field] = value;
+        let windows: Pod = serde_json::from_value(object).unwrap();
+        assert_eq!(windows.obstacles, only(Obstacle::Windows));
+    }
+    let mut object = pod(&[]);
+    let containers = object["spec"]["containers"].as_array_mut().unwrap();
+    containers.push(json!({ "name": "sidecar" }));
+    let some: Pod = serde_json::from_value(object).unwrap();
+    assert_eq!(some.obstacles, only(Obstacle::SomeContainers));
+}

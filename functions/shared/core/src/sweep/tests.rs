@@ -7,7 +7,7 @@ mod plans;
 mod policies;
 mod right;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -115,6 +115,7 @@ fn pod(name: &str, created: f64) -> Pod {
         )]),
         annotations: BTreeMap::new(),
         credentials: INJECTED,
+        obstacles: BTreeSet::new(),
     }
 }
 
