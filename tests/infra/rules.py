@@ -139,6 +139,20 @@ def the_bus_is_closed(template):
         yield f"other sources than {sorted(others)} are denied, which is not what the rules listen to"
 
 
+def a_second_deployment_fits_beside_it(template):
+    """CloudFormation knows a statement by its StatementId alone, in the whole account and region."""
+    for name, policy in of_type(template, "AWS::Events::EventBusPolicy").items():
+        id = policy["StatementId"]
+        text = id.get("Fn::Sub", "") if isinstance(id, dict) else id
+        if "${DeploymentId}" not in text:
+            yield f"statement {text} of {name} is called the same in every deployment"
+        # DeploymentId has at most 32 characters, a StatementId 64.
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", text.replace("${DeploymentId}", "x" * 32)):
+            yield f"{text} of {name} is no id of a statement"
+        if policy["Statement"]["Sid"] != id:
+            yield f"{name} has two ids"
+
+
 def nothing_is_allowed_everywhere(template):
     documents = [(name, one["PolicyDocument"]) for name, one in of_type(template, "AWS::IAM::ManagedPolicy").items()]
     for name, role in of_type(template, "AWS::IAM::Role").items():
@@ -226,6 +240,7 @@ ALL = [
     transformers_use_what_they_define,
     dashboards_are_json_over_what_exists,
     the_bus_is_closed,
+    a_second_deployment_fits_beside_it,
     nothing_is_allowed_everywhere,
     the_ledger_is_kept_safe,
     functions_are_watched_and_logged,

@@ -101,6 +101,10 @@ BROKEN = {
         rules.the_bus_is_closed,
         lambda t: resource(t, "TrailForwarders")["Statement"].update(Principal="*"),
     ),
+    "a statement of the bus that a second deployment would have too": (
+        rules.a_second_deployment_fits_beside_it,
+        lambda t: resource(t, "OwnSenders").update(StatementId="OwnSenders"),
+    ),
     "a right everywhere": (
         rules.nothing_is_allowed_everywhere,
         lambda t: resource(t, "BindPolicy")["PolicyDocument"]["Statement"][-1].update(Resource="*"),
