@@ -202,14 +202,16 @@ fn condition(operator: &str, key: &str, values: &Value, hop: &Hop) -> Fits {
     if values.iter().any(is_met) {
         return Fits::Yes;
     }
-    let said = format!("condition {operator} on {key} wants `{}`", values.join("`, `"));
+    let wanted = format!("`{}`", values.join("`, `"));
     // A policy variable, or a wildcard for one character, may still fit.
     let is_open =
         |value: &&str| value.contains("${") || (plain.contains("like") && value.contains('?'));
     if !is_known.contains(&plain) || values.iter().any(is_open) {
-        return Fits::Unknown(said);
+        return Fits::Unknown(format!(
+            "condition {operator} on {key} compares with {wanted} what EKS sends, `{found}`, and whether it holds is not judged here"
+        ));
     }
-    Fits::No(format!("{said} but EKS sends `{found}`"))
+    Fits::No(format!("condition {operator} on {key} wants {wanted} but EKS sends `{found}`"))
 }
 
 /// The statements that a target role needs, the least for all of these, called by ids that are not
@@ -338,6 +340,15 @@ mod tests {
             json!({ "StringEquals": { "aws:RequestTag/kubernetes-namespace": "domino-compute" } });
         let by_tag = [allow(json!("*"), tags)];
         assert_eq!((verdict(&by_tag, true), verdict(&by_tag, false)), (Trusted, Unknown));
+    }
+
+    #[test]
+    fn a_condition_that_is_not_judged_tells_both_sides_and_no_wish() {
+        let condition = json!({ "StringNotEquals": { "sts:ExternalId": ID } });
+        let policy = document(&[allow(json!("*"), condition)]);
+        let because = evaluate(&policy, &hop("green", true)).because;
+        let both = format!("compares with `{ID}` what EKS sends, `{ID}`, and whether it holds");
+        assert!(because.contains(&both) && !because.contains("wants"), "{because}");
     }
 
     #[test]
