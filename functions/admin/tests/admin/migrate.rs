@@ -217,8 +217,12 @@ fn a_migration_registers_green_once_and_may_be_repeated() {
 fn what_cannot_be_migrated_is_refused_with_the_way_out() {
     let office = on_blue();
     let ask = |from: &str, to: Value| json!({ "action": "migrate", "from": from, "to": to });
+    let registration = "give `to` as { clusterArn, nodeRoleArns, assumeRoleArn }";
     let unknown = office.refused(ask("blue", json!("green")));
     assert!(unknown.contains("no registered cluster is called `green`"), "{unknown}");
+    assert!(unknown.contains(registration), "at once: {unknown}");
+    let by_arn = office.refused(ask("blue", json!(cluster("green"))));
+    assert!(by_arn.contains(registration), "{by_arn}");
     let itself = office.refused(ask("blue", json!("blue")));
     assert!(itself.contains("one cluster"), "{itself}");
     let unregistered = office.refused(ask(cluster("red").as_str(), json!("blue")));
