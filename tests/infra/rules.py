@@ -210,10 +210,21 @@ def functions_are_watched_and_logged(template):
                 yield f"no alarm of the age of messages in {name}"
 
 
-def alarms_are_of_metrics_that_exist(template, documentation):
+def alarms_and_dashboards_are_of_metrics_that_are_written(template, written):
+    """`written`: the dimension beside Deployment (none where metrics count over clusters), and the metrics."""
     for name, alarm in of_type(template, "AWS::CloudWatch::Alarm").items():
-        if alarm["Namespace"] == "DominoPodIdentity" and f"`{alarm['MetricName']}`" not in documentation:
-            yield f"{name} watches {alarm['MetricName']}, which no function writes"
+        if alarm["Namespace"] == "DominoPodIdentity":
+            others = [one["Name"] for one in alarm["Dimensions"] if one["Name"] != "Deployment"]
+            if alarm["MetricName"] not in written.get(others[0] if others else None, []):
+                yield f"{name} watches {alarm['MetricName']}, which no function writes"
+    for name, dashboard in of_type(template, "AWS::CloudWatch::Dashboard").items():
+        text = dashboard["DashboardBody"]["Fn::Sub"]
+        for metric in re.findall(r'\["DominoPodIdentity", "(\w+)", "Deployment", "[^"]+", "Function",', text):
+            if metric not in written["Function"]:
+                yield f"{name} shows {metric}, which no function writes"
+        for metric in re.findall(r'\bMetricName=\\"(\w+)', text):
+            if metric not in written[None]:
+                yield f"{name} shows {metric} by cluster, which no function writes"
 
 
 def parameters_are_explained(template):

@@ -3,6 +3,7 @@
 import copy
 import json
 import pathlib
+import re
 import sys
 import unittest
 
@@ -14,6 +15,19 @@ sys.path.insert(0, str(ROOT / "infra"))
 import schemas  # noqa: E402
 
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
+
+
+def _metrics(*files):
+    """The metrics that code writes: their names as its lines have them, and those of cases of stale pods."""
+    text = "".join((ROOT / "functions" / file / "metrics.rs").read_text() for file in files)
+    return set(re.findall(r'\("(\w+)", "(?:Count|Milliseconds|Percent)"', text)) | set(re.findall(r'Case::\w+ => "(\w+)"', text))
+
+
+# By the dimension beside Deployment; those of clusters count by Deployment alone too.
+WRITTEN = {
+    "Function": _metrics("association/src"),
+    None: _metrics("reconcile/src", "workloads/src", "shared/function/src"),
+}
 TEMPLATE = raw()
 OTHERS = ["cluster-account", "cluster-access", "trail-forward", "schemas"]
 
@@ -31,6 +45,11 @@ def spoil(change):
 def _remove_statement(template, role, sid):
     document = resource(template, role)["Policies"][0]["PolicyDocument"]
     document["Statement"] = [one for one in document["Statement"] if one.get("Sid") != sid]
+
+
+def _replace(template, old, new):
+    body = resource(template, "Dashboard")["DashboardBody"]
+    body["Fn::Sub"] = body["Fn::Sub"].replace(old, new)
 
 
 # What is done to the template, and the rule that has to see it.
@@ -150,7 +169,7 @@ class Rules(unittest.TestCase):
         for rule in rules.ALL:
             with self.subTest(rule.__name__):
                 self.assertEqual(list(rule(template)), [])
-        self.assertEqual(list(rules.alarms_are_of_metrics_that_exist(template, OPERATIONS)), [])
+        self.assertEqual(list(rules.alarms_and_dashboards_are_of_metrics_that_are_written(template, WRITTEN)), [])
 
     def test_the_other_templates_keep_those_that_concern_them(self):
         for name in OTHERS:
@@ -165,9 +184,20 @@ class Rules(unittest.TestCase):
                 self.assertNotEqual(list(rule(spoil(change))), [])
         self.assertEqual({rule for rule, _ in BROKEN.values()}, set(rules.ALL))
 
-    def test_an_alarm_of_a_metric_that_nobody_writes_is_found(self):
-        template = spoil(lambda t: resource(t, "BlockedAlarm").update(MetricName="Nonsense"))
-        self.assertNotEqual(list(rules.alarms_are_of_metrics_that_exist(template, OPERATIONS)), [])
+    def test_what_watches_or_shows_a_metric_that_nobody_writes_is_found(self):
+        for what, change in {
+            "an alarm": lambda t: resource(t, "BlockedAlarm").update(MetricName="Nonsense"),
+            "an alarm of what another function writes": lambda t: resource(t, "BlockedAlarm").update(MetricName="SweepHalted"),
+            "a number of the dashboard": lambda t: _replace(t, '"Accepted"', '"Nonsense"'),
+            "a search of the dashboard": lambda t: _replace(t, "PodsRevoked", "PodsForgotten"),
+        }.items():
+            with self.subTest(what):
+                found = rules.alarms_and_dashboards_are_of_metrics_that_are_written(spoil(change), WRITTEN)
+                self.assertEqual(len(list(found)), 1)
+
+    def test_every_metric_is_documented(self):
+        for name in set().union(*WRITTEN.values()):
+            self.assertIn(f"`{name}`", OPERATIONS)
 
 
 class Schemas(unittest.TestCase):
