@@ -227,6 +227,19 @@ def alarms_and_dashboards_are_of_metrics_that_are_written(template, written):
                 yield f"{name} shows {metric} by cluster, which no function writes"
 
 
+def alarms_outlast_the_time_between_two_runs(template):
+    """Runs write what they find; between two of them there is nothing, which is no good news."""
+    for name, alarm in of_type(template, "AWS::CloudWatch::Alarm").items():
+        if alarm["Namespace"] != "DominoPodIdentity" or len(alarm["Dimensions"]) > 1:
+            continue
+        if alarm["EvaluationPeriods"] == 1:
+            if alarm["TreatMissingData"] != "ignore":
+                yield f"{name} tells that all is well before the next run"
+        # An hour is the longest time between two sweeps that SweepSchedule's description admits.
+        elif alarm["Period"] * alarm["EvaluationPeriods"] < 3600 * alarm.get("DatapointsToAlarm", alarm["EvaluationPeriods"]):
+            yield f"{name} asks for more runs than an hourly schedule has in that time"
+
+
 def parameters_are_explained(template):
     for name, parameter in template["Parameters"].items():
         if not parameter.get("Description"):
@@ -255,6 +268,7 @@ ALL = [
     nothing_is_allowed_everywhere,
     the_ledger_is_kept_safe,
     functions_are_watched_and_logged,
+    alarms_outlast_the_time_between_two_runs,
     parameters_are_explained,
     nobody_becomes_master,
 ]

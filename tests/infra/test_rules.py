@@ -152,6 +152,14 @@ BROKEN = {
         rules.functions_are_watched_and_logged,
         lambda t: resource(t, "AssociationLog").pop("RetentionInDays"),
     ),
+    "an alarm that ends before the next reconciliation": (
+        rules.alarms_outlast_the_time_between_two_runs,
+        lambda t: resource(t, "BindingsBlockedAlarm").update(TreatMissingData="notBreaching"),
+    ),
+    "an alarm that an hourly sweep cannot raise": (
+        rules.alarms_outlast_the_time_between_two_runs,
+        lambda t: resource(t, "SweepHaltedAlarm").pop("DatapointsToAlarm"),
+    ),
     "a parameter without bounds": (
         rules.parameters_are_explained,
         lambda t: t["Parameters"]["DeploymentId"].pop("AllowedPattern"),
