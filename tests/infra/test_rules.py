@@ -208,6 +208,25 @@ class Rules(unittest.TestCase):
             self.assertIn(f"`{name}`", OPERATIONS)
 
 
+class Documentation(unittest.TestCase):
+    def test_the_runbook_has_every_alarm_and_no_other(self):
+        named = set(re.findall(r"`(?:\.\.\.)?(\w+Alarm)`", (ROOT / "docs" / "runbook.md").read_text()))
+        alarms = set(of_type(TEMPLATE, "AWS::CloudWatch::Alarm"))
+        kinds = {"ErrorsAlarm", "ThrottlesAlarm"}
+        self.assertLessEqual(kinds, named)
+        each = {name for name in alarms if re.sub("^(Association|Reconcile|Workloads|Admin|AdminRead)(?=Errors|Throttles)", "", name) in kinds}
+        self.assertEqual(len(each), 2 * len(of_type(TEMPLATE, "AWS::Serverless::Function")))
+        self.assertEqual(named - kinds, alarms - each)
+
+    def test_the_command_line_waits_as_long_as_functions_may_take(self):
+        longest = max(one["Timeout"] for one in of_type(TEMPLATE, "AWS::Serverless::Function").values())
+        for document in sorted((ROOT / "docs").glob("*.md")):
+            for one in re.findall(r"^ *(.*?aws lambda invoke (?:.*\\\n)*.*)$", document.read_text(), re.M):
+                with self.subTest(document.name, command=one):
+                    self.assertGreater(int(re.search(r"--cli-read-timeout (\d+)", one)[1]), longest)
+                    self.assertEqual('"apply"' in one, one.startswith("AWS_MAX_ATTEMPTS=1 "))
+
+
 class Schemas(unittest.TestCase):
     def test_the_stack_of_the_registry_is_what_events_say(self):
         self.assertEqual(path("schemas").read_text(), json.dumps(schemas.template(), indent=2) + "\n")
