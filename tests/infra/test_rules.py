@@ -218,6 +218,16 @@ class Documentation(unittest.TestCase):
         self.assertEqual(len(each), 2 * len(of_type(TEMPLATE, "AWS::Serverless::Function")))
         self.assertEqual(named - kinds, alarms - each)
 
+    def test_the_dependencies_are_listed(self):
+        of_workspace = (ROOT / "Cargo.toml").read_text().split("[workspace.dependencies]")[1].split("\n[")[0]
+        names = re.findall(r"^([\w-]+) = (?!\{ path)", of_workspace, re.M)
+        listed = (ROOT / "docs" / "architecture.md").read_text().split("## Dependencies")[1]
+        # Of one family all but the first by their ends.
+        listed = [name.lstrip("-") for row in re.findall(r"^\| (`.+?) \|", listed, re.M) for name in re.findall(r"`([\w-]+)`", row)]
+        self.assertGreater(len(names), 40)
+        for name in names:
+            self.assertTrue(any(name == one or re.fullmatch(f"aws-(sdk|smithy)-{one}", name) for one in listed), name)
+
     def test_the_command_line_waits_as_long_as_functions_may_take(self):
         longest = max(one["Timeout"] for one in of_type(TEMPLATE, "AWS::Serverless::Function").values())
         for document in sorted((ROOT / "docs").glob("*.md")):
