@@ -121,6 +121,8 @@ fn a_preflight_says_of_every_binding_whether_it_will_work_on_green() {
     assert!(!left.contains("svc-etl-sa"), "what is ours is not left behind: {left}");
     assert!(words.contains("of 5 service accounts 0 are ready (0 %), 5 pending"), "{words}");
     assert!(words.contains("Next:\n  1. repair what will break"), "{words}");
+    let last = r#"{"action": "retire", "cluster": "blue", "mode": "apply"}"#;
+    assert!(words.contains(last), "a step that does something: {words}");
     assert!(words.contains("changes to make inside cluster green: + service account"), "{words}");
 }
 
