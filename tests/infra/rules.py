@@ -139,6 +139,20 @@ def the_bus_is_closed(template):
         yield f"other sources than {sorted(others)} are denied, which is not what the rules listen to"
 
 
+def a_second_deployment_fits_beside_it(template):
+    """CloudFormation knows a statement by its StatementId alone, in the whole account and region."""
+    for name, policy in of_type(template, "AWS::Events::EventBusPolicy").items():
+        id = policy["StatementId"]
+        text = id.get("Fn::Sub", "") if isinstance(id, dict) else id
+        if "${DeploymentId}" not in text:
+            yield f"statement {text} of {name} is called the same in every deployment"
+        # DeploymentId has at most 32 characters, a StatementId 64.
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", text.replace("${DeploymentId}", "x" * 32)):
+            yield f"{text} of {name} is no id of a statement"
+        if policy["Statement"]["Sid"] != id:
+            yield f"{name} has two ids"
+
+
 def nothing_is_allowed_everywhere(template):
     documents = [(name, one["PolicyDocument"]) for name, one in of_type(template, "AWS::IAM::ManagedPolicy").items()]
     for name, role in of_type(template, "AWS::IAM::Role").items():
@@ -196,10 +210,34 @@ def functions_are_watched_and_logged(template):
                 yield f"no alarm of the age of messages in {name}"
 
 
-def alarms_are_of_metrics_that_exist(template, documentation):
+def alarms_and_dashboards_are_of_metrics_that_are_written(template, written):
+    """`written`: the dimension beside Deployment (none where metrics count over clusters), and the metrics."""
     for name, alarm in of_type(template, "AWS::CloudWatch::Alarm").items():
-        if alarm["Namespace"] == "DominoPodIdentity" and f"`{alarm['MetricName']}`" not in documentation:
-            yield f"{name} watches {alarm['MetricName']}, which no function writes"
+        if alarm["Namespace"] == "DominoPodIdentity":
+            others = [one["Name"] for one in alarm["Dimensions"] if one["Name"] != "Deployment"]
+            if alarm["MetricName"] not in written.get(others[0] if others else None, []):
+                yield f"{name} watches {alarm['MetricName']}, which no function writes"
+    for name, dashboard in of_type(template, "AWS::CloudWatch::Dashboard").items():
+        text = dashboard["DashboardBody"]["Fn::Sub"]
+        for metric in re.findall(r'\["DominoPodIdentity", "(\w+)", "Deployment", "[^"]+", "Function",', text):
+            if metric not in written["Function"]:
+                yield f"{name} shows {metric}, which no function writes"
+        for metric in re.findall(r'\bMetricName=\\"(\w+)', text):
+            if metric not in written[None]:
+                yield f"{name} shows {metric} by cluster, which no function writes"
+
+
+def alarms_outlast_the_time_between_two_runs(template):
+    """Runs write what they find; between two of them there is nothing, which is no good news."""
+    for name, alarm in of_type(template, "AWS::CloudWatch::Alarm").items():
+        if alarm["Namespace"] != "DominoPodIdentity" or len(alarm["Dimensions"]) > 1:
+            continue
+        if alarm["EvaluationPeriods"] == 1:
+            if alarm["TreatMissingData"] != "ignore":
+                yield f"{name} tells that all is well before the next run"
+        # An hour is the longest time between two sweeps that SweepSchedule's description admits.
+        elif alarm["Period"] * alarm["EvaluationPeriods"] < 3600 * alarm.get("DatapointsToAlarm", alarm["EvaluationPeriods"]):
+            yield f"{name} asks for more runs than an hourly schedule has in that time"
 
 
 def parameters_are_explained(template):
@@ -226,9 +264,11 @@ ALL = [
     transformers_use_what_they_define,
     dashboards_are_json_over_what_exists,
     the_bus_is_closed,
+    a_second_deployment_fits_beside_it,
     nothing_is_allowed_everywhere,
     the_ledger_is_kept_safe,
     functions_are_watched_and_logged,
+    alarms_outlast_the_time_between_two_runs,
     parameters_are_explained,
     nobody_becomes_master,
 ]

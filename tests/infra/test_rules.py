@@ -3,6 +3,7 @@
 import copy
 import json
 import pathlib
+import re
 import sys
 import unittest
 
@@ -14,6 +15,19 @@ sys.path.insert(0, str(ROOT / "infra"))
 import schemas  # noqa: E402
 
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
+
+
+def _metrics(*files):
+    """The metrics that code writes: their names as its lines have them, and those of cases of stale pods."""
+    text = "".join((ROOT / "functions" / file / "metrics.rs").read_text() for file in files)
+    return set(re.findall(r'\("(\w+)", "(?:Count|Milliseconds|Percent)"', text)) | set(re.findall(r'Case::\w+ => "(\w+)"', text))
+
+
+# By the dimension beside Deployment; those of clusters count by Deployment alone too.
+WRITTEN = {
+    "Function": _metrics("association/src"),
+    None: _metrics("reconcile/src", "workloads/src", "shared/function/src"),
+}
 TEMPLATE = raw()
 OTHERS = ["cluster-account", "cluster-access", "trail-forward", "schemas"]
 
@@ -31,6 +45,11 @@ def spoil(change):
 def _remove_statement(template, role, sid):
     document = resource(template, role)["Policies"][0]["PolicyDocument"]
     document["Statement"] = [one for one in document["Statement"] if one.get("Sid") != sid]
+
+
+def _replace(template, old, new):
+    body = resource(template, "Dashboard")["DashboardBody"]
+    body["Fn::Sub"] = body["Fn::Sub"].replace(old, new)
 
 
 # What is done to the template, and the rule that has to see it.
@@ -101,6 +120,10 @@ BROKEN = {
         rules.the_bus_is_closed,
         lambda t: resource(t, "TrailForwarders")["Statement"].update(Principal="*"),
     ),
+    "a statement of the bus that a second deployment would have too": (
+        rules.a_second_deployment_fits_beside_it,
+        lambda t: resource(t, "OwnSenders").update(StatementId="OwnSenders"),
+    ),
     "a right everywhere": (
         rules.nothing_is_allowed_everywhere,
         lambda t: resource(t, "BindPolicy")["PolicyDocument"]["Statement"][-1].update(Resource="*"),
@@ -129,6 +152,14 @@ BROKEN = {
         rules.functions_are_watched_and_logged,
         lambda t: resource(t, "AssociationLog").pop("RetentionInDays"),
     ),
+    "an alarm that ends before the next reconciliation": (
+        rules.alarms_outlast_the_time_between_two_runs,
+        lambda t: resource(t, "BindingsBlockedAlarm").update(TreatMissingData="notBreaching"),
+    ),
+    "an alarm that an hourly sweep cannot raise": (
+        rules.alarms_outlast_the_time_between_two_runs,
+        lambda t: resource(t, "SweepHaltedAlarm").pop("DatapointsToAlarm"),
+    ),
     "a parameter without bounds": (
         rules.parameters_are_explained,
         lambda t: t["Parameters"]["DeploymentId"].pop("AllowedPattern"),
@@ -146,7 +177,7 @@ class Rules(unittest.TestCase):
         for rule in rules.ALL:
             with self.subTest(rule.__name__):
                 self.assertEqual(list(rule(template)), [])
-        self.assertEqual(list(rules.alarms_are_of_metrics_that_exist(template, OPERATIONS)), [])
+        self.assertEqual(list(rules.alarms_and_dashboards_are_of_metrics_that_are_written(template, WRITTEN)), [])
 
     def test_the_other_templates_keep_those_that_concern_them(self):
         for name in OTHERS:
@@ -161,9 +192,49 @@ class Rules(unittest.TestCase):
                 self.assertNotEqual(list(rule(spoil(change))), [])
         self.assertEqual({rule for rule, _ in BROKEN.values()}, set(rules.ALL))
 
-    def test_an_alarm_of_a_metric_that_nobody_writes_is_found(self):
-        template = spoil(lambda t: resource(t, "BlockedAlarm").update(MetricName="Nonsense"))
-        self.assertNotEqual(list(rules.alarms_are_of_metrics_that_exist(template, OPERATIONS)), [])
+    def test_what_watches_or_shows_a_metric_that_nobody_writes_is_found(self):
+        for what, change in {
+            "an alarm": lambda t: resource(t, "BlockedAlarm").update(MetricName="Nonsense"),
+            "an alarm of what another function writes": lambda t: resource(t, "BlockedAlarm").update(MetricName="SweepHalted"),
+            "a number of the dashboard": lambda t: _replace(t, '"Accepted"', '"Nonsense"'),
+            "a search of the dashboard": lambda t: _replace(t, "PodsRevoked", "PodsForgotten"),
+        }.items():
+            with self.subTest(what):
+                found = rules.alarms_and_dashboards_are_of_metrics_that_are_written(spoil(change), WRITTEN)
+                self.assertEqual(len(list(found)), 1)
+
+    def test_every_metric_is_documented(self):
+        for name in set().union(*WRITTEN.values()):
+            self.assertIn(f"`{name}`", OPERATIONS)
+
+
+class Documentation(unittest.TestCase):
+    def test_the_runbook_has_every_alarm_and_no_other(self):
+        named = set(re.findall(r"`(?:\.\.\.)?(\w+Alarm)`", (ROOT / "docs" / "runbook.md").read_text()))
+        alarms = set(of_type(TEMPLATE, "AWS::CloudWatch::Alarm"))
+        kinds = {"ErrorsAlarm", "ThrottlesAlarm"}
+        self.assertLessEqual(kinds, named)
+        each = {name for name in alarms if re.sub("^(Association|Reconcile|Workloads|Admin|AdminRead)(?=Errors|Throttles)", "", name) in kinds}
+        self.assertEqual(len(each), 2 * len(of_type(TEMPLATE, "AWS::Serverless::Function")))
+        self.assertEqual(named - kinds, alarms - each)
+
+    def test_the_dependencies_are_listed(self):
+        of_workspace = (ROOT / "Cargo.toml").read_text().split("[workspace.dependencies]")[1].split("\n[")[0]
+        names = re.findall(r"^([\w-]+) = (?!\{ path)", of_workspace, re.M)
+        listed = (ROOT / "docs" / "architecture.md").read_text().split("## Dependencies")[1]
+        # Of one family all but the first by their ends.
+        listed = [name.lstrip("-") for row in re.findall(r"^\| (`.+?) \|", listed, re.M) for name in re.findall(r"`([\w-]+)`", row)]
+        self.assertGreater(len(names), 40)
+        for name in names:
+            self.assertTrue(any(name == one or re.fullmatch(f"aws-(sdk|smithy)-{one}", name) for one in listed), name)
+
+    def test_the_command_line_waits_as_long_as_functions_may_take(self):
+        longest = max(one["Timeout"] for one in of_type(TEMPLATE, "AWS::Serverless::Function").values())
+        for document in sorted((ROOT / "docs").glob("*.md")):
+            for one in re.findall(r"^ *(.*?aws lambda invoke (?:.*\\\n)*.*)$", document.read_text(), re.M):
+                with self.subTest(document.name, command=one):
+                    self.assertGreater(int(re.search(r"--cli-read-timeout (\d+)", one)[1]), longest)
+                    self.assertEqual('"apply"' in one, one.startswith("AWS_MAX_ATTEMPTS=1 "))
 
 
 class Schemas(unittest.TestCase):

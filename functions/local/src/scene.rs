@@ -136,6 +136,7 @@ pub fn world(now: Timestamp) -> Result<World, SceneError> {
         }
         if let Some(api) = world.kubernetes(&arn) {
             api.settings.rules.insert(access_key("workloads"), access());
+            api.settings.rules.insert(access_key("admin"), readers());
         }
         let owner = format!(
             "arn:aws:eks:{REGION}:{ACCOUNT}:addon/{name}/aws-ebs-csi-driver/5ec9c8a1-0f57-4c5e-9d5a-6f2d0c1b7e11"
@@ -181,6 +182,16 @@ pub fn access() -> Vec<AccessRule> {
             "mutations",
             &[Verb::List, Verb::Patch, Verb::Create],
         ),
+    ]
+}
+
+/// What the admin function may look at in a cluster, and nothing more: infra/kubernetes/readers.yaml.
+#[must_use]
+pub fn readers() -> Vec<AccessRule> {
+    vec![
+        AccessRule::in_namespace("domino-compute", "pods", &[Verb::List]),
+        AccessRule::in_namespace("domino-compute", "serviceaccounts", &[Verb::Get, Verb::List]),
+        AccessRule::in_namespace("domino-platform", "mutations", &[Verb::List]),
     ]
 }
 

@@ -1,9 +1,10 @@
-//! The manifests of `infra/kubernetes` against what the embedded clusters let the function do in
+//! The manifests of `infra/kubernetes` against what the embedded clusters let the functions do in
 //! every other test.
 
 use std::collections::BTreeSet;
 
 use local::scene;
+use pod_identity_world::AccessRule;
 use serde_json::Value;
 
 /// (namespace, resource, verb).
@@ -33,16 +34,30 @@ fn granted(documents: &[Value]) -> BTreeSet<Right> {
     rights
 }
 
-#[test]
-fn the_manifest_grants_what_the_function_has_in_the_embedded_clusters_and_nothing_else() {
+fn had(rules: Vec<AccessRule>) -> BTreeSet<Right> {
     let mut had = BTreeSet::new();
-    for rule in scene::access() {
+    for rule in rules {
         let namespace = rule.namespace.unwrap();
         for verb in rule.verbs {
             had.insert((namespace.clone(), rule.resource.clone(), verb.name().to_owned()));
         }
     }
-    assert_eq!(granted(&documents("access")), had);
+    had
+}
+
+#[test]
+fn the_manifests_grant_what_the_functions_have_in_the_embedded_clusters_and_nothing_else() {
+    assert_eq!(granted(&documents("access")), had(scene::access()));
+    assert_eq!(granted(&documents("readers")), had(scene::readers()));
+}
+
+#[test]
+fn readers_only_read_and_nothing_that_the_workloads_function_may_not() {
+    let readers = granted(&documents("readers"));
+    for (_, resource, verb) in &readers {
+        assert!(["get", "list"].contains(&verb.as_str()), "{verb} {resource}");
+    }
+    assert!(readers.is_subset(&granted(&documents("access"))));
 }
 
 #[test]
@@ -53,8 +68,12 @@ fn creating_pods_is_granted_by_a_manifest_of_its_own_alone() {
 }
 
 #[test]
-fn every_binding_binds_its_own_role_to_our_group() {
-    for name in ["access", "dry-run"] {
+fn every_binding_binds_its_own_role_to_the_group_of_its_functions() {
+    for (name, group) in [
+        ("access", "domino-pod-identity"),
+        ("dry-run", "domino-pod-identity"),
+        ("readers", "domino-pod-identity-readers"),
+    ] {
         let documents = documents(name);
         let of_kind = |kind: &str| -> Vec<&Value> {
             documents.iter().filter(|one| one["kind"] == kind).collect()
@@ -66,7 +85,7 @@ fn every_binding_binds_its_own_role_to_our_group() {
             assert_eq!(binding["roleRef"]["name"], role["metadata"]["name"]);
             assert_eq!(binding["subjects"].as_array().unwrap().len(), 1);
             assert_eq!(binding["subjects"][0]["kind"], "Group");
-            assert_eq!(binding["subjects"][0]["name"], "domino-pod-identity");
+            assert_eq!(binding["subjects"][0]["name"], group);
         }
     }
 }

@@ -21,6 +21,9 @@ use crate::change::{About, Changed, Wish, judge, take, undone};
 use crate::desk::{Desk, Hands, Looks};
 use crate::request::{Action, Request};
 
+/// How a cluster is named that is to be registered.
+const UNREGISTERED: &str = "{ clusterArn, nodeRoleArns, assumeRoleArn }";
+
 pub(super) const ACTION: Action = Action {
     name: "migrate",
     what: "what works on one cluster shall work on another; plan says of every binding whether it will, apply registers the other cluster and asks reconcile to fill it",
@@ -88,16 +91,23 @@ fn destination(
     let detail = match to {
         To::Registration(detail) => detail,
         To::Named(name) => {
+            // An ARN alone would not do either.
+            let is_known = |name: &str| registry.clusters.keys().any(|one| one.name() == name);
+            if !name.contains(':') && !is_known(&name) {
+                return Err(Refusal(format!(
+                    "migrate: no registered cluster is called `{name}`; give `to` as {UNREGISTERED}, or see the registered ones with {{\"action\": \"clusters\"}}"
+                )));
+            }
             let green = desk.named(registry, &name)?;
             return match registry.clusters.get(&green) {
                 Some(record) if record.retired.is_none() => {
                     Ok(Destination { green, registration: None })
                 }
                 Some(_) => Err(Refusal(format!(
-                    "migrate: the retirement of cluster {name} was asked for; to take that back, give `to` as {{ clusterArn, nodeRoleArns, assumeRoleArn }}"
+                    "migrate: the retirement of cluster {name} was asked for; to take that back, give `to` as {UNREGISTERED}"
                 ))),
                 None => Err(Refusal(format!(
-                    "migrate: cluster {green} is not registered; give `to` as {{ clusterArn, nodeRoleArns, assumeRoleArn }}"
+                    "migrate: cluster {green} is not registered; give `to` as {UNREGISTERED}"
                 ))),
             };
         }

@@ -1,6 +1,8 @@
 //! How things are: clusters at a glance, and bindings with their conditions.
 
 mod glance;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 

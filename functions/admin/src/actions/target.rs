@@ -202,14 +202,20 @@ fn condition(operator: &str, key: &str, values: &Value, hop: &Hop) -> Fits {
     if values.iter().any(is_met) {
         return Fits::Yes;
     }
-    let said = format!("condition {operator} on {key} wants `{}`", values.join("`, `"));
-    // A policy variable, or a wildcard for one character, may still fit.
-    let is_open =
-        |value: &&str| value.contains("${") || (plain.contains("like") && value.contains('?'));
+    let wanted = format!("`{}`", values.join("`, `"));
+    // A policy variable, or a wildcard for one character, may still fit; and what IAM makes of an ARN
+    // that is none, nobody says. It takes `ArnEquals` for `ArnLike`.
+    let wildcards = plain.contains("like") || plain.starts_with("arn");
+    let is_open = |value: &&str| {
+        let no_arn = plain.starts_with("arn") && value.matches(':').count() < 5;
+        value.contains("${") || (wildcards && value.contains('?')) || no_arn
+    };
     if !is_known.contains(&plain) || values.iter().any(is_open) {
-        return Fits::Unknown(said);
+        return Fits::Unknown(format!(
+            "condition {operator} on {key} compares with {wanted} what EKS sends, `{found}`, and whether it holds is not judged here"
+        ));
     }
-    Fits::No(format!("{said} but EKS sends `{found}`"))
+    Fits::No(format!("condition {operator} on {key} wants {wanted} but EKS sends `{found}`"))
 }
 
 /// The statements that a target role needs, the least for all of these, called by ids that are not
@@ -325,7 +331,7 @@ mod tests {
                 json!({ "ArnEquals": { "aws:PrincipalArn": "arn:aws:iam::*:role/domino/*" } }),
                 Trusted,
             ),
-            (json!({ "ArnEquals": { "aws:PrincipalArn": "arn:*:role/domino/etl" } }), Untrusted),
+            (json!({ "ArnEquals": { "aws:PrincipalArn": "arn:*:role/domino/etl" } }), Unknown),
             (json!({ "StringEquals": { "aws:RequestTag/eks-cluster-name": "blue" } }), Untrusted),
             (json!({ "StringEquals": { "aws:RequestTag/team": "x" } }), Unknown),
             (json!({ "StringNotEquals": { "sts:ExternalId": blue } }), Unknown),
@@ -338,6 +344,30 @@ mod tests {
             json!({ "StringEquals": { "aws:RequestTag/kubernetes-namespace": "domino-compute" } });
         let by_tag = [allow(json!("*"), tags)];
         assert_eq!((verdict(&by_tag, true), verdict(&by_tag, false)), (Trusted, Unknown));
+    }
+
+    #[test]
+    fn a_pattern_of_an_arn_that_may_fit_is_unknown() {
+        use TrustVerdict::{Trusted, Unknown, Untrusted};
+        let of = |operator: &str, value: &str| {
+            let condition = json!({ operator: { "aws:PrincipalArn": value } });
+            evaluate(&document(&[allow(json!("*"), condition)]), &hop("green", true)).verdict
+        };
+        for operator in ["ArnEquals", "ArnLike"] {
+            assert_eq!(of(operator, "arn:aws:iam::111122223333:role/domino/et?"), Unknown);
+            assert_eq!(of(operator, "*"), Unknown);
+            assert_eq!(of(operator, "arn:aws:iam::111122223333:role/domino/*"), Trusted);
+            assert_eq!(of(operator, "arn:aws:iam::111122223333:role/other"), Untrusted);
+        }
+    }
+
+    #[test]
+    fn a_condition_that_is_not_judged_tells_both_sides_and_no_wish() {
+        let condition = json!({ "StringNotEquals": { "sts:ExternalId": ID } });
+        let policy = document(&[allow(json!("*"), condition)]);
+        let because = evaluate(&policy, &hop("green", true)).because;
+        let both = format!("compares with `{ID}` what EKS sends, `{ID}`, and whether it holds");
+        assert!(because.contains(&both) && !because.contains("wants"), "{because}");
     }
 
     #[test]

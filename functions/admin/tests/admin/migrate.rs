@@ -121,6 +121,8 @@ fn a_preflight_says_of_every_binding_whether_it_will_work_on_green() {
     assert!(!left.contains("svc-etl-sa"), "what is ours is not left behind: {left}");
     assert!(words.contains("of 5 service accounts 0 are ready (0 %), 5 pending"), "{words}");
     assert!(words.contains("Next:\n  1. repair what will break"), "{words}");
+    let last = r#"{"action": "retire", "cluster": "blue", "mode": "apply"}"#;
+    assert!(words.contains(last), "a step that does something: {words}");
     assert!(words.contains("changes to make inside cluster green: + service account"), "{words}");
 }
 
@@ -217,8 +219,12 @@ fn a_migration_registers_green_once_and_may_be_repeated() {
 fn what_cannot_be_migrated_is_refused_with_the_way_out() {
     let office = on_blue();
     let ask = |from: &str, to: Value| json!({ "action": "migrate", "from": from, "to": to });
+    let registration = "give `to` as { clusterArn, nodeRoleArns, assumeRoleArn }";
     let unknown = office.refused(ask("blue", json!("green")));
     assert!(unknown.contains("no registered cluster is called `green`"), "{unknown}");
+    assert!(unknown.contains(registration), "at once: {unknown}");
+    let by_arn = office.refused(ask("blue", json!(cluster("green"))));
+    assert!(by_arn.contains(registration), "{by_arn}");
     let itself = office.refused(ask("blue", json!("blue")));
     assert!(itself.contains("one cluster"), "{itself}");
     let unregistered = office.refused(ask(cluster("red").as_str(), json!("blue")));

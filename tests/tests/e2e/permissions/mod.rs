@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 use local::scene::{self, ACCOUNT, DEPLOYMENT, DOMINO_SECRET, REGION};
 use pod_identity_aws::{Settings, WorkloadSettings};
 use pod_identity_core::DEPLOYMENT_TAG;
+use pod_identity_core::sweep::Ceilings;
 use pod_identity_world::Call;
 use serde_json::{Value, json};
 
@@ -52,11 +53,16 @@ const OF_RARE_CALLS: [&str; 1] = ["dynamodb:ConditionCheckItem"];
 const OF_DESTINATIONS: &str = "sqs:SendMessage";
 
 fn hub() -> Template {
-    hub_with(&[
+    hub_with(&all_options())
+}
+
+/// With all that a deployment may have.
+fn all_options() -> Vec<(&'static str, Value)> {
+    vec![
         ("DominoUrl", json!("https://domino.example.com")),
         ("DominoKeyName", json!(DOMINO_SECRET)),
         ("ExchangeBucket", json!(scene::EXCHANGE_BUCKET)),
-    ])
+    ]
 }
 
 fn hub_with(more: &[(&str, Value)]) -> Template {
@@ -412,8 +418,10 @@ fn roles_are_passed_to_pod_identity_alone_and_foreign_associations_are_out_of_re
 
 #[test]
 fn the_environment_of_every_function_is_settings_that_it_takes() {
-    let hub = hub();
-    for name in FUNCTIONS {
+    let mut given = all_options();
+    given.extend([("SweepMax", json!("200")), ("SweepMaxPercent", json!("75"))]);
+    let hub = hub_with(&given);
+    for name in FUNCTIONS.into_iter().chain([READS]) {
         let of = |part: &Value| -> BTreeMap<String, String> {
             let variables = hub.evaluate(&part["Environment"]["Variables"]);
             let pairs = variables.unwrap_or_default();
@@ -430,7 +438,12 @@ fn the_environment_of_every_function_is_settings_that_it_takes() {
         if name == "Reconcile" {
             assert_eq!(settings.own_roles.len(), 3, "two of its own, one that is assumed");
         }
-        WorkloadSettings::read(get).unwrap();
+        assert_eq!(settings.read_only, name == READS, "{name}");
+        let sweep = WorkloadSettings::read(get).unwrap().sweep.unwrap();
+        if ["Workloads", "Admin", READS].contains(&name) {
+            let Ceilings { per_sweep, per_namespace, share_percent, .. } = sweep.rules.ceilings;
+            assert_eq!((per_sweep, per_namespace, share_percent), (200, 200, 75), "{name}");
+        }
 
         // Every variable is one that docs or README list.
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/..");

@@ -131,7 +131,7 @@ impl Preflight {
         steps.push("invoke this again with mode apply".to_owned());
         steps.push(format!("ask again with mode plan until all is ready on {green}"));
         steps.push(format!(
-            "move the workloads, then {{\"action\": \"retire\", \"cluster\": \"{blue}\"}}"
+            "move the workloads, then {{\"action\": \"retire\", \"cluster\": \"{blue}\", \"mode\": \"apply\"}}"
         ));
         let lines = steps.iter().enumerate().map(|(at, step)| format!("  {}. {step}\n", at + 1));
         format!("\nNext:\n{}", lines.collect::<String>())
