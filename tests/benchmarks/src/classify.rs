@@ -1,6 +1,6 @@
 //! Which pods are stale: core's classification alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use local::table;
@@ -139,6 +139,7 @@ fn pods(admitted: Timestamp) -> Vec<Pod> {
         ),
         annotations: BTreeMap::new(),
         credentials: Credentials { pod_identity: true, ..Credentials::default() },
+        obstacles: BTreeSet::new(),
     };
     (0..PODS).map(pod).collect()
 }

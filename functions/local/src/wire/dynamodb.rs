@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use pod_identity_world::AwsError;
 use serde_json::{Value, json};
-use tokio::sync::Mutex;
+use tokio::sync::RwLock;
 use winterbaume_core::{
     MockRequest, MockResponse, MockService, StatefulService, default_account_id,
 };
@@ -25,10 +25,13 @@ pub struct TableError {
     answer: String,
 }
 
-/// All tables. One call at a time: the server checks the conditions of a
+/// Calls that change nothing, so that several may be answered at once.
+const READS: [&str; 4] = ["GetItem", "BatchGetItem", "Query", "Scan"];
+
+/// All tables. One write at a time, and no read meanwhile: the server checks the conditions of a
 /// transaction and writes it under different locks.
 #[derive(Default)]
-pub(super) struct Tables(Mutex<DynamoDbService>);
+pub(super) struct Tables(RwLock<DynamoDbService>);
 
 pub(super) struct Operation {
     name: String,
@@ -77,10 +80,16 @@ fn object(body: &Value) -> String {
 
 impl Tables {
     async fn call(&self, region: &str, headers: HeaderMap, body: Bytes) -> MockResponse {
-        let service = self.0.lock().await;
         // The region is taken from the host name.
         let uri = format!("https://dynamodb.{region}.amazonaws.com/");
-        service.handle(MockRequest { method: "POST".to_owned(), uri, headers, body }).await
+        let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok());
+        let name = target.and_then(|target| target.rsplit('.').next()).unwrap_or_default();
+        let reads = READS.contains(&name);
+        let request = MockRequest { method: "POST".to_owned(), uri, headers, body };
+        match reads {
+            true => self.0.read().await.handle(request).await,
+            false => self.0.write().await.handle(request).await,
+        }
     }
 
     pub(super) async fn answer(
@@ -119,11 +128,11 @@ impl Tables {
     }
 
     pub(super) async fn save(&self, region: &str) -> View {
-        self.0.lock().await.snapshot(default_account_id(), region).await
+        self.0.read().await.snapshot(default_account_id(), region).await
     }
 
     pub(super) async fn restore(&self, region: &str, view: View) -> Result<(), TableError> {
-        let service = self.0.lock().await;
+        let service = self.0.write().await;
         service.restore(default_account_id(), region, view).await.map_err(|error| TableError {
             table: "the saved tables".to_owned(),
             answer: error.to_string(),
