@@ -181,6 +181,25 @@ fn a_cluster_that_reconcile_leaves_alone_keeps_its_counts_and_says_why() {
 }
 
 #[test]
+fn a_removal_that_something_stands_in_the_way_of_is_found_by_its_state() {
+    let office = Office::registered();
+    office.bind("svc-etl", "etl");
+    let denied = PortFault {
+        lasting: true,
+        ..PortFault::nth("DeletePodIdentityAssociation", 1, When::Before, ErrorKind::Denied)
+    };
+    office.ports.fault(denied);
+    office.applied(json!({ "action": "unbind", "serviceAccount": "svc-etl" }));
+    office.reconcile("blue");
+    let blocked = office.done(json!({ "action": "status", "state": "blocked" }));
+    assert_eq!(shown(&blocked).len(), 1, "{}", text(&blocked));
+    let pending = office.done(json!({ "action": "status", "state": "pending" }));
+    assert_eq!(shown(&pending)[0].2.as_deref(), Some(cluster("green").as_str()));
+    let on_blue = &of(&blocked, "blue")["counts"];
+    assert_eq!((&on_blue["blocked"], &on_blue["ready"]), (&json!(1), &json!(0)));
+}
+
+#[test]
 fn status_tells_what_was_changed_by_hand() {
     let office = Office::registered();
     office.bind("svc-etl", "etl");

@@ -148,11 +148,13 @@ impl Asked {
             part.as_ref().is_none_or(|part| text.contains(part.as_str()))
         };
         let role = record.binding().map(|binding| binding.desired.role.as_str());
+        // Tombstones only where they are asked for: something may stand in the way of a removal too.
+        let removals = [ConditionState::Removed, ConditionState::Blocked, ConditionState::Pending];
+        let removals = self.state.is_some_and(|state| removals.contains(&state));
         self.after.as_ref().is_none_or(|after| name > after)
             && contains(name.as_str(), &self.service_account)
             && contains(role.unwrap_or_default(), &self.role)
-            // Tombstones only where they are asked for.
-            && (record.binding().is_some() || self.state == Some(ConditionState::Removed))
+            && (record.binding().is_some() || removals)
     }
 }
 
