@@ -1,15 +1,15 @@
 //! How things are: clusters at a glance, and bindings with their conditions.
 
+mod counts;
+mod find;
 mod glance;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use pod_identity_core::{Binding, ClusterArn, Clusters, DominoName};
-use pod_identity_engine::ledger::{
-    BindingRecord, Condition, ConditionState, InsideBinding, Registry,
-};
+use pod_identity_core::{ClusterArn, DominoName};
+use pod_identity_engine::ledger::{Condition, ConditionState, InsideBinding};
 use pod_identity_engine::ports::{Clock, KubernetesReader};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -18,17 +18,15 @@ use crate::answer::{Answer, Refusal};
 use crate::desk::{Desk, Looks};
 use crate::request::{Action, Request};
 use crate::table::Table;
-use glance::{AtAGlance, inside_bindings};
+use find::{Places, Rows, find};
 
+pub(crate) use counts::Counts;
 pub(crate) use glance::at_a_glance;
 
 /// Rows of one answer.
 const ROWS: usize = 100;
-const MOST_ROWS: usize = 500;
-/// Conditions that are read at once, as many as one call takes.
-const CHUNK: usize = 100;
-/// Most conditions of one answer, however rare what is looked for: the answer says where to go on.
-const MOST_READ: usize = 500;
+/// Of so many one answer takes no more than ten calls for a thousand bindings.
+const MOST_ROWS: usize = 300;
 
 pub(super) const ACTION: Action = Action {
     name: "status",
@@ -40,7 +38,7 @@ pub(super) const ACTION: Action = Action {
         ("state", "optional: only `ready`, `blocked`, `pending`, `waiting` or `removed`"),
         (
             "limit",
-            "optional: most rows, 100 by default, 500 at most; rows of one service account stay together, so that one on more clusters than that still has them all",
+            "optional: most rows, 100 by default, 300 at most; rows of one service account stay together, so that one on more clusters than that still has them all",
         ),
         (
             "after",
@@ -62,24 +60,6 @@ struct Asked {
     after: Option<DominoName>,
 }
 
-/// One binding on one cluster.
-struct Row<'a> {
-    name: &'a DominoName,
-    binding: Option<&'a Binding>,
-    /// None where no registered cluster takes the binding, and it names none.
-    cluster: Option<&'a ClusterArn>,
-    condition: Option<Condition>,
-    /// Whether it cannot begin before a cluster is registered.
-    waits: bool,
-}
-
-impl Row<'_> {
-    fn state(&self) -> Option<ConditionState> {
-        let waiting = self.waits.then_some(ConditionState::Waiting);
-        self.condition.as_ref().map(|condition| condition.state).or(waiting)
-    }
-}
-
 pub(super) async fn answer(
     desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     request: &Request,
@@ -99,151 +79,31 @@ pub(super) async fn answer(
         .keys()
         .filter(|one| only.as_ref().is_none_or(|only| only == *one))
         .collect();
-    let glance = at_a_glance(desk, &clusters).await?;
+    let mut glance = at_a_glance(desk, &clusters).await?;
     let bindings = desk.bindings().await?;
     let places = Places { registry: &registry, clusters: &clusters, only: only.as_ref() };
     let found = find(desk, &places, &bindings, &asked, limit).await?;
-    let mut inside = BTreeMap::new();
-    // Nobody has looked inside a cluster that is not registered.
-    let shown: BTreeSet<&ClusterArn> = found.rows.iter().filter_map(|row| row.cluster).collect();
-    for cluster in shown.intersection(&clusters).copied() {
-        inside.insert(cluster, inside_bindings(desk, cluster).await?);
-    }
-    Ok(told(&bindings, &clusters, &glance, &found, &inside))
-}
-
-struct Rows<'a> {
-    rows: Vec<Row<'a>>,
-    /// Behind which service account the next answer goes on.
-    next: Option<DominoName>,
-}
-
-/// Where bindings are, or should be.
-struct Places<'a> {
-    registry: &'a Registry,
-    /// The registered ones that are asked for.
-    clusters: &'a BTreeSet<&'a ClusterArn>,
-    /// The one that is asked for, registered or not.
-    only: Option<&'a ClusterArn>,
-}
-
-impl<'a> Places<'a> {
-    /// The clusters on which a binding may have something: the registered ones, and those that it
-    /// names and waits for.
-    fn of(&self, record: &'a BindingRecord) -> BTreeSet<&'a ClusterArn> {
-        let named = match record.binding().map(|binding| &binding.clusters) {
-            Some(Clusters::Named(named)) => Some(named),
-            _ => None,
+    for (cluster, glance) in &mut glance {
+        let Some(record) = registry.clusters.get(*cluster) else { continue };
+        let live = found.counted.as_ref();
+        let live = live.map(|all| all.get(*cluster).cloned().unwrap_or_default());
+        glance.counts = match live {
+            Some(states) => Some(Counts::live(record, &states, &bindings, desk.clock.now())),
+            None => Counts::noted(record, glance.reconciled.as_ref(), &bindings),
         };
-        let named = named.into_iter().flatten();
-        let named = named.filter(|one| self.only.is_none_or(|only| only == *one));
-        self.clusters.iter().copied().chain(named).collect()
     }
-
-    /// Its rows, one for each cluster on which there is something to show.
-    fn rows(
-        &self,
-        name: &'a DominoName,
-        record: &'a BindingRecord,
-        conditions: &mut BTreeMap<(DominoName, ClusterArn), Condition>,
-        wanted: Option<ConditionState>,
-    ) -> Vec<Row<'a>> {
-        let binding = record.binding();
-        let row = |cluster, condition, waits| Row { name, binding, cluster, condition, waits };
-        let mut rows = Vec::new();
-        for cluster in self.of(record) {
-            let condition = conditions.remove(&(name.clone(), cluster.clone()));
-            let registered = self.registry.clusters.get(cluster);
-            let taken = registered.zip(binding).is_some_and(|(one, binding)| one.takes(binding));
-            let row = row(Some(cluster), condition, registered.is_none());
-            let state = row.state();
-            let shown = match wanted {
-                Some(wanted) => state == Some(wanted),
-                None => taken || state.is_some_and(|state| state != ConditionState::Removed),
-            };
-            rows.extend(shown.then_some(row));
-        }
-        let nowhere = binding.is_some_and(|binding| self.takes_nowhere(binding));
-        if nowhere && wanted.is_none_or(|wanted| wanted == ConditionState::Waiting) {
-            rows.push(row(None, None, true));
-        }
-        rows
-    }
-
-    /// Whether no cluster takes a binding, now or as soon as the one that it names is registered.
-    fn takes_nowhere(&self, binding: &Binding) -> bool {
-        let known = &self.registry.clusters;
-        let waits = match &binding.clusters {
-            Clusters::All => false,
-            Clusters::Named(named) => named.iter().any(|one| !known.contains_key(one)),
-        };
-        self.only.is_none() && !waits && !known.values().any(|one| one.takes(binding))
-    }
-}
-
-/// Rows that fit what was asked for, from where it was asked for.
-async fn find<'a>(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
-    places: &Places<'a>,
-    bindings: &'a BTreeMap<DominoName, BindingRecord>,
-    asked: &Asked,
-    limit: usize,
-) -> Result<Rows<'a>, String> {
-    let fits = |(name, record): &(&DominoName, &BindingRecord)| {
-        let contains = |text: &str, part: &Option<String>| {
-            part.as_ref().is_none_or(|part| text.contains(part.as_str()))
-        };
-        let role = record.binding().map(|binding| binding.desired.role.as_str());
-        asked.after.as_ref().is_none_or(|after| *name > after)
-            && contains(name.as_str(), &asked.service_account)
-            && contains(role.unwrap_or_default(), &asked.role)
-            // Tombstones only where they are asked for.
-            && (record.binding().is_some() || asked.state == Some(ConditionState::Removed))
-    };
-    let mut rows: Vec<Row<'_>> = Vec::new();
-    let (mut read, mut last) = (0, None);
-    let chosen: Vec<_> = bindings.iter().filter(fits).collect();
-    let mut rest = chosen.as_slice();
-    while !rest.is_empty() {
-        if rows.len() >= limit || read >= MOST_READ {
-            return Ok(Rows { rows, next: last });
-        }
-        let mut keys = 0;
-        let by_call = rest.iter().take_while(|(_, record)| {
-            keys += places.of(record).len();
-            keys <= CHUNK
-        });
-        let (names, others) = rest.split_at(by_call.count().max(1));
-        rest = others;
-        let pairs: Vec<_> = names
-            .iter()
-            .flat_map(|(name, record)| places.of(record).into_iter().map(move |at| (*name, at)))
-            .collect();
-        read += pairs.len();
-        let mut conditions = desk.conditions(pairs).await?;
-        for (name, record) in names {
-            let own = places.rows(name, record, &mut conditions, asked.state);
-            if !rows.is_empty() && rows.len() + own.len() > limit {
-                return Ok(Rows { rows, next: last });
-            }
-            rows.extend(own);
-            last = Some((*name).clone());
-        }
-    }
-    Ok(Rows { rows, next: None })
-}
-
-fn told(
-    bindings: &BTreeMap<DominoName, BindingRecord>,
-    clusters: &BTreeSet<&ClusterArn>,
-    glance: &BTreeMap<&ClusterArn, AtAGlance>,
-    found: &Rows<'_>,
-    inside: &BTreeMap<&ClusterArn, BTreeMap<DominoName, InsideBinding>>,
-) -> Answer {
     let bound = bindings.values().filter(|record| record.binding().is_some()).count();
     let mut text =
         format!("{bound} service accounts are bound, {} clusters shown.\n\n", clusters.len());
-    text += &glance::table(glance).to_string();
+    text += &glance::words(&glance);
+    text += &words(&found);
+    Ok(Answer::of(text)
+        .with("clusters", json!(glance.iter().map(glance::data).collect::<Vec<_>>()))
+        .with("bindings", data(&found))
+        .with("next", json!(found.next)))
+}
+
+fn words(found: &Rows<'_>) -> String {
     let mut table = Table::new(&[
         "service account",
         "cluster",
@@ -253,12 +113,9 @@ fn told(
         "since",
         "remark",
     ]);
-    let mut data: Vec<Value> = Vec::new();
     for row in &found.rows {
-        let seen = row.cluster.and_then(|at| inside.get(at)).and_then(|all| all.get(row.name));
-        let state = word(row.state());
         let remark = match row.cluster {
-            Some(_) => remark(row.condition.as_ref(), seen),
+            Some(_) => remark(row.condition.as_ref(), row.inside.as_ref()),
             None => "no registered cluster takes it; see action clusters, and register one that is in the account of its role, or bind it for another".to_owned(),
         };
         let role = row.binding.map(|binding| binding.desired.role.to_string()).unwrap_or_default();
@@ -267,33 +124,35 @@ fn told(
         table.row([
             row.name.to_string(),
             row.cluster.map_or("none registered", ClusterArn::name).to_owned(),
-            state.to_owned(),
+            word(row.state()).to_owned(),
             role,
             place,
             since.unwrap_or_default(),
             remark,
         ]);
-        data.push(json!({
-            "serviceAccount": row.name,
-            "clusterArn": row.cluster,
-            "state": state,
-            "binding": row.binding,
-            "condition": row.condition,
-            "inside": seen,
-        }));
     }
-    if table.len() > 0 {
-        text += &format!("\n{table}");
-    } else {
-        text += "\nNo binding fits.\n";
-    }
+    let mut text = match table.len() {
+        0 => "\nNo binding fits.\n".to_owned(),
+        _ => format!("\n{table}"),
+    };
     if let Some(next) = &found.next {
         text += &format!("\nThere is more: ask again with \"after\": \"{next}\".\n");
     }
-    Answer::of(text)
-        .with("clusters", json!(glance.iter().map(glance::data).collect::<Vec<_>>()))
-        .with("bindings", json!(data))
-        .with("next", json!(found.next))
+    text
+}
+
+fn data(found: &Rows<'_>) -> Value {
+    let rows = found.rows.iter().map(|row| {
+        json!({
+            "serviceAccount": row.name,
+            "clusterArn": row.cluster,
+            "state": word(row.state()),
+            "binding": row.binding,
+            "condition": row.condition,
+            "inside": row.inside,
+        })
+    });
+    rows.collect()
 }
 
 pub(crate) fn state_word(condition: Option<&Condition>) -> &'static str {

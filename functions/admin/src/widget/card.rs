@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use pod_identity_core::sweep::Case;
 use pod_identity_engine::ledger::InsideCluster;
 
-use super::draw::{self, STATES};
+use super::draw::{self, COUNTED};
 use super::facts::ClusterFacts;
 use super::html::{Element, cut, element};
 use super::page::{MOST_CHARS, age};
@@ -25,22 +25,24 @@ pub(super) fn card(facts: &ClusterFacts, now: Timestamp) -> Element {
 
 /// Bindings by their state, as the last reconciliation counted them.
 fn conditions(facts: &ClusterFacts, now: Timestamp) -> Vec<Element> {
-    let Some(reconciled) = &facts.reconciled else {
+    let (Some(reconciled), Some(counts)) = (&facts.reconciled, &facts.counts) else {
         return vec![
             element("div", "dpi-muted").text("Reconcile has not looked at this cluster yet."),
         ];
     };
-    let counts = STATES.map(|(state, word, class)| (facts.count(state), word, class));
-    let total: usize = counts.iter().map(|(count, ..)| count).sum();
-    let words = counts.map(|(count, word, _)| format!("{count} {word}")).join(", ");
-    let parts = counts.map(|(count, _, class)| (count, class));
-    let legend = counts.iter().filter(|(count, word, _)| *count > 0 || *word == "ready");
+    let counted = COUNTED.map(|(of, word, class)| (of(counts), word, class));
+    let total: usize = counted.iter().map(|(count, ..)| count).sum();
+    let words = counted.map(|(count, word, _)| format!("{count} {word}")).join(", ");
+    let parts = counted.map(|(count, _, class)| (count, class));
+    let legend = counted.iter().filter(|(count, word, _)| *count > 0 || *word == "ready");
     let legend = legend.map(|(count, word, class)| entry(class, *count, word));
-    let when = format!("{total} bindings, counted {}", age(now, reconciled.at));
+    let goes_on = if reconciled.goes_on.is_some() { ", reconcile is under way" } else { "" };
+    let when = age(now, counts.counted_at);
+    let when = format!("{total} bindings, counted {when}{goes_on}");
     vec![
         draw::bar(&parts, &format!("bindings: {words}")),
         element("div", "dpi-row").all(legend),
-        element("div", "dpi-muted").set("title", reconciled.at).text(when),
+        element("div", "dpi-muted").set("title", counts.counted_at).text(when),
     ]
 }
 

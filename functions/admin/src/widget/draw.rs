@@ -3,16 +3,21 @@
 use std::f64::consts::PI;
 
 use pod_identity_core::sweep::Case;
-use pod_identity_engine::ledger::{ConditionState, SweepCount};
+use pod_identity_engine::ledger::SweepCount;
 
 use super::html::{Element, element};
+use crate::actions::status::Counts;
 
-/// The states that are counted, in the order that they are drawn, with their colours' classes.
-pub(crate) const STATES: [(ConditionState, &str, &str); 4] = [
-    (ConditionState::Ready, "ready", "c-ready"),
-    (ConditionState::Blocked, "blocked", "c-blocked"),
-    (ConditionState::Pending, "pending", "c-pending"),
-    (ConditionState::Waiting, "waiting", "c-waiting"),
+/// One of the counts.
+type Count = fn(&Counts) -> usize;
+
+/// What is counted of bindings, in the order that it is drawn, with its colours' classes.
+pub(crate) const COUNTED: [(Count, &str, &str); 5] = [
+    (|counts| counts.ready, "ready", "c-ready"),
+    (|counts| counts.blocked, "blocked", "c-blocked"),
+    (|counts| counts.pending, "pending", "c-pending"),
+    (|counts| counts.waiting, "waiting", "c-waiting"),
+    (|counts| counts.not_begun, "not begun", "c-track"),
 ];
 
 /// The colour of a case.

@@ -10,6 +10,8 @@ use pod_identity_engine::ledger::{
 };
 use pod_identity_events::RemovalReason;
 
+use crate::actions::status::Counts;
+
 /// Most changes that are shown.
 const MOST_CHANGES: usize = 10;
 
@@ -36,17 +38,14 @@ pub(crate) struct ClusterFacts {
     /// How far its retirement has come, if it has begun.
     pub(crate) leaving: Option<&'static str>,
     pub(crate) reconciled: Option<ReconciledRecord>,
+    /// None where nobody has counted its bindings.
+    pub(crate) counts: Option<Counts>,
     pub(crate) inside: Option<InsideCluster>,
     /// The oldest first.
     pub(crate) sweeps: Vec<SweepCount>,
 }
 
 impl ClusterFacts {
-    pub(crate) fn count(&self, state: ConditionState) -> usize {
-        let states = self.reconciled.as_ref().map(|reconciled| &reconciled.states);
-        states.and_then(|states| states.get(&state)).copied().unwrap_or_default()
-    }
-
     /// Stale pods of the last sweep.
     pub(crate) fn stale(&self) -> usize {
         self.inside.as_ref().map(|inside| inside.stale.values().sum()).unwrap_or_default()
@@ -65,8 +64,9 @@ pub(crate) struct Move {
 }
 
 impl Move {
-    pub(crate) fn percent(&self) -> usize {
-        (self.ready.unwrap_or_default() * 100).checked_div(self.of).unwrap_or_default()
+    /// Rounded down: 100 says that nothing is left. None while nobody has counted there.
+    pub(crate) fn percent(&self) -> Option<usize> {
+        (self.ready? * 100).checked_div(self.of)
     }
 }
 
@@ -150,7 +150,7 @@ pub(crate) fn leaving(record: &ClusterRecord) -> Option<&'static str> {
 }
 
 /// How far every other cluster has what the one that leaves has, or else the one that was
-/// registered first. Reconcile counts by cluster, not by binding: what only the other takes is
+/// registered first, as reconcile noted it last, which it does while it is under way too. It counts by cluster, not by binding: what only the other takes is
 /// thought to be ready there first, so that a move never looks further than it is.
 pub(crate) fn moves(
     registry: &Registry,
@@ -173,10 +173,8 @@ pub(crate) fn moves(
         let (both, only): (Vec<_>, Vec<_>) =
             taken.filter(|binding| record.takes(binding)).partition(|one| one.selects(from));
         let seen = clusters.iter().find(|facts| facts.cluster == *to);
-        let seen = seen.filter(|facts| facts.reconciled.is_some());
-        let ready = seen.map(|facts| {
-            facts.count(ConditionState::Ready).saturating_sub(only.len()).min(both.len())
-        });
+        let counts = seen.and_then(|facts| facts.counts.as_ref());
+        let ready = counts.map(|it| it.ready.saturating_sub(only.len()).min(both.len()));
         if !both.is_empty() {
             moves.push(Move {
                 from: from.name().to_owned(),

@@ -4,13 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pod_identity_core::{ClusterArn, DominoName};
 use pod_identity_engine::chain;
-use pod_identity_engine::ledger::{
-    BindingRecord, ConditionState, SweepCount, Sweeps, View, sweeps_key,
-};
+use pod_identity_engine::ledger::{BindingRecord, SweepCount, Sweeps, View, sweeps_key};
 use pod_identity_engine::ports::{Clock, KubernetesReader};
 
 use super::facts::{BlockedBinding, ClusterFacts, Facts, changes, leaving, moves, newest_first};
-use crate::actions::status::at_a_glance;
+use crate::actions::status::{Counts, at_a_glance};
 use crate::desk::{Desk, Looks};
 
 /// Most blocked bindings that are shown.
@@ -34,13 +32,14 @@ pub(super) async fn look(
         clusters.push(ClusterFacts {
             cluster: cluster.clone(),
             leaving: leaving(record),
+            counts: Counts::noted(record, glance.reconciled.as_ref(), &bindings),
             reconciled: glance.reconciled,
             inside: glance.inside,
             sweeps: sweeps.remove(cluster).unwrap_or_default(),
         });
     }
     let newest = newest_first(&bindings);
-    let counted = clusters.iter().map(|one| one.count(ConditionState::Blocked)).sum();
+    let counted = clusters.iter().filter_map(|one| Some(one.counts.as_ref()?.blocked)).sum();
     let (blocked, blocked_in_all) = blocked(desk, &newest, &arns, counted).await?;
     Ok(Facts {
         deployment: desk.settings.plan.deployment.clone(),

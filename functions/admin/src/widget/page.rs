@@ -83,9 +83,10 @@ fn moves(moves: &[Move]) -> Vec<Element> {
             Some(ready) => format!("{ready} of {} bindings ready", one.of),
             None => format!("{} bindings, not counted there yet", one.of),
         };
+        let percent = one.percent().map_or_else(|| "?".to_owned(), |it| format!("{it} %"));
         let line = element("div", "dpi-between")
             .with(Element::new("h3").text(format_args!("{} → {}", one.from, one.to)))
-            .with(Element::new("b").text(format_args!("{} %", one.percent())));
+            .with(Element::new("b").text(percent));
         let rest = one.of.saturating_sub(ready);
         let bar = draw::bar(&[(ready, "c-ready"), (rest, "c-track")], &told);
         let card = element("div", "dpi-card").with(line).with(bar);

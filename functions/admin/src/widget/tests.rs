@@ -1,13 +1,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::collections::BTreeMap;
-
 use jiff::{SignedDuration, Timestamp};
-use pod_identity_core::ClusterArn;
 use pod_identity_core::sweep::Case;
-use pod_identity_engine::ledger::{
-    ConditionState, InsideCluster, Missing, ReconciledRecord, SweepCount,
-};
+use pod_identity_core::{ClusterArn, KubernetesName};
+use pod_identity_engine::ledger::{InsideCluster, Missing, ReconciledRecord, SweepCount};
 use pod_identity_events::PolicyCapacity;
 
 use super::facts::{BlockedBinding, Change, ClusterFacts, Facts, Move};
@@ -15,6 +11,7 @@ use super::html::{Element, cut};
 use super::page::{Links, page, words};
 use super::style::Theme;
 use super::{Asked, draw, read};
+use crate::actions::status::Counts;
 
 const ARN: &str = "arn:aws:lambda:eu-west-1:111122223333:function:admin";
 const EVIL: &str = "<script>alert(\"1\")</script>'><img src=x onerror=alert(2)>&lt;";
@@ -27,16 +24,21 @@ fn ago(minutes: i64) -> Timestamp {
     now().checked_sub(SignedDuration::from_mins(minutes)).unwrap()
 }
 
-fn states(ready: usize, blocked: usize, pending: usize) -> BTreeMap<ConditionState, usize> {
-    [
-        (ConditionState::Ready, ready),
-        (ConditionState::Blocked, blocked),
-        (ConditionState::Pending, pending),
-    ]
-    .into()
+fn counts(ready: usize, blocked: usize, pending: usize, not_begun: usize) -> Counts {
+    Counts {
+        bindings: ready + blocked + pending + not_begun,
+        ready,
+        ready_percent: None,
+        blocked,
+        pending,
+        waiting: 0,
+        not_begun,
+        counted_at: ago(7),
+        changed_since: 0,
+    }
 }
 
-fn cluster(name: &str, states: BTreeMap<ConditionState, usize>, used_percent: u32) -> ClusterFacts {
+fn cluster(name: &str, counts: Counts, used_percent: u32) -> ClusterFacts {
     let capacity =
         PolicyCapacity { policies: 3, max_policies: 5, roles: 173, roles_left: 41, used_percent };
     let sweeps = (0..48_usize).map(|at| SweepCount {
@@ -48,10 +50,10 @@ fn cluster(name: &str, states: BTreeMap<ConditionState, usize>, used_percent: u3
         leaving: None,
         reconciled: Some(ReconciledRecord {
             at: ago(7),
-            states,
             capacity: Some(capacity),
             ..ReconciledRecord::default()
         }),
+        counts: Some(counts),
         inside: Some(InsideCluster {
             looked_at: Some(ago(3)),
             swept_at: Some(ago(3)),
@@ -64,14 +66,18 @@ fn cluster(name: &str, states: BTreeMap<ConditionState, usize>, used_percent: u3
 
 /// A deployment in the middle of a migration, to whose ledger somebody wrote markup.
 fn facts() -> Facts {
-    let mut amber = cluster("amber", states(0, 0, 0), 0);
+    let mut amber = cluster("amber", counts(0, 0, 0, 0), 0);
     amber.leaving = Some("retiring");
-    (amber.reconciled, amber.sweeps) = (None, Vec::new());
+    (amber.reconciled, amber.counts, amber.sweeps) = (None, None, Vec::new());
     amber.inside = Some(InsideCluster {
         unreachable: Some(format!("the API server does not answer {EVIL}")),
         missing: vec![Missing { reason: "namespace is missing".into(), way_out: "make it".into() }],
         ..InsideCluster::default()
     });
+    let mut green = cluster("green", counts(131, 9, 14, 60), 93);
+    if let Some(reconciled) = &mut green.reconciled {
+        reconciled.goes_on = KubernetesName::new("domino-compute", "svc-m").ok();
+    }
     let change = |minutes, name: &str, actor: Option<&str>| Change {
         at: ago(minutes),
         name: name.parse().unwrap(),
@@ -83,11 +89,7 @@ fn facts() -> Facts {
         deployment: "acme".to_owned(),
         now: now(),
         bound: 214,
-        clusters: vec![
-            cluster("blue", states(205, 6, 3), 61),
-            cluster("green", states(131, 9, 74), 93),
-            amber,
-        ],
+        clusters: vec![cluster("blue", counts(205, 6, 3, 0), 61), green, amber],
         moves: vec![Move { from: "blue".into(), to: "green".into(), ready: Some(131), of: 214 }],
         changes: vec![
             change(4, "svc-etl", Some(EVIL)),
@@ -189,7 +191,9 @@ fn the_numbers_are_shown() {
         ">214</b>",
         "<b>205</b> ready",
         "<b>6</b> blocked",
-        "bindings: 131 ready, 9 blocked, 74 pending, 0 waiting",
+        "bindings: 131 ready, 9 blocked, 14 pending, 0 waiting, 60 not begun",
+        "<b>60</b> not begun",
+        "214 bindings, counted 7 min ago, reconcile is under way",
         ">61 %</text>",
         ">93 %</text>",
         "173 roles, room for about 41 more",

@@ -10,6 +10,7 @@ mod migrate;
 mod office;
 mod rivals;
 mod samples;
+mod status;
 mod trust;
 mod who;
 mod widget;

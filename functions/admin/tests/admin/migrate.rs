@@ -37,8 +37,8 @@ fn bind(office: &Office, payload: Value) {
     office.applied(payload);
 }
 
-fn not_ready<'a>(answer: &'a Value, name: &str) -> &'a Value {
-    let all = answer["preflight"]["notReady"].as_array().unwrap();
+fn verdict<'a>(answer: &'a Value, name: &str) -> &'a Value {
+    let all = answer["preflight"]["verdicts"].as_array().unwrap();
     all.iter().find(|one| one["serviceAccount"] == name).unwrap()
 }
 
@@ -93,22 +93,27 @@ fn a_preflight_says_of_every_binding_whether_it_will_work_on_green() {
     let words = text(&answer);
     let counts = &answer["preflight"]["counts"];
     assert_eq!(*counts, json!({ "ready": 1, "willBreak": 3, "unknown": 1 }), "{words}");
-    let narrow = not_ready(&answer, "svc-narrow");
+    let narrow = verdict(&answer, "svc-narrow");
     assert_eq!(narrow["verdict"], "willBreak");
     let because = narrow["because"].as_str().unwrap();
     assert!(because.contains("on cluster blue, and not on green: "), "{because}");
     assert!(because.contains("aws:SourceArn"), "the condition is named: {because}");
     assert!(narrow["wayOut"].as_str().unwrap().contains("AllowEksAuthToAssumeRoleForPodIdentity"));
-    let taken = not_ready(&answer, "svc-taken")["because"].as_str().unwrap();
+    let taken = verdict(&answer, "svc-taken")["because"].as_str().unwrap();
     assert!(taken.contains("svc-taken-sa in cluster green already has association"), "{taken}");
     let of_green = "eu-west-1/111122223333/green/domino-compute/svc-target-sa";
-    let kept_out = not_ready(&answer, "svc-target");
+    let kept_out = verdict(&answer, "svc-target");
     assert_eq!(kept_out["verdict"], "willBreak");
     assert!(kept_out["wayOut"].as_str().unwrap().contains(of_green), "{kept_out}");
-    let lake = not_ready(&answer, "svc-lake");
+    let lake = verdict(&answer, "svc-lake");
     assert_eq!(lake["verdict"], "unknown");
     let of_lake = "`eu-west-1/111122223333/green/domino-compute/svc-lake-sa`";
     assert!(lake["wayOut"].as_str().unwrap().contains(of_lake), "{lake}");
+
+    let ready = json!({ "serviceAccount": "svc-etl", "verdict": "ready" });
+    assert_eq!(*verdict(&answer, "svc-etl"), ready);
+    assert_eq!(answer["preflight"]["verdicts"].as_array().unwrap().len(), 5, "one for each");
+    assert_eq!(answer["preflight"]["leftBehindUnknown"], Value::Null);
 
     let staying = &answer["preflight"]["staying"][0];
     assert_eq!(staying["serviceAccount"], "svc-named");
@@ -127,6 +132,32 @@ fn a_preflight_says_of_every_binding_whether_it_will_work_on_green() {
 }
 
 #[test]
+fn what_nobody_could_look_at_is_unknown_and_not_empty() {
+    let office = on_blue();
+    bind(&office, json!({ "serviceAccount": "svc-etl", "roleArn": role("etl") }));
+    let left = |answer: &Value| answer["preflight"]["leftBehind"].clone();
+    office.calls();
+    assert_eq!(left(&office.planned(to_green())), json!([]));
+    let lists =
+        office.calls().iter().filter(|it| it.ends_with("ListPodIdentityAssociations")).count();
+    // The last two are green's, for its quota, and blue's.
+    let denied =
+        |nth| PortFault::nth("ListPodIdentityAssociations", nth, When::Before, ErrorKind::Denied);
+    office.ports.fault(denied(lists));
+    let answer = office.planned(to_green());
+    assert_eq!(left(&answer), Value::Null, "{}", text(&answer));
+    let why = answer["preflight"]["leftBehindUnknown"].as_str().unwrap();
+    assert!(text(&answer).contains(&format!("What others have on blue is unknown: {why}")));
+    office.ports.fault(denied(lists - 1));
+    let answer = office.planned(to_green());
+    let findings = answer["preflight"]["findings"].to_string();
+    assert!(
+        findings.contains("how many associations cluster green has is not known"),
+        "{findings}"
+    );
+}
+
+#[test]
 fn what_is_missing_inside_green_is_told() {
     let mut office = on_blue();
     office.inside.service_accounts = false;
@@ -134,7 +165,7 @@ fn what_is_missing_inside_green_is_told() {
     let agent = "eks-pod-identity-agent";
     office.ports.world().eks.cluster_mut(&cluster("green")).unwrap().addons.remove(agent);
     let answer = office.planned(to_green());
-    let because = not_ready(&answer, "svc-etl")["because"].as_str().unwrap();
+    let because = verdict(&answer, "svc-etl")["because"].as_str().unwrap();
     assert!(
         because.contains("no Kubernetes service account domino-compute/svc-etl-sa"),
         "{because}"
@@ -160,15 +191,15 @@ fn nobody_is_ready_for_sure_where_nobody_can_look_inside_green() {
         let answer = office.planned(to_green());
         let unknown = json!({ "ready": 0, "willBreak": 0, "unknown": 1 });
         assert_eq!(answer["preflight"]["counts"], unknown, "{operation}: {}", text(&answer));
-        let verdict = not_ready(&answer, "svc-etl");
-        let because = verdict["because"].as_str().unwrap();
+        let said = verdict(&answer, "svc-etl");
+        let because = said["because"].as_str().unwrap();
         assert!(
             because.contains(
                 "Kubernetes service accounts and the mapping on cluster green are unknown: "
             ),
             "{because}"
         );
-        let way_out = verdict["wayOut"].as_str().unwrap();
+        let way_out = said["wayOut"].as_str().unwrap();
         assert!(way_out.contains("the workloads function") && way_out.contains("AdminInVpc"));
     }
 }
@@ -180,7 +211,7 @@ fn a_role_whose_trust_was_narrowed_since_is_named_though_green_is_filled() {
     let blue_arn = json!({ "ArnEquals": { "aws:SourceArn": cluster("blue") } });
     office.ports.world().set_trust(&role("etl"), &trusted_if(&blue_arn));
     let answer = office.planned(json!({ "action": "migrate", "from": "blue", "to": "green" }));
-    let because = not_ready(&answer, "svc-etl")["because"].as_str().unwrap();
+    let because = verdict(&answer, "svc-etl")["because"].as_str().unwrap();
     assert!(because.contains("on cluster blue, and not on green: "), "{because}");
     assert_eq!(answer["progress"]["readyPercent"], 100);
 }
@@ -244,9 +275,9 @@ fn a_green_or_a_node_role_that_does_not_exist_breaks_every_binding() {
         (json!({ "clusterArn": cluster("green"), "nodeRoleArns": [ghost] }), "ghost-eks-nodes"),
     ] {
         let answer = office.planned(json!({ "action": "migrate", "from": "blue", "to": to }));
-        let verdict = not_ready(&answer, "svc-etl");
-        assert_eq!(verdict["verdict"], "willBreak", "{}", text(&answer));
-        assert!(verdict["because"].as_str().unwrap().contains(named), "{verdict}");
+        let said = verdict(&answer, "svc-etl");
+        assert_eq!(said["verdict"], "willBreak", "{}", text(&answer));
+        assert!(said["because"].as_str().unwrap().contains(named), "{said}");
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use admin::{Exchange, Function, Invocation};
 use jiff::{SignedDuration, Timestamp};
-use pod_identity_core::{Association, ClusterArn, RoleArn};
+use pod_identity_core::{Association, ClusterArn, KubernetesName, RoleArn};
 use pod_identity_engine::{
     InsideReport, InsideScope, InsideSettings, MappingSettings, Reconciled, Run, Scope, Settings,
     note_reconciled, reconcile, work_inside,
@@ -176,6 +176,30 @@ impl Office {
         let done = done.unwrap();
         drive(note_reconciled(&scope, &done, ports, ports, ports, &run)).unwrap();
         done
+    }
+
+    /// A part of a reconciliation: its time is over once so many associations are there. Answers
+    /// behind which place it goes on.
+    pub(crate) fn reconcile_part(
+        &self,
+        name: &str,
+        after: Option<KubernetesName>,
+        there: usize,
+    ) -> Option<KubernetesName> {
+        self.advance(300);
+        let run = Run::new(self.next_request(), self.ports.world().now);
+        let scope = Scope { after, ..Scope::of(cluster(name)) };
+        let (ports, deadline, mut over) = (&self.ports, self.in_seconds(20), false);
+        let part = reconcile(&scope, ports, ports, ports, &run, &self.settings, deadline);
+        let done = pod_identity_world::drive(part, || {
+            if !over && ports.world().eks.associations(&scope.cluster).len() == there {
+                over = true;
+                self.advance(16);
+            }
+        });
+        let done = done.expect("the future ends").unwrap();
+        drive(note_reconciled(&scope, &done, ports, ports, ports, &run)).unwrap();
+        done.left
     }
 
     /// A run inside a cluster, as the workloads function does it.

@@ -226,9 +226,27 @@ fn a_target_role_that_can_be_read_is_compared() {
     office.ports.world().add_role(&target.parse().unwrap(), TRUSTED);
     let answer = ask();
     assert!(text(&answer).contains("does not surely trust 1 of 1"), "{}", text(&answer));
-    let document = answer["document"].to_string();
-    office.ports.world().set_trust(&target.parse().unwrap(), &document);
-    assert!(text(&ask()).contains("already trusts all 1 bindings"), "{}", text(&ask()));
+    // What is there stays, and what lacks is added.
+    let there: Value = serde_json::from_str(TRUSTED).unwrap();
+    assert_eq!(answer["lost"], json!([there["Statement"][0]]));
+    assert_eq!(statements(&answer["merged"])[0], there["Statement"][0]);
+    assert_eq!(answer["missing"], json!([statements(&answer["merged"])[1]]));
+    assert!(text(&answer).contains("Statements to add to what the role has now:"));
+    assert!(text(&answer).contains("Together it was evaluated: it trusts 1 bindings"));
+    for whole in ["merged", "document"] {
+        let policy = answer[whole].to_string();
+        office.ports.world().set_trust(&target.parse().unwrap(), &policy);
+        let again = ask();
+        assert!(text(&again).contains("already trusts all 1 bindings"), "{}", text(&again));
+        assert_eq!(again["missing"], json!([]));
+    }
+    let deny = r#"{"Version":"2012-10-17","Statement":{"Sid":"No","Effect":"Deny","Principal":"*","Action":"sts:*"}}"#;
+    office.ports.world().set_trust(&target.parse().unwrap(), deny);
+    let denied = ask();
+    let words = text(&denied);
+    assert!(words.contains("added statements do not help svc-etl on cluster blue"), "{words}");
+    office.ports.world().set_trust(&target.parse().unwrap(), "[]");
+    assert!(text(&ask()).contains("is not understood: it has no Statement"), "{}", text(&ask()));
 }
 
 #[test]

@@ -8,6 +8,7 @@
 //! view, so that a change between the look and the work cannot mislead it.
 
 mod drift;
+mod note;
 mod overview;
 mod requests;
 mod retire;
@@ -22,14 +23,15 @@ use pod_identity_events::PolicyCapacity;
 
 use crate::cluster::{self, ClusterReport, Context};
 use crate::error::chain;
-use crate::ledger::{Condition, ConditionState, ReconciledRecord, View, WriteSet, reconciled_key};
-use crate::ports::{Clock, ErrorKind, LedgerReader, LedgerWriter, PortError, Reads, Writes};
+use crate::ledger::{Condition, ConditionState, ReconciledRecord};
+use crate::ports::{Clock, ErrorKind, PortError, Reads, Writes};
 use crate::publish::publish;
 use crate::run::Run;
 use crate::settings::Settings;
 use drift::Drift;
 use overview::{Found, Look, Overview};
 
+pub use note::note_reconciled;
 pub use requests::{request_again, request_all, request_clusters, request_rest};
 pub use retire::Retirement;
 
@@ -92,8 +94,13 @@ pub struct Reconciled {
     pub orphans: Vec<Orphan>,
     /// The plans that were made: what was done, or would be.
     pub plans: Vec<Plan>,
-    /// Bindings by the state of their condition now, once all of the cluster was looked at.
+    /// All bindings of the cluster by the state of their condition now, those too that were not
+    /// looked at.
     pub states: BTreeMap<ConditionState, usize>,
+    /// Bindings that the cluster is to have; none where nobody counted.
+    pub bindings: Option<usize>,
+    /// What was noted of the cluster before.
+    pub noted: Option<ReconciledRecord>,
     /// How full the node policies are now, if they were looked at and are understood.
     pub capacity: Option<PolicyCapacity>,
     /// Steps that were done.
@@ -199,45 +206,15 @@ where
             let drifts = overview.corrected(&found, &report);
             tell(&context, scope, &drifts, &mut done).await;
             done.take_in(report);
+            // Noted with the whole where nothing more is looked at.
+            if done.left.as_ref() != overview.last() && !context.is_over() {
+                note::so_far(&context, scope, &overview, &mut done).await;
+            }
         }
     }
     done.finish(&overview);
     trim::trim(&context, scope, &overview, used, &mut done).await;
     Ok(done)
-}
-
-/// Leaves a note in the ledger of what the reconciliation of a whole cluster found, for whoever
-/// asks how things are. Nothing rests on it.
-///
-/// # Errors
-/// When the ledger cannot be written.
-pub async fn note_reconciled(
-    scope: &Scope,
-    done: &Reconciled,
-    reader: &impl LedgerReader,
-    writer: &impl LedgerWriter,
-    clock: &impl Clock,
-    run: &Run,
-) -> Result<(), String> {
-    if !scope.places.is_empty() || done.left.is_some() {
-        return Ok(());
-    }
-    let record = ReconciledRecord {
-        at: clock.now(),
-        request_id: run.request_id().to_owned(),
-        skipped: done.skipped.clone(),
-        states: done.states.clone(),
-        capacity: done.capacity.clone(),
-        corrected: done.corrected.len(),
-        orphans: done.orphans.len(),
-        failures: done.failures.len(),
-    };
-    let mut writes = WriteSet::default();
-    let key = reconciled_key(&scope.cluster);
-    writes
-        .put_anyway(&mut View::default(), key, &record, &run.revision(), None)
-        .map_err(|error| chain(&error))?;
-    writes.commit(reader, writer).await.map_err(|error| chain(&error))
 }
 
 /// Reads the ledger and lists the associations, and notes why nothing more is looked at.
@@ -247,6 +224,9 @@ async fn look<R: Reads, W, C: Clock>(
     done: &mut Reconciled,
 ) -> Result<Look, String> {
     let look = Overview::read(context, scope).await.map_err(|error| chain(&error))?;
+    if let Look::Open(overview) = &look {
+        done.noted = overview.noted();
+    }
     done.skipped = match &look {
         // It is gone as it was to be.
         Look::Open(overview) if overview.record.retired.is_some() => None,
@@ -342,12 +322,7 @@ impl Reconciled {
 
     /// Nothing is left once the last place was looked at.
     fn finish(&mut self, overview: &Overview) {
-        let mut conditions: BTreeMap<&DominoName, ConditionState> =
-            overview.conditions.iter().map(|(name, one)| (name, one.state)).collect();
-        conditions.extend(self.conditions.iter().map(|(name, one)| (name, one.state)));
-        for state in conditions.into_values() {
-            *self.states.entry(state).or_default() += 1;
-        }
+        self.count(overview);
         if self.left.as_ref() == overview.last() {
             self.left = None;
         }

@@ -48,19 +48,9 @@ pub(super) fn findings(seen: &Seen) -> Vec<Words> {
     let mut findings = Vec::new();
     let green = seen.green.name();
     if let Ok(done) = &seen.preview {
-        let creates =
-            done.plans.iter().flat_map(|plan| &plan.places).filter_map(|p| p.step.as_ref());
-        let made = creates.filter(|step| step_creates(step)).count();
-        let there = seen.on_green_now;
-        if there + made > ASSOCIATIONS_PER_CLUSTER {
-            findings.push(Words::new(
-                format!(
-                    "cluster {green} would have {} associations: {there} are there and {made} would be made, and EKS takes {ASSOCIATIONS_PER_CLUSTER}",
-                    there + made
-                ),
-                "the quota is not adjustable: take associations that nobody needs off that cluster, or bind fewer service accounts there",
-            ));
-        }
+        let steps = done.plans.iter().flat_map(|plan| &plan.places).filter_map(|p| p.step.as_ref());
+        let made = steps.filter(|step| step_creates(step)).count();
+        findings.extend(quota(seen, made, done.skipped.as_deref()));
         if let Some(Listing { needed, unplaced }) =
             listing(seen).filter(|it| !it.unplaced.is_empty())
         {
@@ -88,6 +78,27 @@ pub(super) fn findings(seen: &Seen) -> Vec<Words> {
     }
     findings.extend(seen.inside.words.iter().cloned());
     findings
+}
+
+/// Whether EKS would take so many more associations.
+fn quota(seen: &Seen, made: usize, skipped: Option<&str>) -> Option<Words> {
+    let green = seen.green.name();
+    match &seen.on_green_now {
+        Ok(there) if there + made > ASSOCIATIONS_PER_CLUSTER => Some(Words::new(
+            format!(
+                "cluster {green} would have {} associations: {there} are there and {made} would be made, and EKS takes {ASSOCIATIONS_PER_CLUSTER}",
+                there + made
+            ),
+            "the quota is not adjustable: take associations that nobody needs off that cluster, or bind fewer service accounts there",
+        )),
+        Ok(_) => None,
+        // A cluster that nobody can list says so in each verdict.
+        Err(_) if skipped.is_some() => None,
+        Err(why) => Some(Words::new(
+            format!("how many associations cluster {green} has is not known: {why}"),
+            "ask again",
+        )),
+    }
 }
 
 fn step_creates(step: &AssociationStep) -> bool {

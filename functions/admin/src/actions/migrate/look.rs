@@ -39,8 +39,8 @@ pub(super) struct Seen {
     pub(super) cluster_statement: bool,
     pub(super) bindings: BTreeMap<DominoName, BindingRecord>,
     pub(super) on_green: BTreeMap<DominoName, Condition>,
-    /// Associations that green has now.
-    pub(super) on_green_now: usize,
+    /// How many associations green has now.
+    pub(super) on_green_now: Result<usize, String>,
     /// None where green has none yet.
     pub(super) node_policies: Result<Option<NodePolicies>, String>,
     /// What reconcile would do on green.
@@ -91,8 +91,7 @@ pub(super) async fn look(
         strict: ahead.settings.plan.strict,
         cluster_statement: ahead.settings.plan.cluster_statement,
         on_green: conditions.into_iter().map(|((name, _), condition)| (name, condition)).collect(),
-        // A cluster that cannot be listed shows in the preview.
-        on_green_now: there.unwrap_or_default(),
+        on_green_now: there,
         node_policies,
         preview,
         roles,

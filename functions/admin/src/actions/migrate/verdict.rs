@@ -21,6 +21,16 @@ pub(super) enum Verdict {
     Unknown(Words),
 }
 
+impl Verdict {
+    /// Why, where it is not ready.
+    pub(super) fn words(&self) -> Option<&Words> {
+        match self {
+            Self::Ready => None,
+            Self::Breaks(words) | Self::Unknown(words) => Some(words),
+        }
+    }
+}
+
 /// Why, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Words {

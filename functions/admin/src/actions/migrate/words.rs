@@ -1,5 +1,8 @@
 //! A preflight as people read it, and as data.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use pod_identity_core::DominoName;
@@ -12,6 +15,9 @@ use crate::table::Table;
 
 /// Most rows of one table; all are in the data.
 const ROWS: usize = 200;
+/// Most bytes of the words on verdicts, so that every verdict fits what Lambda answers: a cluster has
+/// at most 5,000 associations.
+const MOST_BYTES: usize = 2_000_000;
 
 /// What a preflight found.
 pub(super) struct Preflight {
@@ -55,6 +61,12 @@ impl Preflight {
         );
         text += &progress.words(green);
         text += &self.not_ready();
+        let (_, left_out) = verdicts_data(&self.verdicts, MOST_BYTES);
+        if left_out > 0 {
+            text += &format!(
+                "! Of {left_out} verdicts the data of this answer says neither why nor the way out: it would be longer than Lambda answers. Repair the others and ask again, or ask explain.\n"
+            );
+        }
         for finding in &self.findings {
             text += &format!("! {}\n", finding.line());
         }
@@ -63,24 +75,17 @@ impl Preflight {
     }
 
     fn not_ready(&self) -> String {
-        let mut table = Table::new(&["service account", "verdict", "because"]);
-        let mut more = 0;
-        for (name, verdict) in &self.verdicts {
-            let (word, words) = match verdict {
-                Verdict::Ready => continue,
-                Verdict::Breaks(words) => ("will break", words),
-                Verdict::Unknown(words) => ("unknown", words),
+        let not_ready = self.verdicts.iter().filter_map(|(name, verdict)| {
+            let word = match verdict {
+                Verdict::Ready => return None,
+                Verdict::Breaks(_) => "will break",
+                Verdict::Unknown(_) => "unknown",
             };
-            if table.len() >= ROWS {
-                more += 1;
-                continue;
-            }
-            table.row([name.to_string(), word.to_owned(), words.line()]);
-        }
-        match (table.len(), more) {
-            (0, _) => String::new(),
-            (_, 0) => format!("\n{table}\n"),
-            (_, more) => format!("\n{table}and {more} more, see the data of this answer\n\n"),
+            Some([name.to_string(), word.to_owned(), verdict.words()?.line()])
+        });
+        match rows(&["service account", "verdict", "because"], not_ready) {
+            table if table.is_empty() => table,
+            table => format!("\n{table}\n"),
         }
     }
 
@@ -90,11 +95,8 @@ impl Preflight {
         if !self.staying.is_empty() {
             text +=
                 &format!("\nWork on {blue} and are not meant for {green}: they will not follow.\n");
-            let mut table = Table::new(&["service account", "because it"]);
-            for (name, words) in self.staying.iter().take(ROWS) {
-                table.row([name.to_string(), words.line()]);
-            }
-            text += &table.to_string();
+            let staying = self.staying.iter().map(|(name, it)| [name.to_string(), it.line()]);
+            text += &rows(&["service account", "because it"], staying);
         }
         match &self.seen.left_on_blue {
             Err(why) => {
@@ -105,11 +107,9 @@ impl Preflight {
                 text += &format!(
                     "\nAssociations on {blue} that are not this deployment's stay behind. Whoever made them makes them on {green}; or take them over first with action adopt, except those of add-ons.\n"
                 );
-                let mut table = Table::new(&["kubernetes", "whose", "role"]);
-                for one in left.iter().take(ROWS) {
-                    table.row([one.place.clone(), one.whose.clone(), one.role.clone()]);
-                }
-                text += &table.to_string();
+                let left = left.iter();
+                let left = left.map(|one| [one.place.clone(), one.whose.clone(), one.role.clone()]);
+                text += &rows(&["kubernetes", "whose", "role"], left);
             }
         }
         text
@@ -140,18 +140,12 @@ impl Preflight {
     pub(super) fn data(&self) -> Value {
         let (ready, breaks, unknown) = self.counts();
         let words = |words: &Words| json!({ "because": words.why, "wayOut": words.way_out });
-        let not_ready = self.verdicts.iter().filter_map(|(name, verdict)| {
-            let (word, words) = match verdict {
-                Verdict::Ready => return None,
-                Verdict::Breaks(words) => ("willBreak", words),
-                Verdict::Unknown(words) => ("unknown", words),
-            };
-            Some(json!({
-                "serviceAccount": name, "verdict": word,
-                "because": words.why, "wayOut": words.way_out,
-            }))
-        });
-        let left = self.seen.left_on_blue.as_ref().map(|left| {
+        let (verdicts, left_out) = verdicts_data(&self.verdicts, MOST_BYTES);
+        let (left, unknown_left) = match &self.seen.left_on_blue {
+            Ok(left) => (Some(left), None),
+            Err(why) => (None, Some(why)),
+        };
+        let left = left.map(|left| {
             let one = |one: &super::look::Left| {
                 json!({ "kubernetes": one.place, "roleArn": one.role, "whose": one.whose })
             };
@@ -164,10 +158,59 @@ impl Preflight {
             "from": self.seen.blue,
             "to": self.seen.green,
             "counts": { "ready": ready, "willBreak": breaks, "unknown": unknown },
-            "notReady": not_ready.collect::<Vec<_>>(),
+            "verdicts": verdicts,
+            "verdictsWithoutWords": left_out,
             "findings": self.findings.iter().map(words).collect::<Vec<_>>(),
             "staying": staying.collect::<Vec<_>>(),
-            "leftBehind": left.unwrap_or_default(),
+            "leftBehind": left,
+            "leftBehindUnknown": unknown_left,
         })
+    }
+}
+
+/// The verdict of every binding, and of how many there was no room for the words.
+fn verdicts_data(
+    verdicts: &BTreeMap<DominoName, Verdict>,
+    mut bytes: usize,
+) -> (Vec<Value>, usize) {
+    let mut left_out = 0;
+    let one = |(name, verdict): (&DominoName, &Verdict)| {
+        let word = match verdict {
+            Verdict::Ready => "ready",
+            Verdict::Breaks(_) => "willBreak",
+            Verdict::Unknown(_) => "unknown",
+        };
+        let mut row = json!({ "serviceAccount": name, "verdict": word });
+        if let Some(Words { why, way_out }) = verdict.words() {
+            match bytes.checked_sub(why.len() + way_out.len()) {
+                None => left_out += 1,
+                Some(rest) => {
+                    bytes = rest;
+                    row["because"] = json!(why);
+                    row["wayOut"] = json!(way_out);
+                }
+            }
+        }
+        row
+    };
+    let all = verdicts.iter().map(one).collect();
+    (all, left_out)
+}
+
+/// A table of the first rows, and how many there are beside them; nothing where there is none.
+fn rows<const N: usize>(header: &[&str], all: impl Iterator<Item = [String; N]>) -> String {
+    let mut table = Table::new(header);
+    let mut more = 0;
+    for row in all {
+        if table.len() < ROWS {
+            table.row(row);
+        } else {
+            more += 1;
+        }
+    }
+    match (table.len(), more) {
+        (0, _) => String::new(),
+        (_, 0) => table.to_string(),
+        (_, more) => format!("{table}and {more} more, see the data of this answer\n"),
     }
 }

@@ -2,26 +2,29 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pod_identity_core::{ClusterArn, DominoName};
+use pod_identity_core::ClusterArn;
 use pod_identity_engine::chain;
 use pod_identity_engine::ledger::{
-    ConditionState, InsideBinding, InsideCluster, ReconciledRecord, View, inside_key,
-    inside_partition, reconciled_key,
+    InsideCluster, ReconciledRecord, View, inside_key, reconciled_key,
 };
 use pod_identity_engine::ports::{Clock, KubernetesReader};
 use serde_json::{Value, json};
 
+use super::counts::Counts;
 use crate::desk::{Desk, Looks};
 use crate::table::Table;
 
 /// What the ledger notes of a cluster as a whole.
 #[derive(Debug, Default)]
 pub(crate) struct AtAGlance {
+    /// None where nobody has counted its bindings.
+    pub(crate) counts: Option<Counts>,
     pub(crate) reconciled: Option<ReconciledRecord>,
     pub(crate) inside: Option<InsideCluster>,
 }
 
-/// What the last reconciliation and the last look inside noted, for all clusters in one read.
+/// What the last reconciliation and the last look inside noted, for all clusters in one read
+/// (two, from 51 on).
 pub(crate) async fn at_a_glance<'c>(
     desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     clusters: &BTreeSet<&'c ClusterArn>,
@@ -35,6 +38,7 @@ pub(crate) async fn at_a_glance<'c>(
         let reconciled = view.get(&reconciled_key(cluster)).map_err(|error| chain(&error))?;
         let inside = view.get(&inside_key(cluster)).map_err(|error| chain(&error))?;
         let glance = AtAGlance {
+            counts: None,
             reconciled: reconciled.map(|stored| stored.record),
             inside: inside.map(|stored| stored.record),
         };
@@ -43,41 +47,47 @@ pub(crate) async fn at_a_glance<'c>(
     Ok(all)
 }
 
-/// What workloads runs remember of bindings inside a cluster: one query.
-pub(super) async fn inside_bindings(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
-    cluster: &ClusterArn,
-) -> Result<BTreeMap<DominoName, InsideBinding>, String> {
-    let partition = inside_partition(cluster);
-    let mut view = View::default();
-    view.query(desk.reader, &partition, "").await.map_err(|error| chain(&error))?;
-    let all = view.all_keyed::<InsideBinding>(&partition).map_err(|error| chain(&error))?;
-    Ok(all.into_iter().filter_map(|(name, it)| Some((name.parse().ok()?, it))).collect())
-}
-
 /// The same as data.
 pub(super) fn data((cluster, glance): (&&ClusterArn, &AtAGlance)) -> Value {
-    json!({ "clusterArn": cluster, "reconciled": glance.reconciled, "inside": glance.inside })
+    let AtAGlance { counts, reconciled, inside } = glance;
+    let drift = reconciled.as_ref().map(
+        |it| json!({ "putBack": it.corrected, "orphans": it.orphans, "failures": it.failures }),
+    );
+    json!({
+        "clusterArn": cluster, "counts": counts, "drift": drift, "reconciled": reconciled,
+        "inside": inside,
+    })
 }
 
-/// One row a cluster.
-pub(super) fn table(glance: &BTreeMap<&ClusterArn, AtAGlance>) -> Table {
+/// One row a cluster, and what somebody should know of it.
+pub(super) fn words(glance: &BTreeMap<&ClusterArn, AtAGlance>) -> String {
+    let mut text = table(glance).to_string();
+    for (cluster, glance) in glance {
+        for note in notes(glance) {
+            text += &format!("! {}: {note}\n", cluster.name());
+        }
+    }
+    text
+}
+
+fn table(glance: &BTreeMap<&ClusterArn, AtAGlance>) -> Table {
     let mut table = Table::new(&[
         "cluster",
         "ready",
         "blocked",
         "pending",
-        "drift",
+        "waiting",
+        "not begun",
+        "drift in the last run",
         "node policies",
         "last reconcile",
         "last sweep",
         "stale pods",
         "inside",
     ]);
-    for (cluster, AtAGlance { reconciled, inside }) in glance {
-        let count = |state| {
-            let states = reconciled.as_ref().map(|it| it.states.get(&state).copied());
-            states.map(|count| count.unwrap_or_default().to_string()).unwrap_or("?".to_owned())
+    for (cluster, AtAGlance { counts, reconciled, inside }) in glance {
+        let count = |of: fn(&Counts) -> usize| {
+            counts.as_ref().map_or_else(|| "?".to_owned(), |counts| of(counts).to_string())
         };
         let capacity = reconciled.as_ref().and_then(|it| it.capacity.as_ref());
         let capacity = capacity.map(|it| {
@@ -100,15 +110,14 @@ pub(super) fn table(glance: &BTreeMap<&ClusterArn, AtAGlance>) -> Table {
         };
         table.row([
             cluster.name().to_owned(),
-            count(ConditionState::Ready),
-            count(ConditionState::Blocked),
-            count(ConditionState::Pending),
+            counts.as_ref().map_or_else(|| "?".to_owned(), ready),
+            count(|counts| counts.blocked),
+            count(|counts| counts.pending),
+            count(|counts| counts.waiting),
+            count(|counts| counts.not_begun),
             reconciled.as_ref().map_or_else(|| "?".to_owned(), drift),
             capacity.unwrap_or_else(|| "?".to_owned()),
-            reconciled.as_ref().map_or("never".to_owned(), |it| match &it.skipped {
-                Some(_) => format!("{} (left alone)", it.at),
-                None => it.at.to_string(),
-            }),
+            reconciled.as_ref().map_or_else(|| "never".to_owned(), when),
             swept.unwrap_or_else(|| "never".to_owned()),
             stale.unwrap_or_default(),
             way_in,
@@ -117,7 +126,26 @@ pub(super) fn table(glance: &BTreeMap<&ClusterArn, AtAGlance>) -> Table {
     table
 }
 
-/// What the last reconciliation found otherwise than the ledger says, and could not mend.
+fn ready(counts: &Counts) -> String {
+    let Counts { ready, bindings, ready_percent, .. } = counts;
+    match ready_percent {
+        Some(percent) => format!("{ready} of {bindings} ({percent} %)"),
+        // Nothing is meant for it: what is there is to go.
+        None => ready.to_string(),
+    }
+}
+
+fn when(reconciled: &ReconciledRecord) -> String {
+    let ReconciledRecord { at, skipped, goes_on, .. } = reconciled;
+    match (skipped, goes_on) {
+        (Some(_), _) => format!("{at} (left alone)"),
+        (None, Some(_)) => format!("{at} (goes on)"),
+        (None, None) => at.to_string(),
+    }
+}
+
+/// What the last reconciliation found otherwise than the ledger says: what it put back, all parts of
+/// it taken together, and what is left.
 fn drift(reconciled: &ReconciledRecord) -> String {
     let ReconciledRecord { corrected, orphans, failures, .. } = reconciled;
     let told = [(corrected, "put back"), (orphans, "orphaned"), (failures, "failed")];
@@ -127,4 +155,25 @@ fn drift(reconciled: &ReconciledRecord) -> String {
         .map(|(count, what)| format!("{count} {what}"))
         .collect();
     if told.is_empty() { "none".to_owned() } else { told.join(", ") }
+}
+
+fn notes(AtAGlance { counts, reconciled, inside }: &AtAGlance) -> Vec<String> {
+    let mut notes = Vec::new();
+    let since = counts.as_ref().filter(|counts| counts.changed_since > 0);
+    notes.extend(since.map(|Counts { changed_since, counted_at, .. }| {
+        format!("counted at {counted_at}, {changed_since} bindings were changed since")
+    }));
+    let reconciled = reconciled.as_ref();
+    let skipped = reconciled.and_then(|it| it.skipped.as_ref());
+    notes.extend(skipped.map(|why| match counts {
+        Some(Counts { counted_at, .. }) => {
+            format!("left alone by reconcile, bindings counted at {counted_at}: {why}")
+        }
+        None => format!("left alone by reconcile: {why}"),
+    }));
+    if let Some(InsideCluster { unreachable, missing, .. }) = inside {
+        notes.extend(unreachable.iter().map(|why| format!("nobody can look inside: {why}")));
+        notes.extend(missing.iter().map(|it| format!("{}; {}", it.reason, it.way_out)));
+    }
+    notes
 }

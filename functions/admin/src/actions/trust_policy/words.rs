@@ -170,7 +170,7 @@ pub(super) fn proof(what: &str, checks: &[Check]) -> String {
 }
 
 /// What is there now, beside it.
-fn beside(difference: &Difference) -> String {
+pub(super) fn beside(difference: &Difference) -> String {
     let list = |statements: &[Value]| {
         statements.iter().map(|one| format!("  {one}\n")).collect::<String>()
     };

@@ -379,24 +379,33 @@ pub struct TrimRecord {
     pub unused: BTreeMap<RoleArn, Timestamp>,
 }
 
-/// What the last reconciliation of a whole cluster found, for whoever asks how things are.
+/// What the last reconciliation of a whole cluster found so far, for whoever asks how things are.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReconciledRecord {
-    /// When it ended.
+    /// When it ended, or was handed on, or had looked at a part.
     pub at: Timestamp,
     /// Request id of the invocation.
     pub request_id: String,
+    /// Behind which place it goes on, while it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goes_on: Option<KubernetesName>,
     /// Why the cluster was left alone, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,
-    /// Bindings by the state of their condition on the cluster.
+    /// Bindings by the state of their condition on the cluster, those too that were not looked at.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub states: BTreeMap<ConditionState, usize>,
+    /// Bindings that the cluster was to have then; none where nobody counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bindings: Option<usize>,
+    /// When they were counted, if not at the end: a cluster that was left alone was not counted again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted_at: Option<Timestamp>,
     /// How full the node policies were, if they were looked at and understood.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity: Option<PolicyCapacity>,
-    /// What was put back.
+    /// What was put back, in all parts of a reconciliation that was handed on.
     #[serde(default)]
     pub corrected: usize,
     /// Associations with our tag that the ledger does not know.

@@ -13,7 +13,8 @@ use super::{Orphan, Scope, skipped};
 use crate::cluster::{self, Beyond, ClusterReport, Context, Job};
 use crate::ledger::{
     self, BindingRecord, BindingState, ClusterRecord, Condition, ConditionState, LedgerError,
-    NodePolicyRecord, Registry, View, bindings_partition, node_policy_key, registry_key, trim_key,
+    NodePolicyRecord, ReconciledRecord, Registry, View, bindings_partition, node_policy_key,
+    reconciled_key, registry_key, trim_key,
 };
 use crate::observe::{self, SeenRoles};
 use crate::ports::{
@@ -103,7 +104,9 @@ impl Overview {
         let (reader, settings) = (context.reader, context.settings);
         let cluster = &scope.cluster;
         let mut view = View::default();
-        view.read(reader, &[registry_key(), node_policy_key(cluster), trim_key(cluster)]).await?;
+        let noted = reconciled_key(cluster);
+        view.read(reader, &[registry_key(), node_policy_key(cluster), trim_key(cluster), noted])
+            .await?;
         let registry = ledger::registry(&view, &settings.plan.deployment)?;
         let record = match registry.admitted(cluster, &settings.rules) {
             Ok(record) => record.clone(),
@@ -176,7 +179,7 @@ impl Overview {
     }
 
     /// The Kubernetes service account that a binding wants here.
-    fn wanted<'a>(&self, record: &'a BindingRecord) -> Option<&'a KubernetesName> {
+    pub(super) fn wanted<'a>(&self, record: &'a BindingRecord) -> Option<&'a KubernetesName> {
         let binding = record.binding().filter(|binding| self.record.takes(binding))?;
         Some(&binding.kubernetes)
     }
@@ -240,6 +243,12 @@ impl Overview {
         context: &Context<'_, R, W, C>,
     ) -> Result<Registry, LedgerError> {
         ledger::registry(&self.view, &context.settings.plan.deployment)
+    }
+
+    /// What was noted of the cluster before. A note that cannot be read holds nothing up.
+    pub(super) fn noted(&self) -> Option<ReconciledRecord> {
+        let noted = self.view.get::<ReconciledRecord>(&reconciled_key(&self.access.cluster));
+        noted.ok().flatten().map(|stored| stored.record)
     }
 
     pub(super) fn last(&self) -> Option<&KubernetesName> {

@@ -330,6 +330,7 @@ pub(super) async fn retire<R: Reads, W: Writes, C: Clock>(
         done.take_in(report);
     }
     done.left = None;
+    done.count(overview);
     let held = done.conditions.iter().filter(|(_, condition)| {
         let blocked = condition.blocked.as_ref();
         blocked.is_some_and(|blocked| blocked.code == BlockedCode::NotReadyElsewhere)

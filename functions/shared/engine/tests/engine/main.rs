@@ -14,6 +14,7 @@ mod leases;
 mod ledger;
 mod limits;
 mod moves;
+mod note;
 mod ownership;
 mod policies;
 mod reconcile;
