@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::request::{Action, help};
+
 /// Longest answer: Lambda takes 6 MB from a function, and adds a little.
 pub(crate) const MOST_BYTES: usize = 5_500_000;
 /// Most characters of the words of one that is longer: each may take several bytes.
@@ -58,8 +60,11 @@ fn fitting(answer: Value) -> Value {
 pub(crate) struct Refusal(pub(crate) String);
 
 impl Refusal {
-    pub(crate) fn into_value(self, action: &str) -> Value {
-        json!({ "action": action, "ok": false, "text": self.0 })
+    /// What Lambda hands to the caller. Whatever the reason, what the action takes is beside it.
+    pub(crate) fn into_value(self, action: &Action) -> Value {
+        let mut answer = help(&[action], self.0);
+        answer["action"] = json!(action.name);
+        answer
     }
 }
 

@@ -54,8 +54,8 @@ pub(crate) fn too_late(payload: &Value) -> Option<Value> {
         return Some(widget::too_late(asked));
     }
     let request = request::read(payload).ok().filter(|request| request.mode == Mode::Plan)?;
-    let action = request.action.name;
-    Some(Refusal(format!("{action}: {OVER}")).into_value(action))
+    let action = request.action;
+    Some(Refusal(format!("{}: {OVER}", action.name)).into_value(action))
 }
 
 impl<R, K, W, C> std::fmt::Debug for Function<'_, R, K, W, C> {
@@ -103,7 +103,7 @@ where
             }
             Err(refusal) => {
                 tracing::warn!(action, mode = ?request.mode, why = refusal.0, "refused");
-                refusal.into_value(action)
+                refusal.into_value(request.action)
             }
         }
     }

@@ -1,5 +1,7 @@
 //! What an administrator asks for.
 
+use std::fmt::Display;
+
 use pod_identity_events::MAX_REMARK_CHARS;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -60,19 +62,19 @@ impl std::fmt::Debug for Request {
 /// Reads a payload. One that is wrong is answered with what can be asked.
 pub(crate) fn read(payload: &Value) -> Result<Request, Value> {
     let Some(fields) = payload.as_object() else {
-        return Err(help(None, "a payload is a JSON object"));
+        return Err(unknown("a payload is a JSON object"));
     };
     let Some(name) = fields.get("action").and_then(Value::as_str) else {
-        return Err(help(None, "a payload has an `action`"));
+        return Err(unknown("a payload has an `action`"));
     };
     let Some(action) = ACTIONS.iter().find(|action| action.name == name) else {
-        return Err(help(None, &format!("there is no action `{name}`")));
+        return Err(unknown(&format!("there is no action `{name}`")));
     };
     let mut fields = fields.clone();
     fields.remove("action");
     let mut request = Request { action, mode: Mode::Plan, actor: None, reason: None, fields };
     if action.changes {
-        request.common().map_err(|why| help(Some(action), &why))?;
+        request.common().map_err(|why| request.wrong(why).into_value(action))?;
     }
     Ok(request)
 }
@@ -96,9 +98,14 @@ impl Request {
 
     /// The fields of the action.
     pub(crate) fn fields<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
-        T::deserialize(Value::Object(self.fields.clone())).map_err(|error| {
-            Refusal(format!("{}: {error}\n\n{}", self.action.name, usage(self.action)))
-        })
+        T::deserialize(Value::Object(self.fields.clone())).map_err(|error| self.wrong(error))
+    }
+
+    /// Refuses what the payload says, with what the action takes.
+    pub(crate) fn wrong(&self, why: impl Display) -> Refusal {
+        let action = self.action;
+        let why = why.to_string();
+        Refusal(format!("{}: {}\n\n{}", action.name, why.trim_end(), usage(action)))
     }
 
     /// The fields as they came.
@@ -107,22 +114,21 @@ impl Request {
     }
 }
 
-/// What is wrong, and what can be asked: all actions, or the one that was meant.
-pub(crate) fn help(action: Option<&Action>, why: &str) -> Value {
-    let mut text = format!("{why}\n\n");
-    match action {
-        Some(action) => text += &usage(action),
-        None => {
-            text += "An invocation takes one JSON object with one of these actions:\n\n";
-            for action in ACTIONS {
-                text += &usage(action);
-                text += "\n";
-            }
-        }
+/// What is wrong with a payload whose action is not known, and all that can be asked.
+fn unknown(why: &str) -> Value {
+    let mut text =
+        format!("{why}\n\nAn invocation takes one JSON object with one of these actions:\n\n");
+    for action in ACTIONS {
+        text += &usage(action);
+        text += "\n";
     }
-    let actions: Vec<Value> = ACTIONS
+    help(&ACTIONS.iter().collect::<Vec<_>>(), text)
+}
+
+/// What is wrong, and what can be asked: some actions with their fields and an example.
+pub(crate) fn help(actions: &[&Action], text: String) -> Value {
+    let actions: Vec<Value> = actions
         .iter()
-        .filter(|one| action.is_none_or(|action| action.name == one.name))
         .map(|one| {
             let example: Value = serde_json::from_str(one.example).unwrap_or_default();
             let fields: Map<String, Value> =

@@ -69,9 +69,7 @@ pub(super) async fn answer(
 ) -> Result<Answer, Refusal> {
     let asked: Asked = request.fields()?;
     if asked.all != asked.associations.is_empty() {
-        return Err(Refusal(
-            "adopt: either name associations, or say `\"all\": true`, not both".to_owned(),
-        ));
+        return Err(request.wrong("either name associations, or say `\"all\": true`, not both"));
     }
     let registry = desk.registry().await?;
     let cluster = desk.named(&registry, &asked.cluster)?;

@@ -67,9 +67,8 @@ pub(super) fn told(request: &Request, changed: &Changed) -> Result<Answer, Refus
     let report = match changed.results.first() {
         Some(Ok(report)) => report,
         Some(Err(reasons)) => {
-            return Err(Refusal(format!(
-                "{} breaks these rules, and nothing was done:\n  {}",
-                request.action.name,
+            return Err(request.wrong(format!(
+                "it breaks these rules, and nothing was done:\n  {}",
                 reasons.join("\n  ")
             )));
         }

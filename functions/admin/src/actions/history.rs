@@ -41,7 +41,7 @@ pub(super) async fn answer(
         (Some(name), None) => name.to_string(),
         (None, Some(cluster)) => desk.named(&desk.registry().await?, cluster)?.to_string(),
         _ => {
-            return Err(Refusal("history is of either serviceAccount or cluster: name one".into()));
+            return Err(request.wrong("it is of either serviceAccount or cluster: name one"));
         }
     };
     let partition = history_partition(&of);

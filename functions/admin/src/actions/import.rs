@@ -85,7 +85,7 @@ pub(super) async fn answer(
 ) -> Result<Answer, Refusal> {
     let asked: Asked = request.fields()?;
     let stops = asked.stop_on_error;
-    let (rows, file) = read(desk, request.mode, asked).await?;
+    let (rows, file) = read(desk, request, asked).await?;
     let mut answer = imported(desk, hands, request, stops, rows).await?;
     if let Some(file) = file {
         answer.text += &file.words(request.mode);
@@ -150,7 +150,7 @@ async fn imported(
 /// The rows, and the file that they are from.
 async fn read(
     desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
-    mode: Mode,
+    request: &Request,
     asked: Asked,
 ) -> Result<(Vec<Numbered>, Option<File>), Refusal> {
     let refuse = |why: String| Refusal(format!("import: {why}"));
@@ -160,14 +160,14 @@ async fn read(
         (None, Some(text), None, None) => rows::of_csv(&text).map_err(refuse)?,
         (None, None, Some(value), None) => of_json(value)?,
         (None, None, None, Some(pinned)) => {
-            let file = exchange::read(desk, mode, pinned).await.map_err(refuse)?;
+            let file = exchange::read(desk, request.mode, pinned).await.map_err(refuse)?;
             let rows = match file.place.key.to_ascii_lowercase().ends_with(".csv") {
                 true => rows::of_csv(&file.text).map_err(refuse)?,
                 false => of_json(Value::String(file.text.clone()))?,
             };
             return Ok((rows, Some(file)));
         }
-        _ => return Err(refuse("give exactly one of rows, csv, json and from".to_owned())),
+        _ => return Err(request.wrong("give exactly one of rows, csv, json and from")),
     };
     Ok((rows, None))
 }

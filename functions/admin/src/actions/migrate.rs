@@ -108,7 +108,7 @@ fn destination(
     let registration = match judge(desk, request, &wish) {
         Ok(Change::Register(registration)) => registration,
         Ok(_) => return Err(Refusal("migrate: `to` is no registration".to_owned())),
-        Err(reasons) => return Err(broken(&reasons)),
+        Err(reasons) => return Err(broken(request, &reasons)),
     };
     let green = registration.cluster.clone();
     // The same registration again would be an event that changes nothing.
@@ -119,17 +119,17 @@ fn destination(
     Ok(Destination { green, registration: (!stands).then_some(wish) })
 }
 
-fn broken(reasons: &[String]) -> Refusal {
-    Refusal(format!(
-        "migrate: the registration breaks these rules, and nothing was done:\n  {}",
+fn broken(request: &Request, reasons: &[String]) -> Refusal {
+    request.wrong(format!(
+        "the registration breaks these rules, and nothing was done:\n  {}",
         reasons.join("\n  ")
     ))
 }
 
 /// Why a registration was not taken.
-fn refused(changed: &Changed) -> Result<(), Refusal> {
+fn refused(request: &Request, changed: &Changed) -> Result<(), Refusal> {
     match changed.results.first() {
-        Some(Err(reasons)) => Err(broken(reasons)),
+        Some(Err(reasons)) => Err(broken(request, reasons)),
         Some(Ok(report)) => match undone(report) {
             Some(why) => Err(Refusal(format!("migrate: {why}"))),
             None => Ok(()),
@@ -147,7 +147,7 @@ async fn plan(
     let rehearsal = Rehearsal::of(desk.reader);
     let ahead = desk.over(&rehearsal);
     if let Some(wish) = &to.registration {
-        refused(&take(&ahead, &rehearsal, request, std::slice::from_ref(wish)).await?)?;
+        refused(request, &take(&ahead, &rehearsal, request, std::slice::from_ref(wish)).await?)?;
     }
     let registry = ahead.registry().await?;
     let seen = look::look(&ahead, &rehearsal, &registry, blue, &to.green).await?;
@@ -176,7 +176,7 @@ async fn apply(
     let done = match &to.registration {
         Some(wish) => {
             // Its registration asks for its reconciliation.
-            refused(&take(desk, hands, request, std::slice::from_ref(wish)).await?)?;
+            refused(request, &take(desk, hands, request, std::slice::from_ref(wish)).await?)?;
             format!("Cluster {green} is registered, and reconcile was asked to fill it.\n")
         }
         None => {

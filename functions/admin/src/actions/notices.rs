@@ -50,7 +50,7 @@ pub(super) async fn answer(
     let asked: Asked = request.fields()?;
     let days = asked.days.unwrap_or(7);
     if !(1..=MOST_DAYS).contains(&days) {
-        return Err(Refusal(format!("days is 1 to {MOST_DAYS}, not {days}")));
+        return Err(request.wrong(format!("days is 1 to {MOST_DAYS}, not {days}")));
     }
     let kind = match request.action.name {
         "rejected" => NoticeKind::Rejected,

@@ -47,7 +47,7 @@ pub(super) async fn answer(
 ) -> Result<Answer, Refusal> {
     let asked: Asked = request.fields()?;
     let given_up = GivenUp::try_from(asked.given_up.clone())
-        .map_err(|error| Refusal(format!("retire: givenUp: {error}")))?;
+        .map_err(|error| request.wrong(format!("givenUp: {error}")))?;
     let cluster = desk.named(&desk.registry().await?, &asked.cluster)?;
     let guard = async |given_up: &GivenUp| {
         held_up(desk.reader, desk.settings, &cluster, given_up).await.map_err(|e| chain(&e))

@@ -14,9 +14,43 @@ fn a_wrong_payload_is_answered_with_the_actions_their_fields_and_examples() {
         assert!(text(&answer).contains("example: {\"action\":\"status\""), "{}", text(&answer));
         assert!(answer["actions"].as_array().unwrap().len() > 5);
     }
-    let wrong = office.refused(json!({ "action": "history", "nonsense": 1 }));
-    assert!(wrong.contains("unknown field `nonsense`") && wrong.contains("example: "), "{wrong}");
     assert_eq!(office.writers_made.get(), 0);
+}
+
+#[test]
+fn a_known_action_with_a_wrong_payload_is_answered_with_what_it_takes() {
+    let office = Office::registered();
+    let wrong = json!({ "clusterArn": cluster("blue"), "nodeRoleArns": ["x"] });
+    for (payload, why) in [
+        (json!({ "action": "history", "nonsense": 1 }), "unknown field `nonsense`"),
+        (json!({ "action": "history" }), "either serviceAccount or cluster"),
+        (json!({ "action": "bind", "mode": "perhaps" }), "mode is `plan` or `apply`"),
+        (json!({ "action": "bind", "serviceAccount": "svc-a" }), "  missing field `roleArn`"),
+        (
+            json!({ "action": "bind", "serviceAccount": "svc a", "roleArn": role("etl") }),
+            "  serviceAccount: `svc a` is not the name",
+        ),
+        (json!({ "action": "unbind", "serviceAccount": "svc a" }), "  serviceAccount: `svc a`"),
+        (json!({ "action": "unbind", "service": "svc-a" }), "  unknown field `service`"),
+        (json!({ "action": "clusters", "register": wrong }), "  nodeRoleArns: `x` is not the ARN"),
+        (json!({ "action": "clusters", "register": {} }), "  missing field `clusterArn`"),
+        (json!({ "action": "clusters", "register": {}, "retire": { "cluster": "blue" } }), "both"),
+        (json!({ "action": "migrate", "from": "blue", "to": {} }), "  missing field `clusterArn`"),
+        (json!({ "action": "retire", "cluster": "blue", "givenUp": ["*", "a"] }), "givenUp: "),
+        (json!({ "action": "adopt", "cluster": "blue" }), "either name associations"),
+        (json!({ "action": "import" }), "exactly one of"),
+        (json!({ "action": "rejected", "days": 32 }), "days is 1 to 31"),
+    ] {
+        let answer = office.ask(payload.clone());
+        let (action, words) = (payload["action"].as_str().unwrap(), text(&answer));
+        assert_eq!((&answer["ok"], &answer["action"]), (&json!(false), &json!(action)));
+        assert!(words.starts_with(&format!("{action}: ")) && words.contains(why), "{words}");
+        assert!(words.contains(&format!("example: {{\"action\":\"{action}\"")), "{words}");
+        assert!(!words.contains("detail"), "{words}");
+        let help = answer["actions"].as_array().unwrap();
+        assert_eq!((help.len(), &help[0]["action"]), (1, &json!(action)));
+        assert!(help[0]["fields"].is_object() && help[0]["example"]["action"] == action);
+    }
 }
 
 #[test]
