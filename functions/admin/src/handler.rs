@@ -97,7 +97,12 @@ where
         };
         let action = request.action.name;
         match self.answer(desk, &request).await {
-            Ok(answer) => {
+            Ok(mut answer) => {
+                if request.idle {
+                    answer.text += &format!(
+                        "\n{action} only answers: \"mode\": \"apply\" changes nothing here, and nothing was changed.\n"
+                    );
+                }
                 tracing::info!(action, mode = ?request.mode, actor = request.actor, "answered");
                 answer.into_value(action)
             }

@@ -17,7 +17,7 @@ pub(crate) struct Action {
     pub(crate) what: &'static str,
     /// Its fields and what they mean, beside `action`.
     pub(crate) fields: &'static [(&'static str, &'static str)],
-    /// Whether it can change something, and so takes `mode`, `actor` and `reason`.
+    /// Whether it can change something: `mode`, `actor` and `reason` mean something to it.
     pub(crate) changes: bool,
     /// A payload, as JSON.
     pub(crate) example: &'static str,
@@ -50,6 +50,8 @@ pub(crate) struct Request {
     /// Who asks, as the payload claims.
     pub(crate) actor: Option<String>,
     pub(crate) reason: Option<String>,
+    /// Whether mode apply was asked of an action that only answers.
+    pub(crate) idle: bool,
     fields: Map<String, Value>,
 }
 
@@ -72,15 +74,19 @@ pub(crate) fn read(payload: &Value) -> Result<Request, Value> {
     };
     let mut fields = fields.clone();
     fields.remove("action");
-    let mut request = Request { action, mode: Mode::Plan, actor: None, reason: None, fields };
-    if action.changes {
-        request.common().map_err(|why| request.wrong(why).into_value(action))?;
+    let (actor, reason) = (None, None);
+    let mut request = Request { action, mode: Mode::Plan, actor, reason, idle: false, fields };
+    request.common().map_err(|why| request.wrong(why).into_value(action))?;
+    // Who edits one payload from action to action need not take the mode out for a question.
+    if !action.changes {
+        request.idle = request.mode == Mode::Apply;
+        request.mode = Mode::Plan;
     }
     Ok(request)
 }
 
 impl Request {
-    /// Takes out what every changing action has.
+    /// Takes out what every action may have.
     fn common(&mut self) -> Result<(), String> {
         if let Some(mode) = self.fields.remove("mode") {
             self.mode = Mode::deserialize(&mode)

@@ -54,6 +54,35 @@ fn a_known_action_with_a_wrong_payload_is_answered_with_what_it_takes() {
 }
 
 #[test]
+fn a_question_takes_what_is_left_of_another_payload_and_changes_nothing_in_any_mode() {
+    let office = Office::registered();
+    office.bind("svc-etl", "etl");
+    for question in [
+        json!({ "action": "status" }),
+        json!({ "action": "history", "serviceAccount": "svc-etl" }),
+        json!({ "action": "rejected" }),
+        json!({ "action": "explain", "serviceAccount": "svc-etl", "cluster": "blue" }),
+        json!({ "action": "who", "role": role("etl") }),
+        json!({ "action": "trust-policy", "role": role("etl") }),
+    ] {
+        let plain = office.planned(question.clone());
+        let mut left = question.clone();
+        left["mode"] = json!("plan");
+        left["actor"] = json!("ada");
+        left["reason"] = json!("ticket 4711");
+        assert_eq!(text(&office.planned(left.clone())), text(&plain));
+        left["mode"] = json!("apply");
+        let idle = office.planned(left);
+        let words = text(&idle);
+        assert!(words.starts_with(text(&plain)), "{words}");
+        assert!(words.ends_with("changes nothing here, and nothing was changed.\n"), "{words}");
+        let mut wrong = question;
+        wrong["mode"] = json!("perhaps");
+        assert!(office.refused(wrong).contains("mode is `plan` or `apply`"));
+    }
+}
+
+#[test]
 fn a_binding_is_planned_made_seen_and_taken_away() {
     let office = Office::registered();
     let made = office.writers_made.get();
