@@ -114,6 +114,18 @@ impl Request {
         Refusal(format!("{}: {}\n\n{}", action.name, why.trim_end(), usage(action)))
     }
 
+    /// The payload that asks for the same in mode apply, with some fields as a plan fixes them.
+    pub(crate) fn to_apply(&self, pins: Map<String, Value>) -> Value {
+        let mut payload = self.fields.clone();
+        payload.extend(pins);
+        payload.insert("action".to_owned(), json!(self.action.name));
+        payload.insert("mode".to_owned(), json!(Mode::Apply.word()));
+        for (name, value) in [("actor", &self.actor), ("reason", &self.reason)] {
+            payload.extend(value.iter().map(|value| (name.to_owned(), json!(value))));
+        }
+        Value::Object(payload)
+    }
+
     /// The fields as they came.
     pub(crate) fn as_given(&self) -> &Map<String, Value> {
         &self.fields

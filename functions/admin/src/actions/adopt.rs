@@ -97,7 +97,7 @@ pub(super) async fn answer(
     let digest = candidate::digest(&cluster, &candidates);
     if let Some(why) = unplanned(request.mode, asked.plan.as_deref(), &digest) {
         return Err(Refusal(format!(
-            "adopt: {why}, so nothing was done. As it is now:\n\n{}\nPlan again (mode plan), and give the `plan` that its answer tells.\n",
+            "adopt: {why}, so nothing was done. As it is now:\n\n{}\nPlan again (mode plan), and send the `apply` that its answer tells.\n",
             table(&candidates, "would be")
         )));
     }
@@ -114,13 +114,16 @@ pub(super) async fn answer(
                 let preview = ahead_of(&ahead, &scope).await?;
                 let plan = preview_words(&cluster, &preview);
                 let answer = told(request, &cluster, &candidates, &plan, None);
-                return Ok(with_digest(answer, request, &digest));
+                let plan = json!(digest);
+                return Ok(answer
+                    .with("plan", plan.clone())
+                    .applied_by(request, &[("plan", plan)]));
             }
             None
         }
     };
     let answer = told(request, &cluster, &candidates, "", unasked);
-    Ok(with_digest(answer, request, &digest))
+    Ok(answer.with("plan", json!(digest)))
 }
 
 /// Why what there is now is not what was planned.
@@ -134,13 +137,6 @@ fn unplanned(mode: Mode, planned: Option<&str>, digest: &str) -> Option<String> 
         }
         _ => None,
     }
-}
-
-fn with_digest(mut answer: Answer, request: &Request, digest: &str) -> Answer {
-    if request.mode == Mode::Plan {
-        answer.text += &format!("\nMode apply adopts exactly this: \"plan\": \"{digest}\".\n");
-    }
-    answer.with("plan", json!(digest))
 }
 
 /// Binds what is accepted, lets each binding take its association over, and asks reconcile for it;

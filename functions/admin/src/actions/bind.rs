@@ -59,7 +59,7 @@ async fn one(
     let about = About::ServiceAccount(name.to_owned());
     let wish = Wish { about, detail_type, detail };
     let changed = make(desk, hands, request, &[wish]).await?;
-    told(request, &changed)
+    Ok(told(request, &changed)?.applied_by(request, &[]))
 }
 
 /// What became of one change.

@@ -66,7 +66,8 @@ pub(super) async fn answer(
             retirement(cluster.as_str(), &given_up)
         }
     };
-    told(request, &make(desk, hands, request, &[wish]).await?)
+    let changed = make(desk, hands, request, &[wish]).await?;
+    Ok(told(request, &changed)?.applied_by(request, &[]))
 }
 
 /// The guarded retirement of a cluster.

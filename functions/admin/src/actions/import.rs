@@ -86,21 +86,24 @@ pub(super) async fn answer(
     let asked: Asked = request.fields()?;
     let stops = asked.stop_on_error;
     let (rows, file) = read(desk, request, asked).await?;
-    let mut answer = imported(desk, hands, request, stops, rows).await?;
+    let (mut answer, changes) = imported(desk, hands, request, stops, rows).await?;
+    let mut pins = Vec::new();
     if let Some(file) = file {
-        answer.text += &file.words(request.mode);
+        answer.text += &file.words();
         answer = answer.with("sha256", json!(file.sha256));
+        pins.push(("from", file.pin()));
     }
-    Ok(answer)
+    Ok(if changes { answer.applied_by(request, &pins) } else { answer })
 }
 
+/// The answer, and whether there is something to do.
 async fn imported(
     desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     hands: Option<&impl Hands>,
     request: &Request,
     stops: bool,
     rows: Vec<Numbered>,
-) -> Result<Answer, Refusal> {
+) -> Result<(Answer, bool), Refusal> {
     let bindings = desk.bindings().await?;
     let mut lines = judged(rows, &bindings, |wish| judge(desk, request, wish));
     let bad = lines.iter().filter(|line| line.fate == Fate::Refused).count();
@@ -111,7 +114,7 @@ async fn imported(
                     "{}stopOnError is true, so nothing would be done.\n",
                     words(request, &lines, None)
                 );
-                Ok(with_data(Answer::of(text), request, &lines, None))
+                Ok((with_data(Answer::of(text), request, &lines, None), false))
             }
             Mode::Apply => Err(Refusal(format!(
                 "import: {bad} rows are bad and stopOnError is true, so nothing was done\n\n{}",
@@ -123,7 +126,7 @@ async fn imported(
     let wishes: Vec<Wish> = lines.iter().filter_map(|line| line.wish.clone()).collect();
     if wishes.is_empty() {
         let text = words(request, &lines, None);
-        return Ok(with_data(Answer::of(text), request, &lines, None));
+        return Ok((with_data(Answer::of(text), request, &lines, None), false));
     }
     if wishes.len() > MOST_CHANGES {
         return Err(Refusal(format!(
@@ -144,7 +147,7 @@ async fn imported(
         lines[at].because = because;
     }
     let text = words(request, &lines, Some(&changed));
-    Ok(with_data(Answer::of(text), request, &lines, Some(&changed)))
+    Ok((with_data(Answer::of(text), request, &lines, Some(&changed)), true))
 }
 
 /// The rows, and the file that they are from.

@@ -162,7 +162,8 @@ async fn plan(
     Ok(Answer::of(preflight.words(&progress))
         .with("mode", json!("plan"))
         .with("preflight", preflight.data())
-        .with("progress", json!(progress)))
+        .with("progress", json!(progress))
+        .applied_by(request, &[]))
 }
 
 async fn apply(

@@ -60,7 +60,7 @@ pub(super) async fn answer(
     let lose: BTreeSet<DominoName> = before.difference(&after).cloned().collect();
     let mut answer = told(request, &changed)?;
     answer.text += &words(cluster.name(), &lose, &after);
-    Ok(answer.with("lose", json!(lose)).with("heldUpBy", json!(after)))
+    Ok(answer.with("lose", json!(lose)).with("heldUpBy", json!(after)).applied_by(request, &[]))
 }
 
 fn words(cluster: &str, lose: &BTreeSet<DominoName>, held: &BTreeSet<DominoName>) -> String {

@@ -8,6 +8,7 @@ mod exchange;
 mod explain;
 mod migrate;
 mod office;
+mod plans;
 mod rivals;
 mod samples;
 mod trust;
