@@ -24,6 +24,13 @@ pub struct Invocation<'a> {
     pub deadline: SystemTime,
 }
 
+/// What is set of the deployment that the function belongs to, beside itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Deployment<'a> {
+    /// Name or ARN of the bus.
+    pub bus: &'a str,
+}
+
 /// The function and everything that it works with.
 pub struct Function<'a, R, K, W, C> {
     /// Reads AWS and the ledger.
@@ -39,6 +46,8 @@ pub struct Function<'a, R, K, W, C> {
     pub settings: &'a Settings,
     /// Settings of what is done inside clusters.
     pub inside: &'a InsideSettings,
+    /// What is set of the others.
+    pub deployment: Deployment<'a>,
     /// Domino as a source; none where it is not asked.
     pub domino: Option<DominoSource<'a>>,
     /// Where files are exchanged over; none where they are not.
@@ -84,6 +93,7 @@ where
             run: &run,
             settings: self.settings,
             inside: self.inside,
+            deployment: self.deployment,
             domino: self.domino,
             exchange: self.exchange,
             deadline,

@@ -7,6 +7,7 @@ mod domino;
 mod exchange;
 mod explain;
 mod migrate;
+mod notices;
 mod office;
 mod plans;
 mod rivals;
