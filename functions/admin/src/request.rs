@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 
+use pod_identity_engine::Act;
 use pod_identity_events::MAX_REMARK_CHARS;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -112,6 +113,11 @@ impl Request {
         let action = self.action;
         let why = why.to_string();
         Refusal(format!("{}: {}\n\n{}", action.name, why.trim_end(), usage(action)))
+    }
+
+    /// What the history has of something that is no event, with who asks.
+    pub(crate) fn act<'a>(&'a self, what: &'a str, change: Value) -> Act<'a> {
+        Act { what, change, actor: self.actor.as_deref(), reason: self.reason.as_deref() }
     }
 
     /// The payload that asks for the same in mode apply, with some fields as a plan fixes them.

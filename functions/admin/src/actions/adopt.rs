@@ -5,19 +5,22 @@ mod candidate;
 use std::collections::BTreeSet;
 
 use futures::stream::{self, StreamExt};
-use pod_identity_core::{ClusterArn, DominoName};
+use pod_identity_core::ClusterArn;
 use pod_identity_engine::ports::{Clock, KubernetesReader};
-use pod_identity_engine::{Rehearsal, Scope, permit_adoption, request_clusters};
+use pod_identity_engine::{Adoption, Rehearsal, Scope, permit_adoption, request_clusters};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use self::candidate::{Candidate, Decision, Known};
+use self::candidate::{Accepted, Candidate, Decision, Known};
 use crate::answer::{Answer, Refusal};
 use crate::associations;
 use crate::change::{Wish, ahead_of, judge, note, preview_words, undone};
 use crate::desk::{Desk, Hands, Looks};
 use crate::request::{Action, Mode, Request};
 use crate::table::Table;
+
+/// What the history calls the word that a binding may take an association over.
+const PERMITTED: &str = "Association Adoption Permitted";
 
 pub(super) const ACTION: Action = Action {
     name: "adopt",
@@ -171,17 +174,18 @@ async fn carry_out(
             }
         }
     }
-    let permits: Vec<(usize, DominoName, String)> = candidates
+    let permits: Vec<(usize, Accepted, Value)> = candidates
         .iter()
         .enumerate()
-        .filter_map(|(at, one)| Some((at, one)).zip(one.accepted()))
-        .map(|((at, _), one)| (at, one.name, one.id))
+        .filter_map(|(at, one)| Some((at, one.accepted()?, one.change(cluster))))
         .collect();
     clusters.extend(permits.first().map(|_| cluster.clone()));
-    let permit = |(at, name, id): (usize, DominoName, String)| async move {
+    let permit = |(at, Accepted { name, id, .. }, change): (usize, Accepted, Value)| async move {
+        let act = request.act(PERMITTED, change);
+        let word = Adoption { name: &name, cluster, association_id: &id, act };
         let permitted = async {
             desk.hurry()?;
-            permit_adoption(desk.reader, hands, desk.clock, desk.run, &name, cluster, &id).await
+            permit_adoption(desk.reader, hands, desk.clock, desk.run, &word).await
         };
         (at, permitted.await)
     };

@@ -11,8 +11,8 @@ mod words;
 use pod_identity_core::{Change, ClusterArn};
 use pod_identity_engine::ledger::Registry;
 use pod_identity_engine::ports::{Clock, KubernetesReader};
-use pod_identity_engine::{Rehearsal, request_clusters};
-use pod_identity_events::detail_type::CLUSTER_REGISTERED;
+use pod_identity_engine::{Rehearsal, note_act, request_clusters};
+use pod_identity_events::detail_type::{CLUSTER_REGISTERED, RECONCILIATION_REQUESTED};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -181,6 +181,9 @@ async fn apply(
             format!("Cluster {green} is registered, and reconcile was asked to fill it.\n")
         }
         None => {
+            let change = json!({ "fill": to.green, "from": blue });
+            let act = request.act(RECONCILIATION_REQUESTED, change);
+            note_act(&act, to.green.as_str(), desk.reader, hands, desk.clock, desk.run).await?;
             let reason = format!("what works on cluster {} shall work there", blue.name());
             let clusters = [to.green.clone()].into();
             let unasked = request_clusters(&clusters, &reason, hands, desk.clock, desk.run).await;
