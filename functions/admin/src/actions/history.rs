@@ -124,6 +124,11 @@ fn noted(change: &Value) -> Option<String> {
             "takes over association {id} of {place} on cluster {cluster}, with role {role}{changes}"
         ));
     }
+    if let Some(clusters) = change.get("sweep").and_then(Value::as_array) {
+        let clusters: Vec<String> = clusters.iter().filter_map(Value::as_str).map(name).collect();
+        let whose = text("serviceAccount").map(|name| format!(" of {name}")).unwrap_or_default();
+        return Some(format!("sweep pods{whose} on cluster {}", clusters.join(", ")));
+    }
     let from = text("from").map(name)?;
     text("fill").map(|green| format!("fill {} with what works on {from}", name(green)))
 }

@@ -177,15 +177,6 @@ fn reconcile_is_asked_to_go_on_with_a_cluster_that_comes_or_goes_and_that_is_tol
 }
 
 #[test]
-fn nobody_is_asked_to_sweep_a_cluster_that_is_not_registered() {
-    let office = Office::new();
-    let sweep = json!({ "action": "sweep", "cluster": cluster("blue"), "mode": "apply" });
-    let why = office.refused(sweep);
-    assert!(why.contains("cluster/blue is not registered"), "{why}");
-    assert!(office.ports.world().bus.events.is_empty());
-}
-
-#[test]
 fn what_breaks_a_rule_is_refused_with_the_rule_and_leaves_no_trace() {
     let office = Office::registered();
     let admin = "arn:aws:iam::111122223333:role/admin";

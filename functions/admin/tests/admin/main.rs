@@ -12,6 +12,7 @@ mod office;
 mod plans;
 mod rivals;
 mod samples;
+mod sweeps;
 mod trust;
 mod who;
 mod widget;

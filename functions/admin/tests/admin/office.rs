@@ -7,10 +7,10 @@ use std::time::{Duration, SystemTime};
 
 use admin::{Deployment, Exchange, Function, Invocation};
 use jiff::{SignedDuration, Timestamp};
-use pod_identity_core::{Association, ClusterArn, RoleArn};
+use pod_identity_core::{Association, ClusterArn, RoleArn, sweep};
 use pod_identity_engine::{
     InsideReport, InsideScope, InsideSettings, MappingSettings, Reconciled, Record, RecordReport,
-    Run, Scope, Settings, note_reconciled, reconcile, record, work_inside,
+    Run, Scope, Settings, SweepSettings, note_reconciled, reconcile, record, work_inside,
 };
 use pod_identity_world::{World, WorldPorts, deployment_settings};
 use serde_json::{Value, json};
@@ -93,6 +93,17 @@ impl Office {
             read_only: false,
             invocations: Cell::new(0),
         }
+    }
+
+    /// Stale pods are looked for.
+    pub(crate) fn sweeping(mut self) -> Self {
+        self.inside.sweep = Some(SweepSettings {
+            rules: sweep::Settings::new(["domino-compute".to_owned()]),
+            selector: String::new(),
+            grace_seconds: None,
+            delete_after: None,
+        });
+        self
     }
 
     /// blue and green are registered by the administrator.

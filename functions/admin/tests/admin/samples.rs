@@ -30,7 +30,7 @@ fn after_its_plan(office: &Office, mut sample: Value) -> Value {
 
 /// svc-etl and svc-old work on blue, but for an association of somebody else that is to be adopted.
 fn office(action: &str) -> Office {
-    let mut office = Office::new();
+    let mut office = Office::new().sweeping();
     office.register("blue");
     if action == "adopt" {
         let mut world = office.ports.world();
