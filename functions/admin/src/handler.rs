@@ -6,7 +6,7 @@ use pod_identity_engine::ports::{Bus, Clock, KubernetesReader, LedgerWriter, Obj
 use pod_identity_engine::{DominoSource, InsideSettings, Run, Settings};
 use serde_json::Value;
 
-use crate::actions;
+use crate::actions::{self, Other};
 use crate::answer::{Answer, Refusal};
 use crate::desk::{Desk, Looks, OVER};
 use crate::exchange::Exchange;
@@ -29,6 +29,24 @@ pub struct Invocation<'a> {
 pub struct Deployment<'a> {
     /// Name or ARN of the bus.
     pub bus: &'a str,
+    /// Whether reconcile writes nothing and says what it would do.
+    pub reconcile_plans: bool,
+    /// Whether the workloads function does so.
+    pub workloads_plans: bool,
+}
+
+impl Deployment<'_> {
+    /// What whoever had something done has to know of those who were asked to go on with it.
+    fn caveat(&self, action: &str) -> Option<&'static str> {
+        match actions::goes_on(action)? {
+            Other::Reconcile => self.reconcile_plans.then_some(
+                "! Reconcile runs in plan mode (ReconcileMode=plan): it only logs what it would do, until that is set to apply.\n",
+            ),
+            Other::Workloads => self.workloads_plans.then_some(
+                "! The workloads function runs in plan mode (WorkloadsMode=plan): it evicts nobody and only logs what it would do, until that is set to apply.\n",
+            ),
+        }
+    }
 }
 
 /// The function and everything that it works with.
@@ -108,6 +126,9 @@ where
         let action = request.action.name;
         match self.answer(desk, &request).await {
             Ok(mut answer) => {
+                if request.mode == Mode::Apply {
+                    answer.text += self.deployment.caveat(action).unwrap_or_default();
+                }
                 if request.idle {
                     answer.text += &format!(
                         "\n{action} only answers: \"mode\": \"apply\" changes nothing here, and nothing was changed.\n"

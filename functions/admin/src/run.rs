@@ -45,7 +45,11 @@ pub async fn run() -> Result<(), Error> {
         clock: &SystemClock,
         settings: &settings.engine(),
         inside: &workloads.inside(&settings.rules.namespaces),
-        deployment: Deployment { bus: &settings.event_bus },
+        deployment: Deployment {
+            bus: &settings.event_bus,
+            reconcile_plans: settings.plan_only,
+            workloads_plans: workloads.plan_only,
+        },
         domino: domino.as_ref().map(|(settings, api)| settings.source(api)),
         exchange,
         deadline_margin: settings.deadline_margin,

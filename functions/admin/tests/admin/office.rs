@@ -48,6 +48,8 @@ pub(crate) struct Office {
     pub(crate) domino: Option<Roll>,
     /// Whether the function is deployed to be read only.
     pub(crate) read_only: bool,
+    /// Whether reconcile and workloads run in plan mode.
+    pub(crate) others_plan: bool,
     invocations: Cell<u64>,
 }
 
@@ -91,6 +93,7 @@ impl Office {
             writers_made: Cell::new(0),
             domino: None,
             read_only: false,
+            others_plan: false,
             invocations: Cell::new(0),
         }
     }
@@ -160,7 +163,11 @@ impl Office {
             clock: &self.ports,
             settings: &self.settings,
             inside: &self.inside,
-            deployment: Deployment { bus: "domino-pod-identity" },
+            deployment: Deployment {
+                bus: "domino-pod-identity",
+                reconcile_plans: self.others_plan,
+                workloads_plans: self.others_plan,
+            },
             domino: self.domino.as_ref().map(Roll::source),
             exchange: self.exchange.map(|bucket| Exchange { bucket, reader: &self.ports }),
             deadline_margin: Duration::from_secs(3),

@@ -69,6 +69,28 @@ fn a_plan_of_a_file_or_an_adoption_hands_over_what_pins_it() {
 }
 
 #[test]
+fn who_has_something_done_is_told_where_those_who_go_on_run_in_plan_mode() {
+    for mut payload in
+        changes().into_iter().chain([json!({ "action": "sweep", "cluster": "blue" })])
+    {
+        let mut office = office().sweeping();
+        if payload["action"] == "adopt" {
+            payload["plan"] = office.planned(payload.clone())["plan"].clone();
+        }
+        let plain = office.applied(payload.clone());
+        assert!(!text(&plain).contains("plan mode"), "{}", text(&plain));
+        office.others_plan = true;
+        let words = office.applied(payload.clone());
+        let words = text(&words);
+        match payload["action"].as_str().unwrap() {
+            "export" => assert!(!words.contains("plan mode"), "{words}"),
+            "sweep" => assert!(words.contains("WorkloadsMode=plan"), "{words}"),
+            _ => assert!(words.contains("ReconcileMode=plan"), "{words}"),
+        }
+    }
+}
+
+#[test]
 fn a_plan_of_nothing_hands_over_nothing() {
     let mut office = office();
     office.domino = Some(Roll::of(&[("svc-etl", true)]));
