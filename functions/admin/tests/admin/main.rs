@@ -3,6 +3,7 @@
 
 mod adopt;
 mod basics;
+mod clusters;
 mod domino;
 mod exchange;
 mod explain;
