@@ -2,10 +2,14 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::request::{Action, Mode, Request, help};
+
 /// Longest answer: Lambda takes 6 MB from a function, and adds a little.
 pub(crate) const MOST_BYTES: usize = 5_500_000;
 /// Most characters of the words of one that is longer: each may take several bytes.
 const MOST_CHARS: usize = 500_000;
+/// Longest payload that is handed back: a longer one is a file, and whoever asked has it.
+const MOST_ECHO: usize = 4_096;
 
 /// An answer: words that a person can read in the console, and the same as data.
 #[derive(Debug, Default)]
@@ -23,6 +27,31 @@ impl Answer {
     /// Adds data beside the text.
     pub(crate) fn with(mut self, name: &str, value: Value) -> Self {
         self.data.insert(name.to_owned(), value);
+        self
+    }
+
+    /// Hands over the payload that does what this plan shows, ready to be sent. `pins` are what only
+    /// the plan knew. The last thing that is said.
+    pub(crate) fn applied_by(mut self, request: &Request, pins: &[(&str, Value)]) -> Self {
+        if request.mode == Mode::Apply {
+            return self;
+        }
+        let pins: Map<String, Value> =
+            pins.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        let payload = request.to_apply(pins.clone());
+        let shown = payload.to_string();
+        if shown.len() <= MOST_ECHO {
+            self.text += &format!("\nTo have this done, invoke again with:\n{shown}\n");
+            return self.with("apply", payload);
+        }
+        let mut added = pins;
+        added.insert("mode".to_owned(), json!("apply"));
+        let added: Vec<String> =
+            added.iter().map(|(name, value)| format!("\"{name}\": {value}")).collect();
+        self.text += &format!(
+            "\nTo have this done, invoke again with the same payload and {}.\n",
+            added.join(", ")
+        );
         self
     }
 
@@ -58,8 +87,11 @@ fn fitting(answer: Value) -> Value {
 pub(crate) struct Refusal(pub(crate) String);
 
 impl Refusal {
-    pub(crate) fn into_value(self, action: &str) -> Value {
-        json!({ "action": action, "ok": false, "text": self.0 })
+    /// What Lambda hands to the caller. Whatever the reason, what the action takes is beside it.
+    pub(crate) fn into_value(self, action: &Action) -> Value {
+        let mut answer = help(&[action], self.0);
+        answer["action"] = json!(action.name);
+        answer
     }
 }
 

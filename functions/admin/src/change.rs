@@ -241,7 +241,7 @@ pub(crate) async fn note(
                 let text = serde_json::to_string(&envelope).map_err(|error| error.to_string())?;
                 records.push(Record { id: at.to_string(), text });
             }
-            Err(reasons) => _ = refused.insert(at, reasons),
+            Err(reasons) => _ = refused.insert(at, as_asked(reasons)),
         }
     }
     let (clock, run, settings, deadline) = (desk.clock, desk.run, desk.settings, desk.deadline);
@@ -268,7 +268,23 @@ pub(crate) fn judge<R, K>(
     wish: &Wish,
 ) -> Result<Change, Vec<String>> {
     let envelope = envelope(desk, request, wish, 0, desk.clock.now(), None);
-    Ok(desk.settings.rules.validate(&envelope, desk.clock.now())?.change)
+    let judged = desk.settings.rules.validate(&envelope, desk.clock.now());
+    judged.map(|command| command.change).map_err(as_asked)
+}
+
+/// Rules speak of the event that a payload becomes: its `detail` is what was asked for.
+fn as_asked(reasons: Vec<String>) -> Vec<String> {
+    let plain = |reason: String| {
+        let field = reason.strip_prefix("detail.").unwrap_or(&reason);
+        let field = match field.split_once(", schema version ") {
+            Some((kind, rest)) if kind.starts_with("detail does not fit ") => {
+                rest.split_once(": ").map_or(rest, |(_, why)| why)
+            }
+            _ => field,
+        };
+        field.replace(" detail.", " ")
+    };
+    reasons.into_iter().map(plain).collect()
 }
 
 /// What reconcile would do now that the ledger says so.

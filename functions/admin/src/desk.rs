@@ -14,6 +14,7 @@ use pod_identity_engine::ports::{
 use pod_identity_engine::{DominoSource, InsideSettings, Run, Settings, chain};
 
 use crate::exchange::Exchange;
+use crate::handler::Deployment;
 
 /// Everything outside the clusters that is read.
 pub trait Looks: Reads + ClusterReader {}
@@ -36,6 +37,7 @@ pub(crate) struct Desk<'a, R, K, C> {
     pub(crate) run: &'a Run,
     pub(crate) settings: &'a Settings,
     pub(crate) inside: &'a InsideSettings,
+    pub(crate) deployment: Deployment<'a>,
     pub(crate) domino: Option<DominoSource<'a>>,
     pub(crate) exchange: Option<Exchange<'a>>,
     pub(crate) deadline: Timestamp,
@@ -56,9 +58,18 @@ impl<'a, R: Looks, K: KubernetesReader, C: Clock> Desk<'a, R, K, C> {
     where
         'a: 'b,
     {
-        let Self { kubernetes, clock, run, settings, inside, domino, exchange, deadline, .. } =
-            *self;
-        Desk { reader, kubernetes, clock, run, settings, inside, domino, exchange, deadline }
+        Desk {
+            reader,
+            kubernetes: self.kubernetes,
+            clock: self.clock,
+            run: self.run,
+            settings: self.settings,
+            inside: self.inside,
+            deployment: self.deployment,
+            domino: self.domino,
+            exchange: self.exchange,
+            deadline: self.deadline,
+        }
     }
 
     /// Whether a call that starts now might end after the deadline.

@@ -4,7 +4,7 @@ use pod_identity_core::sha256;
 use pod_identity_engine::chain;
 use pod_identity_engine::ports::{Clock, KubernetesReader, ObjectPlace, ObjectReader};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::desk::{Desk, Looks};
 use crate::request::Mode;
@@ -81,15 +81,15 @@ pub(crate) struct File {
 }
 
 impl File {
-    /// What was read, and how exactly that is asked for again.
-    pub(crate) fn words(&self, mode: Mode) -> String {
+    /// What was read.
+    pub(crate) fn words(&self) -> String {
         let Self { place, sha256, text: _ } = self;
-        let pin = json!({ "key": place.key, "sha256": sha256 });
-        let goes_on = match mode {
-            Mode::Plan => format!(" Mode apply takes this file and no other: \"from\": {pin}."),
-            Mode::Apply => String::new(),
-        };
-        format!("\n{place} has the SHA-256 {sha256}.{goes_on}\n")
+        format!("\n{place} has the SHA-256 {sha256}; mode apply takes this file and no other.\n")
+    }
+
+    /// How exactly that is asked for again.
+    pub(crate) fn pin(&self) -> Value {
+        json!({ "key": self.place.key, "sha256": self.sha256 })
     }
 }
 
@@ -103,7 +103,7 @@ pub(crate) async fn read(
     let (place, reader) = Location { bucket, key }.reach(desk.exchange)?;
     if mode == Mode::Apply && planned.is_none() {
         return Err(format!(
-            "{place}: mode apply takes a file only as a plan has shown it, and `from` has no sha256; plan again (mode plan), and give the `from` that its answer tells"
+            "{place}: mode apply takes a file only as a plan has shown it, and `from` has no sha256; plan again (mode plan), and send the `apply` that its answer tells"
         ));
     }
     desk.hurry()?;
@@ -111,7 +111,7 @@ pub(crate) async fn read(
     let found = sha256(&bytes);
     if let Some(planned) = planned.filter(|planned| !planned.eq_ignore_ascii_case(&found)) {
         return Err(format!(
-            "{place} is not the file that was planned: it has the SHA-256 {found}, and {planned} was asked for; plan again (mode plan) without sha256, look at what is new, and give the `from` that its answer tells"
+            "{place} is not the file that was planned: it has the SHA-256 {found}, and {planned} was asked for; plan again (mode plan) without sha256, look at what is new, and send the `apply` that its answer tells"
         ));
     }
     let text =

@@ -6,7 +6,7 @@ use pod_identity_engine::ports::{Bus, Clock, KubernetesReader, LedgerWriter, Obj
 use pod_identity_engine::{DominoSource, InsideSettings, Run, Settings};
 use serde_json::Value;
 
-use crate::actions;
+use crate::actions::{self, Other};
 use crate::answer::{Answer, Refusal};
 use crate::desk::{Desk, Looks, OVER};
 use crate::exchange::Exchange;
@@ -24,6 +24,31 @@ pub struct Invocation<'a> {
     pub deadline: SystemTime,
 }
 
+/// What is set of the deployment that the function belongs to, beside itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Deployment<'a> {
+    /// Name or ARN of the bus.
+    pub bus: &'a str,
+    /// Whether reconcile writes nothing and says what it would do.
+    pub reconcile_plans: bool,
+    /// Whether the workloads function does so.
+    pub workloads_plans: bool,
+}
+
+impl Deployment<'_> {
+    /// What whoever had something done has to know of those who were asked to go on with it.
+    fn caveat(&self, action: &str) -> Option<&'static str> {
+        match actions::goes_on(action)? {
+            Other::Reconcile => self.reconcile_plans.then_some(
+                "! Reconcile runs in plan mode (ReconcileMode=plan): it only logs what it would do, until that is set to apply.\n",
+            ),
+            Other::Workloads => self.workloads_plans.then_some(
+                "! The workloads function runs in plan mode (WorkloadsMode=plan): it evicts nobody and only logs what it would do, until that is set to apply.\n",
+            ),
+        }
+    }
+}
+
 /// The function and everything that it works with.
 pub struct Function<'a, R, K, W, C> {
     /// Reads AWS and the ledger.
@@ -39,6 +64,8 @@ pub struct Function<'a, R, K, W, C> {
     pub settings: &'a Settings,
     /// Settings of what is done inside clusters.
     pub inside: &'a InsideSettings,
+    /// What is set of the others.
+    pub deployment: Deployment<'a>,
     /// Domino as a source; none where it is not asked.
     pub domino: Option<DominoSource<'a>>,
     /// Where files are exchanged over; none where they are not.
@@ -54,8 +81,8 @@ pub(crate) fn too_late(payload: &Value) -> Option<Value> {
         return Some(widget::too_late(asked));
     }
     let request = request::read(payload).ok().filter(|request| request.mode == Mode::Plan)?;
-    let action = request.action.name;
-    Some(Refusal(format!("{action}: {OVER}")).into_value(action))
+    let action = request.action;
+    Some(Refusal(format!("{}: {OVER}", action.name)).into_value(action))
 }
 
 impl<R, K, W, C> std::fmt::Debug for Function<'_, R, K, W, C> {
@@ -84,6 +111,7 @@ where
             run: &run,
             settings: self.settings,
             inside: self.inside,
+            deployment: self.deployment,
             domino: self.domino,
             exchange: self.exchange,
             deadline,
@@ -97,13 +125,21 @@ where
         };
         let action = request.action.name;
         match self.answer(desk, &request).await {
-            Ok(answer) => {
+            Ok(mut answer) => {
+                if request.mode == Mode::Apply {
+                    answer.text += self.deployment.caveat(action).unwrap_or_default();
+                }
+                if request.idle {
+                    answer.text += &format!(
+                        "\n{action} only answers: \"mode\": \"apply\" changes nothing here, and nothing was changed.\n"
+                    );
+                }
                 tracing::info!(action, mode = ?request.mode, actor = request.actor, "answered");
                 answer.into_value(action)
             }
             Err(refusal) => {
                 tracing::warn!(action, mode = ?request.mode, why = refusal.0, "refused");
-                refusal.into_value(action)
+                refusal.into_value(request.action)
             }
         }
     }

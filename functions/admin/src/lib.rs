@@ -22,5 +22,5 @@ mod table;
 mod widget;
 
 pub use exchange::Exchange;
-pub use handler::{Function, Invocation};
+pub use handler::{Deployment, Function, Invocation};
 pub use run::run;

@@ -1,5 +1,8 @@
 //! What an administrator asks for.
 
+use std::fmt::Display;
+
+use pod_identity_engine::Act;
 use pod_identity_events::MAX_REMARK_CHARS;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -15,7 +18,7 @@ pub(crate) struct Action {
     pub(crate) what: &'static str,
     /// Its fields and what they mean, beside `action`.
     pub(crate) fields: &'static [(&'static str, &'static str)],
-    /// Whether it can change something, and so takes `mode`, `actor` and `reason`.
+    /// Whether it can change something: `mode`, `actor` and `reason` mean something to it.
     pub(crate) changes: bool,
     /// A payload, as JSON.
     pub(crate) example: &'static str,
@@ -48,6 +51,8 @@ pub(crate) struct Request {
     /// Who asks, as the payload claims.
     pub(crate) actor: Option<String>,
     pub(crate) reason: Option<String>,
+    /// Whether mode apply was asked of an action that only answers.
+    pub(crate) idle: bool,
     fields: Map<String, Value>,
 }
 
@@ -60,25 +65,29 @@ impl std::fmt::Debug for Request {
 /// Reads a payload. One that is wrong is answered with what can be asked.
 pub(crate) fn read(payload: &Value) -> Result<Request, Value> {
     let Some(fields) = payload.as_object() else {
-        return Err(help(None, "a payload is a JSON object"));
+        return Err(unknown("a payload is a JSON object"));
     };
     let Some(name) = fields.get("action").and_then(Value::as_str) else {
-        return Err(help(None, "a payload has an `action`"));
+        return Err(unknown("a payload has an `action`"));
     };
     let Some(action) = ACTIONS.iter().find(|action| action.name == name) else {
-        return Err(help(None, &format!("there is no action `{name}`")));
+        return Err(unknown(&format!("there is no action `{name}`")));
     };
     let mut fields = fields.clone();
     fields.remove("action");
-    let mut request = Request { action, mode: Mode::Plan, actor: None, reason: None, fields };
-    if action.changes {
-        request.common().map_err(|why| help(Some(action), &why))?;
+    let (actor, reason) = (None, None);
+    let mut request = Request { action, mode: Mode::Plan, actor, reason, idle: false, fields };
+    request.common().map_err(|why| request.wrong(why).into_value(action))?;
+    // Who edits one payload from action to action need not take the mode out for a question.
+    if !action.changes {
+        request.idle = request.mode == Mode::Apply;
+        request.mode = Mode::Plan;
     }
     Ok(request)
 }
 
 impl Request {
-    /// Takes out what every changing action has.
+    /// Takes out what every action may have.
     fn common(&mut self) -> Result<(), String> {
         if let Some(mode) = self.fields.remove("mode") {
             self.mode = Mode::deserialize(&mode)
@@ -96,9 +105,31 @@ impl Request {
 
     /// The fields of the action.
     pub(crate) fn fields<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
-        T::deserialize(Value::Object(self.fields.clone())).map_err(|error| {
-            Refusal(format!("{}: {error}\n\n{}", self.action.name, usage(self.action)))
-        })
+        T::deserialize(Value::Object(self.fields.clone())).map_err(|error| self.wrong(error))
+    }
+
+    /// Refuses what the payload says, with what the action takes.
+    pub(crate) fn wrong(&self, why: impl Display) -> Refusal {
+        let action = self.action;
+        let why = why.to_string();
+        Refusal(format!("{}: {}\n\n{}", action.name, why.trim_end(), usage(action)))
+    }
+
+    /// What the history has of something that is no event, with who asks.
+    pub(crate) fn act<'a>(&'a self, what: &'a str, change: Value) -> Act<'a> {
+        Act { what, change, actor: self.actor.as_deref(), reason: self.reason.as_deref() }
+    }
+
+    /// The payload that asks for the same in mode apply, with some fields as a plan fixes them.
+    pub(crate) fn to_apply(&self, pins: Map<String, Value>) -> Value {
+        let mut payload = self.fields.clone();
+        payload.extend(pins);
+        payload.insert("action".to_owned(), json!(self.action.name));
+        payload.insert("mode".to_owned(), json!(Mode::Apply.word()));
+        for (name, value) in [("actor", &self.actor), ("reason", &self.reason)] {
+            payload.extend(value.iter().map(|value| (name.to_owned(), json!(value))));
+        }
+        Value::Object(payload)
     }
 
     /// The fields as they came.
@@ -107,22 +138,21 @@ impl Request {
     }
 }
 
-/// What is wrong, and what can be asked: all actions, or the one that was meant.
-pub(crate) fn help(action: Option<&Action>, why: &str) -> Value {
-    let mut text = format!("{why}\n\n");
-    match action {
-        Some(action) => text += &usage(action),
-        None => {
-            text += "An invocation takes one JSON object with one of these actions:\n\n";
-            for action in ACTIONS {
-                text += &usage(action);
-                text += "\n";
-            }
-        }
+/// What is wrong with a payload whose action is not known, and all that can be asked.
+fn unknown(why: &str) -> Value {
+    let mut text =
+        format!("{why}\n\nAn invocation takes one JSON object with one of these actions:\n\n");
+    for action in ACTIONS {
+        text += &usage(action);
+        text += "\n";
     }
-    let actions: Vec<Value> = ACTIONS
+    help(&ACTIONS.iter().collect::<Vec<_>>(), text)
+}
+
+/// What is wrong, and what can be asked: some actions with their fields and an example.
+pub(crate) fn help(actions: &[&Action], text: String) -> Value {
+    let actions: Vec<Value> = actions
         .iter()
-        .filter(|one| action.is_none_or(|action| action.name == one.name))
         .map(|one| {
             let example: Value = serde_json::from_str(one.example).unwrap_or_default();
             let fields: Map<String, Value> =

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::exchange::Exchange;
-use crate::handler::{Function, Invocation, too_late};
+use crate::handler::{Deployment, Function, Invocation, too_late};
 
 /// Reads the settings from the environment and serves invocations until
 /// Lambda ends the process.
@@ -45,6 +45,11 @@ pub async fn run() -> Result<(), Error> {
         clock: &SystemClock,
         settings: &settings.engine(),
         inside: &workloads.inside(&settings.rules.namespaces),
+        deployment: Deployment {
+            bus: &settings.event_bus,
+            reconcile_plans: settings.plan_only,
+            workloads_plans: workloads.plan_only,
+        },
         domino: domino.as_ref().map(|(settings, api)| settings.source(api)),
         exchange,
         deadline_margin: settings.deadline_margin,

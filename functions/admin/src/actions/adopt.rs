@@ -5,19 +5,22 @@ mod candidate;
 use std::collections::BTreeSet;
 
 use futures::stream::{self, StreamExt};
-use pod_identity_core::{ClusterArn, DominoName};
+use pod_identity_core::ClusterArn;
 use pod_identity_engine::ports::{Clock, KubernetesReader};
-use pod_identity_engine::{Rehearsal, Scope, permit_adoption, request_clusters};
+use pod_identity_engine::{Adoption, Rehearsal, Scope, permit_adoption, request_clusters};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use self::candidate::{Candidate, Decision, Known};
+use self::candidate::{Accepted, Candidate, Decision, Known};
 use crate::answer::{Answer, Refusal};
 use crate::associations;
 use crate::change::{Wish, ahead_of, judge, note, preview_words, undone};
 use crate::desk::{Desk, Hands, Looks};
 use crate::request::{Action, Mode, Request};
 use crate::table::Table;
+
+/// What the history calls the word that a binding may take an association over.
+const PERMITTED: &str = "Association Adoption Permitted";
 
 pub(super) const ACTION: Action = Action {
     name: "adopt",
@@ -69,9 +72,7 @@ pub(super) async fn answer(
 ) -> Result<Answer, Refusal> {
     let asked: Asked = request.fields()?;
     if asked.all != asked.associations.is_empty() {
-        return Err(Refusal(
-            "adopt: either name associations, or say `\"all\": true`, not both".to_owned(),
-        ));
+        return Err(request.wrong("either name associations, or say `\"all\": true`, not both"));
     }
     let registry = desk.registry().await?;
     let cluster = desk.named(&registry, &asked.cluster)?;
@@ -99,7 +100,7 @@ pub(super) async fn answer(
     let digest = candidate::digest(&cluster, &candidates);
     if let Some(why) = unplanned(request.mode, asked.plan.as_deref(), &digest) {
         return Err(Refusal(format!(
-            "adopt: {why}, so nothing was done. As it is now:\n\n{}\nPlan again (mode plan), and give the `plan` that its answer tells.\n",
+            "adopt: {why}, so nothing was done. As it is now:\n\n{}\nPlan again (mode plan), and send the `apply` that its answer tells.\n",
             table(&candidates, "would be")
         )));
     }
@@ -116,13 +117,16 @@ pub(super) async fn answer(
                 let preview = ahead_of(&ahead, &scope).await?;
                 let plan = preview_words(&cluster, &preview);
                 let answer = told(request, &cluster, &candidates, &plan, None);
-                return Ok(with_digest(answer, request, &digest));
+                let plan = json!(digest);
+                return Ok(answer
+                    .with("plan", plan.clone())
+                    .applied_by(request, &[("plan", plan)]));
             }
             None
         }
     };
     let answer = told(request, &cluster, &candidates, "", unasked);
-    Ok(with_digest(answer, request, &digest))
+    Ok(answer.with("plan", json!(digest)))
 }
 
 /// Why what there is now is not what was planned.
@@ -136,13 +140,6 @@ fn unplanned(mode: Mode, planned: Option<&str>, digest: &str) -> Option<String> 
         }
         _ => None,
     }
-}
-
-fn with_digest(mut answer: Answer, request: &Request, digest: &str) -> Answer {
-    if request.mode == Mode::Plan {
-        answer.text += &format!("\nMode apply adopts exactly this: \"plan\": \"{digest}\".\n");
-    }
-    answer.with("plan", json!(digest))
 }
 
 /// Binds what is accepted, lets each binding take its association over, and asks reconcile for it;
@@ -177,17 +174,18 @@ async fn carry_out(
             }
         }
     }
-    let permits: Vec<(usize, DominoName, String)> = candidates
+    let permits: Vec<(usize, Accepted, Value)> = candidates
         .iter()
         .enumerate()
-        .filter_map(|(at, one)| Some((at, one)).zip(one.accepted()))
-        .map(|((at, _), one)| (at, one.name, one.id))
+        .filter_map(|(at, one)| Some((at, one.accepted()?, one.change(cluster))))
         .collect();
     clusters.extend(permits.first().map(|_| cluster.clone()));
-    let permit = |(at, name, id): (usize, DominoName, String)| async move {
+    let permit = |(at, Accepted { name, id, .. }, change): (usize, Accepted, Value)| async move {
+        let act = request.act(PERMITTED, change);
+        let word = Adoption { name: &name, cluster, association_id: &id, act };
         let permitted = async {
             desk.hurry()?;
-            permit_adoption(desk.reader, hands, desk.clock, desk.run, &name, cluster, &id).await
+            permit_adoption(desk.reader, hands, desk.clock, desk.run, &word).await
         };
         (at, permitted.await)
     };

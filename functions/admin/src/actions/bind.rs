@@ -59,7 +59,7 @@ async fn one(
     let about = About::ServiceAccount(name.to_owned());
     let wish = Wish { about, detail_type, detail };
     let changed = make(desk, hands, request, &[wish]).await?;
-    told(request, &changed)
+    Ok(told(request, &changed)?.applied_by(request, &[]))
 }
 
 /// What became of one change.
@@ -67,9 +67,8 @@ pub(super) fn told(request: &Request, changed: &Changed) -> Result<Answer, Refus
     let report = match changed.results.first() {
         Some(Ok(report)) => report,
         Some(Err(reasons)) => {
-            return Err(Refusal(format!(
-                "{} breaks these rules, and nothing was done:\n  {}",
-                request.action.name,
+            return Err(request.wrong(format!(
+                "it breaks these rules, and nothing was done:\n  {}",
                 reasons.join("\n  ")
             )));
         }

@@ -54,7 +54,7 @@ pub(super) async fn answer(
     let wish = match (asked.register, asked.retire) {
         (None, None) => return Ok(list(&desk.registry().await?)),
         (Some(_), Some(_)) => {
-            return Err(Refusal("clusters: either register or retire, not both at once".into()));
+            return Err(request.wrong("either register or retire, not both at once"));
         }
         (Some(detail), None) => {
             let arn = detail.get("clusterArn").and_then(Value::as_str).unwrap_or_default();
@@ -66,7 +66,8 @@ pub(super) async fn answer(
             retirement(cluster.as_str(), &given_up)
         }
     };
-    told(request, &make(desk, hands, request, &[wish]).await?)
+    let changed = make(desk, hands, request, &[wish]).await?;
+    Ok(told(request, &changed)?.applied_by(request, &[]))
 }
 
 /// The guarded retirement of a cluster.

@@ -51,10 +51,11 @@ pub(super) async fn answer(
         wishes => make_as_of(desk, hands, request, wishes, Some(&seen)).await?,
     };
     let text = lists(&found) + &told(request, &found, &changed);
-    Ok(Answer::of(text)
+    let answer = Answer::of(text)
         .with("mode", json!(request.mode.word()))
         .with("found", json!(found))
-        .with("changed", changed.data()))
+        .with("changed", changed.data());
+    Ok(if wishes.is_empty() { answer } else { answer.applied_by(request, &[]) })
 }
 
 /// The event that would unbind somebody. A reason that the request gives takes the place of ours.

@@ -120,8 +120,9 @@ pub(super) async fn answer(
         (None, Format::Csv) => Answer::of(text).with("csv", json!(body)),
         (None, Format::Json) => Answer::of(text).with("rows", json!(rows)),
     };
-    Ok(answer
+    let answer = answer
         .with("mode", json!(request.mode.word()))
         .with("bindings", json!(rows.len()))
-        .with("next", json!(next)))
+        .with("next", json!(next));
+    Ok(if asked.to.is_some() { answer.applied_by(request, &[]) } else { answer })
 }

@@ -1,6 +1,6 @@
 //! Who bound what, when, by which event.
 
-use pod_identity_core::DominoName;
+use pod_identity_core::{ClusterArn, DominoName};
 use pod_identity_engine::chain;
 use pod_identity_engine::ledger::{HistoryOutcome, HistoryRecord, View, history_partition};
 use pod_identity_engine::ports::{Clock, KubernetesReader};
@@ -17,7 +17,10 @@ pub(super) const ACTION: Action = Action {
     what: "who bound what, when, by which event; the newest first",
     fields: &[
         ("serviceAccount", "a Domino service account, or"),
-        ("cluster", "a cluster by name or ARN: its registrations and retirements"),
+        (
+            "cluster",
+            "a cluster by name or ARN: its registrations and retirements, and what was asked for there",
+        ),
         ("limit", "optional: most entries, 50 by default"),
     ],
     changes: false,
@@ -41,7 +44,7 @@ pub(super) async fn answer(
         (Some(name), None) => name.to_string(),
         (None, Some(cluster)) => desk.named(&desk.registry().await?, cluster)?.to_string(),
         _ => {
-            return Err(Refusal("history is of either serviceAccount or cluster: name one".into()));
+            return Err(request.wrong("it is of either serviceAccount or cluster: name one"));
         }
     };
     let partition = history_partition(&of);
@@ -68,6 +71,7 @@ pub(super) async fn answer(
             match entry.outcome {
                 HistoryOutcome::Accepted => "accepted".to_owned(),
                 HistoryOutcome::Superseded => "superseded".to_owned(),
+                HistoryOutcome::Noted => "noted".to_owned(),
             },
             change(&entry.change),
             entry.actor.clone().unwrap_or_default(),
@@ -90,6 +94,9 @@ pub(super) async fn answer(
 /// What a change asked for, in a few words.
 fn change(change: &Value) -> String {
     let text = |at: &str| change.pointer(at).and_then(Value::as_str);
+    if let Some(noted) = noted(change) {
+        return noted;
+    }
     if let Some(role) = text("/desired/role").or_else(|| text("/role")) {
         let place = text("/kubernetes").map(|place| format!(" at {place}")).unwrap_or_default();
         return format!("{role}{place}");
@@ -100,4 +107,28 @@ fn change(change: &Value) -> String {
         (.., Some(_)) => "register".to_owned(),
         _ => change.to_string(),
     }
+}
+
+/// What was asked for or permitted and changes nothing that stands.
+fn noted(change: &Value) -> Option<String> {
+    let text = |at: &str| change.get(at).and_then(Value::as_str);
+    let name = |arn: &str| {
+        arn.parse::<ClusterArn>().map_or_else(|_| arn.to_owned(), |arn| arn.name().to_owned())
+    };
+    if let Some(id) = text("adopts") {
+        let place = text("of").unwrap_or_default();
+        let cluster = text("clusterArn").map(name).unwrap_or_default();
+        let role = text("hadRole").unwrap_or_default();
+        let changes = text("changes").map(|changes| format!("; {changes}")).unwrap_or_default();
+        return Some(format!(
+            "takes over association {id} of {place} on cluster {cluster}, with role {role}{changes}"
+        ));
+    }
+    if let Some(clusters) = change.get("sweep").and_then(Value::as_array) {
+        let clusters: Vec<String> = clusters.iter().filter_map(Value::as_str).map(name).collect();
+        let whose = text("serviceAccount").map(|name| format!(" of {name}")).unwrap_or_default();
+        return Some(format!("sweep pods{whose} on cluster {}", clusters.join(", ")));
+    }
+    let from = text("from").map(name)?;
+    text("fill").map(|green| format!("fill {} with what works on {from}", name(green)))
 }

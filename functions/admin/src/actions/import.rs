@@ -85,22 +85,25 @@ pub(super) async fn answer(
 ) -> Result<Answer, Refusal> {
     let asked: Asked = request.fields()?;
     let stops = asked.stop_on_error;
-    let (rows, file) = read(desk, request.mode, asked).await?;
-    let mut answer = imported(desk, hands, request, stops, rows).await?;
+    let (rows, file) = read(desk, request, asked).await?;
+    let (mut answer, changes) = imported(desk, hands, request, stops, rows).await?;
+    let mut pins = Vec::new();
     if let Some(file) = file {
-        answer.text += &file.words(request.mode);
+        answer.text += &file.words();
         answer = answer.with("sha256", json!(file.sha256));
+        pins.push(("from", file.pin()));
     }
-    Ok(answer)
+    Ok(if changes { answer.applied_by(request, &pins) } else { answer })
 }
 
+/// The answer, and whether there is something to do.
 async fn imported(
     desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     hands: Option<&impl Hands>,
     request: &Request,
     stops: bool,
     rows: Vec<Numbered>,
-) -> Result<Answer, Refusal> {
+) -> Result<(Answer, bool), Refusal> {
     let bindings = desk.bindings().await?;
     let mut lines = judged(rows, &bindings, |wish| judge(desk, request, wish));
     let bad = lines.iter().filter(|line| line.fate == Fate::Refused).count();
@@ -111,7 +114,7 @@ async fn imported(
                     "{}stopOnError is true, so nothing would be done.\n",
                     words(request, &lines, None)
                 );
-                Ok(with_data(Answer::of(text), request, &lines, None))
+                Ok((with_data(Answer::of(text), request, &lines, None), false))
             }
             Mode::Apply => Err(Refusal(format!(
                 "import: {bad} rows are bad and stopOnError is true, so nothing was done\n\n{}",
@@ -123,7 +126,7 @@ async fn imported(
     let wishes: Vec<Wish> = lines.iter().filter_map(|line| line.wish.clone()).collect();
     if wishes.is_empty() {
         let text = words(request, &lines, None);
-        return Ok(with_data(Answer::of(text), request, &lines, None));
+        return Ok((with_data(Answer::of(text), request, &lines, None), false));
     }
     if wishes.len() > MOST_CHANGES {
         return Err(Refusal(format!(
@@ -144,13 +147,13 @@ async fn imported(
         lines[at].because = because;
     }
     let text = words(request, &lines, Some(&changed));
-    Ok(with_data(Answer::of(text), request, &lines, Some(&changed)))
+    Ok((with_data(Answer::of(text), request, &lines, Some(&changed)), true))
 }
 
 /// The rows, and the file that they are from.
 async fn read(
     desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
-    mode: Mode,
+    request: &Request,
     asked: Asked,
 ) -> Result<(Vec<Numbered>, Option<File>), Refusal> {
     let refuse = |why: String| Refusal(format!("import: {why}"));
@@ -160,14 +163,14 @@ async fn read(
         (None, Some(text), None, None) => rows::of_csv(&text).map_err(refuse)?,
         (None, None, Some(value), None) => of_json(value)?,
         (None, None, None, Some(pinned)) => {
-            let file = exchange::read(desk, mode, pinned).await.map_err(refuse)?;
+            let file = exchange::read(desk, request.mode, pinned).await.map_err(refuse)?;
             let rows = match file.place.key.to_ascii_lowercase().ends_with(".csv") {
                 true => rows::of_csv(&file.text).map_err(refuse)?,
                 false => of_json(Value::String(file.text.clone()))?,
             };
             return Ok((rows, Some(file)));
         }
-        _ => return Err(refuse("give exactly one of rows, csv, json and from".to_owned())),
+        _ => return Err(request.wrong("give exactly one of rows, csv, json and from")),
     };
     Ok((rows, None))
 }

@@ -11,8 +11,8 @@ mod words;
 use pod_identity_core::{Change, ClusterArn};
 use pod_identity_engine::ledger::Registry;
 use pod_identity_engine::ports::{Clock, KubernetesReader};
-use pod_identity_engine::{Rehearsal, request_clusters};
-use pod_identity_events::detail_type::CLUSTER_REGISTERED;
+use pod_identity_engine::{Rehearsal, note_act, request_clusters};
+use pod_identity_events::detail_type::{CLUSTER_REGISTERED, RECONCILIATION_REQUESTED};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -118,7 +118,7 @@ fn destination(
     let registration = match judge(desk, request, &wish) {
         Ok(Change::Register(registration)) => registration,
         Ok(_) => return Err(Refusal("migrate: `to` is no registration".to_owned())),
-        Err(reasons) => return Err(broken(&reasons)),
+        Err(reasons) => return Err(broken(request, &reasons)),
     };
     let green = registration.cluster.clone();
     // The same registration again would be an event that changes nothing.
@@ -129,17 +129,17 @@ fn destination(
     Ok(Destination { green, registration: (!stands).then_some(wish) })
 }
 
-fn broken(reasons: &[String]) -> Refusal {
-    Refusal(format!(
-        "migrate: the registration breaks these rules, and nothing was done:\n  {}",
+fn broken(request: &Request, reasons: &[String]) -> Refusal {
+    request.wrong(format!(
+        "the registration breaks these rules, and nothing was done:\n  {}",
         reasons.join("\n  ")
     ))
 }
 
 /// Why a registration was not taken.
-fn refused(changed: &Changed) -> Result<(), Refusal> {
+fn refused(request: &Request, changed: &Changed) -> Result<(), Refusal> {
     match changed.results.first() {
-        Some(Err(reasons)) => Err(broken(reasons)),
+        Some(Err(reasons)) => Err(broken(request, reasons)),
         Some(Ok(report)) => match undone(report) {
             Some(why) => Err(Refusal(format!("migrate: {why}"))),
             None => Ok(()),
@@ -157,7 +157,7 @@ async fn plan(
     let rehearsal = Rehearsal::of(desk.reader);
     let ahead = desk.over(&rehearsal);
     if let Some(wish) = &to.registration {
-        refused(&take(&ahead, &rehearsal, request, std::slice::from_ref(wish)).await?)?;
+        refused(request, &take(&ahead, &rehearsal, request, std::slice::from_ref(wish)).await?)?;
     }
     let registry = ahead.registry().await?;
     let seen = look::look(&ahead, &rehearsal, &registry, blue, &to.green).await?;
@@ -172,7 +172,8 @@ async fn plan(
     Ok(Answer::of(preflight.words(&progress))
         .with("mode", json!("plan"))
         .with("preflight", preflight.data())
-        .with("progress", json!(progress)))
+        .with("progress", json!(progress))
+        .applied_by(request, &[]))
 }
 
 async fn apply(
@@ -186,10 +187,13 @@ async fn apply(
     let done = match &to.registration {
         Some(wish) => {
             // Its registration asks for its reconciliation.
-            refused(&take(desk, hands, request, std::slice::from_ref(wish)).await?)?;
+            refused(request, &take(desk, hands, request, std::slice::from_ref(wish)).await?)?;
             format!("Cluster {green} is registered, and reconcile was asked to fill it.\n")
         }
         None => {
+            let change = json!({ "fill": to.green, "from": blue });
+            let act = request.act(RECONCILIATION_REQUESTED, change);
+            note_act(&act, to.green.as_str(), desk.reader, hands, desk.clock, desk.run).await?;
             let reason = format!("what works on cluster {} shall work there", blue.name());
             let clusters = [to.green.clone()].into();
             let unasked = request_clusters(&clusters, &reason, hands, desk.clock, desk.run).await;

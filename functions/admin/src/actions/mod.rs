@@ -45,6 +45,23 @@ pub(crate) const ACTIONS: &[Action] = &[
     notices::SUPERSEDED,
 ];
 
+/// Who carries out what an action has written down.
+pub(crate) enum Other {
+    Reconcile,
+    Workloads,
+}
+
+/// Who goes on with what an action did; nobody where all is done by then.
+pub(crate) fn goes_on(action: &str) -> Option<Other> {
+    match action {
+        "bind" | "unbind" | "clusters" | "migrate" | "retire" | "adopt" | "import" | "domino" => {
+            Some(Other::Reconcile)
+        }
+        "sweep" => Some(Other::Workloads),
+        _ => None,
+    }
+}
+
 /// Answers a request, and does what it asks for if it is given something to write with.
 pub(crate) async fn answer(
     desk: Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,

@@ -1,6 +1,8 @@
-//! What was refused or overtaken, with reasons and the original event.
+//! What was refused or overtaken, with reasons and the original event, ready to be sent again.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Span, Timestamp};
 use pod_identity_engine::chain;
 use pod_identity_engine::ledger::{NoticeKind, NoticeRecord, View, notice_partition};
 use pod_identity_engine::ports::{Clock, KubernetesReader};
@@ -13,7 +15,7 @@ use crate::request::{Action, Request};
 use crate::table::Table;
 
 /// Most days of one question: one query each.
-const MOST_DAYS: u32 = 31;
+const MOST_DAYS: i32 = 31;
 
 pub(super) const REJECTED: Action = Action {
     name: "rejected",
@@ -32,14 +34,19 @@ pub(super) const SUPERSEDED: Action = Action {
 };
 
 const FIELDS: &[(&str, &str)] = &[
-    ("days", "optional: how many days back, today included; 7 by default, 31 at most"),
+    ("days", "optional: how many days back; 7 by default, 31 at most"),
+    (
+        "before",
+        "optional: only days before this date, such as 2026-11-01 (UTC); today is the last by default",
+    ),
     ("limit", "optional: most entries, 20 by default; the newest are shown"),
 ];
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Asked {
-    days: Option<u32>,
+    days: Option<i32>,
+    before: Option<String>,
     limit: Option<usize>,
 }
 
@@ -50,15 +57,29 @@ pub(super) async fn answer(
     let asked: Asked = request.fields()?;
     let days = asked.days.unwrap_or(7);
     if !(1..=MOST_DAYS).contains(&days) {
-        return Err(Refusal(format!("days is 1 to {MOST_DAYS}, not {days}")));
+        return Err(request.wrong(format!("days is 1 to {MOST_DAYS}, not {days}")));
     }
+    let now = desk.clock.now();
+    let today = now.to_zoned_datetime(TimeZone::UTC).date();
+    let last = match asked.before {
+        Some(before) => match before.parse() {
+            Ok(before) => back(before, 1),
+            Err(_) => {
+                let why = format!("before is a date such as {today}, not `{before}`");
+                return Err(request.wrong(why));
+            }
+        },
+        None => today,
+    };
+    let first = back(last, days - 1);
     let kind = match request.action.name {
         "rejected" => NoticeKind::Rejected,
         _ => NoticeKind::Superseded,
     };
     let mut found: Vec<NoticeRecord> = Vec::new();
-    for back in 0..days {
-        let partition = notice_partition(kind, day(desk.clock.now(), back));
+    for day in (0..days).map(|days| back(last, days)) {
+        desk.hurry()?;
+        let partition = notice_partition(kind, midnight(day));
         let mut view = View::default();
         view.query(desk.reader, &partition, "").await.map_err(|error| chain(&error))?;
         let all = view.all::<NoticeRecord>(&partition, "").map_err(|error| chain(&error))?;
@@ -67,45 +88,124 @@ pub(super) async fn answer(
     let known = found.len();
     found.sort_by(|a, b| b.recorded_at.cmp(&a.recorded_at).then(a.original.cmp(&b.original)));
     found.truncate(asked.limit.unwrap_or(20));
-    let mut table = Table::new(&["recorded", "why", "request"]);
-    for notice in &found {
-        table.row([
-            notice.recorded_at.to_string(),
-            notice.reasons.join("; "),
-            notice.request_id.clone(),
-        ]);
-    }
-    let (word, way_out) = match kind {
-        NoticeKind::Rejected => (
-            "rejected",
-            "Correct `original` by its reasons, and send it with a new eventId and the present time.",
-        ),
-        NoticeKind::Superseded => (
-            "superseded",
-            "If one was to have its effect, send `original` again with a new eventId and the present time.",
-        ),
+    let notices: Vec<Notice> =
+        found.into_iter().map(|record| Notice::of(record, desk.deployment.bus)).collect();
+
+    let word = match kind {
+        NoticeKind::Rejected => "rejected",
+        NoticeKind::Superseded => "superseded",
     };
-    let mut text = format!("{known} events {word} within {days} days.\n");
-    if known > 0 {
-        text += &format!("{way_out}\n\n{table}");
+    let mut text = format!("{known} events were {word} from {first} to {last} (UTC).\n");
+    if known > notices.len() {
+        text += &format!("The newest {} are shown; raise limit.\n", notices.len());
     }
-    let notices: Vec<Value> = found
-        .iter()
-        .map(|notice| {
-            // As it was sent, where it was JSON: ready to be corrected.
-            let original: Value =
-                serde_json::from_str(&notice.original).unwrap_or_else(|_| json!(notice.original));
-            json!({
-                "recordedAt": notice.recorded_at,
-                "reasons": notice.reasons,
-                "requestId": notice.request_id,
-                "original": original,
-            })
-        })
-        .collect();
-    Ok(Answer::of(text).with("notices", json!(notices)).with("known", json!(known)))
+    let kept = desk.settings.notice_retention;
+    let oldest =
+        now.checked_sub(kept).unwrap_or(Timestamp::MIN).to_zoned_datetime(TimeZone::UTC).date();
+    let next = (oldest < first).then_some(first);
+    if let Some(next) = next {
+        let days = kept.as_secs() / (24 * 60 * 60);
+        text += &format!(
+            "They are kept for {days} days. Those before: ask again with \"before\": \"{next}\".\n"
+        );
+    }
+    if !notices.is_empty() {
+        text += &format!("\n{}\n{}", table(&notices), way_out(kind));
+    }
+    let notices: Vec<Value> = notices.into_iter().map(Notice::data).collect();
+    Ok(Answer::of(text)
+        .with("notices", json!(notices))
+        .with("known", json!(known))
+        .with("from", json!(first))
+        .with("to", json!(last))
+        .with("next", json!(next)))
 }
 
-fn day(now: Timestamp, back: u32) -> Timestamp {
-    now.checked_sub(SignedDuration::from_hours(24 * i64::from(back))).unwrap_or(now)
+/// An event that changed nothing, as it was and as it can be sent again.
+struct Notice {
+    record: NoticeRecord,
+    /// JSON, where it was JSON.
+    original: Value,
+    /// For PutEvents; none where the original is no whole event.
+    entry: Option<Value>,
+}
+
+impl Notice {
+    fn of(record: NoticeRecord, bus: &str) -> Self {
+        let parsed: Option<Value> = serde_json::from_str(&record.original).ok();
+        let entry = parsed.as_ref().and_then(|event| entry(event, bus));
+        let original = parsed.unwrap_or_else(|| json!(record.original));
+        Self { record, original, entry }
+    }
+
+    /// Which event it was, as far as that can be told.
+    fn event(&self) -> String {
+        let text = |at: &str| self.original.pointer(at).and_then(Value::as_str);
+        let of = [text("/detail-type"), text("/detail/eventId")];
+        of.into_iter().flatten().collect::<Vec<_>>().join(" ")
+    }
+
+    fn data(self) -> Value {
+        let Self { record, original, entry } = self;
+        json!({
+            "recordedAt": record.recorded_at,
+            "reasons": record.reasons,
+            "requestId": record.request_id,
+            "original": original,
+            "entry": entry,
+        })
+    }
+}
+
+/// What a sender puts on the bus for an event to come once more: EventBridge makes the rest of the
+/// envelope.
+fn entry(event: &Value, bus: &str) -> Option<Value> {
+    let (source, kind) = (event.get("source")?.as_str()?, event.get("detail-type")?.as_str()?);
+    let detail = event.get("detail")?.as_object()?;
+    Some(json!({
+        "EventBusName": bus,
+        "Source": source,
+        "DetailType": kind,
+        "Detail": json!(detail).to_string(),
+    }))
+}
+
+fn table(notices: &[Notice]) -> Table {
+    let mut table = Table::new(&["notice", "recorded", "event", "why", "request"]);
+    for (at, notice) in notices.iter().enumerate() {
+        table.row([
+            at.to_string(),
+            notice.record.recorded_at.to_string(),
+            notice.event(),
+            notice.record.reasons.join("; "),
+            notice.record.request_id.clone(),
+        ]);
+    }
+    table
+}
+
+fn way_out(kind: NoticeKind) -> String {
+    let what = match kind {
+        NoticeKind::Rejected => {
+            "To send one again, correct it by its reasons: `original` is the event as it came, `entry` the same for PutEvents."
+        }
+        NoticeKind::Superseded => {
+            "If one was to have its effect, send it again: `original` is the event as it came, `entry` the same for PutEvents."
+        }
+    };
+    // The version of a change is its time and its id, and the latest wins.
+    format!(
+        "{what} With this answer in answer.json, notice 0 is sent with a new eventId and the present time by:\n\n  \
+         jq '[.notices[0].entry | .Detail |= (fromjson | .eventId += \"-again\" | .occurredAt = (now | todate) | tojson)]' answer.json > entries.json\n  \
+         aws events put-events --entries file://entries.json\n\n\
+         PutEvents answers with success even where it refuses: FailedEntryCount has to be 0.\n"
+    )
+}
+
+fn back(day: Date, days: i32) -> Date {
+    day.saturating_sub(Span::new().days(days))
+}
+
+fn midnight(day: Date) -> Timestamp {
+    day.to_zoned_datetime(TimeZone::UTC).map_or(Timestamp::MIN, |day| day.timestamp())
 }

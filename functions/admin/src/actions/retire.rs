@@ -47,7 +47,7 @@ pub(super) async fn answer(
 ) -> Result<Answer, Refusal> {
     let asked: Asked = request.fields()?;
     let given_up = GivenUp::try_from(asked.given_up.clone())
-        .map_err(|error| Refusal(format!("retire: givenUp: {error}")))?;
+        .map_err(|error| request.wrong(format!("givenUp: {error}")))?;
     let cluster = desk.named(&desk.registry().await?, &asked.cluster)?;
     let guard = async |given_up: &GivenUp| {
         held_up(desk.reader, desk.settings, &cluster, given_up).await.map_err(|e| chain(&e))
@@ -60,7 +60,7 @@ pub(super) async fn answer(
     let lose: BTreeSet<DominoName> = before.difference(&after).cloned().collect();
     let mut answer = told(request, &changed)?;
     answer.text += &words(cluster.name(), &lose, &after);
-    Ok(answer.with("lose", json!(lose)).with("heldUpBy", json!(after)))
+    Ok(answer.with("lose", json!(lose)).with("heldUpBy", json!(after)).applied_by(request, &[]))
 }
 
 fn words(cluster: &str, lose: &BTreeSet<DominoName>, held: &BTreeSet<DominoName>) -> String {

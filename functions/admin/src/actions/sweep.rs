@@ -1,10 +1,14 @@
 //! What a sweep would do now, or a request to do it.
 
-use pod_identity_core::DominoName;
+use std::collections::{BTreeMap, BTreeSet};
+
+use pod_identity_core::{ClusterArn, DominoName};
+use pod_identity_engine::ledger::{BindingRecord, Registry};
 use pod_identity_engine::ports::{Clock, KubernetesReader};
-use pod_identity_engine::{InsideReport, InsideScope, preview_inside, request_sweep};
+use pod_identity_engine::{InsideReport, InsideScope, note_act, preview_inside, request_sweep};
+use pod_identity_events::detail_type::SWEEP_REQUESTED;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::answer::{Answer, Refusal};
 use crate::desk::{Desk, Hands, Looks};
@@ -14,8 +18,8 @@ pub(super) const ACTION: Action = Action {
     name: "sweep",
     what: "what a sweep of stale pods would do now; with mode apply, the workloads function is asked to do it",
     fields: &[
-        ("cluster", "name or ARN"),
-        ("serviceAccount", "optional: only pods of this Domino service account"),
+        ("cluster", "name or ARN; optional with serviceAccount, for every cluster that has it"),
+        ("serviceAccount", "optional with cluster: only pods of this Domino service account"),
     ],
     changes: true,
     example: include_str!("../../../../events/samples/admin/sweep.json"),
@@ -24,9 +28,15 @@ pub(super) const ACTION: Action = Action {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Asked {
-    cluster: String,
+    cluster: Option<String>,
     service_account: Option<DominoName>,
 }
+
+/// What was seen inside a cluster, or why it could not be looked at.
+type Seen = Result<InsideReport, String>;
+
+/// Where stale pods are not looked for at all.
+const OFF: &str = "the sweep is switched off (parameter Sweep, SWEEP of the functions), so the workloads function looks for no stale pods";
 
 pub(super) async fn answer(
     desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
@@ -35,18 +45,78 @@ pub(super) async fn answer(
 ) -> Result<Answer, Refusal> {
     let asked: Asked = request.fields()?;
     let registry = desk.registry().await?;
-    let cluster = desk.named(&registry, &asked.cluster)?;
-    if !registry.clusters.contains_key(&cluster) {
+    let only = asked.service_account.as_ref();
+    let clusters = match (&asked.cluster, only) {
+        (Some(cluster), _) => vec![one(desk, &registry, cluster)?],
+        (None, Some(name)) => having(desk, &registry, name).await?,
+        (None, None) => {
+            return Err(request.wrong("name a cluster, a serviceAccount, or both"));
+        }
+    };
+    match hands {
+        None => plan(desk, request, &clusters, only).await,
+        Some(hands) => apply(desk, hands, request, &clusters, only).await,
+    }
+}
+
+/// The registered cluster that was named.
+fn one(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    registry: &Registry,
+    name: &str,
+) -> Result<ClusterArn, Refusal> {
+    let cluster = desk.named(registry, name)?;
+    if registry.clusters.contains_key(&cluster) {
+        return Ok(cluster);
+    }
+    Err(Refusal(format!(
+        "sweep: cluster {cluster} is not registered, so no pods are swept there; see the registered ones with {{\"action\": \"clusters\"}}"
+    )))
+}
+
+/// The registered clusters that have a service account's binding, or had one: there its pods may
+/// hold what was taken away.
+async fn having(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    registry: &Registry,
+    name: &DominoName,
+) -> Result<Vec<ClusterArn>, Refusal> {
+    let bindings = desk.bindings().await?;
+    let binding = bindings.get(name).and_then(BindingRecord::binding);
+    let known = desk.conditions(registry.clusters.keys().map(|cluster| (name, cluster))).await?;
+    let had: BTreeSet<&ClusterArn> = known.keys().map(|(_, cluster)| cluster).collect();
+    let clusters: Vec<ClusterArn> = registry
+        .clusters
+        .iter()
+        .filter(|(cluster, record)| {
+            had.contains(cluster) || binding.is_some_and(|binding| record.takes(binding))
+        })
+        .map(|(cluster, _)| cluster.clone())
+        .collect();
+    if clusters.is_empty() {
         return Err(Refusal(format!(
-            "sweep: cluster {cluster} is not registered, so no pods are swept there; see the registered ones with {{\"action\": \"clusters\"}}"
+            "sweep: the ledger knows {name} on no registered cluster, so no pods can be its own; see the bindings with {{\"action\": \"status\", \"serviceAccount\": \"{name}\"}}"
         )));
     }
-    let scope = InsideScope {
-        service_account: asked.service_account.clone(),
-        ..InsideScope::of(cluster.clone())
-    };
-    let Some(hands) = hands else {
-        let report = preview_inside(
+    Ok(clusters)
+}
+
+fn scope(cluster: &ClusterArn, only: Option<&DominoName>) -> InsideScope {
+    InsideScope { service_account: only.cloned(), ..InsideScope::of(cluster.clone()) }
+}
+
+async fn plan(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    request: &Request,
+    clusters: &[ClusterArn],
+    only: Option<&DominoName>,
+) -> Result<Answer, Refusal> {
+    let is_off = desk.inside.sweep.is_none();
+    let (mut text, mut data, mut to_do) = (String::new(), Vec::new(), false);
+    let mut unseen = Vec::new();
+    for cluster in clusters {
+        let scope = scope(cluster, only);
+        let look = preview_inside(
             &scope,
             desk.reader,
             desk.kubernetes,
@@ -55,37 +125,136 @@ pub(super) async fn answer(
             desk.settings,
             desk.inside,
             desk.deadline,
-        )
-        .await?;
-        return Ok(Answer::of(words(cluster.name(), &report)).with("mode", json!("plan")));
+        );
+        let seen: Seen = match desk.hurry() {
+            Ok(()) => look.await,
+            Err(why) => Err(why),
+        };
+        text += &words(cluster.name(), &seen, is_off);
+        data.push(of_cluster(cluster, &seen));
+        to_do |= is_to_do(&seen);
+        unseen.extend(seen.err());
+    }
+    if unseen.len() == clusters.len() {
+        return Err(Refusal(format!("sweep: {}", unseen.join("; "))));
+    }
+    let answer = |text| {
+        Answer::of(text)
+            .with("mode", json!("plan"))
+            .with("sweep", json!(if is_off { "off" } else { "on" }))
+            .with("clusters", json!(data))
     };
+    if is_off {
+        return Ok(answer(format!("{}{text}", sentence(OFF))));
+    }
+    let answer = answer(text);
+    Ok(if to_do { answer.applied_by(request, &[]) } else { answer })
+}
+
+async fn apply(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    hands: &impl Hands,
+    request: &Request,
+    clusters: &[ClusterArn],
+    only: Option<&DominoName>,
+) -> Result<Answer, Refusal> {
+    if desk.inside.sweep.is_none() {
+        return Err(Refusal(format!(
+            "sweep: {OFF}, and it was not asked to; switch it on, or restart pods that hold what they should not by hand (action who names them)"
+        )));
+    }
+    let act = request.act(SWEEP_REQUESTED, json!({ "sweep": clusters, "serviceAccount": only }));
+    let of: Vec<String> = match only {
+        Some(name) => vec![name.to_string()],
+        None => clusters.iter().map(ToString::to_string).collect(),
+    };
+    for of in &of {
+        desk.hurry()?;
+        note_act(&act, of, desk.reader, hands, desk.clock, desk.run).await?;
+    }
     let reason = request.reason.as_deref().unwrap_or("an administrator asked for it");
-    request_sweep(&scope, reason, hands, desk.clock, desk.run).await?;
-    let whose = asked.service_account.map(|name| format!(" of {name}")).unwrap_or_default();
-    let text = format!(
+    let mut unasked: BTreeMap<&str, String> = BTreeMap::new();
+    for cluster in clusters {
+        let sent = request_sweep(&scope(cluster, only), reason, hands, desk.clock, desk.run).await;
+        unasked.extend(sent.err().map(|why| (cluster.name(), why)));
+    }
+    let asked: Vec<&str> = clusters
+        .iter()
+        .map(ClusterArn::name)
+        .filter(|cluster| !unasked.contains_key(cluster))
+        .collect();
+    let not: Vec<String> = unasked
+        .iter()
+        .map(|(cluster, why)| format!("a sweep of cluster {cluster} could not be asked for: {why}"))
+        .collect();
+    if asked.is_empty() {
+        return Err(Refusal(format!("sweep: {}; ask again", not.join("; "))));
+    }
+    let whose = only.map(|name| format!(" of {name}")).unwrap_or_default();
+    let mut text = format!(
         "The workloads function was asked to sweep pods{whose} on cluster {}. What it finds and evicts is told on the bus; when it looked last: action status.\n",
-        cluster.name()
+        asked.join(", ")
     );
-    Ok(Answer::of(text).with("mode", json!("apply")))
+    for why in &not {
+        text += &format!("! {why}; ask again\n");
+    }
+    Ok(Answer::of(text).with("mode", json!("apply")).with("asked", json!(asked)))
+}
+
+/// Whether a sweep has something to do, or nobody knows: the workloads function may see more.
+fn is_to_do(seen: &Seen) -> bool {
+    let Ok(report) = seen else { return true };
+    let found = report.sweep.as_ref().map(|found| &found.sweep);
+    report.skipped.is_some() || found.is_some_and(|sweep| !sweep.is_empty())
 }
 
 /// What would be done inside a cluster.
-fn words(cluster: &str, report: &InsideReport) -> String {
+fn words(cluster: &str, seen: &Seen, is_off: bool) -> String {
+    let report = match seen {
+        Ok(report) => report,
+        Err(why) => return format!("Cluster {cluster} could not be looked at: {why}\n"),
+    };
     if let Some(why) = &report.skipped {
         return format!("Nobody looked inside cluster {cluster}: {why}\n");
     }
     let mut text = match &report.sweep {
-        Some(found) => found.sweep.to_string(),
-        None => {
-            "The sweep is switched off, or the ledger knows no place where such pods could be.\n"
-                .to_owned()
-        }
+        Some(found) => format!("Cluster {cluster}: {}", found.sweep),
+        None if is_off => String::new(),
+        None => format!("Cluster {cluster}: the ledger knows no place where such pods could be.\n"),
     };
+    let closed = report.sweep.iter().flat_map(|found| &found.closed);
+    for (namespace, why) in closed {
+        text += &format!("  ! namespace {namespace}: {why}\n");
+    }
     for missing in &report.missing {
-        text += &format!("! {}: {}\n", missing.reason, missing.way_out);
+        text += &format!("  ! {}: {}\n", missing.reason, missing.way_out);
     }
     for failure in &report.failures {
-        text += &format!("! {failure}\n");
+        text += &format!("  ! {failure}\n");
     }
     text
+}
+
+/// The same as data: pods with their cases, why, and the ceilings that held some back.
+fn of_cluster(cluster: &ClusterArn, seen: &Seen) -> Value {
+    let report = match seen {
+        Ok(report) => report,
+        Err(why) => return json!({ "clusterArn": cluster, "skipped": why }),
+    };
+    let found = report.sweep.as_ref();
+    json!({
+        "clusterArn": cluster,
+        "skipped": report.skipped,
+        "stale": found.map(|found| &found.stale),
+        "sweep": found.map(|found| &found.sweep),
+        "closed": found.map(|found| &found.closed),
+        "missing": report.missing,
+        "failures": report.failures,
+    })
+}
+
+fn sentence(words: &str) -> String {
+    let mut chars = words.chars();
+    let first = chars.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(chars).chain(".\n".chars()).collect()
 }

@@ -91,7 +91,17 @@ fn a_reconciliation_between_the_binding_and_the_permission_does_no_harm() {
     let payload = adopt(json!([one("svc-etl-sa", "svc-etl")]));
     let planned = office.planned(payload.clone());
     assert!(text(&planned).contains("role change, to role"), "{}", text(&planned));
-    office.adopted(payload);
+    let mut apply = planned["apply"].clone();
+    (apply["actor"], apply["reason"]) = (json!("ada"), json!("ticket 4711"));
+    office.done(apply);
+    let history = office.done(json!({ "action": "history", "serviceAccount": "svc-etl" }));
+    let word = &history["history"][0];
+    assert_eq!((&word["actor"], &word["reason"]), (&json!("ada"), &json!("ticket 4711")));
+    assert_eq!(word["change"]["hadRole"], json!(role("etl")));
+    let words = text(&history);
+    assert!(words.contains("Association Adoption Permitted") && words.contains("noted"), "{words}");
+    assert!(words.contains("of domino-compute/svc-etl-sa on cluster blue, with role"), "{words}");
+    assert!(words.contains("; role change, to role"), "{words}");
     office.reconcile("blue");
     assert_adopted(&office, &theirs, "svc-etl", "report");
 }

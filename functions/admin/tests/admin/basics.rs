@@ -13,9 +13,72 @@ fn a_wrong_payload_is_answered_with_the_actions_their_fields_and_examples() {
         assert!(text(&answer).contains("example: {\"action\":\"status\""), "{}", text(&answer));
         assert!(answer["actions"].as_array().unwrap().len() > 5);
     }
-    let wrong = office.refused(json!({ "action": "history", "nonsense": 1 }));
-    assert!(wrong.contains("unknown field `nonsense`") && wrong.contains("example: "), "{wrong}");
     assert_eq!(office.writers_made.get(), 0);
+}
+
+#[test]
+fn a_known_action_with_a_wrong_payload_is_answered_with_what_it_takes() {
+    let office = Office::registered();
+    let wrong = json!({ "clusterArn": cluster("blue"), "nodeRoleArns": ["x"] });
+    for (payload, why) in [
+        (json!({ "action": "history", "nonsense": 1 }), "unknown field `nonsense`"),
+        (json!({ "action": "history" }), "either serviceAccount or cluster"),
+        (json!({ "action": "bind", "mode": "perhaps" }), "mode is `plan` or `apply`"),
+        (json!({ "action": "bind", "serviceAccount": "svc-a" }), "  missing field `roleArn`"),
+        (
+            json!({ "action": "bind", "serviceAccount": "svc a", "roleArn": role("etl") }),
+            "  serviceAccount: `svc a` is not the name",
+        ),
+        (json!({ "action": "unbind", "serviceAccount": "svc a" }), "  serviceAccount: `svc a`"),
+        (json!({ "action": "unbind", "service": "svc-a" }), "  unknown field `service`"),
+        (json!({ "action": "clusters", "register": wrong }), "  nodeRoleArns: `x` is not the ARN"),
+        (json!({ "action": "clusters", "register": {} }), "  missing field `clusterArn`"),
+        (json!({ "action": "clusters", "register": {}, "retire": { "cluster": "blue" } }), "both"),
+        (json!({ "action": "migrate", "from": "blue", "to": {} }), "  missing field `clusterArn`"),
+        (json!({ "action": "retire", "cluster": "blue", "givenUp": ["*", "a"] }), "givenUp: "),
+        (json!({ "action": "adopt", "cluster": "blue" }), "either name associations"),
+        (json!({ "action": "import" }), "exactly one of"),
+        (json!({ "action": "rejected", "days": 32 }), "days is 1 to 31"),
+    ] {
+        let answer = office.ask(payload.clone());
+        let (action, words) = (payload["action"].as_str().unwrap(), text(&answer));
+        assert_eq!((&answer["ok"], &answer["action"]), (&json!(false), &json!(action)));
+        assert!(words.starts_with(&format!("{action}: ")) && words.contains(why), "{words}");
+        assert!(words.contains(&format!("example: {{\"action\":\"{action}\"")), "{words}");
+        assert!(!words.contains("detail"), "{words}");
+        let help = answer["actions"].as_array().unwrap();
+        assert_eq!((help.len(), &help[0]["action"]), (1, &json!(action)));
+        assert!(help[0]["fields"].is_object() && help[0]["example"]["action"] == action);
+    }
+}
+
+#[test]
+fn a_question_takes_what_is_left_of_another_payload_and_changes_nothing_in_any_mode() {
+    let office = Office::registered();
+    office.bind("svc-etl", "etl");
+    for question in [
+        json!({ "action": "status" }),
+        json!({ "action": "history", "serviceAccount": "svc-etl" }),
+        json!({ "action": "rejected" }),
+        json!({ "action": "explain", "serviceAccount": "svc-etl", "cluster": "blue" }),
+        json!({ "action": "who", "role": role("etl") }),
+        json!({ "action": "trust-policy", "role": role("etl") }),
+    ] {
+        let plain = office.planned(question.clone());
+        let mut left = question.clone();
+        left["mode"] = json!("plan");
+        left["actor"] = json!("ada");
+        left["reason"] = json!("ticket 4711");
+        assert_eq!(text(&office.planned(left.clone())), text(&plain));
+        left["mode"] = json!("apply");
+        let idle = office.planned(left);
+        let words = text(&idle);
+        assert!(words.starts_with(text(&plain)), "{words}");
+        assert!(words.ends_with("changes nothing here, and nothing was changed.\n"), "{words}");
+        let mut wrong = question;
+        wrong["mode"] = json!("perhaps");
+        assert!(office.refused(wrong).contains("mode is `plan` or `apply`"));
+    }
 }
 
 #[test]
@@ -110,15 +173,6 @@ fn reconcile_is_asked_to_go_on_with_a_cluster_that_comes_or_goes_and_that_is_tol
     assert!(words.contains("reconcile, which was asked to"), "{words}");
     assert!(!words.contains("anything to do"), "{words}");
     assert_eq!(requests(), 2);
-}
-
-#[test]
-fn nobody_is_asked_to_sweep_a_cluster_that_is_not_registered() {
-    let office = Office::new();
-    let sweep = json!({ "action": "sweep", "cluster": cluster("blue"), "mode": "apply" });
-    let why = office.refused(sweep);
-    assert!(why.contains("cluster/blue is not registered"), "{why}");
-    assert!(office.ports.world().bus.events.is_empty());
 }
 
 #[test]

@@ -3,14 +3,18 @@
 
 mod adopt;
 mod basics;
+mod clusters;
 mod domino;
 mod exchange;
 mod explain;
 mod migrate;
+mod notices;
 mod office;
+mod plans;
 mod rivals;
 mod samples;
 mod status;
+mod sweeps;
 mod trust;
 mod who;
 mod widget;

@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
-use admin::{Exchange, Function, Invocation};
+use admin::{Deployment, Exchange, Function, Invocation};
 use jiff::{SignedDuration, Timestamp};
-use pod_identity_core::{Association, ClusterArn, KubernetesName, RoleArn};
+use pod_identity_core::{Association, ClusterArn, KubernetesName, RoleArn, sweep};
 use pod_identity_engine::{
-    InsideReport, InsideScope, InsideSettings, MappingSettings, Reconciled, Run, Scope, Settings,
-    note_reconciled, reconcile, work_inside,
+    InsideReport, InsideScope, InsideSettings, MappingSettings, Reconciled, Record, RecordReport,
+    Run, Scope, Settings, SweepSettings, note_reconciled, reconcile, record, work_inside,
 };
 use pod_identity_world::{World, WorldPorts, deployment_settings};
 use serde_json::{Value, json};
@@ -48,6 +48,8 @@ pub(crate) struct Office {
     pub(crate) domino: Option<Roll>,
     /// Whether the function is deployed to be read only.
     pub(crate) read_only: bool,
+    /// Whether reconcile and workloads run in plan mode.
+    pub(crate) others_plan: bool,
     invocations: Cell<u64>,
 }
 
@@ -91,8 +93,20 @@ impl Office {
             writers_made: Cell::new(0),
             domino: None,
             read_only: false,
+            others_plan: false,
             invocations: Cell::new(0),
         }
+    }
+
+    /// Stale pods are looked for.
+    pub(crate) fn sweeping(mut self) -> Self {
+        self.inside.sweep = Some(SweepSettings {
+            rules: sweep::Settings::new(["domino-compute".to_owned()]),
+            selector: String::new(),
+            grace_seconds: None,
+            delete_after: None,
+        });
+        self
     }
 
     /// blue and green are registered by the administrator.
@@ -120,6 +134,16 @@ impl Office {
         }
     }
 
+    /// An event comes from the bus, as the association function takes it into the ledger.
+    pub(crate) fn comes(&self, event: &str) -> RecordReport {
+        let run = Run::new(self.next_request(), self.ports.world().now);
+        let (ports, settings) = (&self.ports, &self.settings);
+        let records = [Record { id: "m-1".to_owned(), text: event.to_owned() }];
+        let deadline = self.in_seconds(120);
+        let done = drive(record(&records, ports, ports, ports, &run, settings, deadline));
+        done.records.into_iter().next().unwrap()
+    }
+
     /// One invocation of the function.
     pub(crate) fn ask(&self, payload: Value) -> Value {
         self.ask_while(payload, || {})
@@ -139,6 +163,11 @@ impl Office {
             clock: &self.ports,
             settings: &self.settings,
             inside: &self.inside,
+            deployment: Deployment {
+                bus: "domino-pod-identity",
+                reconcile_plans: self.others_plan,
+                workloads_plans: self.others_plan,
+            },
             domino: self.domino.as_ref().map(Roll::source),
             exchange: self.exchange.map(|bucket| Exchange { bucket, reader: &self.ports }),
             deadline_margin: Duration::from_secs(3),

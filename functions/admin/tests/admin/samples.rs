@@ -31,7 +31,7 @@ fn after_its_plan(office: &Office, mut sample: Value) -> Value {
 /// svc-etl and svc-old work on blue, and Domino has deactivated svc-old; svc-etl as another role than
 /// samples ask for. Where somebody else's association is to be adopted, nobody is bound.
 fn office(action: &str) -> Office {
-    let mut office = Office::new();
+    let mut office = Office::new().sweeping();
     office.register("blue");
     if action == "adopt" {
         let mut world = office.ports.world();

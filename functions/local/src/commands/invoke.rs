@@ -17,7 +17,7 @@ use crate::front::{FUNCTION_ERROR, invoke_path};
 use crate::runtime_api::InvocationResult;
 use crate::show;
 
-/// Answers whether the function answered without an error.
+/// Answers whether the function answered without an error, and did not refuse.
 pub(super) async fn run(
     function: &str,
     file: &Path,
@@ -67,7 +67,8 @@ async fn send(endpoint: &str, function: &str, payload: Bytes) -> io::Result<bool
     say(&format!("Answer of {function} at {endpoint}"));
     let value: Value = serde_json::from_slice(answer.body()).map_err(io::Error::other)?;
     say(&readable(function, &value));
-    Ok(answer.status().is_success() && !answer.headers().contains_key(FUNCTION_ERROR))
+    let failed = answer.headers().contains_key(FUNCTION_ERROR) || is_refusal(function, &value);
+    Ok(answer.status().is_success() && !failed)
 }
 
 /// To a scene of its own.
@@ -78,8 +79,10 @@ async fn alone(function: &str, payload: Bytes, log: Log) -> Result<bool, Command
     let Some(invoked) = stage.function(function).map(Arc::clone) else {
         return Err(CommandError::Input(format!("there is no function `{function}` here")));
     };
+    let mut refused = false;
     match invoked.invoke(payload).await {
         Ok(InvocationResult::Answer(answer)) => {
+            refused = is_refusal(function, &answer);
             say(&format!("\nAnswer of {function}\n{}", readable(function, &answer)));
         }
         Ok(other) => problems.push(failure(&other)),
@@ -94,7 +97,13 @@ async fn alone(function: &str, payload: Bytes, log: Log) -> Result<bool, Command
     if !problems.is_empty() {
         say(&last_words(&stage));
     }
-    Ok(problems.is_empty())
+    Ok(problems.is_empty() && !refused)
+}
+
+/// Whether the admin function says that it did not answer or do what was asked. A page for a
+/// dashboard says nothing of the kind.
+fn is_refusal(function: &str, answer: &Value) -> bool {
+    function == "admin" && answer.get("ok") == Some(&Value::Bool(false))
 }
 
 /// What the admin function says to people, and every other answer as JSON.
@@ -111,4 +120,19 @@ fn readable(function: &str, value: &Value) -> String {
 
 fn pretty(value: &Value) -> String {
     serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::is_refusal;
+
+    #[test]
+    fn what_the_admin_function_refuses_is_no_success() {
+        assert!(is_refusal("admin", &json!({ "ok": false, "text": "there is no action" })));
+        assert!(!is_refusal("admin", &json!({ "ok": true, "text": "fine" })));
+        assert!(!is_refusal("admin", &json!("<p>a page</p>")));
+        assert!(!is_refusal("reconcile", &json!({ "ok": false })));
+    }
 }

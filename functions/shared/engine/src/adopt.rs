@@ -2,6 +2,7 @@
 
 use pod_identity_core::{ClusterArn, DominoName};
 
+use crate::act::Act;
 use crate::error::chain;
 use crate::ledger::{
     Condition, ConditionState, LedgerError, Stored, View, WriteSet, condition_key,
@@ -12,8 +13,21 @@ use crate::run::Run;
 /// How often the word is written anew when others got in between.
 const ATTEMPTS: usize = 5;
 
+/// An administrator's word.
+#[derive(Debug, Clone)]
+pub struct Adoption<'a> {
+    /// Whose binding takes over.
+    pub name: &'a DominoName,
+    /// Where.
+    pub cluster: &'a ClusterArn,
+    /// Id of what is taken over.
+    pub association_id: &'a str,
+    /// What the history of the service account has of it.
+    pub act: Act<'a>,
+}
+
 /// Lets a binding take over an association that this deployment did not make, by its id, on one
-/// cluster. Only the ledger is written; the next work on the binding there adopts what has that id at
+/// cluster. Only the ledger is written, the word and its history at once; the next work on the binding there adopts what has that id at
 /// the place that the binding wants, if it holds the place and its role is trusted. A later word
 /// replaces an earlier one.
 ///
@@ -27,10 +41,9 @@ pub async fn permit_adoption(
     writer: &impl LedgerWriter,
     clock: &impl Clock,
     run: &Run,
-    name: &DominoName,
-    cluster: &ClusterArn,
-    association_id: &str,
+    adoption: &Adoption<'_>,
 ) -> Result<(), String> {
+    let &Adoption { name, cluster, association_id, ref act } = adoption;
     let failed = |error: LedgerError| {
         format!(
             "failed to let {name} adopt association {association_id} in cluster {}: {}",
@@ -49,10 +62,11 @@ pub async fn permit_adoption(
             ));
         };
         let Some(word) = permitted(&record, association_id)? else { return Ok(()) };
-        let word =
-            Condition { updated_at: clock.now(), request_id: run.request_id().to_owned(), ..word };
+        let now = clock.now();
+        let word = Condition { updated_at: now, request_id: run.request_id().to_owned(), ..word };
         let mut writes = WriteSet::default();
         writes.put(&mut view, key.clone(), &word, &run.revision()).map_err(failed)?;
+        act.note(name.as_str(), &mut view, &mut writes, now, run).map_err(failed)?;
         match writes.commit(reader, writer).await {
             Ok(()) => return Ok(()),
             Err(WriteError::Conflict) => {}

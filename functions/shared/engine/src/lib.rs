@@ -2,6 +2,7 @@
 //! narrow ports, plans with `pod-identity-core`, applies the plan through
 //! ports again. It knows no SDK and no runtime, and spawns nothing.
 
+mod act;
 mod adopt;
 mod apply;
 mod batch;
@@ -23,7 +24,8 @@ mod roster;
 mod run;
 mod settings;
 
-pub use adopt::permit_adoption;
+pub use act::{Act, note_act};
+pub use adopt::{Adoption, permit_adoption};
 pub use batch::{BatchReport, Outcome, Record, RecordReport, Recorded, process, record};
 pub use calls::Calls;
 pub use cluster::{ClusterReport, held_up};

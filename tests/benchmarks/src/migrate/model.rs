@@ -77,6 +77,11 @@ async fn administer(ports: &WorldPorts, payload: Value) -> Result<Value, Failure
         clock: ports,
         settings: &settings.engine(),
         inside: &workloads.inside(&settings.rules.namespaces),
+        deployment: admin::Deployment {
+            bus: &settings.event_bus,
+            reconcile_plans: settings.plan_only,
+            workloads_plans: workloads.plan_only,
+        },
         domino: None,
         exchange: None,
         deadline_margin: settings.deadline_margin,

@@ -8,7 +8,7 @@ use pod_identity_core::{
 };
 use pod_identity_engine::ledger::{BindingRecord, ClusterRecord};
 use pod_identity_events::detail_type::ROLE_ASSIGNED;
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 
 use super::Named;
 use crate::change::{About, Wish};
@@ -265,6 +265,22 @@ impl Candidate {
             name: self.name.parse().ok()?,
             place: place.ok()?,
             id: association.id.clone(),
+        })
+    }
+
+    /// What the history has of its adoption.
+    pub(super) fn change(&self, cluster: &ClusterArn) -> Value {
+        let association = self.association.as_ref();
+        let changes = match &self.decision {
+            Decision::Permit(changes) => changes.as_deref(),
+            Decision::Bind(_) | Decision::Refused(_) => None,
+        };
+        json!({
+            "adopts": association.map(|one| &one.id),
+            "of": self.place,
+            "clusterArn": cluster,
+            "hadRole": association.map(|one| &one.role_arn),
+            "changes": changes,
         })
     }
 

@@ -14,8 +14,8 @@ use super::recent::Recent;
 use super::{Context, Job, guard};
 use crate::ledger::{
     self, AssociationRecord, BindingRecord, BindingState, ClaimsRecord, ClusterRecord, Condition,
-    ConditionState, HistoryRecord, LedgerError, Registry, View, binding_key, claims_key,
-    condition_key, history_partition, node_policy_key, recent_key, registry_key,
+    ConditionState, HistoryOutcome, HistoryRecord, LedgerError, Registry, View, binding_key,
+    claims_key, condition_key, history_partition, node_policy_key, recent_key, registry_key,
 };
 use crate::ports::{Clock, Key, LedgerReader};
 use crate::settings::Settings;
@@ -200,6 +200,7 @@ impl Loaded {
                     .iter()
                     .rev()
                     .map(|stored| &stored.record)
+                    .filter(|change| change.outcome != HistoryOutcome::Noted)
                     .take_while(|change| change.kubernetes.as_ref() == Some(&kubernetes))
                     .last()
                     .map(|change| change.version.clone());

@@ -64,6 +64,8 @@ pub enum HistoryOutcome {
     Accepted,
     /// A newer one was there already.
     Superseded,
+    /// It is no event and changes nothing that stands: somebody was asked, or something permitted.
+    Noted,
 }
 
 /// One change in the history of a service account or a cluster.

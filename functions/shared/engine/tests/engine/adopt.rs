@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 
 use futures::join;
-use pod_identity_core::{DEPLOYMENT_TAG, SERVICE_ACCOUNT_TAG};
-use pod_identity_engine::ledger::ConditionState;
+use pod_identity_core::{ClusterArn, DEPLOYMENT_TAG, DominoName, SERVICE_ACCOUNT_TAG};
+use pod_identity_engine::ledger::{
+    ConditionState, HistoryOutcome, HistoryRecord, history_partition,
+};
 use pod_identity_engine::ports::{Association, ErrorKind};
-use pod_identity_engine::{Outcome, Reconciled, Scope, permit_adoption, reconcile};
+use pod_identity_engine::{Act, Adoption, Outcome, Reconciled, Scope, permit_adoption, reconcile};
 use pod_identity_events::BlockedCode;
 use pod_identity_world::{PortFault, When};
 use serde_json::json;
@@ -20,7 +22,14 @@ pub(crate) fn permit(scenario: &mut Scenario, name: &str, id: &str) -> Result<()
     let run = scenario.next_run();
     let ports = &scenario.ports;
     let (name, blue) = (name.parse().unwrap(), cluster("blue"));
-    drive(permit_adoption(ports, ports, ports, &run, &name, &blue, id), || {})
+    drive(permit_adoption(ports, ports, ports, &run, &word(&name, &blue, id)), || {})
+}
+
+fn word<'a>(name: &'a DominoName, cluster: &'a ClusterArn, id: &'a str) -> Adoption<'a> {
+    let change = json!({ "adopts": id, "clusterArn": cluster });
+    let (actor, reason) = (Some("ada"), Some("ticket 4711"));
+    let act = Act { what: "Association Adoption Permitted", change, actor, reason };
+    Adoption { name, cluster, association_id: id, act }
 }
 
 /// Reconciles blue; what is bound is granted after every call.
@@ -301,12 +310,51 @@ fn of_two_words_at_once_none_is_lost_unseen() {
     let runs = [scenario.next_run(), scenario.next_run()];
     let (ports, blue) = (&scenario.ports, cluster("blue"));
     let name = "svc-etl".parse().unwrap();
-    let word = |run, id| permit_adoption(ports, ports, ports, run, &name, &blue, id);
-    let both = async { join!(word(&runs[0], "a-other"), word(&runs[1], &theirs.id)) };
+    let words = [word(&name, &blue, "a-other"), word(&name, &blue, &theirs.id)];
+    let permit = |at: usize| permit_adoption(ports, ports, ports, &runs[at], &words[at]);
+    let both = async { join!(permit(0), permit(1)) };
     let began = ports.world().count("TransactWriteItems");
     assert_eq!(drive(both, || {}), (Ok(()), Ok(())));
     assert_eq!(ports.world().count("TransactWriteItems") - began, 3, "one met the other");
     assert_eq!(scenario.condition("svc-etl", "blue").unwrap().adopts, Some(theirs.id));
+}
+
+#[test]
+fn a_word_is_in_the_history_with_who_gave_it_once() {
+    let (mut scenario, theirs) = blocked();
+    permit(&mut scenario, "svc-etl", &theirs.id).unwrap();
+    permit(&mut scenario, "svc-etl", &theirs.id).unwrap();
+    let history = history(&scenario, "svc-etl");
+    let [bound, word] = history.as_slice() else { panic!("{history:?}") };
+    assert_eq!((bound.outcome, word.outcome), (HistoryOutcome::Accepted, HistoryOutcome::Noted));
+    assert_eq!((word.actor.as_deref(), word.reason.as_deref()), (Some("ada"), Some("ticket 4711")));
+    assert_eq!(word.change["adopts"], theirs.id);
+    assert_eq!(word.request_id, scenario.condition("svc-etl", "blue").unwrap().request_id);
+}
+
+#[test]
+fn a_word_makes_no_binding_younger_than_another_that_wants_its_place() {
+    let (mut scenario, theirs) = blocked();
+    permit(&mut scenario, "svc-etl", &theirs.id).unwrap();
+    scenario.advance(60);
+    let place = json!({ "kubernetes": { "serviceAccount": "svc-etl-sa" } });
+    let rival = scenario.assigned_with("svc-rival", "etl", place);
+    scenario.send(&rival);
+    scenario.advance(60);
+    let anew = scenario.assigned("svc-etl", "etl");
+    scenario.send(&anew);
+    permit(&mut scenario, "svc-etl", "a-other").unwrap();
+    permit(&mut scenario, "svc-etl", &theirs.id).unwrap();
+    run(&mut scenario).unwrap();
+    assert_adopted(&scenario, &theirs);
+    assert_eq!(scenario.code("svc-rival", "blue"), Some(BlockedCode::Conflict));
+}
+
+fn history(scenario: &Scenario, name: &str) -> Vec<HistoryRecord> {
+    let partition = history_partition(name);
+    let world = scenario.ports.world();
+    let items = world.ledger.items().filter(|item| item.key.partition == partition);
+    items.map(|item| serde_json::from_value(item.body.clone()).unwrap()).collect()
 }
 
 #[test]

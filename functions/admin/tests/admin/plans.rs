@@ -1,0 +1,126 @@
+//! What a plan hands over, so that it can be applied as it is.
+
+use serde_json::{Value, json};
+
+use crate::domino::Roll;
+use crate::office::{ACCOUNT, Office, cluster, role, text};
+
+/// svc-etl works on blue, somebody else's association is there too, and a file is in the bucket.
+fn office() -> Office {
+    let mut office = Office::new();
+    office.register("blue");
+    office.bind("svc-etl", "etl");
+    let theirs = role("report").to_string();
+    let (blue, namespace) = (cluster("blue"), "domino-compute");
+    office.ports.world().add_foreign_association(&blue, namespace, "theirs", &theirs).unwrap();
+    office.applied(json!({ "action": "export", "to": { "key": "all.json" } }));
+    let unbind = json!({ "action": "unbind", "serviceAccount": "svc-gone" });
+    office.applied(unbind);
+    office.domino = Some(Roll::of(&[("svc-etl", false), ("svc-new", true), ("svc-more", true)]));
+    office
+}
+
+/// A payload of each action that changes something.
+fn changes() -> Vec<Value> {
+    let node_role = format!("arn:aws:iam::{ACCOUNT}:role/green-eks-nodes");
+    let green = json!({ "clusterArn": cluster("green"), "nodeRoleArns": [node_role] });
+    let row = json!({ "serviceAccount": "svc-new", "roleArn": role("train") });
+    vec![
+        json!({ "action": "bind", "serviceAccount": "svc-new", "roleArn": role("train") }),
+        json!({ "action": "unbind", "serviceAccount": "svc-etl" }),
+        json!({ "action": "clusters", "register": green }),
+        json!({ "action": "clusters", "retire": { "cluster": "blue" } }),
+        json!({ "action": "retire", "cluster": "blue", "givenUp": ["*"] }),
+        json!({ "action": "migrate", "from": "blue", "to": green }),
+        json!({ "action": "adopt", "cluster": "blue", "all": true }),
+        json!({ "action": "import", "rows": [row] }),
+        json!({ "action": "export", "to": { "key": "bindings.csv" }, "format": "csv" }),
+        json!({ "action": "domino" }),
+    ]
+}
+
+#[test]
+fn a_plan_hands_over_the_payload_that_applies_it() {
+    for mut payload in changes() {
+        let office = office();
+        payload["actor"] = json!("ada");
+        let planned = office.planned(payload.clone());
+        let apply = &planned["apply"];
+        let words = text(&planned);
+        assert!(words.ends_with(&format!("invoke again with:\n{apply}\n")), "{words}");
+        assert_eq!((&apply["mode"], &apply["actor"]), (&json!("apply"), &json!("ada")));
+        let done = office.done(apply.clone());
+        assert_eq!(done["mode"], "apply", "{}", text(&done));
+        assert_eq!(done["apply"], Value::Null, "there is nothing more to apply");
+    }
+}
+
+#[test]
+fn a_plan_of_a_file_or_an_adoption_hands_over_what_pins_it() {
+    let office = office();
+    office.applied(json!({ "action": "unbind", "serviceAccount": "svc-etl" }));
+    let from = json!({ "key": "all.json" });
+    let planned = office.planned(json!({ "action": "import", "from": from }));
+    assert_eq!(planned["apply"]["from"]["sha256"], planned["sha256"], "{}", text(&planned));
+    assert_eq!(office.done(planned["apply"].clone())["counts"]["new"], 1);
+    let planned = office.planned(json!({ "action": "adopt", "cluster": "blue", "all": true }));
+    assert_eq!(planned["apply"]["plan"], planned["plan"], "{}", text(&planned));
+    assert_eq!(office.done(planned["apply"].clone())["accepted"], 1);
+}
+
+#[test]
+fn who_has_something_done_is_told_where_those_who_go_on_run_in_plan_mode() {
+    for mut payload in
+        changes().into_iter().chain([json!({ "action": "sweep", "cluster": "blue" })])
+    {
+        let mut office = office().sweeping();
+        if payload["action"] == "adopt" {
+            payload["plan"] = office.planned(payload.clone())["plan"].clone();
+        }
+        let plain = office.applied(payload.clone());
+        assert!(!text(&plain).contains("plan mode"), "{}", text(&plain));
+        office.others_plan = true;
+        let words = office.applied(payload.clone());
+        let words = text(&words);
+        match payload["action"].as_str().unwrap() {
+            "export" => assert!(!words.contains("plan mode"), "{words}"),
+            "sweep" => assert!(words.contains("WorkloadsMode=plan"), "{words}"),
+            _ => assert!(words.contains("ReconcileMode=plan"), "{words}"),
+        }
+    }
+}
+
+#[test]
+fn a_plan_of_nothing_hands_over_nothing() {
+    let mut office = office();
+    office.domino = Some(Roll::of(&[("svc-etl", true)]));
+    let same = json!({ "serviceAccount": "svc-etl", "roleArn": role("etl") });
+    for payload in [
+        json!({ "action": "clusters" }),
+        json!({ "action": "export" }),
+        json!({ "action": "import", "rows": [same] }),
+        json!({ "action": "import", "rows": [{}], "stopOnError": true }),
+        json!({ "action": "domino" }),
+        json!({ "action": "adopt", "cluster": "blue", "associations": [
+            { "namespace": "domino-compute", "serviceAccount": "nobody", "as": "svc-new" },
+        ] }),
+    ] {
+        let planned = office.planned(payload.clone());
+        assert_eq!(planned["apply"], Value::Null, "{payload}");
+        assert!(!text(&planned).contains("invoke again"), "{}", text(&planned));
+    }
+}
+
+#[test]
+fn a_long_payload_is_not_handed_back_but_how_to_change_it_is_said() {
+    let office = office();
+    let row = |at| json!({ "serviceAccount": format!("svc-{at}"), "roleArn": role("etl") });
+    let rows: Vec<Value> = (0..100).map(row).collect();
+    let planned = office.planned(json!({ "action": "import", "rows": rows }));
+    assert_eq!(planned["apply"], Value::Null);
+    let words = text(&planned);
+    assert!(
+        words.ends_with("invoke again with the same payload and \"mode\": \"apply\".\n"),
+        "{words}"
+    );
+}
