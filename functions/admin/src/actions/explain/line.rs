@@ -114,6 +114,12 @@ impl Checklist {
         }
     }
 
+    /// Whether nothing is wrong, and nobody has seen it work.
+    pub(super) fn is_unproven(&self) -> bool {
+        let unproven = |line: &Line| line.verdict == Verdict::Ok || line.effect == Effect::Unproven;
+        self.works().is_none() && self.lines.iter().all(unproven)
+    }
+
     /// The answer in one sentence, without a full stop.
     pub(super) fn headline(&self, subject: &str) -> String {
         let cluster = self.cluster.name();
@@ -127,11 +133,6 @@ impl Checklist {
         // What keeps the right ones away is the cause, also where pods have others meanwhile.
         let other = broken().any(|line| line.effect == Effect::Other);
         let how = match (verdict, effect) {
-            (Verdict::Unknown, Effect::Unproven) => {
-                return format!(
-                    "nothing is seen that keeps {subject} from working on {cluster}: {evidence}"
-                );
-            }
             (Verdict::Unknown, _) => {
                 format!("whether {subject} works on {cluster} is not known: {evidence}")
             }

@@ -117,11 +117,21 @@ fn told(name: &DominoName, pod: Option<&Pod>, lists: &[Checklist]) -> Answer {
         None => name.to_string(),
     };
     let works = |list: &&Checklist| list.works() == Some(true);
-    let (well, ill): (Vec<&Checklist>, Vec<&Checklist>) = lists.iter().partition(works);
+    let (well, rest): (Vec<&Checklist>, Vec<&Checklist>) = lists.iter().partition(works);
+    let (unproven, ill): (Vec<_>, Vec<_>) = rest.into_iter().partition(|one| one.is_unproven());
+    let clusters = |of: &[&Checklist]| {
+        let names: Vec<&str> = of.iter().map(|list| list.cluster.name()).collect();
+        names.join(", ")
+    };
     let mut sentences = Vec::new();
     if !well.is_empty() {
-        let clusters: Vec<&str> = well.iter().map(|list| list.cluster.name()).collect();
-        sentences.push(format!("{subject} works on {}", clusters.join(", ")));
+        sentences.push(format!("{subject} works on {}", clusters(&well)));
+    }
+    if !unproven.is_empty() {
+        sentences.push(format!(
+            "nothing is seen that keeps {subject} from working on {}, and no pod has shown yet that it does",
+            clusters(&unproven)
+        ));
     }
     sentences.extend(ill.iter().map(|list| list.headline(&subject)));
     if sentences.is_empty() {
@@ -133,7 +143,7 @@ fn told(name: &DominoName, pod: Option<&Pod>, lists: &[Checklist]) -> Answer {
     }
     let lines: Vec<_> = lists.iter().flat_map(Checklist::data).collect();
     let broken = lists.is_empty() || ill.iter().any(|list| list.works() == Some(false));
-    let works = if broken { Some(false) } else { ill.is_empty().then_some(true) };
+    let works = if broken { Some(false) } else { (well.len() == lists.len()).then_some(true) };
     Answer::of(text)
         .with("serviceAccount", json!(name))
         .with("pod", json!(pod.map(|pod| &pod.name)))
