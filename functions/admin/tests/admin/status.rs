@@ -195,6 +195,8 @@ fn a_removal_that_something_stands_in_the_way_of_is_found_by_its_state() {
     assert_eq!(shown(&blocked).len(), 1, "{}", text(&blocked));
     let pending = office.done(json!({ "action": "status", "state": "pending" }));
     assert_eq!(shown(&pending)[0].2.as_deref(), Some(cluster("green").as_str()));
+    let by_name = office.done(json!({ "action": "status", "serviceAccount": "svc-etl" }));
+    assert_eq!(shown(&by_name).len(), 2, "{}", text(&by_name));
     let on_blue = &of(&blocked, "blue")["counts"];
     assert_eq!((&on_blue["blocked"], &on_blue["ready"]), (&json!(1), &json!(0)));
 }

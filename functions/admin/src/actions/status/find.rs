@@ -150,7 +150,10 @@ impl Asked {
         let role = record.binding().map(|binding| binding.desired.role.as_str());
         // Tombstones only where they are asked for: something may stand in the way of a removal too.
         let removals = [ConditionState::Removed, ConditionState::Blocked, ConditionState::Pending];
-        let removals = self.state.is_some_and(|state| removals.contains(&state));
+        let removals = match self.state {
+            Some(state) => removals.contains(&state),
+            None => self.service_account.is_some(),
+        };
         self.after.as_ref().is_none_or(|after| name > after)
             && contains(name.as_str(), &self.service_account)
             && contains(role.unwrap_or_default(), &self.role)
