@@ -478,3 +478,37 @@ fn a_retirement_says_who_holds_it_up_who_loses_and_what_goes() {
     let company = office.refused(retire(json!(["*", "svc-etl"])));
     assert!(company.contains("stands alone"), "{company}");
 }
+
+/// The last read of an operation fails, of an invocation that was done once without.
+fn the_last_fails(office: &Office, operation: &str) {
+    let suffix = format!(" {operation}");
+    let count = office.calls().iter().filter(|call| call.ends_with(&suffix)).count();
+    office.ports.fault(PortFault::nth(operation, count, When::Before, ErrorKind::Passing));
+}
+
+#[test]
+fn what_the_ledger_has_is_said_though_nothing_can_be_read_behind_it() {
+    let office = on_blue();
+    bind(&office, json!({ "serviceAccount": "svc-etl", "roleArn": role("etl") }));
+    office.applied(to_green());
+    office.calls();
+    office.applied(to_green());
+    the_last_fails(&office, "Query");
+    let answer = office.applied(to_green());
+    let words = text(&answer);
+    assert!(words.contains("reconcile was asked to go on"), "{words}");
+    assert!(words.contains("progress on cluster green could not be read: "), "{words}");
+    assert!(answer["progress"]["unknown"].is_string(), "{answer}");
+
+    let retire = json!({ "action": "retire", "cluster": "blue" });
+    office.applied(retire.clone());
+    office.calls();
+    office.applied(retire.clone());
+    the_last_fails(&office, "Query");
+    let answer = office.applied(retire);
+    let words = text(&answer);
+    assert!(words.contains("The ledger has it"), "{words}");
+    let unread = "Who holds the retirement of cluster blue up could not be read: ";
+    assert!(words.contains(unread), "{words}");
+    assert!(answer["heldUpByUnknown"].is_string() && answer["heldUpBy"].is_null(), "{answer}");
+}
