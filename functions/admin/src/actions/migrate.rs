@@ -1,6 +1,7 @@
 //! From one cluster to the next: a preflight, then the registration of the new cluster, which
 //! reconcile fills.
 
+mod agent;
 mod findings;
 mod inside;
 mod look;

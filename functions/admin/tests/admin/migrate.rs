@@ -174,6 +174,58 @@ fn what_is_missing_inside_green_is_told() {
     assert!(findings.contains("has no EKS add-on eks-pod-identity-agent"), "{findings}");
 }
 
+/// What the one binding is on a green whose agent's add-on has a status, or none.
+fn with_agent(status: Option<&str>) -> (String, Value) {
+    let office = on_blue();
+    bind(&office, json!({ "serviceAccount": "svc-etl", "roleArn": role("etl") }));
+    {
+        let mut world = office.ports.world();
+        let addons = &mut world.eks.cluster_mut(&cluster("green")).unwrap().addons;
+        match status {
+            Some(status) => {
+                addons.get_mut("eks-pod-identity-agent").unwrap().status = status.to_owned();
+            }
+            None => addons.clear(),
+        }
+    }
+    let answer = office.planned(to_green());
+    (text(&answer).to_owned(), verdict(&answer, "svc-etl").clone())
+}
+
+#[test]
+fn nobody_is_ready_for_sure_on_a_green_without_a_healthy_agent() {
+    for (status, expected, named) in [
+        (Some("ACTIVE"), "ready", ""),
+        (None, "unknown", "cluster green has no EKS add-on eks-pod-identity-agent"),
+        (Some("DEGRADED"), "unknown", "is DEGRADED"),
+        (Some("CREATING"), "unknown", "is CREATING"),
+        (Some("CREATE_FAILED"), "willBreak", "is CREATE_FAILED"),
+    ] {
+        let (words, said) = with_agent(status);
+        assert_eq!(said["verdict"], expected, "{status:?}: {words}");
+        let because = said["because"].as_str().unwrap_or_default();
+        assert!(because.contains(named), "{status:?}: {said}");
+    }
+    let (words, said) = with_agent(None);
+    let way_out = said["wayOut"].as_str().unwrap();
+    assert!(
+        way_out.contains("install the add-on") && way_out.contains("then ask again"),
+        "{words}"
+    );
+}
+
+#[test]
+fn nobody_is_ready_for_sure_on_a_green_of_which_eks_tells_nothing() {
+    for kind in [ErrorKind::Denied, ErrorKind::Passing] {
+        let office = on_blue();
+        bind(&office, json!({ "serviceAccount": "svc-etl", "roleArn": role("etl") }));
+        let fault = PortFault::nth("DescribeAddon", 1, When::Before, kind);
+        office.ports.fault(PortFault { lasting: true, ..fault });
+        let answer = office.planned(to_green());
+        assert_eq!(verdict(&answer, "svc-etl")["verdict"], "unknown", "{}", text(&answer));
+    }
+}
+
 #[test]
 fn nobody_is_ready_for_sure_where_nobody_can_look_inside_green() {
     for (operation, kind) in [

@@ -72,6 +72,11 @@ pub(super) fn verdicts(seen: &Seen) -> BTreeMap<DominoName, Verdict> {
         if let Some(words) = inside {
             verdict = Verdict::Breaks(words.clone());
         }
+        if let Some(words) = &seen.inside.breaks
+            && !matches!(verdict, Verdict::Breaks(_))
+        {
+            verdict = Verdict::Breaks(words.clone());
+        }
         let target = target_verdict(seen, binding);
         let verdict = match (verdict, target) {
             (breaks @ Verdict::Breaks(_), _) => breaks,
