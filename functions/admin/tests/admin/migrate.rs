@@ -227,6 +227,22 @@ fn nobody_is_ready_for_sure_on_a_green_of_which_eks_tells_nothing() {
 }
 
 #[test]
+fn an_annotation_of_irsa_is_told_for_what_it_does() {
+    let office = on_blue();
+    bind(&office, json!({ "serviceAccount": "svc-etl", "roleArn": role("etl") }));
+    {
+        let report = role("report").to_string();
+        let annotations = [("eks.amazonaws.com/role-arn", report.as_str())];
+        let (mut world, green) = (office.ports.world(), cluster("green"));
+        world.add_service_account(&green, "domino-compute", "svc-etl-sa", &annotations).unwrap();
+    }
+    let findings = office.planned(to_green())["preflight"]["findings"].to_string();
+    let says =
+        "a pod that is admitted there while EKS does not show its association gets that role";
+    assert!(findings.contains(says), "{findings}");
+}
+
+#[test]
 fn nobody_is_ready_for_sure_where_nobody_can_look_inside_green() {
     for (operation, kind) in [
         ("list serviceaccounts", ErrorKind::Unreachable),

@@ -141,7 +141,7 @@ fn told(green: &ClusterArn, report: &InsideReport, moving: &[(&DominoName, &Bind
     words.extend(domino.failures.iter().map(|failure| Words::new(failure, "")));
     words.extend(domino.annotated.iter().map(|(place, role)| {
         let why = format!(
-            "Kubernetes service account {place} on cluster {name} is annotated with role {role}: its pods use that one (IRSA)"
+            "Kubernetes service account {place} on cluster {name} is annotated with role {role}: a pod that is admitted there while EKS does not show its association gets that role instead (IRSA)"
         );
         Words::new(why, "take the annotation off")
     }));
