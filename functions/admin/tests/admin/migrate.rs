@@ -369,6 +369,11 @@ fn more_associations_than_eks_takes_are_told() {
     let answer = office.planned(to_green());
     let findings = answer["preflight"]["findings"].to_string();
     assert!(findings.contains("would have 5001 associations"), "{findings}");
+    let counts = &answer["preflight"]["counts"];
+    assert_eq!(*counts, json!({ "ready": 1, "willBreak": 0, "unknown": 1 }), "{}", text(&answer));
+    let beyond = verdict(&answer, "svc-report");
+    assert!(beyond["because"].as_str().unwrap().contains("would have 5001"), "{beyond}");
+    assert!(beyond["wayOut"].as_str().unwrap().contains("not adjustable"), "{beyond}");
 }
 
 #[test]
@@ -388,6 +393,40 @@ fn roles_that_the_node_policies_cannot_list_break_in_strict_mode() {
     let counts = full(&office);
     let broken = counts["willBreak"].as_u64().unwrap();
     assert!((10..200).contains(&broken), "{counts}");
+}
+
+/// Of 600 bindings, those that are no more than unknown, and those that will break, in record mode
+/// without the cluster statement.
+fn beyond_the_room(prepare: impl FnOnce(&Office)) -> (u64, u64) {
+    let mut office = on_blue();
+    office.settings.plan.cluster_statement = false;
+    office.settings.policy_slots = 4;
+    prepare(&office);
+    import(&office, 600, 600);
+    let answer = office.planned(to_green());
+    let counts = &answer["preflight"]["counts"];
+    (counts["unknown"].as_u64().unwrap(), counts["willBreak"].as_u64().unwrap())
+}
+
+#[test]
+fn roles_beyond_the_room_are_not_ready_in_record_mode_unless_something_else_grants_them() {
+    let known = |office: &Office| {
+        office.register("green");
+        office.bind("svc-etl", "etl");
+    };
+    let (unknown, broken) = beyond_the_room(|_| {});
+    assert!((10..200).contains(&unknown) && broken == 0, "a new green: {unknown} {broken}");
+    let (unknown, broken) = beyond_the_room(known);
+    assert!((10..200).contains(&broken) && unknown == 0, "{unknown} {broken}");
+    let granted = beyond_the_room(|office| {
+        let node_role = format!("arn:aws:iam::{ACCOUNT}:role/green-eks-nodes").parse().unwrap();
+        let mut world = office.ports.world();
+        let now = world.now;
+        world.iam.attach(&node_role, "arn:aws:iam::aws:policy/AmazonEKSWorkerNodePolicy", now);
+        drop(world);
+        known(office);
+    });
+    assert_eq!(granted, (0, 0), "another policy of the node role grants them");
 }
 
 #[test]
