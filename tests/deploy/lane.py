@@ -269,6 +269,13 @@ def ask(lane):
     status = lane.ask("admin-read", action="status", serviceAccount="svc-etl")
     states = {one["clusterArn"]: one["condition"]["state"] for one in status["bindings"]}
     lane.check("svc-etl is ready on both clusters", states == {cluster(name): "ready" for name in ("blue", "red")})
+    explained = lane.ask("admin-read", action="explain", serviceAccount="svc-etl", cluster="blue")
+    association = lane.associations("blue")["svc-etl-sa"]["associationId"]
+    lane.check("explain answers, and names the association", explained["ok"] and association in explained["text"])
+    # Without Kubernetes nobody is ready for sure.
+    migration = lane.ask("admin-read", action="migrate", **{"from": "blue", "to": "red"})
+    counts = migration.get("preflight", {}).get("counts", {})
+    lane.check("migrate counts its verdicts", migration["ok"] and sum(counts.values()) >= 1)
     asked = {"serviceAccount": "svc-hand", "roleArn": role("domino-report"), "clusters": [cluster("blue")]}
     planned = lane.ask("admin", action="bind", **asked)
     lane.check("the plan names the association", "+ association domino-compute/svc-hand-sa" in planned["text"])

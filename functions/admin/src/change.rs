@@ -4,12 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
+use pod_identity_core::plan::AssociationStep;
 use pod_identity_core::{Change, ClusterArn, DominoName, KubernetesName};
 use pod_identity_engine::ledger::{BindingRecord, Condition, View, binding_key};
 use pod_identity_engine::ports::{Clock, KubernetesReader};
 use pod_identity_engine::{
-    Outcome, Reconciled, Record, RecordReport, Recorded, Rehearsal, Scope, chain, preview, record,
-    request_clusters,
+    Outcome, Reconciled, Record, RecordReport, Recorded, Rehearsal, Retirement, Scope, chain,
+    preview, record, request_clusters,
 };
 use pod_identity_events::{Envelope, SCHEMA_VERSION, source};
 use serde_json::{Map, Value, json};
@@ -131,9 +132,7 @@ impl Changed {
             .previews
             .iter()
             .map(|(cluster, preview)| match preview {
-                Ok(done) => {
-                    (cluster.as_str(), json!({ "plans": done.plans, "skipped": done.skipped }))
-                }
+                Ok(done) => (cluster.as_str(), plan_data(done)),
                 Err(why) => (cluster.as_str(), json!({ "failed": why })),
             })
             .collect();
@@ -151,12 +150,45 @@ pub(crate) fn preview_words(cluster: &ClusterArn, done: &Reconciled) -> String {
     if let Some(why) = &done.skipped {
         return format!("cluster {} is left alone: {why}\n", cluster.name());
     }
-    let plans: String = done.plans.iter().map(ToString::to_string).collect();
-    let retirement = done.retirement.as_ref().map(|it| format!("  {it}\n")).unwrap_or_default();
-    if plans.is_empty() && retirement.is_empty() {
+    let mut text: String = done.plans.iter().map(ToString::to_string).collect();
+    match &done.retirement {
+        Some(Retirement::UnderWay { goes_on: true }) => {
+            text += &format!(
+                "  ! only the {} deletions of the next run are shown; the others follow by themselves\n",
+                deletions(done)
+            );
+        }
+        Some(retirement) => text += &format!("  {retirement}\n"),
+        None => {}
+    }
+    if let Some(left) = &done.left {
+        text += &format!(
+            "  ! the plan of cluster {} breaks off behind {left}, as the invocation's time was over; apply goes on by itself, and to see the rest raise the function's time-out and ask again\n",
+            cluster.name()
+        );
+    }
+    if text.is_empty() {
         return format!("cluster {}: nothing to do\n", cluster.name());
     }
-    plans + &retirement
+    text
+}
+
+/// The same as data. `brokenOffBehind` is where the time was over, `moreFollows` whether more is done
+/// by itself than is shown.
+fn plan_data(done: &Reconciled) -> Value {
+    let goes_on = done.retirement == Some(Retirement::UnderWay { goes_on: true });
+    json!({
+        "plans": done.plans,
+        "skipped": done.skipped,
+        "retirement": done.retirement.as_ref().map(ToString::to_string),
+        "brokenOffBehind": done.left.as_ref().map(ToString::to_string),
+        "moreFollows": goes_on || done.left.is_some(),
+    })
+}
+
+fn deletions(done: &Reconciled) -> usize {
+    let steps = done.plans.iter().flat_map(|plan| &plan.places).filter_map(|it| it.step.as_ref());
+    steps.filter(|step| matches!(step, AssociationStep::DeleteAssociation { .. })).count()
 }
 
 /// Makes changes, or with nothing to write with, only thinks them through. Those that break a

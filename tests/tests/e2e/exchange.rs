@@ -1,11 +1,11 @@
 //! Files of bindings over S3, by the real admin function.
 
 use local::InvocationResult;
-use local::scene::EXCHANGE_BUCKET;
-use pod_identity_world::S3;
+use local::scene::{self, EXCHANGE_BUCKET};
+use pod_identity_world::{Object, S3};
 use serde_json::{Value, json};
 
-use crate::scenario::{Scenario, assigned};
+use crate::scenario::{Scenario, assigned, unassigned};
 
 async fn ask(scenario: &Scenario, payload: Value) -> Value {
     let admin = scenario.stage.admin();
@@ -54,6 +54,36 @@ async fn what_is_exported_to_s3_is_imported_from_there_unchanged() {
         line("GetObject", "all.json"),
     ];
     assert_eq!(calls_of_s3(&scenario), expected);
+}
+
+#[tokio::test]
+async fn a_file_is_imported_by_the_digest_that_its_plan_told_and_not_once_it_was_changed() {
+    let mut scenario = Scenario::on_blue(&[]).await;
+    scenario.deliver(&[assigned("svc-etl", "etl", 3)]).await;
+    let to = json!({ "key": "all.json" });
+    let export = json!({ "action": "export", "mode": "apply", "to": to });
+    assert_eq!(ask(&scenario, export).await["ok"], true);
+    scenario.deliver(&[unassigned("svc-etl", 4)]).await;
+    assert!(scenario.association("blue", "svc-etl-sa").is_none());
+
+    let planned = ask(&scenario, json!({ "action": "import", "from": to })).await;
+    let apply = &planned["apply"];
+    assert!(apply["from"]["sha256"].is_string(), "{planned:#}");
+    let file = scenario.stage.world().s3.object(EXCHANGE_BUCKET, "all.json").unwrap().clone();
+    let put = |file: &Object| {
+        scenario.stage.world().put_object(EXCHANGE_BUCKET, "all.json", file.clone()).unwrap();
+    };
+    put(&Object { body: b"[]".to_vec(), ..file.clone() });
+    let refused = ask(&scenario, apply.clone()).await;
+    assert_eq!(refused["ok"], false, "{refused:#}");
+    put(&file);
+    let applied = ask(&scenario, apply.clone()).await;
+    assert_eq!(applied["counts"]["new"], 1, "{applied:#}");
+
+    let blue = json!({ "clusterArn": scene::cluster("blue").unwrap() });
+    let reconciled = scenario.stage.reconcile().invoke(blue.to_string()).await.unwrap();
+    assert!(matches!(reconciled, InvocationResult::Answer(_)), "{reconciled:?}");
+    assert!(scenario.association("blue", "svc-etl-sa").is_some());
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ mod domino;
 mod exchange;
 mod hostile;
 mod logs;
+mod migrations;
 mod ownership;
 mod pages;
 mod permissions;

@@ -1,6 +1,7 @@
 //! From one cluster to the next: a preflight, then the registration of the new cluster, which
 //! reconcile fills.
 
+mod agent;
 mod findings;
 mod inside;
 mod look;
@@ -205,10 +206,16 @@ async fn apply(
             format!("Cluster {green} was registered already; reconcile was asked to go on.\n")
         }
     };
-    let progress = progress::of(desk, blue, &to.green).await?;
+    // It is done by now, whatever cannot be read.
+    let (progress, words) = match progress::of(desk, blue, &to.green).await {
+        Ok(progress) => (json!(progress), progress.words(green)),
+        Err(why) => (
+            json!({ "unknown": why }),
+            format!("The progress on cluster {green} could not be read: {why}.\n"),
+        ),
+    };
     let text = format!(
-        "{done}{}\nHow far it is: ask again with mode plan, which looks at everything anew.\n",
-        progress.words(green)
+        "{done}{words}\nHow far it is: ask again with mode plan, which looks at everything anew.\n"
     );
-    Ok(Answer::of(text).with("mode", json!("apply")).with("progress", json!(progress)))
+    Ok(Answer::of(text).with("mode", json!("apply")).with("progress", progress))
 }

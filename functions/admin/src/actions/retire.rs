@@ -56,11 +56,25 @@ pub(super) async fn answer(
     let before = guard(&nobody).await?;
     let wish = retirement(cluster.as_str(), &asked.given_up);
     let changed = make(desk, hands, request, &[wish]).await?;
-    let after = guard(&given_up).await?;
-    let lose: BTreeSet<DominoName> = before.difference(&after).cloned().collect();
     let mut answer = told(request, &changed)?;
+    let after = match (guard(&given_up).await, hands) {
+        (Ok(after), _) => after,
+        // The ledger has it by now, whatever cannot be read.
+        (Err(why), Some(_)) => {
+            answer.text += &unread(cluster.name(), &why);
+            return Ok(answer.with("heldUpByUnknown", json!(why)).applied_by(request, &[]));
+        }
+        (Err(why), None) => return Err(Refusal(why)),
+    };
+    let lose: BTreeSet<DominoName> = before.difference(&after).cloned().collect();
     answer.text += &words(cluster.name(), &lose, &after);
     Ok(answer.with("lose", json!(lose)).with("heldUpBy", json!(after)).applied_by(request, &[]))
+}
+
+fn unread(cluster: &str, why: &str) -> String {
+    format!(
+        "Who holds the retirement of cluster {cluster} up could not be read: {why}; ask again with mode plan.\n"
+    )
 }
 
 fn words(cluster: &str, lose: &BTreeSet<DominoName>, held: &BTreeSet<DominoName>) -> String {

@@ -174,6 +174,74 @@ fn what_is_missing_inside_green_is_told() {
     assert!(findings.contains("has no EKS add-on eks-pod-identity-agent"), "{findings}");
 }
 
+/// What the one binding is on a green whose agent's add-on has a status, or none.
+fn with_agent(status: Option<&str>) -> (String, Value) {
+    let office = on_blue();
+    bind(&office, json!({ "serviceAccount": "svc-etl", "roleArn": role("etl") }));
+    {
+        let mut world = office.ports.world();
+        let addons = &mut world.eks.cluster_mut(&cluster("green")).unwrap().addons;
+        match status {
+            Some(status) => {
+                addons.get_mut("eks-pod-identity-agent").unwrap().status = status.to_owned();
+            }
+            None => addons.clear(),
+        }
+    }
+    let answer = office.planned(to_green());
+    (text(&answer).to_owned(), verdict(&answer, "svc-etl").clone())
+}
+
+#[test]
+fn nobody_is_ready_for_sure_on_a_green_without_a_healthy_agent() {
+    for (status, expected, named) in [
+        (Some("ACTIVE"), "ready", ""),
+        (None, "unknown", "cluster green has no EKS add-on eks-pod-identity-agent"),
+        (Some("DEGRADED"), "unknown", "is DEGRADED"),
+        (Some("CREATING"), "unknown", "is CREATING"),
+        (Some("CREATE_FAILED"), "willBreak", "is CREATE_FAILED"),
+    ] {
+        let (words, said) = with_agent(status);
+        assert_eq!(said["verdict"], expected, "{status:?}: {words}");
+        let because = said["because"].as_str().unwrap_or_default();
+        assert!(because.contains(named), "{status:?}: {said}");
+    }
+    let (words, said) = with_agent(None);
+    let way_out = said["wayOut"].as_str().unwrap();
+    assert!(
+        way_out.contains("install the add-on") && way_out.contains("then ask again"),
+        "{words}"
+    );
+}
+
+#[test]
+fn nobody_is_ready_for_sure_on_a_green_of_which_eks_tells_nothing() {
+    for kind in [ErrorKind::Denied, ErrorKind::Passing] {
+        let office = on_blue();
+        bind(&office, json!({ "serviceAccount": "svc-etl", "roleArn": role("etl") }));
+        let fault = PortFault::nth("DescribeAddon", 1, When::Before, kind);
+        office.ports.fault(PortFault { lasting: true, ..fault });
+        let answer = office.planned(to_green());
+        assert_eq!(verdict(&answer, "svc-etl")["verdict"], "unknown", "{}", text(&answer));
+    }
+}
+
+#[test]
+fn an_annotation_of_irsa_is_told_for_what_it_does() {
+    let office = on_blue();
+    bind(&office, json!({ "serviceAccount": "svc-etl", "roleArn": role("etl") }));
+    {
+        let report = role("report").to_string();
+        let annotations = [("eks.amazonaws.com/role-arn", report.as_str())];
+        let (mut world, green) = (office.ports.world(), cluster("green"));
+        world.add_service_account(&green, "domino-compute", "svc-etl-sa", &annotations).unwrap();
+    }
+    let findings = office.planned(to_green())["preflight"]["findings"].to_string();
+    let says =
+        "a pod that is admitted there while EKS does not show its association gets that role";
+    assert!(findings.contains(says), "{findings}");
+}
+
 #[test]
 fn nobody_is_ready_for_sure_where_nobody_can_look_inside_green() {
     for (operation, kind) in [
@@ -301,6 +369,11 @@ fn more_associations_than_eks_takes_are_told() {
     let answer = office.planned(to_green());
     let findings = answer["preflight"]["findings"].to_string();
     assert!(findings.contains("would have 5001 associations"), "{findings}");
+    let counts = &answer["preflight"]["counts"];
+    assert_eq!(*counts, json!({ "ready": 1, "willBreak": 0, "unknown": 1 }), "{}", text(&answer));
+    let beyond = verdict(&answer, "svc-report");
+    assert!(beyond["because"].as_str().unwrap().contains("would have 5001"), "{beyond}");
+    assert!(beyond["wayOut"].as_str().unwrap().contains("not adjustable"), "{beyond}");
 }
 
 #[test]
@@ -320,6 +393,40 @@ fn roles_that_the_node_policies_cannot_list_break_in_strict_mode() {
     let counts = full(&office);
     let broken = counts["willBreak"].as_u64().unwrap();
     assert!((10..200).contains(&broken), "{counts}");
+}
+
+/// Of 600 bindings, those that are no more than unknown, and those that will break, in record mode
+/// without the cluster statement.
+fn beyond_the_room(prepare: impl FnOnce(&Office)) -> (u64, u64) {
+    let mut office = on_blue();
+    office.settings.plan.cluster_statement = false;
+    office.settings.policy_slots = 4;
+    prepare(&office);
+    import(&office, 600, 600);
+    let answer = office.planned(to_green());
+    let counts = &answer["preflight"]["counts"];
+    (counts["unknown"].as_u64().unwrap(), counts["willBreak"].as_u64().unwrap())
+}
+
+#[test]
+fn roles_beyond_the_room_are_not_ready_in_record_mode_unless_something_else_grants_them() {
+    let known = |office: &Office| {
+        office.register("green");
+        office.bind("svc-etl", "etl");
+    };
+    let (unknown, broken) = beyond_the_room(|_| {});
+    assert!((10..200).contains(&unknown) && broken == 0, "a new green: {unknown} {broken}");
+    let (unknown, broken) = beyond_the_room(known);
+    assert!((10..200).contains(&broken) && unknown == 0, "{unknown} {broken}");
+    let granted = beyond_the_room(|office| {
+        let node_role = format!("arn:aws:iam::{ACCOUNT}:role/green-eks-nodes").parse().unwrap();
+        let mut world = office.ports.world();
+        let now = world.now;
+        world.iam.attach(&node_role, "arn:aws:iam::aws:policy/AmazonEKSWorkerNodePolicy", now);
+        drop(world);
+        known(office);
+    });
+    assert_eq!(granted, (0, 0), "another policy of the node role grants them");
 }
 
 #[test]
@@ -477,4 +584,38 @@ fn a_retirement_says_who_holds_it_up_who_loses_and_what_goes() {
     assert!(office.there("blue", "svc-named-sa").is_none());
     let company = office.refused(retire(json!(["*", "svc-etl"])));
     assert!(company.contains("stands alone"), "{company}");
+}
+
+/// The last read of an operation fails, of an invocation that was done once without.
+fn the_last_fails(office: &Office, operation: &str) {
+    let suffix = format!(" {operation}");
+    let count = office.calls().iter().filter(|call| call.ends_with(&suffix)).count();
+    office.ports.fault(PortFault::nth(operation, count, When::Before, ErrorKind::Passing));
+}
+
+#[test]
+fn what_the_ledger_has_is_said_though_nothing_can_be_read_behind_it() {
+    let office = on_blue();
+    bind(&office, json!({ "serviceAccount": "svc-etl", "roleArn": role("etl") }));
+    office.applied(to_green());
+    office.calls();
+    office.applied(to_green());
+    the_last_fails(&office, "Query");
+    let answer = office.applied(to_green());
+    let words = text(&answer);
+    assert!(words.contains("reconcile was asked to go on"), "{words}");
+    assert!(words.contains("progress on cluster green could not be read: "), "{words}");
+    assert!(answer["progress"]["unknown"].is_string(), "{answer}");
+
+    let retire = json!({ "action": "retire", "cluster": "blue" });
+    office.applied(retire.clone());
+    office.calls();
+    office.applied(retire.clone());
+    the_last_fails(&office, "Query");
+    let answer = office.applied(retire);
+    let words = text(&answer);
+    assert!(words.contains("The ledger has it"), "{words}");
+    let unread = "Who holds the retirement of cluster blue up could not be read: ";
+    assert!(words.contains(unread), "{words}");
+    assert!(answer["heldUpByUnknown"].is_string() && answer["heldUpBy"].is_null(), "{answer}");
 }

@@ -1,5 +1,7 @@
 //! What a plan hands over, so that it can be applied as it is.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::domino::Roll;
@@ -88,6 +90,49 @@ fn who_has_something_done_is_told_where_those_who_go_on_run_in_plan_mode() {
             _ => assert!(words.contains("ReconcileMode=plan"), "{words}"),
         }
     }
+}
+
+#[test]
+fn a_plan_that_is_not_the_whole_says_so_with_what_follows() {
+    let mut office = Office::registered();
+    office.bind("svc-etl", "etl");
+    office.bind("svc-train", "train");
+    let retire = json!({ "action": "retire", "cluster": "blue" });
+    let plan = |answer: &Value| answer["changed"]["plans"][cluster("blue").as_str()].clone();
+    let whole = office.planned(retire.clone());
+    assert!(text(&whole).contains("its retirement is under way"), "{}", text(&whole));
+    assert_eq!(plan(&whole)["moreFollows"], false);
+    office.settings.plan.max_deletions = 1;
+    let part = office.planned(retire);
+    let only = "! only the 1 deletions of the next run are shown; the others follow by themselves";
+    assert!(text(&part).contains(only), "{}", text(&part));
+    assert_eq!(plan(&part)["moreFollows"], true);
+    assert_eq!(plan(&part)["brokenOffBehind"], Value::Null);
+}
+
+#[test]
+fn a_plan_that_broke_off_says_behind_whom() {
+    let mut office = Office::new();
+    office.register("blue");
+    let row = |at| json!({ "serviceAccount": format!("svc-{at:04}"), "roleArn": role("etl") });
+    let rows: Vec<Value> = (0..500).map(row).collect();
+    office.applied(json!({ "action": "import", "rows": rows }));
+    office.settings.concurrency = 1;
+    let node_role = format!("arn:aws:iam::{ACCOUNT}:role/green-eks-nodes");
+    let green = json!({ "clusterArn": cluster("green"), "nodeRoleArns": [node_role] });
+    // Every call takes its time: for some time, one part is all that fits.
+    let parts = (1..60).map(|seconds| {
+        office.ports.world().settings.call_takes = Duration::from_secs(seconds);
+        office.ask(json!({ "action": "clusters", "register": green }))
+    });
+    let plan = |answer: &Value| answer["changed"]["plans"][cluster("green").as_str()].clone();
+    let mut broken_off = parts.filter(|answer| plan(answer)["brokenOffBehind"].is_string());
+    let part = broken_off.next().unwrap();
+    let words = text(&part);
+    let behind = "! the plan of cluster green breaks off behind domino-compute/svc-0399-sa";
+    assert!(words.contains(behind), "{words}");
+    assert!(words.contains("raise the function's time-out"), "{words}");
+    assert_eq!(plan(&part)["moreFollows"], true);
 }
 
 #[test]

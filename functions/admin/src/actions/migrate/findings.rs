@@ -43,14 +43,36 @@ pub(super) fn listing(seen: &Seen) -> Option<Listing> {
     Some(Listing { needed: wanted.len(), unplaced })
 }
 
+/// Who would be made an association beyond those that EKS takes, and what is to be said of it. They
+/// are made in the order of the plans.
+pub(super) fn beyond_quota(seen: &Seen) -> Option<(BTreeSet<&DominoName>, Words)> {
+    let (done, there) = (seen.preview.as_ref().ok()?, *seen.on_green_now.as_ref().ok()?);
+    let places = done.plans.iter().flat_map(|plan| &plan.places);
+    let made: Vec<_> =
+        places.filter(|place| place.step.as_ref().is_some_and(step_creates)).collect();
+    let all = there + made.len();
+    if all <= ASSOCIATIONS_PER_CLUSTER {
+        return None;
+    }
+    let room = ASSOCIATIONS_PER_CLUSTER.saturating_sub(there);
+    let beyond = made.iter().skip(room).filter_map(|place| place.bound.as_ref());
+    let words = Words::new(
+        format!(
+            "cluster {} would have {all} associations: {there} are there and {} would be made, and EKS takes {ASSOCIATIONS_PER_CLUSTER}",
+            seen.green.name(),
+            made.len()
+        ),
+        "the quota is not adjustable: take associations that nobody needs off that cluster, or bind fewer service accounts there",
+    );
+    Some((beyond.map(|bound| &bound.service_account).collect(), words))
+}
+
 /// What stands in the way of green as a whole, or should be looked at.
 pub(super) fn findings(seen: &Seen) -> Vec<Words> {
     let mut findings = Vec::new();
     let green = seen.green.name();
     if let Ok(done) = &seen.preview {
-        let steps = done.plans.iter().flat_map(|plan| &plan.places).filter_map(|p| p.step.as_ref());
-        let made = steps.filter(|step| step_creates(step)).count();
-        findings.extend(quota(seen, made, done.skipped.as_deref()));
+        findings.extend(quota(seen, done.skipped.as_deref()));
         if let Some(Listing { needed, unplaced }) =
             listing(seen).filter(|it| !it.unplaced.is_empty())
         {
@@ -81,21 +103,13 @@ pub(super) fn findings(seen: &Seen) -> Vec<Words> {
 }
 
 /// Whether EKS would take so many more associations.
-fn quota(seen: &Seen, made: usize, skipped: Option<&str>) -> Option<Words> {
-    let green = seen.green.name();
+fn quota(seen: &Seen, skipped: Option<&str>) -> Option<Words> {
     match &seen.on_green_now {
-        Ok(there) if there + made > ASSOCIATIONS_PER_CLUSTER => Some(Words::new(
-            format!(
-                "cluster {green} would have {} associations: {there} are there and {made} would be made, and EKS takes {ASSOCIATIONS_PER_CLUSTER}",
-                there + made
-            ),
-            "the quota is not adjustable: take associations that nobody needs off that cluster, or bind fewer service accounts there",
-        )),
-        Ok(_) => None,
+        Ok(_) => beyond_quota(seen).map(|(_, words)| words),
         // A cluster that nobody can list says so in each verdict.
         Err(_) if skipped.is_some() => None,
         Err(why) => Some(Words::new(
-            format!("how many associations cluster {green} has is not known: {why}"),
+            format!("how many associations cluster {} has is not known: {why}", seen.green.name()),
             "ask again",
         )),
     }

@@ -16,12 +16,18 @@ use crate::desk::{Desk, Looks};
 /// Who can look, where this function cannot.
 const LOOK: &str = "the workloads function makes them on its own where it gets in, and action status shows what it saw; to have them looked at here, let this function in (AdminInVpc for a private endpoint, infra/kubernetes/readers.yaml and an access entry), or look yourself";
 
+/// What to do where the cluster lacks something that pods need.
+const MAKE_UP: &str =
+    "then ask again; migrate with mode apply need not wait for it, the workloads do";
+
 /// What is to be said of it.
 #[derive(Debug, Default)]
 pub(super) struct Inside {
     /// Whom the mapping or a missing Kubernetes service account keeps from working.
     pub(super) blocked: BTreeMap<DominoName, Words>,
-    /// What could not be looked at, so that nobody is ready for sure.
+    /// Why nobody at all will get credentials there.
+    pub(super) breaks: Option<Words>,
+    /// What is missing or could not be looked at, so that nobody is ready for sure.
     pub(super) unread: Option<Words>,
     /// What is missing there, or that nobody can look.
     pub(super) words: Vec<Words>,
@@ -125,6 +131,8 @@ fn told(green: &ClusterArn, report: &InsideReport, moving: &[(&DominoName, &Bind
             Inside { unread: why.map(|why| unread(green, why, LOOK)), ..Inside::default() }
         }
     };
+    let doubts = lacks(report).into_iter().chain(inside.unread.take());
+    inside.unread = doubts.chain(unasked(green, report)).reduce(both);
     let words = &mut inside.words;
     words.extend(report.missing.iter().map(|one| Words::new(&one.reason, &one.way_out)));
     words.extend(report.failures.iter().map(|failure| Words::new(failure, "")));
@@ -133,7 +141,7 @@ fn told(green: &ClusterArn, report: &InsideReport, moving: &[(&DominoName, &Bind
     words.extend(domino.failures.iter().map(|failure| Words::new(failure, "")));
     words.extend(domino.annotated.iter().map(|(place, role)| {
         let why = format!(
-            "Kubernetes service account {place} on cluster {name} is annotated with role {role}: its pods use that one (IRSA)"
+            "Kubernetes service account {place} on cluster {name} is annotated with role {role}: a pod that is admitted there while EKS does not show its association gets that role instead (IRSA)"
         );
         Words::new(why, "take the annotation off")
     }));
@@ -153,6 +161,30 @@ fn told(green: &ClusterArn, report: &InsideReport, moving: &[(&DominoName, &Bind
     });
     inside.blocked = blocked.collect();
     inside
+}
+
+/// What pods lack there, or may.
+fn lacks(report: &InsideReport) -> Option<Words> {
+    let all =
+        report.missing.iter().map(|one| Words::new(&one.reason, &one.way_out)).reduce(both)?;
+    Some(Words { way_out: format!("{}; {MAKE_UP}", all.way_out), ..all })
+}
+
+/// What EKS did not tell, beside what is said of Kubernetes.
+fn unasked(green: &ClusterArn, report: &InsideReport) -> Option<Words> {
+    report.domino.as_ref()?;
+    let why = report.failures.first()?;
+    Some(Words::new(
+        format!("what cluster {} lacks for Pod Identity is unknown: {why}", green.name()),
+        "ask again",
+    ))
+}
+
+fn both(one: Words, other: Words) -> Words {
+    Words {
+        why: format!("{}; {}", one.why, other.why),
+        way_out: format!("{}; {}", one.way_out, other.way_out),
+    }
 }
 
 fn few(steps: &[String]) -> String {

@@ -10,6 +10,7 @@ use pod_identity_engine::ledger::{BindingRecord, Condition, ConditionState, Regi
 use pod_identity_engine::ports::{Clock, ClusterAccess, KubernetesReader, LedgerWriter};
 use pod_identity_engine::{Reconciled, Scope, chain};
 
+use super::agent;
 use super::findings::whose;
 use super::inside::{self, Inside};
 use crate::associations;
@@ -86,7 +87,8 @@ pub(super) async fn look(
     };
     let coming: Vec<_> = moving.iter().copied().filter(|(name, _)| !is_ready(name)).collect();
     inside::presume(ahead, rehearsal, green, &bindings, &coming).await?;
-    let inside = inside::look(ahead, green, &moving).await;
+    let mut inside = inside::look(ahead, green, &moving).await;
+    inside.breaks = agent::look(ahead, &access).await;
     Ok(Seen {
         strict: ahead.settings.plan.strict,
         cluster_statement: ahead.settings.plan.cluster_statement,

@@ -9,7 +9,7 @@ use pod_identity_core::{Binding, ClusterArn, DominoName, RoleArn};
 use pod_identity_engine::ledger::{BindingRecord, ConditionState};
 use pod_identity_events::{BlockedCode, Trust, TrustVerdict};
 
-use super::findings::listing;
+use super::findings::{beyond_quota, listing};
 use super::look::Seen;
 use crate::actions::target::{Hop, evaluate};
 
@@ -57,20 +57,26 @@ pub(super) fn verdicts(seen: &Seen) -> BTreeMap<DominoName, Verdict> {
         planned.bound.extend(place.bound.iter().map(|one| (&one.service_account, one)));
         planned.blocked.extend(place.blocked.iter().map(|one| (&one.service_account, one)));
     }
-    let listing = listing(seen).filter(|_| seen.strict);
-    let unlisted = |role: &RoleArn| listing.as_ref().is_some_and(|it| it.unplaced.contains(role));
+    let unplaced = listing(seen).map(|it| it.unplaced).unwrap_or_default();
+    let beyond_quota = beyond_quota(seen);
     let of = |(name, record): (&DominoName, &BindingRecord)| {
         let binding = record.binding().filter(|binding| seen.moves(binding))?;
         let mut verdict = role_verdict(seen, &planned, name, record, binding);
-        if verdict == Verdict::Ready && unlisted(&binding.desired.role) {
-            verdict = Verdict::Breaks(Words::new(
-                format!("the node policies have no room for role {}", binding.desired.role),
-                "raise IAM's quota of managed policies attached to a role and NODE_ROLE_POLICY_SLOTS with it",
-            ));
+        if verdict == Verdict::Ready && unplaced.contains(&binding.desired.role) {
+            verdict = unlisted(seen, &binding.desired.role);
         }
         let inside = seen.inside.blocked.get(name).filter(|_| verdict == Verdict::Ready);
         if let Some(words) = inside {
             verdict = Verdict::Breaks(words.clone());
+        }
+        if let Some(words) = &seen.inside.breaks
+            && !matches!(verdict, Verdict::Breaks(_))
+        {
+            verdict = Verdict::Breaks(words.clone());
+        }
+        let beyond = beyond_quota.as_ref().filter(|(names, _)| names.contains(name));
+        if let Some((_, words)) = beyond.filter(|_| verdict == Verdict::Ready) {
+            verdict = Verdict::Unknown(words.clone());
         }
         let target = target_verdict(seen, binding);
         let verdict = match (verdict, target) {
@@ -85,6 +91,25 @@ pub(super) fn verdicts(seen: &Seen) -> BTreeMap<DominoName, Verdict> {
         Some((name.clone(), verdict))
     };
     seen.bindings.iter().filter_map(of).collect()
+}
+
+/// What becomes of a role that the node policies have no room for: outside of strict mode something
+/// else may grant it.
+fn unlisted(seen: &Seen, role: &RoleArn) -> Verdict {
+    let policies = seen.node_policies.as_ref().ok().and_then(Option::as_ref);
+    let is_broad = policies.map(|policies| policies.broad_grant.is_some());
+    if !seen.strict && (seen.cluster_statement || is_broad == Some(true)) {
+        return Verdict::Ready;
+    }
+    let why = format!("the node policies have no room for role {role}");
+    let way_out = "raise IAM's quota of managed policies attached to a role and NODE_ROLE_POLICY_SLOTS with it";
+    if seen.strict || is_broad.is_some() {
+        return Verdict::Breaks(Words::new(why, way_out));
+    }
+    let why = format!("{why}, and whether another policy of the node roles grants it is not known");
+    let way_out =
+        format!("AWS's AmazonEKSWorkerNodePolicy on the node roles grants it; otherwise {way_out}");
+    Verdict::Unknown(Words::new(why, way_out))
 }
 
 fn role_verdict(

@@ -282,15 +282,18 @@ impl Taking {
     }
 }
 
-/// Shows what a run would take away.
+/// Shows what a run would take away: at least a part, and whether there is more. Where the time was
+/// over, what was not looked at is behind [`Reconciled::left`].
 pub(super) async fn preview<R: Reads, W, C: Clock>(
     context: &Context<'_, R, W, C>,
     overview: &Overview,
     done: &mut Reconciled,
 ) -> Result<(), String> {
     let mut taking = Taking::new(context.settings.plan.max_deletions);
+    let mut cut = false;
     for chunk in overview.chunks_of_all(CHUNK) {
-        if context.is_over() || taking.stopped {
+        cut = done.left.is_some() && context.is_over();
+        if cut || taking.stopped {
             break;
         }
         if let Some(found) = taking.look(context, overview, &chunk, done).await? {
@@ -300,8 +303,8 @@ pub(super) async fn preview<R: Reads, W, C: Clock>(
             done.plans.push(plan);
         }
     }
-    done.left = None;
-    done.retirement = Some(Retirement::UnderWay { goes_on: false });
+    done.left = done.left.take().filter(|_| cut);
+    done.retirement = Some(Retirement::UnderWay { goes_on: cut || taking.stopped });
     Ok(())
 }
 

@@ -166,6 +166,43 @@ fn one_run_deletes_no_more_than_the_ceiling_and_another_goes_on() {
     assert_emptied(&scenario);
 }
 
+/// What a run with so many seconds would do.
+fn look(scenario: &mut Scenario, seconds: i64) -> Reconciled {
+    let (run, deadline) = (scenario.next_run(), scenario.in_seconds(seconds));
+    let (ports, scope) = (&scenario.ports, Scope::of(cluster("blue")));
+    drive(preview(&scope, ports, ports, &run, &scenario.settings, deadline), || {}).unwrap()
+}
+
+#[test]
+fn a_look_says_whether_others_follow_those_that_one_run_deletes() {
+    let mut scenario = both();
+    retire(&mut scenario, "blue", &json!([]));
+    let under_way = |goes_on| Some(Retirement::UnderWay { goes_on });
+    assert_eq!(look(&mut scenario, 60).retirement, under_way(false));
+    scenario.settings.plan.max_deletions = 1;
+    let done = look(&mut scenario, 60);
+    assert_eq!((done.retirement, done.left), (under_way(true), None));
+}
+
+#[test]
+fn a_look_whose_time_is_over_says_behind_whom_it_stopped() {
+    let mut scenario = both();
+    for batch in 0..5 {
+        let name = |n| format!("svc-{batch}{n:02}");
+        let events: Vec<_> = (0..100).map(|n| scenario.assigned(&name(n), "etl")).collect();
+        scenario.batch(&events);
+    }
+    scenario.advance(300);
+    scenario.settings.plan.max_deletions = 1_000;
+    retire(&mut scenario, "blue", &json!([]));
+    // Every call takes its time, so that one part is all that fits.
+    scenario.ports.world().settings.call_takes = std::time::Duration::from_millis(100);
+    let done = look(&mut scenario, 20);
+    assert_eq!((done.places, done.plans.len()), (400, 1));
+    assert!(done.left.is_some());
+    assert_eq!(done.retirement, Some(Retirement::UnderWay { goes_on: true }));
+}
+
 /// Begun with one association gone; svc-train has since lost green.
 fn half_done() -> Scenario {
     let mut scenario = both();

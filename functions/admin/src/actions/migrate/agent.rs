@@ -1,0 +1,67 @@
+//! What takes credentials from every pod of green: a cluster that goes, or an agent that is broken.
+
+use pod_identity_core::ClusterArn;
+use pod_identity_engine::ports::{Clock, ClusterAccess, KubernetesReader};
+
+use super::verdict::Words;
+use crate::desk::{Desk, Looks};
+
+/// The add-on that hands out credentials on every node.
+const AGENT: &str = "eks-pod-identity-agent";
+
+/// What EKS tells for sure; two calls. What it does not tell keeps nobody from asking for the rest.
+pub(super) async fn look(
+    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    access: &ClusterAccess,
+) -> Option<Words> {
+    let cluster = desk.in_time(desk.reader.cluster(access)).await;
+    let status = cluster.ok().flatten().map(|cluster| cluster.status);
+    let add_on = desk.in_time(desk.reader.addon(access, AGENT)).await;
+    broken(&access.cluster, status.as_deref(), add_on.ok().flatten().as_deref())
+}
+
+/// Why no pod will get credentials, by the status of the cluster and of the agent's add-on. An agent
+/// that is being made, or whose update failed, may hand them out all the same.
+fn broken(green: &ClusterArn, cluster: Option<&str>, add_on: Option<&str>) -> Option<Words> {
+    let name = green.name();
+    match (cluster, add_on) {
+        (Some("DELETING"), _) => Some(Words::new(
+            format!("cluster {name} is DELETING: nothing will work there"),
+            "give another cluster as `to`",
+        )),
+        (_, Some(status @ ("CREATE_FAILED" | "DELETING"))) => Some(Words::new(
+            format!(
+                "add-on {AGENT} of cluster {name} is {status}: pods get no credentials without the agent"
+            ),
+            "look at the add-on's health issues in EKS, install it anew, and ask again; associations may be made before it",
+        )),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn only_a_cluster_that_goes_and_an_agent_that_cannot_run_break_everybody() {
+        let green = ClusterArn::new("aws", "eu-west-1", "111122223333", "green").unwrap();
+        for (cluster, add_on, named) in [
+            (Some("ACTIVE"), Some("ACTIVE"), None),
+            (Some("ACTIVE"), Some("DEGRADED"), None),
+            (Some("ACTIVE"), Some("CREATING"), None),
+            (Some("ACTIVE"), Some("UPDATE_FAILED"), None),
+            (Some("CREATING"), None, None),
+            (None, None, None),
+            (Some("ACTIVE"), Some("CREATE_FAILED"), Some("is CREATE_FAILED")),
+            (None, Some("DELETING"), Some("add-on eks-pod-identity-agent of cluster green")),
+            (Some("DELETING"), Some("ACTIVE"), Some("cluster green is DELETING")),
+        ] {
+            let words = broken(&green, cluster, add_on);
+            assert_eq!(words.is_some(), named.is_some(), "{cluster:?} {add_on:?}");
+            assert!(words.is_none_or(|words| words.why.contains(named.unwrap())));
+        }
+    }
+}
