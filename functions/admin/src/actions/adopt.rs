@@ -1,6 +1,7 @@
 //! Associations that somebody else made become bindings of the ledger, as they are.
 
 mod candidate;
+mod doubles;
 
 use std::collections::BTreeSet;
 

@@ -227,3 +227,20 @@ fn two_associations_are_not_bound_as_one_service_account() {
     let neither = office.refused(json!({ "action": "adopt", "cluster": "blue" }));
     assert!(neither.contains("either name associations"), "{neither}");
 }
+
+#[test]
+fn one_association_is_not_bound_as_two_service_accounts() {
+    let office = Office::registered();
+    foreign(&office, "svc-etl-sa", "etl");
+    let both = json!([one("svc-etl-sa", "svc-etl"), one("svc-etl-sa", "svc-next")]);
+    let planned = office.planned(adopt(both));
+    let words = text(&planned);
+    assert_eq!(planned["accepted"], 0, "{words}");
+    let why = "the association of domino-compute/svc-etl-sa would go to svc-etl, svc-next";
+    assert!(words.contains(why), "{words}");
+    let twice = json!([one("svc-etl-sa", "svc-etl"), one("svc-etl-sa", "svc-etl")]);
+    let planned = office.planned(adopt(twice));
+    let words = text(&planned);
+    assert_eq!(planned["accepted"], 0, "{words}");
+    assert!(words.contains("is named 2 times for svc-etl"), "{words}");
+}

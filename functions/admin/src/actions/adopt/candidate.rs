@@ -11,6 +11,7 @@ use pod_identity_events::detail_type::ROLE_ASSIGNED;
 use serde_json::{Map, Value, json};
 
 use super::Named;
+use super::doubles::refuse_doubles;
 use crate::change::{About, Wish};
 
 /// What becomes of an association.
@@ -203,24 +204,12 @@ pub(super) fn digest(cluster: &ClusterArn, candidates: &[Candidate]) -> String {
     fingerprint(std::iter::once(cluster.as_str()).chain(parts))
 }
 
-/// One Domino service account has one binding.
-fn refuse_doubles(candidates: &mut [Candidate]) {
-    let mut names: BTreeMap<String, usize> = BTreeMap::new();
-    let is_meant = |one: &&mut Candidate| !matches!(one.decision, Decision::Refused(_));
-    for one in candidates.iter_mut().filter(is_meant) {
-        *names.entry(one.name.clone()).or_default() += 1;
-    }
-    for one in candidates.iter_mut().filter(is_meant) {
-        if names.get(&one.name).is_some_and(|count| *count > 1) {
-            one.refuse(format!(
-                "several associations would be bound as {}, and a service account has one binding on a cluster; name each in `associations`",
-                one.name
-            ));
-        }
-    }
-}
-
 impl Candidate {
+    /// Whether it is not refused.
+    pub(super) fn is_meant(&self) -> bool {
+        !matches!(self.decision, Decision::Refused(_))
+    }
+
     pub(super) fn refuse(&mut self, why: String) {
         self.decision = Decision::Refused(why);
     }
