@@ -1,6 +1,7 @@
 //! Associations that somebody else made become bindings of the ledger, as they are.
 
 mod candidate;
+mod claims;
 mod doubles;
 
 use std::collections::BTreeSet;
@@ -13,6 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use self::candidate::{Accepted, Candidate, Decision, Known};
+use self::claims::Claims;
 use crate::answer::{Answer, Refusal};
 use crate::associations;
 use crate::change::{Wish, ahead_of, judge, note, preview_words, undone};
@@ -84,10 +86,13 @@ pub(super) async fn answer(
     };
     let bindings = desk.bindings().await?;
     let others = associations::unknown(desk, &registry, &cluster, &bindings).await?;
+    let claims = Claims::of(&bindings, record);
+    let conditions = desk.conditions(claims.contested().map(|name| (name, &cluster))).await?;
     let known = Known {
         bindings: &bindings,
         others: &others,
         record,
+        claims: claims.told(conditions.values()),
         deployment: &desk.settings.plan.deployment,
         template: &desk.settings.rules.service_account_template,
     };

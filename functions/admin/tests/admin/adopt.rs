@@ -244,3 +244,44 @@ fn one_association_is_not_bound_as_two_service_accounts() {
     assert_eq!(planned["accepted"], 0, "{words}");
     assert!(words.contains("is named 2 times for svc-etl"), "{words}");
 }
+
+/// Binds a service account to the place of somebody else's association on blue, later than all before.
+fn claims(office: &Office, name: &str) {
+    office.advance(1);
+    office.applied(json!({
+        "action": "bind", "serviceAccount": name, "roleArn": role("etl"),
+        "clusters": ["blue"], "kubernetes": { "serviceAccount": "shared" },
+    }));
+}
+
+#[test]
+fn of_two_who_want_the_place_the_one_who_holds_it_adopts() {
+    let office = Office::registered();
+    let theirs = foreign(&office, "shared", "etl");
+    claims(&office, "svc-old");
+    claims(&office, "svc-next");
+    office.reconcile("blue");
+    for name in ["svc-next", "svc-other"] {
+        let planned = office.planned(adopt(json!([one("shared", name)])));
+        let words = text(&planned);
+        assert_eq!(planned["accepted"], 0, "{words}");
+        assert!(words.contains("adopt it as svc-old, or unbind svc-old first"), "{words}");
+    }
+    let adopted = office.adopted(adopt(json!([one("shared", "svc-old")])));
+    assert_eq!(adopted["accepted"], 1, "{}", text(&adopted));
+    office.reconcile("blue");
+    let ours = office.there("blue", "shared").unwrap();
+    assert_eq!((&ours.id, &*ours.tags[SERVICE_ACCOUNT_TAG]), (&theirs.id, "svc-old"));
+}
+
+#[test]
+fn as_long_as_nobody_knows_who_holds_the_place_each_who_wants_it_may_adopt() {
+    let office = Office::registered();
+    foreign(&office, "shared", "etl");
+    claims(&office, "svc-old");
+    claims(&office, "svc-next");
+    for name in ["svc-next", "svc-old"] {
+        let planned = office.planned(adopt(json!([one("shared", name)])));
+        assert_eq!(planned["accepted"], 1, "{name}: {}", text(&planned));
+    }
+}

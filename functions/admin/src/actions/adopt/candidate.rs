@@ -11,6 +11,7 @@ use pod_identity_events::detail_type::ROLE_ASSIGNED;
 use serde_json::{Map, Value, json};
 
 use super::Named;
+use super::claims::Claims;
 use super::doubles::refuse_doubles;
 use crate::change::{About, Wish};
 
@@ -46,6 +47,7 @@ pub(super) struct Known<'a> {
     /// Associations that no condition of the ledger names.
     pub(super) others: &'a [Association],
     pub(super) record: &'a ClusterRecord,
+    pub(super) claims: Claims<'a>,
     pub(super) deployment: &'a str,
     /// Names a Kubernetes service account after a Domino one.
     pub(super) template: &'a str,
@@ -123,14 +125,16 @@ impl Known<'_> {
             Ok(name) => name,
             Err(error) => return refused(format!("as: {error}")),
         };
-        if let Some(other) = self.claimant(&place).filter(|other| **other != parsed) {
-            return refused(format!(
-                "{other} is bound to {place} there; adopt it as {other}, or unbind {other} first"
-            ));
+        if let Some(other) = self.claims.before(&parsed, &place) {
+            let what = match self.claims.wants(&parsed, &place) {
+                true => format!("{other} holds {place} there, which {parsed} is bound to as well"),
+                false => format!("{other} is bound to {place} there"),
+            };
+            return refused(format!("{what}; adopt it as {other}, or unbind {other} first"));
         }
         match self.bindings.get(&parsed).and_then(BindingRecord::binding) {
             None => Decision::Bind(Box::new(self.wish(association, name))),
-            Some(binding) if self.record.takes(binding) && binding.kubernetes == place => {
+            Some(binding) if self.claims.wants(&parsed, &place) => {
                 let changes = association.differences(&binding.desired);
                 if by_rule && !changes.is_empty() {
                     return refused(format!(
@@ -152,19 +156,7 @@ impl Known<'_> {
 
     /// Whether a service account is bound to a place there.
     fn wants(&self, name: &str, place: &KubernetesName) -> bool {
-        let name = name.parse::<DominoName>().ok();
-        let record = name.and_then(|name| self.bindings.get(&name));
-        record.is_some_and(|record| self.is_at(record, place))
-    }
-
-    fn is_at(&self, record: &BindingRecord, place: &KubernetesName) -> bool {
-        let takes = |binding: &Binding| self.record.takes(binding) && binding.kubernetes == *place;
-        record.binding().is_some_and(takes)
-    }
-
-    fn claimant(&self, place: &KubernetesName) -> Option<&DominoName> {
-        let mut claims = self.bindings.iter().filter(|(_, record)| self.is_at(record, place));
-        claims.next().map(|(name, _)| name)
+        name.parse().is_ok_and(|name| self.claims.wants(&name, place))
     }
 
     /// The association as it is, for this cluster alone.
