@@ -285,3 +285,36 @@ fn as_long_as_nobody_knows_who_holds_the_place_each_who_wants_it_may_adopt() {
         assert_eq!(planned["accepted"], 1, "{name}: {}", text(&planned));
     }
 }
+
+#[test]
+fn a_plan_fixes_all_that_the_binding_will_put_there() {
+    let target = |name: &str| json!(format!("arn:aws:iam::444455556666:role/{name}"));
+    let policy = |version: &str| json!(format!("{{\"Version\":\"{version}\",\"Statement\":[]}}"));
+    let first = (target("lake"), policy("2012-10-17"));
+    for (then, shown) in [
+        ((target("pond"), policy("2012-10-17")), "target role arn:aws:iam::444455556666:role/pond"),
+        ((target("lake"), policy("2008-10-17")), "session policy {\"Version\":\"2008-10-17\""),
+    ] {
+        let office = Office::registered();
+        let theirs = foreign(&office, "svc-etl-sa", "etl");
+        let bind = |(target, policy): &(Value, Value)| {
+            office.advance(1);
+            office.applied(json!({
+                "action": "bind", "serviceAccount": "svc-etl", "roleArn": role("report"),
+                "targetRoleArn": target, "disableSessionTags": true, "sessionPolicy": policy,
+            }));
+        };
+        bind(&first);
+        let payload = adopt(json!([one("svc-etl-sa", "svc-etl")]));
+        let planned = office.planned(payload.clone());
+        let words = text(&planned);
+        for part in [first.0.as_str().unwrap(), first.1.as_str().unwrap(), "no session tags"] {
+            assert!(words.contains(part), "{part}: {words}");
+        }
+        bind(&then);
+        let why = office.refused(planned["apply"].clone());
+        assert!(why.contains("is not what `plan`") && why.contains(shown), "{shown}: {why}");
+        office.reconcile("blue");
+        assert_eq!(office.there("blue", "svc-etl-sa"), Some(theirs));
+    }
+}

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use pod_identity_core::{
-    Association, Binding, Change, ClusterArn, DominoName, KubernetesName, Ownership, RoleArn,
-    fingerprint,
+    Association, Binding, Change, ClusterArn, Desired, DominoName, KubernetesName, Ownership,
+    RoleArn, fingerprint,
 };
 use pod_identity_engine::ledger::{BindingRecord, ClusterRecord};
 use pod_identity_events::detail_type::ROLE_ASSIGNED;
@@ -142,9 +142,7 @@ impl Known<'_> {
                         changes.join(", ")
                     ));
                 }
-                let from = (!changes.is_empty()).then(|| {
-                    format!("{} change, to role {}", changes.join(", "), binding.desired.role)
-                });
+                let from = (!changes.is_empty()).then(|| becomes(&changes, &binding.desired));
                 Decision::Permit(from)
             }
             Some(Binding { kubernetes, desired, .. }) => refused(format!(
@@ -185,6 +183,23 @@ impl Known<'_> {
         let about = About::ServiceAccount(name.to_owned());
         Wish { about, detail_type: ROLE_ASSIGNED, detail }
     }
+}
+
+/// What an association changes to: all that the binding has, as a plan is held to these words.
+fn becomes(changes: &[&str], desired: &Desired) -> String {
+    let Desired { role, target_role, disable_session_tags, session_policy } = desired;
+    let of = |what: &str, value: Option<String>| match value {
+        Some(value) => Some(format!("{what} {value}")),
+        None => changes.contains(&what).then(|| format!("no {what}")),
+    };
+    let mut parts = vec![format!("role {role}")];
+    parts.extend(of("target role", target_role.as_ref().map(ToString::to_string)));
+    match disable_session_tags {
+        true => parts.push("no session tags".to_owned()),
+        false => parts.extend(changes.contains(&"session tags").then(|| "session tags".to_owned())),
+    }
+    parts.extend(of("session policy", session_policy.clone()));
+    format!("{} change, to {}", changes.join(", "), parts.join(", "))
 }
 
 /// A digest of all that would be adopted, as it is: what a plan has shown has the same one. Whether
