@@ -108,6 +108,18 @@ fn a_bad_row_is_told_with_its_line_and_stops_no_other() {
 }
 
 #[test]
+fn a_service_account_in_many_rows_is_told_with_the_first_lines_and_their_number() {
+    let office = Office::registered();
+    let row = json!({ "serviceAccount": "svc-etl", "roleArn": role("etl") });
+    let planned = office.planned(json!({ "action": "import", "rows": vec![row; 9_000] }));
+    let words = text(&planned);
+    assert_eq!(planned["counts"]["refused"], 9_000, "{words}");
+    let because = "svc-etl is in lines 1, 2, 3 and 8997 more: one row a service account";
+    assert_eq!(planned["rows"][8_999]["because"], because);
+    assert!(words.contains("and 8800 more, see the data"), "{words}");
+}
+
+#[test]
 fn an_import_of_more_changes_than_one_takes_is_refused_as_a_whole() {
     let office = Office::registered();
     let row = |at| json!({ "serviceAccount": format!("svc-{at}"), "roleArn": role("etl") });
