@@ -25,6 +25,9 @@ use crate::table::Table;
 /// What the history calls the word that a binding may take an association over.
 const PERMITTED: &str = "Association Adoption Permitted";
 
+/// Most rows in a refusal.
+const ROWS: usize = 200;
+
 pub(super) const ACTION: Action = Action {
     name: "adopt",
     what: "takes associations that this deployment did not make into the ledger as they are; never those of add-ons",
@@ -107,7 +110,7 @@ pub(super) async fn answer(
     if let Some(why) = unplanned(request.mode, asked.plan.as_deref(), &digest) {
         return Err(Refusal(format!(
             "adopt: {why}, so nothing was done. As it is now:\n\n{}\nPlan again (mode plan), and send the `apply` that its answer tells.\n",
-            table(&candidates, "would be")
+            beginning(&candidates, "would be")
         )));
     }
     let unasked = match hands {
@@ -220,6 +223,16 @@ fn table(all: &[Candidate], would: &str) -> Table {
         ]);
     }
     table
+}
+
+/// The first rows, for words that have no data beside them.
+fn beginning(all: &[Candidate], would: &str) -> String {
+    let (shown, behind) = all.split_at(all.len().min(ROWS));
+    let more = match behind.len() {
+        0 => String::new(),
+        more => format!("and {more} more, which the plan tells\n"),
+    };
+    format!("{}{more}", table(shown, would))
 }
 
 fn told(

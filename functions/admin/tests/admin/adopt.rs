@@ -318,3 +318,19 @@ fn a_plan_fixes_all_that_the_binding_will_put_there() {
         assert_eq!(office.there("blue", "svc-etl-sa"), Some(theirs));
     }
 }
+
+#[test]
+fn what_is_not_what_was_planned_is_told_for_the_first_two_hundred() {
+    let office = Office::registered();
+    for at in 0..202 {
+        foreign(&office, &format!("svc-{at:03}-sa"), "etl");
+    }
+    let all = json!({ "action": "adopt", "cluster": "blue", "all": true });
+    let planned = office.planned(all.clone());
+    assert!(text(&planned).contains("svc-201-sa"), "an answer has them all: {}", text(&planned));
+    let mut apply = all;
+    apply["mode"] = json!("apply");
+    let why = office.refused(apply);
+    assert!(why.contains("svc-199-sa") && !why.contains("svc-200-sa"), "{why}");
+    assert!(why.contains("and 2 more, which the plan tells"), "{why}");
+}
