@@ -61,25 +61,27 @@ impl Answer {
         answer.insert("action".to_owned(), json!(action));
         answer.insert("ok".to_owned(), json!(true));
         answer.insert("text".to_owned(), json!(self.text));
-        fitting(Value::Object(answer))
+        // What was asked for is done by then.
+        let rest = "its data is left out, and its words are cut. Ask for less; what was asked for with mode apply is done.";
+        fitting(Value::Object(answer), &["action", "ok"], rest)
     }
 }
 
-/// An answer that is longer than Lambda answers keeps its words, or the beginning of them: what was
-/// asked for is done by then.
-fn fitting(answer: Value) -> Value {
+/// An answer that is longer than Lambda answers keeps some fields, and its words or the beginning of
+/// them. `rest` says what became of the others.
+fn fitting(answer: Value, kept: &[&str], rest: &str) -> Value {
     let bytes = answer.to_string().len();
     if bytes <= MOST_BYTES {
         return answer;
     }
     let text = answer["text"].as_str().unwrap_or_default();
-    let shown: String = text.chars().take(MOST_CHARS).collect();
-    let why = format!(
-        "\n\nThis answer would have {bytes} bytes, more than Lambda answers: its data is left out, and its words are cut. Ask for less; what was asked for with mode apply is done."
-    );
-    json!({
-        "action": answer["action"], "ok": answer["ok"], "cut": true, "text": shown + &why,
-    })
+    let mut text: String = text.chars().take(MOST_CHARS).collect();
+    text += &format!("\n\nThis answer would have {bytes} bytes, more than Lambda answers: {rest}");
+    let mut short: Map<String, Value> =
+        kept.iter().map(|name| ((*name).to_owned(), answer[*name].clone())).collect();
+    short.insert("cut".to_owned(), json!(true));
+    short.insert("text".to_owned(), json!(text));
+    Value::Object(short)
 }
 
 /// Why something was not answered or not done; names the object and the way out.
@@ -91,7 +93,8 @@ impl Refusal {
     pub(crate) fn into_value(self, action: &Action) -> Value {
         let mut answer = help(&[action], self.0);
         answer["action"] = json!(action.name);
-        answer
+        let rest = "its words are cut. What is wrong, and what was done, is said where they begin. Ask for less.";
+        fitting(answer, &["action", "ok", "actions"], rest)
     }
 }
 
@@ -118,5 +121,21 @@ mod tests {
         );
         assert!(long.to_string().len() < MOST_BYTES);
         assert!(long["text"].as_str().unwrap_or_default().ends_with("mode apply is done."));
+    }
+
+    #[test]
+    fn a_refusal_that_lambda_would_not_take_keeps_the_beginning_and_what_the_action_takes() {
+        let action = &crate::actions::ACTIONS[0];
+        let short = Refusal("no".to_owned()).into_value(action);
+        assert_eq!((&short["text"], &short["cut"]), (&json!("no"), &Value::Null));
+        let long = Refusal("no".repeat(MOST_BYTES)).into_value(action);
+        assert!(long.to_string().len() < MOST_BYTES, "{}", long.to_string().len());
+        assert_eq!(
+            (&long["ok"], &long["cut"], &long["action"]),
+            (&json!(false), &json!(true), &json!(action.name))
+        );
+        assert_eq!(long["actions"], short["actions"]);
+        let words = long["text"].as_str().unwrap_or_default();
+        assert!(words.starts_with("nono") && words.ends_with("Ask for less."), "{}", words.len());
     }
 }

@@ -1,6 +1,8 @@
 //! Associations that somebody else made become bindings of the ledger, as they are.
 
 mod candidate;
+mod claims;
+mod doubles;
 
 use std::collections::BTreeSet;
 
@@ -12,6 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use self::candidate::{Accepted, Candidate, Decision, Known};
+use self::claims::Claims;
 use crate::answer::{Answer, Refusal};
 use crate::associations;
 use crate::change::{Wish, ahead_of, judge, note, preview_words, undone};
@@ -21,6 +24,9 @@ use crate::table::Table;
 
 /// What the history calls the word that a binding may take an association over.
 const PERMITTED: &str = "Association Adoption Permitted";
+
+/// Most rows in a refusal.
+const ROWS: usize = 200;
 
 pub(super) const ACTION: Action = Action {
     name: "adopt",
@@ -83,10 +89,13 @@ pub(super) async fn answer(
     };
     let bindings = desk.bindings().await?;
     let others = associations::unknown(desk, &registry, &cluster, &bindings).await?;
+    let claims = Claims::of(&bindings, record);
+    let conditions = desk.conditions(claims.contested().map(|name| (name, &cluster))).await?;
     let known = Known {
         bindings: &bindings,
         others: &others,
         record,
+        claims: claims.told(conditions.values()),
         deployment: &desk.settings.plan.deployment,
         template: &desk.settings.rules.service_account_template,
     };
@@ -101,7 +110,7 @@ pub(super) async fn answer(
     if let Some(why) = unplanned(request.mode, asked.plan.as_deref(), &digest) {
         return Err(Refusal(format!(
             "adopt: {why}, so nothing was done. As it is now:\n\n{}\nPlan again (mode plan), and send the `apply` that its answer tells.\n",
-            table(&candidates, "would be")
+            beginning(&candidates, "would be")
         )));
     }
     let unasked = match hands {
@@ -214,6 +223,16 @@ fn table(all: &[Candidate], would: &str) -> Table {
         ]);
     }
     table
+}
+
+/// The first rows, for words that have no data beside them.
+fn beginning(all: &[Candidate], would: &str) -> String {
+    let (shown, behind) = all.split_at(all.len().min(ROWS));
+    let more = match behind.len() {
+        0 => String::new(),
+        more => format!("and {more} more, which the plan tells\n"),
+    };
+    format!("{}{more}", table(shown, would))
 }
 
 fn told(

@@ -21,6 +21,8 @@ const ROWS: usize = 200;
 /// Most changes of one import: as many as EKS takes associations on a cluster. A plan for so many and
 /// three clusters takes 300 MB.
 const MOST_CHANGES: usize = 5_000;
+/// Most lines that are named of those with one service account: each of them has them in its words.
+const LINES: usize = 3;
 /// Most lines of a plan in the text.
 const PLAN_LINES: usize = 500;
 
@@ -220,9 +222,7 @@ fn judged(
         };
         let name = row.service_account.clone();
         if let Some(lines) = named.get(&name).filter(|lines| lines.len() > 1) {
-            let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
-            let why = format!("{name} is in lines {}: one row a service account", lines.join(", "));
-            return refused(&name, why);
+            return refused(&name, doubled(&name, lines));
         }
         let wish = row.wish();
         let binding = match judge(&wish) {
@@ -239,6 +239,16 @@ fn judged(
         Line { line, service_account: name, fate, because: String::new(), wish }
     };
     rows.into_iter().map(of).collect()
+}
+
+/// Why none of the rows with one service account counts.
+fn doubled(name: &str, lines: &[u64]) -> String {
+    let shown: Vec<String> = lines.iter().take(LINES).map(ToString::to_string).collect();
+    let more = match lines.len() - shown.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("{name} is in lines {}{more}: one row a service account", shown.join(", "))
 }
 
 fn count(lines: &[Line], fate: Fate) -> usize {

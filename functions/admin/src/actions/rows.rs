@@ -113,9 +113,10 @@ pub(super) fn of_json(list: &[Value]) -> Vec<Numbered> {
 }
 
 /// Rows of comma-separated values (RFC 4180) under a header, each with the line where it begins.
+/// Spreadsheets write columns that have neither a name nor a field: they count for nothing.
 ///
 /// # Errors
-/// When the header is not one.
+/// When the header is not one, or does not name a column that has a field.
 pub(super) fn of_csv(text: &str) -> Result<Vec<Numbered>, String> {
     // Spreadsheets begin UTF-8 with a byte order mark.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -124,7 +125,8 @@ pub(super) fn of_csv(text: &str) -> Result<Vec<Numbered>, String> {
         .trim(csv::Trim::Headers)
         .from_reader(text.as_bytes());
     let header = reader.headers().map_err(|error| format!("csv: {error}"))?.clone();
-    let unknown: Vec<&str> = header.iter().filter(|name| !COLUMNS.contains(name)).collect();
+    let named = || header.iter().filter(|name| !name.is_empty());
+    let unknown: Vec<&str> = named().filter(|name| !COLUMNS.contains(name)).collect();
     let missing: Vec<&str> =
         NEEDED.into_iter().filter(|name| !header.iter().any(|one| one == *name)).collect();
     if !unknown.is_empty() || !missing.is_empty() {
@@ -136,7 +138,7 @@ pub(super) fn of_csv(text: &str) -> Result<Vec<Numbered>, String> {
         ));
     }
     let doubled: Option<&str> =
-        header.iter().find(|name| header.iter().filter(|one| one == name).count() > 1);
+        named().find(|name| header.iter().filter(|one| one == name).count() > 1);
     if let Some(doubled) = doubled {
         return Err(format!("csv: column {doubled} is there twice"));
     }
@@ -144,7 +146,13 @@ pub(super) fn of_csv(text: &str) -> Result<Vec<Numbered>, String> {
     for record in reader.records() {
         let record = record.map_err(|error| format!("csv: {error}"))?;
         let begin = record.position().map_or(0, csv::Position::byte);
-        rows.push((lines.of(begin), of_record(&header, &record)));
+        let line = lines.of(begin);
+        if let Some(column) = nameless(&header, &record) {
+            return Err(format!(
+                "csv: column {column} has no name in the first line, and a field in line {line}: name the column, or empty it"
+            ));
+        }
+        rows.push((line, of_record(&header, &record)));
     }
     Ok(rows)
 }
@@ -171,8 +179,18 @@ impl Lines<'_> {
     }
 }
 
+/// The first column, from 1, with a field and without a name.
+fn nameless(header: &csv::StringRecord, record: &csv::StringRecord) -> Option<usize> {
+    let mut columns = (1..).zip(header.iter().zip(record));
+    columns
+        .find(|(_, (name, text))| name.is_empty() && !text.trim().is_empty())
+        .map(|(column, _)| column)
+}
+
 fn of_record(header: &csv::StringRecord, record: &csv::StringRecord) -> Result<Row, String> {
-    if record.len() != header.len() {
+    // Columns without a name at the end may be left out.
+    let needed = header.len() - header.iter().rev().take_while(|name| name.is_empty()).count();
+    if !(needed..=header.len()).contains(&record.len()) {
         return Err(format!("it has {} fields, and the header has {}", record.len(), header.len()));
     }
     let mut fields: BTreeMap<&str, Value> = BTreeMap::new();

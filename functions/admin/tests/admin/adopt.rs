@@ -227,3 +227,110 @@ fn two_associations_are_not_bound_as_one_service_account() {
     let neither = office.refused(json!({ "action": "adopt", "cluster": "blue" }));
     assert!(neither.contains("either name associations"), "{neither}");
 }
+
+#[test]
+fn one_association_is_not_bound_as_two_service_accounts() {
+    let office = Office::registered();
+    foreign(&office, "svc-etl-sa", "etl");
+    let both = json!([one("svc-etl-sa", "svc-etl"), one("svc-etl-sa", "svc-next")]);
+    let planned = office.planned(adopt(both));
+    let words = text(&planned);
+    assert_eq!(planned["accepted"], 0, "{words}");
+    let why = "the association of domino-compute/svc-etl-sa would go to svc-etl, svc-next";
+    assert!(words.contains(why), "{words}");
+    let twice = json!([one("svc-etl-sa", "svc-etl"), one("svc-etl-sa", "svc-etl")]);
+    let planned = office.planned(adopt(twice));
+    let words = text(&planned);
+    assert_eq!(planned["accepted"], 0, "{words}");
+    assert!(words.contains("is named 2 times for svc-etl"), "{words}");
+}
+
+/// Binds a service account to the place of somebody else's association on blue, later than all before.
+fn claims(office: &Office, name: &str) {
+    office.advance(1);
+    office.applied(json!({
+        "action": "bind", "serviceAccount": name, "roleArn": role("etl"),
+        "clusters": ["blue"], "kubernetes": { "serviceAccount": "shared" },
+    }));
+}
+
+#[test]
+fn of_two_who_want_the_place_the_one_who_holds_it_adopts() {
+    let office = Office::registered();
+    let theirs = foreign(&office, "shared", "etl");
+    claims(&office, "svc-old");
+    claims(&office, "svc-next");
+    office.reconcile("blue");
+    for name in ["svc-next", "svc-other"] {
+        let planned = office.planned(adopt(json!([one("shared", name)])));
+        let words = text(&planned);
+        assert_eq!(planned["accepted"], 0, "{words}");
+        assert!(words.contains("adopt it as svc-old, or unbind svc-old first"), "{words}");
+    }
+    let adopted = office.adopted(adopt(json!([one("shared", "svc-old")])));
+    assert_eq!(adopted["accepted"], 1, "{}", text(&adopted));
+    office.reconcile("blue");
+    let ours = office.there("blue", "shared").unwrap();
+    assert_eq!((&ours.id, &*ours.tags[SERVICE_ACCOUNT_TAG]), (&theirs.id, "svc-old"));
+}
+
+#[test]
+fn as_long_as_nobody_knows_who_holds_the_place_each_who_wants_it_may_adopt() {
+    let office = Office::registered();
+    foreign(&office, "shared", "etl");
+    claims(&office, "svc-old");
+    claims(&office, "svc-next");
+    for name in ["svc-next", "svc-old"] {
+        let planned = office.planned(adopt(json!([one("shared", name)])));
+        assert_eq!(planned["accepted"], 1, "{name}: {}", text(&planned));
+    }
+}
+
+#[test]
+fn a_plan_fixes_all_that_the_binding_will_put_there() {
+    let target = |name: &str| json!(format!("arn:aws:iam::444455556666:role/{name}"));
+    let policy = |version: &str| json!(format!("{{\"Version\":\"{version}\",\"Statement\":[]}}"));
+    let first = (target("lake"), policy("2012-10-17"));
+    for (then, shown) in [
+        ((target("pond"), policy("2012-10-17")), "target role arn:aws:iam::444455556666:role/pond"),
+        ((target("lake"), policy("2008-10-17")), "session policy {\"Version\":\"2008-10-17\""),
+    ] {
+        let office = Office::registered();
+        let theirs = foreign(&office, "svc-etl-sa", "etl");
+        let bind = |(target, policy): &(Value, Value)| {
+            office.advance(1);
+            office.applied(json!({
+                "action": "bind", "serviceAccount": "svc-etl", "roleArn": role("report"),
+                "targetRoleArn": target, "disableSessionTags": true, "sessionPolicy": policy,
+            }));
+        };
+        bind(&first);
+        let payload = adopt(json!([one("svc-etl-sa", "svc-etl")]));
+        let planned = office.planned(payload.clone());
+        let words = text(&planned);
+        for part in [first.0.as_str().unwrap(), first.1.as_str().unwrap(), "no session tags"] {
+            assert!(words.contains(part), "{part}: {words}");
+        }
+        bind(&then);
+        let why = office.refused(planned["apply"].clone());
+        assert!(why.contains("is not what `plan`") && why.contains(shown), "{shown}: {why}");
+        office.reconcile("blue");
+        assert_eq!(office.there("blue", "svc-etl-sa"), Some(theirs));
+    }
+}
+
+#[test]
+fn what_is_not_what_was_planned_is_told_for_the_first_two_hundred() {
+    let office = Office::registered();
+    for at in 0..202 {
+        foreign(&office, &format!("svc-{at:03}-sa"), "etl");
+    }
+    let all = json!({ "action": "adopt", "cluster": "blue", "all": true });
+    let planned = office.planned(all.clone());
+    assert!(text(&planned).contains("svc-201-sa"), "an answer has them all: {}", text(&planned));
+    let mut apply = all;
+    apply["mode"] = json!("apply");
+    let why = office.refused(apply);
+    assert!(why.contains("svc-199-sa") && !why.contains("svc-200-sa"), "{why}");
+    assert!(why.contains("and 2 more, which the plan tells"), "{why}");
+}

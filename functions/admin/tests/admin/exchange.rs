@@ -108,6 +108,37 @@ fn a_bad_row_is_told_with_its_line_and_stops_no_other() {
 }
 
 #[test]
+fn a_service_account_in_many_rows_is_told_with_the_first_lines_and_their_number() {
+    let office = Office::registered();
+    let row = json!({ "serviceAccount": "svc-etl", "roleArn": role("etl") });
+    let planned = office.planned(json!({ "action": "import", "rows": vec![row; 9_000] }));
+    let words = text(&planned);
+    assert_eq!(planned["counts"]["refused"], 9_000, "{words}");
+    let because = "svc-etl is in lines 1, 2, 3 and 8997 more: one row a service account";
+    assert_eq!(planned["rows"][8_999]["because"], because);
+    assert!(words.contains("and 8800 more, see the data"), "{words}");
+}
+
+#[test]
+fn columns_without_a_name_and_without_a_field_are_none() {
+    let office = Office::registered();
+    let etl = role("etl");
+    let csv = format!(
+        "serviceAccount,,roleArn,,\r\n\
+         svc-etl,,{etl},,\r\n\
+         svc-report, ,{etl}\r\n\
+         svc-short,\r\n\
+         svc-long,,{etl},,,\r\n"
+    );
+    let planned = office.planned(json!({ "action": "import", "csv": csv }));
+    let words = text(&planned);
+    assert_eq!((&planned["counts"]["new"], &planned["counts"]["refused"]), (&json!(2), &json!(2)));
+    let why = |at: usize| planned["rows"][at]["because"].as_str().unwrap_or_default();
+    assert_eq!(why(2), "it has 2 fields, and the header has 5", "{words}");
+    assert_eq!(why(3), "it has 6 fields, and the header has 5", "{words}");
+}
+
+#[test]
 fn an_import_of_more_changes_than_one_takes_is_refused_as_a_whole() {
     let office = Office::registered();
     let row = |at| json!({ "serviceAccount": format!("svc-{at}"), "roleArn": role("etl") });
@@ -135,6 +166,11 @@ fn a_file_that_is_none_is_refused_as_a_whole() {
     for (payload, rule) in [
         (json!({ "csv": "name,roleArn\n" }), "unknown: [name], missing: [serviceAccount]"),
         (json!({ "csv": "serviceAccount,roleArn,roleArn\n" }), "roleArn is there twice"),
+        (json!({ "csv": "name,\n" }), "unknown: [name], missing: [serviceAccount, roleArn]"),
+        (
+            json!({ "csv": "serviceAccount,roleArn,\r\n\"svc-etl\",r,\r\nsvc-train,r,x\r\n" }),
+            "csv: column 3 has no name in the first line, and a field in line 3",
+        ),
         (json!({ "json": "{" }), "json: "),
         (json!({ "json": 7 }), "a list of rows"),
         (json!({}), "exactly one of"),

@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 
 use pod_identity_core::{
-    Association, Binding, Change, ClusterArn, DominoName, KubernetesName, Ownership, RoleArn,
-    fingerprint,
+    Association, Binding, Change, ClusterArn, Desired, DominoName, KubernetesName, Ownership,
+    RoleArn, fingerprint,
 };
 use pod_identity_engine::ledger::{BindingRecord, ClusterRecord};
 use pod_identity_events::detail_type::ROLE_ASSIGNED;
 use serde_json::{Map, Value, json};
 
 use super::Named;
+use super::claims::Claims;
+use super::doubles::refuse_doubles;
 use crate::change::{About, Wish};
 
 /// What becomes of an association.
@@ -45,6 +47,7 @@ pub(super) struct Known<'a> {
     /// Associations that no condition of the ledger names.
     pub(super) others: &'a [Association],
     pub(super) record: &'a ClusterRecord,
+    pub(super) claims: Claims<'a>,
     pub(super) deployment: &'a str,
     /// Names a Kubernetes service account after a Domino one.
     pub(super) template: &'a str,
@@ -122,14 +125,16 @@ impl Known<'_> {
             Ok(name) => name,
             Err(error) => return refused(format!("as: {error}")),
         };
-        if let Some(other) = self.claimant(&place).filter(|other| **other != parsed) {
-            return refused(format!(
-                "{other} is bound to {place} there; adopt it as {other}, or unbind {other} first"
-            ));
+        if let Some(other) = self.claims.before(&parsed, &place) {
+            let what = match self.claims.wants(&parsed, &place) {
+                true => format!("{other} holds {place} there, which {parsed} is bound to as well"),
+                false => format!("{other} is bound to {place} there"),
+            };
+            return refused(format!("{what}; adopt it as {other}, or unbind {other} first"));
         }
         match self.bindings.get(&parsed).and_then(BindingRecord::binding) {
             None => Decision::Bind(Box::new(self.wish(association, name))),
-            Some(binding) if self.record.takes(binding) && binding.kubernetes == place => {
+            Some(binding) if self.claims.wants(&parsed, &place) => {
                 let changes = association.differences(&binding.desired);
                 if by_rule && !changes.is_empty() {
                     return refused(format!(
@@ -137,9 +142,7 @@ impl Known<'_> {
                         changes.join(", ")
                     ));
                 }
-                let from = (!changes.is_empty()).then(|| {
-                    format!("{} change, to role {}", changes.join(", "), binding.desired.role)
-                });
+                let from = (!changes.is_empty()).then(|| becomes(&changes, &binding.desired));
                 Decision::Permit(from)
             }
             Some(Binding { kubernetes, desired, .. }) => refused(format!(
@@ -151,19 +154,7 @@ impl Known<'_> {
 
     /// Whether a service account is bound to a place there.
     fn wants(&self, name: &str, place: &KubernetesName) -> bool {
-        let name = name.parse::<DominoName>().ok();
-        let record = name.and_then(|name| self.bindings.get(&name));
-        record.is_some_and(|record| self.is_at(record, place))
-    }
-
-    fn is_at(&self, record: &BindingRecord, place: &KubernetesName) -> bool {
-        let takes = |binding: &Binding| self.record.takes(binding) && binding.kubernetes == *place;
-        record.binding().is_some_and(takes)
-    }
-
-    fn claimant(&self, place: &KubernetesName) -> Option<&DominoName> {
-        let mut claims = self.bindings.iter().filter(|(_, record)| self.is_at(record, place));
-        claims.next().map(|(name, _)| name)
+        name.parse().is_ok_and(|name| self.claims.wants(&name, place))
     }
 
     /// The association as it is, for this cluster alone.
@@ -194,6 +185,23 @@ impl Known<'_> {
     }
 }
 
+/// What an association changes to: all that the binding has, as a plan is held to these words.
+fn becomes(changes: &[&str], desired: &Desired) -> String {
+    let Desired { role, target_role, disable_session_tags, session_policy } = desired;
+    let of = |what: &str, value: Option<String>| match value {
+        Some(value) => Some(format!("{what} {value}")),
+        None => changes.contains(&what).then(|| format!("no {what}")),
+    };
+    let mut parts = vec![format!("role {role}")];
+    parts.extend(of("target role", target_role.as_ref().map(ToString::to_string)));
+    match disable_session_tags {
+        true => parts.push("no session tags".to_owned()),
+        false => parts.extend(changes.contains(&"session tags").then(|| "session tags".to_owned())),
+    }
+    parts.extend(of("session policy", session_policy.clone()));
+    format!("{} change, to {}", changes.join(", "), parts.join(", "))
+}
+
 /// A digest of all that would be adopted, as it is: what a plan has shown has the same one. Whether
 /// the binding is made by then does not matter, as an adoption that broke off is asked for again.
 pub(super) fn digest(cluster: &ClusterArn, candidates: &[Candidate]) -> String {
@@ -203,24 +211,12 @@ pub(super) fn digest(cluster: &ClusterArn, candidates: &[Candidate]) -> String {
     fingerprint(std::iter::once(cluster.as_str()).chain(parts))
 }
 
-/// One Domino service account has one binding.
-fn refuse_doubles(candidates: &mut [Candidate]) {
-    let mut names: BTreeMap<String, usize> = BTreeMap::new();
-    let is_meant = |one: &&mut Candidate| !matches!(one.decision, Decision::Refused(_));
-    for one in candidates.iter_mut().filter(is_meant) {
-        *names.entry(one.name.clone()).or_default() += 1;
-    }
-    for one in candidates.iter_mut().filter(is_meant) {
-        if names.get(&one.name).is_some_and(|count| *count > 1) {
-            one.refuse(format!(
-                "several associations would be bound as {}, and a service account has one binding on a cluster; name each in `associations`",
-                one.name
-            ));
-        }
-    }
-}
-
 impl Candidate {
+    /// Whether it is not refused.
+    pub(super) fn is_meant(&self) -> bool {
+        !matches!(self.decision, Decision::Refused(_))
+    }
+
     pub(super) fn refuse(&mut self, why: String) {
         self.decision = Decision::Refused(why);
     }
