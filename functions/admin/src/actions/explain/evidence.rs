@@ -70,6 +70,8 @@ pub(super) struct Evidence {
     pub(super) mapping: Option<MappingSettings>,
     pub(super) mutations: Known<Mutations>,
     pub(super) pods: Known<Pods>,
+    /// Namespaces of service accounts of before whose pods could not be read, with why.
+    pub(super) unseen: Vec<(String, String)>,
     /// The associations of the other service accounts that these pods run as.
     pub(super) elsewhere: BTreeMap<KubernetesName, Known<Option<Association>>>,
     pub(super) sweep: sweep::Settings,
@@ -195,6 +197,7 @@ pub(super) async fn collect(
         mapping: desk.inside.mapping.clone(),
         mutations: nobody_looked(),
         pods: nobody_looked(),
+        unseen: Vec::new(),
         elsewhere: BTreeMap::new(),
         sweep: sweep.unwrap_or_else(|| sweep::Settings::new(desk.inside.namespaces.clone())),
         pod: pod.map(|pod| AskedPod { name: pod.name.clone(), over: !lives(pod) }),
@@ -335,23 +338,26 @@ async fn within(
         evidence.pods = Ok(Pods { found: vec![ran], cut: false });
         return;
     }
-    let mut had: BTreeSet<KubernetesName> = BTreeSet::new();
-    if let Some(condition) = &evidence.condition {
-        had.extend(condition.leaving.keys().chain(condition.removals.keys()).cloned());
-    }
+    let had = had(evidence);
     let of = |pod: &Pod, place: &KubernetesName| {
         pod.namespace == place.namespace() && pod.service_account == place.service_account()
     };
-    // Of the service accounts of before, only what has credentials concerns anybody.
-    let concerns = |pod: &Pod| {
-        let held = pod.credentials.pod_identity && had.iter().any(|place| of(pod, place));
-        lives(pod) && (held || of(pod, &place) || evidence.started(pod))
+    // Of the service accounts of before, only what may hold credentials of then concerns anybody.
+    let held = |pod: &Pod| {
+        let admitted = |until: &Timestamp| pod.created_at < *until;
+        let mut had = had.iter().filter(|(place, _)| of(pod, place));
+        pod.credentials.pod_identity && had.any(|(_, until)| until.as_ref().is_none_or(admitted))
     };
-    let namespaces: BTreeSet<&str> =
-        had.iter().chain([&place]).map(KubernetesName::namespace).collect();
-    let mut all = Pods::default();
-    let mut unread = None;
-    for namespace in namespaces {
+    let concerns =
+        |pod: &Pod| lives(pod) && (of(pod, &place) || evidence.started(pod) || held(pod));
+    let mut pods = match door.closed(desk) {
+        Some(why) => Err(why),
+        None => door.said(lists::pods(desk, access, place.namespace(), concerns).await),
+    };
+    let mut unseen = Vec::new();
+    let others: BTreeSet<&str> = had.keys().map(KubernetesName::namespace).collect();
+    for namespace in others.into_iter().filter(|one| *one != place.namespace()) {
+        let Ok(all) = &mut pods else { break };
         let found = match door.closed(desk) {
             Some(why) => Err(why),
             None => door.said(lists::pods(desk, access, namespace, concerns).await),
@@ -361,10 +367,24 @@ async fn within(
                 all.cut |= pods.cut;
                 all.found.extend(pods.found);
             }
-            Err(why) => unread = Some(why),
+            Err(why) => unseen.push((namespace.to_owned(), why)),
         }
     }
-    evidence.pods = unread.map_or(Ok(all), Err);
+    (evidence.pods, evidence.unseen) = (pods, unseen);
+}
+
+/// The service accounts that it leaves or lost, as long as credentials of theirs may be valid, and
+/// before when a pod was admitted that may hold some; none where they are not gone yet.
+fn had(evidence: &Evidence) -> BTreeMap<KubernetesName, Option<Timestamp>> {
+    let Some(condition) = &evidence.condition else { return BTreeMap::new() };
+    let later = |at: Timestamp, by| at.checked_add(by).unwrap_or(Timestamp::MAX);
+    let sweep::Settings { grace, credentials_last, .. } = evidence.sweep;
+    let lost = condition.removals.iter().filter_map(|(place, removal)| {
+        let until = later(removal.at, grace);
+        (evidence.now < later(until, credentials_last)).then(|| (place.clone(), Some(until)))
+    });
+    let leaves = condition.leaving.keys().map(|place| (place.clone(), None));
+    lost.chain(leaves).collect()
 }
 
 fn lives(pod: &Pod) -> bool {

@@ -345,7 +345,7 @@ fn agent(evidence: &Evidence) -> Line {
         Ok(Agent::AddOn(status)) => match status.as_str() {
             "ACTIVE" | "UPDATING" => Line::ok(check, format!("add-on {AGENT} is {status}")),
             // The agent that was there goes on running on the nodes that have it.
-            "DEGRADED" | "UPDATE_FAILED" | "DELETE_FAILED" => {
+            "DEGRADED" | "CREATE_FAILED" | "UPDATE_FAILED" | "DELETE_FAILED" => {
                 ill(status, Effect::Some, "pods of some nodes may get no credentials")
             }
             _ => ill(status, Effect::None, "pods get no credentials without the agent"),

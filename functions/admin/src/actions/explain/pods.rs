@@ -10,7 +10,7 @@ use pod_identity_core::{
 use pod_identity_engine::ledger::{Effective, Proof, WorkedRecord};
 
 use super::evidence::Evidence;
-use super::line::{Effect, Line};
+use super::line::{Effect, Line, Verdict};
 use super::ways_out::LET_IN;
 use crate::lists::{place as place_at, some};
 
@@ -32,16 +32,24 @@ pub(super) fn lines(evidence: &Evidence, place: &KubernetesName) -> Vec<Line> {
     let sorted = Sorted::of(evidence, place, &seen.found);
     let mut lines = Vec::from_iter(webhook(evidence, &sorted.here));
     lines.push(summary(evidence, place, &sorted, seen.cut));
+    lines.extend(evidence.unseen.iter().map(|(namespace, why)| {
+        let why = format!("those of namespace {namespace}, where it was before: {why}");
+        Line::unknown("pods before", why).way_out(LET_IN)
+    }));
     let mut own = sorted.lines(evidence, place);
-    let more = own.len().saturating_sub(MOST_PODS);
-    own.truncate(MOST_PODS);
+    own.sort_by_key(|line| (line.verdict != Verdict::Broken, line.effect));
+    let rest = own.split_off(own.len().min(MOST_PODS));
     lines.extend(own);
-    if more > 0 {
-        let why = format!("{more} more pods are not as they should be");
-        lines.push(
-            Line::unknown("pods, the others", why)
-                .way_out("action sweep shows all pods that are stale"),
-        );
+    if let Some(worst) = rest.first() {
+        let why = format!("{} more are not as they should be, or nobody knows", rest.len());
+        let (check, way_out) = ("pods, the others", "ask by the name of a pod".to_owned());
+        let line = Line::unknown(check, why);
+        lines.push(Line {
+            way_out: Some(way_out),
+            verdict: worst.verdict,
+            effect: worst.effect,
+            ..line
+        });
     }
     lines
 }
@@ -57,10 +65,12 @@ struct Sorted<'a> {
     bare: Vec<&'a Pod>,
     /// Not stale, and of another service account.
     elsewhere: Vec<&'a Pod>,
+    /// With what EKS injects, of another service account whose association could not be read.
+    unread: Vec<(&'a Pod, &'a str)>,
 }
 
 impl<'a> Sorted<'a> {
-    fn of(evidence: &Evidence, place: &KubernetesName, pods: &'a [Pod]) -> Self {
+    fn of(evidence: &'a Evidence, place: &KubernetesName, pods: &'a [Pod]) -> Self {
         let mut places = Places::from([(place.clone(), place_of(evidence, place))]);
         for at in evidence.elsewhere.keys() {
             places.insert(at.clone(), place_of(evidence, at));
@@ -83,8 +93,10 @@ impl<'a> Sorted<'a> {
             right: Vec::new(),
             bare: Vec::new(),
             elsewhere: Vec::new(),
+            unread: Vec::new(),
         };
-        let started = |pod: &Pod| evidence.started(pod) || evidence.pod.is_some();
+        let wanted = evidence.wanted().is_some();
+        let concerns = |pod: &Pod| wanted && (evidence.started(pod) || evidence.pod.is_some());
         for pod in pods {
             let here = at(pod).as_ref() == Some(place);
             if here {
@@ -92,8 +104,13 @@ impl<'a> Sorted<'a> {
             }
             match (stale.remove(&pod.uid), here) {
                 (Some(finding), _) => sorted.stale.push((finding, pod)),
-                (None, false) if started(pod) => sorted.elsewhere.push(pod),
-                (None, false) => {}
+                (None, false) => match of_pod(evidence, pod) {
+                    Some(Err(why)) if pod.credentials.pod_identity => {
+                        sorted.unread.push((pod, why));
+                    }
+                    _ if concerns(pod) => sorted.elsewhere.push(pod),
+                    _ => {}
+                },
                 (None, true) if pod.credentials.pod_identity => sorted.right.push(pod),
                 (None, true) => sorted.bare.push(pod),
             }
@@ -108,6 +125,13 @@ impl<'a> Sorted<'a> {
         let all = asked || (self.right.is_empty() && !self.here.is_empty());
         let mut lines: Vec<Line> =
             self.stale.iter().map(|(finding, pod)| stale(finding, pod, evidence, all)).collect();
+        lines.extend(self.unread.iter().map(|(pod, why)| {
+            let Pod { namespace, service_account, .. } = pod;
+            let why = format!(
+                "it runs as {namespace}/{service_account}, and whether it holds what that one gave is not known: {why}"
+            );
+            Line::unknown(check(pod), why).way_out("ask by the name of the pod")
+        }));
         let Some(binding) = evidence.wanted() else { return lines };
         if asked {
             lines.extend(self.bare.iter().map(|pod| bare(evidence, pod)));
@@ -170,7 +194,7 @@ fn summary(evidence: &Evidence, place: &KubernetesName, sorted: &Sorted<'_>, cut
             words.push(format!("{} {what}: {names}", pods.len()));
         }
     }
-    let others = sorted.stale.len() + sorted.elsewhere.len();
+    let others = sorted.stale.len() + sorted.elsewhere.len() + sorted.unread.len();
     if others > 0 {
         words.push(format!("{others} to look at, below"));
     }
@@ -198,6 +222,14 @@ fn stale(finding: &Finding, pod: &Pod, evidence: &Evidence, all: bool) -> Line {
         true => "it has ended: put the other lines right and start the run again",
         false => &finding.way_out,
     };
+    // What it held is the same whenever it ended; what was changed may have been so after that.
+    let settled = matches!(finding.case, Case::Shadowed | Case::Missing | Case::Unmapped);
+    if over && !settled {
+        let why = format!("it has ended, and whether before this or after it is not known: {why}");
+        return Line::unknown(check(pod), why).way_out(
+            "CloudTrail's sts:AssumeRole events of the role tell who worked as it and when",
+        );
+    }
     if finding.doubt.is_some() {
         return Line::unknown(check(pod), why).way_out(way_out);
     }
@@ -246,9 +278,6 @@ fn elsewhere(evidence: &Evidence, place: &KubernetesName, pod: &Pod, asked: bool
     let runs = format!("it runs as {namespace}/{service_account}, not as {place}");
     let effect = |whole| if asked { whole } else { Effect::Some };
     match of_pod(evidence, pod) {
-        Some(Err(why)) if pod.credentials.pod_identity => {
-            Line::unknown(check(pod), format!("{runs}; what that one gives: {why}"))
-        }
         Some(Ok(Some(one))) if pod.credentials.pod_identity => {
             let why = format!("{runs}: it works as {} by {}", one.role_arn, one.id);
             Line::broken(check(pod), effect(Effect::Other), why, mapped(evidence))

@@ -178,7 +178,15 @@ async fn look(
             match &pods {
                 Ok(pods) => {
                     let names = pods.found.iter().filter(|pod| holder.gives(pod));
-                    holder.pods = Some(names.map(|pod| pod.name.clone()).collect());
+                    let names: Vec<String> = names.map(|pod| pod.name.clone()).collect();
+                    match names.is_empty() && pods.cut {
+                        true => {
+                            holder.pods_unknown = Some(format!(
+                                "namespace {namespace} has more pods than were looked at"
+                            ))
+                        }
+                        false => holder.pods = Some(names),
+                    }
                 }
                 Err(why) => holder.pods_unknown = Some(why.clone()),
             }

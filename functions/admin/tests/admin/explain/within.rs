@@ -1,7 +1,8 @@
 //! Links that Kubernetes and domsed hold.
 
 use pod_identity_core::SKIP_CONTAINERS_ANNOTATION;
-use pod_identity_world::{DominoPod, KubernetesRequest, Resource, Verb, World};
+use pod_identity_engine::ports::ErrorKind;
+use pod_identity_world::{DominoPod, KubernetesRequest, PortFault, Resource, Verb, When, World};
 use serde_json::{Value, json};
 
 use super::{
@@ -250,6 +251,63 @@ fn a_pod_that_ended_without_credentials_is_told_so() {
 }
 
 #[test]
+fn of_a_pod_that_ended_nobody_says_whether_it_was_before_a_change() {
+    let office = at_work();
+    let name = pod(&office, "svc-etl-sa");
+    end(&office, &name);
+    office.advance(3600);
+    office.bind("svc-etl", "train");
+    office.advance(100);
+    let answer = of_pod(&office, &name);
+    let [(check, verdict, evidence)] = &wrong(&answer)[..] else { panic!("{}", text(&answer)) };
+    assert_eq!((check, verdict.as_str()), (&format!("pod {name}"), "unknown"));
+    assert!(evidence.starts_with("it has ended, and whether before this"), "{evidence}");
+    assert_eq!(answer["works"], Value::Null);
+}
+
+/// svc-etl moves from svc-etl-sa to another service account.
+fn move_on(office: &Office) {
+    office.advance(600);
+    office.done(json!({
+        "action": "bind", "serviceAccount": "svc-etl", "roleArn": role("etl"), "mode": "apply",
+        "kubernetes": { "namespace": NAMESPACE, "serviceAccount": "svc-new-sa" },
+    }));
+    office.reconcile("blue");
+}
+
+#[test]
+fn pods_of_whoever_has_the_service_account_of_before_are_not_ones_own() {
+    let office = at_work();
+    move_on(&office);
+    office.done(json!({
+        "action": "bind", "serviceAccount": "svc-heir", "roleArn": role("train"), "mode": "apply",
+        "kubernetes": { "namespace": NAMESPACE, "serviceAccount": "svc-etl-sa" },
+    }));
+    office.reconcile("blue");
+    office.work("blue");
+    office.advance(100);
+    let mut with_keys = DominoPod::new("svc-etl-sa", "svc-heir");
+    with_keys.environment.insert("AWS_ACCESS_KEY_ID".to_owned(), "AKIA".to_owned());
+    let name = add(&office, &with_keys);
+    let answer = explain(&office);
+    assert!(!text(&answer).contains(&name), "{}", text(&answer));
+}
+
+#[test]
+fn a_pod_whose_service_account_could_not_be_looked_up_is_told() {
+    let office = at_work();
+    let name = pod(&office, "svc-etl-sa");
+    move_on(&office);
+    // The list at the place that is wanted is the first.
+    let denied = PortFault::nth("ListPodIdentityAssociations", 2, When::Before, ErrorKind::Denied);
+    office.ports.fault(denied);
+    let told = wrong(&explain(&office));
+    let of_pod = told.iter().find(|(check, ..)| *check == format!("pod {name}")).unwrap();
+    assert_eq!(of_pod.1, "unknown", "{told:?}");
+    assert!(of_pod.2.contains("whether it holds what that one gave is not known"), "{told:?}");
+}
+
+#[test]
 fn a_pod_on_another_service_account_than_the_binding_says_is_told() {
     let office = at_work();
     let name = pod(&office, "default");
@@ -309,12 +367,7 @@ fn a_pod_that_another_name_started_is_told() {
 fn a_pod_that_holds_what_the_service_account_before_gave_is_told() {
     let office = at_work();
     let name = pod(&office, "svc-etl-sa");
-    office.advance(600);
-    office.done(json!({
-        "action": "bind", "serviceAccount": "svc-etl", "roleArn": role("etl"), "mode": "apply",
-        "kubernetes": { "namespace": NAMESPACE, "serviceAccount": "svc-new-sa" },
-    }));
-    office.reconcile("blue");
+    move_on(&office);
     office.advance(100);
     for answer in [explain(&office), of_pod(&office, &name)] {
         let told = wrong(&answer);
