@@ -152,6 +152,8 @@ pub(crate) fn preview_words(cluster: &ClusterArn, done: &Reconciled) -> String {
     }
     let mut text: String = done.plans.iter().map(ToString::to_string).collect();
     match &done.retirement {
+        // Where the time was over, that is told, below.
+        Some(Retirement::UnderWay { goes_on: true }) if done.left.is_some() => {}
         Some(Retirement::UnderWay { goes_on: true }) => {
             text += &format!(
                 "  ! only the {} deletions of the next run are shown; the others follow by themselves\n",

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use pod_identity_core::ClusterArn;
+use pod_identity_engine::ledger::ConditionState;
 use pod_identity_engine::{DominoCheck, Reconciled, Retirement};
 use pod_identity_function::{capacity, line, now};
 use serde_json::{Value, json};
@@ -23,13 +24,14 @@ pub(crate) fn metrics(
         Some(Retirement::HeldUp(names)) => names.len(),
         _ => 0,
     };
-    let blocked = done.conditions.values().filter(|condition| condition.blocked.is_some());
+    // Only a run over the whole cluster counts them, and an alarm goes by them.
+    let blocked = done.bindings.map(|_| done.states.get(&ConditionState::Blocked));
+    let blocked = blocked.map(|count| count.copied().unwrap_or_default());
     let mut metrics = vec![
         ("Reconciled", "Count", json!(u8::from(done.skipped.is_none() && done.left.is_none()))),
         ("ClusterSkipped", "Count", json!(u8::from(done.skipped.is_some()))),
         ("PlacesLookedAt", "Count", json!(done.places)),
         ("BindingsOutOfOrder", "Count", json!(done.needed.len())),
-        ("BindingsBlocked", "Count", json!(blocked.count())),
         ("BindingsFailed", "Count", json!(done.failures.len())),
         ("DriftCorrected", "Count", json!(done.corrected.len())),
         ("Orphans", "Count", json!(done.orphans.len())),
@@ -39,6 +41,7 @@ pub(crate) fn metrics(
         ("Steps", "Count", json!(done.steps)),
         ("Latency", "Milliseconds", json!(took.as_secs_f64() * 1000.0)),
     ];
+    metrics.extend(blocked.map(|count| ("BindingsBlocked", "Count", json!(count))));
     metrics.extend(done.capacity.iter().flat_map(capacity));
     line(now, json!({ "Deployment": deployment, "Cluster": cluster.name() }), &metrics)
 }

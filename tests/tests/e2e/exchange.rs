@@ -76,6 +76,8 @@ async fn a_file_is_imported_by_the_digest_that_its_plan_told_and_not_once_it_was
     put(&Object { body: b"[]".to_vec(), ..file.clone() });
     let refused = ask(&scenario, apply.clone()).await;
     assert_eq!(refused["ok"], false, "{refused:#}");
+    let words = refused["text"].as_str().unwrap();
+    assert!(words.contains("is not the file that was planned"), "{words}");
     put(&file);
     let applied = ask(&scenario, apply.clone()).await;
     assert_eq!(applied["counts"]["new"], 1, "{applied:#}");

@@ -125,7 +125,12 @@ pub(super) async fn answer(
                 let scope = Scope { places, ..Scope::of(cluster.clone()) };
                 let preview = ahead_of(&ahead, &scope).await?;
                 let plan = preview_words(&cluster, &preview);
-                let answer = told(request, &cluster, &candidates, &plan, None);
+                let mut answer = told(request, &cluster, &candidates, &plan, None);
+                // What was thought through is less than what was asked for, for want of time.
+                if candidate::digest(&cluster, &candidates) != digest {
+                    answer.text += "\nThis is not all that was asked for, so there is nothing to apply yet: name fewer associations, or raise the function's time-out, and plan again.\n";
+                    return Ok(answer);
+                }
                 let plan = json!(digest);
                 return Ok(answer
                     .with("plan", plan.clone())

@@ -196,9 +196,10 @@ fn way_out(kind: NoticeKind) -> String {
     // The version of a change is its time and its id, and the latest wins.
     format!(
         "{what} With this answer in answer.json, notice 0 is sent with a new eventId and the present time by:\n\n  \
-         jq '[.notices[0].entry | .Detail |= (fromjson | .eventId += \"-again\" | .occurredAt = (now | todate) | tojson)]' answer.json > entries.json\n  \
+         jq '[.notices[0].entry | .Detail |= (fromjson | .eventId = .eventId[:122] + \"-again\" | .occurredAt = (now | todate) | tojson)]' answer.json > entries.json\n  \
          aws events put-events --entries file://entries.json\n\n\
-         PutEvents answers with success even where it refuses: FailedEntryCount has to be 0.\n"
+         That is for whoever may send as its source (parameters AutomationSenders and AdministrationSenders). PutEvents answers\n  \
+         with success even where it refuses: FailedEntryCount has to be 0.\n"
     )
 }
 

@@ -19,6 +19,7 @@ pub(super) const ACTION: Action = Action {
     what: "what a sweep of stale pods would do now; with mode apply, the workloads function is asked to do it",
     fields: &[
         ("cluster", "name or ARN; optional with serviceAccount, for every cluster that has it"),
+        ("clusters", "several clusters instead of one"),
         ("serviceAccount", "optional with cluster: only pods of this Domino service account"),
     ],
     changes: true,
@@ -29,6 +30,7 @@ pub(super) const ACTION: Action = Action {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Asked {
     cluster: Option<String>,
+    clusters: Option<BTreeSet<String>>,
     service_account: Option<DominoName>,
 }
 
@@ -46,11 +48,16 @@ pub(super) async fn answer(
     let asked: Asked = request.fields()?;
     let registry = desk.registry().await?;
     let only = asked.service_account.as_ref();
-    let clusters = match (&asked.cluster, only) {
-        (Some(cluster), _) => vec![one(desk, &registry, cluster)?],
-        (None, Some(name)) => having(desk, &registry, name).await?,
-        (None, None) => {
-            return Err(request.wrong("name a cluster, a serviceAccount, or both"));
+    let clusters = match (&asked.cluster, &asked.clusters, only) {
+        (Some(cluster), None, _) => vec![one(desk, &registry, cluster)?],
+        (None, Some(clusters), _) if !clusters.is_empty() => clusters
+            .iter()
+            .map(|cluster| one(desk, &registry, cluster))
+            .collect::<Result<_, _>>()?,
+        (None, None, Some(name)) => having(desk, &registry, name).await?,
+        _ => {
+            let why = "name a cluster or some `clusters`, a serviceAccount, or both";
+            return Err(request.wrong(why));
         }
     };
     match hands {
@@ -148,7 +155,11 @@ async fn plan(
         return Ok(answer(format!("{}{text}", sentence(OFF))));
     }
     let answer = answer(text);
-    Ok(if to_do { answer.applied_by(request, &[]) } else { answer })
+    // Those that were looked at, and none that comes later.
+    let named = request.as_given().keys().any(|field| field.starts_with("cluster"));
+    let pins = [("clusters", json!(clusters))];
+    let pins = if named { &[][..] } else { &pins[..] };
+    Ok(if to_do { answer.applied_by(request, pins) } else { answer })
 }
 
 async fn apply(
@@ -164,10 +175,8 @@ async fn apply(
         )));
     }
     let act = request.act(SWEEP_REQUESTED, json!({ "sweep": clusters, "serviceAccount": only }));
-    let of: Vec<String> = match only {
-        Some(name) => vec![name.to_string()],
-        None => clusters.iter().map(ToString::to_string).collect(),
-    };
+    let mut of: Vec<String> = clusters.iter().map(ToString::to_string).collect();
+    of.extend(only.map(ToString::to_string));
     for of in &of {
         desk.hurry()?;
         note_act(&act, of, desk.reader, hands, desk.clock, desk.run).await?;
@@ -205,7 +214,9 @@ async fn apply(
 fn is_to_do(seen: &Seen) -> bool {
     let Ok(report) = seen else { return true };
     let found = report.sweep.as_ref().map(|found| &found.sweep);
-    report.skipped.is_some() || found.is_some_and(|sweep| !sweep.is_empty())
+    let unseen = report.sweep.as_ref().is_some_and(|found| !found.closed.is_empty());
+    let unread = unseen || report.skipped.is_some() || !report.failures.is_empty();
+    unread || found.is_some_and(|sweep| !sweep.is_empty())
 }
 
 /// What would be done inside a cluster.

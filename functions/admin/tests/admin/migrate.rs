@@ -199,7 +199,8 @@ fn nobody_is_ready_for_sure_on_a_green_without_a_healthy_agent() {
         (None, "unknown", "cluster green has no EKS add-on eks-pod-identity-agent"),
         (Some("DEGRADED"), "unknown", "is DEGRADED"),
         (Some("CREATING"), "unknown", "is CREATING"),
-        (Some("CREATE_FAILED"), "willBreak", "is CREATE_FAILED"),
+        (Some("CREATE_FAILED"), "unknown", "is CREATE_FAILED"),
+        (Some("DELETING"), "willBreak", "is DELETING"),
     ] {
         let (words, said) = with_agent(status);
         assert_eq!(said["verdict"], expected, "{status:?}: {words}");

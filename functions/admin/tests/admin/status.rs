@@ -181,6 +181,23 @@ fn a_cluster_that_reconcile_leaves_alone_keeps_its_counts_and_says_why() {
 }
 
 #[test]
+fn a_cluster_that_nobody_ever_counted_has_no_percentage() {
+    let office = Office::new();
+    let denied = PortFault::nth("ListPodIdentityAssociations", 1, When::Before, ErrorKind::Denied);
+    office.ports.fault(PortFault { lasting: true, ..denied });
+    office.register("blue");
+    for name in ["svc-etl", "svc-other"] {
+        let bind = json!({ "action": "bind", "serviceAccount": name, "roleArn": role("etl") });
+        office.applied(bind);
+    }
+    for _ in 0..2 {
+        office.reconcile("blue");
+        let status = office.done(json!({ "action": "status", "serviceAccount": "svc-e" }));
+        assert_eq!(of(&status, "blue")["counts"], Value::Null, "{}", text(&status));
+    }
+}
+
+#[test]
 fn a_removal_that_something_stands_in_the_way_of_is_found_by_its_state() {
     let office = Office::registered();
     office.bind("svc-etl", "etl");

@@ -125,7 +125,7 @@ fn a_cluster_is_swept_on_request_with_who_asked_in_its_history() {
     assert_eq!(entry["actor"], "ada");
     last_noted(&office, json!({ "serviceAccount": "svc-train" }));
     let known = office.done(json!({ "action": "history", "cluster": "green" }));
-    assert_eq!(known["known"], 2, "registered and swept: {}", text(&known));
+    assert_eq!(known["known"], 3, "registered and swept twice: {}", text(&known));
 }
 
 #[test]
@@ -133,9 +133,24 @@ fn a_sweep_of_nothing_in_particular_is_refused_with_what_to_name() {
     let (office, _) = office();
     for mode in ["plan", "apply"] {
         let why = office.refused(json!({ "action": "sweep", "mode": mode }));
-        assert!(why.contains("name a cluster, a serviceAccount, or both"), "{why}");
+        assert!(
+            why.contains("name a cluster or some `clusters`, a serviceAccount, or both"),
+            "{why}"
+        );
     }
     assert_eq!(requests(&office), Vec::<[Value; 3]>::new());
+}
+
+#[test]
+fn what_applies_the_plan_of_a_sweep_names_the_clusters_that_were_looked_at() {
+    let (office, _) = office();
+    office.ports.world().kubernetes(&cluster("green")).unwrap().settings.reachable = false;
+    let plan = office.planned(json!({ "action": "sweep", "serviceAccount": "svc-etl" }));
+    let looked: Vec<&Value> = plan["clusters"].as_array().unwrap().iter().collect();
+    let looked: Vec<&Value> = looked.iter().map(|one| &one["clusterArn"]).collect();
+    assert_eq!(json!(looked), plan["apply"]["clusters"], "{}", text(&plan));
+    let done = office.done(plan["apply"].clone());
+    assert_eq!(done["asked"].as_array().unwrap().len(), looked.len());
 }
 
 #[test]

@@ -37,7 +37,9 @@ impl<'a> Claims<'a> {
     pub(super) fn told<'c>(mut self, conditions: impl IntoIterator<Item = &'c Condition>) -> Self {
         let lost = |condition: &&Condition| {
             let blocked = condition.blocked.as_ref();
-            blocked.is_some_and(|blocked| blocked.code == BlockedCode::Conflict)
+            // Whoever is not allowed does not hold a place that another wants.
+            let codes = [BlockedCode::Conflict, BlockedCode::NotAllowed];
+            blocked.is_some_and(|blocked| codes.contains(&blocked.code))
         };
         let without = conditions.into_iter().filter(lost);
         self.without = without.map(|condition| condition.service_account.clone()).collect();

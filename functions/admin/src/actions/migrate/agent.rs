@@ -14,14 +14,18 @@ pub(super) async fn look(
     desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     access: &ClusterAccess,
 ) -> Option<Words> {
-    let cluster = desk.in_time(desk.reader.cluster(access)).await;
-    let status = cluster.ok().flatten().map(|cluster| cluster.status);
+    let cluster = desk.in_time(desk.reader.cluster(access)).await.ok().flatten();
+    if cluster.as_ref().is_some_and(|cluster| cluster.auto_mode && cluster.status != "DELETING") {
+        // Its nodes have the agent built in, whatever becomes of an add-on.
+        return None;
+    }
+    let status = cluster.map(|cluster| cluster.status);
     let add_on = desk.in_time(desk.reader.addon(access, AGENT)).await;
     broken(&access.cluster, status.as_deref(), add_on.ok().flatten().as_deref())
 }
 
-/// Why no pod will get credentials, by the status of the cluster and of the agent's add-on. An agent
-/// that is being made, or whose update failed, may hand them out all the same.
+/// Why no pod will get credentials, by the status of the cluster and of the agent's add-on. One that
+/// is being made, or that failed, does not tell: another agent may run beside it.
 fn broken(green: &ClusterArn, cluster: Option<&str>, add_on: Option<&str>) -> Option<Words> {
     let name = green.name();
     match (cluster, add_on) {
@@ -29,7 +33,7 @@ fn broken(green: &ClusterArn, cluster: Option<&str>, add_on: Option<&str>) -> Op
             format!("cluster {name} is DELETING: nothing will work there"),
             "give another cluster as `to`",
         )),
-        (_, Some(status @ ("CREATE_FAILED" | "DELETING"))) => Some(Words::new(
+        (_, Some(status @ "DELETING")) => Some(Words::new(
             format!(
                 "add-on {AGENT} of cluster {name} is {status}: pods get no credentials without the agent"
             ),
@@ -55,7 +59,7 @@ mod tests {
             (Some("ACTIVE"), Some("UPDATE_FAILED"), None),
             (Some("CREATING"), None, None),
             (None, None, None),
-            (Some("ACTIVE"), Some("CREATE_FAILED"), Some("is CREATE_FAILED")),
+            (Some("ACTIVE"), Some("CREATE_FAILED"), None),
             (None, Some("DELETING"), Some("add-on eks-pod-identity-agent of cluster green")),
             (Some("DELETING"), Some("ACTIVE"), Some("cluster green is DELETING")),
         ] {

@@ -37,6 +37,9 @@ impl Counts {
         bindings: &BTreeMap<DominoName, BindingRecord>,
     ) -> Option<Self> {
         let reconciled = reconciled?;
+        if !reconciled.is_counted() {
+            return None;
+        }
         let at = reconciled.counted_at.unwrap_or(reconciled.at);
         // Counted together with the states, so that the percentage was true then.
         let all = reconciled.bindings.filter(|_| !cluster.is_retiring());

@@ -418,6 +418,14 @@ pub struct ReconciledRecord {
     pub failures: usize,
 }
 
+impl ReconciledRecord {
+    /// Whether anybody ever counted the bindings: who leaves a cluster alone does not.
+    #[must_use]
+    pub fn is_counted(&self) -> bool {
+        self.bindings.is_some() || self.counted_at.is_some() || self.skipped.is_none()
+    }
+}
+
 /// What was written lately on a cluster. Until EKS shows it, nothing may be concluded from
 /// what EKS shows.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

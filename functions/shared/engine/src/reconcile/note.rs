@@ -37,7 +37,8 @@ pub async fn note_reconciled(
         let mut view = View::default();
         view.read(reader, std::slice::from_ref(&key)).await.map_err(|error| chain(&error))?;
         let before = view.get::<ReconciledRecord>(&key).ok().flatten();
-        if let Some(before) = before.map(|stored| stored.record) {
+        let before = before.map(|stored| stored.record);
+        if let Some(before) = before.filter(ReconciledRecord::is_counted) {
             record.counted_at = Some(before.counted_at.unwrap_or(before.at));
             record.states = before.states;
             record.bindings = before.bindings;
