@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use pod_identity_core::{ClusterArn, DominoName, RoleArn};
+use pod_identity_core::{ClusterArn, DominoName, RoleArn, sweep};
 use pod_identity_engine::ledger::{
     BindingRecord, Condition, Registry, View, bindings_partition, condition_key, registry,
     registry_key,
@@ -143,6 +143,14 @@ impl<'a, R: Looks, K: KubernetesReader, C: Clock> Desk<'a, R, K, C> {
         let found = self.in_time(self.reader.role(&access, role)).await?;
         // Names are unique in an account, so GetRole finds a role by another path.
         Ok(found.filter(|found| found.arn == role.as_str()).map(|found| found.trust_policy))
+    }
+
+    /// How pods are judged, also where the sweep is switched off.
+    pub(crate) fn sweep_rules(&self) -> sweep::Settings {
+        match &self.inside.sweep {
+            Some(sweep) => sweep.rules.clone(),
+            None => sweep::Settings::new(self.inside.namespaces.clone()),
+        }
     }
 
     /// How a registered cluster is reached.

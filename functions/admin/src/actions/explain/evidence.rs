@@ -15,7 +15,8 @@ use pod_identity_engine::ledger::{
     Registry, View, condition_key, inside_binding_key, inside_key,
 };
 use pod_identity_engine::ports::{
-    AssociationFilter, Clock, ClusterAccess, ErrorKind, KubernetesReader, PortError, Role,
+    AGENT_ADDON, AssociationFilter, Clock, ClusterAccess, ErrorKind, KubernetesReader, PortError,
+    Role,
 };
 
 use super::line::{Effect, Line};
@@ -23,9 +24,6 @@ use crate::associations;
 use crate::desk::{Desk, Looks, OVER};
 use crate::lists::{self, Pods, pages};
 use crate::node_policies::{self, NodePolicies};
-
-/// The add-on that hands out credentials on every node.
-pub(super) const AGENT: &str = "eks-pod-identity-agent";
 
 /// Why something is not known of which nobody asked.
 const NOBODY: &str = "nobody looked";
@@ -126,6 +124,17 @@ impl Evidence {
         Line { evidence, ..line }
     }
 
+    /// The association of a service account; none when nobody asked for it.
+    pub(super) fn association_at(
+        &self,
+        place: &KubernetesName,
+    ) -> Option<&Known<Option<Association>>> {
+        match self.place.as_ref() == Some(place) {
+            true => Some(&self.association),
+            false => self.elsewhere.get(place),
+        }
+    }
+
     /// Whether the Domino service account started a pod, by its label.
     pub(super) fn started(&self, pod: &Pod) -> bool {
         pod.labels.get(&self.sweep.user_label).is_some_and(|user| user == self.name.as_str())
@@ -174,7 +183,6 @@ pub(super) async fn collect(
     let inside = view.get::<InsideBinding>(&inside_at).map_err(|error| chain(&error))?;
     let inside_cluster =
         view.get::<InsideCluster>(&inside_key(cluster)).map_err(|error| chain(&error))?;
-    let sweep = desk.inside.sweep.as_ref().map(|sweep| sweep.rules.clone());
     let mut evidence = Evidence {
         now: desk.clock.now(),
         deployment: desk.settings.plan.deployment.clone(),
@@ -199,7 +207,7 @@ pub(super) async fn collect(
         pods: nobody_looked(),
         unseen: Vec::new(),
         elsewhere: BTreeMap::new(),
-        sweep: sweep.unwrap_or_else(|| sweep::Settings::new(desk.inside.namespaces.clone())),
+        sweep: desk.sweep_rules(),
         pod: pod.map(|pod| AskedPod { name: pod.name.clone(), over: !lives(pod) }),
     };
     evidence.place = place(&evidence, pod);
@@ -279,7 +287,7 @@ async fn agent(
     desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     access: &ClusterAccess,
 ) -> Known<Agent> {
-    if let Some(status) = desk.in_time(desk.reader.addon(access, AGENT)).await? {
+    if let Some(status) = desk.in_time(desk.reader.addon(access, AGENT_ADDON)).await? {
         return Ok(Agent::AddOn(status));
     }
     let cluster = desk.in_time(desk.reader.cluster(access)).await?;
@@ -377,11 +385,10 @@ async fn within(
 /// before when a pod was admitted that may hold some; none where they are not gone yet.
 fn had(evidence: &Evidence) -> BTreeMap<KubernetesName, Option<Timestamp>> {
     let Some(condition) = &evidence.condition else { return BTreeMap::new() };
-    let later = |at: Timestamp, by| at.checked_add(by).unwrap_or(Timestamp::MAX);
-    let sweep::Settings { grace, credentials_last, .. } = evidence.sweep;
+    let rules = &evidence.sweep;
     let lost = condition.removals.iter().filter_map(|(place, removal)| {
-        let until = later(removal.at, grace);
-        (evidence.now < later(until, credentials_last)).then(|| (place.clone(), Some(until)))
+        let held = evidence.now < rules.forgotten_at(removal.at);
+        held.then(|| (place.clone(), Some(rules.settled_at(removal.at))))
     });
     let leaves = condition.leaving.keys().map(|place| (place.clone(), None));
     lost.chain(leaves).collect()

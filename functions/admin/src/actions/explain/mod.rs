@@ -13,7 +13,7 @@ mod within;
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{self, StreamExt, TryStreamExt};
-use pod_identity_core::{ClusterArn, Clusters, DominoName, Pod, sweep};
+use pod_identity_core::{ClusterArn, Clusters, DominoName, Pod};
 use pod_identity_engine::chain;
 use pod_identity_engine::ledger::{BindingRecord, Condition, Registry};
 use pod_identity_engine::ports::{Clock, KubernetesReader};
@@ -221,10 +221,7 @@ async fn owner(
             wanted.is_some_and(|binding| Some(&binding.kubernetes) == place.as_ref())
         })
         .collect();
-    let label = match &desk.inside.sweep {
-        Some(sweep) => sweep.rules.user_label.clone(),
-        None => sweep::Settings::new([]).user_label,
-    };
+    let label = desk.sweep_rules().user_label;
     let user = pod.labels.get(&label).and_then(|user| user.parse::<DominoName>().ok());
     // Of several that want one place, one holds it.
     if at_place.len() > 1 {

@@ -6,10 +6,11 @@ use pod_identity_core::trust::{TrustPolicy, TrustQuestion, required_policy};
 use pod_identity_core::{Association, Binding, DominoName, KubernetesName, Ownership, RoleArn};
 use pod_identity_engine::is_broad_policy;
 use pod_identity_engine::ledger::BindingRecord;
+use pod_identity_engine::ports::AGENT_ADDON;
 use pod_identity_events::{Trust, TrustVerdict};
 use serde_json::json;
 
-use super::evidence::{AGENT, Agent, Evidence};
+use super::evidence::{Agent, Evidence};
 use super::line::{Effect, Line};
 use super::ways_out::{LATER, MAY_LOOK, RECONCILE, UNBLOCK};
 use crate::actions::target::{Hop, evaluate, statements};
@@ -332,7 +333,7 @@ fn agent(evidence: &Evidence) -> Line {
         Line::broken(
             check,
             effect,
-            format!("add-on {AGENT} of cluster {cluster} is {status}: {what}"),
+            format!("add-on {AGENT_ADDON} of cluster {cluster} is {status}: {what}"),
             "look at the add-on's health issues in EKS and at DaemonSet eks-pod-identity-agent in kube-system, and update the add-on or install it anew",
         )
     };
@@ -343,7 +344,7 @@ fn agent(evidence: &Evidence) -> Line {
             format!("cluster {cluster} runs in EKS Auto Mode, whose nodes have it built in"),
         ),
         Ok(Agent::AddOn(status)) => match status.as_str() {
-            "ACTIVE" | "UPDATING" => Line::ok(check, format!("add-on {AGENT} is {status}")),
+            "ACTIVE" | "UPDATING" => Line::ok(check, format!("add-on {AGENT_ADDON} is {status}")),
             // The agent that was there goes on running on the nodes that have it.
             "DEGRADED" | "CREATE_FAILED" | "UPDATE_FAILED" | "DELETE_FAILED" => {
                 ill(status, Effect::Some, "pods of some nodes may get no credentials")
@@ -353,7 +354,7 @@ fn agent(evidence: &Evidence) -> Line {
         // There is a Helm chart. That pods have what EKS injects into them tells nothing of it.
         Ok(Agent::Unseen) => Line::unknown(
             check,
-            format!("cluster {cluster} has no EKS add-on {AGENT}, and whether the agent runs there in another way is not seen"),
+            format!("cluster {cluster} has no EKS add-on {AGENT_ADDON}, and whether the agent runs there in another way is not seen"),
         )
         .way_out("install the add-on, unless the agent was installed there in another way"),
     }

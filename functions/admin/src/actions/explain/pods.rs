@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use pod_identity_core::sweep::{Bound, Case, Finding, Place, Places, Removal, Survey, Worked};
 use pod_identity_core::{
     Association, DominoName, KubernetesName, Obstacle, Pod, SKIP_CONTAINERS_ANNOTATION,
@@ -175,11 +174,7 @@ fn of_pod<'a>(
     evidence: &'a Evidence,
     pod: &Pod,
 ) -> Option<Result<Option<&'a Association>, &'a str>> {
-    let at = at(pod)?;
-    let known = match evidence.place.as_ref() == Some(&at) {
-        true => &evidence.association,
-        false => evidence.elsewhere.get(&at)?,
-    };
+    let known = evidence.association_at(&at(pod)?)?;
     Some(known.as_ref().map(Option::as_ref).map_err(String::as_str))
 }
 
@@ -303,9 +298,7 @@ fn webhook(evidence: &Evidence, here: &[&Pod]) -> Option<Line> {
     evidence.wanted()?;
     let association = evidence.association.as_ref().ok()?.as_ref()?;
     // Right after it is made, the webhook does not know of it yet.
-    let since = association
-        .created_at
-        .map(|at| at.checked_add(evidence.sweep.grace).unwrap_or(Timestamp::MAX));
+    let since = association.created_at.map(|at| evidence.sweep.settled_at(at));
     let after = here.iter().filter(|pod| since.is_none_or(|since| since <= pod.created_at));
     let newest = after
         .filter(|pod| pod.credentials.pod_identity || !pod.credentials.left_out)
@@ -351,11 +344,8 @@ fn told(effective: &Effective) -> String {
 
 /// What is known of a place, as the sweep wants it.
 fn place_of(evidence: &Evidence, place: &KubernetesName) -> Place {
-    let known = match evidence.place.as_ref() == Some(place) {
-        true => Some(&evidence.association),
-        false => evidence.elsewhere.get(place),
-    };
-    let shown = known.and_then(|known| known.as_ref().ok()).cloned().flatten();
+    let shown =
+        evidence.association_at(place).and_then(|known| known.as_ref().ok()).cloned().flatten();
     let Some(condition) = &evidence.condition else {
         return Place { association: shown, ..Place::default() };
     };

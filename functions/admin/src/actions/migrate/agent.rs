@@ -1,13 +1,10 @@
 //! What takes credentials from every pod of green: a cluster that goes, or an agent that is broken.
 
 use pod_identity_core::ClusterArn;
-use pod_identity_engine::ports::{Clock, ClusterAccess, KubernetesReader};
+use pod_identity_engine::ports::{AGENT_ADDON, Clock, ClusterAccess, KubernetesReader};
 
 use super::verdict::Words;
 use crate::desk::{Desk, Looks};
-
-/// The add-on that hands out credentials on every node.
-const AGENT: &str = "eks-pod-identity-agent";
 
 /// What EKS tells for sure; two calls. What it does not tell keeps nobody from asking for the rest.
 pub(super) async fn look(
@@ -20,7 +17,7 @@ pub(super) async fn look(
         return None;
     }
     let status = cluster.map(|cluster| cluster.status);
-    let add_on = desk.in_time(desk.reader.addon(access, AGENT)).await;
+    let add_on = desk.in_time(desk.reader.addon(access, AGENT_ADDON)).await;
     broken(&access.cluster, status.as_deref(), add_on.ok().flatten().as_deref())
 }
 
@@ -35,7 +32,7 @@ fn broken(green: &ClusterArn, cluster: Option<&str>, add_on: Option<&str>) -> Op
         )),
         (_, Some(status @ "DELETING")) => Some(Words::new(
             format!(
-                "add-on {AGENT} of cluster {name} is {status}: pods get no credentials without the agent"
+                "add-on {AGENT_ADDON} of cluster {name} is {status}: pods get no credentials without the agent"
             ),
             "look at the add-on's health issues in EKS, install it anew, and ask again; associations may be made before it",
         )),

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use pod_identity_core::{
     Association, Binding, ClusterArn, Desired, DominoName, KubernetesName, Pod, RoleArn,
-    ServiceAccount,
+    ServiceAccount, sweep,
 };
 use pod_identity_engine::ledger::{BindingRecord, Condition, WorkedRecord};
 use serde::Serialize;
@@ -48,6 +48,29 @@ pub(super) const BEFORE: &str = "role, before";
 pub(super) const IRSA: &str = "role by IRSA";
 
 impl Holder {
+    /// A Kubernetes service account, of which nothing else is known.
+    fn at(
+        cluster: &ClusterArn,
+        namespace: &str,
+        service_account: &str,
+        through: &'static str,
+    ) -> Self {
+        Self {
+            cluster: cluster.clone(),
+            namespace: namespace.to_owned(),
+            kubernetes_service_account: service_account.to_owned(),
+            service_account: None,
+            through,
+            until: None,
+            admitted_before: None,
+            owner: None,
+            association: None,
+            differs: None,
+            pods: None,
+            pods_unknown: None,
+        }
+    }
+
     /// Whether a pod of its service account has what it gives.
     pub(super) fn gives(&self, pod: &Pod) -> bool {
         let is_of = pod.namespace == self.namespace
@@ -62,18 +85,8 @@ impl Holder {
 
     pub(super) fn by_irsa(cluster: &ClusterArn, account: &ServiceAccount) -> Self {
         Self {
-            cluster: cluster.clone(),
-            namespace: account.namespace.clone(),
-            kubernetes_service_account: account.name.clone(),
-            service_account: None,
-            through: IRSA,
-            until: None,
-            admitted_before: None,
-            owner: None,
-            association: None,
             differs: Some("annotated for IRSA, outside of EKS Pod Identity".to_owned()),
-            pods: None,
-            pods_unknown: None,
+            ..Self::at(cluster, &account.namespace, &account.name, IRSA)
         }
     }
 }
@@ -105,19 +118,11 @@ pub(super) struct Known<'a> {
 
 impl Known<'_> {
     fn holder(&self, binding: &Binding, through: &'static str) -> Holder {
+        let place = &binding.kubernetes;
+        let (namespace, name) = (place.namespace(), place.service_account());
         Holder {
-            cluster: self.cluster.clone(),
-            namespace: binding.kubernetes.namespace().to_owned(),
-            kubernetes_service_account: binding.kubernetes.service_account().to_owned(),
             service_account: Some(binding.service_account.clone()),
-            through,
-            until: None,
-            admitted_before: None,
-            owner: None,
-            association: None,
-            differs: None,
-            pods: None,
-            pods_unknown: None,
+            ..Holder::at(self.cluster, namespace, name, through)
         }
     }
 
@@ -170,50 +175,35 @@ impl Known<'_> {
                 Whose::Foreign | Whose::AddOn => "EKS has it, it is not the ledger's",
             };
             holders.push(Holder {
-                cluster: self.cluster.clone(),
-                namespace: one.namespace.clone(),
-                kubernetes_service_account: one.service_account.clone(),
                 service_account: name,
-                through,
-                until: None,
-                admitted_before: None,
                 owner: Some(owner),
                 association: Some(one.id.clone()),
                 differs: Some(differs.to_owned()),
-                pods: None,
-                pods_unknown: None,
+                ..Holder::at(self.cluster, &one.namespace, &one.service_account, through)
             });
         }
         holders
     }
 
-    /// Who had the role and lost it, where credentials of it may be valid still: how long they last,
-    /// and how long EKS may have handed them out after the change.
+    /// Who had the role and lost it, where credentials of it may be valid still.
     pub(super) fn had(
         &self,
         role: &RoleArn,
         now: Timestamp,
-        (last, grace): (SignedDuration, SignedDuration),
+        rules: &sweep::Settings,
     ) -> Vec<Holder> {
         let is_it =
             |desired: &Desired| desired.role == *role || desired.target_role.as_ref() == Some(role);
         let gave = |worked: Option<&WorkedRecord>| worked.is_some_and(|it| is_it(&it.desired));
-        let later = |at: Timestamp, by| at.checked_add(by).unwrap_or(Timestamp::MAX);
         let holder = |condition: &Condition, place: &KubernetesName, at: Timestamp| {
-            let until = later(later(at, grace), last);
+            let until = rules.forgotten_at(at);
+            let (namespace, name) = (place.namespace(), place.service_account());
             (now < until).then(|| Holder {
-                cluster: self.cluster.clone(),
-                namespace: place.namespace().to_owned(),
-                kubernetes_service_account: place.service_account().to_owned(),
                 service_account: Some(condition.service_account.clone()),
-                through: BEFORE,
                 until: Some(until),
-                admitted_before: Some(later(at, grace)),
-                owner: None,
-                association: None,
+                admitted_before: Some(rules.settled_at(at)),
                 differs: Some(format!("taken away at {at}, valid until {until} at the latest")),
-                pods: None,
-                pods_unknown: None,
+                ..Holder::at(self.cluster, namespace, name, BEFORE)
             })
         };
         let mut had = Vec::new();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{self, StreamExt};
-use pod_identity_core::{Binding, ClusterArn, DominoName, Phase, Pod, RoleArn, sweep};
+use pod_identity_core::{Binding, ClusterArn, DominoName, Phase, Pod, RoleArn};
 use pod_identity_engine::chain;
 use pod_identity_engine::ledger::{BindingRecord, Registry};
 use pod_identity_engine::ports::{
@@ -142,11 +142,7 @@ async fn look(
         Err(why) => known.by_ledger(&wanted, role, why),
     };
     here.unseen.extend(seen.err());
-    let rules = desk.inside.sweep.as_ref().map(|sweep| &sweep.rules);
-    let standard = sweep::Settings::new([]);
-    let rules = rules.unwrap_or(&standard);
-    let lasts = (rules.credentials_last, rules.grace);
-    here.holders.extend(known.had(role, desk.clock.now(), lasts));
+    here.holders.extend(known.had(role, desk.clock.now(), &desk.sweep_rules()));
     let mut closed = by_irsa(desk, &access, role, &mut here).await;
     let namespaces: BTreeSet<String> =
         here.holders.iter().map(|holder| holder.namespace.clone()).collect();

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::{ask, at_work, broken, explain, golden, headline, wrong};
-use crate::office::{Office, cluster, role};
+use super::{ask, at_work, broken, explain, golden, headline, set_agent, wrong};
+use crate::office::{Office, role};
 
 #[test]
 fn a_tombstone_is_told_with_its_event() {
@@ -101,11 +101,7 @@ fn a_binding_whose_place_another_holds_is_told() {
 #[test]
 fn a_binding_on_several_clusters_is_told_cluster_by_cluster() {
     let office = at_work();
-    {
-        let mut world = office.ports.world();
-        let addons = &mut world.eks.cluster_mut(&cluster("green")).unwrap().addons;
-        addons.get_mut("eks-pod-identity-agent").unwrap().status = "DEGRADED".to_owned();
-    }
+    set_agent(&office, "green", "DEGRADED");
     let answer = ask(&office, json!({ "action": "explain", "serviceAccount": "svc-etl" }));
     broken(&answer, "agent");
     insta::assert_snapshot!(golden(&answer));

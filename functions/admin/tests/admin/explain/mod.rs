@@ -134,6 +134,12 @@ fn kubernetes<T>(office: &Office, change: impl FnOnce(&mut KubernetesCluster) ->
     change(office.ports.world().kubernetes(&cluster("blue")).unwrap())
 }
 
+fn set_agent(office: &Office, name: &str, status: &str) {
+    let mut world = office.ports.world();
+    let addons = &mut world.eks.cluster_mut(&cluster(name)).unwrap().addons;
+    addons.get_mut("eks-pod-identity-agent").unwrap().status = status.to_owned();
+}
+
 fn association_id(office: &Office) -> String {
     let world = office.ports.world();
     world.eks.find(&cluster("blue"), NAMESPACE, "svc-etl-sa").unwrap().id.clone()

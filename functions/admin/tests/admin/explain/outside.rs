@@ -7,7 +7,8 @@ use pod_identity_world::{Caller, UpdateAssociation};
 use serde_json::{Value, json};
 
 use super::{
-    NAMESPACE, ask, association_id, at_work, broken, explain, golden, headline, pod, way_out, wrong,
+    NAMESPACE, ask, association_id, at_work, broken, explain, golden, headline, pod, set_agent,
+    way_out, wrong,
 };
 use crate::office::{ACCOUNT, Office, TRUSTED, UNTRUSTED, cluster, role, text};
 
@@ -347,11 +348,7 @@ fn whether_the_agent_runs_without_its_add_on_is_unknown() {
 #[test]
 fn a_degraded_agent_is_told() {
     let office = at_work();
-    {
-        let mut world = office.ports.world();
-        let addons = &mut world.eks.cluster_mut(&cluster("blue")).unwrap().addons;
-        addons.get_mut("eks-pod-identity-agent").unwrap().status = "DEGRADED".to_owned();
-    }
+    set_agent(&office, "blue", "DEGRADED");
     let answer = explain(&office);
     broken(&answer, "agent");
     insta::assert_snapshot!(golden(&answer));
@@ -360,11 +357,7 @@ fn a_degraded_agent_is_told() {
 #[test]
 fn without_the_agent_that_is_being_installed_nothing_works() {
     let office = at_work();
-    {
-        let mut world = office.ports.world();
-        let addons = &mut world.eks.cluster_mut(&cluster("blue")).unwrap().addons;
-        addons.get_mut("eks-pod-identity-agent").unwrap().status = "CREATING".to_owned();
-    }
+    set_agent(&office, "blue", "CREATING");
     let answer = explain(&office);
     broken(&answer, "agent");
     assert!(headline(&answer).starts_with("svc-etl has no credentials on blue"), "{answer}");

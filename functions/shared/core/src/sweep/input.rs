@@ -109,6 +109,18 @@ impl Settings {
         }
     }
 
+    /// From when on a pod that is admitted surely comes after a change.
+    #[must_use]
+    pub fn settled_at(&self, change: Timestamp) -> Timestamp {
+        later(change, self.grace)
+    }
+
+    /// From when on nothing that was given before a change can be valid any more.
+    #[must_use]
+    pub fn forgotten_at(&self, change: Timestamp) -> Timestamp {
+        later(self.settled_at(change), self.credentials_last)
+    }
+
     /// Whether a pod is looked at: one that is pending or running, not terminating, and in one of
     /// the namespaces.
     #[must_use]

@@ -8,10 +8,7 @@ use pod_identity_core::ClusterArn;
 use super::Inside;
 use crate::error::chain;
 use crate::ledger::Missing;
-use crate::ports::{ClusterDescription, ClusterReader, ErrorKind, PortError};
-
-/// The add-on that hands out credentials on every node.
-const AGENT: &str = "eks-pod-identity-agent";
+use crate::ports::{AGENT_ADDON, ClusterDescription, ClusterReader, ErrorKind, PortError};
 
 /// Whether there was a way into the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -49,7 +46,7 @@ pub(super) async fn ask<A: ClusterReader, K, C>(context: &Inside<'_, A, K, C>) -
     let Inside { aws, access, .. } = *context;
     let mut failures = Vec::new();
     let description = answer(aws.cluster(access).await, &mut failures);
-    let agent = answer(aws.addon(access, AGENT).await, &mut failures);
+    let agent = answer(aws.addon(access, AGENT_ADDON).await, &mut failures);
     Told { cluster: access.cluster.clone(), description, agent, failures }
 }
 
@@ -143,13 +140,15 @@ fn agent(name: &str, status: Option<&str>) -> Option<Missing> {
     match status {
         None => Some(lack(
             format!(
-                "cluster {name} has no EKS add-on {AGENT}: pods get no credentials without the agent"
+                "cluster {name} has no EKS add-on {AGENT_ADDON}: pods get no credentials without the agent"
             ),
             "install the add-on, unless the agent was installed there in another way",
         )),
         Some("ACTIVE" | "UPDATING") => None,
         Some(status) => Some(lack(
-            format!("add-on {AGENT} of cluster {name} is {status}: pods may get no credentials"),
+            format!(
+                "add-on {AGENT_ADDON} of cluster {name} is {status}: pods may get no credentials"
+            ),
             "look at the add-on's health issues in EKS, and update it or install it anew",
         )),
     }

@@ -2,6 +2,9 @@
 
 use super::{ClusterAccess, PortError};
 
+/// The add-on that hands out credentials on every node.
+pub const AGENT_ADDON: &str = "eks-pod-identity-agent";
+
 /// A cluster, as EKS describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterDescription {

@@ -20,7 +20,7 @@ mod objects;
 
 pub use bus::{Bus, BusEntry, MAX_BUS_ENTRIES, PutFailure};
 pub use clock::Clock;
-pub use clusters::{ClusterDescription, ClusterReader};
+pub use clusters::{AGENT_ADDON, ClusterDescription, ClusterReader};
 pub use domino::{DominoAccount, DominoAnswer, DominoPage, DominoQuery, DominoReader};
 pub use eks::{
     Association, AssociationFilter, AssociationSummary, AssociationUpdate, EksReader, EksWriter,
