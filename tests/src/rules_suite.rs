@@ -112,7 +112,7 @@ pub async fn suite<R: LedgerReader, W: LedgerWriter>(reader: &R, writer: &W) {
     let view = read(reader, &bind(20, "sa-2")).await;
     let claims = |view: &View, service_account: &str| {
         let claims = view.get::<ClaimsRecord>(&claims_key(&kubernetes(service_account)));
-        claims.unwrap().unwrap().record.claimants.len()
+        claims.unwrap().unwrap().record.queue.len()
     };
     assert_eq!((claims(&view, "sa-1"), claims(&view, "sa-2")), (0, 1));
     // The cluster is not registered, so nothing was made at the first place.

@@ -142,9 +142,12 @@ wire! {
         ForeignAssociation,
         /// An EKS add-on owns the association of the Kubernetes service account.
         AddOnOwnedAssociation,
-        /// An association of ours that the ledger does not know holds the Kubernetes service account.
+        /// An association with this deployment's tag that the ledger does not account for holds the
+        /// Kubernetes service account.
         OrphanAssociation,
-        /// An older binding wants the same Kubernetes service account.
+        /// The association that this deployment made was replaced by another, which pods may get.
+        ReplacedAssociation,
+        /// Another binding holds the same Kubernetes service account.
         Conflict,
         /// The cluster is not registered yet.
         ClusterNotRegistered,

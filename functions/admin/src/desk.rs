@@ -102,7 +102,7 @@ impl<'a, R: Looks, K: KubernetesReader, C: Clock> Desk<'a, R, K, C> {
     pub(crate) async fn bindings(&self) -> Result<BTreeMap<DominoName, BindingRecord>, String> {
         let mut view = View::default();
         view.query(self.reader, bindings_partition(), "").await.map_err(|error| chain(&error))?;
-        let all = view.all_keyed::<BindingRecord>(bindings_partition());
+        let all = view.all_keyed_from::<BindingRecord>(bindings_partition(), "");
         let all = all.map_err(|error| chain(&error))?;
         Ok(all.into_iter().filter_map(|(name, it)| Some((name.parse().ok()?, it))).collect())
     }

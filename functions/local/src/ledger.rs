@@ -45,20 +45,26 @@ pub(crate) async fn expire_leases(endpoint: &str, region: &str, table: &str) -> 
     for item in scan(endpoint, region, table).await? {
         let key = json!({ "pk": { "S": item.key.partition }, "sk": { "S": item.key.sort } });
         // What was written lately is remembered for as long as a lease lasts.
-        if item.key.sort == "RECENT" {
-            let input = json!({ "TableName": table, "Key": key });
-            call(endpoint, region, "DeleteItem", &input).await?;
-        }
-        if item.key.sort != "LEASE" {
+        let input = if item.key.sort.starts_with("ACCOUNT#") {
+            json!({
+                "TableName": table,
+                "Key": key,
+                "UpdateExpression": "REMOVE #body.#write",
+                "ExpressionAttributeNames": { "#body": "body", "#write": "lastWrite" },
+            })
+        } else if item.key.sort == "LEASE" {
+            json!({
+                "TableName": table,
+                "Key": key,
+                "UpdateExpression": "SET #body.#at = :past REMOVE #body.#until",
+                "ExpressionAttributeNames": {
+                    "#body": "body", "#at": "expiresAt", "#until": "abandonedUntil"
+                },
+                "ExpressionAttributeValues": { ":past": { "S": "1970-01-01T00:00:00Z" } },
+            })
+        } else {
             continue;
-        }
-        let input = json!({
-            "TableName": table,
-            "Key": key,
-            "UpdateExpression": "SET #body.#at = :past",
-            "ExpressionAttributeNames": { "#body": "body", "#at": "expiresAt" },
-            "ExpressionAttributeValues": { ":past": { "S": "1970-01-01T00:00:00Z" } },
-        });
+        };
         call(endpoint, region, "UpdateItem", &input).await?;
     }
     Ok(())

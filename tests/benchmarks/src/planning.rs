@@ -10,8 +10,8 @@ use pod_identity_core::plan::{
 };
 use pod_identity_core::trust::TrustPolicy;
 use pod_identity_core::{
-    Association, Binding, ClusterArn, Clusters, Desired, KubernetesName, RoleArn, Version,
-    association_tags, node_policy,
+    Association, Binding, ClusterArn, Clusters, Desired, HeldAssociation, KubernetesName, RoleArn,
+    Version, association_tags, node_policy,
 };
 use pod_identity_events::RemovalReason;
 
@@ -132,9 +132,9 @@ fn observation(found: &[Found], listed: usize) -> Result<Observation, Failure> {
 fn place(number: usize, found: Found) -> Result<Place, Failure> {
     let kubernetes = KubernetesName::new("domino-compute", &format!("svc-{number:04}-sa"))?;
     let name = format!("svc-{number:04}").parse()?;
-    let mut claims = vec![claim(&kubernetes, &format!("svc-{number:04}"), number)?];
+    let mut claims = vec![claim(&kubernetes, &format!("svc-{number:04}"), number, 1)?];
     if let Found::Contested = found {
-        claims.push(claim(&kubernetes, &format!("svc-{number:04}-late"), number + BINDINGS)?);
+        claims.push(claim(&kubernetes, &format!("svc-{number:04}-late"), number + BINDINGS, 2)?);
     }
     let mut leaving = BTreeMap::new();
     if let Found::Unwanted = found {
@@ -149,18 +149,38 @@ fn place(number: usize, found: Found) -> Result<Place, Failure> {
         Found::Nothing => None,
         _ => Some(association(number, &role(of)?, !matches!(found, Found::Foreign))?),
     };
-    Ok(Place { kubernetes, claims, leaving, held: BTreeMap::new(), association })
+    let held = match (&association, found) {
+        (Some(there), Found::Foreign) if there.owner_arn.is_none() => None,
+        (Some(there), _) => Some(HeldAssociation {
+            id: there.id.clone(),
+            arn: there.arn.clone(),
+            service_account: format!("svc-{number:04}").parse()?,
+            version: Version::new(Timestamp::UNIX_EPOCH, "event-0"),
+            desired: desired(of)?,
+        }),
+        (None, _) => None,
+    };
+    Ok(Place {
+        kubernetes,
+        claims,
+        leaving,
+        retirement_blocked: BTreeMap::new(),
+        association,
+        held,
+        last_id: None,
+        intents: Vec::new(),
+    })
 }
 
-fn claim(kubernetes: &KubernetesName, name: &str, number: usize) -> Result<Claim, Failure> {
+fn claim(
+    kubernetes: &KubernetesName,
+    name: &str,
+    number: usize,
+    queued: u64,
+) -> Result<Claim, Failure> {
     let second = 1_767_225_600 + i64::try_from(number)?;
     let version = Version::new(Timestamp::from_second(second)?, format!("event-{number}"));
-    let desired = Desired {
-        role: role(number)?,
-        target_role: None,
-        disable_session_tags: false,
-        session_policy: None,
-    };
+    let desired = desired(number)?;
     Ok(Claim {
         binding: Binding {
             service_account: name.parse()?,
@@ -168,11 +188,19 @@ fn claim(kubernetes: &KubernetesName, name: &str, number: usize) -> Result<Claim
             desired,
             clusters: Clusters::All,
         },
-        version: version.clone(),
-        since: version,
+        version,
+        number: Some(queued),
         refused: None,
-        last_association: None,
         adopts: None,
+    })
+}
+
+fn desired(number: usize) -> Result<Desired, Failure> {
+    Ok(Desired {
+        role: role(number)?,
+        target_role: None,
+        disable_session_tags: false,
+        session_policy: None,
     })
 }
 

@@ -102,7 +102,9 @@ fn hand() -> impl Strategy<Value = Hand> {
         3 => association.clone().prop_map(|(cluster, nth)| Hand::Delete { cluster, nth }),
         2 => (association.clone(), 0..ROLES)
             .prop_map(|((cluster, nth), role)| Hand::Change { cluster, nth, role }),
-        2 => association.prop_map(|(cluster, nth)| Hand::Untag { cluster, nth }),
+        2 => association.clone().prop_map(|(cluster, nth)| Hand::Untag { cluster, nth }),
+        2 => (association, 0..NAMES)
+            .prop_map(|((cluster, nth), name)| Hand::Tag { cluster, nth, name }),
         3 => (nth.clone(), option::of(0..ROLES)).prop_map(|(nth, role)| Hand::Policy { nth, role }),
         1 => nth.clone().prop_map(|nth| Hand::Garble { nth }),
         1 => nth.prop_map(|nth| Hand::Detach { nth }),

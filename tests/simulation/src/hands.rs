@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use pod_identity_core::node_policy;
+use pod_identity_core::{association_tags, node_policy};
 use pod_identity_engine::ports::Association;
 use pod_identity_world::{Caller, CreateAssociation, UpdateAssociation, World};
 
@@ -74,6 +74,14 @@ pub(crate) fn act(world: &mut World, hand: Hand) {
             if let Some(found) = nth_association(world, cluster, nth) {
                 let keys: Vec<String> = found.tags.keys().cloned().collect();
                 let _ = world.untag_resource(&who, &found.arn, &keys);
+            }
+        }
+        Hand::Tag { cluster, nth, name } => {
+            if let Some(found) = nth_association(world, cluster, nth)
+                && let Ok(name) = stage::name(name).parse()
+            {
+                let tags = association_tags(stage::DEPLOYMENT, &name);
+                let _ = world.tag_resource(&who, &found.arn, &tags);
             }
         }
         Hand::Policy { nth, role } => {

@@ -233,6 +233,15 @@ pub enum Hand {
         /// Which of its associations.
         nth: u8,
     },
+    /// Gives an association our tags for a service account.
+    Tag {
+        /// The cluster.
+        cluster: u8,
+        /// Which of its associations.
+        nth: u8,
+        /// The service account.
+        name: u8,
+    },
     /// Writes a node policy that lists another role, or one role less.
     Policy {
         /// Which of all policies.

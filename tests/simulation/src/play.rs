@@ -80,7 +80,7 @@ pub(crate) struct Play<'a> {
     pub(crate) by_hand: BTreeSet<(ClusterArn, RoleArn)>,
     queue: VecDeque<usize>,
     runners: [Option<Runner>; 2],
-    watch: Watch,
+    pub(crate) watch: Watch,
     backup: Option<(Items, bool)>,
     /// The other deployment's ledger, or ours while theirs is in its place.
     other: (Items, bool),
@@ -310,6 +310,7 @@ impl<'a> Play<'a> {
                 }
             }
         }
+        self.watch.queues.lost = true;
         self.trouble();
     }
 

@@ -6,7 +6,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use pod_identity_core::{ClusterArn, DominoName, KubernetesName, SERVICE_ACCOUNT_TAG, Version};
+use pod_identity_core::{ClusterArn, DominoName, KubernetesName, SERVICE_ACCOUNT_TAG};
 use pod_identity_engine::ledger::{BlockedRecord, Condition, ConditionState, condition_key};
 use pod_identity_engine::ports::Association;
 use pod_identity_events::BlockedCode;
@@ -178,32 +178,17 @@ impl End<'_> {
         }
     }
 
-    /// When the unbroken run of assignments of a place began.
-    fn since(&self, name: u8, wanted: &KubernetesName) -> Option<Version> {
-        let mut events: Vec<(Version, Option<KubernetesName>)> = self
-            .play
-            .sent
-            .iter()
-            .filter_map(|sent| match sent.event.asks {
-                Asks::Assigned { name: of, place, .. } if of == name => {
-                    Some((sent.version(), Some(stage::wanted_place(of, place))))
-                }
-                Asks::Unassigned { name: of } | Asks::Deactivated { name: of } if of == name => {
-                    Some((sent.version(), None))
-                }
-                _ => None,
-            })
-            .collect();
-        events.sort();
-        let run = events.iter().rev().take_while(|(_, place)| place.as_ref() == Some(wanted));
-        run.last().map(|(version, _)| version.clone())
+    /// Whether a service account may hold a place: its claim was recorded first.
+    fn may_hold(&self, name: u8, wanted: &KubernetesName) -> bool {
+        let queues = &self.play.watch.queues;
+        queues.lost || queues.holder(self.cluster, wanted) == Some(stage::name(name).as_str())
     }
 
-    /// Who holds a place: the one whose claim is the oldest.
-    fn holder(&self, wanted: &KubernetesName) -> Option<u8> {
-        (0..NAMES)
-            .filter(|name| self.wants(*name).is_some_and(|(place, _)| place == *wanted))
-            .min_by_key(|name| (self.since(*name, wanted), *name))
+    /// Whether another one may hold it.
+    fn another_may_hold(&self, name: u8, wanted: &KubernetesName) -> bool {
+        let queues = &self.play.watch.queues;
+        let holder = queues.holder(self.cluster, wanted);
+        queues.lost || holder.is_some_and(|holder| holder != stage::name(name))
     }
 
     fn condition(&self, name: u8) -> Result<(), Violation> {
@@ -236,7 +221,10 @@ impl End<'_> {
             .blocked
             .as_ref()
             .is_some_and(|blocked| blocked.code == BlockedCode::ClusterNotFound && !self.exists());
-        if found.state == ConditionState::Removed || gone || self.keeps(name) {
+        let unproven = found.blocked.as_ref().is_some_and(|blocked| {
+            self.play.troubled && blocked.code == BlockedCode::OrphanAssociation
+        });
+        if found.state == ConditionState::Removed || gone || unproven || self.keeps(name) {
             return Ok(());
         }
         let what = format!("{:?} {:?}", found.state, found.blocked);
@@ -273,8 +261,8 @@ impl End<'_> {
                 format!("{is:?}, remembered {:?}", found.association),
             ));
         }
-        if self.holder(place) != Some(name) {
-            return Err(self.wrong("the oldest holds", name, format!("{:?}", self.holder(place))));
+        if !self.may_hold(name, place) {
+            return Err(self.wrong("the first recorded holds", name, place));
         }
         // Somebody may change a trust policy after its role was bound: nobody looks then.
         if !self.play.troubled && !stage::is_trusting(self.world.iam.trust(&arn)) {
@@ -317,7 +305,6 @@ impl End<'_> {
         let Asks::Assigned { role, .. } = sent.event.asks else { return Ok(()) };
         let arn = stage::role(role);
         let there = self.at(place);
-        let unknown = there.is_some_and(|one| self.play.unknown.contains(&one.id));
         let few_slots = self.play.setup.slots < 10 || self.play.setup.hands;
         let so = match blocked.code {
             BlockedCode::UntrustedRole => !stage::is_trusting(self.world.iam.trust(&arn)),
@@ -325,8 +312,13 @@ impl End<'_> {
             BlockedCode::ForeignAssociation | BlockedCode::AddOnOwnedAssociation => {
                 there.is_some_and(|one| !is_ours(one))
             }
-            BlockedCode::OrphanAssociation => there.is_some_and(is_ours) && unknown,
-            BlockedCode::Conflict => self.holder(place).is_some_and(|holder| holder != name),
+            // Where it wants to be, or where it cannot be shown to have left.
+            BlockedCode::OrphanAssociation => {
+                let mut all = self.world.eks.associations(self.cluster).into_iter();
+                all.any(|one| is_ours(one) && self.play.unknown.contains(&one.id))
+            }
+            BlockedCode::Conflict => self.another_may_hold(name, place),
+            BlockedCode::ReplacedAssociation => self.play.troubled,
             BlockedCode::NodePolicyFull | BlockedCode::LimitReached => few_slots,
             BlockedCode::ForeignPolicy => self.play.troubled,
             BlockedCode::ClusterNotFound => !self.exists(),

@@ -1,6 +1,7 @@
 //! The invariants that hold after every step, by what changed in AWS since the
 //! step before.
 
+mod queue;
 #[cfg(test)]
 mod tests;
 
@@ -48,13 +49,16 @@ pub(crate) struct Watch {
     policies: BTreeMap<String, String>,
     attached: BTreeMap<RoleArn, BTreeSet<String>>,
     calls: usize,
-    /// Associations that runs have made, whatever became of their tags.
-    made: BTreeSet<String>,
+    /// Associations that runs have made, by id, and for which service account they last changed
+    /// them, whatever became of their tags since.
+    made: BTreeMap<String, String>,
     /// How often each run wrote each policy.
     written: BTreeMap<(String, String), usize>,
     /// Roles that a policy lists by a call whose answer was lost. Nobody binds them before he
     /// has seen that version, and until then it may be written over, and merged.
     unanswered: BTreeSet<(String, RoleArn)>,
+    /// Who was recorded first.
+    pub(crate) queues: queue::Queues,
 }
 
 impl Watch {
@@ -74,6 +78,7 @@ impl Watch {
 
     /// What a step changed, held against the invariants.
     pub(crate) fn look(&mut self, world: &World, step: &Step<'_>) -> Result<(), Violation> {
+        self.queues.take_in(world);
         if !world.calls[self.calls..].iter().any(|call| changes(&call.operation)) {
             self.calls = world.calls.len();
             return Ok(());
@@ -91,6 +96,7 @@ impl Watch {
         self.written = std::mem::take(&mut before.written);
         self.made = std::mem::take(&mut before.made);
         self.unanswered = std::mem::take(&mut before.unanswered);
+        self.queues = std::mem::take(&mut before.queues);
         if lost {
             self.unanswered.extend(added(&before.policies, &self.policies));
         }
@@ -110,9 +116,8 @@ impl Watch {
             let old = before.associations.get(&cluster).unwrap_or(&none);
             let new = associations.get(&cluster).unwrap_or(&none);
             for (id, was) in old.iter().filter(|(id, was)| new.get(*id) != Some(*was)) {
-                // Nobody can see a tag that somebody takes off between a look and a call.
-                let untagged_meanwhile = step.disturbed && made.contains(id);
-                if !is_ours(was) && !untagged_meanwhile {
+                // Whatever its tags say: they prove nothing.
+                if !made.contains_key(id) {
                     return Err(Violation::new(
                         "foreign associations are never changed",
                         format!("{} of {} in {}", id, place_of(was), cluster.name()),
@@ -120,7 +125,7 @@ impl Watch {
                 }
                 holds_lease(world, &cluster, step)?;
                 if !new.contains_key(id) {
-                    may_delete(world, &cluster, was, step)?;
+                    may_delete(world, &cluster, was, &made[id], step)?;
                 }
             }
             for (id, is) in new.iter().filter(|(id, is)| old.get(*id) != Some(*is)) {
@@ -128,7 +133,8 @@ impl Watch {
                 if !old.contains_key(id) {
                     may_make(&cluster, is, step)?;
                 }
-                if made.insert(id.clone()) || !step.disturbed {
+                let name = is.tags.get(SERVICE_ACCOUNT_TAG).cloned().unwrap_or_default();
+                if made.insert(id.clone(), name).is_none() || !step.disturbed {
                     is_admitted(is)?;
                 }
                 let same_role = old.get(id).is_some_and(|was| was.role_arn == is.role_arn);
@@ -409,8 +415,9 @@ pub(crate) fn listed_anywhere(world: &World, cluster: &ClusterArn) -> BTreeSet<R
 fn holds_lease(world: &World, cluster: &ClusterArn, step: &Step<'_>) -> Result<(), Violation> {
     let lease = world.ledger.get(&lease_key(cluster)).map(|item| item.body.clone());
     let lease: Option<LeaseRecord> = lease.map(|body| serde_json::from_value(body).unwrap());
-    let holds =
-        |lease: &LeaseRecord, now: Timestamp| lease.owner == step.request && lease.expires_at > now;
+    let holds = |lease: &LeaseRecord, now: Timestamp| {
+        lease.owner.as_deref() == Some(step.request) && lease.expires_at > now
+    };
     if step.late || step.disturbed || lease.as_ref().is_some_and(|lease| holds(lease, world.now)) {
         return Ok(());
     }
@@ -425,19 +432,19 @@ fn may_delete(
     world: &World,
     cluster: &ClusterArn,
     was: &Association,
+    name: &str,
     step: &Step<'_>,
 ) -> Result<(), Violation> {
-    let name = was.tags.get(SERVICE_ACCOUNT_TAG).cloned().unwrap_or_default();
-    let partition = history_partition(&name);
+    let partition = history_partition(name);
     let gave_up = world.ledger.items().filter(|item| item.key.partition == partition).any(|item| {
         let change: HistoryRecord = serde_json::from_value(item.body.clone()).unwrap();
-        let elsewhere = change.kubernetes.as_ref() != Some(&place_of(was));
+        let elsewhere = change.change["kubernetes"] != place_of(was).to_string().as_str();
         let not_here = change.change["clusters"]["named"]
             .as_array()
             .is_some_and(|named| !named.iter().any(|one| one == cluster.as_str()));
         change.outcome == HistoryOutcome::Accepted && (elsewhere || not_here)
     });
-    let retires = is_retiring(cluster, step) && works_elsewhere(world, &name, cluster, step);
+    let retires = is_retiring(cluster, step) && works_elsewhere(world, name, cluster, step);
     if gave_up || retires || step.disturbed {
         return Ok(());
     }

@@ -44,7 +44,7 @@ async fn foreign_association_outlives_the_binding_that_it_blocked() {
 }
 
 #[tokio::test]
-async fn association_that_an_administrator_has_tagged_is_adopted_in_place() {
+async fn tags_on_a_foreign_association_neither_adopt_nor_delete_it() {
     let mut scenario = Scenario::on_blue(&[]).await;
     let event = assigned("svc-warehouse", "warehouse", 10);
     scenario.deliver(std::slice::from_ref(&event)).await;
@@ -52,11 +52,27 @@ async fn association_that_an_administrator_has_tagged_is_adopted_in_place() {
     let tags = [(DEPLOYMENT_TAG, scene::DEPLOYMENT), (SERVICE_ACCOUNT_TAG, "svc-warehouse")];
     let tags = tags.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
     scenario.stage.world().tag_resource(&somebody(), &theirs.arn, &tags).unwrap();
+    let tagged = scenario.association("blue", "svc-warehouse-sa");
     scenario.deliver(&[event]).await;
-    assert_eq!(scenario.condition("blue", "svc-warehouse").await.as_deref(), Some("ready"));
-    let ours = scenario.association("blue", "svc-warehouse-sa").unwrap();
-    assert_eq!(ours.id, theirs.id);
-    assert!(ours.role_arn.ends_with(":role/domino/warehouse"));
+    let blocked = scenario.news(detail_type::ASSOCIATION_BLOCKED);
+    assert_eq!(blocked.last().unwrap().detail["code"], "orphanAssociation");
+    scenario.deliver(&[unassigned("svc-warehouse", 11)]).await;
+    assert_eq!(scenario.condition("blue", "svc-warehouse").await.as_deref(), Some("blocked"));
+    assert_eq!(scenario.association("blue", "svc-warehouse-sa"), tagged);
+    assert!(scenario.news(detail_type::ASSOCIATION_REMOVED).is_empty());
+}
+
+#[tokio::test]
+async fn association_that_was_untagged_is_deleted_by_its_removal() {
+    let mut scenario = Scenario::on_blue(&[]).await;
+    scenario.deliver(&[assigned("svc-u", "new", 10)]).await;
+    let ours = scenario.association("blue", "svc-u-sa").unwrap();
+    let keys: Vec<String> = ours.tags.keys().cloned().collect();
+    scenario.stage.world().untag_resource(&somebody(), &ours.arn, &keys).unwrap();
+    scenario.deliver(&[unassigned("svc-u", 11)]).await;
+    assert_eq!(scenario.association("blue", "svc-u-sa"), None);
+    assert_eq!(scenario.condition("blue", "svc-u").await.as_deref(), Some("removed"));
+    assert_eq!(scenario.news(detail_type::ASSOCIATION_REMOVED).len(), 1);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use pod_identity_core::node_policy::{self, MAX_POLICY_CHARACTERS};
-use pod_identity_core::{Association, ClusterArn, Clusters, Ownership, Pod, RoleArn};
+use pod_identity_core::{Association, ClusterArn, Clusters, Pod, RoleArn};
 use pod_identity_engine::ledger::{
     BindingRecord, BindingState, Condition, ConditionState, Registry, bindings_partition,
     condition_prefix, registry_key,
@@ -188,10 +188,10 @@ fn associations(world: &World) -> String {
 }
 
 fn whose(association: &Association) -> &'static str {
-    match association.ownership(DEPLOYMENT) {
-        Ownership::Ours(_) => "ours",
-        Ownership::AddOn(_) => "an add-on's",
-        Ownership::Foreign => "somebody else's",
+    match (&association.owner_arn, association.tagged_by(DEPLOYMENT)) {
+        (Some(_), _) => "an add-on's",
+        (None, Some(_)) => "ours",
+        (None, None) => "foreign",
     }
 }
 

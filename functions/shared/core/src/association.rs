@@ -1,4 +1,4 @@
-//! The association as EKS has it, and whose it is.
+//! The association as EKS has it.
 
 use std::collections::BTreeMap;
 
@@ -44,30 +44,7 @@ pub struct Association {
     pub modified_at: Option<Timestamp>,
 }
 
-/// Whose an association is, as far as its own marks tell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ownership<'a> {
-    /// Made by this deployment, for the Domino service account that its tag names, if it has one.
-    Ours(Option<&'a str>),
-    /// Owned by an EKS add-on, which alone may change it.
-    AddOn(&'a str),
-    /// Somebody else's.
-    Foreign,
-}
-
 impl Association {
-    /// Whose it is. The owner that EKS names counts more than any tag.
-    #[must_use]
-    pub fn ownership(&self, deployment: &str) -> Ownership<'_> {
-        if let Some(owner) = &self.owner_arn {
-            return Ownership::AddOn(owner);
-        }
-        if self.tags.get(DEPLOYMENT_TAG).is_some_and(|tag| tag == deployment) {
-            return Ownership::Ours(self.tags.get(SERVICE_ACCOUNT_TAG).map(String::as_str));
-        }
-        Ownership::Foreign
-    }
-
     /// Whether its pods work as they should.
     #[must_use]
     pub fn fits(&self, desired: &Desired) -> bool {

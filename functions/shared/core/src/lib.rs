@@ -10,6 +10,7 @@ pub mod domino;
 mod mutation;
 mod names;
 pub mod node_policy;
+mod ownership;
 mod pattern;
 pub mod plan;
 mod pod;
@@ -20,13 +21,12 @@ pub mod trust;
 mod version;
 
 pub use arn::{ArnError, ClusterArn, PolicyArn, RoleArn};
-pub use association::{
-    Association, DEPLOYMENT_TAG, Ownership, SERVICE_ACCOUNT_TAG, association_tags,
-};
+pub use association::{Association, DEPLOYMENT_TAG, SERVICE_ACCOUNT_TAG, association_tags};
 pub use binding::{Binding, Clusters, Desired};
 pub use command::{Change, Command, GivenUp, GivenUpError, Registration};
 pub use mutation::{CloudWorkloadIdentity, MUTATION_API_VERSION, Mutation, MutationRule};
 pub use names::{DominoName, KubernetesName, NameError};
+pub use ownership::{Evidence, HeldAssociation, INTENT_KEPT, Intent, MAX_INTENTS, Verdict};
 pub use pattern::Pattern;
 pub use pod::{
     Credentials, IRSA_ANNOTATION, Obstacle, Owner, Phase, Pod, SKIP_CONTAINERS_ANNOTATION,

@@ -40,7 +40,6 @@ impl Act<'_> {
             outcome: HistoryOutcome::Noted,
             detail_type: self.what.to_owned(),
             change: self.change.clone(),
-            kubernetes: None,
             actor: self.actor.map(str::to_owned),
             reason: self.reason.map(str::to_owned),
             request_id: run.request_id().to_owned(),

@@ -134,9 +134,10 @@ async fn apply_place<R: EksReader, W: EksWriter, C: Clock>(
     let (Context { writer, .. }, access) = (*target.context, target.access);
     match &place.step {
         None => Ok(None),
-        Some(AssociationStep::DeleteAssociation { id, .. }) => {
+        Some(AssociationStep::DeleteAssociation { id, arn, tags, .. }) => {
+            let tagged = tag(arn, tags.as_ref(), target).await?;
             let deleted = writer.delete_association(access, id).await;
-            deleted.map(|()| None).map_err(|error| association_failure(&error, access))
+            deleted.map(|()| None).map_err(|error| after_tagging(tagged, &error, access))
         }
         Some(AssociationStep::CreateAssociation { desired, tags, client_token }) => {
             let new = NewAssociation {
@@ -148,13 +149,7 @@ async fn apply_place<R: EksReader, W: EksWriter, C: Clock>(
             create(&new, target).await.map(Some)
         }
         Some(AssociationStep::UpdateAssociation {
-            id,
-            arn,
-            desired,
-            tags,
-            adopts,
-            client_token,
-            ..
+            id, arn, desired, tags, client_token, ..
         }) => {
             let update = desired.as_ref().map(|desired| AssociationUpdate {
                 id: id.clone(),
@@ -162,59 +157,64 @@ async fn apply_place<R: EksReader, W: EksWriter, C: Clock>(
                 desired: desired.clone(),
                 client_token: client_token.clone(),
             });
-            let tags = tags.as_ref().map(|tags| Tags { tags, first: *adopts });
-            update_association(id, arn, update, tags, target).await
+            update_association(id, arn, update, tags.as_ref(), target).await
         }
     }
 }
 
-/// Tags to write beside an update, and when.
-///
-/// Whoever dies between the two calls leaves one of them done. What is passed on is tagged last: until
-/// then it goes away with the one who gave it up, should the next in line be blocked by then. What is
-/// adopted is tagged first: tagged, it is managed and can be finished or given up like any other, while
-/// one that was changed and not tagged would be somebody else's with our role. Nor does IAM
-/// let the functions change what does not carry their deployment's tag.
-#[derive(Clone, Copy)]
-struct Tags<'a> {
-    tags: &'a BTreeMap<String, String>,
-    first: bool,
+/// Writes our tags before a change, and says whether there were any to write. IAM lets the functions
+/// change only what carries their deployment's tag; what is gone needs none.
+async fn tag<R: EksReader, W: EksWriter, C: Clock>(
+    arn: &str,
+    tags: Option<&BTreeMap<String, String>>,
+    target: &Target<'_, R, W, C>,
+) -> Result<bool, Failure> {
+    let Some(tags) = tags else { return Ok(false) };
+    let access = target.access;
+    match target.context.writer.tag_association(access, arn, tags).await {
+        Err(error) if error.kind != ErrorKind::NotFound => {
+            return Err(association_failure(&error, access));
+        }
+        _ => {}
+    }
+    target.pass()?;
+    Ok(true)
+}
+
+/// What a failed call means right after our tags were written: IAM may not know of them yet.
+fn after_tagging(tagged: bool, error: &PortError, access: &ClusterAccess) -> Failure {
+    match error.kind {
+        ErrorKind::Denied if tagged => Failure::Passing(chain(error)),
+        _ => association_failure(error, access),
+    }
 }
 
 async fn update_association<R: EksReader, W: EksWriter, C: Clock>(
     id: &str,
     arn: &str,
     update: Option<AssociationUpdate>,
-    tags: Option<Tags<'_>>,
+    tags: Option<&BTreeMap<String, String>>,
     target: &Target<'_, R, W, C>,
 ) -> Result<Option<Association>, Failure> {
     let (Context { reader, writer, .. }, access) = (*target.context, target.access);
+    let tagged = tag(arn, tags, target).await?;
     let failed = |error: PortError| match error.kind {
         // It vanished between list and change; the next attempt sees that.
         ErrorKind::NotFound => Failure::Passing(chain(&error)),
-        _ => association_failure(&error, access),
+        _ => after_tagging(tagged, &error, access),
     };
-    let mut changed = None;
-    if let Some(Tags { tags, first: true }) = tags {
-        writer.tag_association(access, arn, tags).await.map_err(failed)?;
-        target.pass()?;
+    let Some(update) = update else {
+        return reader.association(access, id).await.map_err(failed);
+    };
+    let found = writer.update_association(access, &update).await.map_err(failed)?;
+    if !found.fits(&update.desired) {
+        return replace(update, found, tags, target).await.map(Some);
     }
-    if let Some(update) = update {
-        let found = writer.update_association(access, &update).await.map_err(failed)?;
-        if !found.fits(&update.desired) {
-            return replace(update, found, tags.map(|tags| tags.tags), target).await.map(Some);
-        }
-        changed = Some(found);
-    }
-    if let Some(Tags { tags, first: false }) = tags {
-        target.pass()?;
-        writer.tag_association(access, arn, tags).await.map_err(failed)?;
-    }
-    match changed {
-        Some(changed) => Ok(Some(changed)),
-        None => reader.association(access, id).await.map_err(failed),
-    }
+    Ok(Some(found))
 }
+
+/// Tags with this prefix are AWS's own, such as CloudFormation's: no caller may write them.
+const RESERVED_TAGS: &str = "aws:";
 
 /// EKS takes an empty value as "none", but does not promise to. When a value
 /// that had to go is still there, only a new association is rid of it.
@@ -231,13 +231,25 @@ async fn replace<R: EksReader, W: EksWriter, C: Clock>(
     target.pass()?;
     let mut all_tags = found.tags;
     all_tags.extend(tags.cloned().unwrap_or_default());
+    all_tags.retain(|key, _| !key.to_lowercase().starts_with(RESERVED_TAGS));
     let new = NewAssociation {
         kubernetes: update.kubernetes,
         desired: update.desired,
         tags: all_tags,
         client_token: fingerprint([update.client_token.as_str(), "replaced"]),
     };
-    create(&new, target).await
+    // Pods get nothing meanwhile: whatever the reason, the next attempt makes it.
+    create(&new, target).await.map_err(|failure| match failure {
+        Failure::Blocked(problem) => Failure::Passing(format!(
+            "association {} of {} in cluster {} was deleted to be made again, and making it failed: {}; {}",
+            found.id,
+            new.kubernetes,
+            access.cluster.name(),
+            problem.reason,
+            problem.way_out,
+        )),
+        passing => passing,
+    })
 }
 
 async fn create<R: EksReader, W: EksWriter, C: Clock>(

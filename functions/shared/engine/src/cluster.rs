@@ -2,10 +2,11 @@
 //! application, outcome events, conditions.
 
 pub(crate) mod guard;
+mod intents;
 mod places;
 mod planned;
-mod recent;
 mod settle;
+mod visibility;
 mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,9 +20,7 @@ use pod_identity_events::PolicyCapacity;
 use crate::apply::{self, Applied, PolicyChange, Target};
 use crate::error::chain;
 use crate::lease::Lease;
-use crate::ledger::{
-    ClusterRecord, Condition, NodePolicyRecord, RecentRecord, View, WriteSet, lease_key, recent_key,
-};
+use crate::ledger::{ClusterRecord, Condition, NodePolicyRecord, View, WriteSet, lease_key};
 use crate::observe::{FoundPolicies, SeenRoles};
 use crate::ports::{Clock, ClusterAccess, Reads, WriteError, Writes};
 use crate::run::Run;
@@ -31,7 +30,7 @@ use planned::Planned;
 
 pub use guard::held_up;
 pub(crate) use planned::of_another_account;
-pub(crate) use recent::Recent;
+pub(crate) use visibility::unseen;
 
 /// How long IAM may show an older version of a policy. AWS names no bound; seconds are usual.
 pub(crate) const IAM_SETTLES: Duration = Duration::from_secs(120);
@@ -181,8 +180,8 @@ pub(crate) async fn give_back<R: Reads, W: Writes, C>(
     lease: &Lease,
     wrote: bool,
 ) {
-    if !wrote && lease.abandoned_at.is_none() {
-        lease.give_back(context.reader, context.writer).await;
+    if !wrote {
+        lease.give_back(context.run, context.reader, context.writer).await;
     }
 }
 
@@ -197,30 +196,13 @@ pub(crate) async fn preview<R: Reads, W, C: Clock>(
     Ok(planned::planned(context, job, &mut loaded).await?.plan)
 }
 
-/// Gives the lease back with a transaction. What its last holder did not say, the ledger remembers.
-pub(crate) async fn give_back_with<R, W, C>(
+/// Gives the lease back with a transaction.
+pub(crate) async fn give_back_with<R: Reads, W: Writes, C>(
     context: &Context<'_, R, W, C>,
-    cluster: &ClusterArn,
     lease: &Lease,
     mut writes: WriteSet,
-) -> Result<(), WriteError>
-where
-    R: Reads,
-    W: Writes,
-    C: Clock,
-{
-    if let Some(at) = lease.abandoned_at {
-        let open = later(at, context.settings.lease);
-        let mut view = View::default();
-        let unread = |_| WriteError::Conflict;
-        view.read(context.reader, &[recent_key(cluster)]).await.map_err(unread)?;
-        let stored = view.get::<RecentRecord>(&recent_key(cluster)).map_err(unread)?;
-        let mut recent = stored.map(|stored| stored.record).unwrap_or_default();
-        recent.open_until = recent.open_until.max(Some(open));
-        let revision = context.run.revision();
-        writes.put(&mut view, recent_key(cluster), &recent, &revision).map_err(unread)?;
-    }
-    lease.release(&mut writes);
+) -> Result<(), WriteError> {
+    lease.release(context.run, &mut writes);
     writes.commit(context.reader, context.writer).await
 }
 
@@ -251,8 +233,9 @@ where
     let Context { reader, writer, clock, run, settings, .. } = *context;
     let (cluster, access) = (job.cluster, job.access());
     let mut loaded = Loaded::read(context, job).await.map_err(|error| chain(&error))?;
-    loaded.recent.was_abandoned(lease.abandoned_at.map(|at| later(at, settings.lease)));
-    let Planned { plan, found, known } = planned::planned(context, job, &mut loaded).await?;
+    loaded.visibility.abandoned_until = lease.abandoned_until;
+    let Planned { mut plan, found, known } = planned::planned(context, job, &mut loaded).await?;
+    intents::record(context, job.cluster, lease, &mut loaded, &mut plan).await?;
     tracing::info!(cluster = cluster.name(), steps = plan.steps(), plan = %plan, "planned");
 
     // Half the lease may be gone by now, and creating many associations takes time.

@@ -227,7 +227,7 @@ where
     let known = match Known::read(aws, cluster).await {
         Ok(known) => known,
         Err(error) => {
-            lease.give_back(aws, outside).await;
+            lease.give_back(run, aws, outside).await;
             return Err(chain(&error));
         }
     };

@@ -20,8 +20,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 pub(crate) struct Lease {
     key: Key,
     held: RefCell<Held>,
-    /// When the lease of a run expired that did not give it back, if that was the last one.
-    pub(crate) abandoned_at: Option<Timestamp>,
+    /// Until when EKS may show a change of a run that died while it held the lease.
+    pub(crate) abandoned_until: Option<Timestamp>,
 }
 
 /// What a renewal changes.
@@ -57,30 +57,31 @@ impl Lease {
     ) -> Result<Self, LeaseError> {
         let mut view = View::default();
         let mut pause = FIRST_PAUSE;
-        let mut abandoned_at = None;
+        let mut abandoned_until = None;
         loop {
             let revision = run.revision();
             let expires_at = later(clock.now(), settings.lease);
-            let record = LeaseRecord { owner: run.request_id().to_owned(), expires_at };
+            let record = record(run, expires_at, abandoned_until);
             let mut writes = WriteSet::default();
             writes.put(&mut view, key.clone(), &record, &revision)?;
             match writes.commit(reader, writer).await {
                 Ok(()) => {
                     let held = RefCell::new(Held { revision, expires_at });
-                    return Ok(Self { key, held, abandoned_at });
+                    return Ok(Self { key, held, abandoned_until });
                 }
                 Err(WriteError::Port(error)) => return Err(LedgerError::from(error).into()),
                 Err(WriteError::Conflict) => {}
             }
             // Wait until the holder gives it back or its time is over.
             loop {
-                abandoned_at = None;
+                abandoned_until = None;
                 view.read(reader, std::slice::from_ref(&key)).await?;
                 let Some(held) = view.get::<LeaseRecord>(&key)? else { break };
                 let Stored { record: held, .. } = held;
                 let now = clock.now();
-                abandoned_at = Some(held.expires_at);
-                if held.expires_at <= now {
+                let died = held.owner.as_ref().map(|_| later(held.expires_at, settings.lease));
+                abandoned_until = died.max(held.abandoned_until).filter(|until| *until > now);
+                if held.owner.is_none() || held.expires_at <= now {
                     break;
                 }
                 // What follows the lease needs time as well.
@@ -88,7 +89,7 @@ impl Lease {
                 if !enough {
                     return Err(LeaseError::Held {
                         cluster: cluster.name().to_owned(),
-                        owner: held.owner,
+                        owner: held.owner.unwrap_or_default(),
                         until: held.expires_at,
                     });
                 }
@@ -123,7 +124,7 @@ impl Lease {
     ) -> Result<(), WriteError> {
         let (mut view, revision) = (View::default(), run.revision());
         let expires_at = later(clock.now(), settings.lease);
-        let record = LeaseRecord { owner: run.request_id().to_owned(), expires_at };
+        let record = record(run, expires_at, self.abandoned_until);
         let mut writes = WriteSet::default();
         writes
             .put_at(&mut view, self.key.clone(), &record, &revision, &self.revision())
@@ -143,17 +144,38 @@ impl Lease {
         writes.check(self.key.clone(), &self.revision());
     }
 
-    /// Gives the lease back with a transaction, which fails when it is no longer ours.
-    pub(crate) fn release(&self, writes: &mut WriteSet) {
-        writes.delete_at(self.key.clone(), &self.revision());
+    /// Gives the lease back with a transaction, which fails when it is no longer ours. What a run
+    /// that died may have done stays noted for the next one.
+    pub(crate) fn release(&self, run: &Run, writes: &mut WriteSet) {
+        if self.abandoned_until.is_none() {
+            writes.delete_at(self.key.clone(), &self.revision());
+            return;
+        }
+        let record = LeaseRecord {
+            owner: None,
+            expires_at: Timestamp::UNIX_EPOCH,
+            abandoned_until: self.abandoned_until,
+        };
+        let (key, expected) = (self.key.clone(), self.revision());
+        let put = writes.put_at(&mut View::default(), key, &record, &run.revision(), &expected);
+        debug_assert!(put.is_ok(), "a lease is JSON");
     }
 
     /// Gives the lease back with nothing to write. Where that fails it runs out by itself.
-    pub(crate) async fn give_back(&self, reader: &impl LedgerReader, writer: &impl LedgerWriter) {
+    pub(crate) async fn give_back(
+        &self,
+        run: &Run,
+        reader: &impl LedgerReader,
+        writer: &impl LedgerWriter,
+    ) {
         let mut writes = WriteSet::default();
-        self.release(&mut writes);
+        self.release(run, &mut writes);
         if writes.commit(reader, writer).await.is_err() {
             tracing::warn!(of = self.key.partition, "the lease could not be given back");
         }
     }
+}
+
+fn record(run: &Run, expires_at: Timestamp, abandoned_until: Option<Timestamp>) -> LeaseRecord {
+    LeaseRecord { owner: Some(run.request_id().to_owned()), expires_at, abandoned_until }
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::scenario::{Scenario, somebody};
 
 /// What names one run, or counts what was tried: not part of what came of it.
-const OF_A_RUN: [&str; 12] = [
+const OF_A_RUN: [&str; 15] = [
     "requestId",
     "updatedAt",
     "recordedAt",
@@ -25,6 +25,10 @@ const OF_A_RUN: [&str; 12] = [
     "associationArn",
     // A repeated write of the same document makes one more.
     "policyVersion",
+    // When what was written, and what a run that died may have made.
+    "lastWrite",
+    "lastId",
+    "intents",
 ];
 
 /// The end of a flow.
@@ -84,9 +88,10 @@ async fn ledger(scenario: &Scenario) -> Result<Value, String> {
     let items = scenario.stage.ledger().await.unwrap();
     let mut all = Map::new();
     for item in items {
-        // When what was written, and whether by a run that died: the table varies just that.
-        // So is what a run notes of itself, on which nothing rests.
-        if ["RECENT", "RECONCILED"].contains(&item.key.sort.as_str()) {
+        // Whether a run died: the table varies just that. And what a run notes of itself, on
+        // which nothing rests.
+        let is_free = item.key.sort == "LEASE" && item.body.get("owner").is_none();
+        if item.key.sort == "RECONCILED" || is_free {
             continue;
         }
         // A notice lies in the day's partition.
@@ -95,6 +100,9 @@ async fn ledger(scenario: &Scenario) -> Result<Value, String> {
             _ => &item.key.partition,
         };
         let mut body = without_run(&item.body);
+        if item.key.sort.starts_with("ACCOUNT#") && body.get("held").is_none() {
+            continue;
+        }
         if item.key.sort == "NODE-POLICY" && item.body.get("deletedAt").is_some() {
             body = json!("deleted");
         } else if item.key.sort == "NODE-POLICY" {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use pod_identity_core::{
-    Association, Binding, Change, ClusterArn, Desired, DominoName, KubernetesName, Ownership,
-    RoleArn, fingerprint,
+    Association, Binding, Change, ClusterArn, Desired, DominoName, KubernetesName, RoleArn,
+    fingerprint,
 };
 use pod_identity_engine::ledger::{BindingRecord, ClusterRecord};
 use pod_identity_events::detail_type::ROLE_ASSIGNED;
@@ -109,17 +109,11 @@ impl Known<'_> {
         else {
             return refused("Kubernetes takes no such name".to_owned());
         };
-        match association.ownership(self.deployment) {
-            Ownership::AddOn(owner) => {
-                return refused(format!("add-on {owner} owns it, and alone may change it"));
-            }
-            Ownership::Ours(_) if by_rule => {
-                return refused("an orphan: name it in `associations` to adopt it".to_owned());
-            }
-            Ownership::Ours(Some(tag)) if self.wants(tag, &place) => {
-                return refused(format!("it is this deployment's already, made for {tag}"));
-            }
-            Ownership::Ours(_) | Ownership::Foreign => {}
+        if let Some(owner) = &association.owner_arn {
+            return refused(format!("add-on {owner} owns it, and alone may change it"));
+        }
+        if by_rule && association.tagged_by(self.deployment).is_some() {
+            return refused("an orphan: name it in `associations` to adopt it".to_owned());
         }
         let parsed: DominoName = match name.parse() {
             Ok(name) => name,
@@ -150,11 +144,6 @@ impl Known<'_> {
                 desired.role
             )),
         }
-    }
-
-    /// Whether a service account is bound to a place there.
-    fn wants(&self, name: &str, place: &KubernetesName) -> bool {
-        name.parse().is_ok_and(|name| self.claims.wants(&name, place))
     }
 
     /// The association as it is, for this cluster alone.

@@ -6,13 +6,13 @@ use jiff::Timestamp;
 use pod_identity_core::domino::{MappingSettings, Mutations};
 use pod_identity_core::sweep;
 use pod_identity_core::{
-    Association, Binding, ClusterArn, DominoName, KubernetesName, Ownership, Phase, Pod,
+    Association, Binding, ClusterArn, DominoName, HeldAssociation, KubernetesName, Phase, Pod,
     ServiceAccount,
 };
 use pod_identity_engine::chain;
 use pod_identity_engine::ledger::{
-    BindingRecord, ClusterRecord, Condition, ConditionState, InsideBinding, InsideCluster,
-    Registry, View, condition_key, inside_binding_key, inside_key,
+    AccountRecord, BindingRecord, ClusterRecord, Condition, ConditionState, InsideBinding,
+    InsideCluster, Registry, View, account_key, condition_key, inside_binding_key, inside_key,
 };
 use pod_identity_engine::ports::{
     AGENT_ADDON, AssociationFilter, Clock, ClusterAccess, ErrorKind, KubernetesReader, PortError,
@@ -49,6 +49,9 @@ pub(super) struct Evidence {
     pub(super) record: Option<BindingRecord>,
     pub(super) registered: Option<ClusterRecord>,
     pub(super) condition: Option<Condition>,
+    /// The association of the Kubernetes service account that the binding names, as the ledger
+    /// remembers it.
+    pub(super) held: Option<HeldAssociation>,
     /// What workloads runs remember.
     pub(super) inside: Option<InsideBinding>,
     pub(super) inside_cluster: Option<InsideCluster>,
@@ -151,12 +154,32 @@ impl Evidence {
         self.condition.as_ref().is_some_and(|it| it.state == ConditionState::Blocked)
     }
 
+    /// Whether the ledger remembers an association as this one's.
+    pub(super) fn holds(&self, one: &Association) -> bool {
+        let last = self.condition.as_ref().and_then(|it| it.association.as_ref());
+        let last = last.is_some_and(|last| last.id == one.id);
+        one.owner_arn.is_none() && (last || self.owner(one) == Some(&self.name))
+    }
+
+    /// The Domino service account that an association serves, by what the ledger remembers of the
+    /// Kubernetes service account that the binding names.
+    pub(super) fn owner(&self, one: &Association) -> Option<&DominoName> {
+        let held = self.held.as_ref()?;
+        (held.id == one.id).then_some(&held.service_account)
+    }
+
+    /// Whether work under way may have made an association for it: its tags say so, and what became
+    /// of the last change is not known. Its tags alone prove nothing.
+    pub(super) fn may_hold(&self, one: &Association) -> bool {
+        let unknown = self.condition.as_ref().is_some_and(|it| !it.intents.is_empty());
+        let tag = one.tagged_by(&self.deployment).flatten();
+        one.owner_arn.is_none() && unknown && tag == Some(self.name.as_str())
+    }
+
     /// What it does that something is missing which is made once the association is, or with it.
     pub(super) fn lack(&self) -> Effect {
         let ready = |it: &Condition| it.state == ConditionState::Ready;
-        let ours = |one: &Association| {
-            one.ownership(&self.deployment) == Ownership::Ours(Some(self.name.as_str()))
-        };
+        let ours = |one: &Association| self.holds(one) || self.may_hold(one);
         let none = self.association.as_ref().is_ok_and(|one| !one.as_ref().is_some_and(ours));
         match none && !self.condition.as_ref().is_some_and(ready) {
             true => Effect::Follows,
@@ -176,11 +199,16 @@ pub(super) async fn collect(
 ) -> Result<Evidence, String> {
     let (condition_at, inside_at) =
         (condition_key(name, cluster), inside_binding_key(name, cluster));
+    let bound = record.and_then(BindingRecord::binding);
+    let account_at = bound.map(|binding| account_key(cluster, &binding.kubernetes));
     let keys = [condition_at.clone(), inside_at.clone(), inside_key(cluster)];
+    let keys: Vec<_> = keys.into_iter().chain(account_at.clone()).collect();
     let mut view = View::default();
     view.read(desk.reader, &keys).await.map_err(|error| chain(&error))?;
     let condition = view.get::<Condition>(&condition_at).map_err(|error| chain(&error))?;
     let inside = view.get::<InsideBinding>(&inside_at).map_err(|error| chain(&error))?;
+    let remembered = account_at.map(|at| view.get::<AccountRecord>(&at)).transpose();
+    let remembered = remembered.map_err(|error| chain(&error))?.flatten();
     let inside_cluster =
         view.get::<InsideCluster>(&inside_key(cluster)).map_err(|error| chain(&error))?;
     let mut evidence = Evidence {
@@ -192,6 +220,7 @@ pub(super) async fn collect(
         record: record.cloned(),
         registered: registry.clusters.get(cluster).cloned(),
         condition: condition.map(|stored| stored.record),
+        held: remembered.and_then(|stored| stored.record.held),
         inside: inside.map(|stored| stored.record),
         inside_cluster: inside_cluster.map(|stored| stored.record),
         place: None,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use pod_identity_core::trust::{TrustPolicy, TrustQuestion, required_policy};
-use pod_identity_core::{Association, Binding, DominoName, KubernetesName, Ownership, RoleArn};
+use pod_identity_core::{Association, Binding, DominoName, KubernetesName, RoleArn};
 use pod_identity_engine::is_broad_policy;
 use pod_identity_engine::ledger::BindingRecord;
 use pod_identity_engine::ports::AGENT_ADDON;
@@ -43,15 +43,13 @@ fn unwanted(evidence: &Evidence, place: &KubernetesName) -> Line {
     match &evidence.association {
         Err(why) => evidence.unread(check, why, MAY_LOOK),
         Ok(None) => Line::ok(check, format!("EKS has none for {place}, as it should be")),
-        Ok(Some(one)) => match one.ownership(&evidence.deployment) {
-            Ownership::Ours(tag) if tag == Some(evidence.name.as_str()) => Line::broken(
-                check,
-                Effect::Left,
-                format!("{} of {place} with {} is still there", one.id, one.role_arn),
-                still_there(evidence),
-            ),
-            _ => Line::ok(check, format!("{} of {place} is somebody else's", one.id)),
-        },
+        Ok(Some(one)) if evidence.holds(one) || evidence.may_hold(one) => Line::broken(
+            check,
+            Effect::Left,
+            format!("{} of {place} with {} is still there", one.id, one.role_arn),
+            still_there(evidence),
+        ),
+        Ok(Some(one)) => Line::ok(check, format!("{} of {place} is not its own", one.id)),
     }
 }
 
@@ -77,33 +75,34 @@ fn association(evidence: &Evidence, binding: &Binding) -> Line {
     };
     let differences = one.differences(&binding.desired);
     let gives = gives(one);
-    let (owner, way_out) = match one.ownership(&evidence.deployment) {
-        Ownership::Ours(Some(tag)) if tag == binding.service_account.as_str() => {
-            if differences.is_empty() {
-                return Line::ok(check, format!("{} (managed) gives {gives}", one.id));
-            }
-            let drift = differences.join(", ");
-            let why = format!("{} (managed) gives {gives}: other {drift} than bound", one.id);
-            return Line::broken(check, Effect::Other, why, reconcile(evidence));
+    if evidence.holds(one) {
+        if differences.is_empty() {
+            return Line::ok(check, format!("{} (managed) gives {gives}", one.id));
         }
-        Ownership::Ours(tag) => match tag.and_then(|tag| tag.parse::<DominoName>().ok()) {
-            Some(other) => (
-                format!("made for {other}"),
-                "unbind that one, or give one of them another Kubernetes service account"
-                    .to_owned(),
-            ),
-            None => ("an orphan".to_owned(), adopt(evidence, one)),
-        },
-        Ownership::AddOn(owner) => (
+        let drift = differences.join(", ");
+        let why = format!("{} (managed) gives {gives}: other {drift} than bound", one.id);
+        return Line::broken(check, Effect::Other, why, reconcile(evidence));
+    }
+    let tag = one.tagged_by(&evidence.deployment);
+    let (owner, way_out) = match (&one.owner_arn, evidence.owner(one), tag) {
+        (Some(owner), ..) => (
             format!("owned by add-on {owner}"),
-            "name another Kubernetes service account: nobody but the add-on may change it"
-                .to_owned(),
+            "name another Kubernetes service account: only the add-on may change it".to_owned(),
         ),
-        Ownership::Foreign => ("foreign, without our tag".to_owned(), adopt(evidence, one)),
+        (None, Some(other), _) => (
+            format!("made for {other}"),
+            "unbind that one, or give one of them another Kubernetes service account".to_owned(),
+        ),
+        (None, None, Some(Some(tag))) => (
+            format!("an orphan: tagged for {tag}, and the ledger does not account for it"),
+            adopt(evidence, one),
+        ),
+        (None, None, Some(None)) => ("an orphan".to_owned(), adopt(evidence, one)),
+        (None, None, None) => ("foreign, without our tag".to_owned(), adopt(evidence, one)),
     };
-    let effect = match one.ownership(&evidence.deployment) {
-        // Of two that want one place, the condition tells who holds it.
-        Ownership::Ours(Some(_)) if evidence.lack() == Effect::Follows => Effect::Follows,
+    let effect = match evidence.lack() {
+        // Of two that want one place, the condition tells which holds it.
+        Effect::Follows if evidence.owner(one).is_some() => Effect::Follows,
         // It gives what is wanted, as long as its owner likes.
         _ if differences.is_empty() => Effect::Some,
         _ => Effect::Other,

@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pod_identity_core::plan::AssociationStep;
-use pod_identity_core::{
-    Association, ClusterArn, Clusters, DominoName, Ownership, RoleArn, node_policy,
-};
+use pod_identity_core::{Association, ClusterArn, Clusters, DominoName, RoleArn, node_policy};
 use pod_identity_engine::ledger::BindingRecord;
 
 use super::look::Seen;
@@ -153,9 +151,10 @@ pub(super) fn staying(seen: &Seen) -> BTreeMap<DominoName, Words> {
 
 /// Whose an association is that a migration leaves behind; none for our own.
 pub(super) fn whose(association: &Association, deployment: &str) -> Option<String> {
-    match association.ownership(deployment) {
-        Ownership::Ours(tag) => Some(format!("an orphan: our tag for {}", tag.unwrap_or("nobody"))),
-        Ownership::AddOn(owner) => Some(format!("add-on {owner}")),
-        Ownership::Foreign => Some("somebody else's".to_owned()),
-    }
+    Some(match (&association.owner_arn, association.tagged_by(deployment)) {
+        (Some(owner), _) => format!("add-on {owner}"),
+        (None, Some(Some(tag))) => format!("an orphan: our tag for {tag}"),
+        (None, Some(None)) => "an orphan: our tag".to_owned(),
+        (None, None) => "foreign".to_owned(),
+    })
 }

@@ -102,6 +102,7 @@ pub(super) async fn presume(
                 adopts: None,
                 credentials_changed_at: None,
                 before: None,
+                intents: Vec::new(),
                 removals: BTreeMap::new(),
                 trust: None,
                 warnings: Vec::new(),

@@ -7,7 +7,7 @@ use pod_identity_core::{
     Association, Binding, ClusterArn, Desired, DominoName, KubernetesName, Pod, RoleArn,
     ServiceAccount, sweep,
 };
-use pod_identity_engine::ledger::{BindingRecord, Condition, WorkedRecord};
+use pod_identity_engine::ledger::{Condition, WorkedRecord};
 use serde::Serialize;
 
 use super::{Whose, whose};
@@ -112,7 +112,6 @@ fn gives_what(association: &Association, role: &RoleArn) -> Option<&'static str>
 pub(super) struct Known<'a> {
     pub(super) cluster: &'a ClusterArn,
     pub(super) deployment: &'a str,
-    pub(super) bindings: &'a BTreeMap<DominoName, BindingRecord>,
     pub(super) conditions: BTreeMap<(DominoName, ClusterArn), Condition>,
 }
 
@@ -242,8 +241,8 @@ impl Known<'_> {
     }
 
     fn whose(&self, one: &Association) -> (Whose, Option<DominoName>) {
-        let Self { cluster, deployment, bindings, conditions } = self;
-        whose(one, at(one).as_ref(), cluster, deployment, bindings, conditions)
+        let Self { cluster, deployment, conditions, .. } = self;
+        whose(one, cluster, deployment, conditions)
     }
 }
 

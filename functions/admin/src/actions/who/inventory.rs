@@ -40,8 +40,7 @@ pub(super) async fn answer(
     let mut rows: Vec<Value> = Vec::new();
     for association in &listed.found {
         let at = place(&association.namespace, &association.service_account);
-        let (owner, name) =
-            whose(association, at.as_ref(), &cluster, deployment, &bindings, &conditions);
+        let (owner, name) = whose(association, &cluster, deployment, &conditions);
         // Somebody else's association can hold the place that a binding wants.
         let wants = |condition: &&Condition| at.is_some() && condition.wanted == at;
         let name = name.or_else(|| {

@@ -6,8 +6,8 @@ mod role;
 
 use std::collections::BTreeMap;
 
-use pod_identity_core::{Association, ClusterArn, DominoName, KubernetesName, Ownership, RoleArn};
-use pod_identity_engine::ledger::{BindingRecord, Condition};
+use pod_identity_core::{Association, ClusterArn, DominoName, RoleArn};
+use pod_identity_engine::ledger::Condition;
 use pod_identity_engine::ports::{Clock, KubernetesReader};
 use serde::{Deserialize, Serialize};
 
@@ -85,35 +85,26 @@ impl Whose {
     }
 }
 
-/// Whose an association is, by its own marks and the ledger's memory of a cluster; and for which
-/// Domino name it was made.
+/// Whose an association is, by the ledger's memory of a cluster; and the Domino name that it serves or,
+/// for an orphan, that its tag names.
 pub(super) fn whose(
     association: &Association,
-    place: Option<&KubernetesName>,
     cluster: &ClusterArn,
     deployment: &str,
-    bindings: &BTreeMap<DominoName, BindingRecord>,
     conditions: &BTreeMap<(DominoName, ClusterArn), Condition>,
 ) -> (Whose, Option<DominoName>) {
-    let tag = match association.ownership(deployment) {
-        Ownership::AddOn(_) => return (Whose::AddOn, None),
-        Ownership::Foreign => return (Whose::Foreign, None),
-        Ownership::Ours(tag) => tag,
+    if association.owner_arn.is_some() {
+        return (Whose::AddOn, None);
+    }
+    let mut here = conditions.iter().filter(|((_, at), _)| at == cluster);
+    let holds = |condition: &Condition| {
+        condition.association.as_ref().is_some_and(|last| last.id == association.id)
     };
-    let Some(name) = tag.and_then(|tag| tag.parse::<DominoName>().ok()) else {
-        return (Whose::Orphan, None);
-    };
-    let wanted = bindings.get(&name).and_then(BindingRecord::binding);
-    let wanted = wanted.is_some_and(|one| one.selects(cluster) && Some(&one.kubernetes) == place);
-    let remembered = conditions.get(&(name.clone(), cluster.clone()));
-    let remembered = remembered.zip(place).is_some_and(|(it, place)| remembers(it, place));
-    let whose = if wanted || remembered { Whose::Managed } else { Whose::Orphan };
-    (whose, Some(name))
-}
-
-/// Whether a condition explains an association at a place.
-fn remembers(condition: &Condition, place: &KubernetesName) -> bool {
-    condition.wanted.as_ref() == Some(place)
-        || condition.leaving.contains_key(place)
-        || condition.association.as_ref().is_some_and(|it| it.kubernetes == *place)
+    if let Some(((name, _), _)) = here.find(|(_, condition)| holds(condition)) {
+        return (Whose::Managed, Some(name.clone()));
+    }
+    match association.tagged_by(deployment) {
+        Some(tag) => (Whose::Orphan, tag.and_then(|tag| tag.parse().ok())),
+        None => (Whose::Foreign, None),
+    }
 }

@@ -136,7 +136,7 @@ async fn look(
             BTreeMap::new()
         }
     };
-    let known = Known { cluster, deployment: &desk.settings.plan.deployment, bindings, conditions };
+    let known = Known { cluster, deployment: &desk.settings.plan.deployment, conditions };
     here.holders = match &seen {
         Ok(listed) => known.join(&wanted, &listed.found, role),
         Err(why) => known.by_ledger(&wanted, role, why),

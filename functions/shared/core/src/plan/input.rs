@@ -6,7 +6,10 @@ use pod_identity_events::{BlockedCode, RemovalReason};
 
 use crate::node_policy::Shard;
 use crate::trust::TrustPolicy;
-use crate::{Association, Binding, ClusterArn, DominoName, KubernetesName, RoleArn, Version};
+use crate::{
+    Association, Binding, ClusterArn, DominoName, Evidence, HeldAssociation, Intent,
+    KubernetesName, RoleArn, Verdict, Version,
+};
 
 /// What an untrusted role does to its binding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -40,14 +43,11 @@ pub struct Claim {
     pub binding: Binding,
     /// Its version.
     pub version: Version,
-    /// The first version of the unbroken run of assignments to this Kubernetes
-    /// service account: the oldest claim holds the place.
-    pub since: Version,
+    /// Its number in the order in which the ledger recorded claims on the Kubernetes service
+    /// account for this cluster: the smallest holds it. None for one that is not queued.
+    pub number: Option<u64>,
     /// Why the deployment's allow-lists no longer admit it.
     pub refused: Option<String>,
-    /// The association that was last made for it here, or when one was last taken away: making
-    /// one anew asks with another token.
-    pub last_association: Option<String>,
     /// The association, not managed yet, that it may take over on an administrator's word, by id.
     pub adopts: Option<String>,
 }
@@ -61,10 +61,39 @@ pub struct Place {
     pub claims: Vec<Claim>,
     /// Those whom the ledger remembers to have given it up, and why.
     pub leaving: BTreeMap<DominoName, RemovalReason>,
-    /// Those of them whose association has to stay for now, and why.
-    pub held: BTreeMap<DominoName, Problem>,
+    /// Those of them whose association a retirement has to leave for now, and why.
+    pub retirement_blocked: BTreeMap<DominoName, Problem>,
     /// The association that EKS has for it.
     pub association: Option<Association>,
+    /// The association that the ledger remembers to be ours.
+    pub held: Option<HeldAssociation>,
+    /// Id of the association that was last held here: making another asks with another token.
+    pub last_id: Option<String>,
+    /// What the ledger lets a creation make here, with the Domino service account that it is for.
+    pub intents: Vec<(DominoName, Intent)>,
+}
+
+impl Place {
+    /// The claim that holds it: the one that the ledger recorded first. One that is refused holds
+    /// it too: no allow-list hands an identity to another binding.
+    #[must_use]
+    pub fn holder(&self) -> Option<&Claim> {
+        let queued = self.claims.iter().filter(|claim| claim.number.is_some());
+        queued.min_by_key(|claim| claim.number)
+    }
+
+    /// Whose its association is, if it has one.
+    #[must_use]
+    pub fn verdict<'a>(&'a self, deployment: &'a str) -> Option<Verdict<'a>> {
+        let holder = self.holder().filter(|claim| claim.refused.is_none());
+        let evidence = Evidence {
+            deployment,
+            held: self.held.as_ref(),
+            intents: &self.intents,
+            adopts: holder.and_then(|claim| claim.adopts.as_deref()),
+        };
+        Some(Verdict::of(self.association.as_ref()?, &evidence))
+    }
 }
 
 /// What IAM says of a role.

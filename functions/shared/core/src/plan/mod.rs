@@ -2,10 +2,10 @@
 //! says, decided once and carried out elsewhere.
 
 mod display;
+mod existing;
 mod input;
 mod place;
 mod policy;
-mod standing;
 mod step;
 #[cfg(test)]
 mod tests;

@@ -1,20 +1,22 @@
 //! What happens at one Kubernetes service account.
 
+use std::collections::BTreeMap;
+
 use pod_identity_events::{BlockedCode, RemovalReason, Trust, TrustVerdict};
 
+use super::existing::Existing;
 use super::input::{Claim, Observation, Options, Place, Problem, RoleState, TrustMode};
 use super::policy::Policies;
-use super::standing::Standing;
 use super::step::{AssociationStep, Blocked, Bound, PlacePlan, Removed, UnchangedAssociation};
 use crate::trust::{self, TrustQuestion};
-use crate::{Binding, DominoName, RoleArn, association_tags};
+use crate::{Binding, DEPLOYMENT_TAG, Desired, DominoName, RoleArn, association_tags};
 
 /// A place with its holder chosen and judged. The node policies still have
 /// their say, and so has the ceiling of deletions.
 pub(super) struct Decision<'a> {
     place: &'a Place,
     observation: &'a Observation,
-    standing: Standing<'a>,
+    existing: Existing<'a>,
     holder: Option<(&'a Claim, Trust, Vec<String>)>,
     blocked: Vec<Blocked>,
 }
@@ -22,13 +24,11 @@ pub(super) struct Decision<'a> {
 pub(super) fn decide<'a>(
     place: &'a Place,
     observation: &'a Observation,
-    options: &Options,
+    options: &'a Options,
 ) -> Decision<'a> {
-    // One that is refused holds its place too: no allow-list hands an identity to somebody else.
-    let oldest =
-        place.claims.iter().min_by_key(|claim| (&claim.since, &claim.binding.service_account));
-    let standing = Standing::of(place, oldest, observation, options);
-    let mut decision = Decision { place, observation, standing, holder: None, blocked: Vec::new() };
+    let existing = Existing::of(place, observation, options);
+    let mut decision = Decision { place, observation, existing, holder: None, blocked: Vec::new() };
+    let holder = place.holder();
     for claim in &place.claims {
         if let Some(reason) = &claim.refused {
             decision.block(
@@ -38,22 +38,29 @@ pub(super) fn decide<'a>(
                 "admit it in the deployment's allow-lists, or assign a role that they admit"
                     .to_owned(),
             );
-        } else if let Some(oldest) = oldest.filter(|oldest| !std::ptr::eq(*oldest, claim)) {
-            let reason = format!(
-                "{} wants {} in cluster {}, which {} has held since {}",
-                claim.binding.service_account,
-                place.kubernetes,
-                observation.cluster.name(),
-                oldest.binding.service_account,
-                oldest.since.occurred_at(),
-            );
-            let way_out = format!(
-                "name another Kubernetes service account for {}, or unassign {}",
-                claim.binding.service_account, oldest.binding.service_account,
-            );
-            decision.block(claim, BlockedCode::Conflict, reason, way_out);
+        } else if let Some(holder) = holder.filter(|holder| std::ptr::eq(*holder, claim)) {
+            decision.judge(holder, options);
         } else {
-            decision.judge(claim, options);
+            let (name, cluster) = (&claim.binding.service_account, observation.cluster.name());
+            let wants = format!("{name} wants {} in cluster {cluster}", place.kubernetes);
+            let (reason, way_out) = match holder {
+                Some(holder) => {
+                    let holder = &holder.binding.service_account;
+                    (
+                        format!("{wants}, which {holder} holds"),
+                        format!(
+                            "name another Kubernetes service account for {name}, or unassign {holder}"
+                        ),
+                    )
+                }
+                None => (
+                    format!("{wants}, which has as many claims as the ledger queues"),
+                    format!(
+                        "name another Kubernetes service account for {name}, or unassign those that are queued"
+                    ),
+                ),
+            };
+            decision.block(claim, BlockedCode::Conflict, reason, way_out);
         }
     }
     decision
@@ -70,10 +77,10 @@ impl<'a> Decision<'a> {
         self.blocked.push(Blocked::by(problem, service_account, version, role));
     }
 
-    /// Whether the oldest claim can have the place.
+    /// Whether the claim that holds the place can have it.
     fn judge(&mut self, claim: &'a Claim, options: &Options) {
         let desired = &claim.binding.desired;
-        if let Standing::Untouchable(problem) = &self.standing {
+        if let Existing::Protected { problem, .. } = &self.existing {
             let problem = problem.clone();
             return self.block_by(claim, &problem);
         }
@@ -165,15 +172,18 @@ impl<'a> Decision<'a> {
             Some((claim, trust, warnings)) => self.bind(claim, trust, warnings, options, &mut plan),
             None => self.unbind(deletions_left, options, &mut plan),
         }
-        plan.kept = match &self.standing {
-            Standing::Untouchable(problem) => Some(problem.reason.clone()),
-            // Whoever might adopt it is blocked.
-            Standing::Adoptable(_, reason) if plan.bound.is_none() => Some(reason.clone()),
+        plan.kept = match &self.existing {
+            Existing::Protected { problem, .. } => Some(problem.reason.clone()),
+            // The claim that might adopt it is blocked.
+            Existing::Adoptable(_, reason) if plan.bound.is_none() => Some(reason.clone()),
             _ => None,
         };
-        // Whoever keeps the association for now has not left.
-        let stays = !plan.blocked.is_empty();
-        if !stays {
+        if let Existing::Protected { problem, may_be_ours: true } = &self.existing {
+            // What may be ours still gives its role: no removal is proven.
+            let leaving = self.place.leaving.keys();
+            plan.blocked.extend(leaving.map(|name| Blocked::by(problem, name, None, None)));
+        } else if plan.blocked.is_empty() {
+            // A service account that keeps the association for now has not left.
             plan.removed = self.removed();
         }
         plan.blocked.append(&mut self.blocked);
@@ -191,17 +201,19 @@ impl<'a> Decision<'a> {
         let desired = &claim.binding.desired;
         let name = &claim.binding.service_account;
         let mut unchanged = None;
-        let (there, stays_his) = match &self.standing {
-            Standing::Managed(association, of) => (Some(*association), *of == name),
-            Standing::Adoptable(association, _) => (Some(*association), false),
+        let (there, adopts) = match &self.existing {
+            Existing::Ours(association, _) => (Some(*association), false),
+            Existing::Adoptable(association, _) => (Some(*association), true),
             _ => (None, false),
         };
+        let own_tags = association_tags(&options.deployment, name);
         plan.step = match there {
             Some(association) => {
                 let changes = association.differences(desired);
                 let fits = changes.is_empty();
-                let tags = (!stays_his).then(|| association_tags(&options.deployment, name));
-                if fits && tags.is_none() {
+                let tagged =
+                    own_tags.iter().all(|(key, value)| association.tags.get(key) == Some(value));
+                if fits && tagged && !adopts {
                     unchanged = Some(UnchangedAssociation {
                         id: association.id.clone(),
                         arn: association.arn.clone(),
@@ -211,27 +223,29 @@ impl<'a> Decision<'a> {
                 } else {
                     let modified =
                         association.modified_at.map(|at| at.as_microsecond().to_string());
+                    let asked_of = [&association.id, modified.as_deref().unwrap_or_default()];
                     Some(AssociationStep::UpdateAssociation {
                         id: association.id.clone(),
                         arn: association.arn.clone(),
                         from_role: association.role_arn.clone(),
                         changes,
                         desired: (!fits).then(|| desired.clone()),
-                        tags,
-                        adopts: matches!(self.standing, Standing::Adoptable(..)),
-                        client_token: self.client_token(
-                            claim,
-                            &[&association.id, modified.as_deref().unwrap_or_default()],
-                        ),
+                        tags: (!tagged || adopts).then_some(own_tags),
+                        adopts,
+                        client_token: self.client_token(claim, options, &asked_of),
                     })
                 }
             }
-            None => Some(AssociationStep::CreateAssociation {
-                desired: desired.clone(),
-                tags: association_tags(&options.deployment, name),
-                client_token: self
-                    .client_token(claim, &[claim.last_association.as_deref().unwrap_or_default()]),
-            }),
+            None => {
+                let held = self.place.held.as_ref().map(|held| &held.id);
+                let last = held.or(self.place.last_id.as_ref());
+                let last = last.map(String::as_str).unwrap_or_default();
+                Some(AssociationStep::CreateAssociation {
+                    desired: desired.clone(),
+                    tags: own_tags,
+                    client_token: self.client_token(claim, options, &[last]),
+                })
+            }
         };
         plan.bound = Some(Bound {
             service_account: name.clone(),
@@ -243,69 +257,120 @@ impl<'a> Decision<'a> {
         });
     }
 
-    /// Takes away what nobody holds any more. Whoever still claims the place
-    /// keeps what is there, even while the claim is blocked.
+    /// Deletes what no binding wants any more. A claim keeps what is there, even while it is blocked.
+    ///
+    /// What the ledger remembers and EKS does not show is deleted by its id all the same: the answer
+    /// proves that it is gone, which a list that may be old does not.
     fn unbind(&self, deletions_left: &mut usize, options: &Options, plan: &mut PlacePlan) {
-        let Standing::Managed(association, of) = &self.standing else {
-            return;
-        };
-        if self.place.claims.iter().any(|claim| claim.binding.service_account == **of) {
+        let Some(doomed) = self.deletable(options) else { return };
+        let Doomed { id, arn, role, of, tags } = doomed;
+        if self.place.claims.iter().any(|claim| claim.binding.service_account == *of)
+            || !self.place.leaving.contains_key(of)
+        {
             return;
         }
-        let role = association.role_arn.parse().ok();
-        if let Some(problem) = self.place.held.get(*of) {
-            plan.blocked.push(Blocked::by(problem, of, None, role.as_ref()));
+        let role_arn = role.parse().ok();
+        if let Some(problem) = self.place.retirement_blocked.get(of) {
+            plan.blocked.push(Blocked::by(problem, of, None, role_arn.as_ref()));
             return;
         }
         if *deletions_left == 0 {
             let problem = Problem {
                 code: BlockedCode::DeletionCeiling,
                 reason: format!(
-                    "association {} of {} in cluster {} is kept for now: one run deletes at most {} associations (MAX_DELETIONS)",
-                    association.id,
+                    "association {id} of {} in cluster {} is kept for now: one run deletes at most {} associations (MAX_DELETIONS)",
                     self.place.kubernetes,
                     self.observation.cluster.name(),
                     options.max_deletions,
                 ),
                 way_out: "check that so many service accounts were meant to lose their role; then send the event again, or raise MAX_DELETIONS".to_owned(),
             };
-            plan.blocked.push(Blocked::by(&problem, of, None, role.as_ref()));
+            plan.blocked.push(Blocked::by(&problem, of, None, role_arn.as_ref()));
             return;
         }
         *deletions_left -= 1;
-        plan.step = Some(AssociationStep::DeleteAssociation {
-            id: association.id.clone(),
-            arn: association.arn.clone(),
-            role: association.role_arn.clone(),
-        });
+        plan.step = Some(AssociationStep::DeleteAssociation { id, arn, role, tags });
+    }
+
+    /// The association that a removal deletes here: ours, or what the ledger remembers where
+    /// nothing is shown or another one has come.
+    fn deletable(&self, options: &Options) -> Option<Doomed<'_>> {
+        match &self.existing {
+            Existing::Ours(association, of) => {
+                // IAM lets the functions delete only what carries their deployment's tag.
+                let tagged = association.tags.get(DEPLOYMENT_TAG) == Some(&options.deployment);
+                Some(Doomed {
+                    id: association.id.clone(),
+                    arn: association.arn.clone(),
+                    role: association.role_arn.clone(),
+                    of,
+                    tags: (!tagged).then(|| association_tags(&options.deployment, of)),
+                })
+            }
+            Existing::Protected { may_be_ours: true, .. } => None,
+            _ => {
+                let held = self.place.held.as_ref()?;
+                Some(Doomed {
+                    id: held.id.clone(),
+                    arn: held.arn.clone(),
+                    role: held.desired.role.to_string(),
+                    of: &held.service_account,
+                    tags: None,
+                })
+            }
+        }
     }
 
     fn removed(&self) -> Vec<Removed> {
-        let of_place = |name: &DominoName| match &self.standing {
-            Standing::Managed(association, of) if *of == name => Some(*association),
-            _ => None,
+        let last = match &self.existing {
+            Existing::Ours(association, of) => {
+                Some((*of, association.id.clone(), association.role_arn.clone()))
+            }
+            _ => self.place.held.as_ref().map(|held| {
+                (&held.service_account, held.id.clone(), held.desired.role.to_string())
+            }),
         };
-        self.place
-            .leaving
-            .iter()
-            .map(|(name, reason): (&DominoName, &RemovalReason)| Removed {
+        let removed = |(name, reason): (&DominoName, &RemovalReason)| {
+            let last = last.clone().filter(|(of, ..)| *of == name);
+            Removed {
                 service_account: name.clone(),
                 reason: *reason,
-                association_id: of_place(name).map(|association| association.id.clone()),
-                role: of_place(name).map(|association| association.role_arn.clone()),
-            })
-            .collect()
+                association_id: last.as_ref().map(|(_, id, _)| id.clone()),
+                role: last.map(|(.., role)| role),
+            }
+        };
+        self.place.leaving.iter().map(removed).collect()
     }
 
-    /// The same work asks with the same token; work on a newer version, or
-    /// after the association was lost again, asks with another.
-    fn client_token(&self, claim: &Claim, parts: &[&str]) -> String {
+    /// The same work asks with the same token; another deployment, work on a newer version or other
+    /// values, or after the association was lost again, asks with another.
+    fn client_token(&self, claim: &Claim, options: &Options, parts: &[&str]) -> String {
         let version = claim.version.to_string();
+        let Desired { role, target_role, disable_session_tags, session_policy } =
+            &claim.binding.desired;
         let own = [
-            version.as_str(),
-            claim.binding.service_account.as_str(),
+            options.deployment.as_str(),
             self.observation.cluster.as_str(),
+            self.place.kubernetes.namespace(),
+            self.place.kubernetes.service_account(),
+            claim.binding.service_account.as_str(),
+            version.as_str(),
+            role.as_str(),
+            target_role.as_ref().map(RoleArn::as_str).unwrap_or_default(),
+            if *disable_session_tags { "untagged" } else { "tagged" },
+            session_policy.as_deref().unwrap_or_default(),
         ];
         crate::fingerprint(own.iter().chain(parts).copied())
     }
+}
+
+/// An association that a removal deletes.
+struct Doomed<'a> {
+    id: String,
+    arn: String,
+    role: String,
+    /// The Domino service account that it serves.
+    of: &'a DominoName,
+    /// Tags to restore first.
+    tags: Option<BTreeMap<String, String>>,
 }

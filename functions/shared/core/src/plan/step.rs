@@ -145,9 +145,9 @@ pub enum AssociationStep {
         changes: Vec<&'static str>,
         /// What its pods work as from now on; absent when only the tags change.
         desired: Option<Desired>,
-        /// Tags to write, when it is for somebody else from now on.
+        /// Our tags, where it does not carry them as it should. They are written first.
         tags: Option<BTreeMap<String, String>>,
-        /// Whether it becomes managed by this, on an administrator's word. The tags come first then.
+        /// Whether it becomes managed by this, on an administrator's word.
         adopts: bool,
         /// Idempotency token.
         client_token: String,
@@ -160,6 +160,10 @@ pub enum AssociationStep {
         arn: String,
         /// The role until now.
         role: String,
+        /// Our tags, where the deployment's tag is missing: IAM lets the functions delete only what
+        /// carries it. They are written first.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        tags: Option<BTreeMap<String, String>>,
     },
 }
 

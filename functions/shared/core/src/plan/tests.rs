@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod adopt;
+mod ownership;
 mod trim;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,9 +53,8 @@ fn claim(name: &str, role_name: &str, second: i64) -> Claim {
             clusters: Clusters::All,
         },
         version: version(second),
-        since: version(second),
+        number: Some(u64::try_from(second).unwrap()),
         refused: None,
-        last_association: None,
         adopts: None,
     }
 }
@@ -81,7 +81,12 @@ fn managed(role_name: &str, by: &str) -> Association {
     association(role_name, &[(DEPLOYMENT_TAG, "acme"), (SERVICE_ACCOUNT_TAG, by)])
 }
 
+/// A place where the ledger remembers what is tagged for one who claims it or leaves it.
 fn place(claims: Vec<Claim>, leaving: &[&str], association: Option<Association>) -> Place {
+    let tag = association.as_ref().and_then(|one| one.tagged_by("acme")).flatten();
+    let claiming = claims.iter().map(|claim| claim.binding.service_account.as_str());
+    let known = claiming.chain(leaving.iter().copied()).find(|name| Some(*name) == tag);
+    let held = association.as_ref().zip(known).map(|(one, name)| held(one, name));
     Place {
         kubernetes: kubernetes("sa"),
         claims,
@@ -89,8 +94,26 @@ fn place(claims: Vec<Claim>, leaving: &[&str], association: Option<Association>)
             .iter()
             .map(|name| (name.parse().unwrap(), RemovalReason::Unassigned))
             .collect(),
-        held: BTreeMap::new(),
+        retirement_blocked: BTreeMap::new(),
         association,
+        held,
+        last_id: None,
+        intents: Vec::new(),
+    }
+}
+
+fn held(association: &Association, name: &str) -> HeldAssociation {
+    HeldAssociation {
+        id: association.id.clone(),
+        arn: association.arn.clone(),
+        service_account: name.parse().unwrap(),
+        version: version(0),
+        desired: Desired {
+            role: association.role_arn.parse().unwrap(),
+            target_role: None,
+            disable_session_tags: false,
+            session_policy: None,
+        },
     }
 }
 
@@ -149,6 +172,7 @@ fn applied(mut observation: Observation, plan: &Plan) -> Observation {
                 let mut new = association("none", &[]);
                 new.role_arn = desired.role.to_string();
                 new.tags = tags.clone();
+                place.held = Some(held(&new, &new.tags[SERVICE_ACCOUNT_TAG]));
                 place.association = Some(new);
             }
             Some(AssociationStep::UpdateAssociation { desired, tags, .. }) => {
@@ -157,8 +181,12 @@ fn applied(mut observation: Observation, plan: &Plan) -> Observation {
                     association.role_arn = desired.role.to_string();
                 }
                 association.tags.extend(tags.clone().into_iter().flatten());
+                place.held = Some(held(association, &association.tags[SERVICE_ACCOUNT_TAG]));
             }
-            Some(AssociationStep::DeleteAssociation { .. }) => place.association = None,
+            Some(AssociationStep::DeleteAssociation { id, .. }) => {
+                place.association.take_if(|one| one.id == *id);
+                place.held = None;
+            }
             None => {}
         }
         for removed in &planned.removed {
@@ -246,10 +274,12 @@ fn another_deployments_association_is_foreign() {
 fn add_on_owned_association_is_never_touched_whatever_its_tags_say() {
     let mut owned = managed("etl", "svc-etl");
     owned.owner_arn = Some("arn:aws:eks:eu-west-1:111122223333:addon/blue/x/1".to_owned());
-    let plan = planned(vec![
+    let mut places = vec![
         place(vec![claim("svc-etl", "etl-2", 1)], &[], Some(owned.clone())),
         place(vec![], &["svc-etl"], Some(owned)),
-    ]);
+    ];
+    places.iter_mut().for_each(|place| place.held = None);
+    let plan = planned(places);
     assert!(plan.is_empty());
     assert_eq!(codes(&plan), [BlockedCode::AddOnOwnedAssociation]);
 }
@@ -261,7 +291,7 @@ fn an_orphan_is_kept_and_said() {
         place(vec![claim("svc-etl", "etl", 1)], &[], Some(managed("etl", "svc-gone"))),
     ]);
     assert!(plan.is_empty());
-    assert!(plan.places[0].kept.as_deref().unwrap().contains("the ledger does not know it"));
+    assert!(plan.places[0].kept.as_deref().unwrap().contains("the ledger does not account for it"));
     assert_eq!(codes(&plan), [BlockedCode::OrphanAssociation]);
 }
 
@@ -309,7 +339,7 @@ fn a_missing_role_blocks() {
 }
 
 #[test]
-fn the_oldest_claim_holds_whatever_the_order() {
+fn the_claim_that_was_recorded_first_holds_whatever_the_order() {
     let claims = vec![claim("svc-b", "b", 2), claim("svc-a", "a", 1)];
     let mut reversed = claims.clone();
     reversed.reverse();
@@ -436,18 +466,29 @@ fn roles_of_foreign_associations_are_listed_as_well() {
 }
 
 #[test]
-fn the_client_token_changes_with_version_and_lost_association() {
-    let token =
-        |claim: Claim| match planned(vec![place(vec![claim], &[], None)]).places[0].step.clone() {
+fn the_client_token_changes_with_deployment_version_values_and_lost_association() {
+    let token_of =
+        |place: Place, options: &Options| match planned_with(observation(vec![place]), options)
+            .places[0]
+            .step
+            .clone()
+        {
             Some(AssociationStep::CreateAssociation { client_token, .. }) => client_token,
             step => panic!("{step:?}"),
         };
+    let token = |claim: Claim| token_of(place(vec![claim], &[], None), &options());
     let first = token(claim("svc-etl", "etl", 1));
     assert_eq!(first, token(claim("svc-etl", "etl", 1)));
     assert_ne!(first, token(claim("svc-etl", "etl", 2)));
-    let mut lost = claim("svc-etl", "etl", 1);
-    lost.last_association = Some("a-1".to_owned());
-    assert_ne!(first, token(lost));
+    assert_ne!(first, token(claim("svc-etl", "etl-2", 1)));
+    let mut lost = place(vec![claim("svc-etl", "etl", 1)], &[], None);
+    lost.last_id = Some("a-1".to_owned());
+    assert_ne!(first, token_of(lost.clone(), &options()));
+    let mut gone = place(vec![claim("svc-etl", "etl", 1)], &[], None);
+    gone.held = Some(held(&managed("etl", "svc-etl"), "svc-etl"));
+    assert_eq!(token_of(lost, &options()), token_of(gone, &options()));
+    let other = Options { deployment: "other".to_owned(), ..options() };
+    assert_ne!(first, token_of(place(vec![claim("svc-etl", "etl", 1)], &[], None), &other));
 }
 
 #[test]
@@ -485,14 +526,15 @@ fn whoever_is_held_keeps_the_association_and_a_ceiling_does_not_count_it() {
         way_out: "wait".to_owned(),
     };
     let mut place = place(Vec::new(), &["svc-a", "svc-b"], Some(managed("etl", "svc-a")));
-    place.held.insert("svc-a".parse().unwrap(), problem);
+    place.retirement_blocked.insert("svc-a".parse().unwrap(), problem);
     let kept = plan(&observation(vec![place.clone()]), &options());
     assert!(kept.is_empty() && kept.places[0].removed.is_empty());
     assert_eq!(codes(&kept), [BlockedCode::NotReadyElsewhere]);
-    // Nothing is held for somebody else's sake.
+    // Another service account's retirement keeps nothing.
     place.association = Some(managed("etl", "svc-b"));
+    place.held = Some(held(&managed("etl", "svc-b"), "svc-b"));
     assert_eq!(plan(&observation(vec![place.clone()]), &options()).steps(), 1);
     // What is gone is gone.
-    place.association = None;
+    (place.association, place.held) = (None, None);
     assert_eq!(plan(&observation(vec![place]), &options()).places[0].removed.len(), 2);
 }

@@ -9,8 +9,8 @@ use super::{Accepted, Jobs, service_account};
 use crate::cluster::Context;
 use crate::error::chain;
 use crate::ledger::{
-    Acceptance, BindingRecord, ClaimsRecord, Condition, Decision, LedgerError, Registry, View,
-    WriteSet, accept, binding_key, claims_key, condition_prefix, history_key, registry_key,
+    Acceptance, BindingRecord, Condition, Decision, LedgerError, Registry, View, WriteSet, accept,
+    binding_key, claims_key, condition_prefix, history_key, registry_key,
     service_account_partition,
 };
 use crate::ports::{Clock, Key, LedgerReader, LedgerWriter, MAX_WRITE, WriteError};
@@ -184,13 +184,10 @@ pub(super) fn jobs(events: &[Accepted], decided: &[Result<Decision, String>], vi
     let registry = registry(view);
     for (event, decision) in events.iter().zip(decided) {
         let Some(name) = service_account(&event.command) else { continue };
-        let clusters = match decision {
-            Ok(Decision::Accepted | Decision::Repeated) => unfinished(name, &registry, view),
-            // It changes nobody's role, but perhaps who was first at a place.
-            Ok(Decision::Superseded { .. }) => contested(name, view),
-            _ => continue,
-        };
-        for cluster in clusters {
+        if !matches!(decision, Ok(Decision::Accepted | Decision::Repeated)) {
+            continue;
+        }
+        for cluster in unfinished(name, &registry, view) {
             if let Some(record) = registry.clusters.get(&cluster) {
                 let job = jobs.entry(cluster).or_insert_with(|| (record.clone(), BTreeSet::new()));
                 job.1.insert(name.clone());
@@ -229,24 +226,6 @@ fn unfinished(name: &DominoName, registry: &Registry, view: &View) -> BTreeSet<C
         .filter(|condition| !condition.is_finished(&current.version) || is_back(condition))
         .map(|condition| condition.cluster.clone())
         .chain(selected)
-        .collect()
-}
-
-/// Clusters where others want the same Kubernetes service account.
-fn contested(name: &DominoName, view: &View) -> BTreeSet<ClusterArn> {
-    let current = view.get::<BindingRecord>(&binding_key(name)).ok().flatten();
-    let Some(kubernetes) = current.and_then(|c| c.record.binding().map(|b| b.kubernetes.clone()))
-    else {
-        return BTreeSet::new();
-    };
-    let claims = view.get::<ClaimsRecord>(&claims_key(&kubernetes)).ok().flatten();
-    if claims.is_none_or(|claims| claims.record.claimants.len() < 2) {
-        return BTreeSet::new();
-    }
-    conditions(name, view)
-        .into_iter()
-        .filter(|condition| condition.wanted.as_ref() == Some(&kubernetes))
-        .map(|condition| condition.cluster)
         .collect()
 }
 

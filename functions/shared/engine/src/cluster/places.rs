@@ -6,16 +6,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use pod_identity_core::plan::{Claim, Place, Problem};
 use pod_identity_core::{
-    Association, Binding, ClusterArn, Clusters, DominoName, KubernetesName, Ownership, Version,
+    Association, Binding, ClusterArn, Clusters, DominoName, Evidence, Intent, KubernetesName,
+    Verdict,
 };
 use pod_identity_events::RemovalReason;
 
-use super::recent::Recent;
+use super::visibility::Visibility;
 use super::{Context, Job, guard};
 use crate::ledger::{
-    self, AssociationRecord, BindingRecord, BindingState, ClaimsRecord, ClusterRecord, Condition,
-    ConditionState, HistoryOutcome, HistoryRecord, LedgerError, Registry, View, binding_key,
-    claims_key, condition_key, history_partition, node_policy_key, recent_key, registry_key,
+    self, AccountRecord, AssociationRecord, BindingRecord, BindingState, ClaimsRecord,
+    ClusterRecord, Condition, ConditionState, LedgerError, Registry, View, account_key,
+    binding_key, claims_key, condition_key, node_policy_key, registry_key,
 };
 use crate::ports::{Clock, Key, LedgerReader};
 use crate::settings::Settings;
@@ -30,21 +31,27 @@ pub(super) struct Loaded {
     /// By service account: those of the batch and those that share a place with them.
     pub(super) conditions: BTreeMap<DominoName, Condition>,
     bindings: BTreeMap<DominoName, BindingRecord>,
-    /// By contested service account: since when it has had its place.
-    since: BTreeMap<DominoName, Version>,
+    /// What is remembered of each place.
+    pub(super) accounts: BTreeMap<KubernetesName, AccountRecord>,
+    /// The claims on each place.
+    pub(super) claims: BTreeMap<KubernetesName, ClaimsRecord>,
+    /// Places whose claims have got a number that is not written yet.
+    pub(super) newly_queued: BTreeSet<KubernetesName>,
     refused: BTreeMap<DominoName, String>,
     /// The cluster as the ledger knows it now.
     pub(super) record: ClusterRecord,
     /// The clusters of the deployment.
     registry: Registry,
-    /// Who keeps an association on a cluster that is being retired, and why.
-    held: BTreeMap<DominoName, Problem>,
+    /// Service accounts that keep their association on a cluster that is being retired, and why.
+    retirement_blocked: BTreeMap<DominoName, Problem>,
     /// Whether EKS does not know the cluster, which is being retired.
     pub(super) is_gone: bool,
     /// Until when IAM may show node policies that were deleted.
     pub(super) policies_linger: Option<Timestamp>,
     pub(super) associations: BTreeMap<KubernetesName, Association>,
-    pub(super) recent: Recent,
+    pub(super) visibility: Visibility,
+    /// When this was read.
+    now: Timestamp,
 }
 
 impl Loaded {
@@ -61,18 +68,21 @@ impl Loaded {
             beyond: job.beyond.places.clone(),
             conditions: BTreeMap::new(),
             bindings: BTreeMap::new(),
-            since: BTreeMap::new(),
+            accounts: BTreeMap::new(),
+            claims: BTreeMap::new(),
+            newly_queued: BTreeSet::new(),
             refused: BTreeMap::new(),
             record: job.record.clone(),
             registry: Registry::default(),
-            held: BTreeMap::new(),
+            retirement_blocked: BTreeMap::new(),
             is_gone: false,
             policies_linger: None,
             associations: BTreeMap::new(),
-            recent: Recent::default(),
+            visibility: Visibility::default(),
+            now: context.clock.now(),
         };
-        let mut keys = vec![registry_key(), node_policy_key(cluster), recent_key(cluster)];
-        let mut asked = BTreeSet::new();
+        let mut keys = vec![registry_key(), node_policy_key(cluster)];
+        let mut asked = job.beyond.places.clone();
         for name in names {
             keys.extend([binding_key(name), condition_key(name, cluster)]);
             let hinted = hint.get::<Condition>(&condition_key(name, cluster))?;
@@ -82,7 +92,8 @@ impl Loaded {
             asked.extend(wanted);
             asked.extend(hinted.into_iter().flat_map(|stored| stored.record.leaving.into_keys()));
         }
-        keys.extend(asked.iter().map(claims_key));
+        let of_place = |place: &KubernetesName| [claims_key(place), account_key(cluster, place)];
+        keys.extend(asked.iter().flat_map(of_place));
         loaded.view.read(context.reader, &keys).await?;
         loaded.registry = ledger::registry(&loaded.view, &context.settings.plan.deployment)?;
         if !job.presumed {
@@ -90,15 +101,25 @@ impl Loaded {
             loaded.record = record.ok_or_else(|| LedgerError::Departed(cluster.clone()))?;
         }
         loaded.take_in(context, cluster, names.clone())?;
-        loaded.recent = Recent::of(&loaded.view, cluster)?;
 
-        let unread: Vec<Key> = loaded.kubernetes().difference(&asked).map(claims_key).collect();
+        let unread: Vec<Key> = loaded.kubernetes().difference(&asked).flat_map(of_place).collect();
         loaded.view.read(context.reader, &unread).await?;
         let mut others = BTreeSet::new();
-        for kubernetes in loaded.kubernetes() {
-            if let Some(claims) = loaded.view.get::<ClaimsRecord>(&claims_key(&kubernetes))? {
-                others.extend(claims.record.claimants);
+        for place in loaded.kubernetes() {
+            let account = loaded.view.get::<AccountRecord>(&account_key(cluster, &place))?;
+            let account = account.map(|stored| stored.record).unwrap_or_default();
+            others.extend(account.held.as_ref().map(|held| held.service_account.clone()));
+            loaded.accounts.insert(place.clone(), account);
+            let claims = loaded.view.get::<ClaimsRecord>(&claims_key(&place))?;
+            let mut claims = claims.map(|stored| stored.record).unwrap_or_default();
+            for name in names {
+                let Some(binding) = loaded.binding(name) else { continue };
+                if binding.kubernetes == place && claims.enqueue(binding) {
+                    loaded.newly_queued.insert(place.clone());
+                }
             }
+            others.extend(claims.holder(cluster).cloned());
+            loaded.claims.insert(place, claims);
         }
         others.retain(|name| !names.contains(name));
         loaded.meet(context, cluster, others).await?;
@@ -174,6 +195,10 @@ impl Loaded {
             .collect()
     }
 
+    pub(super) fn binding(&self, name: &DominoName) -> Option<&Binding> {
+        self.bindings.get(name)?.binding()
+    }
+
     fn claimants(&self, kubernetes: &KubernetesName) -> Vec<&DominoName> {
         self.conditions
             .iter()
@@ -182,74 +207,56 @@ impl Loaded {
             .collect()
     }
 
-    /// Who of several claimants was first is in their histories: superseded
-    /// events count as well, so the order of arrival does not.
-    async fn find_oldest(&mut self, ledger: &impl LedgerReader) -> Result<(), LedgerError> {
-        for kubernetes in self.kubernetes() {
-            let claimants: Vec<DominoName> =
-                self.claimants(&kubernetes).into_iter().cloned().collect();
-            if claimants.len() < 2 {
-                continue;
-            }
-            for name in claimants {
-                let mut view = View::default();
-                let partition = history_partition(name.as_str());
-                view.query(ledger, &partition, "").await?;
-                let history = view.all::<HistoryRecord>(&partition, "")?;
-                let since = history
-                    .iter()
-                    .rev()
-                    .map(|stored| &stored.record)
-                    .filter(|change| change.outcome != HistoryOutcome::Noted)
-                    .take_while(|change| change.kubernetes.as_ref() == Some(&kubernetes))
-                    .last()
-                    .map(|change| change.version.clone());
-                self.since.extend(since.map(|since| (name, since)));
-            }
-        }
-        Ok(())
+    /// What a creation may have made at a place, with the name that it was for.
+    fn intents(&self, place: &KubernetesName) -> Vec<(DominoName, Intent)> {
+        let of = |(name, condition): (&DominoName, &Condition)| {
+            let open = condition.open_intents(place, self.now);
+            open.map(|intent| (name.clone(), intent.clone())).collect::<Vec<_>>()
+        };
+        self.conditions.iter().flat_map(of).collect()
     }
 
-    /// An association of ours can carry the tag of a service account that is
-    /// not in the batch. Whether the ledger knows that one decides between
-    /// managed and orphan.
-    pub(super) async fn know_owners<R: LedgerReader, W, C: Clock>(
+    /// Finds out which service accounts the associations serve by what the ledger remembers, and
+    /// that one whose place this is no longer is leaving it. A tag only says whose intents to read.
+    pub(super) async fn resolve_owners<R: LedgerReader, W, C: Clock>(
         &mut self,
         context: &Context<'_, R, W, C>,
         cluster: &ClusterArn,
     ) -> Result<(), LedgerError> {
         let deployment = &context.settings.plan.deployment;
-        let owners: BTreeMap<KubernetesName, DominoName> = self
-            .associations
-            .iter()
-            .filter_map(|(kubernetes, association)| match association.ownership(deployment) {
-                Ownership::Ours(Some(tag)) => Some((kubernetes.clone(), tag.parse().ok()?)),
-                _ => None,
-            })
-            .collect();
-        let unmet: BTreeSet<DominoName> =
-            owners.values().filter(|name| !self.conditions.contains_key(name)).cloned().collect();
+        let tagged = |one: &Association| one.tagged_by(deployment).flatten()?.parse().ok();
+        let tagged: BTreeSet<DominoName> = self.associations.values().filter_map(tagged).collect();
+        let unmet = tagged.into_iter().filter(|name| !self.conditions.contains_key(name)).collect();
         self.meet(context, cluster, unmet).await?;
-        for (kubernetes, name) in owners {
-            let Some(condition) = self.conditions.get_mut(&name) else { continue };
-            if condition.wanted.as_ref() == Some(&kubernetes) {
+        let mut owners = Vec::new();
+        for (place, account) in &self.accounts {
+            let intents = self.intents(place);
+            let held = account.held.as_ref();
+            let evidence = Evidence { deployment, held, intents: &intents, adopts: None };
+            let shown = self.associations.get(place);
+            let shown = shown.and_then(|one| Verdict::of(one, &evidence).owner().cloned());
+            let owner = shown.or_else(|| held.map(|held| held.service_account.clone()));
+            owners.extend(owner.map(|name| (place.clone(), name)));
+        }
+        for (place, name) in owners {
+            let (Some(condition), Some(record)) =
+                (self.conditions.get_mut(&name), self.bindings.get(&name))
+            else {
+                continue;
+            };
+            if condition.wanted.as_ref() == Some(&place) {
                 continue;
             }
-            // Its tombstone says that it has no place, or the cluster gives it up for whom it was
-            // made. One that is bound elsewhere has given up only what its condition remembers;
-            // the rest is an orphan.
-            let reason = match self.bindings.get(&name).map(|record| &record.state) {
-                Some(BindingState::Unbound { reason }) => *reason,
-                Some(BindingState::Bound { binding })
-                    if self.record.gives_up(binding, &kubernetes) =>
-                {
+            let reason = match &record.state {
+                BindingState::Unbound { reason } => *reason,
+                BindingState::Bound { binding } if self.record.gives_up(binding, &place) => {
                     RemovalReason::ClusterRetired
                 }
-                _ => continue,
+                BindingState::Bound { .. } => RemovalReason::Moved,
             };
-            condition.leaving.entry(kubernetes).or_insert(reason);
+            condition.leaving.entry(place).or_insert(reason);
         }
-        self.find_oldest(context.reader).await
+        Ok(())
     }
 
     /// Looks for those who would lose their last association with this cluster's: they keep it.
@@ -269,7 +276,8 @@ impl Loaded {
         let left_behind =
             guard::left_behind(ledger, &self.registry, cluster, &retirement.given_up, &leaving)
                 .await?;
-        self.held = left_behind.into_iter().map(|name| (name, guard::problem(cluster))).collect();
+        self.retirement_blocked =
+            left_behind.into_iter().map(|name| (name, guard::problem(cluster))).collect();
         Ok(())
     }
 
@@ -294,42 +302,39 @@ impl Loaded {
     }
 
     /// The places as planning takes them.
-    pub(super) fn places(&self) -> Result<Vec<Place>, String> {
+    pub(super) fn places(&self) -> Vec<Place> {
         self.kubernetes().into_iter().map(|kubernetes| self.place(kubernetes)).collect()
     }
 
-    fn place(&self, kubernetes: KubernetesName) -> Result<Place, String> {
-        let mut claims = Vec::new();
-        for name in self.claimants(&kubernetes) {
+    fn place(&self, kubernetes: KubernetesName) -> Place {
+        let cluster = &self.record.registration.cluster;
+        let queue = self.claims.get(&kubernetes);
+        let claim = |name: &DominoName| {
             let record = &self.bindings[name];
-            let Some(binding) = record.binding() else { continue };
-            claims.push(Claim {
-                binding: binding.clone(),
+            Some(Claim {
+                binding: record.binding()?.clone(),
                 version: record.version.clone(),
-                since: self.since.get(name).unwrap_or(&record.version).clone(),
+                number: queue.and_then(|claims| claims.number(name, cluster)),
                 refused: self.refused.get(name).cloned(),
-                last_association: last_association(&self.conditions[name]),
                 adopts: self.conditions[name].adopts.clone(),
-            });
-        }
-        let leaving = self
-            .conditions
-            .iter()
-            .filter_map(|(name, condition)| {
-                Some((name.clone(), *condition.leaving.get(&kubernetes)?))
             })
-            .collect();
-        let association = self.associations.get(&kubernetes).cloned();
-        let held = self.held.clone();
-        Ok(Place { kubernetes, claims, leaving, held, association })
+        };
+        let leaving = |(name, condition): (&DominoName, &Condition)| {
+            Some((name.clone(), *condition.leaving.get(&kubernetes)?))
+        };
+        let account = self.accounts.get(&kubernetes).cloned().unwrap_or_default();
+        Place {
+            claims: self.claimants(&kubernetes).into_iter().filter_map(claim).collect(),
+            leaving: self.conditions.iter().filter_map(leaving).collect(),
+            retirement_blocked: self.retirement_blocked.clone(),
+            association: self.associations.get(&kubernetes).cloned(),
+            // With a cluster that is being retired its associations go too.
+            held: account.held.filter(|_| !self.is_gone),
+            last_id: account.last_id,
+            intents: self.intents(&kubernetes),
+            kubernetes,
+        }
     }
-}
-
-/// What tells making an association from making it anew. A cluster that comes back from its
-/// retirement makes it for the same version, and EKS answers a known token with what is gone.
-fn last_association(condition: &Condition) -> Option<String> {
-    let id = condition.association.as_ref().map(|association| association.id.clone());
-    id.or_else(|| condition.credentials_changed_at.map(|at| at.to_string()))
 }
 
 /// The condition that fits the binding as it is now. One that was written for
@@ -364,6 +369,7 @@ fn current_condition<R, W, C: Clock>(
         adopts: None,
         credentials_changed_at: None,
         before: None,
+        intents: Vec::new(),
         removals: BTreeMap::new(),
         trust: None,
         warnings: Vec::new(),

@@ -68,13 +68,17 @@ pub(super) async fn planned<R: Reads, W, C: Clock>(
     let (mut plan, found) = match observed {
         Ok((observation, found)) => (plan::plan(&observation, &settings.plan), found),
         Err(Failure::Passing(why)) => return Err(why),
-        Err(Failure::Blocked(problem)) => {
-            (blocked_plan(cluster, &loaded.places()?, &problem), None)
-        }
+        Err(Failure::Blocked(problem)) => (blocked_plan(cluster, &loaded.places(), &problem), None),
     };
     // What was written on a cluster that is gone will not come to show.
     if !loaded.is_gone {
-        loaded.recent.judge(&mut plan, &loaded.associations, looked_at, settings.lease);
+        loaded.visibility.judge(
+            &mut plan,
+            &loaded.accounts,
+            &loaded.associations,
+            looked_at,
+            settings.lease,
+        );
     }
     Ok(Planned { plan, found, known })
 }
@@ -108,11 +112,11 @@ where
     }
     loaded.associations = associations;
     loaded
-        .know_owners(context, &access.cluster)
+        .resolve_owners(context, &access.cluster)
         .await
         .map_err(|error| Failure::Passing(chain(&error)))?;
     loaded.hold_back(context.reader).await.map_err(|error| Failure::Passing(chain(&error)))?;
-    let places = loaded.places().map_err(Failure::Passing)?;
+    let places = loaded.places();
     let wanted: BTreeSet<RoleArn> = places
         .iter()
         .flat_map(|place| &place.claims)
@@ -179,15 +183,14 @@ pub(crate) fn of_another_account<'a>(
     })
 }
 
-/// Roles of associations in the way that are not ours: the list names them as well.
+/// Roles of associations in the way that the ledger does not account for: the list names them too.
 fn foreign_roles(places: &[Place], settings: &Settings) -> Vec<RoleArn> {
-    use pod_identity_core::Ownership;
-    places
-        .iter()
-        .filter_map(|place| place.association.as_ref())
-        .filter(|one| !matches!(one.ownership(&settings.plan.deployment), Ownership::Ours(_)))
-        .filter_map(|one| one.role_arn.parse().ok())
-        .collect()
+    let foreign = |place: &&Place| {
+        let verdict = place.verdict(&settings.plan.deployment);
+        verdict.is_some_and(|verdict| verdict.owner().is_none())
+    };
+    let foreign = places.iter().filter(foreign).filter_map(|place| place.association.as_ref());
+    foreign.filter_map(|one| one.role_arn.parse().ok()).collect()
 }
 
 /// The plan for a cluster that cannot be observed at all: nothing is done, and everyone is told.

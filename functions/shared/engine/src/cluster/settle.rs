@@ -5,26 +5,34 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use pod_identity_core::plan::{AssociationStep, Blocked, Bound, PlacePlan, Plan};
-use pod_identity_core::{Association, ClusterArn, DominoName, KubernetesName};
+use pod_identity_core::{
+    Association, ClusterArn, DominoName, HeldAssociation, INTENT_KEPT, Intent, KubernetesName,
+    MAX_INTENTS,
+};
 use pod_identity_events::{AssociationChange, Outgoing, PolicyCapacity, RemovalReason};
 
 use super::places::Loaded;
+use super::visibility;
 use super::write::{Memory, write};
 use super::{ClusterReport, Context, NodePolicyMemory};
 use crate::apply::{Applied, Failure};
 use crate::lease::Lease;
 use crate::ledger::{
-    AssociationRecord, Condition, ConditionState, MAX_REMOVALS, RemovalRecord, WorkedRecord,
+    AccountRecord, AssociationRecord, Condition, ConditionState, MAX_REMOVALS, RemovalRecord,
+    WorkedRecord,
 };
 use crate::outcome::Outcomes;
 use crate::ports::{Bus, Clock, LedgerReader, LedgerWriter};
 use crate::publish::publish;
+use crate::settings::later;
 
 /// What is known of the outcome while it is put together.
 struct Settling<'a> {
     loaded: &'a Loaded,
     outcomes: Outcomes<'a>,
     conditions: BTreeMap<DominoName, Condition>,
+    /// What is remembered of each place now.
+    accounts: BTreeMap<KubernetesName, AccountRecord>,
     failures: BTreeMap<DominoName, String>,
     events: Vec<(About, Outgoing)>,
 }
@@ -55,13 +63,14 @@ where
         loaded: &loaded,
         outcomes,
         conditions: BTreeMap::new(),
+        accounts: loaded.accounts.clone(),
         failures: BTreeMap::new(),
         events: Vec::new(),
     };
     settling.policy_events(node_policy.as_ref(), &plan.capacity);
     for place in &plan.places {
         let ungranted = applied.ungranted(place).cloned().map(Err);
-        if let Some(why) = loaded.recent.doubts.get(&place.kubernetes) {
+        if let Some(why) = loaded.visibility.doubts.get(&place.kubernetes) {
             settling.fail(place, why);
             continue;
         }
@@ -73,7 +82,10 @@ where
         settling.place(place, result);
     }
     settling.finish();
-    let Settling { mut conditions, mut failures, events, .. } = settling;
+    for (place, written) in visibility::written(plan, applied, now) {
+        settling.accounts.entry(place).or_default().last_write = Some(written);
+    }
+    let Settling { mut conditions, mut accounts, mut failures, events, .. } = settling;
 
     let mut record = node_policy.map(|memory| memory.record);
     let outgoing: Vec<Outgoing> = events.iter().map(|(_, event)| event.clone()).collect();
@@ -118,8 +130,8 @@ where
             "condition"
         );
     }
-    let recent = loaded.recent.after(plan, applied, now, context.settings.lease);
-    let memory = Memory { node_policy: record, recent };
+    accounts.retain(|place, account| loaded.accounts.get(place) != Some(account));
+    let memory = Memory { node_policy: record, accounts };
     write(context, cluster, lease, &loaded, &mut conditions, &mut failures, memory).await?;
     Ok(ClusterReport { conditions, failures, ..ClusterReport::default() })
 }
@@ -239,6 +251,17 @@ impl Settling<'_> {
 
     fn ready(&mut self, bound: &Bound, association: &AssociationRecord) {
         let now = self.outcomes.now;
+        let account = self.accounts.entry(association.kubernetes.clone()).or_default();
+        account.held = Some(HeldAssociation {
+            id: association.id.clone(),
+            arn: association.arn.clone(),
+            service_account: bound.service_account.clone(),
+            version: bound.version.clone(),
+            desired: association.desired.clone(),
+        });
+        account.last_id = None;
+        // While a run that died may still have made something, its intents stay open.
+        let settled = self.loaded.visibility.abandoned_until.is_none();
         let Some(condition) = self.condition(&bound.service_account) else { return };
         // An association made anew with the same role gives the same credentials.
         let here = |was: &&AssociationRecord| was.kubernetes == association.kubernetes;
@@ -253,6 +276,11 @@ impl Settling<'_> {
             condition.state = ConditionState::Ready;
         }
         condition.association = Some(association.clone());
+        if settled {
+            condition.intents.retain(|one| one.kubernetes != association.kubernetes);
+        } else {
+            expire_intents(condition, &association.kubernetes, None, now);
+        }
         condition.adopts = None;
         condition.trust = Some(bound.trust.clone());
         condition.warnings.clone_from(&bound.warnings);
@@ -260,6 +288,14 @@ impl Settling<'_> {
 
     fn removed(&mut self, place: &PlacePlan) {
         let now = self.outcomes.now;
+        let account = self.accounts.entry(place.kubernetes.clone()).or_default();
+        let leaves = |held: &HeldAssociation| {
+            place.removed.iter().any(|removed| removed.service_account == held.service_account)
+        };
+        if place.bound.is_none() && account.held.as_ref().is_some_and(leaves) {
+            account.last_id = account.held.take().map(|held| held.id);
+        }
+        let held = self.loaded.accounts.get(&place.kubernetes).and_then(|one| one.held.clone());
         for removed in &place.removed {
             let name = &removed.service_account;
             // A run that died may have deleted it already; then only the ledger remembers it.
@@ -269,6 +305,8 @@ impl Settling<'_> {
                 .filter(|association| association.kubernetes == place.kubernetes);
             let Some(condition) = self.condition(name) else { continue };
             condition.leaving.remove(&place.kubernetes);
+            let held = held.as_ref().filter(|held| held.service_account == *name);
+            expire_intents(condition, &place.kubernetes, held, now);
             // A run that died may have deleted what the ledger never knew; what comes back is new.
             let retired = removed.reason == RemovalReason::ClusterRetired;
             if removed.association_id.is_some() || remembered.is_some() || retired {
@@ -336,6 +374,29 @@ impl Settling<'_> {
     }
 }
 
+/// A creation that was under way may still take effect after a removal: it is accounted for a while.
+fn expire_intents(
+    condition: &mut Condition,
+    place: &KubernetesName,
+    held: Option<&HeldAssociation>,
+    now: Timestamp,
+) {
+    let expires_at = Some(later(now, INTENT_KEPT));
+    let mut here = condition.intents.iter_mut().filter(|one| one.kubernetes == *place);
+    here.by_ref().for_each(|one| one.expires_at = one.expires_at.or(expires_at));
+    let Some(HeldAssociation { version, desired, .. }) = held else { return };
+    condition.intents.retain(|one| !one.allows(place, desired));
+    condition.intents.push(Intent {
+        kubernetes: place.clone(),
+        version: version.clone(),
+        desired: desired.clone(),
+        recorded_at: now,
+        expires_at,
+    });
+    let surplus = condition.intents.len().saturating_sub(MAX_INTENTS);
+    condition.intents.drain(..surplus);
+}
+
 /// Remembers that a place was lost.
 fn remember(
     removals: &mut BTreeMap<KubernetesName, RemovalRecord>,
@@ -354,6 +415,7 @@ fn remember(
 /// What a condition says, without when and by whom it was said.
 fn said(condition: &Condition) -> impl PartialEq + use<> {
     let mut said = condition.clone();
+    said.intents.clear();
     said.updated_at = Timestamp::UNIX_EPOCH;
     said.request_id.clear();
     said

@@ -2,25 +2,31 @@
 
 use std::collections::BTreeMap;
 
-use pod_identity_core::{ClusterArn, DominoName};
+use jiff::Timestamp;
+use pod_identity_core::{ClusterArn, DominoName, KubernetesName};
 
 use super::Context;
 use super::places::Loaded;
 use crate::error::chain;
 use crate::lease::Lease;
 use crate::ledger::{
-    Condition, LedgerError, NodePolicyRecord, RecentRecord, View, WriteSet, condition_key,
-    lease_key, node_policy_key, recent_key,
+    AccountRecord, Condition, LedgerError, NodePolicyRecord, View, WriteSet, account_key,
+    condition_key, lease_key, node_policy_key,
 };
 use crate::ports::{Clock, Key, LedgerReader, LedgerWriter, MAX_WRITE, WriteError};
 
 /// How often conditions are written anew when newer events got in between.
 const ATTEMPTS: usize = 5;
 
+/// How long a place without an association of ours is remembered, in seconds: longer than EKS
+/// remembers a client token, of which it documents no bound.
+const FORGOTTEN_AFTER: i64 = 30 * 24 * 3600;
+
 /// What the ledger shall remember of a cluster, as far as it is new.
 pub(super) struct Memory {
     pub(super) node_policy: Option<NodePolicyRecord>,
-    pub(super) recent: Option<RecentRecord>,
+    /// By Kubernetes service account.
+    pub(super) accounts: BTreeMap<KubernetesName, AccountRecord>,
 }
 
 /// Writes the conditions under the lease's fence and gives the lease back with
@@ -43,7 +49,7 @@ where
     let policy_key = node_policy_key(cluster);
     let remembered =
         loaded.view.get::<NodePolicyRecord>(&policy_key).map_err(|error| chain(&error))?;
-    let Memory { node_policy, recent } = memory;
+    let Memory { node_policy, mut accounts } = memory;
     let mut node_policy =
         node_policy.filter(|record| remembered.as_ref().is_none_or(|was| was.record != *record));
     let mut view = loaded.view.clone();
@@ -51,11 +57,21 @@ where
     let mut conflicts = 0;
     while conflicts < ATTEMPTS {
         let revision = context.run.revision();
-        // One write of each transaction is the lease's, and the last has the cluster's memory.
-        let chunk: Vec<DominoName> = left.iter().take(MAX_WRITE - 3).cloned().collect();
-        let is_last = chunk.len() == left.len();
+        // One write of each transaction is the lease's, and the last has the node policies'. The
+        // accounts go first: what is remembered as ours is found again, whatever is lost behind it.
+        let room = MAX_WRITE - 2;
+        let places: Vec<KubernetesName> = accounts.keys().take(room).cloned().collect();
+        let chunk: Vec<DominoName> = left.iter().take(room - places.len()).cloned().collect();
+        let is_last = chunk.len() == left.len() && places.len() == accounts.len();
         let mut writes = WriteSet::default();
         let mut attempt = view.clone();
+        for place in &places {
+            let (key, record) = (account_key(cluster, place), &accounts[place]);
+            let expires_at = forgotten_at(record, context.clock.now());
+            writes
+                .put_until(&mut attempt, key, record, &revision, expires_at)
+                .map_err(|error| chain(&error))?;
+        }
         for name in &chunk {
             let key = condition_key(name, cluster);
             writes
@@ -67,13 +83,8 @@ where
                 .put(&mut attempt, policy_key.clone(), record, &revision)
                 .map_err(|error| chain(&error))?;
         }
-        if let Some(record) = recent.as_ref().filter(|_| is_last) {
-            writes
-                .put(&mut attempt, recent_key(cluster), record, &revision)
-                .map_err(|error| chain(&error))?;
-        }
         if is_last {
-            lease.release(&mut writes)
+            lease.release(context.run, &mut writes)
         } else {
             lease.fence(&mut writes)
         }
@@ -81,11 +92,13 @@ where
             Ok(()) if is_last => return Ok(()),
             Ok(()) => {
                 left.drain(..chunk.len());
+                accounts.retain(|place, _| !places.contains(place));
+                view = attempt;
             }
             Err(WriteError::Port(error)) => return Err(chain(&error)),
             Err(WriteError::Conflict) => {
                 conflicts += 1;
-                let fresh = reread(context, cluster, &left, lease).await?;
+                let fresh = reread(context, cluster, &left, accounts.keys(), lease).await?;
                 left.retain(|name| {
                     let key = condition_key(name, cluster);
                     let same = fresh.revision(&key) == view.revision(&key);
@@ -109,14 +122,22 @@ where
     Err(format!("the ledger kept changing under cluster {}", cluster.name()))
 }
 
+/// When what is remembered of a place may be forgotten, in seconds since 1970: never while an
+/// association of ours is there, or may still show.
+fn forgotten_at(record: &AccountRecord, now: Timestamp) -> Option<i64> {
+    record.held.is_none().then(|| now.as_second().saturating_add(FORGOTTEN_AFTER))
+}
+
 async fn reread<R: LedgerReader, W, C>(
     context: &Context<'_, R, W, C>,
     cluster: &ClusterArn,
     names: &[DominoName],
+    places: impl Iterator<Item = &KubernetesName>,
     lease: &Lease,
 ) -> Result<View, String> {
     let mut keys: Vec<Key> = names.iter().map(|name| condition_key(name, cluster)).collect();
-    keys.extend([node_policy_key(cluster), recent_key(cluster), lease_key(cluster)]);
+    keys.extend(places.map(|place| account_key(cluster, place)));
+    keys.extend([node_policy_key(cluster), lease_key(cluster)]);
     let mut view = View::default();
     view.read(context.reader, &keys).await.map_err(|error| chain(&error))?;
     if lease.is_held(&view) {

@@ -52,7 +52,7 @@ impl Known {
             cluster: stored.map(|stored| stored.record).unwrap_or_default(),
             intended: intended.map(|stored| stored.record).unwrap_or_default(),
             sweeps: sweeps.map(|stored| stored.record).unwrap_or_default(),
-            told: view.all_keyed(&told_partition(cluster))?.into_iter().collect(),
+            told: view.all_keyed_from(&told_partition(cluster), "")?.into_iter().collect(),
             view,
         })
     }

@@ -110,7 +110,7 @@ impl<A: OutsideReads, K, B: OutsideWrites, W, C: Clock> Writing<'_, A, K, B, W, 
 
     async fn finish(mut self) -> Result<(), String> {
         let mut last = std::mem::take(&mut self.writes);
-        self.hands.lease.release(&mut last);
+        self.hands.lease.release(self.context.run, &mut last);
         self.commit(last).await
     }
 

@@ -12,9 +12,10 @@ use pod_identity_events::detail_type::{CLUSTER_REGISTERED, CLUSTER_RETIRED};
 use pod_identity_events::{BlockedCode, RemovalReason};
 use serde_json::{Value, json};
 
+use super::claims::ClaimsRecord;
 use super::records::{
-    BindingRecord, BindingState, BlockedRecord, ClaimsRecord, ClusterRecord, Condition,
-    ConditionState, HistoryOutcome, HistoryRecord, NoticeKind, NoticeRecord, Registry, Retirement,
+    BindingRecord, BindingState, BlockedRecord, ClusterRecord, Condition, ConditionState,
+    HistoryOutcome, HistoryRecord, NoticeKind, NoticeRecord, Registry, Retirement,
 };
 use super::view::{LedgerError, View, WriteSet};
 use super::{
@@ -22,6 +23,9 @@ use super::{
     notice_key, registry_key, service_account_partition,
 };
 use crate::original;
+
+/// Most Kubernetes service accounts that a binding may be leaving on one cluster.
+const MAX_LEAVING: usize = 20;
 
 /// What became of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,7 +123,6 @@ fn accept_binding(
 ) -> Result<Decision, LedgerError> {
     let command = acceptance.command;
     let current = view.get::<BindingRecord>(&binding_key(name))?.map(|stored| stored.record);
-    let kubernetes = change.ok().map(|binding| binding.kubernetes.clone());
     let described = match change {
         Ok(binding) => json!(binding),
         Err(reason) => json!({ "removal": reason }),
@@ -129,15 +132,9 @@ fn accept_binding(
     }
     if let Some(current) = &current {
         let replaced = (&current.version, current.detail_type.as_str());
-        if let Some(decision) = older(
-            acceptance,
-            name.as_str(),
-            replaced,
-            described.clone(),
-            kubernetes.clone(),
-            view,
-            writes,
-        )? {
+        if let Some(decision) =
+            older(acceptance, name.as_str(), replaced, described.clone(), view, writes)?
+        {
             return Ok(decision);
         }
     }
@@ -153,26 +150,19 @@ fn accept_binding(
         actor: command.actor.clone(),
         request_id: acceptance.request_id.to_owned(),
     };
-    writes.put(view, binding_key(name), &record, acceptance.revision)?;
-    remember(
-        acceptance,
-        name.as_str(),
-        HistoryOutcome::Accepted,
-        described,
-        kubernetes.clone(),
-        view,
-        writes,
-    )?;
-    move_claim(
-        acceptance,
-        name,
-        previous.as_ref().map(|b| &b.kubernetes),
-        kubernetes.as_ref(),
-        view,
-        writes,
-    )?;
     let reason = change.err().unwrap_or(RemovalReason::Moved);
-    write_conditions(acceptance, name, previous.as_ref(), change.ok(), reason, view, writes)?;
+    let conditions =
+        match conditions(acceptance, name, previous.as_ref(), change.ok(), reason, view)? {
+            Ok(conditions) => conditions,
+            Err(refused) => return Ok(Decision::Refused(refused)),
+        };
+    for condition in &conditions {
+        let key = condition_key(name, &condition.cluster);
+        writes.put(view, key, condition, acceptance.revision)?;
+    }
+    writes.put(view, binding_key(name), &record, acceptance.revision)?;
+    remember(acceptance, name.as_str(), HistoryOutcome::Accepted, described, view, writes)?;
+    move_claim(acceptance, name, previous.as_ref(), change.ok(), view, writes)?;
     Ok(Decision::Accepted)
 }
 
@@ -205,7 +195,6 @@ fn older(
     of: &str,
     (standing, standing_type): (&Version, &str),
     described: Value,
-    kubernetes: Option<KubernetesName>,
     view: &mut View,
     writes: &mut WriteSet,
 ) -> Result<Option<Decision>, LedgerError> {
@@ -220,7 +209,7 @@ fn older(
     if known.is_some_and(|known| known.record.outcome == HistoryOutcome::Accepted) {
         return Ok(Some(Decision::Overtaken));
     }
-    remember(acceptance, of, HistoryOutcome::Superseded, described, kubernetes, view, writes)?;
+    remember(acceptance, of, HistoryOutcome::Superseded, described, view, writes)?;
     let notice = NoticeRecord {
         kind: NoticeKind::Superseded,
         reasons: vec![format!(
@@ -252,7 +241,6 @@ fn remember(
     of: &str,
     outcome: HistoryOutcome,
     change: Value,
-    kubernetes: Option<KubernetesName>,
     view: &mut View,
     writes: &mut WriteSet,
 ) -> Result<(), LedgerError> {
@@ -262,7 +250,6 @@ fn remember(
         outcome,
         detail_type: command.detail_type.clone(),
         change,
-        kubernetes,
         actor: command.actor.clone(),
         reason: command.reason.clone(),
         request_id: acceptance.request_id.to_owned(),
@@ -274,39 +261,43 @@ fn remember(
 fn move_claim(
     acceptance: Acceptance<'_>,
     name: &DominoName,
-    from: Option<&KubernetesName>,
-    to: Option<&KubernetesName>,
+    from: Option<&Binding>,
+    to: Option<&Binding>,
     view: &mut View,
     writes: &mut WriteSet,
 ) -> Result<(), LedgerError> {
-    if let Some(from) = from.filter(|from| Some(*from) != to) {
-        let key = claims_key(from);
-        let mut claims = view.get::<ClaimsRecord>(&key)?.map(|s| s.record).unwrap_or_default();
-        if claims.claimants.remove(name) {
-            writes.put(view, key, &claims, acceptance.revision)?;
+    let mut change = |kubernetes: &KubernetesName, with: &dyn Fn(&mut ClaimsRecord)| {
+        let key = claims_key(kubernetes);
+        let before = view.get::<ClaimsRecord>(&key)?.map(|s| s.record).unwrap_or_default();
+        let mut claims = before.clone();
+        with(&mut claims);
+        if claims == before {
+            return Ok(());
         }
+        writes.put(view, key, &claims, acceptance.revision)
+    };
+    let kubernetes = |binding: &Binding| binding.kubernetes.clone();
+    let (was, is) = (from.map(kubernetes), to.map(kubernetes));
+    if let Some(was) = was.as_ref().filter(|was| Some(*was) != is.as_ref()) {
+        change(was, &|claims| claims.give_up(name))?;
     }
     if let Some(to) = to {
-        let key = claims_key(to);
-        let mut claims = view.get::<ClaimsRecord>(&key)?.map(|s| s.record).unwrap_or_default();
-        if claims.claimants.insert(name.clone()) {
-            writes.put(view, key, &claims, acceptance.revision)?;
-        }
+        change(&to.kubernetes, &|claims| claims.claim(to, was != is))?;
     }
     Ok(())
 }
 
 /// Every place where an association may be, or shall be, is remembered with
 /// the change itself, so that no crash afterwards can forget one.
-fn write_conditions(
+fn conditions(
     acceptance: Acceptance<'_>,
     name: &DominoName,
     previous: Option<&Binding>,
     binding: Option<&Binding>,
     reason: RemovalReason,
-    view: &mut View,
-    writes: &mut WriteSet,
-) -> Result<(), LedgerError> {
+    view: &View,
+) -> Result<Result<Vec<Condition>, String>, LedgerError> {
+    let mut conditions = Vec::new();
     let registry = view.get::<Registry>(&registry_key())?.map(|s| s.record).unwrap_or_default();
     let before: BTreeMap<ClusterArn, Condition> = view
         .all::<Condition>(&service_account_partition(name), condition_prefix())?
@@ -352,11 +343,24 @@ fn write_conditions(
         if let Some(wanted) = &wanted {
             leaving.remove(wanted);
         }
-        let condition =
+        // A removal always fits.
+        if wanted.is_some() && leaving.len() > MAX_LEAVING {
+            return Ok(Err(format!(
+                "{name} still has to leave {} Kubernetes service accounts in cluster {}, and {MAX_LEAVING} is the most; have what blocks their removal repaired, or wait, before it moves again",
+                leaving.len(),
+                cluster.name(),
+            )));
+        }
+        let mut condition =
             next_condition(acceptance, name, &cluster, wanted, leaving, before, registered);
-        writes.put(view, condition_key(name, &cluster), &condition, acceptance.revision)?;
+        if let Some(binding) = binding.filter(|_| registered && condition.wanted.is_some())
+            && !condition.intend(binding, &acceptance.command.version, acceptance.now)
+        {
+            return Err(LedgerError::TooManyIntents { name: name.clone(), cluster });
+        }
+        conditions.push(condition);
     }
-    Ok(())
+    Ok(Ok(conditions))
 }
 
 fn next_condition(
@@ -387,6 +391,7 @@ fn next_condition(
         adopts: same.and_then(|b| b.adopts.clone()),
         credentials_changed_at: before.and_then(|b| b.credentials_changed_at),
         before: before.and_then(|b| b.before.clone()),
+        intents: before.map(|b| b.intents.clone()).unwrap_or_default(),
         removals: before.map(|b| b.removals.clone()).unwrap_or_default(),
         trust: None,
         warnings: Vec::new(),
@@ -433,8 +438,7 @@ fn accept_cluster(
     // A retirement is also older than a registration that came after it.
     let standing = if change.is_ok() { registered } else { registered.max(retired) };
     if let Some(standing) = standing
-        && let Some(decision) =
-            older(acceptance, of, standing, described.clone(), None, view, writes)?
+        && let Some(decision) = older(acceptance, of, standing, described.clone(), view, writes)?
     {
         return Ok(decision);
     }
@@ -469,7 +473,7 @@ fn accept_cluster(
     }
     registry.deployment = Some(acceptance.deployment.to_owned());
     writes.put(view, registry_key(), &registry, acceptance.revision)?;
-    remember(acceptance, of, HistoryOutcome::Accepted, described, None, view, writes)?;
+    remember(acceptance, of, HistoryOutcome::Accepted, described, view, writes)?;
     Ok(Decision::Accepted)
 }
 

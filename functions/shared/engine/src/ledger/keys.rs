@@ -68,49 +68,61 @@ pub fn registry_key() -> Key {
 /// The lease of a cluster.
 #[must_use]
 pub fn lease_key(cluster: &ClusterArn) -> Key {
-    key(format!("CLUSTER#{cluster}"), "LEASE")
+    key(cluster_partition(cluster), "LEASE")
 }
 
 /// What is remembered of a cluster's node policies.
 #[must_use]
 pub fn node_policy_key(cluster: &ClusterArn) -> Key {
-    key(format!("CLUSTER#{cluster}"), "NODE-POLICY")
+    key(cluster_partition(cluster), "NODE-POLICY")
 }
 
 /// What the last reconciliation of a cluster found.
 #[must_use]
 pub fn reconciled_key(cluster: &ClusterArn) -> Key {
-    key(format!("CLUSTER#{cluster}"), "RECONCILED")
+    key(cluster_partition(cluster), "RECONCILED")
 }
 
-/// What was written lately on a cluster.
+/// What is remembered of a Kubernetes service account on a cluster.
 #[must_use]
-pub fn recent_key(cluster: &ClusterArn) -> Key {
-    key(format!("CLUSTER#{cluster}"), "RECENT")
+pub fn account_key(cluster: &ClusterArn, kubernetes: &KubernetesName) -> Key {
+    key(cluster_partition(cluster), format!("{}{kubernetes}", account_prefix()))
+}
+
+/// What the sort keys of Kubernetes service accounts begin with.
+#[must_use]
+pub fn account_prefix() -> &'static str {
+    "ACCOUNT#"
+}
+
+/// Partition of what is remembered of a cluster.
+#[must_use]
+pub fn cluster_partition(cluster: &ClusterArn) -> String {
+    format!("CLUSTER#{cluster}")
 }
 
 /// The lease of what is inside a cluster: one workloads run at a time.
 #[must_use]
 pub fn inside_lease_key(cluster: &ClusterArn) -> Key {
-    key(format!("CLUSTER#{cluster}"), "INSIDE-LEASE")
+    key(cluster_partition(cluster), "INSIDE-LEASE")
 }
 
 /// What the last workloads run found out about a cluster.
 #[must_use]
 pub fn inside_key(cluster: &ClusterArn) -> Key {
-    key(format!("CLUSTER#{cluster}"), "INSIDE")
+    key(cluster_partition(cluster), "INSIDE")
 }
 
 /// Stale pods of the last sweeps of a cluster.
 #[must_use]
 pub fn sweeps_key(cluster: &ClusterArn) -> Key {
-    key(format!("CLUSTER#{cluster}"), "SWEEPS")
+    key(cluster_partition(cluster), "SWEEPS")
 }
 
 /// Evictions that the last workloads run was about to make on a cluster.
 #[must_use]
 pub fn intended_key(cluster: &ClusterArn) -> Key {
-    key(format!("CLUSTER#{cluster}"), "INTENDED")
+    key(cluster_partition(cluster), "INTENDED")
 }
 
 /// Partition of what has become of bindings inside a cluster.
@@ -140,7 +152,7 @@ pub fn told_key(cluster: &ClusterArn, uid: &str) -> Key {
 /// Roles of a cluster's node policies that nobody was seen to use.
 #[must_use]
 pub fn trim_key(cluster: &ClusterArn) -> Key {
-    key(format!("CLUSTER#{cluster}"), "TRIM")
+    key(cluster_partition(cluster), "TRIM")
 }
 
 /// Partition of one day's rejections or superseded events.

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use pod_identity_core::{ClusterArn, DominoName, Rules};
+use pod_identity_core::{ClusterArn, DominoName, KubernetesName, Rules};
 use serde::de::DeserializeOwned;
 
-use super::keys::{bindings_partition, condition_key};
-use super::records::{BindingRecord, ClusterRecord, Condition, Registry};
+use super::keys::{account_prefix, bindings_partition, cluster_partition, condition_key};
+use super::records::{AccountRecord, BindingRecord, ClusterRecord, Condition, Registry};
 use super::view::{LedgerError, View};
 use crate::ports::Key;
 
@@ -20,8 +20,24 @@ pub(crate) fn by_name<T: DeserializeOwned>(
     view: &View,
     partition: &str,
 ) -> Result<BTreeMap<DominoName, T>, LedgerError> {
-    let all = view.all_keyed(partition)?;
+    let all = view.all_keyed_from(partition, "")?;
     Ok(all.into_iter().filter_map(|(sort, record)| Some((sort.parse().ok()?, record))).collect())
+}
+
+/// What a view remembers of the Kubernetes service accounts of a cluster.
+///
+/// # Errors
+/// When an item does not read as one.
+pub fn accounts(
+    view: &View,
+    cluster: &ClusterArn,
+) -> Result<BTreeMap<KubernetesName, AccountRecord>, LedgerError> {
+    let all = view.all_keyed_from(&cluster_partition(cluster), account_prefix())?;
+    let place = |sort: &str| {
+        let (namespace, name) = sort.strip_prefix(account_prefix())?.split_once('/')?;
+        KubernetesName::new(namespace, name).ok()
+    };
+    Ok(all.into_iter().filter_map(|(sort, record)| Some((place(&sort)?, record))).collect())
 }
 
 /// Where the conditions of bindings on a cluster are.

@@ -1,6 +1,7 @@
 //! The ledger's records, keys and rules.
 
 mod accept;
+mod claims;
 mod inside;
 mod keys;
 mod known;
@@ -8,24 +9,26 @@ mod records;
 mod view;
 
 pub use accept::{Acceptance, Decision, accept, registry};
+pub use claims::{AccountClaim, Claimed, ClaimsRecord, MAX_CLAIMS};
 pub use inside::{
     Effective, InsideBinding, InsideCluster, Intended, IntendedEviction, Missing, Proof,
     SweepCount, Sweeps, Told,
 };
 pub use keys::{
-    binding_key, bindings_partition, claims_key, condition_key, condition_prefix, history_key,
-    history_partition, inside_binding_key, inside_key, inside_lease_key, inside_partition,
-    intended_key, lease_key, node_policy_key, notice_key, notice_partition, recent_key,
-    reconciled_key, registry_key, service_account_partition, sweeps_key, told_key, told_partition,
-    trim_key,
+    account_key, account_prefix, binding_key, bindings_partition, claims_key, cluster_partition,
+    condition_key, condition_prefix, history_key, history_partition, inside_binding_key,
+    inside_key, inside_lease_key, inside_partition, intended_key, lease_key, node_policy_key,
+    notice_key, notice_partition, reconciled_key, registry_key, service_account_partition,
+    sweeps_key, told_key, told_partition, trim_key,
 };
+pub use known::accounts;
 pub(crate) use known::{bindings, by_name, condition_keys, conditions};
 pub(crate) use records::MAX_REMOVALS;
 pub use records::{
-    AssociationRecord, BindingRecord, BindingState, BlockedRecord, ClaimsRecord, ClusterRecord,
+    AccountRecord, AssociationRecord, BindingRecord, BindingState, BlockedRecord, ClusterRecord,
     Condition, ConditionState, HistoryOutcome, HistoryRecord, LeaseRecord, NodePolicyRecord,
-    NoticeKind, NoticeRecord, RecentRecord, ReconciledRecord, Registry, RemovalRecord, Retirement,
-    TrimRecord, WorkedRecord, WrittenRecord,
+    NoticeKind, NoticeRecord, ReconciledRecord, Registry, RemovalRecord, Retirement, TrimRecord,
+    WorkedRecord, WrittenRecord,
 };
 pub use view::{LedgerError, Stored, View, WriteSet};
 

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use pod_identity_core::plan::{Blocked, Problem};
 use pod_identity_core::{
-    Binding, ClusterArn, Desired, DominoName, GivenUp, KubernetesName, Registration, RoleArn,
-    Version,
+    Binding, ClusterArn, Desired, DominoName, GivenUp, HeldAssociation, Intent, KubernetesName,
+    MAX_INTENTS, Registration, RoleArn, Version,
 };
 use pod_identity_events::{BlockedCode, PolicyCapacity, RemovalReason, Trust};
 use serde::{Deserialize, Serialize};
@@ -80,9 +80,6 @@ pub struct HistoryRecord {
     pub detail_type: String,
     /// What it asked for: a binding, a removal reason, or a registration.
     pub change: Value,
-    /// The Kubernetes service account that it assigned; none for a removal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kubernetes: Option<KubernetesName>,
     /// Who did it, as the event claims. CloudTrail knows better.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
@@ -93,14 +90,6 @@ pub struct HistoryRecord {
     pub request_id: String,
     /// When it was recorded.
     pub recorded_at: Timestamp,
-}
-
-/// Who wants a Kubernetes service account.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ClaimsRecord {
-    /// Service accounts whose current binding names it.
-    pub claimants: BTreeSet<DominoName>,
 }
 
 /// The clusters of the deployment.
@@ -291,6 +280,9 @@ pub struct Condition {
     /// it is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<WorkedRecord>,
+    /// What a creation may make here, each open until a run has seen what became of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub intents: Vec<Intent>,
     /// The places that it lost, the last [`MAX_REMOVALS`] of them: pods there that were admitted
     /// earlier hold what was taken away.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -314,16 +306,60 @@ impl Condition {
         let settled = matches!(self.state, ConditionState::Ready | ConditionState::Removed);
         settled && self.leaving.is_empty() && self.version == *version
     }
+
+    /// The intents for a Kubernetes service account that are open.
+    pub(crate) fn open_intents(
+        &self,
+        kubernetes: &KubernetesName,
+        now: Timestamp,
+    ) -> impl Iterator<Item = &Intent> {
+        self.intents.iter().filter(move |one| one.kubernetes == *kubernetes && one.is_open(now))
+    }
+
+    /// Records the intent to make what a binding asks for, unless there is one; says whether there
+    /// is room for it.
+    pub(crate) fn intend(&mut self, binding: &Binding, version: &Version, now: Timestamp) -> bool {
+        let Binding { kubernetes, desired, .. } = binding;
+        self.intents.retain(|one| one.is_open(now));
+        if let Some(same) = self.intents.iter_mut().find(|one| one.allows(kubernetes, desired)) {
+            same.expires_at = None;
+            return true;
+        }
+        // What a removal left goes first, the oldest of it.
+        while self.intents.len() >= MAX_INTENTS {
+            let mut left = self.intents.iter().enumerate();
+            let Some((at, _)) = left
+                .by_ref()
+                .filter(|(_, one)| one.expires_at.is_some())
+                .min_by_key(|(_, one)| one.recorded_at)
+            else {
+                return false;
+            };
+            self.intents.remove(at);
+        }
+        self.intents.push(Intent {
+            kubernetes: kubernetes.clone(),
+            version: version.clone(),
+            desired: desired.clone(),
+            recorded_at: now,
+            expires_at: None,
+        });
+        true
+    }
 }
 
 /// Who may change a cluster now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LeaseRecord {
-    /// Request id of the invocation.
-    pub owner: String,
-    /// Until when; afterwards anybody may take it.
+    /// Request id of the invocation; absent when no invocation holds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// Until when; afterwards any invocation may take it.
     pub expires_at: Timestamp,
+    /// Until when EKS may show a change of an invocation that died while it held the lease.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abandoned_until: Option<Timestamp>,
 }
 
 /// What is remembered of a cluster's node policies, so that an event need not ask for it.
@@ -426,17 +462,20 @@ impl ReconciledRecord {
     }
 }
 
-/// What was written lately on a cluster. Until EKS shows it, nothing may be concluded from
-/// what EKS shows.
+/// What is remembered of a Kubernetes service account on a cluster. Only the holder of the cluster's
+/// lease writes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct RecentRecord {
-    /// By Kubernetes service account.
-    #[serde(default)]
-    pub places: BTreeMap<KubernetesName, WrittenRecord>,
-    /// Until when something may show that a run did which died before it could say so.
+pub struct AccountRecord {
+    /// The association that is ours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub open_until: Option<Timestamp>,
+    pub held: Option<HeldAssociation>,
+    /// Id of the association that was last ours, also after it was removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_id: Option<String>,
+    /// The last write. Until EKS shows it, nothing may be concluded from what EKS shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_write: Option<WrittenRecord>,
 }
 
 /// The last write at one Kubernetes service account, whether it is known to have worked or not.

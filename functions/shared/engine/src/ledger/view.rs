@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
-use pod_identity_core::ClusterArn;
+use pod_identity_core::{ClusterArn, DominoName, MAX_INTENTS};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -39,6 +39,16 @@ pub enum LedgerError {
         "cluster {0} has left the registry, so nothing was done there; the next delivery looks again"
     )]
     Departed(ClusterArn),
+    /// As many creations of a binding are unresolved on a cluster as the ledger remembers.
+    #[error(
+        "{name} has {MAX_INTENTS} changes in cluster {cluster} whose outcome is not known yet; the event is delivered again, and a reconciliation of the cluster resolves them"
+    )]
+    TooManyIntents {
+        /// Whose binding.
+        name: DominoName,
+        /// Where.
+        cluster: ClusterArn,
+    },
     /// An item is not what it should be.
     #[error("ledger item {partition} / {sort} cannot be read")]
     Malformed {
@@ -141,15 +151,16 @@ impl View {
         self.items.extend(newer.items);
     }
 
-    /// Every record of a partition with its sort key, in order.
+    /// Every record of a partition whose sort key begins with a prefix, with its sort key, in order.
     ///
     /// # Errors
     /// When an item does not read as one.
-    pub fn all_keyed<T: DeserializeOwned>(
+    pub fn all_keyed_from<T: DeserializeOwned>(
         &self,
         partition: &str,
+        prefix: &str,
     ) -> Result<Vec<(String, T)>, LedgerError> {
-        let items = self.part(partition, "");
+        let items = self.part(partition, prefix);
         items.map(|item| Ok((item.key.sort.clone(), stored(item)?.record))).collect()
     }
 
@@ -246,6 +257,22 @@ impl WriteSet {
     ) -> Result<(), LedgerError> {
         let expect = Expect::Revision(expected.to_owned());
         self.put_expecting(view, key, record, revision, expect, None)
+    }
+
+    /// Stores a record if the item is still as the view has it, to be forgotten at a time.
+    ///
+    /// # Errors
+    /// When the record is not JSON.
+    pub fn put_until<T: Serialize>(
+        &mut self,
+        view: &mut View,
+        key: Key,
+        record: &T,
+        revision: &str,
+        expires_at: Option<i64>,
+    ) -> Result<(), LedgerError> {
+        let expect = view.expect(&key);
+        self.put_expecting(view, key, record, revision, expect, expires_at)
     }
 
     fn put_expecting<T: Serialize>(

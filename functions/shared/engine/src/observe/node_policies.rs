@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use pod_identity_core::node_policy::{self, Shard};
 use pod_identity_core::plan::{NodePolicies, Problem};
-use pod_identity_core::{ClusterArn, DEPLOYMENT_TAG, Ownership, PolicyArn, RoleArn};
+use pod_identity_core::{ClusterArn, DEPLOYMENT_TAG, PolicyArn, RoleArn};
 use pod_identity_events::BlockedCode;
 
 use super::{describe, list, pages, problem_of};
@@ -382,7 +382,7 @@ pub(crate) fn says_more(policy: &PolicyArn, version: &str) -> Problem {
     }
 }
 
-/// Roles of all associations of the cluster that are not this deployment's.
+/// Roles of all associations of the cluster, whosever they are: a first observation lists them all.
 async fn other_roles<A: EksReader>(
     aws: &A,
     access: &ClusterAccess,
@@ -390,9 +390,5 @@ async fn other_roles<A: EksReader>(
 ) -> Result<BTreeSet<RoleArn>, PortError> {
     let all = list(aws, access, AssociationFilter::default()).await?;
     let all = describe(aws, access, all, settings.concurrency).await?;
-    Ok(all
-        .iter()
-        .filter(|one| !matches!(one.ownership(&settings.plan.deployment), Ownership::Ours(_)))
-        .filter_map(|one| one.role_arn.parse().ok())
-        .collect())
+    Ok(all.iter().filter_map(|one| one.role_arn.parse().ok()).collect())
 }

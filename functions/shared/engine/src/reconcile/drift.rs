@@ -3,7 +3,8 @@
 use std::fmt;
 
 use pod_identity_core::{
-    Association, Binding, ClusterArn, DominoName, KubernetesName, Ownership, RoleArn, fingerprint,
+    Association, Binding, ClusterArn, DominoName, KubernetesName, RoleArn, Verdict,
+    association_tags, fingerprint,
 };
 use pod_identity_events::{Cause, DriftCorrected, Outgoing, SCHEMA_VERSION, detail_type};
 
@@ -33,29 +34,35 @@ impl What {
         name: &DominoName,
         binding: &Binding,
         condition: &Condition,
-        shown: Option<&Association>,
+        shown: Option<(&Association, Verdict<'_>)>,
         deployment: &str,
     ) -> Option<Self> {
         let place = &binding.kubernetes;
         let last = condition.association.as_ref();
-        let Some(shown) = shown else {
+        let Some((shown, verdict)) = shown else {
             let object = last.map_or_else(|| place.to_string(), |last| last.arn.clone());
             return Some(Self { object, found: format!("the association of {place} is gone") });
         };
-        let found = match shown.ownership(deployment) {
-            Ownership::AddOn(owner) => format!("it is owned by add-on {owner}"),
-            Ownership::Foreign => "it does not carry this deployment's tag".to_owned(),
-            Ownership::Ours(tag) if tag != Some(name.as_str()) => {
-                format!("it is tagged for {}", tag.unwrap_or("nobody"))
+        let found = match verdict {
+            Verdict::AddOnOwned { owner, .. } => format!("it is owned by add-on {owner}"),
+            Verdict::Foreign { .. } | Verdict::Orphan { .. } | Verdict::Adoptable => {
+                format!("association {} with role {} took its place", shown.id, shown.role_arn)
             }
-            Ownership::Ours(_) => {
+            Verdict::Managed(of) | Verdict::Unconfirmed(of) if of != name => {
+                format!("it serves {of}")
+            }
+            Verdict::Managed(_) | Verdict::Unconfirmed(_) => {
                 let changes = shown.differences(&binding.desired);
-                if changes.is_empty() {
-                    // Made anew with all that was asked for: only the ledger has to learn its id.
-                    (last.map(|last| &last.id) != Some(&shown.id))
-                        .then(|| format!("it was made anew as {}", shown.id))?
-                } else {
+                let tags = association_tags(deployment, name);
+                let tagged = tags.iter().all(|(key, value)| shown.tags.get(key) == Some(value));
+                if !changes.is_empty() {
                     format!("other {} (role {})", changes.join(", "), shown.role_arn)
+                } else if !tagged {
+                    "it does not carry this deployment's tags".to_owned()
+                } else {
+                    // Only the ledger has to learn its id.
+                    (last.map(|last| &last.id) != Some(&shown.id))
+                        .then(|| format!("it was made as {}", shown.id))?
                 }
             }
         };
@@ -70,7 +77,7 @@ impl What {
         }
     }
 
-    /// An association for somebody who has no role.
+    /// An association for a service account that has no role.
     pub(super) fn unassigned(
         name: &DominoName,
         place: &KubernetesName,

@@ -4,17 +4,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::join;
+use jiff::Timestamp;
 use pod_identity_core::plan::{self, NodePolicies};
-use pod_identity_core::{Association, DominoName, KubernetesName, Ownership, RoleArn};
+use pod_identity_core::{
+    Association, DominoName, Evidence, Intent, KubernetesName, RoleArn, Verdict,
+};
 use pod_identity_events::{BlockedCode, PolicyCapacity};
 
 use super::drift::{Drift, What};
 use super::{Orphan, Scope, skipped};
 use crate::cluster::{self, Beyond, ClusterReport, Context, Job};
 use crate::ledger::{
-    self, BindingRecord, BindingState, ClusterRecord, Condition, ConditionState, LedgerError,
-    NodePolicyRecord, ReconciledRecord, Registry, View, bindings_partition, node_policy_key,
-    reconciled_key, registry_key, trim_key,
+    self, AccountRecord, BindingRecord, BindingState, ClusterRecord, Condition, ConditionState,
+    LedgerError, NodePolicyRecord, ReconciledRecord, Registry, View, account_key, account_prefix,
+    bindings_partition, cluster_partition, node_policy_key, reconciled_key, registry_key, trim_key,
 };
 use crate::observe::{self, SeenRoles};
 use crate::ports::{
@@ -30,7 +34,11 @@ pub(super) struct Overview {
     deployment: String,
     pub(super) bindings: BTreeMap<DominoName, BindingRecord>,
     pub(super) conditions: BTreeMap<DominoName, Condition>,
-    /// Every Kubernetes service account that somebody has, wants or leaves.
+    /// What is remembered of Kubernetes service accounts.
+    accounts: BTreeMap<KubernetesName, AccountRecord>,
+    /// What creations may have made, and for which binding.
+    intents: BTreeMap<KubernetesName, Vec<(DominoName, Intent)>>,
+    /// Every Kubernetes service account that a binding has, wants or leaves.
     places: BTreeMap<KubernetesName, Option<AssociationSummary>>,
     /// Associations whose names Kubernetes would not take.
     nowhere: Vec<AssociationSummary>,
@@ -117,7 +125,13 @@ impl Overview {
         if record.retired.as_ref().is_some_and(|retirement| retirement.emptied_at.is_some()) {
             return is_gone(context, &access).await;
         }
-        let (summaries, gone) = match list(context, &access, scope).await {
+        let mut remembered = View::default();
+        let (listed, bindings, accounts) = join!(
+            list(context, &access, scope),
+            view.query(reader, bindings_partition(), ""),
+            read_accounts(&mut remembered, context, scope),
+        );
+        let (summaries, gone) = match listed {
             Ok(summaries) => (summaries, None),
             Err(error) => match (skipped(&error, cluster), error.kind) {
                 // Its bindings are not ready any more, and their conditions have to say so.
@@ -126,10 +140,14 @@ impl Overview {
                 (None, _) => return Err(error.into()),
             },
         };
-        view.query(reader, bindings_partition(), "").await?;
+        bindings?;
+        accounts?;
+        view.take_in(&[], remembered);
         let bindings = ledger::bindings(&view)?;
         view.read(reader, &ledger::condition_keys(&bindings, cluster)).await?;
         let mut overview = Self {
+            accounts: ledger::accounts(&view, cluster)?,
+            intents: BTreeMap::new(),
             conditions: ledger::conditions(&view, &bindings, cluster)?,
             bindings,
             view,
@@ -143,7 +161,7 @@ impl Overview {
             gone,
             seen_roles: SeenRoles::default(),
         };
-        overview.arrange(summaries, scope);
+        overview.arrange(summaries, scope, context.clock.now());
         let grants = overview.gone.is_none() && !overview.record.is_retiring();
         if scope.is_whole() && grants {
             overview.look_at_policies(context).await?;
@@ -152,7 +170,15 @@ impl Overview {
     }
 
     /// Puts everything in the order of its place, so that another invocation can go on.
-    fn arrange(&mut self, summaries: Vec<AssociationSummary>, scope: &Scope) {
+    fn arrange(&mut self, summaries: Vec<AssociationSummary>, scope: &Scope, now: Timestamp) {
+        let held = self.accounts.iter().filter(|(_, account)| account.held.is_some());
+        self.places.extend(held.map(|(place, _)| (place.clone(), None)));
+        for (name, condition) in &self.conditions {
+            for intent in condition.intents.iter().filter(|intent| intent.is_open(now)) {
+                let here = self.intents.entry(intent.kubernetes.clone()).or_default();
+                here.push((name.clone(), intent.clone()));
+            }
+        }
         for summary in summaries {
             // A name that Kubernetes would not take is nobody's place.
             match KubernetesName::new(&summary.namespace, &summary.service_account) {
@@ -274,8 +300,8 @@ impl Overview {
             self.judge(name, binding, chunk, &associations, &mut found);
         }
         found.used = associations.values().filter_map(|one| one.role_arn.parse().ok()).collect();
-        for (place, association) in &associations {
-            self.judge_owner(place, association, settings, &mut found);
+        for place in chunk {
+            self.judge_owner(place, associations.get(place), &mut found);
         }
         // A policy that is otherwise than it was, or has to list somebody else's role, is looked
         // at with whoever is bound. Where nobody is, nothing is granted, and nothing listed.
@@ -323,58 +349,66 @@ impl Overview {
             found.needed.insert(name.clone(), None);
             return;
         };
-        let what = What::of(name, binding, condition, associations.get(place), &self.deployment)
-            .or_else(|| {
-                let granted = self.policies.granted.as_ref()?;
-                let role = &binding.desired.role;
-                (!granted.contains(role)).then(|| What::ungranted(role, &self.access.cluster))
-            });
+        let shown = associations.get(place).map(|one| (one, self.verdict(place, one)));
+        let what = What::of(name, binding, condition, shown, &self.deployment).or_else(|| {
+            let granted = self.policies.granted.as_ref()?;
+            let role = &binding.desired.role;
+            (!granted.contains(role)).then(|| What::ungranted(role, &self.access.cluster))
+        });
         if let Some(what) = what {
             found.needed.insert(name.clone(), Some(what));
         }
     }
 
-    /// Whose an association is that no binding's place explains.
+    /// Whose an association is, by what the ledger remembers.
+    fn verdict<'a>(&'a self, place: &KubernetesName, association: &'a Association) -> Verdict<'a> {
+        let evidence = Evidence {
+            deployment: &self.deployment,
+            held: self.accounts.get(place).and_then(|account| account.held.as_ref()),
+            intents: self.intents.get(place).map(Vec::as_slice).unwrap_or_default(),
+            adopts: None,
+        };
+        Verdict::of(association, &evidence)
+    }
+
+    /// Which service account a place serves that does not want it, or whose association is in the way.
     fn judge_owner(
         &self,
         place: &KubernetesName,
-        association: &Association,
-        settings: &Settings,
+        association: Option<&Association>,
         found: &mut Found,
     ) {
-        let tag = match association.ownership(&settings.plan.deployment) {
-            Ownership::Ours(tag) => tag,
-            Ownership::Foreign | Ownership::AddOn(_) => {
-                found.other_roles.extend(association.role_arn.parse::<RoleArn>().ok());
-                let Association { id, role_arn, .. } = association;
-                found.others.push(format!("association {id} of {place} with role {role_arn}"));
-                return;
+        let held = self.accounts.get(place).and_then(|account| account.held.as_ref());
+        let mut owner = held.map(|held| &held.service_account);
+        if let Some(association) = association {
+            let Association { id, role_arn, .. } = association;
+            match self.verdict(place, association) {
+                Verdict::Managed(of) | Verdict::Unconfirmed(of) => owner = Some(of),
+                Verdict::Orphan { tag } => {
+                    found.other_roles.extend(role_arn.parse::<RoleArn>().ok());
+                    let tag = tag.map(str::to_owned);
+                    found.orphans.push(Orphan { place: place.clone(), id: id.clone(), tag });
+                }
+                Verdict::Foreign { .. } | Verdict::AddOnOwned { .. } | Verdict::Adoptable => {
+                    found.other_roles.extend(role_arn.parse::<RoleArn>().ok());
+                    let what = format!("association {id} of {place} with role {role_arn}");
+                    found.others.push(what);
+                }
             }
-        };
-        let owner = tag.and_then(|tag| tag.parse::<DominoName>().ok());
-        let record = owner.as_ref().and_then(|name| self.bindings.get(name));
-        let gave_up = owner.as_ref().and_then(|name| self.conditions.get(name));
-        let gave_up = gave_up.is_some_and(|condition| places_of(condition).any(|p| p == place));
-        match (owner, record) {
-            (_, Some(record)) if gave_up || self.wanted(record) == Some(place) => {}
-            (Some(name), Some(record)) if matches!(record.state, BindingState::Unbound { .. }) => {
-                let what = What::unassigned(&name, place, association);
-                found.needed.insert(name, Some(what));
-                found.places.insert(place.clone());
-            }
-            // Made late, by a run that did not know of the retirement.
-            (Some(name), Some(record))
-                if record.binding().is_some_and(|b| self.record.gives_up(b, place)) =>
-            {
-                found.needed.insert(name, None);
-                found.places.insert(place.clone());
-            }
-            _ => found.orphans.push(Orphan {
-                place: place.clone(),
-                id: association.id.clone(),
-                tag: tag.map(str::to_owned),
-            }),
         }
+        let Some(owner) = owner else { return };
+        let Some(record) = self.bindings.get(owner) else { return };
+        let gave_up = self.conditions.get(owner);
+        let gave_up = gave_up.is_some_and(|condition| places_of(condition).any(|p| p == place));
+        if gave_up || self.wanted(record) == Some(place) {
+            return;
+        }
+        // Made late, by a run that did not know of the removal, the move or the retirement.
+        let unbound = matches!(record.state, BindingState::Unbound { .. });
+        let what = association.filter(|_| unbound);
+        let what = what.map(|association| What::unassigned(owner, place, association));
+        found.needed.insert(owner.clone(), what);
+        found.places.insert(place.clone());
     }
 
     /// The node policies, if they were looked at and understood.
@@ -468,6 +502,20 @@ async fn is_gone<R: Reads, W, C>(
             None => Err(error.into()),
         },
     }
+}
+
+/// Reads what is remembered of the Kubernetes service accounts that are looked at.
+async fn read_accounts<R: Reads, W, C>(
+    view: &mut View,
+    context: &Context<'_, R, W, C>,
+    scope: &Scope,
+) -> Result<(), LedgerError> {
+    let cluster = &scope.cluster;
+    if scope.places.is_empty() {
+        return view.query(context.reader, &cluster_partition(cluster), account_prefix()).await;
+    }
+    let keys: Vec<_> = scope.places.iter().map(|place| account_key(cluster, place)).collect();
+    view.read(context.reader, &keys).await
 }
 
 async fn list<R: Reads, W, C>(

@@ -164,7 +164,7 @@ pub(super) async fn begin<R: Reads, W: Writes, C: Clock>(
     let lease = lease.map_err(|error| chain(&error))?;
     let decided = decide(context, overview, done).await;
     let (began, writes) = decided.unwrap_or_else(|why| (Err(why), WriteSet::default()));
-    let given_back = cluster::give_back_with(context, cluster, &lease, writes).await;
+    let given_back = cluster::give_back_with(context, &lease, writes).await;
     let began = began?;
     given_back.map_err(|error| chain(&error))?;
     if began {

@@ -1,16 +1,18 @@
 //! Two accounts want one Kubernetes service account.
 
+use std::collections::BTreeMap;
+
 use pod_identity_core::Pattern;
-use pod_identity_engine::Outcome;
-use pod_identity_engine::ledger::ConditionState;
+use pod_identity_engine::ledger::{ConditionState, MAX_CLAIMS};
 use pod_identity_engine::ports::ErrorKind;
+use pod_identity_engine::{Outcome, Scope, reconcile};
 use pod_identity_events::BlockedCode;
 use pod_identity_world::{PortFault, When};
 use serde_json::{Value, json};
 
 use crate::check::settled;
 use crate::ledger::permutations;
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, cluster, drive};
 
 fn shared() -> Value {
     json!({ "kubernetes": { "serviceAccount": "shared" } })
@@ -24,7 +26,7 @@ fn of_shared(scenario: &Scenario) -> String {
 }
 
 #[test]
-fn the_oldest_holds_in_every_order_of_arrival() {
+fn the_claim_that_was_recorded_first_holds() {
     let mut first = Scenario::registered();
     let events = [
         first.assigned_with("svc-b", "etl", shared()),
@@ -34,6 +36,8 @@ fn the_oldest_holds_in_every_order_of_arrival() {
     for order in permutations(&events) {
         for together in [false, true] {
             let mut scenario = Scenario::registered();
+            // Within one transaction the order is that of the versions.
+            let holder = if together { &events[0] } else { &order[0] };
             if together {
                 scenario.batch(&order);
             } else {
@@ -41,10 +45,15 @@ fn the_oldest_holds_in_every_order_of_arrival() {
                     scenario.send(event);
                 }
             }
-            assert_eq!(of_shared(&scenario), "etl", "{order:?}");
-            assert_eq!(scenario.code("svc-b", "blue"), None);
-            for waiting in ["svc-a", "svc-c"] {
-                assert_eq!(scenario.code(waiting, "blue"), Some(BlockedCode::Conflict));
+            let holder = holder["detail"]["serviceAccount"].as_str().unwrap();
+            for event in &events {
+                let name = event["detail"]["serviceAccount"].as_str().unwrap();
+                let code = (name != holder).then_some(BlockedCode::Conflict);
+                assert_eq!(scenario.code(name, "blue"), code, "{name} in {order:?}");
+                if name == holder {
+                    let role = event["detail"]["roleArn"].as_str().unwrap();
+                    assert!(role.ends_with(&format!("/{}", of_shared(&scenario))), "{order:?}");
+                }
             }
             settled(&mut scenario);
         }
@@ -94,61 +103,148 @@ fn the_waiting_one_takes_over_when_the_holder_is_unassigned() {
     settled(&mut scenario);
 }
 
-#[test]
-fn a_change_of_role_does_not_lose_the_place() {
-    let mut first = Scenario::registered();
-    let events = [
-        first.assigned_with("svc-a", "etl", shared()),
-        first.assigned_with("svc-b", "report", shared()),
-        first.assigned_with("svc-a", "etl-2", shared()),
-    ];
-    for order in permutations(&events) {
+/// Who holds the account after events that arrive one by one, and with which role: the first to be
+/// recorded that has not given it up since.
+fn holder_of(order: &[Value]) -> Option<(String, String)> {
+    let mut current: BTreeMap<String, (String, Option<String>)> = BTreeMap::new();
+    let mut queue: Vec<String> = Vec::new();
+    for event in order {
+        let detail = &event["detail"];
+        let text = |field: &str| detail[field].as_str().map(str::to_owned);
+        let (name, version) = (text("serviceAccount").unwrap(), text("occurredAt").unwrap());
+        if current.get(&name).is_some_and(|(newest, _)| *newest > version) {
+            continue;
+        }
+        let role = text("roleArn");
+        match &role {
+            Some(_) if !queue.contains(&name) => queue.push(name.clone()),
+            Some(_) => {}
+            None => queue.retain(|other| *other != name),
+        }
+        current.insert(name, (version, role));
+    }
+    let first = queue.first()?.clone();
+    let role = current[&first].1.clone()?;
+    Some((first, role.rsplit('/').next()?.to_owned()))
+}
+
+fn assert_held_as_recorded(events: &[Value]) {
+    for order in permutations(events) {
         let mut scenario = Scenario::registered();
         for event in &order {
             scenario.send(event);
         }
-        assert_eq!(of_shared(&scenario), "etl-2", "{order:?}");
-        assert_eq!(scenario.code("svc-b", "blue"), Some(BlockedCode::Conflict));
+        let (_, role) = holder_of(&order).unwrap();
+        assert_eq!(of_shared(&scenario), role, "{order:?}");
         settled(&mut scenario);
     }
 }
 
 #[test]
-fn giving_the_place_up_in_between_loses_it_in_every_order_of_arrival() {
+fn a_change_of_role_does_not_lose_the_place() {
     let mut first = Scenario::registered();
-    let events = [
+    assert_held_as_recorded(&[
+        first.assigned_with("svc-a", "etl", shared()),
+        first.assigned_with("svc-b", "report", shared()),
+        first.assigned_with("svc-a", "etl-2", shared()),
+    ]);
+}
+
+#[test]
+fn giving_the_place_up_in_between_loses_it() {
+    let mut first = Scenario::registered();
+    assert_held_as_recorded(&[
         first.assigned_with("svc-a", "etl", shared()),
         first.unassigned("svc-a"),
         first.assigned_with("svc-b", "report", shared()),
         first.assigned_with("svc-a", "etl-2", shared()),
-    ];
-    for order in permutations(&events) {
-        let mut scenario = Scenario::registered();
-        for event in &order {
-            scenario.send(event);
-        }
-        assert_eq!(of_shared(&scenario), "report", "{order:?}");
-        assert_eq!(scenario.code("svc-a", "blue"), Some(BlockedCode::Conflict));
-        settled(&mut scenario);
-    }
+    ]);
 }
 
 #[test]
-fn a_late_old_assignment_that_could_not_be_applied_fails_and_settles_later() {
+fn no_date_in_an_event_takes_an_account() {
     let mut scenario = Scenario::registered();
-    let events = [
-        scenario.assigned_with("svc-a", "etl", shared()),
-        scenario.assigned_with("svc-b", "report", shared()),
-        scenario.assigned_with("svc-a", "etl-2", shared()),
-    ];
-    scenario.send(&events[2]);
-    scenario.send(&events[1]);
-    assert_eq!(of_shared(&scenario), "report");
-    let late = scenario.in_seconds(1);
-    Scenario::assert_outcome(&scenario.batch_until(&events[..1], late).records[0], Outcome::Failed);
-    Scenario::assert_outcome(&scenario.send(&events[0]), Outcome::Superseded);
-    assert_eq!(of_shared(&scenario), "etl-2");
+    let ready = scenario.assigned_with("svc-etl", "etl", shared());
+    let later = scenario.assigned_with("attacker", "report", shared());
+    let mut backdated = scenario.assigned_with("attacker", "train", shared());
+    backdated["detail"]["occurredAt"] = json!("1970-01-01T00:00:00Z");
+    Scenario::assert_outcome(&scenario.send(&ready), Outcome::Applied);
+    // As the first event of its sender, and as one that a newer one precedes.
+    Scenario::assert_outcome(&scenario.send(&backdated), Outcome::Blocked);
+    assert_eq!(of_shared(&scenario), "etl");
+    Scenario::assert_outcome(&scenario.send(&later), Outcome::Blocked);
+    Scenario::assert_outcome(&scenario.send(&backdated), Outcome::Overtaken);
+    let mut superseded = backdated.clone();
+    superseded["detail"]["eventId"] = json!("e-superseded");
+    Scenario::assert_outcome(&scenario.send(&superseded), Outcome::Superseded);
+    assert_eq!(of_shared(&scenario), "etl");
+    assert_eq!(scenario.code("svc-etl", "blue"), None);
+    assert_eq!(scenario.code("attacker", "blue"), Some(BlockedCode::Conflict));
     settled(&mut scenario);
+}
+
+#[test]
+fn a_binding_that_is_widened_queues_only_on_the_clusters_that_are_added() {
+    let mut scenario = Scenario::registered();
+    let on = |names: &[&str]| {
+        let clusters: Vec<_> = names.iter().map(|name| cluster(name)).collect();
+        json!({ "kubernetes": { "serviceAccount": "shared" }, "clusters": clusters })
+    };
+    let events = [
+        scenario.assigned_with("svc-a", "etl", on(&["blue"])),
+        scenario.assigned_with("svc-b", "report", on(&["blue", "green"])),
+        scenario.assigned_with("svc-a", "etl", on(&["blue", "green"])),
+    ];
+    for event in &events {
+        scenario.send(event);
+    }
+    assert_eq!(scenario.associations("blue")[0].1, "etl");
+    assert_eq!(scenario.associations("green")[0].1, "report");
+    // Narrowed and widened to all: what was covered all along keeps its number.
+    let events = [
+        scenario.assigned_with("svc-a", "etl", on(&["blue"])),
+        scenario.assigned_with("svc-a", "etl", shared()),
+        scenario.unassigned("svc-b"),
+    ];
+    scenario.send(&events[0]);
+    scenario.send(&events[1]);
+    assert_eq!(scenario.associations("blue")[0].1, "etl");
+    assert_eq!(scenario.associations("green")[0].1, "report");
+    scenario.send(&events[2]);
+    assert_eq!(scenario.associations("green")[0].1, "etl");
+    settled(&mut scenario);
+}
+
+#[test]
+fn beyond_the_queue_a_binding_is_blocked_until_there_is_room() {
+    let mut scenario = Scenario::new();
+    scenario.register("blue");
+    let events: Vec<Value> = (0..=MAX_CLAIMS)
+        .map(|n| scenario.assigned_with(&format!("svc-{n:02}"), "etl", shared()))
+        .collect();
+    for event in &events {
+        scenario.send(event);
+    }
+    let last = format!("svc-{MAX_CLAIMS:02}");
+    assert_eq!(scenario.code(&last, "blue"), Some(BlockedCode::Conflict));
+    for n in 0..MAX_CLAIMS {
+        let removal = scenario.unassigned(&format!("svc-{n:02}"));
+        scenario.send(&removal);
+    }
+    assert_eq!(scenario.associations("blue"), []);
+    scenario.advance(300);
+    reconcile_blue(&mut scenario);
+    assert_eq!(of_shared(&scenario), "etl");
+    assert_eq!(scenario.condition(&last, "blue").unwrap().state, ConditionState::Ready);
+    settled(&mut scenario);
+}
+
+fn reconcile_blue(scenario: &mut Scenario) {
+    let (run, deadline) = (scenario.next_run(), scenario.in_seconds(60));
+    let (ports, scope) = (&scenario.ports, Scope::of(cluster("blue")));
+    let future = reconcile(&scope, ports, ports, ports, &run, &scenario.settings, deadline);
+    let done = drive(future, || {}).unwrap();
+    assert!(done.failures.is_empty(), "{done:?}");
 }
 
 #[test]

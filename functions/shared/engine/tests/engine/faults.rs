@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::adopt::permit;
 use crate::check::{End, settled};
-use crate::ownership::foreign;
+use crate::ownership::{foreign, untag};
 use crate::scenario::{Scenario, cluster};
 
 /// What a flow starts from, and the batch whose every call is broken once.
@@ -42,20 +42,15 @@ const FLOWS: [Flow; 8] = [
         },
         batch: |scenario| vec![scenario.unassigned("svc-etl")],
     },
-    // An old assignment that comes late shows who was first at a place.
+    // What was untagged by hand is tagged again before it is changed.
     Flow {
-        before: |scenario| {
-            let same = json!({ "kubernetes": { "serviceAccount": "shared" } });
-            vec![
-                scenario.assigned_with("svc-next", "report", same.clone()),
-                scenario.assigned_with("svc-etl", "etl", same),
-            ]
-        },
+        before: binding,
         batch: |scenario| {
-            let same = json!({ "kubernetes": { "serviceAccount": "shared" } });
-            let mut late = scenario.assigned_with("svc-etl", "etl-2", same);
-            late["detail"]["occurredAt"] = json!("2026-11-20T09:00:00Z");
-            vec![late]
+            let arn = scenario.ports.world().eks.associations(&cluster("blue"))[0].arn.clone();
+            untag(scenario, &arn);
+            // By then EKS shows it.
+            scenario.advance(10);
+            vec![scenario.assigned("svc-etl", "etl-2")]
         },
     },
     // An administrator lets the binding take over what is in its way, and it is changed.

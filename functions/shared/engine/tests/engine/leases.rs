@@ -11,8 +11,11 @@ use crate::check::{End, settled};
 use crate::scenario::{Scenario, cluster, records};
 
 fn hold(scenario: &Scenario, seconds: i64) {
-    let lease =
-        LeaseRecord { owner: "somebody".to_owned(), expires_at: scenario.in_seconds(seconds) };
+    let lease = LeaseRecord {
+        owner: Some("somebody".to_owned()),
+        expires_at: scenario.in_seconds(seconds),
+        abandoned_until: None,
+    };
     let item = Item {
         key: lease_key(&cluster("blue")),
         revision: "somebody/1".to_owned(),

@@ -96,7 +96,7 @@ fn untrusted_role_keeps_an_association_from_being_adopted() {
 fn a_word_for_one_who_does_not_hold_the_place_adopts_nothing() {
     let mut refused = adopting("svc-etl", "etl", "a-1");
     refused.refused = Some("role etl is not admitted by ROLES".to_owned());
-    let younger = Claim { since: version(2), ..adopting("svc-next", "report", "a-1") };
+    let younger = Claim { number: Some(2), ..adopting("svc-next", "report", "a-1") };
     let plan = planned(vec![
         place(vec![refused, younger.clone()], &[], Some(foreign("theirs"))),
         place(vec![claim("svc-etl", "etl", 1), younger], &[], Some(foreign("theirs"))),

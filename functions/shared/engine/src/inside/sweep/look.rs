@@ -61,13 +61,13 @@ async fn is_remembered_alike<A: OutsideReads, K, C>(
     keys.push(claims.clone());
     let mut view = View::default();
     view.read(context.aws, &keys).await?;
-    let claimants = view.get::<ClaimsRecord>(&claims)?.map(|stored| stored.record.claimants);
+    let claims = view.get::<ClaimsRecord>(&claims)?.map(|stored| stored.record);
     let claimed = |name: &DominoName| {
         let binding = known.bindings.get(name).and_then(|record| record.binding());
         binding.is_some_and(|binding| binding.kubernetes == *place)
     };
-    // Who gave it up is told by his condition.
-    if !claimants.unwrap_or_default().iter().all(claimed) {
+    // Which binding gave it up shows in that binding's condition.
+    if !claims.unwrap_or_default().queue.keys().all(claimed) {
         return Ok(false);
     }
     for (name, before) in concerned {

@@ -38,7 +38,7 @@ pub(super) async fn close<R: Reads, W: Writes, C: Clock>(
         Ok((retirement, writes)) => (Ok(retirement), writes),
         Err(why) => (Err(why), WriteSet::default()),
     };
-    let given_back = cluster::give_back_with(context, cluster, &lease, writes).await;
+    let given_back = cluster::give_back_with(context, &lease, writes).await;
     let retirement = retirement?;
     given_back.map_err(|error| chain(&error))?;
     Ok(retirement)

@@ -11,13 +11,14 @@ use super::super::{CHUNK, Reconciled};
 use super::{Survey, shared};
 use crate::apply::{Applied, Failure, Target, policies};
 use crate::cluster::{
-    self, Beyond, Broken, Context, IAM_SETTLES, NodePolicyMemory, Recent, of_another_account,
+    self, Beyond, Broken, Context, IAM_SETTLES, NodePolicyMemory, of_another_account,
 };
 use crate::error::chain;
 use crate::lease::Lease;
 use crate::ledger::{
-    self, ClusterRecord, LedgerError, NodePolicyRecord, TrimRecord, View, WriteSet,
-    bindings_partition, lease_key, node_policy_key, recent_key, registry_key, trim_key,
+    self, AccountRecord, ClusterRecord, LedgerError, NodePolicyRecord, TrimRecord, View, WriteSet,
+    account_prefix, bindings_partition, cluster_partition, lease_key, node_policy_key,
+    registry_key, trim_key,
 };
 use crate::observe::{self, FoundPolicies};
 use crate::outcome::Outcomes;
@@ -74,7 +75,7 @@ async fn leased<R: Reads, W: Writes, C: Clock>(
         done.untrimmed = plan.warnings.first().cloned();
         let mut writes = WriteSet::default();
         remember_unused(&mut seen, &mut writes, &BTreeSet::new(), &run.revision())?;
-        lease.release(&mut writes);
+        lease.release(run, &mut writes);
         return writes.commit(reader, writer).await.map_err(said);
     }
     // What follows has a whole lease's time, and the note is good for longer than that.
@@ -107,10 +108,11 @@ async fn look<R: Reads, W: Writes, C: Clock>(
     cluster: &ClusterArn,
     lease: &mut Lease,
 ) -> Result<Seen, Broken> {
-    let Context { reader, writer, clock, run, settings, .. } = *context;
+    let Context { reader, clock, settings, .. } = *context;
     let mut view = View::default();
-    let keys = [registry_key(), node_policy_key(cluster), trim_key(cluster), recent_key(cluster)];
+    let keys = [registry_key(), node_policy_key(cluster), trim_key(cluster)];
     view.read(reader, &keys).await.map_err(said)?;
+    view.query(reader, &cluster_partition(cluster), account_prefix()).await.map_err(said)?;
     view.query(reader, bindings_partition(), "").await.map_err(said)?;
     let needed = needed(context, cluster, &mut view).await.map_err(said)?;
     let registry = ledger::registry(&view, &settings.plan.deployment).map_err(said)?;
@@ -124,20 +126,10 @@ async fn look<R: Reads, W: Writes, C: Clock>(
     let Some(remembered) = stored.map(|stored| stored.record) else {
         return Err(format!("the ledger knows no node policies of {}", cluster.name()).into());
     };
-    let mut recent = Recent::of(&view, cluster).map_err(said)?;
-    if let Some(at) = lease.abandoned_at {
-        recent.was_abandoned(Some(later(at, settings.lease)));
-        let (mut writes, revision) = (WriteSet::default(), run.revision());
-        recent.write(&mut view, cluster, &mut writes, &revision).map_err(said)?;
-        lease.fence(&mut writes);
-        writes.commit(reader, writer).await.map_err(said)?;
-        // The ledger knows; the lease can be given back.
-        lease.abandoned_at = None;
-    }
-
+    let accounts = ledger::accounts(&view, cluster).map_err(said)?;
     let access = access(cluster, record);
     let looked_at = clock.now();
-    let used = used(context, &access, lease, &recent).await?;
+    let used = used(context, &access, lease, &accounts).await?;
     let seen_at = clock.now();
     let found = policies(context, &access, record, remembered.clone()).await?;
     let needed: BTreeSet<RoleArn> = needed.union(&used).cloned().collect();
@@ -178,7 +170,7 @@ async fn used<R: Reads, W: Writes, C: Clock>(
     context: &Context<'_, R, W, C>,
     access: &ClusterAccess,
     lease: &mut Lease,
-    recent: &Recent,
+    accounts: &BTreeMap<KubernetesName, AccountRecord>,
 ) -> Result<BTreeSet<RoleArn>, Broken> {
     let Context { reader, writer, clock, run, settings, .. } = *context;
     let looked_at = clock.now();
@@ -199,7 +191,8 @@ async fn used<R: Reads, W: Writes, C: Clock>(
     }
     let place_of = |one: &Association| KubernetesName::new(&one.namespace, &one.service_account);
     let shown = associations.iter().filter_map(|one| Some((place_of(one).ok()?, one))).collect();
-    match recent.unseen(&shown, looked_at, settings.lease) {
+    let abandoned = lease.abandoned_until;
+    match cluster::unseen(accounts, abandoned, &shown, looked_at, settings.lease) {
         Some(why) => Err(why.into()),
         None => Ok(associations.iter().filter_map(|one| one.role_arn.parse().ok()).collect()),
     }
@@ -327,7 +320,7 @@ async fn write_down<R: Reads, W: Writes, C: Clock>(
     remember_unused(&mut seen, &mut writes, left, &revision).map_err(|broken| broken.why)?;
     let key = node_policy_key(cluster);
     writes.put(&mut seen.view, key, &record, &revision).map_err(|error| chain(&error))?;
-    lease.release(&mut writes);
+    lease.release(context.run, &mut writes);
     let written = writes.commit(context.reader, context.writer).await;
     written.map_err(|error| chain(&error))
 }
