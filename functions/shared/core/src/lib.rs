@@ -7,6 +7,7 @@ mod association;
 mod binding;
 mod command;
 pub mod domino;
+mod json;
 mod mutation;
 mod names;
 pub mod node_policy;
@@ -25,6 +26,7 @@ pub use association::{
 };
 pub use binding::{Binding, Clusters, Desired};
 pub use command::{Change, Command, GivenUp, GivenUpError, Registration};
+pub use json::{DuplicateKey, Json, JsonError, parse_unique};
 pub use mutation::{CloudWorkloadIdentity, MUTATION_API_VERSION, Mutation, MutationRule};
 pub use names::{DominoName, KubernetesName, NameError};
 pub use pattern::Pattern;

@@ -325,6 +325,10 @@ fn session_policies_are_what_sts_takes() {
         ["detail.sessionPolicy has 2049 characters; STS takes at most 2048"]
     );
     assert_eq!(policy("[]"), ["detail.sessionPolicy must be a JSON object"]);
+    assert_eq!(
+        policy(r#"{"Statement":[{"Effect":"Deny","Effect":"Allow"}]}"#),
+        ["detail.sessionPolicy: key `Statement[0].Effect` occurs twice in one JSON object"]
+    );
     assert!(policy("{\"Id\":\"\u{4e2d}\"}")[0].contains("U+0020 to U+00FF"));
 }
 
