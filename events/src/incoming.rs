@@ -84,7 +84,8 @@ pub struct KubernetesServiceAccount {
     /// Namespace (RFC 1123 label); the deployment's execution namespace when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// Name (RFC 1123 subdomain); by the deployment's naming rule when absent.
+    /// Name (RFC 1123 subdomain); by the deployment's naming rule when absent. Neither `default`
+    /// nor one that Domino makes for one run (`run-` and 24 hexadecimal digits).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_account: Option<String>,
 }

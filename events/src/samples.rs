@@ -84,6 +84,8 @@ rejected REJECTED with [
     "domino-name-not-taken",
     "empty-event-id",
     "given-up-all-and-more",
+    "kubernetes-account-default",
+    "kubernetes-account-of-one-run",
     "kubernetes-name-not-rfc-1123",
     "malformed-role-arn",
     "missing-field",

@@ -122,7 +122,10 @@ fn event<T: JsonSchema>(source: &'static str, kind: &'static str) -> EventSchema
     if let Some(Value::Object(properties)) = envelope.get_mut("properties") {
         properties.insert("detail".into(), Value::Object(detail));
     }
-    if let Some(definitions) = definitions {
+    if let Some(mut definitions) = definitions {
+        if let Some(Value::Object(account)) = definitions.get_mut("KubernetesServiceAccount") {
+            bound_account(account);
+        }
         envelope.insert("definitions".into(), definitions);
     }
     EventSchema { source, detail_type: kind, schema: sorted(Value::Object(envelope)) }
@@ -170,6 +173,12 @@ fn bound_incoming(detail: &mut Map<String, Value>) {
     pin(detail, "actor", json!({ "maxLength": MAX_REMARK_CHARS }));
     pin(detail, "reason", json!({ "maxLength": MAX_REMARK_CHARS }));
     pin(detail, "sessionPolicy", json!({ "maxLength": MAX_SESSION_POLICY_CHARS }));
+}
+
+/// The Kubernetes service accounts that no event can name.
+fn bound_account(account: &mut Map<String, Value>) {
+    let refused = json!({ "type": "string", "pattern": "^(default|run-[0-9a-f]{24})$" });
+    pin(account, "serviceAccount", json!({ "not": refused }));
 }
 
 /// Orders the keys, whether or not some crate of the build switched on `serde_json/preserve_order`.

@@ -167,8 +167,9 @@ wire! {
         DeletionCeiling,
         /// The deployment's allow-lists no longer admit the binding.
         NotAllowed,
-        /// A `Mutation` of somebody else maps the Domino name to another Kubernetes service
-        /// account. The association is there all the same.
+        /// A `Mutation` of another owner maps the Domino name to another Kubernetes service
+        /// account, or another binding uses an account of the same name in another namespace. The
+        /// association is there all the same.
         MappingConflict,
         /// The Kubernetes service account does not exist, and nobody had it made: the Domino name
         /// is not mapped to it. The association is there all the same.

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use pod_identity_core::Json;
 use pod_identity_engine::ports::{Bus, Clock, KubernetesReader, LedgerWriter, ObjectWriter};
 use pod_identity_engine::{DominoSource, InsideSettings, Run, Settings};
 use serde_json::Value;
@@ -101,7 +102,11 @@ where
     /// Answers one invocation, whatever was sent, until its deadline at the latest. A request that
     /// is wrong, or cannot be answered, is answered with why and the way out: `ok` tells. A
     /// dashboard's widget gets HTML.
-    pub async fn invoke(&self, payload: Value, invocation: Invocation<'_>) -> Value {
+    pub async fn invoke(&self, payload: impl Into<Json>, invocation: Invocation<'_>) -> Value {
+        let payload = match payload.into().unique() {
+            Ok(payload) => payload,
+            Err(key) => return request::refused(&key),
+        };
         let deadline = pod_identity_function::deadline(invocation.deadline, self.deadline_margin);
         let run = Run::new(invocation.request_id, self.clock.now());
         let desk = Desk {

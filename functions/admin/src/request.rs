@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 
+use pod_identity_core::DuplicateKey;
 use pod_identity_engine::Act;
 use pod_identity_events::MAX_REMARK_CHARS;
 use serde::Deserialize;
@@ -136,6 +137,11 @@ impl Request {
     pub(crate) fn as_given(&self) -> &Map<String, Value> {
         &self.fields
     }
+}
+
+/// What is answered to a payload that has a key twice: which of the two is meant is not known.
+pub(crate) fn refused(key: &DuplicateKey) -> Value {
+    json!({ "ok": false, "text": format!("{key}; send a payload that has it once\n") })
 }
 
 /// What is wrong with a payload whose action is not known, and all that can be asked.

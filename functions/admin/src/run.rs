@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use pod_identity_aws::{Aws, Settings, SystemClock, WorkloadSettings};
+use pod_identity_core::Json;
 use pod_identity_kubernetes::Kubernetes;
 use serde_json::Value;
 use tokio::time::timeout;
@@ -55,7 +56,7 @@ pub async fn run() -> Result<(), Error> {
         deadline_margin: settings.deadline_margin,
     };
     let function = &function;
-    lambda_runtime::run(service_fn(async |event: LambdaEvent<Value>| {
+    lambda_runtime::run(service_fn(async |event: LambdaEvent<Json>| {
         let (payload, context) = event.into_parts();
         let invocation = Invocation {
             request_id: &context.request_id,
@@ -65,7 +66,7 @@ pub async fn run() -> Result<(), Error> {
         // What does something is never cut off; a question is answered in time even where calls
         // are slow. The margin is for what follows the last call: half of it, so that an answer
         // from what there was time to read still goes out.
-        let instead = too_late(&payload);
+        let instead = too_late(&payload.value);
         let deadline = context.deadline().checked_sub(function.deadline_margin / 2);
         let left = deadline.and_then(|it| it.duration_since(SystemTime::now()).ok());
         let answer = function.invoke(payload, invocation);

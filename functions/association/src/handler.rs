@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use lambda_runtime::Error;
-use pod_identity_core::ClusterArn;
+use pod_identity_core::{ClusterArn, Json};
 use pod_identity_engine::ports::{Clock, Reads, Writes};
 use pod_identity_engine::{BatchReport, Outcome, RecordReport, Run, Settings, process};
 use pod_identity_function::{Payload, batch_answer};
@@ -37,13 +37,13 @@ impl<R: Reads, W: Writes, C: Clock> Function<'_, R, W, C> {
     /// Handles one invocation, whatever was sent, until `deadline` at the latest.
     pub async fn invoke(
         &self,
-        payload: Value,
+        payload: impl Into<Json>,
         request_id: &str,
         deadline: SystemTime,
     ) -> Invocation {
         let deadline = pod_identity_function::deadline(deadline, self.deadline_margin);
         let run = Run::new(request_id, self.clock.now());
-        let payload = pod_identity_function::read(&payload);
+        let payload = pod_identity_function::read(&payload.into());
         let records = payload.records();
         let report =
             process(records, self.reader, self.writer, self.clock, &run, self.settings, deadline)

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use pod_identity_aws::{Aws, Settings, SystemClock};
-use serde_json::Value;
+use pod_identity_core::Json;
 
 use crate::handler::Function;
 use crate::metrics;
@@ -32,7 +32,7 @@ pub async fn run() -> Result<(), Error> {
     };
     let function = &function;
     let deployment = settings.deployment_id.as_str();
-    lambda_runtime::run(service_fn(async |event: LambdaEvent<Value>| {
+    lambda_runtime::run(service_fn(async |event: LambdaEvent<Json>| {
         let started = Instant::now();
         let (payload, context) = event.into_parts();
         let invocation = function.invoke(payload, &context.request_id, context.deadline()).await;

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use lambda_runtime::Error;
-use pod_identity_core::{ClusterArn, Pattern, RoleArn};
+use pod_identity_core::{ClusterArn, Json, Pattern, RoleArn};
 use pod_identity_engine::ports::{Clock, Reads, Writes};
 use pod_identity_engine::{
     DominoCheck, DominoSource, Reconciled, Record, Retirement, Run, Scope, Settings, check_domino,
@@ -51,13 +51,13 @@ impl<R: Reads, W: Writes, C: Clock> Function<'_, R, W, C> {
     /// Handles one invocation, whatever was sent, until `deadline` at the latest.
     pub async fn invoke(
         &self,
-        payload: Value,
+        payload: impl Into<Json>,
         request_id: &str,
         deadline: SystemTime,
     ) -> Invocation {
         let deadline = pod_identity_function::deadline(deadline, self.deadline_margin);
         let run = Run::new(request_id, self.clock.now());
-        let payload = pod_identity_function::read(&payload);
+        let payload = pod_identity_function::read(&payload.into());
         let mut clusters = BTreeMap::new();
         let mut domino = None;
         let mut answers = Answers::default();

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use percent_encoding::percent_decode_str;
-use pod_identity_core::{ClusterArn, KubernetesName, Pattern};
+use pod_identity_core::{ClusterArn, Json, KubernetesName, Pattern};
 use pod_identity_engine::Scope;
 use pod_identity_events::detail_type::RECONCILIATION_REQUESTED;
 use serde::Deserialize;
@@ -73,8 +73,10 @@ struct Trail {
 
 /// Reads one record; the error states what is expected.
 pub(crate) fn read(text: &str, own_roles: &[Pattern]) -> Result<Request, String> {
-    let event: Value =
-        serde_json::from_str(text).map_err(|error| format!("the record is not JSON: {error}"))?;
+    let event = Json::parse(text)
+        .map_err(|error| format!("the record is not JSON: {error}"))?
+        .unique()
+        .map_err(|key| key.to_string())?;
     let kind = event.get("detail-type").and_then(Value::as_str);
     let detail = event.get("detail").cloned().unwrap_or_default();
     match kind {

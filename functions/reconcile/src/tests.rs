@@ -148,6 +148,7 @@ fn somebody_in_the_console_may_ask_for_a_plan() {
 fn what_is_no_request_is_told_the_rule() {
     for (text, rule) in [
         ("{", "not JSON"),
+        (r#"{"planOnly":true,"planOnly":false}"#, "key `planOnly` occurs twice"),
         (
             r#"{"detail-type":"Cluster Registered","detail":{}}"#,
             "it takes `Reconciliation Requested`",

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use lambda_runtime::Error;
-use pod_identity_core::ClusterArn;
+use pod_identity_core::{ClusterArn, Json};
 use pod_identity_engine::ports::{Clock, KubernetesReader, KubernetesWriter};
 use pod_identity_engine::{
     InsideReport, InsideSettings, OutsideReads, OutsideWrites, Record, Run, Settings, is_covered,
@@ -65,13 +65,13 @@ where
     /// Handles one invocation, whatever was sent, until `deadline` at the latest.
     pub async fn invoke(
         &self,
-        payload: Value,
+        payload: impl Into<Json>,
         request_id: &str,
         deadline: SystemTime,
     ) -> Invocation {
         let deadline = pod_identity_function::deadline(deadline, self.deadline_margin);
         let run = Run::new(request_id, self.clock.now());
-        let payload = pod_identity_function::read(&payload);
+        let payload = pod_identity_function::read(&payload.into());
         let mut clusters = BTreeMap::new();
         let mut looked_after = BTreeMap::new();
         let mut answers = Answers::default();

@@ -1,7 +1,7 @@
 //! What the function is asked for.
 
 use jiff::Timestamp;
-use pod_identity_core::{ClusterArn, DominoName};
+use pod_identity_core::{ClusterArn, DominoName, Json};
 use pod_identity_engine::InsideScope;
 use pod_identity_events::detail_type::{
     ASSOCIATION_READY, ASSOCIATION_REMOVED, CLUSTER_REGISTERED, SWEEP_REQUESTED,
@@ -49,8 +49,10 @@ struct Fields {
 
 /// Reads one record; the error states what is expected.
 pub(crate) fn read(text: &str) -> Result<Request, String> {
-    let event: Value =
-        serde_json::from_str(text).map_err(|error| format!("the record is not JSON: {error}"))?;
+    let event = Json::parse(text)
+        .map_err(|error| format!("the record is not JSON: {error}"))?
+        .unique()
+        .map_err(|key| key.to_string())?;
     let kind = event.get("detail-type").and_then(Value::as_str);
     let detail = event.get("detail").cloned().unwrap_or_default();
     match kind {

@@ -73,6 +73,7 @@ fn an_administrator_may_ask_for_a_plan() {
 fn what_is_no_request_is_answered_with_the_rule() {
     for (text, rule) in [
         ("no", "not JSON"),
+        (r#"{"planOnly":true,"planOnly":false}"#, "key `planOnly` occurs twice"),
         (r#"{"clusterArn":"blue"}"#, "a request has clusterArn"),
         (r#"{"serviceAccount":"svc-etl"}"#, "names its cluster"),
         (&event("Drift Corrected", &json!({})), "is no event for this function"),

@@ -58,6 +58,27 @@ async fn rejected_event_is_a_successful_answer_that_says_why() {
 }
 
 #[tokio::test]
+async fn event_with_a_key_twice_is_rejected_with_both_in_its_original() {
+    let mut scenario = Scenario::on_blue(&[]).await;
+    let event = assigned("svc-new", "new", 10);
+    let twice = event.replacen("\"roleArn\":", "\"roleArn\":\"other\",\"roleArn\":", 1);
+    assert_ne!(twice, event);
+    let found = answer(scenario.invoke(twice.as_str()).await);
+    assert_eq!(found["outcome"], "rejected");
+    let text = found["text"].as_str().unwrap();
+    assert!(text.starts_with("key `detail.roleArn` occurs twice in one JSON object"), "{text}");
+    let told = &scenario.news(detail_type::EVENT_REJECTED)[0].detail;
+    let original = told["original"].as_str().unwrap();
+    assert!(original.contains("\"roleArn\":\"other\",\"roleArn\":"), "{original}");
+
+    let admin = scenario.stage.admin();
+    let found =
+        answer(admin.invoke(r#"{"action":"status","action":"bind"}"#.to_owned()).await.unwrap());
+    assert_eq!(found["ok"], false);
+    assert!(found["text"].as_str().unwrap().starts_with("key `action` occurs twice"), "{found}");
+}
+
+#[tokio::test]
 async fn passing_failure_is_an_error_so_that_lambda_tries_again() {
     let scenario = Scenario::on_blue(&[("CALL_ATTEMPTS", "1")]).await;
     let wire = scenario.stage.wire();
@@ -87,6 +108,7 @@ async fn garbage_is_refused_and_never_ends_the_process() {
         r#"{"Records":5}"#,
         r#"{"Records":{"body":"x"}}"#,
         r#"{"detail-type":"Service Account Role Assigned","detail":null}"#,
+        r#"{"a":1,"a":1}"#,
         huge.as_str(),
     ];
     for payload in refused {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pod_identity_core::{Change, DominoName};
+use pod_identity_core::{Change, DominoName, parse_unique};
 use pod_identity_engine::ledger::BindingRecord;
 use pod_identity_engine::ports::{Clock, KubernetesReader};
 use serde::{Deserialize, Serialize};
@@ -186,7 +186,7 @@ fn list(value: Value) -> Result<Vec<Value>, String> {
         }
         Value::String(text) => {
             let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-            match serde_json::from_str(text) {
+            match parse_unique(text) {
                 Ok(Value::String(_)) => Err("json is a list of rows".to_owned()),
                 Ok(value) => list(value),
                 Err(error) => Err(format!("json: {error}")),

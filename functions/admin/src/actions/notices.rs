@@ -3,6 +3,7 @@
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
+use pod_identity_core::parse_unique;
 use pod_identity_engine::chain;
 use pod_identity_engine::ledger::{NoticeKind, NoticeRecord, View, notice_partition};
 use pod_identity_engine::ports::{Clock, KubernetesReader};
@@ -132,7 +133,8 @@ struct Notice {
 
 impl Notice {
     fn of(record: NoticeRecord, bus: &str) -> Self {
-        let parsed: Option<Value> = serde_json::from_str(&record.original).ok();
+        // One with a key twice is shown as its text: as JSON it would show one of the two only.
+        let parsed = parse_unique(&record.original).ok();
         let entry = parsed.as_ref().and_then(|event| entry(event, bus));
         let original = parsed.unwrap_or_else(|| json!(record.original));
         Self { record, original, entry }

@@ -17,6 +17,32 @@ fn a_wrong_payload_is_answered_with_the_actions_their_fields_and_examples() {
 }
 
 #[test]
+fn a_payload_with_a_key_twice_is_refused_and_nothing_is_done() {
+    let office = Office::registered();
+    let made = office.writers_made.get();
+    let bind = format!(
+        r#"{{"action":"bind","mode":"apply","serviceAccount":"svc-a","roleArn":"{}"}}"#,
+        role("etl")
+    );
+    for (once, twice, path) in [
+        ("\"action\":", "\"action\":\"status\",\"action\":", "action"),
+        ("\"mode\":", "\"mode\":\"plan\",\"mode\":", "mode"),
+        (
+            "\"mode\":",
+            "\"kubernetes\":{\"namespace\":\"a\",\"namespace\":\"b\"},\"mode\":",
+            "kubernetes.namespace",
+        ),
+    ] {
+        let answer = office.ask_text(&bind.replacen(once, twice, 1));
+        assert_eq!(answer["ok"], false, "{path}");
+        let why = format!("key `{path}` occurs twice in one JSON object; send a payload");
+        assert!(text(&answer).starts_with(&why), "{}", text(&answer));
+    }
+    assert_eq!(office.writers_made.get(), made);
+    assert_eq!(office.ask_text(&bind)["ok"], true);
+}
+
+#[test]
 fn a_known_action_with_a_wrong_payload_is_answered_with_what_it_takes() {
     let office = Office::registered();
     let wrong = json!({ "clusterArn": cluster("blue"), "nodeRoleArns": ["x"] });

@@ -172,6 +172,10 @@ fn a_file_that_is_none_is_refused_as_a_whole() {
             "csv: column 3 has no name in the first line, and a field in line 3",
         ),
         (json!({ "json": "{" }), "json: "),
+        (
+            json!({ "json": "[{\"serviceAccount\":\"a\",\"serviceAccount\":\"b\",\"roleArn\":\"r\"}]" }),
+            "json: key `[0].serviceAccount` occurs twice",
+        ),
         (json!({ "json": 7 }), "a list of rows"),
         (json!({}), "exactly one of"),
         (json!({ "rows": [], "csv": "" }), "exactly one of"),

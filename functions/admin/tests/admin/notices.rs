@@ -34,6 +34,18 @@ fn sent(entry: &Value, edit: impl FnOnce(&mut Value)) -> String {
 }
 
 #[test]
+fn a_rejected_event_with_a_key_twice_is_shown_as_its_text() {
+    let office = Office::registered();
+    let event = assigned("e-1", "2026-11-20T11:00:00.000Z", role("etl").as_str()).to_string();
+    let twice = event.replacen("\"roleArn\":", "\"roleArn\":\"x\",\"roleArn\":", 1);
+    assert_eq!(office.comes(&twice).outcome, Outcome::Rejected);
+    let answer = office.planned(json!({ "action": "rejected" }));
+    assert!(text(&answer).contains("key `detail.roleArn` occurs twice"), "{}", text(&answer));
+    assert_eq!(answer["notices"][0]["original"], twice);
+    assert_eq!(answer["notices"][0]["entry"], Value::Null);
+}
+
+#[test]
 fn a_rejected_event_is_told_with_its_reasons_corrected_and_sent_again() {
     let office = Office::registered();
     let admin = "arn:aws:iam::111122223333:role/admin";

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use admin::{Deployment, Exchange, Function, Invocation};
 use jiff::{SignedDuration, Timestamp};
-use pod_identity_core::{Association, ClusterArn, KubernetesName, RoleArn, sweep};
+use pod_identity_core::{Association, ClusterArn, Json, KubernetesName, RoleArn, sweep};
 use pod_identity_engine::{
     InsideReport, InsideScope, InsideSettings, MappingSettings, Reconciled, Record, RecordReport,
     Run, Scope, Settings, SweepSettings, note_reconciled, reconcile, record, work_inside,
@@ -149,8 +149,13 @@ impl Office {
         self.ask_while(payload, || {})
     }
 
+    /// The same with a payload as text, as Lambda delivers it.
+    pub(crate) fn ask_text(&self, payload: &str) -> Value {
+        self.ask_while(Json::parse(payload).unwrap(), || {})
+    }
+
     /// The same, while something else happens after each step of it.
-    pub(crate) fn ask_while(&self, payload: Value, meanwhile: impl FnMut()) -> Value {
+    pub(crate) fn ask_while(&self, payload: impl Into<Json>, meanwhile: impl FnMut()) -> Value {
         let make = || {
             self.writers_made.set(self.writers_made.get() + 1);
             self.ports.clone()

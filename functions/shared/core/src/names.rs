@@ -128,6 +128,20 @@ impl KubernetesName {
     pub fn service_account(&self) -> &str {
         &self.service_account
     }
+
+    /// Whether pods that name no service account run as it.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        self.service_account == "default"
+    }
+
+    /// Whether Domino makes it for one run: `run-` and 24 hexadecimal digits.
+    #[must_use]
+    pub fn is_of_one_run(&self) -> bool {
+        self.service_account
+            .strip_prefix("run-")
+            .is_some_and(|id| id.len() == 24 && id.bytes().all(|b| b.is_ascii_hexdigit()))
+    }
 }
 
 impl fmt::Display for KubernetesName {

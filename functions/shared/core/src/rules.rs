@@ -3,6 +3,7 @@
 //! Every broken rule is named, not only the first, with the value that broke
 //! it and the setting that would admit it.
 
+mod account;
 mod allow;
 mod broken;
 mod header;
@@ -84,13 +85,15 @@ impl Rules {
         }
     }
 
-    /// Holds a stored binding to the allow-lists, which may have changed since it was accepted.
+    /// Holds a stored binding to the rules. The allow-lists may have changed since it was accepted,
+    /// and a rule may be new.
     ///
     /// # Errors
     /// Every broken rule in words, one line each.
     pub fn admits(&self, binding: &Binding) -> Result<(), Vec<String>> {
         let mut broken = Broken::default();
         self.allow_namespace(binding.kubernetes.namespace(), &mut broken);
+        account::dedicated(&binding.kubernetes, &mut broken);
         self.allow_role(&binding.desired.role, &mut broken);
         if let Some(target) = &binding.desired.target_role {
             self.allow_target_role(target, &mut broken);
@@ -124,6 +127,9 @@ impl Rules {
     fn bind(&self, event: &ServiceAccountRoleAssigned, broken: &mut Broken) -> Option<Binding> {
         let service_account = broken.keep("detail.serviceAccount", event.service_account.parse());
         let kubernetes = self.kubernetes(event, service_account.as_ref(), broken);
+        if let Some(account) = &kubernetes {
+            account::dedicated(account, broken);
+        }
         let role: Option<RoleArn> = broken.keep("detail.roleArn", event.role_arn.parse());
         if let Some(role) = &role {
             self.allow_role(role, broken);

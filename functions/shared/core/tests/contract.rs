@@ -137,6 +137,26 @@ fn accepted_and_outgoing_samples_match_their_schemas() {
 }
 
 #[test]
+fn the_schema_refuses_accounts_that_the_rules_refuse() {
+    let refused: Vec<&Sample> = samples::rejected()
+        .iter()
+        .filter(|sample| sample.name.starts_with("kubernetes-account-"))
+        .collect();
+    assert_eq!(refused.len(), 2);
+    let all = schemas::all();
+    let event = all.iter().find(|event| event.detail_type == envelope(refused[0]).detail_type);
+    let validator = draft4::new(&schema_of(event.unwrap())).unwrap();
+    for sample in refused {
+        assert!(!validator.is_valid(&value(sample)), "{}", sample.name);
+        let mut other = value(sample);
+        for fitting in [Value::Null, "run-etl".into(), "default-sa".into()] {
+            other["detail"]["kubernetes"]["serviceAccount"] = fitting;
+            assert!(validator.is_valid(&other), "{other}");
+        }
+    }
+}
+
+#[test]
 fn accepted_samples_break_no_rule() {
     let rules = rules();
     for sample in samples::accepted() {

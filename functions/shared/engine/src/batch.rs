@@ -10,8 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
-use pod_identity_core::{Change, ClusterArn, Command, DominoName};
+use pod_identity_core::{Change, ClusterArn, Command, DominoName, Json};
 use pod_identity_events::Envelope;
+use serde::Deserialize;
 use serde_json::Value;
 
 pub use record::{Recorded, record};
@@ -114,10 +115,11 @@ where
     let mut accepted = Vec::new();
     let mut rejections = Vec::new();
     for (at, record) in records.iter().enumerate() {
-        match read(&record.text, context.settings, context.clock.now()) {
+        let parsed = Json::parse(&record.text);
+        match read(&parsed, context.settings, context.clock.now()) {
             Ok((command, original)) => accepted.push(Accepted { at, command, original }),
             Err(reasons) => {
-                rejections.push(Rejection::new(at, &record.text, reasons));
+                rejections.push(Rejection::new(at, &record.text, parsed.ok(), reasons));
             }
         }
     }
@@ -130,7 +132,8 @@ where
     for (event, decision) in accepted.iter().zip(&decided) {
         if let Ok(Decision::Refused(reason)) = decision {
             let text = &records[event.at].text;
-            rejections.push(Rejection::new(event.at, text, vec![reason.clone()]));
+            let original = Some(event.original.clone().into());
+            rejections.push(Rejection::new(event.at, text, original, vec![reason.clone()]));
         }
     }
     for (at, report) in reject::reject(context, records, rejections).await {
@@ -142,18 +145,26 @@ where
 /// Clusters to work on, how to reach them, and for whom.
 type Jobs = BTreeMap<ClusterArn, (ClusterRecord, BTreeSet<DominoName>)>;
 
-fn read(text: &str, settings: &Settings, now: Timestamp) -> Result<(Command, Value), Vec<String>> {
-    let original: Value = serde_json::from_str(text)
-        .map_err(|error| vec![format!("the record is not JSON: {error}")])?;
+/// Reads a record as it was parsed: the command, and the event that it came from.
+fn read(
+    parsed: &Result<Json, serde_json::Error>,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<(Command, Value), Vec<String>> {
+    let Json { value: original, duplicate, .. } =
+        parsed.as_ref().map_err(|error| vec![format!("the record is not JSON: {error}")])?;
+    if let Some(key) = duplicate {
+        return Err(vec![format!("{key}; the event must have it once")]);
+    }
     if !original.is_object() {
         return Err(vec![
             "the record is not an EventBridge event: it is no JSON object".to_owned(),
         ]);
     }
-    let envelope: Envelope = serde_json::from_value(original.clone())
+    let envelope = Envelope::deserialize(original)
         .map_err(|error| vec![format!("the record is not an EventBridge event: {error}")])?;
     let command = settings.rules.validate(&envelope, now)?;
-    Ok((command, original))
+    Ok((command, original.clone()))
 }
 
 /// The service account that a command is about, or none for a cluster's.

@@ -36,7 +36,7 @@ pub use requests::{request_again, request_all, request_clusters, request_rest};
 pub use retire::Retirement;
 
 /// Most places that are looked at, and worked on, in one go.
-const CHUNK: usize = 400;
+const CHUNK: usize = 500;
 
 /// What to reconcile.
 #[derive(Debug, Clone, PartialEq, Eq)]

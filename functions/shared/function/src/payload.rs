@@ -1,6 +1,7 @@
 //! What the function is invoked with.
 
 use aws_lambda_events::sqs::SqsMessage;
+use pod_identity_core::Json;
 use pod_identity_engine::Record;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -28,11 +29,11 @@ impl Payload {
 /// Tells the two apart. Whatever is no SQS batch is taken for an event, and
 /// refused as such with the rule that it breaks.
 #[must_use]
-pub fn read(payload: &Value) -> Payload {
-    if let Some(records) = payload.get("Records").and_then(Value::as_array) {
+pub fn read(payload: &Json) -> Payload {
+    if let Some(records) = payload.value.get("Records").and_then(Value::as_array) {
         return Payload::Batch(records.iter().map(message).collect());
     }
-    Payload::Single(Record { id: text_of(payload, "id"), text: payload.to_string() })
+    Payload::Single(Record { id: text_of(&payload.value, "id"), text: payload.text() })
 }
 
 /// One message of a batch. What is none is refused alone.

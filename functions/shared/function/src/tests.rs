@@ -1,8 +1,13 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use pod_identity_core::Json;
 use serde_json::{Value, json};
 
-use crate::{Payload, read};
+use crate::Payload;
+
+fn read(payload: &Value) -> Payload {
+    crate::read(&Json::from(payload.clone()))
+}
 
 #[test]
 fn an_sqs_batch_is_read_record_by_record() {
@@ -32,4 +37,12 @@ fn everything_else_is_one_event_to_be_judged_as_such() {
         let Payload::Single(record) = read(&payload) else { panic!("{payload}") };
         assert_eq!(serde_json::from_str::<Value>(&record.text).unwrap(), payload);
     }
+}
+
+#[test]
+fn an_event_with_a_key_twice_keeps_both_in_its_text() {
+    let text = r#"{"id":"e","detail":{"a":1,"a":2}}"#;
+    let payload = crate::read(&Json::parse(text).unwrap());
+    let Payload::Single(record) = payload else { panic!("{payload:?}") };
+    assert_eq!((record.id.as_str(), record.text.as_str()), ("e", text));
 }

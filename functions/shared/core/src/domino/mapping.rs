@@ -1,9 +1,11 @@
-//! Our one `Mutation`: who is mapped, and who cannot be because somebody else's maps the name.
+//! Our one `Mutation`: who is mapped, and who cannot be because another Mutation maps the name or
+//! another binding uses an account of the same name.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use pod_identity_events::BlockedCode;
 
+use super::crossing::Usage;
 use super::input::{MappingSettings, Mutations, Observation, Options};
 use super::step::Plan;
 use crate::plan::Problem;
@@ -117,12 +119,12 @@ pub(super) fn map(
 ) {
     let Some(settings) = &options.mapping else { return };
     let Mutations::Seen(all) = &observation.mutations else { return };
-    entries.retain(|name, place| match conflict(name, place, all, settings) {
-        Some(problem) => {
-            plan.blocked.insert(name.clone(), problem);
-            false
-        }
-        None => true,
+    let usage = Usage::of(&observation.claims);
+    entries.retain(|name, place| {
+        let problem = conflict(name, place, all, settings).or_else(|| usage.crossing(name, place));
+        let is_mapped = problem.is_none();
+        plan.blocked.extend(problem.map(|problem| (name.clone(), problem)));
+        is_mapped
     });
     let before = all.iter().find(|one| one.name == settings.name).cloned();
     let mapping = Mapping { settings: settings.clone(), entries, before };

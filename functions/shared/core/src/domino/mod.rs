@@ -3,9 +3,11 @@
 //!
 //! A name is mapped while its association is at the place that its binding wants. Two Domino names
 //! may want one Kubernetes service account; the association is one of them's alone, and mapping
-//! the other would hand it that role.
+//! the other would hand it that role. A mapping names no namespace: Domino names that use accounts of
+//! one name in several namespaces are not mapped, since each could get the role of the other.
 
 mod accounts;
+mod crossing;
 mod display;
 mod input;
 mod mapping;

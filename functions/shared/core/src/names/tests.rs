@@ -40,6 +40,24 @@ fn kubernetes_names_follow_rfc_1123() {
 }
 
 #[test]
+fn accounts_of_one_run_and_default_are_known_by_name() {
+    let named = |account: &str| KubernetesName::new("domino-compute", account).unwrap();
+    assert!(named("default").is_default());
+    assert!(named("run-0123456789abcdef01234567").is_of_one_run());
+    for name in [
+        "default-sa",
+        "run-0123456789abcdef0123456",
+        "run-0123456789abcdef012345678",
+        "run-0123456789abcdef0123456g",
+        "run-0123456789abcdef01234567-sa",
+        "my-run-0123456789abcdef01234567",
+        "run-etl",
+    ] {
+        assert!(!named(name).is_default() && !named(name).is_of_one_run(), "{name}");
+    }
+}
+
+#[test]
 fn a_kubernetes_name_is_one_string_in_json() {
     let name = KubernetesName::new("domino-compute", "svc-etl-sa").unwrap();
     let text = serde_json::to_string(&name).unwrap();

@@ -35,7 +35,7 @@ pub(super) fn decide<'a>(
                 claim,
                 BlockedCode::NotAllowed,
                 reason.clone(),
-                "admit it in the deployment's allow-lists, or assign a role that they admit"
+                "correct the deployment's allow-lists, or assign the role again with values that the rules admit"
                     .to_owned(),
             );
         } else if let Some(holder) = holder.filter(|holder| std::ptr::eq(*holder, claim)) {

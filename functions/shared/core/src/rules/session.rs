@@ -4,15 +4,19 @@ use pod_identity_events::{MAX_SESSION_POLICY_CHARS, ServiceAccountRoleAssigned};
 use serde_json::Value;
 
 use super::broken::Broken;
+use crate::{JsonError, parse_unique};
 
 pub(super) fn policy(event: &ServiceAccountRoleAssigned, broken: &mut Broken) {
     let Some(policy) = &event.session_policy else {
         return;
     };
-    match serde_json::from_str(policy) {
+    match parse_unique(policy) {
         Ok(Value::Object(_)) => {}
         Ok(_) => broken.rule("detail.sessionPolicy must be a JSON object"),
-        Err(error) => broken.rule(format!("detail.sessionPolicy is not JSON: {error}")),
+        Err(JsonError::Duplicate(key)) => broken.rule(format!("detail.sessionPolicy: {key}")),
+        Err(error @ JsonError::Syntax(_)) => {
+            broken.rule(format!("detail.sessionPolicy is not JSON: {error}"))
+        }
     }
     if !event.disable_session_tags {
         broken.rule(

@@ -98,6 +98,31 @@ fn an_explicit_kubernetes_account_spares_the_default_name() {
 }
 
 #[test]
+fn accounts_that_pods_share_or_lose_are_refused() {
+    let run = "run-0123456789abcdef01234567";
+    for (account, why) in [("default", "names no service account"), (run, "for one run only")] {
+        let begins = format!("Kubernetes service account `{account}` cannot be bound to a role: ");
+        let ends = "in detail.kubernetes.serviceAccount";
+        let as_it_should = |lines: &[String]| {
+            let [line] = lines else { panic!("{lines:?}") };
+            let parts = line.starts_with(&begins) && line.contains(why) && line.ends_with(ends);
+            assert!(parts, "{line}");
+        };
+        as_it_should(&refused(&assigned(json!({ "kubernetes": { "serviceAccount": account } }))));
+        // The naming rule may lead to it too.
+        let plain = Rules { service_account_template: "{name}".into(), ..rules() };
+        let event = assigned(json!({ "serviceAccount": account }));
+        as_it_should(&plain.validate(&event, now()).unwrap_err());
+
+        let mut stored = binding(&assigned(json!({})));
+        stored.kubernetes = KubernetesName::new("domino-compute", account).unwrap();
+        as_it_should(&rules().admits(&stored).unwrap_err());
+    }
+    let near = json!({ "kubernetes": { "serviceAccount": "run-0123456789abcdef01234567-sa" } });
+    binding(&assigned(near));
+}
+
+#[test]
 fn a_bare_name_and_its_arn_are_one_cluster() {
     let binding = binding(&assigned(json!({ "clusters": ["blue", CLUSTER] })));
     let Clusters::Named(clusters) = binding.clusters else { panic!("all") };
@@ -300,6 +325,10 @@ fn session_policies_are_what_sts_takes() {
         ["detail.sessionPolicy has 2049 characters; STS takes at most 2048"]
     );
     assert_eq!(policy("[]"), ["detail.sessionPolicy must be a JSON object"]);
+    assert_eq!(
+        policy(r#"{"Statement":[{"Effect":"Deny","Effect":"Allow"}]}"#),
+        ["detail.sessionPolicy: key `Statement[0].Effect` occurs twice in one JSON object"]
+    );
     assert!(policy("{\"Id\":\"\u{4e2d}\"}")[0].contains("U+0020 to U+00FF"));
 }
 

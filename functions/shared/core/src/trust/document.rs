@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use super::operator::Operator;
-use super::{Answer, POD_IDENTITY_PRINCIPAL, unique};
+use super::{Answer, POD_IDENTITY_PRINCIPAL};
+use crate::parse_unique;
 use crate::pattern::glob;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +78,7 @@ pub(super) struct Statement {
 }
 
 pub(super) fn parse(document: &str) -> Result<Vec<Statement>, String> {
-    let document = unique::read(document).map_err(|error| error.to_string())?;
+    let document = parse_unique(document).map_err(|error| error.to_string())?;
     let fields = document.as_object().ok_or("it is not an object")?;
     only(fields, &["Version", "Id", "Statement"], "it")?;
     let variables = match fields.get("Version").map(Value::as_str) {

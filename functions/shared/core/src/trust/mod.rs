@@ -10,7 +10,6 @@ mod document;
 mod operator;
 #[cfg(test)]
 mod tests;
-mod unique;
 
 use std::borrow::Cow;
 use std::cell::OnceCell;

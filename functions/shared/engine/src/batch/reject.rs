@@ -1,6 +1,6 @@
 //! Events that break a rule: on the bus and in the ledger, with their original.
 
-use pod_identity_core::{fingerprint, sha256};
+use pod_identity_core::{Json, fingerprint, sha256};
 use pod_identity_events::{
     Cause, Outgoing, SCHEMA_VERSION, ServiceAccountEventRejected, detail_type,
 };
@@ -35,11 +35,11 @@ pub(super) struct Rejection {
 }
 
 impl Rejection {
-    pub(super) fn new(at: usize, text: &str, reasons: Vec<String>) -> Self {
-        let parsed: Option<Value> = serde_json::from_str(text).ok();
+    /// `parsed` is what the text holds, when it is JSON.
+    pub(super) fn new(at: usize, text: &str, parsed: Option<Json>, reasons: Vec<String>) -> Self {
         let event_id = parsed
             .as_ref()
-            .and_then(|value| value.pointer("/detail/eventId")?.as_str())
+            .and_then(|json| json.value.pointer("/detail/eventId")?.as_str())
             .filter(|id| id.len() <= 128)
             .map(str::to_owned);
         let kept = original::kept(text);
@@ -47,7 +47,8 @@ impl Rejection {
             at,
             reasons: reasons.into_iter().map(short).collect(),
             event_id,
-            original: original::shown(text, parsed),
+            // As JSON it would show one of two members with the same key only.
+            original: original::shown(text, parsed.and_then(|json| json.unique().ok())),
             text: kept.to_owned(),
             cut: kept.len() < text.len(),
             bytes: text.len(),

@@ -1,8 +1,7 @@
 //! What the ledger has to know before anything is made: the intent that accounts for a creation whose
 //! run dies before it can record the id, and the number of a claim that had no room before.
 
-use std::collections::BTreeSet;
-
+use jiff::Timestamp;
 use pod_identity_core::plan::{AssociationStep, Plan};
 use pod_identity_core::{ClusterArn, DominoName, KubernetesName};
 
@@ -10,7 +9,7 @@ use super::Context;
 use super::places::Loaded;
 use crate::error::chain;
 use crate::lease::Lease;
-use crate::ledger::{LedgerError, WriteSet, claims_key, condition_key};
+use crate::ledger::{WriteSet, claims_key, condition_key};
 use crate::ports::{Clock, LedgerReader, LedgerWriter, MAX_WRITE, WriteError};
 
 /// Writes, under the lease's fence, the intents that the plan needs and the ledger does not have:
@@ -25,35 +24,33 @@ pub(super) async fn record<R: LedgerReader, W: LedgerWriter, C: Clock>(
     loaded: &mut Loaded,
     plan: &mut Plan,
 ) -> Result<(), String> {
-    let (places, names) = missing(loaded, plan, context.clock.now());
+    let intended = missing(loaded, plan, context.clock.now());
     let queued = std::mem::take(&mut loaded.newly_queued);
-    let places: Vec<_> = places.into_iter().zip(names).collect();
-    // One write is the fence; a place has at most two more.
-    let work: BTreeSet<KubernetesName> =
-        places.iter().map(|(place, _)| place.clone()).chain(queued.iter().cloned()).collect();
-    let work: Vec<KubernetesName> = work.into_iter().collect();
-    for chunk in work.chunks((MAX_WRITE - 1) / 2) {
+    let queued = queued.into_iter().map(|place| (place, None));
+    let work: Vec<(KubernetesName, Option<DominoName>)> =
+        queued.chain(intended.into_iter().map(|(place, name)| (place, Some(name)))).collect();
+    // One write is the fence.
+    for chunk in work.chunks(MAX_WRITE - 1) {
         let revision = context.run.revision();
         let mut writes = WriteSet::default();
-        let mut attempt = loaded.view.clone();
-        let failed = |error: LedgerError| chain(&error);
-        for place in chunk {
-            if queued.contains(place) {
-                let record = &loaded.claims[place];
-                writes.put(&mut attempt, claims_key(place), record, &revision).map_err(failed)?;
-            }
-            if let Some((_, name)) = places.iter().find(|(of, _)| of == place) {
-                let record = &loaded.conditions[name];
-                let key = condition_key(name, cluster);
-                writes.put(&mut attempt, key, record, &revision).map_err(failed)?;
-            }
+        let mut view = std::mem::take(&mut loaded.view);
+        for (place, name) in chunk {
+            let written = match name {
+                Some(name) => {
+                    let key = condition_key(name, cluster);
+                    writes.put(&mut view, key, &loaded.conditions[name], &revision)
+                }
+                None => writes.put(&mut view, claims_key(place), &loaded.claims[place], &revision),
+            };
+            written.map_err(|error| chain(&error))?;
         }
+        loaded.view = view;
         lease.fence(&mut writes);
         match writes.commit(context.reader, context.writer).await {
-            Ok(()) => loaded.view = attempt,
+            Ok(()) => {}
             Err(WriteError::Port(error)) => return Err(chain(&error)),
             Err(WriteError::Conflict) => {
-                for place in chunk {
+                for (place, _) in chunk {
                     let why = "the ledger has changed meanwhile; the next delivery looks again";
                     doubt(loaded, plan, place, why);
                 }
@@ -68,9 +65,9 @@ pub(super) async fn record<R: LedgerReader, W: LedgerWriter, C: Clock>(
 fn missing(
     loaded: &mut Loaded,
     plan: &mut Plan,
-    now: jiff::Timestamp,
-) -> (Vec<KubernetesName>, Vec<DominoName>) {
-    let (mut places, mut names, mut full) = (Vec::new(), Vec::new(), Vec::new());
+    now: Timestamp,
+) -> Vec<(KubernetesName, DominoName)> {
+    let (mut intended, mut full) = (Vec::new(), Vec::new());
     for place in &plan.places {
         // An update whose value EKS keeps is made good by another association.
         let makes = matches!(
@@ -91,8 +88,7 @@ fn missing(
             continue;
         }
         if condition.intend(&binding, &bound.version, now) {
-            places.push(place.kubernetes.clone());
-            names.push(name.clone());
+            intended.push((place.kubernetes.clone(), name.clone()));
         } else {
             full.push((place.kubernetes.clone(), name.clone()));
         }
@@ -103,7 +99,7 @@ fn missing(
         );
         doubt(loaded, plan, &place, &why);
     }
-    (places, names)
+    intended
 }
 
 fn doubt(loaded: &mut Loaded, plan: &mut Plan, place: &KubernetesName, why: &str) {

@@ -197,6 +197,40 @@ fn a_conflict_blocks_and_is_told_once_and_unblocks_when_it_goes_away() {
 }
 
 #[test]
+fn bindings_of_one_account_name_in_two_namespaces_are_not_mapped() {
+    const BATCH: &str = "domino-batch";
+    let mut house = House::with(&["svc-a", "svc-b"]);
+    house.settle();
+    house.world().add_namespace(&cluster("blue"), BATCH).unwrap();
+    house.scenario.settings.rules.namespaces.push(BATCH.to_owned());
+    house.inside.namespaces.push(BATCH.to_owned());
+    let same = json!({ "kubernetes": { "namespace": BATCH, "serviceAccount": "svc-a-sa" } });
+    let event = house.scenario.assigned_with("svc-c", "train", same);
+    Scenario::assert_outcome(&house.scenario.send(&event), Outcome::Applied);
+    let told = house.scenario.outcomes("Pod Identity Association Blocked").len();
+    house.settle();
+    assert_eq!(house.mapped(), Some(json!({ "svc-b": "svc-b-sa" })));
+    let events = house.scenario.outcomes("Pod Identity Association Blocked").split_off(told);
+    let blocked: Vec<_> =
+        events.iter().map(|event| (&event["serviceAccount"], &event["code"])).collect();
+    let conflict = json!("mappingConflict");
+    assert_eq!(blocked, [(&json!("svc-a"), &conflict), (&json!("svc-c"), &conflict)]);
+    for (name, other) in [("svc-a", "svc-c"), ("svc-c", "svc-a")] {
+        let remembered = house.remembered(name);
+        assert_eq!(remembered.mapped_since, None);
+        assert!(remembered.blocked.unwrap().reason.contains(&format!("and {other} uses ")));
+    }
+
+    let own = json!({ "kubernetes": { "namespace": BATCH, "serviceAccount": "svc-c-sa" } });
+    let event = house.scenario.assigned_with("svc-c", "train", own);
+    Scenario::assert_outcome(&house.scenario.send(&event), Outcome::Applied);
+    house.settle();
+    let all = json!({ "svc-a": "svc-a-sa", "svc-b": "svc-b-sa", "svc-c": "svc-c-sa" });
+    assert_eq!(house.mapped(), Some(all));
+    assert_eq!(house.remembered("svc-a").blocked, None);
+}
+
+#[test]
 fn a_conflict_that_could_not_be_told_is_told_by_the_next_run() {
     let mut house = House::with(&["svc-a"]);
     house.apply_mutation("theirs", &[("svc-a", "other")]);

@@ -76,6 +76,40 @@ fn a_text_that_is_no_event_is_rejected_with_the_text_itself() {
 }
 
 #[test]
+fn an_event_with_a_key_twice_is_rejected_and_shown_as_its_text() {
+    for (once, twice, path) in [
+        ("\"source\":", "\"source\":\"other\",\"source\":", "source"),
+        ("\"version\":", "\"x\":{\"y\":[{\"z\":1,\"z\":1}]},\"version\":", "x.y[0].z"),
+        ("\"detail\":", "\"detail\":{},\"detail\":", "detail"),
+        ("\"roleArn\":", "\"roleArn\":\"arn:aws:iam::1:role/a\",\"roleArn\":", "detail.roleArn"),
+        ("\"occurredAt\":", "\"\\u0072oleArn\":\"a\",\"occurredAt\":", "detail.roleArn"),
+        (
+            "{\"serviceAccount\":\"etl\"}",
+            "{\"serviceAccount\":\"b\",\"serviceAccount\":\"etl\"}",
+            "detail.kubernetes.serviceAccount",
+        ),
+    ] {
+        let mut scenario = Scenario::registered();
+        let account = json!({ "kubernetes": { "serviceAccount": "etl" } });
+        let event = scenario.assigned_with("svc-etl", "etl", account);
+        let text = event.to_string().replacen(once, twice, 1);
+        assert_ne!(text, event.to_string(), "{once}");
+        let report = send_text(&mut scenario, &text);
+        Scenario::assert_outcome(&report, Outcome::Rejected);
+        let reason =
+            format!("key `{path}` occurs twice in one JSON object; the event must have it once");
+        assert_eq!(report.lines, [reason.clone()]);
+        let told = &scenario.outcomes(REJECTED)[0];
+        assert_eq!(told["reasons"], json!([reason]));
+        // As JSON it would show one of the two only.
+        assert_eq!(told["original"], text);
+        assert_eq!(told["cause"]["eventId"], event["detail"]["eventId"]);
+        assert_eq!(notices(&scenario)[0]["original"], text);
+        assert!(scenario.associations("blue").is_empty());
+    }
+}
+
+#[test]
 fn an_oversize_original_is_cut_at_a_character() {
     let mut scenario = Scenario::new();
     let text = "x".repeat(7) + &"é".repeat(100_000);

@@ -115,6 +115,75 @@ fn a_mutation_that_agrees_is_off_or_is_of_another_cloud_is_no_conflict() {
     }
 }
 
+fn elsewhere(account: &str) -> KubernetesName {
+    KubernetesName::new("domino-batch", account).unwrap()
+}
+
+/// Bound at an account of the other namespace, with the association there.
+fn holder_elsewhere(of: &str, account: &str) -> (DominoName, Claim) {
+    let at = elsewhere(account);
+    let claim = Claim { wanted: Some(at.clone()), holds: true, uses: BTreeSet::from([at]) };
+    (name(of), claim)
+}
+
+fn two_namespaces() -> Options {
+    Options {
+        namespaces: vec![NAMESPACE.to_owned(), "domino-batch".to_owned()],
+        service_accounts: false,
+        ..options()
+    }
+}
+
+#[test]
+fn accounts_of_one_name_in_two_namespaces_are_not_mapped() {
+    let mut observation = settled(&["svc-a", "svc-b"]);
+    observation.claims.extend([holder_elsewhere("svc-c", "svc-a-sa")]);
+    // An entry from before the second binding goes.
+    let there = our_mutation(&[("svc-a", "svc-a-sa"), ("svc-b", "svc-b-sa")]);
+    let plan = planned_with(observation.with_mutations([there]), &two_namespaces());
+    assert_eq!(mapped(&plan), BTreeMap::from([("svc-b".to_owned(), "svc-b-sa".to_owned())]));
+    assert_eq!(plan.blocked.keys().map(DominoName::as_str).collect::<Vec<_>>(), ["svc-a", "svc-c"]);
+    let a = &plan.blocked[&name("svc-a")];
+    assert_eq!(a.code, BlockedCode::MappingConflict);
+    assert_eq!(
+        a.reason,
+        "svc-a is bound to domino-compute/svc-a-sa, and svc-c uses domino-batch/svc-a-sa: a mapping to `svc-a-sa` names no namespace, so pods of svc-a in namespace domino-batch would run as the account of svc-c"
+    );
+    assert!(a.way_out.starts_with("assign the role of svc-a or svc-c again with"), "{}", a.way_out);
+    let c = &plan.blocked[&name("svc-c")];
+    assert!(c.reason.contains("pods of svc-c in namespace domino-compute"), "{}", c.reason);
+}
+
+#[test]
+fn an_account_that_another_name_wants_or_leaves_crosses_too() {
+    let mut waiting = Claim::default();
+    waiting.wanted = Some(elsewhere("svc-a-sa"));
+    waiting.uses.insert(elsewhere("svc-a-sa"));
+    let leaving = Claim { uses: BTreeSet::from([elsewhere("svc-a-sa")]), ..Claim::default() };
+    // Its namespace may have left the settings, and its pods may run there all the same.
+    for options in [two_namespaces(), Options { service_accounts: false, ..options() }] {
+        for claim in [&waiting, &leaving] {
+            let mut observation = settled(&["svc-a"]);
+            observation.claims.insert(name("svc-c"), claim.clone());
+            let plan = planned_with(observation, &options);
+            assert!(mapped(&plan).is_empty(), "{plan}");
+            assert_eq!(plan.blocked.len(), 1);
+        }
+    }
+}
+
+#[test]
+fn accounts_in_several_namespaces_under_different_names_are_mapped() {
+    let mut observation = settled(&["svc-a", "svc-b"]);
+    // A name that moves from one namespace to the other crosses with no other name.
+    let moving = observation.claims.get_mut(&name("svc-b")).unwrap();
+    moving.uses.insert(elsewhere("svc-b-sa"));
+    observation.claims.extend([holder_elsewhere("svc-c", "svc-c-sa")]);
+    let plan = planned_with(observation, &two_namespaces());
+    assert!(plan.blocked.is_empty(), "{plan}");
+    assert_eq!(mapped(&plan).len(), 3);
+}
+
 #[test]
 fn a_conflict_takes_the_name_out_of_ours() {
     let ours = our_mutation(&[("svc-a", "svc-a-sa")]);

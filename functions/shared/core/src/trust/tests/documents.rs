@@ -70,7 +70,7 @@ fn an_object_that_names_something_twice_is_not_understood() {
         assert_ne!(document, once);
         let trust = read(&document);
         assert_eq!(trust.verdict, Unknown, "{document}");
-        assert!(trust.because.contains("is there twice"), "{}", trust.because);
+        assert!(trust.because.contains("occurs twice"), "{}", trust.because);
     }
 }
 

@@ -1,0 +1,50 @@
+//! Accounts of one name in several namespaces, which a mapping cannot tell apart.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pod_identity_events::BlockedCode;
+
+use super::input::Claim;
+use crate::plan::Problem;
+use crate::{DominoName, KubernetesName};
+
+/// The Kubernetes service accounts that bindings use, by their name without the namespace.
+pub(super) struct Usage<'a>(BTreeMap<&'a str, BTreeSet<(&'a KubernetesName, &'a DominoName)>>);
+
+impl<'a> Usage<'a> {
+    pub(super) fn of(claims: &'a BTreeMap<DominoName, Claim>) -> Self {
+        let mut usage: BTreeMap<&str, BTreeSet<_>> = BTreeMap::new();
+        for (name, claim) in claims {
+            for account in &claim.uses {
+                usage.entry(account.service_account()).or_default().insert((account, name));
+            }
+        }
+        Self(usage)
+    }
+
+    /// Why a Domino name cannot be mapped to its account: another Domino name uses an account of
+    /// the same name in another namespace. A mapping names no namespace, so a pod of the one that
+    /// runs in the namespace of the other would get the role of the other.
+    pub(super) fn crossing(&self, name: &DominoName, account: &KubernetesName) -> Option<Problem> {
+        let all = self.0.get(account.service_account())?;
+        let mut others = all
+            .iter()
+            .filter(|(other, user)| *user != name && other.namespace() != account.namespace());
+        let (other, user) = others.next()?;
+        let more = match others.count() {
+            0 => String::new(),
+            more => format!(" (and {more} more)"),
+        };
+        let short = account.service_account();
+        Some(Problem {
+            code: BlockedCode::MappingConflict,
+            reason: format!(
+                "{name} is bound to {account}, and {user} uses {other}{more}: a mapping to `{short}` names no namespace, so pods of {name} in namespace {} would run as the account of {user}",
+                other.namespace()
+            ),
+            way_out: format!(
+                "assign the role of {name} or {user} again with a kubernetes.serviceAccount whose name no other binding uses in another namespace"
+            ),
+        })
+    }
+}
