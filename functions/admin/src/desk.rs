@@ -13,7 +13,6 @@ use pod_identity_engine::ports::{
 };
 use pod_identity_engine::{DominoSource, InsideSettings, Run, Settings, chain};
 
-use crate::exchange::Exchange;
 use crate::handler::Deployment;
 
 /// Everything outside the clusters that is read.
@@ -39,7 +38,6 @@ pub(crate) struct Desk<'a, R, K, C> {
     pub(crate) inside: &'a InsideSettings,
     pub(crate) deployment: Deployment<'a>,
     pub(crate) domino: Option<DominoSource<'a>>,
-    pub(crate) exchange: Option<Exchange<'a>>,
     pub(crate) deadline: Timestamp,
 }
 
@@ -67,7 +65,6 @@ impl<'a, R: Looks, K: KubernetesReader, C: Clock> Desk<'a, R, K, C> {
             inside: self.inside,
             deployment: self.deployment,
             domino: self.domino,
-            exchange: self.exchange,
             deadline: self.deadline,
         }
     }

@@ -18,7 +18,7 @@ mod target;
 mod trust_policy;
 mod who;
 
-use pod_identity_engine::ports::{Clock, KubernetesReader, ObjectWriter};
+use pod_identity_engine::ports::{Clock, KubernetesReader};
 
 use crate::answer::{Answer, Refusal};
 use crate::desk::{Desk, Hands, Looks};
@@ -65,7 +65,7 @@ pub(crate) fn goes_on(action: &str) -> Option<Other> {
 /// Answers a request, and does what it asks for if it is given something to write with.
 pub(crate) async fn answer(
     desk: Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
-    hands: Option<&(impl Hands + ObjectWriter)>,
+    hands: Option<&impl Hands>,
     request: &Request,
 ) -> Result<Answer, Refusal> {
     let desk = &desk;
@@ -78,7 +78,7 @@ pub(crate) async fn answer(
         "migrate" => migrate::answer(desk, hands, request).await,
         "retire" => retire::answer(desk, hands, request).await,
         "adopt" => adopt::answer(desk, hands, request).await,
-        "export" => export::answer(desk, hands, request).await,
+        "export" => export::answer(desk, request).await,
         "import" => import::answer(desk, hands, request).await,
         "sweep" => sweep::answer(desk, hands, request).await,
         "explain" => explain::answer(desk, request).await,

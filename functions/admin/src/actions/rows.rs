@@ -1,4 +1,4 @@
-//! Bindings as rows of a file: JSON objects, or lines of comma-separated values.
+//! Bindings as rows: JSON objects, or lines of comma-separated values.
 
 use std::collections::BTreeMap;
 

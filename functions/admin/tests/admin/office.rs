@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
-use admin::{Deployment, Exchange, Function, Invocation};
+use admin::{Deployment, Function, Invocation};
 use jiff::{SignedDuration, Timestamp};
 use pod_identity_core::{Association, ClusterArn, KubernetesName, RoleArn, sweep};
 use pod_identity_engine::{
@@ -18,7 +18,6 @@ use serde_json::{Value, json};
 use crate::domino::Roll;
 
 pub(crate) const ACCOUNT: &str = "111122223333";
-pub(crate) const BUCKET: &str = "exchange";
 pub(crate) const FUNCTION: &str = "arn:aws:lambda:eu-west-1:111122223333:function:admin";
 pub(crate) const TRUSTED: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"pods.eks.amazonaws.com"},"Action":["sts:AssumeRole","sts:TagSession"]}]}"#;
 pub(crate) const UNTRUSTED: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
@@ -40,8 +39,6 @@ pub(crate) struct Office {
     pub(crate) ports: WorldPorts,
     pub(crate) settings: Settings,
     pub(crate) inside: InsideSettings,
-    /// The bucket that files are exchanged over.
-    pub(crate) exchange: Option<&'static str>,
     /// How often something to write with was made.
     pub(crate) writers_made: Cell<usize>,
     /// Domino as a source, where it is asked.
@@ -70,7 +67,6 @@ impl Office {
             world.add_role(&role(name), TRUSTED);
         }
         world.add_role(&role("untrusted"), UNTRUSTED);
-        world.s3.add_bucket(BUCKET);
         let inside = InsideSettings {
             namespaces: vec!["domino-compute".to_owned()],
             service_accounts: true,
@@ -89,7 +85,6 @@ impl Office {
             ports,
             settings: deployment_settings(ACCOUNT),
             inside,
-            exchange: Some(BUCKET),
             writers_made: Cell::new(0),
             domino: None,
             read_only: false,
@@ -169,7 +164,6 @@ impl Office {
                 workloads_plans: self.others_plan,
             },
             domino: self.domino.as_ref().map(Roll::source),
-            exchange: self.exchange.map(|bucket| Exchange { bucket, reader: &self.ports }),
             deadline_margin: Duration::from_secs(3),
         };
         let seconds = u64::try_from(self.in_seconds(120).as_second()).unwrap();

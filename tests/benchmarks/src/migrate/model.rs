@@ -83,7 +83,6 @@ async fn administer(ports: &WorldPorts, payload: Value) -> Result<Value, Failure
             workloads_plans: workloads.plan_only,
         },
         domino: None,
-        exchange: None,
         deadline_margin: settings.deadline_margin,
     };
     let deadline = deadline(&ports.world());

@@ -14,7 +14,7 @@ use pod_identity_core::sweep::Ceilings;
 use pod_identity_world::Call;
 use serde_json::{Value, json};
 
-use self::demands::{ITS_ACCOUNT, OUR_REQUEST, OUR_RESOURCE, demand, demands};
+use self::demands::{OUR_REQUEST, OUR_RESOURCE, demand, demands};
 use self::judge::{Role, allowed, role};
 use crate::accounts;
 use crate::domino;
@@ -61,7 +61,6 @@ fn all_options() -> Vec<(&'static str, Value)> {
     vec![
         ("DominoUrl", json!("https://domino.example.com")),
         ("DominoKeyName", json!(DOMINO_SECRET)),
-        ("ExchangeBucket", json!(scene::EXCHANGE_BUCKET)),
     ]
 }
 
@@ -229,8 +228,7 @@ async fn asked_by_an_administrator() -> Vec<Call> {
         json!({ "action": "retire", "cluster": "blue" }),
         json!({ "action": "adopt", "cluster": "blue", "all": true }),
         json!({ "action": "export" }),
-        json!({ "action": "export", "mode": "apply", "to": { "key": "all.csv" }, "format": "csv" }),
-        json!({ "action": "import", "from": { "key": "all.csv" } }),
+        json!({ "action": "import", "rows": [{ "serviceAccount": "svc-first", "roleArn": role }] }),
         json!({ "action": "sweep", "cluster": "blue" }),
         json!({ "action": "rejected" }),
         json!({ "widgetContext": { "theme": "light" } }),
@@ -264,7 +262,7 @@ async fn the_roles_allow_what_is_called_and_nothing_else() {
     };
     let read_only = by_role["admin"].iter().filter(reads).cloned().collect();
     by_role.insert(READS.to_lowercase(), read_only);
-    let hub_only = ["dynamodb:", "events:", "s3:", "secretsmanager:", "sts:"];
+    let hub_only = ["dynamodb:", "events:", "secretsmanager:", "sts:"];
     let is_hub_only = |action: &String| hub_only.iter().any(|service| action.starts_with(service));
     let elsewhere = all.into_iter().filter(|action| !is_hub_only(action));
     by_role.insert(accounts::OTHER.to_owned(), elsewhere.collect());
@@ -335,33 +333,9 @@ fn without_domino_no_role_reads_a_secret() {
 }
 
 #[test]
-fn files_are_exchanged_over_the_one_bucket_of_this_account_alone() {
-    let file = |bucket: &str| format!("arn:aws:s3:::{bucket}/all.csv");
-    let of = |action, bucket: &str, account: &str| {
-        demand(action, file(bucket)).with(ITS_ACCOUNT, account)
-    };
-    let ours = scene::EXCHANGE_BUCKET;
-    for (name, action, expected) in [
-        ("admin", "s3:GetObject", true),
-        ("admin", "s3:PutObject", true),
-        ("adminread", "s3:GetObject", true),
-        ("adminread", "s3:PutObject", false),
-        ("association", "s3:GetObject", false),
-        ("reconcile", "s3:GetObject", false),
-        ("workloads", "s3:GetObject", false),
-    ] {
-        let role = &roles()[name];
-        assert_eq!(allowed(role, &of(action, ours, ACCOUNT)), expected, "{name} {action}");
-        assert!(!allowed(role, &of(action, ours, "444455556666")), "{name} {action}");
-        assert!(!allowed(role, &of(action, &format!("{ours}-2"), ACCOUNT)), "{name} {action}");
-    }
-}
-
-#[test]
-fn without_an_exchange_bucket_nothing_of_s3_is_granted() {
-    let hub = hub_with(&[]);
-    for name in FUNCTIONS.iter().chain([&READS]) {
-        let granted = granted(&role(&hub, &format!("{name}Role")));
+fn no_role_may_use_s3() {
+    for (name, role) in roles() {
+        let granted = granted(&role);
         assert!(!granted.iter().any(|action| action.starts_with("s3:")), "{name}: {granted:?}");
     }
 }

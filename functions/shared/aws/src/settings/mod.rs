@@ -36,14 +36,12 @@
 //! | `DOMINO_UNBIND` | `report` | `report` or `unbind`: whether schedules unbind who is deactivated in Domino |
 //! | `DOMINO_UNBIND_MAX` | 10 | 1 to 10000 that are unbound at once; above it none is |
 //! | `DOMINO_UNBIND_PERCENT` | 20 | 1 to 100, of all bindings, as above |
-//! | `EXCHANGE_BUCKET` | none | name of the S3 bucket over which the admin function exchanges files |
 //! | `NOTICE_DAYS` | 90 | 1 to 3650 that rejections and superseded notices are kept |
 //!
 //! Lists are separated by commas or white space. In a pattern `*` stands for
 //! any text. A variable that is empty counts as absent. Others are ignored.
 
 mod domino;
-mod exchange;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -103,8 +101,6 @@ pub struct Settings {
     pub own_roles: Vec<Pattern>,
     /// Domino as a source; none when it is not asked.
     pub domino: Option<DominoSettings>,
-    /// The S3 bucket over which the admin function exchanges files; none when it does not.
-    pub exchange_bucket: Option<String>,
 }
 
 /// The settings are wrong: every problem, one line each.

@@ -63,7 +63,6 @@ impl Settings {
         let read_only = vars.choice("ADMIN", &[("apply", false), ("read", true)]);
         let own_roles = vars.patterns("OWN_ROLES", "role", false);
         let domino = vars.domino();
-        let exchange_bucket = vars.exchange_bucket();
         if !vars.problems.is_empty() {
             return Err(SettingsError { problems: vars.problems });
         }
@@ -88,7 +87,6 @@ impl Settings {
             read_only,
             own_roles,
             domino,
-            exchange_bucket,
         })
     }
 }

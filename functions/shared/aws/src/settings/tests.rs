@@ -281,41 +281,6 @@ fn a_domino_without_a_key_is_refused_with_everything_else_that_is_wrong() {
 }
 
 #[test]
-fn an_exchange_bucket_keeps_the_rules_of_s3_and_is_none_by_default() {
-    assert_eq!(read(&[]).unwrap().exchange_bucket, None);
-    let longest = "a".repeat(63);
-    for name in ["abc", "acme-pod-identity", "files.example.com", "1.2.3", "0-9", &longest] {
-        let settings = read(&[("EXCHANGE_BUCKET", name)]).unwrap();
-        assert_eq!(settings.exchange_bucket.as_deref(), Some(name));
-    }
-    let too_long = "a".repeat(64);
-    for name in [
-        "ab",
-        &too_long,
-        "Files",
-        "my_files",
-        "-files",
-        "files-",
-        ".files",
-        "a..b",
-        "192.168.5.4",
-        "xn--files",
-        "sthree-files",
-        "files-s3alias",
-        "files--usw2-az1--x-s3",
-        "arn:aws:s3:::files",
-        "s3://files",
-        "files/key",
-    ] {
-        let problems = problems(&[("EXCHANGE_BUCKET", name)]);
-        assert_eq!(problems.len(), 1, "{problems:?}");
-        let rule = "EXCHANGE_BUCKET must be the name of a general purpose bucket of S3";
-        assert!(problems[0].starts_with(rule), "{problems:?}");
-        assert!(problems[0].ends_with(&format!("not `{name}`")), "{problems:?}");
-    }
-}
-
-#[test]
 fn a_lease_outlasts_the_longest_call_twice() {
     // Three attempts of 5000 ms, pauses of 200 and 400.
     assert_eq!(read(&[]).unwrap().calls.longest(), Duration::from_millis(15_600));
