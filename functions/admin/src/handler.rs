@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use pod_identity_engine::ports::{Bus, Clock, KubernetesReader, LedgerWriter};
-use pod_identity_engine::{DominoSource, InsideSettings, Run, Settings};
+use pod_identity_engine::{InsideSettings, Run, Settings};
 use serde_json::Value;
 
 use crate::actions::{self, Other};
@@ -65,8 +65,6 @@ pub struct Function<'a, R, K, W, C> {
     pub inside: &'a InsideSettings,
     /// What is set of the others.
     pub deployment: Deployment<'a>,
-    /// Domino as a source; none where it is not asked.
-    pub domino: Option<DominoSource<'a>>,
     /// No step starts that might end later than this before the deadline.
     pub deadline_margin: Duration,
 }
@@ -109,7 +107,6 @@ where
             settings: self.settings,
             inside: self.inside,
             deployment: self.deployment,
-            domino: self.domino,
             deadline,
         };
         if let Some(asked) = widget::read(&payload) {

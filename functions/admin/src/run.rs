@@ -33,7 +33,6 @@ pub async fn run() -> Result<(), Error> {
         None => Kubernetes::eks(calls, aws.reader(), move |access| credentials.credentials(access)),
     };
     let writer = || aws.writer();
-    let domino = settings.domino.as_ref().map(|domino| (domino, aws.domino(domino)));
     let function = Function {
         reader: &aws.reader(),
         kubernetes: &kubernetes.reader(),
@@ -46,7 +45,6 @@ pub async fn run() -> Result<(), Error> {
             reconcile_plans: settings.plan_only,
             workloads_plans: workloads.plan_only,
         },
-        domino: domino.as_ref().map(|(settings, api)| settings.source(api)),
         deadline_margin: settings.deadline_margin,
     };
     let function = &function;

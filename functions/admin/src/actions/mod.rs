@@ -54,7 +54,7 @@ pub(crate) enum Other {
 /// Who goes on with what an action did; nobody where all is done by then.
 pub(crate) fn goes_on(action: &str) -> Option<Other> {
     match action {
-        "bind" | "unbind" | "clusters" | "migrate" | "retire" | "adopt" | "import" | "domino" => {
+        "bind" | "unbind" | "clusters" | "migrate" | "retire" | "adopt" | "import" => {
             Some(Other::Reconcile)
         }
         "sweep" => Some(Other::Workloads),
@@ -84,7 +84,7 @@ pub(crate) async fn answer(
         "explain" => explain::answer(desk, request).await,
         "who" => who::answer(desk, request).await,
         "trust-policy" => trust_policy::answer(desk, request).await,
-        "domino" => domino::answer(desk, hands, request).await,
+        "domino" => domino::answer(desk, request).await,
         "rejected" | "superseded" => notices::answer(desk, request).await,
         other => Err(Refusal(format!("there is no action `{other}`"))),
     }

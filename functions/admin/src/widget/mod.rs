@@ -9,7 +9,7 @@ mod draw;
 mod facts;
 mod html;
 mod look;
-mod page;
+pub(crate) mod page;
 mod style;
 #[cfg(test)]
 mod tests;

@@ -9,13 +9,12 @@ use admin::{Deployment, Function, Invocation};
 use jiff::{SignedDuration, Timestamp};
 use pod_identity_core::{Association, ClusterArn, KubernetesName, RoleArn, sweep};
 use pod_identity_engine::{
-    InsideReport, InsideScope, InsideSettings, MappingSettings, Reconciled, Record, RecordReport,
-    Run, Scope, Settings, SweepSettings, note_reconciled, reconcile, record, work_inside,
+    DominoCheck, InsideReport, InsideScope, InsideSettings, MappingSettings, Reconciled, Record,
+    RecordReport, Run, Scope, Settings, SweepSettings, note_reconciled, reconcile, record,
+    record_domino_check, work_inside,
 };
 use pod_identity_world::{World, WorldPorts, deployment_settings};
 use serde_json::{Value, json};
-
-use crate::domino::Roll;
 
 pub(crate) const ACCOUNT: &str = "111122223333";
 pub(crate) const FUNCTION: &str = "arn:aws:lambda:eu-west-1:111122223333:function:admin";
@@ -41,8 +40,6 @@ pub(crate) struct Office {
     pub(crate) inside: InsideSettings,
     /// How often something to write with was made.
     pub(crate) writers_made: Cell<usize>,
-    /// Domino as a source, where it is asked.
-    pub(crate) domino: Option<Roll>,
     /// Whether the function is deployed to be read only.
     pub(crate) read_only: bool,
     /// Whether reconcile and workloads run in plan mode.
@@ -86,7 +83,6 @@ impl Office {
             settings: deployment_settings(ACCOUNT),
             inside,
             writers_made: Cell::new(0),
-            domino: None,
             read_only: false,
             others_plan: false,
             invocations: Cell::new(0),
@@ -163,7 +159,6 @@ impl Office {
                 reconcile_plans: self.others_plan,
                 workloads_plans: self.others_plan,
             },
-            domino: self.domino.as_ref().map(Roll::source),
             deadline_margin: Duration::from_secs(3),
         };
         let seconds = u64::try_from(self.in_seconds(120).as_second()).unwrap();
@@ -199,6 +194,14 @@ impl Office {
         let done = done.unwrap();
         drive(note_reconciled(&scope, &done, ports, ports, ports, &run)).unwrap();
         done
+    }
+
+    /// Reconcile records what a comparison with Domino found, or why it failed.
+    pub(crate) fn compared_with_domino(&self, check: &Result<DominoCheck, String>) {
+        let now = self.ports.world().now;
+        let run = Run::new(self.next_request(), now);
+        let (ports, settings) = (&self.ports, &self.settings);
+        drive(record_domino_check(check, now, ports, ports, &run, settings)).unwrap();
     }
 
     /// A part of a reconciliation: its time is over once so many associations are there. Answers

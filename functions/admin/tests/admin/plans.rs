@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::domino::Roll;
 use crate::office::{ACCOUNT, Office, cluster, role, text};
 
 /// svc-etl is bound on blue, and another tool's association is there too.
 fn office() -> Office {
-    let mut office = Office::new();
+    let office = Office::new();
     office.register("blue");
     office.bind("svc-etl", "etl");
     let theirs = role("report").to_string();
@@ -17,7 +16,6 @@ fn office() -> Office {
     office.ports.world().add_foreign_association(&blue, namespace, "theirs", &theirs).unwrap();
     let unbind = json!({ "action": "unbind", "serviceAccount": "svc-gone" });
     office.applied(unbind);
-    office.domino = Some(Roll::of(&[("svc-etl", false), ("svc-new", true), ("svc-more", true)]));
     office
 }
 
@@ -35,7 +33,6 @@ fn changes() -> Vec<Value> {
         json!({ "action": "migrate", "from": "blue", "to": green }),
         json!({ "action": "adopt", "cluster": "blue", "all": true }),
         json!({ "action": "import", "rows": [row] }),
-        json!({ "action": "domino" }),
     ]
 }
 
@@ -129,15 +126,13 @@ fn a_plan_that_broke_off_says_behind_whom() {
 
 #[test]
 fn a_plan_of_nothing_hands_over_nothing() {
-    let mut office = office();
-    office.domino = Some(Roll::of(&[("svc-etl", true)]));
+    let office = office();
     let same = json!({ "serviceAccount": "svc-etl", "roleArn": role("etl") });
     for payload in [
         json!({ "action": "clusters" }),
         json!({ "action": "export" }),
         json!({ "action": "import", "rows": [same] }),
         json!({ "action": "import", "rows": [{}], "stopOnError": true }),
-        json!({ "action": "domino" }),
         json!({ "action": "adopt", "cluster": "blue", "associations": [
             { "namespace": "domino-compute", "serviceAccount": "nobody", "as": "svc-new" },
         ] }),

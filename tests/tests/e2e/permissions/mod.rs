@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
 use local::scene::{self, ACCOUNT, DEPLOYMENT, DOMINO_SECRET, REGION};
-use pod_identity_aws::{Settings, WorkloadSettings};
+use pod_identity_aws::{DominoSettings, Settings, WorkloadSettings};
 use pod_identity_core::DEPLOYMENT_TAG;
 use pod_identity_core::sweep::Ceilings;
 use pod_identity_world::Call;
@@ -196,7 +196,7 @@ async fn everything() -> Vec<Call> {
     calls.extend(asked_by_an_administrator().await);
     let scenario = domino::scenario(&[]).await;
     domino::scheduled(&scenario).await;
-    domino::asked(&scenario, "plan").await;
+    domino::shown(&scenario).await;
     calls.extend(scenario.stage.world().calls.clone());
     let scenario = accounts::scenario().await;
     for function in [scenario.stage.workloads(), scenario.stage.reconcile()] {
@@ -319,7 +319,7 @@ fn a_call_that_a_role_does_not_allow_is_found() {
 }
 
 #[test]
-fn without_domino_no_role_reads_a_secret() {
+fn reconcile_alone_reads_a_secret_and_only_with_domino() {
     let reads = |template: &Template, name: &str| {
         granted(&role(template, &format!("{name}Role")))
             .iter()
@@ -327,7 +327,7 @@ fn without_domino_no_role_reads_a_secret() {
     };
     let (with, without) = (hub(), hub_with(&[]));
     for name in FUNCTIONS.iter().chain([&READS]) {
-        let asks = ["Reconcile", "Admin", READS].contains(name);
+        let asks = *name == "Reconcile";
         assert_eq!((reads(&with, name), reads(&without, name)), (asks, false), "{name}");
     }
 }
@@ -409,6 +409,9 @@ fn the_environment_of_every_function_is_settings_that_it_takes() {
         let get = |name: &str| variables.get(name).cloned();
         let settings = Settings::read(get).unwrap();
         assert_eq!(settings.deployment_id, DEPLOYMENT);
+        let domino = DominoSettings::read(get).unwrap();
+        assert_eq!(domino.is_some(), name == "Reconcile", "{name}");
+        assert!(name == "Reconcile" || !variables.keys().any(|key| key.starts_with("DOMINO_")));
         if name == "Reconcile" {
             assert_eq!(settings.own_roles.len(), 3, "two of its own, one that is assumed");
         }

@@ -62,7 +62,6 @@ impl Settings {
         let plan_only = vars.choice("RECONCILE", &[("apply", false), ("plan", true)]);
         let read_only = vars.choice("ADMIN", &[("apply", false), ("read", true)]);
         let own_roles = vars.patterns("OWN_ROLES", "role", false);
-        let domino = vars.domino();
         if !vars.problems.is_empty() {
             return Err(SettingsError { problems: vars.problems });
         }
@@ -86,7 +85,6 @@ impl Settings {
             plan_only,
             read_only,
             own_roles,
-            domino,
         })
     }
 }

@@ -1,6 +1,7 @@
 //! The ledger's records, keys and rules.
 
 mod accept;
+mod domino;
 mod inside;
 mod keys;
 mod known;
@@ -8,16 +9,17 @@ mod records;
 mod view;
 
 pub use accept::{Acceptance, Decision, accept, registry};
+pub use domino::{DominoComparison, DominoFailure, DominoRecord, MAX_DOMINO_NAMES, NameList};
 pub use inside::{
     Effective, InsideBinding, InsideCluster, Intended, IntendedEviction, Missing, Proof,
     SweepCount, Sweeps, Told,
 };
 pub use keys::{
-    binding_key, bindings_partition, claims_key, condition_key, condition_prefix, history_key,
-    history_partition, inside_binding_key, inside_key, inside_lease_key, inside_partition,
-    intended_key, lease_key, node_policy_key, notice_key, notice_partition, recent_key,
-    reconciled_key, registry_key, service_account_partition, sweeps_key, told_key, told_partition,
-    trim_key,
+    binding_key, bindings_partition, claims_key, condition_key, condition_prefix, domino_key,
+    history_key, history_partition, inside_binding_key, inside_key, inside_lease_key,
+    inside_partition, intended_key, lease_key, node_policy_key, notice_key, notice_partition,
+    recent_key, reconciled_key, registry_key, service_account_partition, sweeps_key, told_key,
+    told_partition, trim_key,
 };
 pub(crate) use known::{bindings, by_name, condition_keys, conditions};
 pub(crate) use records::MAX_REMOVALS;
