@@ -47,29 +47,6 @@ pub(crate) struct Changed {
     pub(crate) unasked: BTreeMap<ClusterArn, String>,
 }
 
-/// What was seen before somebody else was asked, and what came of that is dated by: whatever is made
-/// meanwhile is newer, and stays.
-#[derive(Debug)]
-pub(crate) struct Seen {
-    at: Timestamp,
-    /// When the bindings and tombstones that stood then were made.
-    standing: BTreeMap<About, Timestamp>,
-}
-
-impl Seen {
-    /// What stands now.
-    pub(crate) async fn now(
-        desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
-    ) -> Result<Self, String> {
-        let at = desk.clock.now();
-        let of = |(name, record): (DominoName, BindingRecord)| {
-            (About::ServiceAccount(name.to_string()), record.version.occurred_at())
-        };
-        let standing = desk.bindings().await?.into_iter().map(of).collect();
-        Ok(Self { at, standing })
-    }
-}
-
 /// Why a change that breaks no rule was not made; none when the ledger has it.
 pub(crate) fn undone(report: &RecordReport) -> Option<String> {
     let lines = report.lines.join("; ");
@@ -201,23 +178,12 @@ pub(crate) async fn make(
     request: &Request,
     wishes: &[Wish],
 ) -> Result<Changed, String> {
-    make_as_of(desk, hands, request, wishes, None).await
-}
-
-/// The same for changes that are no newer than what was seen.
-pub(crate) async fn make_as_of(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
-    hands: Option<&impl Hands>,
-    request: &Request,
-    wishes: &[Wish],
-    seen: Option<&Seen>,
-) -> Result<Changed, String> {
     match hands {
-        Some(hands) => take_as_of(desk, hands, request, wishes, seen).await,
+        Some(hands) => take(desk, hands, request, wishes).await,
         None => {
             let rehearsal = Rehearsal::of(desk.reader);
             let ahead = desk.over(&rehearsal);
-            let mut changed = take_as_of(&ahead, &rehearsal, request, wishes, seen).await?;
+            let mut changed = take(&ahead, &rehearsal, request, wishes).await?;
             look_ahead(&ahead, wishes, &mut changed).await?;
             Ok(changed)
         }
@@ -231,45 +197,26 @@ pub(crate) async fn take(
     request: &Request,
     wishes: &[Wish],
 ) -> Result<Changed, String> {
-    take_as_of(desk, hands, request, wishes, None).await
-}
-
-async fn take_as_of(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
-    hands: &impl Hands,
-    request: &Request,
-    wishes: &[Wish],
-    seen: Option<&Seen>,
-) -> Result<Changed, String> {
-    let mut changed = note(desk, hands, request, wishes, seen).await?;
+    let mut changed = note(desk, hands, request, wishes).await?;
     let why = "what service accounts work as was changed";
     changed.unasked = request_clusters(&changed.clusters, why, hands, desk.clock, desk.run).await;
     Ok(changed)
 }
 
-/// Takes changes into the ledger, and asks nobody to go on. They are newer than what stands, or than
-/// what was seen.
+/// Takes changes into the ledger, and asks nobody to go on. They are newer than what stands.
 pub(crate) async fn note(
     desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     hands: &impl Hands,
     request: &Request,
     wishes: &[Wish],
-    seen: Option<&Seen>,
 ) -> Result<Changed, String> {
     let mut changed = Changed::default();
     let mut records = Vec::new();
     let mut reports: BTreeMap<String, RecordReport> = BTreeMap::new();
     let mut refused: BTreeMap<usize, Vec<String>> = BTreeMap::new();
-    let stands = match seen {
-        Some(_) => BTreeMap::new(),
-        None => standing(desk, wishes).await?,
-    };
+    let standing = standing(desk, wishes).await?;
     for (at, wish) in wishes.iter().enumerate() {
-        let (now, stands) = match seen {
-            Some(seen) => (seen.at, seen.standing.get(&wish.about)),
-            None => (desk.clock.now(), stands.get(&wish.about)),
-        };
-        let envelope = envelope(desk, request, wish, at, now, stands);
+        let envelope = envelope(desk, request, wish, at, standing.get(&wish.about));
         match desk.settings.rules.validate(&envelope, desk.clock.now()) {
             Ok(_) => {
                 let text = serde_json::to_string(&envelope).map_err(|error| error.to_string())?;
@@ -301,7 +248,7 @@ pub(crate) fn judge<R, K>(
     request: &Request,
     wish: &Wish,
 ) -> Result<Change, Vec<String>> {
-    let envelope = envelope(desk, request, wish, 0, desk.clock.now(), None);
+    let envelope = envelope(desk, request, wish, 0, None);
     let judged = desk.settings.rules.validate(&envelope, desk.clock.now());
     judged.map(|command| command.change).map_err(as_asked)
 }
@@ -411,9 +358,9 @@ fn envelope<R, K>(
     request: &Request,
     wish: &Wish,
     at: usize,
-    now: Timestamp,
     standing: Option<&Timestamp>,
 ) -> Envelope {
+    let now = desk.clock.now();
     let next = standing.and_then(|at| at.checked_add(SignedDuration::from_millis(1)).ok());
     let occurred_at = next.map_or(now, |next| next.max(now));
     let mut detail = wish.detail.clone();
@@ -435,7 +382,7 @@ fn envelope<R, K>(
         detail_type: wish.detail_type.to_owned(),
         source: source.to_owned(),
         account: String::new(),
-        time: format!("{:.3}", desk.clock.now()),
+        time: format!("{now:.3}"),
         region: String::new(),
         resources: Vec::new(),
         detail: Value::Object(detail),

@@ -11,9 +11,8 @@ use pod_identity_engine::ledger::{
 use pod_identity_engine::ports::{
     Bus, Clock, ClusterAccess, ClusterReader, KubernetesReader, LedgerWriter, PortError, Reads,
 };
-use pod_identity_engine::{DominoSource, InsideSettings, Run, Settings, chain};
+use pod_identity_engine::{InsideSettings, Run, Settings, chain};
 
-use crate::exchange::Exchange;
 use crate::handler::Deployment;
 
 /// Everything outside the clusters that is read.
@@ -38,8 +37,6 @@ pub(crate) struct Desk<'a, R, K, C> {
     pub(crate) settings: &'a Settings,
     pub(crate) inside: &'a InsideSettings,
     pub(crate) deployment: Deployment<'a>,
-    pub(crate) domino: Option<DominoSource<'a>>,
-    pub(crate) exchange: Option<Exchange<'a>>,
     pub(crate) deadline: Timestamp,
 }
 
@@ -66,8 +63,6 @@ impl<'a, R: Looks, K: KubernetesReader, C: Clock> Desk<'a, R, K, C> {
             settings: self.settings,
             inside: self.inside,
             deployment: self.deployment,
-            domino: self.domino,
-            exchange: self.exchange,
             deadline: self.deadline,
         }
     }

@@ -3,14 +3,13 @@
 use std::time::{Duration, SystemTime};
 
 use pod_identity_core::Json;
-use pod_identity_engine::ports::{Bus, Clock, KubernetesReader, LedgerWriter, ObjectWriter};
-use pod_identity_engine::{DominoSource, InsideSettings, Run, Settings};
+use pod_identity_engine::ports::{Bus, Clock, KubernetesReader, LedgerWriter};
+use pod_identity_engine::{InsideSettings, Run, Settings};
 use serde_json::Value;
 
 use crate::actions::{self, Other};
 use crate::answer::{Answer, Refusal};
 use crate::desk::{Desk, Looks, OVER};
-use crate::exchange::Exchange;
 use crate::request::{self, Mode, Request};
 use crate::widget;
 
@@ -56,8 +55,8 @@ pub struct Function<'a, R, K, W, C> {
     pub reader: &'a R,
     /// Reads the clusters' Kubernetes APIs.
     pub kubernetes: &'a K,
-    /// Makes what writes the ledger and files, and puts requests on the bus: only asked for when
-    /// something is to be done. None where the function is deployed to be read only.
+    /// Makes what writes the ledger and puts requests on the bus: only asked for when something is
+    /// to be done. None where the function is deployed to be read only.
     pub writer: Option<&'a dyn Fn() -> W>,
     /// Tells the time.
     pub clock: &'a C,
@@ -67,10 +66,6 @@ pub struct Function<'a, R, K, W, C> {
     pub inside: &'a InsideSettings,
     /// What is set of the others.
     pub deployment: Deployment<'a>,
-    /// Domino as a source; none where it is not asked.
-    pub domino: Option<DominoSource<'a>>,
-    /// Where files are exchanged over; none where they are not.
-    pub exchange: Option<Exchange<'a>>,
     /// No step starts that might end later than this before the deadline.
     pub deadline_margin: Duration,
 }
@@ -96,7 +91,7 @@ impl<R, K, W, C> Function<'_, R, K, W, C>
 where
     R: Looks,
     K: KubernetesReader,
-    W: LedgerWriter + Bus + ObjectWriter,
+    W: LedgerWriter + Bus,
     C: Clock,
 {
     /// Answers one invocation, whatever was sent, until its deadline at the latest. A request that
@@ -117,8 +112,6 @@ where
             settings: self.settings,
             inside: self.inside,
             deployment: self.deployment,
-            domino: self.domino,
-            exchange: self.exchange,
             deadline,
         };
         if let Some(asked) = widget::read(&payload) {

@@ -1,8 +1,8 @@
 //! Lambda function: answers what administrators ask from the console or the AWS CLI.
 //!
-//! It reads AWS, the clusters and the ledger. It writes the ledger, puts requests on the bus, and
-//! exports to a bucket, nothing else: what changes AWS or a cluster is done by reconcile and workloads, and how far
-//! they have come is read from the ledger.
+//! It reads AWS, the clusters and the ledger. It writes the ledger and puts requests on the bus,
+//! nothing else: reconcile and workloads change AWS and the clusters, and how far they have come is
+//! read from the ledger.
 
 // The SDK's futures nest deeper than the compiler looks by default.
 #![recursion_limit = "256"]
@@ -12,7 +12,6 @@ mod answer;
 mod associations;
 mod change;
 mod desk;
-mod exchange;
 mod handler;
 mod lists;
 mod node_policies;
@@ -21,6 +20,5 @@ mod run;
 mod table;
 mod widget;
 
-pub use exchange::Exchange;
 pub use handler::{Deployment, Function, Invocation};
 pub use run::run;

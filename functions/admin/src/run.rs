@@ -9,7 +9,6 @@ use pod_identity_kubernetes::Kubernetes;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use crate::exchange::Exchange;
 use crate::handler::{Deployment, Function, Invocation, too_late};
 
 /// Reads the settings from the environment and serves invocations until
@@ -35,10 +34,6 @@ pub async fn run() -> Result<(), Error> {
         None => Kubernetes::eks(calls, aws.reader(), move |access| credentials.credentials(access)),
     };
     let writer = || aws.writer();
-    let domino = settings.domino.as_ref().map(|domino| (domino, aws.domino(domino)));
-    let objects = aws.objects();
-    let exchange =
-        settings.exchange_bucket.as_deref().map(|bucket| Exchange { bucket, reader: &objects });
     let function = Function {
         reader: &aws.reader(),
         kubernetes: &kubernetes.reader(),
@@ -51,8 +46,6 @@ pub async fn run() -> Result<(), Error> {
             reconcile_plans: settings.plan_only,
             workloads_plans: workloads.plan_only,
         },
-        domino: domino.as_ref().map(|(settings, api)| settings.source(api)),
-        exchange,
         deadline_margin: settings.deadline_margin,
     };
     let function = &function;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use pod_identity_core::{ArnError, ClusterArn, RoleArn};
-use pod_identity_world::{AccessRule, ApiStatus, AwsError, Object, Verb, World};
+use pod_identity_world::{AccessRule, ApiStatus, AwsError, Verb, World};
 use serde_json::{Value, json};
 
 use crate::function::access_key;
@@ -24,12 +24,6 @@ pub const LEDGER_TABLE: &str = "domino-pod-identity";
 
 /// Name of the event bus.
 pub const EVENT_BUS: &str = "domino-pod-identity";
-
-/// Name of the bucket that files are exchanged over.
-pub const EXCHANGE_BUCKET: &str = "domino-pod-identity-exchange";
-
-/// Key of a file there, which a sample imports.
-pub const EXCHANGE_FILE: &str = "bindings.csv";
 
 /// Name of the secret with the key of Domino's API.
 pub const DOMINO_SECRET: &str = "domino-pod-identity/domino";
@@ -86,7 +80,6 @@ pub fn settings() -> BTreeMap<String, String> {
         ("TARGET_ROLES", "arn:aws:iam::444455556666:role/domino-target-*".to_owned()),
         ("NAMESPACES", "domino-compute".to_owned()),
         ("NODE_ROLES", format!("arn:aws:iam::{ACCOUNT}:role/*-eks-nodes")),
-        ("EXCHANGE_BUCKET", EXCHANGE_BUCKET.to_owned()),
         // A story of seconds: EKS here shows every change at once.
         ("SWEEP_SETTLE_SECONDS", "1".to_owned()),
         ("EVICTION_GRACE_SECONDS", "1".to_owned()),
@@ -113,16 +106,12 @@ pub fn service_accounts() -> BTreeMap<String, bool> {
 
 /// A world with the clusters and roles that the sample events name, an
 /// untrusted role, an association of somebody else in the way of
-/// `svc-warehouse`, associations that add-ons own, and a file of bindings in the bucket.
+/// `svc-warehouse`, and associations that add-ons own.
 ///
 /// # Errors
 /// Never, unless a rule of AWS changes under the scene.
 pub fn world(now: Timestamp) -> Result<World, SceneError> {
     let mut world = World::new(1, ACCOUNT, now);
-    world.s3.add_bucket(EXCHANGE_BUCKET);
-    let body = format!("serviceAccount,roleArn,clusters\nsvc-etl,{},all\n", role("domino/etl")?);
-    let file = Object { content_type: "text/csv".to_owned(), body: body.into_bytes() };
-    world.put_object(EXCHANGE_BUCKET, EXCHANGE_FILE, file).map_err(SceneError::Refused)?;
     let unrelated = role("aws-ebs-csi")?;
     world.add_role(&unrelated, &trust(&json!("pods.eks.amazonaws.com"), &tagging(), None));
     for name in CLUSTERS {

@@ -76,7 +76,7 @@ impl Stage {
             region: REGION.to_owned(),
             endpoint: wire.endpoint().to_owned(),
             program,
-            settings: settings.clone(),
+            settings: settings_of(name, &settings),
             timeout: TIMEOUT,
         };
         let association =
@@ -239,6 +239,13 @@ impl Stage {
     pub async fn ledger(&self) -> io::Result<Vec<Item>> {
         ledger::scan(self.wire.endpoint(), REGION, LEDGER_TABLE).await
     }
+}
+
+/// The settings of one function: the template gives those of Domino to reconcile alone.
+fn settings_of(name: &str, settings: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut settings = settings.clone();
+    settings.retain(|key, _| name == "reconcile" || !key.starts_with("DOMINO_"));
+    settings
 }
 
 /// A Domino whose key is in the secret that the settings name, where they name one and no Domino.

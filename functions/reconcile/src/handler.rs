@@ -9,7 +9,8 @@ use pod_identity_core::{ClusterArn, Json, Pattern, RoleArn};
 use pod_identity_engine::ports::{Clock, Reads, Writes};
 use pod_identity_engine::{
     DominoCheck, DominoSource, Reconciled, Record, Retirement, Run, Scope, Settings, check_domino,
-    note_reconciled, preview, reconcile, request_again, request_all, request_rest,
+    note_reconciled, preview, reconcile, record_domino_check, request_again, request_all,
+    request_rest,
 };
 use pod_identity_function::Answers;
 use serde_json::{Value, json};
@@ -145,9 +146,14 @@ impl<R: Reads, W: Writes, C: Clock> Function<'_, R, W, C> {
         // Before the clusters, which then find its deactivations in the ledger. Whatever comes of
         // it, they are asked for; once is enough for a batch.
         if let (Some(source), None) = (&self.domino, &domino) {
-            let end = domino::half_way(clock.now(), deadline);
+            let asked_at = clock.now();
+            let end = domino::half_way(asked_at, deadline);
             let check = check_domino(source, reader, writer, clock, run, settings, end).await;
             domino::log(&check);
+            let recorded = record_domino_check(&check, asked_at, reader, writer, run, settings);
+            if let Err(why) = recorded.await {
+                tracing::warn!(why, "the comparison with Domino was not recorded");
+            }
             *domino = Some(check);
         }
         let asked = request_all(reader, writer, clock, run, settings, deadline).await?;

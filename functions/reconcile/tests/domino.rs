@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use jiff::{SignedDuration, Timestamp};
 use pod_identity_core::roster::Ceilings;
 use pod_identity_core::{ClusterArn, Pattern};
+use pod_identity_engine::ledger::{DominoRecord, View, domino_key};
 use pod_identity_engine::ports::{
     DominoAccount, DominoAnswer, DominoPage, DominoQuery, DominoReader, ErrorKind, PortError,
 };
@@ -135,6 +136,13 @@ impl House {
         drive(function.invoke(payload, "request", deadline))
     }
 
+    /// The comparison with Domino that the ledger has.
+    fn recorded(&self) -> DominoRecord {
+        let mut view = View::default();
+        drive(view.read(&self.ports, &[domino_key()])).unwrap();
+        view.get(&domino_key()).unwrap().map(|stored| stored.record).unwrap_or_default()
+    }
+
     /// Reasons of the requests for reconciliation on the bus.
     fn requests(&self) -> Vec<String> {
         let world = self.ports.world();
@@ -162,6 +170,8 @@ fn a_schedule_unbinds_who_is_deactivated_in_domino_and_then_asks_for_the_cluster
     let check = done.domino.unwrap().unwrap();
     assert_eq!(check.unbound.len(), 1, "{check:?}");
     assert_eq!(house.requests(), [CHANGED, ALL]);
+    let comparison = house.recorded().comparison.unwrap();
+    assert_eq!(comparison.unbound.names, ["svc-1"], "{comparison:?}");
     let said = done.answer.unwrap()["text"].as_str().unwrap().to_owned();
     assert!(said.contains("asked for 1 clusters; Domino has deactivated 1"), "{said}");
 
@@ -186,6 +196,7 @@ fn a_domino_that_fails_or_is_slow_does_not_keep_the_clusters_waiting() {
     assert!(done.domino.unwrap().unwrap_err().contains("no connection"));
     let said = done.answer.unwrap()["text"].as_str().unwrap().to_owned();
     assert!(said.contains("Domino was not compared"), "{said}");
+    assert!(house.recorded().failure.unwrap().cause.contains("no connection"));
     assert_eq!(house.requests(), [ALL]);
 
     // Half of the minute is the clusters'.
@@ -206,5 +217,6 @@ fn domino_is_asked_once_a_batch_and_not_for_one_cluster_nor_in_plan_mode() {
     assert!(house.invoke(json!({ "clusterArn": blue(), "planOnly": true })).domino.is_none());
     let house = House { plan_only: true, ..House::new() };
     assert!(house.invoke(schedule()).domino.is_none());
+    assert_eq!(house.recorded(), DominoRecord::default());
     assert_eq!(*house.domino.asked.lock().unwrap(), 0);
 }

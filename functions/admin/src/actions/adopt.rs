@@ -175,7 +175,7 @@ async fn carry_out(
         .unzip();
     let mut clusters = BTreeSet::new();
     if !wishes.is_empty() {
-        let changed = note(desk, hands, request, &wishes, None).await?;
+        let changed = note(desk, hands, request, &wishes).await?;
         clusters.extend(changed.clusters);
         for (at, result) in at.into_iter().zip(changed.results) {
             match result {

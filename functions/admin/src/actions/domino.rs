@@ -1,28 +1,25 @@
-//! What Domino itself says of the service accounts that are bound, and unbinding those that it has
-//! deactivated.
+//! What Domino's lists say about the bindings, as reconcile recorded it.
 
-use pod_identity_core::DominoName;
-use pod_identity_core::roster::Comparison;
+use jiff::Timestamp;
+use pod_identity_engine::chain;
+use pod_identity_engine::ledger::{
+    DominoComparison, DominoFailure, DominoRecord, NameList, View, domino_key,
+};
 use pod_identity_engine::ports::{Clock, KubernetesReader};
-use pod_identity_engine::{DEACTIVATED_REASON, compare_with_domino};
-use pod_identity_events::detail_type::DEACTIVATED;
 use serde::Deserialize;
-use serde_json::{Map, json};
+use serde_json::json;
 
 use crate::answer::{Answer, Refusal};
-use crate::change::{About, Changed, Seen, Wish, make_as_of, undone};
-use crate::desk::{Desk, Hands, Looks};
-use crate::request::{Action, Mode, Request};
+use crate::desk::{Desk, Looks};
+use crate::request::{Action, Request};
 use crate::table::Table;
-
-/// Most rows of one table; the data beside the text has all.
-const ROWS: usize = 100;
+use crate::widget::page::age;
 
 pub(super) const ACTION: Action = Action {
     name: "domino",
-    what: "what Domino itself says of the service accounts: bound and deactivated, bound and unknown, active and not bound; with mode apply, those that it has deactivated are unbound, within the ceilings",
+    what: "what reconcile found when it last asked Domino for its service accounts: bound and deactivated, bound and unknown, active and not bound",
     fields: &[],
-    changes: true,
+    changes: false,
     example: include_str!("../../../../events/samples/admin/domino.json"),
 };
 
@@ -32,96 +29,96 @@ struct Asked {}
 
 pub(super) async fn answer(
     desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
-    hands: Option<&impl Hands>,
     request: &Request,
 ) -> Result<Answer, Refusal> {
     let Asked {} = request.fields()?;
-    let Some(domino) = &desk.domino else {
-        return Err(Refusal(
-            "domino: this deployment does not ask Domino; set DOMINO_URL and DOMINO_TOKEN_SECRET of the function".to_owned(),
-        ));
+    desk.registry().await?;
+    let mut view = View::default();
+    view.read(desk.reader, &[domino_key()]).await.map_err(|error| chain(&error))?;
+    let stored = view.get::<DominoRecord>(&domino_key()).map_err(|error| chain(&error))?;
+    let DominoRecord { comparison, failure } = stored.map(|it| it.record).unwrap_or_default();
+    let plans = desk.deployment.reconcile_plans;
+    if comparison.is_none() && failure.is_none() {
+        return Err(Refusal(not_asked(plans)));
+    }
+    let now = desk.clock.now();
+    let mut text = match &comparison {
+        Some(comparison) => lists(comparison, now) + &conclusion(comparison),
+        None => "There is no complete comparison with Domino yet.\n".to_owned(),
     };
-    let (reader, clock, settings) = (desk.reader, desk.clock, desk.settings);
-    let seen = Seen::now(desk).await?;
-    let found = compare_with_domino(domino, reader, clock, settings, desk.deadline).await?;
-    let names = found.to_unbind();
-    let wishes: Vec<Wish> = names.iter().map(deactivated).collect();
-    let changed = match wishes.as_slice() {
-        [] => Changed::default(),
-        wishes => make_as_of(desk, hands, request, wishes, Some(&seen)).await?,
-    };
-    let text = lists(&found) + &told(request, &found, &changed);
-    let answer = Answer::of(text)
-        .with("mode", json!(request.mode.word()))
-        .with("found", json!(found))
-        .with("changed", changed.data());
-    Ok(if wishes.is_empty() { answer } else { answer.applied_by(request, &[]) })
+    if let Some(DominoFailure { asked_at, cause }) = &failure {
+        text += &format!("\n! The last attempt, at {}, failed: {cause}\n", time(*asked_at, now));
+    }
+    if plans {
+        text += "\n! Reconcile runs in plan mode, in which it does not ask Domino: set ReconcileMode=apply.\n";
+    }
+    Ok(Answer::of(text).with("comparison", json!(comparison)).with("failure", json!(failure)))
 }
 
-/// The event that would unbind somebody. A reason that the request gives takes the place of ours.
-fn deactivated(name: &DominoName) -> Wish {
-    let detail = Map::from_iter([
-        ("serviceAccount".to_owned(), json!(name)),
-        ("reason".to_owned(), json!(DEACTIVATED_REASON)),
-    ]);
-    let about = About::ServiceAccount(name.to_string());
-    Wish { about, detail_type: DEACTIVATED, detail }
+/// Why there is nothing to show, and the remediation.
+fn not_asked(plans: bool) -> String {
+    let mode = if plans {
+        " Reconcile runs in plan mode, in which it does not ask Domino: set ReconcileMode=apply."
+    } else {
+        ""
+    };
+    format!(
+        "domino: reconcile has recorded no comparison with Domino. Set the parameters DominoUrl and DominoKeyName (DOMINO_URL and DOMINO_TOKEN_SECRET of the reconcile function), then wait for its next schedule, or invoke it with {{}}.{mode}"
+    )
 }
 
-fn lists(found: &Comparison) -> String {
-    let Comparison { bound, gone, deactivated, unassigned, doubt: _ } = found;
+fn lists(comparison: &DominoComparison, now: Timestamp) -> String {
+    let DominoComparison { asked_at, bound, deactivated, gone, unassigned, .. } = comparison;
     let mut text = format!(
-        "{bound} are bound; of those Domino has deactivated {}, and does not know {}. {} are active in Domino and not bound.\n",
-        deactivated.len(),
-        gone.len(),
-        unassigned.len()
+        "Reconcile asked Domino at {}. {bound} service accounts were bound; of those Domino has deactivated {} and does not know {}. {} are active in Domino and not bound.\n",
+        time(*asked_at, now),
+        deactivated.total,
+        gone.total,
+        unassigned.total
     );
-    let names = |names: &[DominoName]| names.iter().map(ToString::to_string).collect();
-    text += &table("bound, and deactivated in Domino", names(deactivated));
-    text +=
-        &table("bound, and unknown to Domino's service accounts (deleted, or a user)", names(gone));
-    text += &table("active in Domino, and not bound", unassigned.clone());
+    text += &table("bound, and deactivated in Domino", deactivated);
+    text += &table("bound, and in no list of Domino (deleted, or a user)", gone);
+    text += &table("active in Domino, and not bound", unassigned);
     text
 }
 
-/// One list as a table; nothing where there is nobody.
-fn table(header: &str, names: Vec<String>) -> String {
+/// One list as a table; nothing where it is empty.
+fn table(header: &str, NameList { total, names }: &NameList) -> String {
     if names.is_empty() {
         return String::new();
     }
-    let more = names.len().saturating_sub(ROWS);
     let mut table = Table::new(&[header]);
-    for name in names.into_iter().take(ROWS) {
-        table.row([name]);
+    for name in names {
+        table.row([name.clone()]);
     }
-    let rest = if more > 0 { format!("and {more} more, in `found`\n") } else { String::new() };
+    let more = total - names.len();
+    let rest = if more > 0 { format!("and {more} more\n") } else { String::new() };
     format!("\n{table}{rest}")
 }
 
-/// What is done about the deactivated ones, or why nothing is.
-fn told(request: &Request, found: &Comparison, changed: &Changed) -> String {
-    if let Some(doubt) = &found.doubt {
+/// What reconcile did about the deactivated ones, or the remediation.
+fn conclusion(comparison: &DominoComparison) -> String {
+    let DominoComparison { deactivated, unbound, not_unbound, doubt, .. } = comparison;
+    if let Some(doubt) = doubt {
         return format!("\n! {doubt}\n");
     }
-    if changed.results.is_empty() {
-        return "\nNobody is to be unbound.\n".to_owned();
+    if deactivated.total == 0 {
+        return "\nNo service account is to be unbound.\n".to_owned();
     }
-    let mut text = match request.mode {
-        Mode::Plan => "\nWhat would be done (mode is plan, nothing was):\n",
-        Mode::Apply => "\nWhat was done:\n",
+    if unbound.total + not_unbound.total == 0 {
+        return "\nReconcile only reports them (DominoUnbind=report). Unbind each with action unbind, or set DominoUnbind=unbind.\n".to_owned();
     }
-    .to_owned();
-    for (name, result) in found.to_unbind().iter().zip(&changed.results) {
-        text += &match result {
-            Ok(report) => match undone(report) {
-                Some(why) => format!("! {name}: {why}\n"),
-                None => format!("- {name}\n"),
-            },
-            Err(reasons) => format!("! {name}: {}\n", reasons.join("; ")),
-        };
+    let mut text = format!("\nReconcile unbound {}.\n", unbound.total);
+    if not_unbound.total > 0 {
+        text += &format!(
+            "! {} could not be unbound: {}. The log of reconcile has the causes; the next reconciliation of all clusters tries again.\n",
+            not_unbound.total,
+            not_unbound.names.join(", ")
+        );
     }
-    if request.mode == Mode::Apply && !changed.clusters.is_empty() {
-        text += &format!("The ledger has it; {}.\n", changed.goes_on());
-    }
-    text + &changed.words()
+    text
+}
+
+fn time(at: Timestamp, now: Timestamp) -> String {
+    format!("{} ({})", at.strftime("%Y-%m-%d %H:%M:%S UTC"), age(now, at))
 }

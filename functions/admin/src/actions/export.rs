@@ -1,17 +1,15 @@
-//! All bindings as a file that `import` takes.
+//! All bindings as text that `import` takes.
 
 use std::ops::Bound;
 
 use pod_identity_core::DominoName;
-use pod_identity_engine::chain;
-use pod_identity_engine::ports::{Clock, KubernetesReader, MAX_OBJECT_BYTES, ObjectWriter};
+use pod_identity_engine::ports::{Clock, KubernetesReader};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::rows::{self, Row};
 use crate::answer::{Answer, MOST_BYTES, Refusal};
 use crate::desk::{Desk, Looks};
-use crate::exchange::Location;
 use crate::request::{Action, Request};
 
 pub(super) const ACTION: Action = Action {
@@ -24,12 +22,8 @@ pub(super) const ACTION: Action = Action {
             "after",
             "optional: goes on behind this service account, as `next` of the last answer says",
         ),
-        (
-            "to",
-            "optional: { bucket, key }: a file in S3 instead of the answer, written with mode apply, over one that is there; bucket may be left out",
-        ),
     ],
-    changes: true,
+    changes: false,
     example: include_str!("../../../../events/samples/admin/export.json"),
 };
 
@@ -40,7 +34,6 @@ struct Asked {
     format: Format,
     limit: Option<usize>,
     after: Option<DominoName>,
-    to: Option<Location>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -51,23 +44,11 @@ enum Format {
     Csv,
 }
 
-impl Format {
-    fn content_type(self) -> &'static str {
-        match self {
-            Self::Json => "application/json",
-            Self::Csv => "text/csv",
-        }
-    }
-}
-
 pub(super) async fn answer(
     desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
-    hands: Option<&impl ObjectWriter>,
     request: &Request,
 ) -> Result<Answer, Refusal> {
     let asked: Asked = request.fields()?;
-    let refuse = |why: String| Refusal(format!("export: {why}"));
-    let to = asked.to.as_ref().map(|to| to.reach(desk.exchange)).transpose().map_err(refuse)?;
     let limit = asked.limit.unwrap_or(usize::MAX).max(1);
     let bindings = desk.bindings().await?;
     let from = asked.after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
@@ -85,44 +66,35 @@ pub(super) async fn answer(
     if let Some(next) = &next {
         text += &format!("There are more: ask again with \"after\": \"{next}\".\n");
     }
-    let answer = match (to, asked.format) {
-        (Some((place, _)), format) => {
-            let bytes = body.len();
-            if bytes > MAX_OBJECT_BYTES {
-                return Err(refuse(format!(
-                    "{} bindings are {bytes} bytes, more than the {MAX_OBJECT_BYTES} that import reads from {place}; write parts of them with limit and after",
-                    rows.len()
-                )));
-            }
-            match hands {
-                None => {
-                    text += &format!(
-                        "{bytes} bytes would be written to {place}; a file that is there is replaced.\n"
-                    );
-                }
-                Some(hands) => {
-                    desk.hurry().map_err(refuse)?;
-                    let put = hands.put_object(&place, format.content_type(), body.into_bytes());
-                    put.await.map_err(|error| refuse(chain(&error)))?;
-                    text += &format!("{bytes} bytes were written to {place}.\n");
-                }
-            }
-            Answer::of(text)
-        }
-        // Quotes are longer in an answer, which is JSON itself.
-        (None, _) if json!(body).to_string().len() > MOST_BYTES => {
-            return Err(Refusal(format!(
-                "export: {} bindings are {} bytes, more than Lambda answers; ask for fewer with limit and after, or have them written with `to`",
-                rows.len(),
-                body.len()
-            )));
-        }
-        (None, Format::Csv) => Answer::of(text).with("csv", json!(body)),
-        (None, Format::Json) => Answer::of(text).with("rows", json!(rows)),
+    // Quotes are longer in an answer, which is JSON itself.
+    let bytes = json!(body).to_string().len();
+    if bytes > MOST_BYTES {
+        return Err(Refusal(too_long(rows.len(), bytes)));
+    }
+    let answer = match asked.format {
+        Format::Csv => Answer::of(text).with("csv", json!(body)),
+        Format::Json => Answer::of(text).with("rows", json!(rows)),
     };
-    let answer = answer
-        .with("mode", json!(request.mode.word()))
-        .with("bindings", json!(rows.len()))
-        .with("next", json!(next));
-    Ok(if asked.to.is_some() { answer.applied_by(request, &[]) } else { answer })
+    Ok(answer.with("bindings", json!(rows.len())).with("next", json!(next)))
+}
+
+/// Why so many bindings are not answered, and how to get them in parts.
+fn too_long(bindings: usize, bytes: usize) -> String {
+    // Half of what fits on average: session policies make some bindings much longer than others.
+    let limit = (bindings * MOST_BYTES / bytes / 2).max(1);
+    format!(
+        "export: {bindings} bindings are {bytes} bytes, more than the {MOST_BYTES} of one answer; export them in parts: send \"limit\": {limit}, then the same with \"after\" as `next` of each answer says, until `next` is null"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_export_that_is_too_long_names_a_limit_that_fits() {
+        let why = too_long(30_000, 9_000_000);
+        assert!(why.contains("30000 bindings are 9000000 bytes"), "{why}");
+        assert!(why.contains("\"limit\": 9166, then the same with \"after\""), "{why}");
+    }
 }

@@ -1,4 +1,4 @@
-//! Bindings from a file: those that stand as they are stay untouched.
+//! Bindings from rows: those that stand as they are stay untouched.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,6 @@ use super::rows::{self, Numbered};
 use crate::answer::{Answer, Refusal};
 use crate::change::{Changed, Wish, judge, make, undone};
 use crate::desk::{Desk, Hands, Looks};
-use crate::exchange::{self, File, Pinned};
 use crate::request::{Action, Mode, Request};
 use crate::table::Table;
 
@@ -35,11 +34,7 @@ pub(super) const ACTION: Action = Action {
             "a list of { serviceAccount, roleArn, namespace, kubernetesServiceAccount, clusters, targetRoleArn, disableSessionTags, sessionPolicy }, or",
         ),
         ("json", "the same list, or as text, or"),
-        ("csv", "comma-separated values as text, with these columns, or"),
-        (
-            "from",
-            "{ bucket, key, sha256 }: a file in S3, comma-separated values where the key ends in .csv; bucket may be left out; mode apply needs the sha256 that the plan told",
-        ),
+        ("csv", "comma-separated values as text, with these columns"),
         ("stopOnError", "optional: true: one bad row, and nothing is done"),
     ],
     changes: true,
@@ -52,7 +47,6 @@ struct Asked {
     rows: Option<Vec<Value>>,
     csv: Option<String>,
     json: Option<Value>,
-    from: Option<Pinned>,
     #[serde(default)]
     stop_on_error: bool,
 }
@@ -87,15 +81,9 @@ pub(super) async fn answer(
 ) -> Result<Answer, Refusal> {
     let asked: Asked = request.fields()?;
     let stops = asked.stop_on_error;
-    let (rows, file) = read(desk, request, asked).await?;
-    let (mut answer, changes) = imported(desk, hands, request, stops, rows).await?;
-    let mut pins = Vec::new();
-    if let Some(file) = file {
-        answer.text += &file.words();
-        answer = answer.with("sha256", json!(file.sha256));
-        pins.push(("from", file.pin()));
-    }
-    Ok(if changes { answer.applied_by(request, &pins) } else { answer })
+    let rows = read(request, asked)?;
+    let (answer, changes) = imported(desk, hands, request, stops, rows).await?;
+    Ok(if changes { answer.applied_by(request, &[]) } else { answer })
 }
 
 /// The answer, and whether there is something to do.
@@ -132,7 +120,7 @@ async fn imported(
     }
     if wishes.len() > MOST_CHANGES {
         return Err(Refusal(format!(
-            "import: {} rows would change something, and one import changes at most {MOST_CHANGES}, so nothing was done; import the file in parts",
+            "import: {} rows would change something, and one import changes at most {MOST_CHANGES}, so nothing was done; import them in parts",
             wishes.len()
         )));
     }
@@ -152,29 +140,15 @@ async fn imported(
     Ok((with_data(Answer::of(text), request, &lines, Some(&changed)), true))
 }
 
-/// The rows, and the file that they are from.
-async fn read(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
-    request: &Request,
-    asked: Asked,
-) -> Result<(Vec<Numbered>, Option<File>), Refusal> {
-    let refuse = |why: String| Refusal(format!("import: {why}"));
-    let of_json = |value| list(value).map(|list| rows::of_json(&list)).map_err(refuse);
-    let rows = match (asked.rows, asked.csv, asked.json, asked.from) {
-        (Some(list), None, None, None) => rows::of_json(&list),
-        (None, Some(text), None, None) => rows::of_csv(&text).map_err(refuse)?,
-        (None, None, Some(value), None) => of_json(value)?,
-        (None, None, None, Some(pinned)) => {
-            let file = exchange::read(desk, request.mode, pinned).await.map_err(refuse)?;
-            let rows = match file.place.key.to_ascii_lowercase().ends_with(".csv") {
-                true => rows::of_csv(&file.text).map_err(refuse)?,
-                false => of_json(Value::String(file.text.clone()))?,
-            };
-            return Ok((rows, Some(file)));
-        }
-        _ => return Err(request.wrong("give exactly one of rows, csv, json and from")),
+/// The rows of the payload.
+fn read(request: &Request, asked: Asked) -> Result<Vec<Numbered>, Refusal> {
+    let rows = match (asked.rows, asked.csv, asked.json) {
+        (Some(list), None, None) => Ok(rows::of_json(&list)),
+        (None, Some(text), None) => rows::of_csv(&text),
+        (None, None, Some(value)) => list(value).map(|list| rows::of_json(&list)),
+        _ => return Err(request.wrong("give exactly one of rows, csv and json")),
     };
-    Ok((rows, None))
+    rows.map_err(|why| Refusal(format!("import: {why}")))
 }
 
 /// A list, a text that is one, or an answer of `export` as it came.

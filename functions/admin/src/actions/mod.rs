@@ -18,7 +18,7 @@ mod target;
 mod trust_policy;
 mod who;
 
-use pod_identity_engine::ports::{Clock, KubernetesReader, ObjectWriter};
+use pod_identity_engine::ports::{Clock, KubernetesReader};
 
 use crate::answer::{Answer, Refusal};
 use crate::desk::{Desk, Hands, Looks};
@@ -54,7 +54,7 @@ pub(crate) enum Other {
 /// Who goes on with what an action did; nobody where all is done by then.
 pub(crate) fn goes_on(action: &str) -> Option<Other> {
     match action {
-        "bind" | "unbind" | "clusters" | "migrate" | "retire" | "adopt" | "import" | "domino" => {
+        "bind" | "unbind" | "clusters" | "migrate" | "retire" | "adopt" | "import" => {
             Some(Other::Reconcile)
         }
         "sweep" => Some(Other::Workloads),
@@ -65,7 +65,7 @@ pub(crate) fn goes_on(action: &str) -> Option<Other> {
 /// Answers a request, and does what it asks for if it is given something to write with.
 pub(crate) async fn answer(
     desk: Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
-    hands: Option<&(impl Hands + ObjectWriter)>,
+    hands: Option<&impl Hands>,
     request: &Request,
 ) -> Result<Answer, Refusal> {
     let desk = &desk;
@@ -78,13 +78,13 @@ pub(crate) async fn answer(
         "migrate" => migrate::answer(desk, hands, request).await,
         "retire" => retire::answer(desk, hands, request).await,
         "adopt" => adopt::answer(desk, hands, request).await,
-        "export" => export::answer(desk, hands, request).await,
+        "export" => export::answer(desk, request).await,
         "import" => import::answer(desk, hands, request).await,
         "sweep" => sweep::answer(desk, hands, request).await,
         "explain" => explain::answer(desk, request).await,
         "who" => who::answer(desk, request).await,
         "trust-policy" => trust_policy::answer(desk, request).await,
-        "domino" => domino::answer(desk, hands, request).await,
+        "domino" => domino::answer(desk, request).await,
         "rejected" | "superseded" => notices::answer(desk, request).await,
         other => Err(Refusal(format!("there is no action `{other}`"))),
     }

@@ -1,4 +1,4 @@
-//! Bindings as rows of a file: JSON objects, or lines of comma-separated values.
+//! Bindings as rows: JSON objects, or lines of comma-separated values.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ pub(super) const COLUMNS: [&str; 8] = [
     "sessionPolicy",
 ];
 
-/// Columns that a file cannot do without.
+/// Columns that are required.
 const NEEDED: [&str; 2] = ["serviceAccount", "roleArn"];
 
 /// One binding, as a whole: what a row leaves out has its default.

@@ -9,12 +9,12 @@ mod draw;
 mod facts;
 mod html;
 mod look;
-mod page;
+pub(crate) mod page;
 mod style;
 #[cfg(test)]
 mod tests;
 
-use pod_identity_engine::ports::{Bus, Clock, KubernetesReader, LedgerWriter, ObjectWriter};
+use pod_identity_engine::ports::{Bus, Clock, KubernetesReader, LedgerWriter};
 use serde_json::{Map, Value};
 
 use crate::actions;
@@ -70,7 +70,7 @@ pub(crate) async fn answer<R, K, W, C>(desk: Desk<'_, R, K, C>, asked: Asked, ar
 where
     R: Looks,
     K: KubernetesReader,
-    W: LedgerWriter + Bus + ObjectWriter,
+    W: LedgerWriter + Bus,
     C: Clock,
 {
     let view = match asked {
@@ -107,7 +107,7 @@ async fn action<R, K, W, C>(desk: Desk<'_, R, K, C>, fields: Map<String, Value>)
 where
     R: Looks,
     K: KubernetesReader,
-    W: LedgerWriter + Bus + ObjectWriter,
+    W: LedgerWriter + Bus,
     C: Clock,
 {
     let request = match request::read(&Value::Object(fields)) {

@@ -189,7 +189,7 @@ fn time(at: Timestamp) -> String {
 }
 
 /// How long ago something was, in one word and a number.
-pub(super) fn age(now: Timestamp, at: Timestamp) -> String {
+pub(crate) fn age(now: Timestamp, at: Timestamp) -> String {
     let minutes = now.duration_since(at).as_secs().div_euclid(60);
     match minutes {
         ..1 => "just now".to_owned(),

@@ -5,20 +5,18 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
-use admin::{Deployment, Exchange, Function, Invocation};
+use admin::{Deployment, Function, Invocation};
 use jiff::{SignedDuration, Timestamp};
 use pod_identity_core::{Association, ClusterArn, Json, KubernetesName, RoleArn, sweep};
 use pod_identity_engine::{
-    InsideReport, InsideScope, InsideSettings, MappingSettings, Reconciled, Record, RecordReport,
-    Run, Scope, Settings, SweepSettings, note_reconciled, reconcile, record, work_inside,
+    DominoCheck, InsideReport, InsideScope, InsideSettings, MappingSettings, Reconciled, Record,
+    RecordReport, Run, Scope, Settings, SweepSettings, note_reconciled, reconcile, record,
+    record_domino_check, work_inside,
 };
 use pod_identity_world::{World, WorldPorts, deployment_settings};
 use serde_json::{Value, json};
 
-use crate::domino::Roll;
-
 pub(crate) const ACCOUNT: &str = "111122223333";
-pub(crate) const BUCKET: &str = "exchange";
 pub(crate) const FUNCTION: &str = "arn:aws:lambda:eu-west-1:111122223333:function:admin";
 pub(crate) const TRUSTED: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"pods.eks.amazonaws.com"},"Action":["sts:AssumeRole","sts:TagSession"]}]}"#;
 pub(crate) const UNTRUSTED: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
@@ -40,12 +38,8 @@ pub(crate) struct Office {
     pub(crate) ports: WorldPorts,
     pub(crate) settings: Settings,
     pub(crate) inside: InsideSettings,
-    /// The bucket that files are exchanged over.
-    pub(crate) exchange: Option<&'static str>,
     /// How often something to write with was made.
     pub(crate) writers_made: Cell<usize>,
-    /// Domino as a source, where it is asked.
-    pub(crate) domino: Option<Roll>,
     /// Whether the function is deployed to be read only.
     pub(crate) read_only: bool,
     /// Whether reconcile and workloads run in plan mode.
@@ -70,7 +64,6 @@ impl Office {
             world.add_role(&role(name), TRUSTED);
         }
         world.add_role(&role("untrusted"), UNTRUSTED);
-        world.s3.add_bucket(BUCKET);
         let inside = InsideSettings {
             namespaces: vec!["domino-compute".to_owned()],
             service_accounts: true,
@@ -89,9 +82,7 @@ impl Office {
             ports,
             settings: deployment_settings(ACCOUNT),
             inside,
-            exchange: Some(BUCKET),
             writers_made: Cell::new(0),
-            domino: None,
             read_only: false,
             others_plan: false,
             invocations: Cell::new(0),
@@ -173,8 +164,6 @@ impl Office {
                 reconcile_plans: self.others_plan,
                 workloads_plans: self.others_plan,
             },
-            domino: self.domino.as_ref().map(Roll::source),
-            exchange: self.exchange.map(|bucket| Exchange { bucket, reader: &self.ports }),
             deadline_margin: Duration::from_secs(3),
         };
         let seconds = u64::try_from(self.in_seconds(120).as_second()).unwrap();
@@ -210,6 +199,14 @@ impl Office {
         let done = done.unwrap();
         drive(note_reconciled(&scope, &done, ports, ports, ports, &run)).unwrap();
         done
+    }
+
+    /// Reconcile records what a comparison with Domino found, or why it failed.
+    pub(crate) fn compared_with_domino(&self, check: &Result<DominoCheck, String>) {
+        let now = self.ports.world().now;
+        let run = Run::new(self.next_request(), now);
+        let (ports, settings) = (&self.ports, &self.settings);
+        drive(record_domino_check(check, now, ports, ports, &run, settings)).unwrap();
     }
 
     /// A part of a reconciliation: its time is over once so many associations are there. Answers

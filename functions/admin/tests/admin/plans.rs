@@ -4,21 +4,18 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::domino::Roll;
 use crate::office::{ACCOUNT, Office, cluster, role, text};
 
-/// svc-etl works on blue, somebody else's association is there too, and a file is in the bucket.
+/// svc-etl is bound on blue, and another tool's association is there too.
 fn office() -> Office {
-    let mut office = Office::new();
+    let office = Office::new();
     office.register("blue");
     office.bind("svc-etl", "etl");
     let theirs = role("report").to_string();
     let (blue, namespace) = (cluster("blue"), "domino-compute");
     office.ports.world().add_foreign_association(&blue, namespace, "theirs", &theirs).unwrap();
-    office.applied(json!({ "action": "export", "to": { "key": "all.json" } }));
     let unbind = json!({ "action": "unbind", "serviceAccount": "svc-gone" });
     office.applied(unbind);
-    office.domino = Some(Roll::of(&[("svc-etl", false), ("svc-new", true), ("svc-more", true)]));
     office
 }
 
@@ -36,8 +33,6 @@ fn changes() -> Vec<Value> {
         json!({ "action": "migrate", "from": "blue", "to": green }),
         json!({ "action": "adopt", "cluster": "blue", "all": true }),
         json!({ "action": "import", "rows": [row] }),
-        json!({ "action": "export", "to": { "key": "bindings.csv" }, "format": "csv" }),
-        json!({ "action": "domino" }),
     ]
 }
 
@@ -58,13 +53,8 @@ fn a_plan_hands_over_the_payload_that_applies_it() {
 }
 
 #[test]
-fn a_plan_of_a_file_or_an_adoption_hands_over_what_pins_it() {
+fn a_plan_of_an_adoption_hands_over_what_pins_it() {
     let office = office();
-    office.applied(json!({ "action": "unbind", "serviceAccount": "svc-etl" }));
-    let from = json!({ "key": "all.json" });
-    let planned = office.planned(json!({ "action": "import", "from": from }));
-    assert_eq!(planned["apply"]["from"]["sha256"], planned["sha256"], "{}", text(&planned));
-    assert_eq!(office.done(planned["apply"].clone())["counts"]["new"], 1);
     let planned = office.planned(json!({ "action": "adopt", "cluster": "blue", "all": true }));
     assert_eq!(planned["apply"]["plan"], planned["plan"], "{}", text(&planned));
     assert_eq!(office.done(planned["apply"].clone())["accepted"], 1);
@@ -85,7 +75,6 @@ fn who_has_something_done_is_told_where_those_who_go_on_run_in_plan_mode() {
         let words = office.applied(payload.clone());
         let words = text(&words);
         match payload["action"].as_str().unwrap() {
-            "export" => assert!(!words.contains("plan mode"), "{words}"),
             "sweep" => assert!(words.contains("WorkloadsMode=plan"), "{words}"),
             _ => assert!(words.contains("ReconcileMode=plan"), "{words}"),
         }
@@ -137,15 +126,13 @@ fn a_plan_that_broke_off_says_behind_whom() {
 
 #[test]
 fn a_plan_of_nothing_hands_over_nothing() {
-    let mut office = office();
-    office.domino = Some(Roll::of(&[("svc-etl", true)]));
+    let office = office();
     let same = json!({ "serviceAccount": "svc-etl", "roleArn": role("etl") });
     for payload in [
         json!({ "action": "clusters" }),
         json!({ "action": "export" }),
         json!({ "action": "import", "rows": [same] }),
         json!({ "action": "import", "rows": [{}], "stopOnError": true }),
-        json!({ "action": "domino" }),
         json!({ "action": "adopt", "cluster": "blue", "associations": [
             { "namespace": "domino-compute", "serviceAccount": "nobody", "as": "svc-new" },
         ] }),

@@ -23,8 +23,6 @@ pub(super) enum Format {
     Json,
     /// IAM and STS: XML.
     Query,
-    /// S3: XML of its own.
-    S3,
 }
 
 impl Format {
@@ -32,7 +30,6 @@ impl Format {
         match service {
             "iam" | "sts" => Self::Query,
             "events" | "dynamodb" | "secretsmanager" => Self::Json,
-            "s3" => Self::S3,
             _ => Self::RestJson,
         }
     }
@@ -62,15 +59,6 @@ impl Format {
                 );
                 answer(*status, "text/xml", body, id)
             }
-            Self::S3 => {
-                let body = format!(
-                    "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error>{}{}{}</Error>",
-                    element("Code", code),
-                    element("Message", message),
-                    element("RequestId", id)
-                );
-                answer(*status, "application/xml", body, id)
-            }
         }
     }
 
@@ -86,15 +74,6 @@ impl Format {
             (ErrorFault::Throttle, Self::Query) => {
                 AwsError::new(400, "Throttling", "Rate exceeded")
             }
-            (ErrorFault::Throttle, Self::S3) => {
-                AwsError::new(503, "SlowDown", "Please reduce your request rate.")
-            }
-            (ErrorFault::ServerError, Self::S3) => AwsError::new(
-                500,
-                "InternalError",
-                "We encountered an internal error. Please try again.",
-            ),
-            (ErrorFault::Denied, Self::S3) => AwsError::new(403, "AccessDenied", "Access Denied"),
             (ErrorFault::ServerError, Self::RestJson) => {
                 AwsError::new(500, "ServerException", "Internal server error")
             }

@@ -12,7 +12,6 @@ mod fault;
 mod iam;
 mod kubernetes;
 mod request;
-mod s3;
 mod secrets;
 mod sts;
 mod tls;
@@ -395,7 +394,6 @@ enum Operation {
     Eks(eks::Operation),
     Iam(iam::Operation),
     Events(events::Entries),
-    S3(s3::Operation),
     Sts(sts::Operation),
     DynamoDb(dynamodb::Operation),
     Secrets(secrets::GetSecretValue),
@@ -407,7 +405,6 @@ impl Operation {
             "eks" => eks::Operation::route(request).map(Self::Eks),
             "iam" => iam::Operation::route(request).map(Self::Iam),
             "events" => events::Entries::route(request).map(Self::Events),
-            "s3" => s3::Operation::route(request).map(Self::S3),
             "sts" => sts::Operation::route(request).map(Self::Sts),
             "dynamodb" => dynamodb::Operation::route(request).map(Self::DynamoDb),
             "secretsmanager" => secrets::GetSecretValue::route(request).map(Self::Secrets),
@@ -429,7 +426,6 @@ impl Operation {
             Self::Eks(operation) => operation.name(),
             Self::Iam(operation) => operation.name(),
             Self::Events(_) => "PutEvents",
-            Self::S3(operation) => operation.name(),
             Self::Sts(operation) => operation.name(),
             Self::DynamoDb(operation) => operation.name(),
             Self::Secrets(_) => "GetSecretValue",
@@ -441,7 +437,6 @@ impl Operation {
             Self::Eks(operation) => operation.object(),
             Self::Iam(operation) => operation.object(),
             Self::Events(entries) => entries.object(),
-            Self::S3(operation) => operation.object(),
             Self::Sts(operation) => operation.object(),
             Self::DynamoDb(operation) => operation.object(),
             Self::Secrets(get) => get.object(),
@@ -467,7 +462,6 @@ impl Operation {
             Self::Events(entries) => {
                 entries.perform(&mut shared.world(), caller).map(|body| answer::json(&body, id))
             }
-            Self::S3(operation) => operation.perform(&mut shared.world(), id),
             Self::Sts(operation) => operation
                 .perform(shared, caller)
                 .map(|result| answer::xml(sts::NAMESPACE, operation.name(), &result, id)),

@@ -8,7 +8,6 @@ mod kubernetes;
 mod ledger;
 mod policies;
 mod rest;
-mod s3;
 mod sign;
 mod tls;
 

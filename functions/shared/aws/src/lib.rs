@@ -1,4 +1,4 @@
-//! The engine's ports over EKS, IAM, EventBridge, DynamoDB and S3, and over
+//! The engine's ports over EKS, IAM, EventBridge and DynamoDB, and over
 //! Domino's API, whose key is in Secrets Manager; configuration from the
 //! environment.
 //!
@@ -15,7 +15,6 @@ mod errors;
 mod http;
 mod iam;
 mod ledger;
-mod objects;
 #[cfg(test)]
 mod script;
 mod settings;
@@ -23,7 +22,6 @@ mod settings;
 pub use clients::{Aws, AwsReader, AwsWriter};
 pub use clock::SystemClock;
 pub use domino::Domino;
-pub use objects::Objects;
 pub use settings::{
     Calls, DominoSettings, Problem, Settings, SettingsError, TokenHeader, TrustMode,
     WorkloadSettings,

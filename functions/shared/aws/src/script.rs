@@ -18,12 +18,10 @@ use serde_json::Value;
 
 use crate::{Aws, Settings};
 
-/// Method, host, path and query, headers, and body of a request, and whom it is signed for.
+/// Host, path and query, and body of a request, and whom it is signed for.
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
-    pub(crate) method: String,
     pub(crate) uri: String,
-    pub(crate) headers: BTreeMap<String, String>,
     pub(crate) body: String,
     pub(crate) authorization: String,
 }
@@ -34,8 +32,6 @@ type Answer = (u16, String);
 #[derive(Clone)]
 pub(crate) struct Script {
     answer: Arc<dyn Fn(&Asked) -> Answer + Send + Sync>,
-    /// A header of every answer.
-    header: Option<(&'static str, String)>,
     asked: Arc<Mutex<Vec<Asked>>>,
 }
 
@@ -48,33 +44,21 @@ impl std::fmt::Debug for Script {
 impl HttpConnector for Script {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let body = request.body().bytes().unwrap_or_default();
-        let headers = request.headers().iter();
         let asked = Asked {
-            method: request.method().to_owned(),
             uri: request.uri().to_owned(),
-            headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             body: String::from_utf8(body.to_vec()).unwrap(),
             authorization: request.headers().get("authorization").unwrap_or_default().to_owned(),
         };
         let (status, body) = (self.answer)(&asked);
         self.asked.lock().unwrap().push(asked);
         let status = StatusCode::try_from(status).unwrap();
-        let mut answer = HttpResponse::new(status, SdkBody::from(body));
-        if let Some((name, value)) = &self.header {
-            answer.headers_mut().insert(*name, value.clone());
-        }
-        HttpConnectorFuture::ready(Ok(answer))
+        HttpConnectorFuture::ready(Ok(HttpResponse::new(status, SdkBody::from(body))))
     }
 }
 
 impl Script {
     pub(crate) fn new(answer: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> Self {
-        Self { answer: Arc::new(answer), header: None, asked: Arc::default() }
-    }
-
-    /// The same with a header in every answer.
-    pub(crate) fn saying(self, name: &'static str, value: impl ToString) -> Self {
-        Self { header: Some((name, value.to_string())), ..self }
+        Self { answer: Arc::new(answer), asked: Arc::default() }
     }
 
     pub(crate) fn always(status: u16, body: &str) -> Self {

@@ -41,8 +41,6 @@ pub use reconcile::{
     request_all, request_clusters, request_rest,
 };
 pub use rehearsal::Rehearsal;
-pub use roster::{
-    DEACTIVATED_REASON, DominoCheck, DominoSource, check_domino, compare_with_domino,
-};
+pub use roster::{DominoCheck, DominoSource, check_domino, record_domino_check};
 pub use run::Run;
 pub use settings::Settings;

@@ -6,6 +6,7 @@
 //! event had come.
 
 mod lists;
+mod note;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,8 +27,10 @@ use crate::run::Run;
 use crate::settings::Settings;
 use lists::Asking;
 
+pub use note::record_domino_check;
+
 /// Why it was done, as the history has it.
-pub const DEACTIVATED_REASON: &str = "deactivated in Domino";
+const DEACTIVATED_REASON: &str = "deactivated in Domino";
 
 /// Who did it, as the history has it.
 const ACTOR: &str = "domino-pod-identity, after Domino's list of service accounts";
@@ -72,26 +75,12 @@ struct Compared {
     at: Timestamp,
 }
 
-/// What Domino says of the bindings. Nothing is written.
-///
-/// # Errors
-/// When Domino or the ledger cannot be read completely, in words with the way out. No call starts
-/// that might end after `deadline`.
-pub async fn compare_with_domino(
-    domino: &DominoSource<'_>,
-    reader: &impl LedgerReader,
-    clock: &impl Clock,
-    settings: &Settings,
-    deadline: Timestamp,
-) -> Result<Comparison, String> {
-    look(domino, reader, clock, settings, deadline).await.map(|compared| compared.found)
-}
-
 /// Looks at what Domino says of the bindings, and if its source is set to unbind, records the
 /// deactivation of those that Domino has deactivated, within the ceilings.
 ///
 /// # Errors
-/// As [`compare_with_domino`]; then nothing was written.
+/// When Domino or the ledger cannot be read completely, in words with the remediation; then nothing
+/// was written. No call starts that might end after `deadline`.
 pub async fn check_domino<R, W, C>(
     domino: &DominoSource<'_>,
     reader: &R,

@@ -1,4 +1,4 @@
-//! EKS, IAM, the bus, S3, the ledger and Kubernetes as one synchronous, seeded state machine.
+//! EKS, IAM, the bus, the ledger and Kubernetes as one synchronous, seeded state machine.
 //!
 //! [`World`] follows AWS and Kubernetes, not an emulator: uniqueness, pages, limits, error
 //! codes and words, percent-encoded documents, changes that are not visible at
@@ -17,7 +17,6 @@ mod ledger;
 mod paging;
 mod ports;
 mod random;
-mod s3;
 mod settling;
 mod world;
 
@@ -32,5 +31,4 @@ pub use kubernetes::{
 };
 pub use ledger::{Ledger, LedgerRefusal};
 pub use ports::{PortFault, Waiting, When, WorldPorts};
-pub use s3::{Object, S3};
 pub use world::{Call, Caller, Settings, World};

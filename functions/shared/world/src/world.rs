@@ -9,7 +9,7 @@ use pod_identity_engine::ports::Association;
 
 use crate::error::AwsError;
 use crate::random::Random;
-use crate::{Bus, Cluster, CreateAssociation, Eks, Iam, KubernetesCluster, Ledger, S3};
+use crate::{Bus, Cluster, CreateAssociation, Eks, Iam, KubernetesCluster, Ledger};
 
 /// Who calls, and where the call goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub struct Call {
     pub caller: String,
     /// The account whose credentials signed it.
     pub account: String,
-    /// The service: `eks`, `iam`, `events`, `s3`, `sts`, `dynamodb` or `kubernetes`.
+    /// The service: `eks`, `iam`, `events`, `sts`, `dynamodb` or `kubernetes`.
     pub service: String,
     /// The operation, as AWS names it; of Kubernetes verb and resource, as RBAC names them.
     pub operation: String,
@@ -84,7 +84,7 @@ impl Default for Settings {
     }
 }
 
-/// EKS, IAM, the bus, S3, the ledger and Kubernetes. The same seed and the same calls give the
+/// EKS, IAM, the bus, the ledger and Kubernetes. The same seed and the same calls give the
 /// same answers. AWS's operations are methods; what only tests can do is on the parts.
 #[derive(Debug, Clone)]
 pub struct World {
@@ -100,8 +100,6 @@ pub struct World {
     pub iam: Iam,
     /// Everything that was put on the bus.
     pub bus: Bus,
-    /// Buckets and their files.
-    pub s3: S3,
     /// The items of the ledger.
     pub ledger: Ledger,
     /// Every call, oldest first.
@@ -122,7 +120,6 @@ impl World {
             eks: Eks::default(),
             iam: Iam::new(now),
             bus: Bus::default(),
-            s3: S3::default(),
             ledger: Ledger::default(),
             calls: Vec::new(),
             kubernetes: BTreeMap::new(),

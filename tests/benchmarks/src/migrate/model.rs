@@ -82,8 +82,6 @@ async fn administer(ports: &WorldPorts, payload: Value) -> Result<Value, Failure
             reconcile_plans: settings.plan_only,
             workloads_plans: workloads.plan_only,
         },
-        domino: None,
-        exchange: None,
         deadline_margin: settings.deadline_margin,
     };
     let deadline = deadline(&ports.world());

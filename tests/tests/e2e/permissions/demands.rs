@@ -26,7 +26,6 @@ impl Demand {
 }
 
 pub(super) const OUR_REQUEST: &str = "aws:RequestTag/domino-pod-identity:deployment";
-pub(super) const ITS_ACCOUNT: &str = "aws:ResourceAccount";
 pub(super) const OUR_RESOURCE: &str = "aws:ResourceTag/domino-pod-identity:deployment";
 
 /// What IAM asks before a call, after AWS's service authorization reference.
@@ -38,7 +37,6 @@ pub(super) fn demands(call: &Call) -> Vec<Demand> {
         "events" => {
             vec![demand("events:PutEvents", "Bus.Arn").with("events:source", "domino.pod-identity")]
         }
-        "s3" => of_s3(call),
         // Everybody may ask who he is.
         "sts" if call.operation == "GetCallerIdentity" => Vec::new(),
         "sts" => vec![demand("sts:AssumeRole", &call.object)],
@@ -51,15 +49,6 @@ pub(super) fn demands(call: &Call) -> Vec<Demand> {
         "kubernetes" => Vec::new(),
         other => panic!("{other} is no service that a function calls: {call:?}"),
     }
-}
-
-fn of_s3(call: &Call) -> Vec<Demand> {
-    let action = match call.operation.as_str() {
-        "GetObject" => "s3:GetObject",
-        "PutObject" => "s3:PutObject",
-        other => panic!("{other}: which permission does it need? {call:?}"),
-    };
-    vec![demand(action, format!("arn:aws:s3:::{}", call.object)).with(ITS_ACCOUNT, ACCOUNT)]
 }
 
 fn of_eks(call: &Call) -> Vec<Demand> {

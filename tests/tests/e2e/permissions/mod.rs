@@ -8,13 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
 use local::scene::{self, ACCOUNT, DEPLOYMENT, DOMINO_SECRET, REGION};
-use pod_identity_aws::{Settings, WorkloadSettings};
+use pod_identity_aws::{DominoSettings, Settings, WorkloadSettings};
 use pod_identity_core::DEPLOYMENT_TAG;
 use pod_identity_core::sweep::Ceilings;
 use pod_identity_world::Call;
 use serde_json::{Value, json};
 
-use self::demands::{ITS_ACCOUNT, OUR_REQUEST, OUR_RESOURCE, demand, demands};
+use self::demands::{OUR_REQUEST, OUR_RESOURCE, demand, demands};
 use self::judge::{Role, allowed, role};
 use crate::accounts;
 use crate::domino;
@@ -61,7 +61,6 @@ fn all_options() -> Vec<(&'static str, Value)> {
     vec![
         ("DominoUrl", json!("https://domino.example.com")),
         ("DominoKeyName", json!(DOMINO_SECRET)),
-        ("ExchangeBucket", json!(scene::EXCHANGE_BUCKET)),
     ]
 }
 
@@ -197,7 +196,7 @@ async fn everything() -> Vec<Call> {
     calls.extend(asked_by_an_administrator().await);
     let scenario = domino::scenario(&[]).await;
     domino::scheduled(&scenario).await;
-    domino::asked(&scenario, "plan").await;
+    domino::shown(&scenario).await;
     calls.extend(scenario.stage.world().calls.clone());
     let scenario = accounts::scenario().await;
     for function in [scenario.stage.workloads(), scenario.stage.reconcile()] {
@@ -229,8 +228,7 @@ async fn asked_by_an_administrator() -> Vec<Call> {
         json!({ "action": "retire", "cluster": "blue" }),
         json!({ "action": "adopt", "cluster": "blue", "all": true }),
         json!({ "action": "export" }),
-        json!({ "action": "export", "mode": "apply", "to": { "key": "all.csv" }, "format": "csv" }),
-        json!({ "action": "import", "from": { "key": "all.csv" } }),
+        json!({ "action": "import", "rows": [{ "serviceAccount": "svc-first", "roleArn": role }] }),
         json!({ "action": "sweep", "cluster": "blue" }),
         json!({ "action": "rejected" }),
         json!({ "widgetContext": { "theme": "light" } }),
@@ -264,7 +262,7 @@ async fn the_roles_allow_what_is_called_and_nothing_else() {
     };
     let read_only = by_role["admin"].iter().filter(reads).cloned().collect();
     by_role.insert(READS.to_lowercase(), read_only);
-    let hub_only = ["dynamodb:", "events:", "s3:", "secretsmanager:", "sts:"];
+    let hub_only = ["dynamodb:", "events:", "secretsmanager:", "sts:"];
     let is_hub_only = |action: &String| hub_only.iter().any(|service| action.starts_with(service));
     let elsewhere = all.into_iter().filter(|action| !is_hub_only(action));
     by_role.insert(accounts::OTHER.to_owned(), elsewhere.collect());
@@ -321,7 +319,7 @@ fn a_call_that_a_role_does_not_allow_is_found() {
 }
 
 #[test]
-fn without_domino_no_role_reads_a_secret() {
+fn reconcile_alone_reads_a_secret_and_only_with_domino() {
     let reads = |template: &Template, name: &str| {
         granted(&role(template, &format!("{name}Role")))
             .iter()
@@ -329,39 +327,15 @@ fn without_domino_no_role_reads_a_secret() {
     };
     let (with, without) = (hub(), hub_with(&[]));
     for name in FUNCTIONS.iter().chain([&READS]) {
-        let asks = ["Reconcile", "Admin", READS].contains(name);
+        let asks = *name == "Reconcile";
         assert_eq!((reads(&with, name), reads(&without, name)), (asks, false), "{name}");
     }
 }
 
 #[test]
-fn files_are_exchanged_over_the_one_bucket_of_this_account_alone() {
-    let file = |bucket: &str| format!("arn:aws:s3:::{bucket}/all.csv");
-    let of = |action, bucket: &str, account: &str| {
-        demand(action, file(bucket)).with(ITS_ACCOUNT, account)
-    };
-    let ours = scene::EXCHANGE_BUCKET;
-    for (name, action, expected) in [
-        ("admin", "s3:GetObject", true),
-        ("admin", "s3:PutObject", true),
-        ("adminread", "s3:GetObject", true),
-        ("adminread", "s3:PutObject", false),
-        ("association", "s3:GetObject", false),
-        ("reconcile", "s3:GetObject", false),
-        ("workloads", "s3:GetObject", false),
-    ] {
-        let role = &roles()[name];
-        assert_eq!(allowed(role, &of(action, ours, ACCOUNT)), expected, "{name} {action}");
-        assert!(!allowed(role, &of(action, ours, "444455556666")), "{name} {action}");
-        assert!(!allowed(role, &of(action, &format!("{ours}-2"), ACCOUNT)), "{name} {action}");
-    }
-}
-
-#[test]
-fn without_an_exchange_bucket_nothing_of_s3_is_granted() {
-    let hub = hub_with(&[]);
-    for name in FUNCTIONS.iter().chain([&READS]) {
-        let granted = granted(&role(&hub, &format!("{name}Role")));
+fn no_role_may_use_s3() {
+    for (name, role) in roles() {
+        let granted = granted(&role);
         assert!(!granted.iter().any(|action| action.starts_with("s3:")), "{name}: {granted:?}");
     }
 }
@@ -435,6 +409,9 @@ fn the_environment_of_every_function_is_settings_that_it_takes() {
         let get = |name: &str| variables.get(name).cloned();
         let settings = Settings::read(get).unwrap();
         assert_eq!(settings.deployment_id, DEPLOYMENT);
+        let domino = DominoSettings::read(get).unwrap();
+        assert_eq!(domino.is_some(), name == "Reconcile", "{name}");
+        assert!(name == "Reconcile" || !variables.keys().any(|key| key.starts_with("DOMINO_")));
         if name == "Reconcile" {
             assert_eq!(settings.own_roles.len(), 3, "two of its own, one that is assumed");
         }

@@ -5,10 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::{faultless, flow};
 
-/// What the AWS crate can ask, but neither function ever does here: no flow has Domino as a source,
-/// and only the admin function exchanges files.
-const OF_OTHER_FUNCTIONS: [&str; 5] =
-    ["DescribeCluster", "DescribeAddon", "GetObject", "GetSecretValue", "PutObject"];
+/// What the AWS crate can ask, but neither function ever does here: no flow has Domino as a source.
+const OF_OTHER_FUNCTIONS: [&str; 3] = ["DescribeCluster", "DescribeAddon", "GetSecretValue"];
 
 /// Every operation of the SDK that the AWS crate calls, by its source: what
 /// stands between a client and `.send()`. The SDK assumes roles by itself.
@@ -26,7 +24,6 @@ fn operations() -> BTreeSet<String> {
             ".iam(access).await.",
             ".dynamodb().await.",
             ".eventbridge().await.",
-            ".s3().await.",
             ".secrets().await.",
         ] {
             for (at, _) in text.match_indices(client) {

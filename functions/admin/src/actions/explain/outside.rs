@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use pod_identity_core::trust::{TrustPolicy, TrustQuestion, required_policy};
-use pod_identity_core::{Association, Binding, DominoName, KubernetesName, RoleArn};
+use pod_identity_core::{Association, Binding, KubernetesName, RoleArn};
 use pod_identity_engine::is_broad_policy;
 use pod_identity_engine::ledger::BindingRecord;
 use pod_identity_engine::ports::AGENT_ADDON;

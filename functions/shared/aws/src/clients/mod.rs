@@ -19,7 +19,6 @@ use tokio::sync::{Mutex, OnceCell};
 
 use crate::domino::Domino;
 use crate::http;
-use crate::objects::Objects;
 use crate::settings::{Calls, DominoSettings, Settings};
 
 /// How CloudTrail and trust policies see us after an assumed role.
@@ -75,7 +74,7 @@ pub struct AwsReader {
     pub(crate) aws: Aws,
 }
 
-/// Changes EKS, IAM, the ledger and files in S3, and puts events on the bus.
+/// Changes EKS, IAM and the ledger, and puts events on the bus.
 #[derive(Debug, Clone)]
 pub struct AwsWriter {
     pub(crate) aws: Aws,
@@ -136,12 +135,6 @@ impl Aws {
     #[must_use]
     pub fn domino(&self, settings: &DominoSettings) -> Domino {
         Domino::new(self.clone(), settings.clone())
-    }
-
-    /// What reads files in S3.
-    #[must_use]
-    pub fn objects(&self) -> Objects {
-        Objects::new(self.clone())
     }
 
     /// The credentials that reach a cluster: the function's own, or those of the role to

@@ -118,14 +118,12 @@ fn kind_of_status(status: u16) -> ErrorKind {
     }
 }
 
-/// The codes of EKS, IAM, STS, EventBridge, DynamoDB and S3 whose status does not say enough.
+/// The codes of EKS, IAM, STS, EventBridge and DynamoDB whose status does not say enough.
 /// Protocols differ in the suffix: the query protocol of IAM and STS has none.
 fn kind_of_code(code: &str) -> Option<ErrorKind> {
     let bare = code.strip_suffix("Exception").unwrap_or(code);
     let kind = match bare {
-        "ResourceNotFound" | "NoSuchEntity" | "NotFound" | "NoSuchKey" | "NoSuchBucket" => {
-            ErrorKind::NotFound
-        }
+        "ResourceNotFound" | "NoSuchEntity" | "NotFound" => ErrorKind::NotFound,
 
         "ResourceInUse" | "EntityAlreadyExists" => ErrorKind::InUse,
 
@@ -145,9 +143,6 @@ fn kind_of_code(code: &str) -> Option<ErrorKind> {
         | "IncompleteSignature"
         | "InvalidSignature"
         | "SignatureDoesNotMatch" => ErrorKind::Denied,
-
-        // S3: an archived file; its status is that of a denial.
-        "InvalidObjectState" => ErrorKind::Invalid,
 
         // Credentials that ran out, or a clock that is off for a moment: new ones come by themselves.
         "ExpiredToken" | "ExpiredTokenId" | "RequestExpired" | "RequestTimeTooSkewed" => {
@@ -179,9 +174,6 @@ fn kind_of_code(code: &str) -> Option<ErrorKind> {
         | "EntityTemporarilyUnmodifiable"
         | "TransactionInProgress"
         | "TransactionConflict" => ErrorKind::Passing,
-
-        // S3: somebody else is writing the same file, or a bucket that is new is not known everywhere.
-        "OperationAborted" | "TemporaryRedirect" => ErrorKind::Passing,
 
         // EKS: another resource is still on its way to where EKS looks for it.
         "ResourcePropagationDelay" => ErrorKind::Passing,

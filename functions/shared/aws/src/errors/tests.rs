@@ -62,17 +62,6 @@ fn codes_mean_what_the_services_document() {
         ("TransactionInProgressException", 400, Passing),
         ("IdempotentParameterMismatchException", 400, Invalid),
         ("ItemCollectionSizeLimitExceededException", 400, Invalid),
-        // S3
-        ("NoSuchKey", 404, NotFound),
-        ("NoSuchBucket", 404, NotFound),
-        ("InvalidObjectState", 403, Invalid),
-        ("PermanentRedirect", 301, Invalid),
-        ("AuthorizationHeaderMalformed", 400, Invalid),
-        ("KeyTooLongError", 400, Invalid),
-        ("TemporaryRedirect", 307, Passing),
-        ("OperationAborted", 409, Passing),
-        ("SlowDown", 503, Passing),
-        ("InternalError", 500, Passing),
         // All
         ("TooManyRequestsException", 429, Passing),
         ("AccessDenied", 403, Denied),

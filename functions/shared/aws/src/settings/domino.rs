@@ -1,4 +1,14 @@
-//! Configuration of Domino as a source; it is off without `DOMINO_URL`.
+//! Configuration of Domino as a source, of the reconcile function alone; it is off without
+//! `DOMINO_URL`.
+//!
+//! | variable | default | rule |
+//! |---|---|---|
+//! | `DOMINO_URL` | none | https URL of Domino, which is then asked for its service accounts; http for this machine only |
+//! | `DOMINO_TOKEN_SECRET` | | with `DOMINO_URL`: name or ARN of the secret with an administrator's key |
+//! | `DOMINO_TOKEN_HEADER` | `X-Domino-Api-Key` | or `Authorization`, for a bearer token |
+//! | `DOMINO_UNBIND` | `report` | `report` or `unbind`: whether schedules unbind who is deactivated in Domino |
+//! | `DOMINO_UNBIND_MAX` | 10 | 1 to 10000 that are unbound at once; above it none is |
+//! | `DOMINO_UNBIND_PERCENT` | 20 | 1 to 100, of all bindings, as above |
 
 use std::fmt;
 use std::net::IpAddr;
@@ -7,6 +17,7 @@ use pod_identity_core::roster::Ceilings;
 use pod_identity_engine::DominoSource;
 use pod_identity_engine::ports::DominoReader;
 
+use super::SettingsError;
 use super::read::Variables;
 
 /// How Domino is asked for its service accounts, and what may come of it.
@@ -43,6 +54,28 @@ impl fmt::Display for TokenHeader {
 }
 
 impl DominoSettings {
+    /// Reads the environment; none when Domino is not to be asked.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once.
+    pub fn from_env() -> Result<Option<Self>, SettingsError> {
+        Self::read(|name| std::env::var(name).ok())
+    }
+
+    /// Reads variables from anywhere. An empty variable counts as absent.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once.
+    pub fn read(get: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, SettingsError> {
+        let mut vars = Variables { get, problems: Vec::new() };
+        let domino = vars.domino();
+        if vars.problems.is_empty() {
+            Ok(domino)
+        } else {
+            Err(SettingsError { problems: vars.problems })
+        }
+    }
+
     /// Domino as a source, over something that asks it.
     #[must_use]
     pub fn source<'a>(&self, reader: &'a dyn DominoReader) -> DominoSource<'a> {
@@ -52,7 +85,7 @@ impl DominoSettings {
 
 impl<G: Fn(&str) -> Option<String>> Variables<G> {
     /// Domino as a source; none when it is not to be asked.
-    pub(super) fn domino(&mut self) -> Option<DominoSettings> {
+    fn domino(&mut self) -> Option<DominoSettings> {
         let given = self.value("DOMINO_URL")?;
         let url = base_url(&given);
         if url.is_none() {

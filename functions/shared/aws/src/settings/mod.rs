@@ -30,20 +30,12 @@
 //! | `OWN_ROLES` | none | patterns of role ARNs whose EKS calls are this deployment's own |
 //! | `TRIM` | `on` | `on` or `off`: whether reconcile takes roles that nobody uses out of the node policies |
 //! | `TRIM_AFTER_MINUTES` | 60 | 1 to 43200 that a role has to be unused before |
-//! | `DOMINO_URL` | none | https URL of Domino, which is then asked for its service accounts; http for this machine only |
-//! | `DOMINO_TOKEN_SECRET` | | with `DOMINO_URL`: name or ARN of the secret with an administrator's key |
-//! | `DOMINO_TOKEN_HEADER` | `X-Domino-Api-Key` | or `Authorization`, for a bearer token |
-//! | `DOMINO_UNBIND` | `report` | `report` or `unbind`: whether schedules unbind who is deactivated in Domino |
-//! | `DOMINO_UNBIND_MAX` | 10 | 1 to 10000 that are unbound at once; above it none is |
-//! | `DOMINO_UNBIND_PERCENT` | 20 | 1 to 100, of all bindings, as above |
-//! | `EXCHANGE_BUCKET` | none | name of the S3 bucket over which the admin function exchanges files |
 //! | `NOTICE_DAYS` | 90 | 1 to 3650 that rejections and superseded notices are kept |
 //!
 //! Lists are separated by commas or white space. In a pattern `*` stands for
 //! any text. A variable that is empty counts as absent. Others are ignored.
 
 mod domino;
-mod exchange;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -101,10 +93,6 @@ pub struct Settings {
     pub read_only: bool,
     /// Roles whose EKS calls are this deployment's own, and no change by hand.
     pub own_roles: Vec<Pattern>,
-    /// Domino as a source; none when it is not asked.
-    pub domino: Option<DominoSettings>,
-    /// The S3 bucket over which the admin function exchanges files; none when it does not.
-    pub exchange_bucket: Option<String>,
 }
 
 /// The settings are wrong: every problem, one line each.

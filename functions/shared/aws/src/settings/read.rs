@@ -62,8 +62,6 @@ impl Settings {
         let plan_only = vars.choice("RECONCILE", &[("apply", false), ("plan", true)]);
         let read_only = vars.choice("ADMIN", &[("apply", false), ("read", true)]);
         let own_roles = vars.patterns("OWN_ROLES", "role", false);
-        let domino = vars.domino();
-        let exchange_bucket = vars.exchange_bucket();
         if !vars.problems.is_empty() {
             return Err(SettingsError { problems: vars.problems });
         }
@@ -87,8 +85,6 @@ impl Settings {
             plan_only,
             read_only,
             own_roles,
-            domino,
-            exchange_bucket,
         })
     }
 }

@@ -191,17 +191,27 @@ fn strict_is_refused_while_the_cluster_statement_admits_every_association() {
     assert_eq!(problems(&[("NODE_POLICY", "strict"), ("CLUSTER_STATEMENT", "true")]), [expected]);
 }
 
+fn domino(variables: &[(&str, &str)]) -> Result<Option<DominoSettings>, SettingsError> {
+    let variables: BTreeMap<_, _> = variables.iter().copied().collect();
+    DominoSettings::read(|name| variables.get(name).map(ToString::to_string))
+}
+
+fn domino_problems(variables: &[(&str, &str)]) -> Vec<String> {
+    let error = domino(variables).unwrap_err();
+    error.problems.iter().map(ToString::to_string).collect()
+}
+
 #[test]
 fn domino_is_not_asked_unless_its_url_is_set() {
-    assert_eq!(read(&[]).unwrap().domino, None);
+    assert_eq!(domino(&[]).unwrap(), None);
     let rest = [("DOMINO_TOKEN_SECRET", "domino-key"), ("DOMINO_UNBIND", "unbind")];
-    assert_eq!(read(&rest).unwrap().domino, None);
+    assert_eq!(domino(&rest).unwrap(), None);
 }
 
 #[test]
 fn domino_is_read_with_its_defaults_and_with_everything() {
     let url = ("DOMINO_URL", "https://domino.example.com/");
-    let settings = read(&[url, ("DOMINO_TOKEN_SECRET", "domino/key")]).unwrap().domino.unwrap();
+    let settings = domino(&[url, ("DOMINO_TOKEN_SECRET", "domino/key")]).unwrap().unwrap();
     let expected = DominoSettings {
         url: "https://domino.example.com".to_owned(),
         secret: "domino/key".to_owned(),
@@ -211,7 +221,7 @@ fn domino_is_read_with_its_defaults_and_with_everything() {
     };
     assert_eq!(settings, expected);
     let arn = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:domino-AbCdEf";
-    let settings = read(&[
+    let settings = domino(&[
         url,
         ("DOMINO_TOKEN_SECRET", arn),
         ("DOMINO_TOKEN_HEADER", "Authorization"),
@@ -219,7 +229,7 @@ fn domino_is_read_with_its_defaults_and_with_everything() {
         ("DOMINO_UNBIND_MAX", "3"),
         ("DOMINO_UNBIND_PERCENT", "5"),
     ]);
-    let settings = settings.unwrap().domino.unwrap();
+    let settings = settings.unwrap().unwrap();
     assert_eq!((settings.secret.as_str(), settings.header), (arn, TokenHeader::Bearer));
     assert!(settings.unbinds);
     assert_eq!((settings.ceilings.most, settings.ceilings.percent), (3, 5));
@@ -237,7 +247,7 @@ fn a_key_is_sent_over_https_or_to_this_machine_only() {
         "http://localhost",
         "http://[::1]:80",
     ] {
-        assert!(read(&[("DOMINO_URL", url), secret]).is_ok(), "{url}");
+        assert!(domino(&[("DOMINO_URL", url), secret]).is_ok(), "{url}");
     }
     for url in [
         "http://domino.example.com",
@@ -253,16 +263,17 @@ fn a_key_is_sent_over_https_or_to_this_machine_only() {
         "https://a b",
         "https://[::1",
     ] {
-        let problems = problems(&[("DOMINO_URL", url), secret]);
+        let problems = domino_problems(&[("DOMINO_URL", url), secret]);
         assert!(problems[0].starts_with("DOMINO_URL must be an https URL"), "{problems:?}");
     }
-    let problems = problems(&[("DOMINO_URL", "https://user:word@domino.example.com"), secret]);
+    let problems =
+        domino_problems(&[("DOMINO_URL", "https://user:word@domino.example.com"), secret]);
     assert!(!problems[0].contains("word@") && problems[0].contains("...@domino"), "{problems:?}");
 }
 
 #[test]
 fn a_domino_without_a_key_is_refused_with_everything_else_that_is_wrong() {
-    let problems = problems(&[
+    let problems = domino_problems(&[
         ("DOMINO_URL", "https://domino.example.com"),
         ("DOMINO_UNBIND", "yes"),
         ("DOMINO_UNBIND_MAX", "0"),
@@ -278,41 +289,6 @@ fn a_domino_without_a_key_is_refused_with_everything_else_that_is_wrong() {
         "DOMINO_UNBIND_PERCENT",
     ];
     assert_eq!(variables, expected, "{problems:#?}");
-}
-
-#[test]
-fn an_exchange_bucket_keeps_the_rules_of_s3_and_is_none_by_default() {
-    assert_eq!(read(&[]).unwrap().exchange_bucket, None);
-    let longest = "a".repeat(63);
-    for name in ["abc", "acme-pod-identity", "files.example.com", "1.2.3", "0-9", &longest] {
-        let settings = read(&[("EXCHANGE_BUCKET", name)]).unwrap();
-        assert_eq!(settings.exchange_bucket.as_deref(), Some(name));
-    }
-    let too_long = "a".repeat(64);
-    for name in [
-        "ab",
-        &too_long,
-        "Files",
-        "my_files",
-        "-files",
-        "files-",
-        ".files",
-        "a..b",
-        "192.168.5.4",
-        "xn--files",
-        "sthree-files",
-        "files-s3alias",
-        "files--usw2-az1--x-s3",
-        "arn:aws:s3:::files",
-        "s3://files",
-        "files/key",
-    ] {
-        let problems = problems(&[("EXCHANGE_BUCKET", name)]);
-        assert_eq!(problems.len(), 1, "{problems:?}");
-        let rule = "EXCHANGE_BUCKET must be the name of a general purpose bucket of S3";
-        assert!(problems[0].starts_with(rule), "{problems:?}");
-        assert!(problems[0].ends_with(&format!("not `{name}`")), "{problems:?}");
-    }
 }
 
 #[test]

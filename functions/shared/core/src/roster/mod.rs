@@ -10,7 +10,7 @@ mod tests;
 use std::collections::BTreeSet;
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::DominoName;
 
@@ -48,8 +48,7 @@ impl Ceilings {
 }
 
 /// What the comparison found, each list in order.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Comparison {
     /// How many are bound.
     pub bound: usize,
@@ -73,7 +72,7 @@ impl Comparison {
 }
 
 /// Why an answer is not believed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "doubt")]
 pub enum Doubt {
     /// Domino lists nobody at all.

@@ -65,6 +65,12 @@ pub fn registry_key() -> Key {
     key("CLUSTERS", "REGISTRY")
 }
 
+/// What Domino's lists said about the bindings when reconcile last asked.
+#[must_use]
+pub fn domino_key() -> Key {
+    key("DOMINO", "COMPARISON")
+}
+
 /// The lease of a cluster.
 #[must_use]
 pub fn lease_key(cluster: &ClusterArn) -> Key {

@@ -16,7 +16,6 @@ mod error;
 mod iam;
 mod kubernetes;
 mod ledger;
-mod objects;
 
 pub use bus::{Bus, BusEntry, MAX_BUS_ENTRIES, PutFailure};
 pub use clock::Clock;
@@ -35,7 +34,6 @@ pub use kubernetes::{
 pub use ledger::{
     Expect, Item, Key, LedgerReader, LedgerWriter, MAX_READ, MAX_WRITE, Write, WriteError,
 };
-pub use objects::{MAX_OBJECT_BYTES, ObjectAnswer, ObjectPlace, ObjectReader, ObjectWriter};
 
 use pod_identity_core::{ClusterArn, RoleArn};
 use serde::{Deserialize, Serialize};

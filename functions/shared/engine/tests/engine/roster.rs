@@ -4,10 +4,11 @@ use std::cell::RefCell;
 
 use jiff::Timestamp;
 use pod_identity_core::roster::{Ceilings, Doubt};
+use pod_identity_engine::ledger::{DominoRecord, MAX_DOMINO_NAMES, View, domino_key};
 use pod_identity_engine::ports::{
     DominoAccount, DominoAnswer, DominoPage, DominoQuery, DominoReader, ErrorKind, PortError,
 };
-use pod_identity_engine::{DominoCheck, DominoSource, Outcome, check_domino, compare_with_domino};
+use pod_identity_engine::{DominoCheck, DominoSource, Outcome, check_domino, record_domino_check};
 
 use crate::scenario::{Scenario, drive};
 
@@ -254,16 +255,66 @@ fn a_binding_that_is_made_while_domino_is_read_stays() {
     assert!(scenario.condition("svc-2", "blue").unwrap().wanted.is_some());
 }
 
+fn record(scenario: &mut Scenario, check: &Result<DominoCheck, String>) -> Result<(), String> {
+    let (run, asked_at) = (scenario.next_run(), scenario.now());
+    let ports = &scenario.ports;
+    let future = record_domino_check(check, asked_at, ports, ports, &run, &scenario.settings);
+    drive(future, || {})
+}
+
+fn recorded(scenario: &Scenario) -> Option<DominoRecord> {
+    let mut view = View::default();
+    drive(view.read(&scenario.ports, &[domino_key()]), || {}).unwrap();
+    view.get(&domino_key()).unwrap().map(|stored| stored.record)
+}
+
 #[test]
-fn the_ledger_of_another_deployment_is_not_compared() {
+fn a_comparison_is_recorded_and_kept_when_the_next_attempt_fails() {
+    let mut scenario = bound();
+    let good = check(&mut scenario, &source(&Domino::of(&fleet(&["svc-2"]))));
+    let asked_at = scenario.now();
+    record(&mut scenario, &good).unwrap();
+    let first = recorded(&scenario).unwrap();
+    let comparison = first.comparison.clone().unwrap();
+    assert_eq!((comparison.asked_at, comparison.bound, &first.failure), (asked_at, 5, &None));
+    assert_eq!((comparison.deactivated.total, comparison.unbound.total), (1, 1));
+    assert_eq!(comparison.unassigned.names, ["svc-free"]);
+
+    scenario.advance(60);
+    let failing = Domino { fails: true, ..Domino::default() };
+    let bad = check(&mut scenario, &source(&failing));
+    record(&mut scenario, &bad).unwrap();
+    let second = recorded(&scenario).unwrap();
+    assert_eq!(second.comparison, first.comparison);
+    let failure = second.failure.unwrap();
+    assert!(failure.asked_at > asked_at && failure.cause.contains("503"), "{failure:?}");
+
+    record(&mut scenario, &good).unwrap();
+    assert_eq!(recorded(&scenario).unwrap().failure, None);
+}
+
+#[test]
+fn a_record_keeps_the_first_names_and_the_total() {
+    let mut scenario = bound();
+    let mut done = DominoCheck::default();
+    done.found.unassigned = (0..5_000).map(|at| format!("{at:0>200}")).collect();
+    record(&mut scenario, &Ok(done)).unwrap();
+    let unassigned = recorded(&scenario).unwrap().comparison.unwrap().unassigned;
+    assert_eq!((unassigned.total, unassigned.names.len()), (5_000, MAX_DOMINO_NAMES));
+    assert!(unassigned.names.iter().all(|name| name.len() == 128));
+    record(&mut scenario, &Err("x".repeat(5_000))).unwrap();
+    assert_eq!(recorded(&scenario).unwrap().failure.unwrap().cause.len(), 1_000);
+}
+
+#[test]
+fn the_ledger_of_another_deployment_is_neither_compared_nor_written() {
     let mut scenario = bound();
     scenario.settings.plan.deployment = "other".to_owned();
     let domino = Domino::of(&fleet(&["svc-2"]));
-    let deadline = scenario.in_seconds(60);
-    let ports = &scenario.ports;
-    let source = source(&domino);
-    let future = compare_with_domino(&source, ports, ports, &scenario.settings, deadline);
-    let why = drive(future, || {}).unwrap_err();
+    let done = check(&mut scenario, &source(&domino));
+    let why = done.as_ref().unwrap_err();
     assert!(why.contains("LEDGER_TABLE"), "{why}");
     assert!(domino.asked.borrow().is_empty());
+    assert!(record(&mut scenario, &done).unwrap_err().contains("LEDGER_TABLE"));
+    assert_eq!(recorded(&scenario), None);
 }

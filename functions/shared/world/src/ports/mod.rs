@@ -6,7 +6,6 @@ mod faults;
 mod iam;
 mod kubernetes;
 mod rest;
-mod s3;
 #[cfg(test)]
 mod tests;
 
