@@ -84,6 +84,7 @@ fn decide(command: &Command, revision: &str, view: &mut View) -> (Decision, Writ
         revision,
         now: at(1_000),
         notice_expires_at: at(2_000).as_second(),
+        max_names: 20_000,
     };
     let decision = accept(acceptance, view, &mut writes).unwrap();
     (decision, writes)

@@ -165,6 +165,11 @@ wire! {
         InvalidRequest,
         /// This run already deletes as many associations as one run may.
         DeletionCeiling,
+        /// This run already makes as many associations again that are gone as one run may.
+        RecreationCeiling,
+        /// The ledger is older than the cluster, as after a restore: nothing is made again or
+        /// corrected there until an administrator says so.
+        LedgerOlderThanCluster,
         /// The deployment's allow-lists no longer admit the binding.
         NotAllowed,
         /// A `Mutation` of another owner maps the Domino name to another Kubernetes service

@@ -174,6 +174,9 @@ fn words(scope: &Scope, done: &Reconciled) -> String {
         done.needed.len(),
         done.steps
     );
+    if let Some(why) = &done.halted {
+        said += &format!("; halted: {why}");
+    }
     for orphan in &done.orphans {
         said += &format!(
             "; association {} of {} is an orphan (tag {}) and kept: adopt it or delete it",

@@ -35,6 +35,7 @@ pub(crate) fn metrics(
         ("BindingsFailed", "Count", json!(done.failures.len())),
         ("DriftCorrected", "Count", json!(done.corrected.len())),
         ("Orphans", "Count", json!(done.orphans.len())),
+        ("LedgerOlderThanCluster", "Count", json!(u8::from(done.halted.is_some()))),
         ("RolesTrimmed", "Count", json!(done.trimmed.len())),
         ("PoliciesGivenUp", "Count", json!(done.given_up.len())),
         ("RetirementHeldUp", "Count", json!(held_up)),

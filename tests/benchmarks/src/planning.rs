@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use local::table;
 use pod_identity_core::node_policy::Shard;
 use pod_identity_core::plan::{
-    Claim, NodePolicies, Observation, Options, Place, Plan, RoleState, TrustMode, plan,
+    Claim, NodePolicies, Observation, Options, Place, Plan, RestoreGuard, RoleState, TrustMode,
+    plan,
 };
 use pod_identity_core::trust::TrustPolicy;
 use pod_identity_core::{
@@ -63,6 +64,7 @@ pub(crate) fn run(rounds: usize) -> Result<String, Failure> {
         strict: false,
         cluster_statement: true,
         max_deletions: BINDINGS,
+        max_recreations: 10,
     };
     let mut rows = Vec::new();
     for (name, found, listed) in cases {
@@ -126,6 +128,7 @@ fn observation(found: &[Found], listed: usize) -> Result<Observation, Failure> {
             max_shards: 10,
             ..NodePolicies::default()
         },
+        guard: RestoreGuard::default(),
     })
 }
 

@@ -143,12 +143,14 @@ pub(crate) fn settings(setup: &Setup, deployment: &str) -> Settings {
             strict: setup.strict,
             cluster_statement: !setup.strict,
             max_deletions: 50,
+            max_recreations: 10,
         },
         policy_slots: u32::try_from(setup.slots).unwrap(),
         concurrency: setup.concurrency,
         lease: Duration::from_secs(60),
         longest_call: LONGEST_CALL,
         notice_retention: Duration::from_secs(86_400),
+        max_names: 20_000,
         trim_after: setup.trims.then_some(TRIM_AFTER),
     }
 }

@@ -318,7 +318,9 @@ impl End<'_> {
                 all.any(|one| is_ours(one) && self.play.unknown.contains(&one.id))
             }
             BlockedCode::Conflict => self.another_may_hold(name, place),
-            BlockedCode::ReplacedAssociation => self.play.troubled,
+            BlockedCode::ReplacedAssociation
+            | BlockedCode::LedgerOlderThanCluster
+            | BlockedCode::RecreationCeiling => self.play.troubled,
             BlockedCode::NodePolicyFull | BlockedCode::LimitReached => few_slots,
             BlockedCode::ForeignPolicy => self.play.troubled,
             BlockedCode::ClusterNotFound => !self.exists(),

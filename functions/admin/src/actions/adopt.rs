@@ -39,7 +39,11 @@ pub(super) const ACTION: Action = Action {
         ),
         (
             "all",
-            "true: every foreign one, named by its Kubernetes service account without what SERVICE_ACCOUNT_NAME adds",
+            "true: every foreign one, named by its Kubernetes service account without what SERVICE_ACCOUNT_NAME adds, or",
+        ),
+        (
+            "orphans",
+            "true: every association with this deployment's tag that the ledger does not account for, as after a restore, for the service account that its tag names",
         ),
         (
             "plan",
@@ -58,6 +62,8 @@ struct Asked {
     associations: Vec<Named>,
     #[serde(default)]
     all: bool,
+    #[serde(default)]
+    orphans: bool,
     plan: Option<String>,
 }
 
@@ -77,8 +83,11 @@ pub(super) async fn answer(
     request: &Request,
 ) -> Result<Answer, Refusal> {
     let asked: Asked = request.fields()?;
-    if asked.all != asked.associations.is_empty() {
-        return Err(request.wrong("either name associations, or say `\"all\": true`, not both"));
+    let ways = [asked.all, asked.orphans, !asked.associations.is_empty()];
+    if ways.into_iter().filter(|way| *way).count() != 1 {
+        return Err(request.wrong(
+            "either name associations, or say `\"all\": true` or `\"orphans\": true`: one of the three",
+        ));
     }
     let registry = desk.registry().await?;
     let cluster = desk.named(&registry, &asked.cluster)?;
@@ -99,9 +108,10 @@ pub(super) async fn answer(
         deployment: &desk.settings.plan.deployment,
         template: &desk.settings.rules.service_account_template,
     };
-    let mut candidates = match asked.all {
-        true => known.all(),
-        false => known.named(&asked.associations),
+    let mut candidates = match (asked.all, asked.orphans) {
+        (true, _) => known.all(),
+        (_, true) => known.orphans(),
+        _ => known.named(&asked.associations),
     };
     for candidate in &mut candidates {
         candidate.hold_to(|wish| judge(desk, request, wish));

@@ -10,6 +10,7 @@ mod history;
 mod import;
 mod migrate;
 mod notices;
+mod resume;
 mod retire;
 mod rows;
 pub(crate) mod status;
@@ -34,6 +35,7 @@ pub(crate) const ACTIONS: &[Action] = &[
     migrate::ACTION,
     retire::ACTION,
     adopt::ACTION,
+    resume::ACTION,
     export::ACTION,
     import::ACTION,
     sweep::ACTION,
@@ -54,7 +56,7 @@ pub(crate) enum Other {
 /// Who goes on with what an action did; nobody where all is done by then.
 pub(crate) fn goes_on(action: &str) -> Option<Other> {
     match action {
-        "bind" | "unbind" | "clusters" | "migrate" | "retire" | "adopt" | "import" => {
+        "bind" | "unbind" | "clusters" | "migrate" | "retire" | "adopt" | "resume" | "import" => {
             Some(Other::Reconcile)
         }
         "sweep" => Some(Other::Workloads),
@@ -78,6 +80,7 @@ pub(crate) async fn answer(
         "migrate" => migrate::answer(desk, hands, request).await,
         "retire" => retire::answer(desk, hands, request).await,
         "adopt" => adopt::answer(desk, hands, request).await,
+        "resume" => resume::answer(desk, hands, request).await,
         "export" => export::answer(desk, request).await,
         "import" => import::answer(desk, hands, request).await,
         "sweep" => sweep::answer(desk, hands, request).await,

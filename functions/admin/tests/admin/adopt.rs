@@ -28,7 +28,7 @@ fn assert_adopted(office: &Office, theirs: &Association, name: &str, role_name: 
     assert!(again.needed.is_empty() && again.plans.is_empty(), "{again:?}");
 }
 
-fn somebody() -> Caller {
+pub(crate) fn somebody() -> Caller {
     Caller {
         name: "somebody".to_owned(),
         account: ACCOUNT.to_owned(),
@@ -198,7 +198,7 @@ fn all_foreign_ones_are_adopted_by_the_naming_rule_and_others_are_told_why_not()
         "refused: role `arn:aws:iam::111122223333:role/admin` is not in ROLES",
         "refused: namespace `kube-system` is not in NAMESPACES",
         "alone may change it",
-        "refused: an orphan: name it",
+        "refused: an orphan: ask with `orphans`",
         "refused: svc-bound is bound already, to role",
     ] {
         assert!(words.contains(why), "{why}: {words}");

@@ -11,6 +11,7 @@ mod migrate;
 mod notices;
 mod office;
 mod plans;
+mod restored;
 mod rivals;
 mod samples;
 mod status;

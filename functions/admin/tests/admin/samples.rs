@@ -100,6 +100,10 @@ fn is_done(sample: &str, office: &Office) -> bool {
                 _ => !clusters[cluster("blue").as_str()]["retired"].is_null(),
             }
         }
+        "resume.json" => {
+            let asked = ask(json!({ "action": "history", "cluster": "blue", "limit": 1 }));
+            text(&asked).contains("Cluster Resumed")
+        }
         "sweep.json" => {
             let world = office.ports.world();
             world.bus.events.iter().any(|event| event.detail_type == "Sweep Requested")

@@ -20,7 +20,9 @@ use pod_identity_events::PolicyCapacity;
 use crate::apply::{self, Applied, PolicyChange, Target};
 use crate::error::chain;
 use crate::lease::Lease;
-use crate::ledger::{ClusterRecord, Condition, NodePolicyRecord, View, WriteSet, lease_key};
+use crate::ledger::{
+    ClusterRecord, Condition, HaltRecord, NodePolicyRecord, View, WriteSet, lease_key,
+};
 use crate::observe::{FoundPolicies, SeenRoles};
 use crate::ports::{Clock, ClusterAccess, Reads, WriteError, Writes};
 use crate::run::Run;
@@ -95,6 +97,8 @@ pub(crate) struct Beyond {
     pub(crate) places: BTreeSet<KubernetesName>,
     /// Whether node roles and attachments are to be read anew, whatever the ledger remembers.
     pub(crate) anew: bool,
+    /// The sign that the ledger is older than the cluster, where it is seen and not stored yet.
+    pub(crate) halted: Option<HaltRecord>,
 }
 
 impl Beyond {
@@ -235,7 +239,7 @@ where
     let mut loaded = Loaded::read(context, job).await.map_err(|error| chain(&error))?;
     loaded.visibility.abandoned_until = lease.abandoned_until;
     let Planned { mut plan, found, known } = planned::planned(context, job, &mut loaded).await?;
-    intents::record(context, job.cluster, lease, &mut loaded, &mut plan).await?;
+    intents::record(context, job.cluster, &mut loaded, &mut plan).await?;
     tracing::info!(cluster = cluster.name(), steps = plan.steps(), plan = %plan, "planned");
 
     // Half the lease may be gone by now, and creating many associations takes time.

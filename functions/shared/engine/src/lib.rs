@@ -37,8 +37,9 @@ pub use inside::{
 };
 pub use observe::is_broad_policy;
 pub use reconcile::{
-    Orphan, Reconciled, Retirement, Scope, note_reconciled, preview, reconcile, request_again,
-    request_all, request_clusters, request_rest,
+    Orphan, Reconciled, Recreation, Resumption, Retirement, Scope, note_reconciled,
+    plan_resumption, preview, reconcile, request_again, request_all, request_clusters,
+    request_rest, resume,
 };
 pub use rehearsal::Rehearsal;
 pub use roster::{DominoCheck, DominoSource, check_domino, record_domino_check};

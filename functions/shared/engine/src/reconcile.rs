@@ -11,6 +11,7 @@ mod drift;
 mod note;
 mod overview;
 mod requests;
+mod restored;
 mod retire;
 mod trim;
 
@@ -33,10 +34,11 @@ use overview::{Found, Look, Overview};
 
 pub use note::note_reconciled;
 pub use requests::{request_again, request_all, request_clusters, request_rest};
+pub use restored::{Recreation, Resumption, plan_resumption, resume};
 pub use retire::Retirement;
 
 /// Most places that are looked at, and worked on, in one go.
-const CHUNK: usize = 500;
+const CHUNK: usize = 400;
 
 /// What to reconcile.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +82,8 @@ pub struct Orphan {
 pub struct Reconciled {
     /// Why the cluster was left alone: it is not registered, gone, or cannot be reached.
     pub skipped: Option<String>,
+    /// Why nothing is made again or corrected there: the ledger is older than the cluster.
+    pub halted: Option<String>,
     /// Kubernetes service accounts that were looked at.
     pub places: usize,
     /// Service accounts that something had to be done for.
@@ -135,6 +139,7 @@ pub async fn preview<R: Reads, C: Clock>(
         return Ok(done);
     };
     done.capacity = overview.capacity(settings);
+    restored::presume(&context, &mut overview, &mut done);
     if scope.is_whole() && retire::presume(&context, &mut overview, &mut done).await? {
         retire::preview(&context, &overview, &mut done).await?;
         return Ok(done);
@@ -190,6 +195,7 @@ where
         overview = anew;
     }
     done.capacity = overview.capacity(settings);
+    restored::judge(&context, scope, &mut overview, &mut done).await?;
     if scope.is_whole() && overview.record.is_retiring() {
         retire::retire(&context, &overview, &mut done).await?;
         return Ok(done);

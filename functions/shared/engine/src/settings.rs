@@ -22,6 +22,9 @@ pub struct Settings {
     pub longest_call: Duration,
     /// How long rejections and superseded events are kept.
     pub notice_retention: Duration,
+    /// Most service accounts that the ledger ever knows, unbound ones included: their tombstones stay,
+    /// and reconcile loads them all.
+    pub max_names: usize,
     /// How long a role has to be unused before reconcile takes it out of the node policies; none
     /// when it never does.
     pub trim_after: Option<Duration>,

@@ -31,12 +31,14 @@ pub fn deployment_settings(account: &str) -> Settings {
             strict: false,
             cluster_statement: true,
             max_deletions: 50,
+            max_recreations: 10,
         },
         policy_slots: 10,
         concurrency: 4,
         lease: Duration::from_secs(60),
         longest_call: Duration::from_secs(5),
         notice_retention: Duration::from_secs(86_400),
+        max_names: 20_000,
         trim_after: None,
     }
 }

@@ -41,6 +41,17 @@ pub(super) struct Accepted {
     pub(super) id: String,
 }
 
+/// Which associations were asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// This one, by its place and name.
+    Named,
+    /// All foreign ones, by the naming rule.
+    Foreign,
+    /// All orphans, by the name that their tag says.
+    Orphans,
+}
+
 /// What there is.
 pub(super) struct Known<'a> {
     pub(super) bindings: &'a BTreeMap<DominoName, BindingRecord>,
@@ -64,7 +75,7 @@ impl Known<'_> {
                 .find(|one| one.namespace == *namespace && one.service_account == *service_account);
             let place = format!("{namespace}/{service_account}");
             let decision = match found {
-                Some(found) => self.decide(found, name, false),
+                Some(found) => self.decide(found, name, Asked::Named),
                 None => Decision::Refused(format!(
                     "cluster {} has no association of {place} that is not this deployment's already",
                     self.record.registration.cluster.name()
@@ -83,12 +94,31 @@ impl Known<'_> {
             let name = self.name_of(&association.service_account);
             Candidate {
                 place: format!("{}/{}", association.namespace, association.service_account),
-                decision: self.decide(association, &name, true),
+                decision: self.decide(association, &name, Asked::Foreign),
                 association: Some(association.clone()),
                 name,
             }
         };
         let mut candidates: Vec<Candidate> = self.others.iter().map(of).collect();
+        candidates.sort_by(|a, b| a.place.cmp(&b.place));
+        refuse_doubles(&mut candidates);
+        candidates
+    }
+
+    /// All orphans, as those that their tags name: what a restored ledger does not account for. The
+    /// administrator's word counts, not the tag.
+    pub(super) fn orphans(&self) -> Vec<Candidate> {
+        let of = |association: &Association| {
+            let tag = association.tagged_by(self.deployment)?;
+            let name = tag.unwrap_or_default().to_owned();
+            Some(Candidate {
+                place: format!("{}/{}", association.namespace, association.service_account),
+                decision: self.decide(association, &name, Asked::Orphans),
+                association: Some(association.clone()),
+                name,
+            })
+        };
+        let mut candidates: Vec<Candidate> = self.others.iter().filter_map(of).collect();
         candidates.sort_by(|a, b| a.place.cmp(&b.place));
         refuse_doubles(&mut candidates);
         candidates
@@ -103,7 +133,7 @@ impl Known<'_> {
         inner.filter(|name| !name.is_empty()).unwrap_or(service_account).to_owned()
     }
 
-    fn decide(&self, association: &Association, name: &str, by_rule: bool) -> Decision {
+    fn decide(&self, association: &Association, name: &str, asked: Asked) -> Decision {
         let refused = |why: String| Decision::Refused(why);
         let Ok(place) = KubernetesName::new(&association.namespace, &association.service_account)
         else {
@@ -112,8 +142,11 @@ impl Known<'_> {
         if let Some(owner) = &association.owner_arn {
             return refused(format!("add-on {owner} owns it, and alone may change it"));
         }
-        if by_rule && association.tagged_by(self.deployment).is_some() {
-            return refused("an orphan: name it in `associations` to adopt it".to_owned());
+        if asked == Asked::Foreign && association.tagged_by(self.deployment).is_some() {
+            return refused(
+                "an orphan: ask with `orphans`, or name it in `associations`, to adopt it"
+                    .to_owned(),
+            );
         }
         let parsed: DominoName = match name.parse() {
             Ok(name) => name,
@@ -130,7 +163,7 @@ impl Known<'_> {
             None => Decision::Bind(Box::new(self.wish(association, name))),
             Some(binding) if self.claims.wants(&parsed, &place) => {
                 let changes = association.differences(&binding.desired);
-                if by_rule && !changes.is_empty() {
+                if asked != Asked::Named && !changes.is_empty() {
                     return refused(format!(
                         "{name} is bound there already, with another {}; name it in `associations` to have it changed",
                         changes.join(", ")
@@ -269,7 +302,16 @@ impl Candidate {
         })
     }
 
+    /// The words, with what else looks after the association.
     pub(super) fn words(&self, would: &str) -> String {
+        let manager = self.association.as_ref().filter(|_| self.is_meant()).and_then(manager);
+        let manager = manager.map(|manager| {
+            format!("; {manager} looks after it by its tags, and may change it back or delete it: take it out there first")
+        });
+        format!("{}{}", self.verdict(would), manager.unwrap_or_default())
+    }
+
+    fn verdict(&self, would: &str) -> String {
         let role = self.association.as_ref().map(|one| one.role_arn.as_str()).unwrap_or_default();
         let shown = role.parse::<RoleArn>().map_or(role.to_owned(), |role| role.name().to_owned());
         match &self.decision {
@@ -281,4 +323,22 @@ impl Candidate {
             Decision::Refused(why) => format!("refused: {why}"),
         }
     }
+}
+
+/// What else manages an association, as far as its tags say.
+fn manager(association: &Association) -> Option<String> {
+    let tag = |key: &str| association.tags.get(key);
+    if let Some(stack) = tag("aws:cloudformation:stack-name") {
+        return Some(format!("CloudFormation stack {stack}"));
+    }
+    if tag("services.k8s.aws/controller-version").is_some() {
+        return Some("an AWS controller for Kubernetes (ACK)".to_owned());
+    }
+    if association.tags.keys().any(|key| key.starts_with("crossplane-")) {
+        return Some("Crossplane".to_owned());
+    }
+    let managed = ["managed-by", "managedby", "managed_by"];
+    let by =
+        association.tags.iter().find(|(key, _)| managed.contains(&key.to_lowercase().as_str()));
+    by.map(|(_, manager)| manager.clone())
 }

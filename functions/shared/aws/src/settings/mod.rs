@@ -74,6 +74,10 @@ pub struct Settings {
     pub policy_slots: u32,
     /// Most associations that one run deletes.
     pub max_deletions: usize,
+    /// Most associations that are gone which one run makes again on one cluster.
+    pub max_recreations: usize,
+    /// Most service accounts that the ledger ever knows, unbound ones included.
+    pub max_names: usize,
     /// Most calls at a time on one cluster; a batch works on up to four side by side.
     pub concurrency: usize,
     /// How long a cluster's lease lasts.
@@ -150,12 +154,14 @@ impl Settings {
                 strict: self.strict,
                 cluster_statement: self.cluster_statement,
                 max_deletions: self.max_deletions,
+                max_recreations: self.max_recreations,
             },
             policy_slots: self.policy_slots,
             concurrency: self.concurrency,
             lease: self.lease,
             longest_call: self.calls.longest(),
             notice_retention: self.notice_retention,
+            max_names: self.max_names,
             trim_after: self.trim_after,
         }
     }

@@ -53,6 +53,8 @@ impl Settings {
         }
         let policy_slots = vars.number("NODE_ROLE_POLICY_SLOTS", 10, 1..=20);
         let max_deletions = vars.number("MAX_DELETIONS", 50, 0..=u32::MAX);
+        let max_recreations = vars.number("MAX_RECREATIONS", 10, 0..=u32::MAX);
+        let max_names = vars.number("MAX_NAMES", 20_000, 1..=100_000);
         let concurrency = vars.number("CONCURRENCY", 8, 1..=64);
         let (calls, lease) = vars.calls_and_lease();
         let deadline_margin = vars.millis("DEADLINE_MARGIN_MS", 3000, 0..=900_000);
@@ -76,6 +78,8 @@ impl Settings {
             cluster_statement,
             policy_slots,
             max_deletions: usize::try_from(max_deletions).unwrap_or(usize::MAX),
+            max_recreations: usize::try_from(max_recreations).unwrap_or(usize::MAX),
+            max_names: usize::try_from(max_names).unwrap_or(usize::MAX),
             concurrency: usize::try_from(concurrency).unwrap_or(1),
             lease,
             calls,

@@ -34,6 +34,8 @@ pub struct Options {
     pub cluster_statement: bool,
     /// Most associations that one run deletes on one cluster.
     pub max_deletions: usize,
+    /// Most associations that are gone which one run makes again on one cluster.
+    pub max_recreations: usize,
 }
 
 /// A binding that wants a place.
@@ -196,6 +198,16 @@ impl NodePolicies {
     }
 }
 
+/// What keeps a restored ledger from giving back what was taken away since.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RestoreGuard {
+    /// Why nothing is made again or corrected on the cluster, where its ledger is older than it.
+    pub halted: Option<Problem>,
+    /// Associations that are gone and that an administrator lets the functions make again, by the
+    /// id that the ledger remembers: no ceiling counts them.
+    pub resumed: BTreeSet<String>,
+}
+
 /// Everything that planning one cluster looks at.
 #[derive(Debug, Clone)]
 pub struct Observation {
@@ -207,4 +219,6 @@ pub struct Observation {
     pub roles: BTreeMap<RoleArn, RoleState>,
     /// The node policies.
     pub policies: NodePolicies,
+    /// What keeps associations from being made again.
+    pub guard: RestoreGuard,
 }

@@ -11,13 +11,15 @@ mod step;
 mod tests;
 mod trim;
 
-pub use input::{Claim, NodePolicies, Observation, Options, Place, Problem, RoleState, TrustMode};
+pub use input::{
+    Claim, NodePolicies, Observation, Options, Place, Problem, RestoreGuard, RoleState, TrustMode,
+};
 pub use step::{
     AssociationStep, Blocked, Bound, PlacePlan, Plan, PolicyStep, Removed, UnchangedAssociation,
 };
 pub use trim::{capacity, trim};
 
-use place::Decision;
+use place::{Ceilings, Decision};
 
 /// Plans one cluster. The same input gives the same plan, and a plan made
 /// after this one was applied is empty.
@@ -26,10 +28,11 @@ pub fn plan(observation: &Observation, options: &Options) -> Plan {
     let decisions: Vec<Decision> =
         observation.places.iter().map(|place| place::decide(place, observation, options)).collect();
     let policies = policy::extend(&decisions, observation, options);
-    let mut deletions_left = options.max_deletions;
+    let mut left =
+        Ceilings { deletions: options.max_deletions, recreations: options.max_recreations };
     let places = decisions
         .into_iter()
-        .map(|decision| decision.finish(&policies, &mut deletions_left, options))
+        .map(|decision| decision.finish(&policies, &mut left, options))
         .collect();
     Plan {
         cluster: observation.cluster.clone(),

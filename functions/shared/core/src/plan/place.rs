@@ -11,6 +11,12 @@ use super::step::{AssociationStep, Blocked, Bound, PlacePlan, Removed, Unchanged
 use crate::trust::{self, TrustQuestion};
 use crate::{Binding, DEPLOYMENT_TAG, Desired, DominoName, RoleArn, association_tags};
 
+/// How much one run may still do.
+pub(super) struct Ceilings {
+    pub(super) deletions: usize,
+    pub(super) recreations: usize,
+}
+
 /// A place with its holder chosen and judged. The node policies still have
 /// their say, and so has the ceiling of deletions.
 pub(super) struct Decision<'a> {
@@ -149,13 +155,20 @@ impl<'a> Decision<'a> {
     pub(super) fn finish(
         mut self,
         policies: &Policies,
-        deletions_left: &mut usize,
+        left: &mut Ceilings,
         options: &Options,
     ) -> PlacePlan {
         if let Some((claim, _, _)) = &self.holder
             && let Some(problem) = policies.refusal(&claim.binding.desired.role)
         {
             let (claim, problem) = (*claim, problem.clone());
+            self.holder = None;
+            self.block_by(claim, &problem);
+        }
+        if let Some((claim, _, _)) = &self.holder
+            && let Some(problem) = self.withheld(claim, left, options)
+        {
+            let claim = *claim;
             self.holder = None;
             self.block_by(claim, &problem);
         }
@@ -170,7 +183,7 @@ impl<'a> Decision<'a> {
         };
         match self.holder.take() {
             Some((claim, trust, warnings)) => self.bind(claim, trust, warnings, options, &mut plan),
-            None => self.unbind(deletions_left, options, &mut plan),
+            None => self.unbind(&mut left.deletions, options, &mut plan),
         }
         plan.kept = match &self.existing {
             Existing::Protected { problem, .. } => Some(problem.reason.clone()),
@@ -188,6 +201,46 @@ impl<'a> Decision<'a> {
         }
         plan.blocked.append(&mut self.blocked);
         plan
+    }
+
+    /// Why nothing is made or changed for a binding that the ledger says to be ready: it may be the
+    /// word of a ledger that was restored. What a newer event asks for is done.
+    fn withheld(&self, claim: &Claim, left: &mut Ceilings, options: &Options) -> Option<Problem> {
+        let held = self.place.held.as_ref()?;
+        let name = &claim.binding.service_account;
+        if held.service_account != *name || held.version != claim.version {
+            return None;
+        }
+        let guard = &self.observation.guard;
+        let is_gone = match &self.existing {
+            Existing::Nothing => true,
+            Existing::Ours(association, _) => {
+                let fits = association.fits(&claim.binding.desired);
+                return guard.halted.clone().filter(|_| !fits);
+            }
+            Existing::Adoptable(..) | Existing::Protected { .. } => false,
+        };
+        if !is_gone || guard.resumed.contains(&held.id) {
+            return None;
+        }
+        if let Some(problem) = &guard.halted {
+            return Some(problem.clone());
+        }
+        if left.recreations == 0 {
+            return Some(Problem {
+                code: BlockedCode::RecreationCeiling,
+                reason: format!(
+                    "association {} of {} in cluster {} is gone and is not made again for now: one run makes at most {} again (MAX_RECREATIONS)",
+                    held.id,
+                    self.place.kubernetes,
+                    self.observation.cluster.name(),
+                    options.max_recreations,
+                ),
+                way_out: "find out why so many are gone, or whether the ledger was restored; then have them made again (action `resume`), or raise MAX_RECREATIONS".to_owned(),
+            });
+        }
+        left.recreations -= 1;
+        None
     }
 
     fn bind(

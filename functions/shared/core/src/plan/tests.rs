@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod adopt;
+mod guard;
 mod ownership;
 mod trim;
 
@@ -36,6 +37,7 @@ fn options() -> Options {
         strict: false,
         cluster_statement: true,
         max_deletions: 10,
+        max_recreations: 10,
     }
 }
 
@@ -139,6 +141,7 @@ fn observation(places: Vec<Place>) -> Observation {
             max_shards: 2,
             ..NodePolicies::default()
         },
+        guard: RestoreGuard::default(),
     }
 }
 

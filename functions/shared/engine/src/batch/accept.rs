@@ -10,13 +10,14 @@ use crate::cluster::Context;
 use crate::error::chain;
 use crate::ledger::{
     Acceptance, BindingRecord, Condition, Decision, LedgerError, Registry, View, WriteSet, accept,
-    binding_key, claims_key, condition_prefix, history_key, registry_key,
-    service_account_partition,
+    binding_key, claims_key, condition_prefix, history_key, names_key, registry_key,
+    service_account_partition, superseded_count_key,
 };
 use crate::ports::{Clock, Key, LedgerReader, LedgerWriter, MAX_WRITE, WriteError};
 
-/// Writes of an accepted change beside its conditions: binding, history, two claims.
-const FIXED_WRITES: usize = 4;
+/// Writes of an accepted change beside its conditions: binding, history, two claims, the number of
+/// names.
+const FIXED_WRITES: usize = 5;
 
 /// How often an event is decided anew when somebody else wrote first.
 const ATTEMPTS: usize = 5;
@@ -113,6 +114,7 @@ fn decide<R, W, C: Clock>(
                 revision: &revision,
                 now,
                 notice_expires_at: context.settings.notice_expires_at(now),
+                max_names: context.settings.max_names,
             };
             let decision = accept(acceptance, &mut group.view, &mut group.writes)?;
             if group.writes.len() > MAX_WRITE {
@@ -148,15 +150,18 @@ fn subject(event: &Accepted) -> String {
 
 /// Reads what deciding about the events needs: one call for new service
 /// accounts, and one more for each that is known already. Answers the keys that were asked for.
-async fn read<R: LedgerReader, W, C>(
+async fn read<R: LedgerReader, W, C: Clock>(
     context: &Context<'_, R, W, C>,
     events: &[Accepted],
     view: &mut View,
 ) -> Result<Vec<Key>, LedgerError> {
-    let mut keys = vec![registry_key()];
+    let mut keys = vec![registry_key(), names_key()];
+    let now = context.clock.now();
     for event in events {
         let command = &event.command;
-        keys.push(history_key(&subject(event), &command.version));
+        let of = subject(event);
+        keys.push(history_key(&of, &command.version));
+        keys.push(superseded_count_key(command, &of, now));
         keys.extend(service_account(command).map(binding_key));
         if let Change::Bind(binding) = &command.change {
             keys.push(claims_key(&binding.kubernetes));

@@ -53,7 +53,7 @@ fn announcements_of<R, W, C: Clock>(
         request_id: context.run.request_id(),
     };
     match (&command.change, decision) {
-        (Change::Unbind { service_account, .. }, Decision::Superseded { .. }) => {
+        (Change::Unbind { service_account, .. }, Decision::Superseded { announced: true, .. }) => {
             superseded(context, event, service_account, decision).into_iter().collect()
         }
         (Change::Bind(_), Decision::Accepted | Decision::Repeated) => {
@@ -112,7 +112,7 @@ fn superseded<R, W, C: Clock>(
     name: &DominoName,
     decision: &Decision,
 ) -> Option<Outgoing> {
-    let Decision::Superseded { event_id, occurred_at, detail_type: by } = decision else {
+    let Decision::Superseded { event_id, occurred_at, detail_type: by, .. } = decision else {
         return None;
     };
     let version = &event.command.version;

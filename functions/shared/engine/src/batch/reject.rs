@@ -10,7 +10,10 @@ use super::Record;
 use super::report::{Outcome, RecordReport};
 use crate::cluster::Context;
 use crate::error::chain;
-use crate::ledger::{NoticeKind, NoticeRecord, View, WriteSet, notice_key};
+use crate::ledger::{
+    CountRecord, LedgerError, MAX_REJECTED, NoticeKind, NoticeRecord, View, WriteSet,
+    notice_count_key, notice_key,
+};
 use crate::original;
 use crate::outcome::time;
 use crate::ports::{Bus, Clock, LedgerReader, LedgerWriter, WriteError};
@@ -74,11 +77,21 @@ pub(super) async fn reject<R: LedgerReader, W: LedgerWriter + Bus, C: Clock>(
 ) -> Vec<(usize, RecordReport)> {
     let events: Vec<Outgoing> = rejections.iter().map(|one| event(context, one)).collect();
     let sent = publish(context.writer, context.clock, &events).await;
+    let mut day = View::default();
+    let counted = notice_count_key(NoticeKind::Rejected, context.clock.now(), "ALL");
+    let read = match rejections.is_empty() {
+        true => Ok(()),
+        false => day.read(context.reader, &[counted]).await,
+    };
+    let read = read.map_err(|error| chain(&error));
     let mut reports = Vec::new();
     for (rejection, sent) in rejections.into_iter().zip(sent) {
         let kept = match sent {
             Ok(()) if context.is_over() => Err(context.over()),
-            Ok(()) => keep(context, &rejection).await,
+            Ok(()) => match &read {
+                Ok(()) => keep(context, &rejection, &mut day).await,
+                Err(why) => Err(why.clone()),
+            },
             Err(why) => Err(format!("event {} was not sent: {why}", detail_type::EVENT_REJECTED)),
         };
         let (outcome, lines) = match kept {
@@ -119,12 +132,22 @@ fn event<R, W, C: Clock>(context: &Context<'_, R, W, C>, rejection: &Rejection) 
 async fn keep<R: LedgerReader, W: LedgerWriter, C: Clock>(
     context: &Context<'_, R, W, C>,
     rejection: &Rejection,
+    day: &mut View,
 ) -> Result<(), String> {
     let now = context.clock.now();
+    let failed = |error: LedgerError| chain(&error);
+    let counted = notice_count_key(NoticeKind::Rejected, now, "ALL");
+    let count = day.get::<CountRecord>(&counted).map_err(failed)?;
+    let count = count.map_or(0, |stored| stored.record.count);
+    // They cost nothing to send. The bus has each of them whole.
+    let original = match count < MAX_REJECTED {
+        true => rejection.text.clone(),
+        false => format!("sha256 {} of {} bytes", rejection.sha256, rejection.bytes),
+    };
     let notice = NoticeRecord {
         kind: NoticeKind::Rejected,
         reasons: rejection.reasons.clone(),
-        original: rejection.text.clone(),
+        original,
         recorded_at: now,
         request_id: context.run.request_id().to_owned(),
     };
@@ -132,9 +155,9 @@ async fn keep<R: LedgerReader, W: LedgerWriter, C: Clock>(
     let key = notice_key(NoticeKind::Rejected, now, &rejection.sha256);
     let expires_at = Some(context.settings.notice_expires_at(now));
     let revision = context.run.revision();
-    writes
-        .put_anyway(&mut View::default(), key, &notice, &revision, expires_at)
-        .map_err(|error| chain(&error))?;
+    writes.put_anyway(&mut View::default(), key, &notice, &revision, expires_at).map_err(failed)?;
+    let next = CountRecord { count: count.saturating_add(1) };
+    writes.put_anyway(day, counted, &next, &revision, expires_at).map_err(failed)?;
     match writes.commit(context.reader, context.writer).await {
         Ok(()) => Ok(()),
         Err(WriteError::Conflict) => {

@@ -108,15 +108,10 @@ fn decided(
             Outcome::Overtaken,
             vec!["it was accepted before, and a newer event has replaced it".to_owned()],
         ),
-        (Decision::Superseded { event_id, occurred_at, detail_type }, _) => {
-            let failures = failures(command, clusters);
-            if failures.is_empty() {
-                let line = format!("{detail_type} {event_id} of {occurred_at} is newer and stands");
-                (Outcome::Superseded, vec![line])
-            } else {
-                (Outcome::Failed, failures)
-            }
-        }
+        (Decision::Superseded { event_id, occurred_at, detail_type, .. }, _) => (
+            Outcome::Superseded,
+            vec![format!("{detail_type} {event_id} of {occurred_at} is newer and stands")],
+        ),
         (_, Change::Register(registration)) => (
             Outcome::Registered,
             vec![format!(

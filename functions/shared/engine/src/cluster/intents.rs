@@ -1,6 +1,7 @@
 //! What the ledger has to know before anything is made: the intent that accounts for a creation whose
 //! run dies before it can record the id, and the number of a claim that had no room before.
 
+use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
 use pod_identity_core::plan::{AssociationStep, Plan};
 use pod_identity_core::{ClusterArn, DominoName, KubernetesName};
@@ -8,11 +9,10 @@ use pod_identity_core::{ClusterArn, DominoName, KubernetesName};
 use super::Context;
 use super::places::Loaded;
 use crate::error::chain;
-use crate::lease::Lease;
 use crate::ledger::{WriteSet, claims_key, condition_key};
 use crate::ports::{Clock, LedgerReader, LedgerWriter, MAX_WRITE, WriteError};
 
-/// Writes, under the lease's fence, the intents that the plan needs and the ledger does not have:
+/// Writes the intents that the plan needs and the ledger does not have:
 /// for a cluster that was registered after the binding was accepted, and for what was changed by
 /// hand. An accepted event has written its own already.
 ///
@@ -20,7 +20,6 @@ use crate::ports::{Clock, LedgerReader, LedgerWriter, MAX_WRITE, WriteError};
 pub(super) async fn record<R: LedgerReader, W: LedgerWriter, C: Clock>(
     context: &Context<'_, R, W, C>,
     cluster: &ClusterArn,
-    lease: &Lease,
     loaded: &mut Loaded,
     plan: &mut Plan,
 ) -> Result<(), String> {
@@ -29,28 +28,35 @@ pub(super) async fn record<R: LedgerReader, W: LedgerWriter, C: Clock>(
     let queued = queued.into_iter().map(|place| (place, None));
     let work: Vec<(KubernetesName, Option<DominoName>)> =
         queued.chain(intended.into_iter().map(|(place, name)| (place, Some(name)))).collect();
-    // One write is the fence.
-    for chunk in work.chunks(MAX_WRITE - 1) {
-        let revision = context.run.revision();
+    let revision = context.run.revision();
+    let mut transactions = Vec::new();
+    for chunk in work.chunks(MAX_WRITE) {
         let mut writes = WriteSet::default();
-        let mut view = std::mem::take(&mut loaded.view);
         for (place, name) in chunk {
+            let view = &mut loaded.view;
             let written = match name {
                 Some(name) => {
                     let key = condition_key(name, cluster);
-                    writes.put(&mut view, key, &loaded.conditions[name], &revision)
+                    writes.put(view, key, &loaded.conditions[name], &revision)
                 }
-                None => writes.put(&mut view, claims_key(place), &loaded.claims[place], &revision),
+                None => writes.put(view, claims_key(place), &loaded.claims[place], &revision),
             };
             written.map_err(|error| chain(&error))?;
         }
-        loaded.view = view;
-        lease.fence(&mut writes);
-        match writes.commit(context.reader, context.writer).await {
+        transactions.push((chunk, writes));
+    }
+    // They expect what was read, so they need no fence, and none waits for another.
+    let written: Vec<_> = stream::iter(transactions)
+        .map(async |(chunk, writes)| (chunk, writes.commit(context.reader, context.writer).await))
+        .buffered(context.settings.concurrency)
+        .collect()
+        .await;
+    for (places, written) in written {
+        match written {
             Ok(()) => {}
             Err(WriteError::Port(error)) => return Err(chain(&error)),
             Err(WriteError::Conflict) => {
-                for (place, _) in chunk {
+                for (place, _) in places {
                     let why = "the ledger has changed meanwhile; the next delivery looks again";
                     doubt(loaded, plan, place, why);
                 }

@@ -15,8 +15,8 @@ use super::visibility::Visibility;
 use super::{Context, Job, guard};
 use crate::ledger::{
     self, AccountRecord, AssociationRecord, BindingRecord, BindingState, ClaimsRecord,
-    ClusterRecord, Condition, ConditionState, LedgerError, Registry, View, account_key,
-    binding_key, claims_key, condition_key, node_policy_key, registry_key,
+    ClusterRecord, Condition, ConditionState, GuardRecord, LedgerError, Registry, View,
+    account_key, binding_key, claims_key, condition_key, guard_key, node_policy_key, registry_key,
 };
 use crate::ports::{Clock, Key, LedgerReader};
 use crate::settings::Settings;
@@ -38,6 +38,8 @@ pub(super) struct Loaded {
     /// Places whose claims have got a number that is not written yet.
     pub(super) newly_queued: BTreeSet<KubernetesName>,
     refused: BTreeMap<DominoName, String>,
+    /// What keeps associations from being made again.
+    pub(super) guard: GuardRecord,
     /// The cluster as the ledger knows it now.
     pub(super) record: ClusterRecord,
     /// The clusters of the deployment.
@@ -72,6 +74,7 @@ impl Loaded {
             claims: BTreeMap::new(),
             newly_queued: BTreeSet::new(),
             refused: BTreeMap::new(),
+            guard: GuardRecord::default(),
             record: job.record.clone(),
             registry: Registry::default(),
             retirement_blocked: BTreeMap::new(),
@@ -81,7 +84,7 @@ impl Loaded {
             visibility: Visibility::default(),
             now: context.clock.now(),
         };
-        let mut keys = vec![registry_key(), node_policy_key(cluster)];
+        let mut keys = vec![registry_key(), node_policy_key(cluster), guard_key(cluster)];
         let mut asked = job.beyond.places.clone();
         for name in names {
             keys.extend([binding_key(name), condition_key(name, cluster)]);
@@ -96,6 +99,9 @@ impl Loaded {
         keys.extend(asked.iter().flat_map(of_place));
         loaded.view.read(context.reader, &keys).await?;
         loaded.registry = ledger::registry(&loaded.view, &context.settings.plan.deployment)?;
+        let guard = loaded.view.get::<GuardRecord>(&guard_key(cluster))?;
+        loaded.guard = guard.map(|stored| stored.record).unwrap_or_default();
+        loaded.guard.halted = loaded.guard.halted.or_else(|| job.beyond.halted.clone());
         if !job.presumed {
             let record = loaded.registry.clusters.get(cluster).cloned();
             loaded.record = record.ok_or_else(|| LedgerError::Departed(cluster.clone()))?;

@@ -128,6 +128,7 @@ where
         places,
         roles: BTreeMap::new(),
         policies: plan::NodePolicies::default(),
+        guard: loaded.guard.for_plan(&access.cluster),
     };
     if wanted.is_empty() {
         return Ok((observation, None));

@@ -15,14 +15,16 @@ use serde_json::{Value, json};
 use super::claims::ClaimsRecord;
 use super::records::{
     BindingRecord, BindingState, BlockedRecord, ClusterRecord, Condition, ConditionState,
-    HistoryOutcome, HistoryRecord, NoticeKind, NoticeRecord, Registry, Retirement,
+    CountRecord, HistoryOutcome, HistoryRecord, NoticeKind, NoticeRecord, Registry, Retirement,
 };
 use super::view::{LedgerError, View, WriteSet};
 use super::{
-    MAX_CLUSTERS, binding_key, claims_key, condition_key, condition_prefix, history_key,
-    notice_key, registry_key, service_account_partition,
+    MAX_CLUSTERS, MAX_REGISTRY_BYTES, MAX_SUPERSEDED, REGISTRY_FORMAT, binding_key, claims_key,
+    condition_key, condition_prefix, history_key, names_key, notice_count_key, notice_key,
+    registry_key, service_account_partition,
 };
 use crate::original;
+use crate::ports::Key;
 
 /// Most Kubernetes service accounts that a binding may be leaving on one cluster.
 const MAX_LEAVING: usize = 20;
@@ -44,6 +46,8 @@ pub enum Decision {
         occurred_at: Timestamp,
         /// Detail type of the newer one.
         detail_type: String,
+        /// Whether the bus is told of it: beyond the day's limit it is not.
+        announced: bool,
     },
     /// It breaks a rule that only the ledger can check.
     Refused(String),
@@ -66,6 +70,8 @@ pub struct Acceptance<'a> {
     pub now: Timestamp,
     /// When a notice of a superseded event may be forgotten, in seconds since 1970.
     pub notice_expires_at: i64,
+    /// Most service accounts that the ledger ever knows.
+    pub max_names: usize,
 }
 
 /// Decides about one change against the view, and adds what it writes to both.
@@ -105,6 +111,9 @@ pub fn accept(
 /// When the ledger is another deployment's, or the registry does not read as one.
 pub fn registry(view: &View, deployment: &str) -> Result<Registry, LedgerError> {
     let registry = view.get::<Registry>(&registry_key())?.map(|s| s.record).unwrap_or_default();
+    if registry.format != REGISTRY_FORMAT {
+        return Err(LedgerError::OtherFormat { found: registry.format });
+    }
     match &registry.deployment {
         Some(theirs) if theirs != deployment => Err(LedgerError::OtherDeployment {
             theirs: theirs.clone(),
@@ -137,6 +146,17 @@ fn accept_binding(
         {
             return Ok(decision);
         }
+    }
+    if current.is_none() {
+        let known = view.get::<CountRecord>(&names_key())?.map_or(0, |stored| stored.record.count);
+        if known >= acceptance.max_names {
+            return Ok(Decision::Refused(format!(
+                "{name} is a new service account, and the ledger knows {known}, unbound ones included, where MAX_NAMES admits {}; raise MAX_NAMES, or find out who sends so many names",
+                acceptance.max_names
+            )));
+        }
+        let next = CountRecord { count: known.saturating_add(1) };
+        writes.put_anyway(view, names_key(), &next, acceptance.revision, None)?;
     }
     let previous = current.as_ref().and_then(BindingRecord::binding).cloned();
     let state = match change {
@@ -206,8 +226,30 @@ fn older(
         return Ok(Some(Decision::Repeated));
     }
     let known = view.get::<HistoryRecord>(&history_key(of, version))?;
-    if known.is_some_and(|known| known.record.outcome == HistoryOutcome::Accepted) {
+    let known = known.map(|known| known.record.outcome);
+    if known == Some(HistoryOutcome::Accepted) {
         return Ok(Some(Decision::Overtaken));
+    }
+    let superseded = |announced| {
+        Ok(Some(Decision::Superseded {
+            event_id: standing.event_id().to_owned(),
+            occurred_at: standing.occurred_at(),
+            detail_type: standing_type.to_owned(),
+            announced,
+        }))
+    };
+    if known == Some(HistoryOutcome::Superseded) {
+        return superseded(true);
+    }
+    // They cost nothing to send: beyond the day's limit they are only counted, and the first of
+    // those is the last that the bus is told of.
+    let counted = superseded_count_key(acceptance.command, of, acceptance.now);
+    let count = view.get::<CountRecord>(&counted)?.map_or(0, |stored| stored.record.count);
+    let (revision, expires_at) = (acceptance.revision, Some(acceptance.notice_expires_at));
+    let next = CountRecord { count: count.saturating_add(1) };
+    writes.put_anyway(view, counted, &next, revision, expires_at)?;
+    if count >= MAX_SUPERSEDED {
+        return superseded(count == MAX_SUPERSEDED);
     }
     remember(acceptance, of, HistoryOutcome::Superseded, described, view, writes)?;
     let notice = NoticeRecord {
@@ -222,18 +264,13 @@ fn older(
         request_id: acceptance.request_id.to_owned(),
     };
     let key = notice_key(NoticeKind::Superseded, acceptance.now, &format!("{of}#{version}"));
-    writes.put_anyway(
-        view,
-        key,
-        &notice,
-        acceptance.revision,
-        Some(acceptance.notice_expires_at),
-    )?;
-    Ok(Some(Decision::Superseded {
-        event_id: standing.event_id().to_owned(),
-        occurred_at: standing.occurred_at(),
-        detail_type: standing_type.to_owned(),
-    }))
+    writes.put_anyway(view, key, &notice, revision, expires_at)?;
+    superseded(true)
+}
+
+/// Where superseded events like a command are counted.
+pub(crate) fn superseded_count_key(command: &Command, of: &str, now: Timestamp) -> Key {
+    notice_count_key(NoticeKind::Superseded, now, &format!("{of}#{}", command.detail_type))
 }
 
 fn remember(
@@ -255,7 +292,13 @@ fn remember(
         request_id: acceptance.request_id.to_owned(),
         recorded_at: acceptance.now,
     };
-    writes.put_anyway(view, history_key(of, &command.version), &record, acceptance.revision, None)
+    let key = history_key(of, &command.version);
+    // What was accepted is kept; who sends what changes nothing fills the ledger for a time only.
+    let expires_at = match outcome {
+        HistoryOutcome::Superseded => Some(acceptance.notice_expires_at),
+        HistoryOutcome::Accepted | HistoryOutcome::Noted => None,
+    };
+    writes.put_anyway(view, key, &record, acceptance.revision, expires_at)
 }
 
 fn move_claim(
@@ -464,14 +507,20 @@ fn accept_cluster(
         // The registration may still be on its way: it must not make the cluster active then.
         (Err(given_up), None) => {
             let noted = registry.retirements.get(cluster);
-            if noted.is_none() && registry.retirements.len() >= MAX_CLUSTERS {
+            let retirement = retirement(given_up, version, noted);
+            if noted.is_none() && !registry.has_room_for_retirement() {
                 return Ok(too_many(cluster));
             }
-            let retirement = retirement(given_up, version, noted);
             registry.retirements.insert(cluster.clone(), retirement);
         }
     }
     registry.deployment = Some(acceptance.deployment.to_owned());
+    let bytes = json!(registry).to_string().len();
+    if bytes > MAX_REGISTRY_BYTES {
+        return Ok(Decision::Refused(format!(
+            "cluster {cluster}: the registry would have {bytes} bytes, and every event reads it, so {MAX_REGISTRY_BYTES} is the most; retire clusters that are not needed, or name fewer node roles or exempt service accounts"
+        )));
+    }
     writes.put(view, registry_key(), &registry, acceptance.revision)?;
     remember(acceptance, of, HistoryOutcome::Accepted, described, view, writes)?;
     Ok(Decision::Accepted)

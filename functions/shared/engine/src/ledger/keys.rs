@@ -155,6 +155,12 @@ pub fn told_key(cluster: &ClusterArn, uid: &str) -> Key {
     key(told_partition(cluster), uid)
 }
 
+/// What keeps a restored ledger from giving back on a cluster what was taken away since.
+#[must_use]
+pub fn guard_key(cluster: &ClusterArn) -> Key {
+    key(cluster_partition(cluster), "GUARD")
+}
+
 /// Roles of a cluster's node policies that nobody was seen to use.
 #[must_use]
 pub fn trim_key(cluster: &ClusterArn) -> Key {
@@ -175,4 +181,16 @@ pub fn notice_partition(kind: NoticeKind, at: Timestamp) -> String {
 #[must_use]
 pub fn notice_key(kind: NoticeKind, at: Timestamp, id: &str) -> Key {
     key(notice_partition(kind, at), id)
+}
+
+/// How many rejections, or superseded events of one kind about one subject, a day has had.
+#[must_use]
+pub fn notice_count_key(kind: NoticeKind, at: Timestamp, of: &str) -> Key {
+    key(format!("{}#COUNTS", notice_partition(kind, at)), of)
+}
+
+/// How many service accounts the ledger has ever known.
+#[must_use]
+pub fn names_key() -> Key {
+    key("CLUSTERS", "NAMES")
 }

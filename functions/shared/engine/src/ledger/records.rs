@@ -93,9 +93,12 @@ pub struct HistoryRecord {
 }
 
 /// The clusters of the deployment.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Registry {
+    /// Format of the whole ledger, [`super::REGISTRY_FORMAT`].
+    #[serde(default)]
+    pub format: u32,
     /// Id of the deployment whose ledger this is; none before the first cluster is registered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment: Option<String>,
@@ -105,6 +108,31 @@ pub struct Registry {
     /// At most [`super::MAX_CLUSTERS`].
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub retirements: BTreeMap<ClusterArn, Retirement>,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self {
+            format: super::REGISTRY_FORMAT,
+            deployment: None,
+            clusters: BTreeMap::new(),
+            retirements: BTreeMap::new(),
+        }
+    }
+}
+
+impl Registry {
+    /// Whether one more retirement of a cluster that is not registered can be noted. The oldest one
+    /// that is finished makes room.
+    pub(crate) fn has_room_for_retirement(&mut self) -> bool {
+        if self.retirements.len() < super::MAX_CLUSTERS {
+            return true;
+        }
+        let finished = self.retirements.iter().filter(|(_, note)| note.begun_at.is_some());
+        let oldest = finished.min_by_key(|(_, note)| &note.version);
+        let oldest = oldest.map(|(cluster, _)| cluster.clone());
+        oldest.is_some_and(|oldest| self.retirements.remove(&oldest).is_some())
+    }
 }
 
 /// One registered cluster.
@@ -515,4 +543,13 @@ pub struct NoticeRecord {
     pub recorded_at: Timestamp,
     /// Request id of the invocation.
     pub request_id: String,
+}
+
+/// A number that bounds what senders can fill. Written whatever is there, so it may fall behind while
+/// several invocations count at once.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CountRecord {
+    /// How many.
+    pub count: usize,
 }

@@ -7,6 +7,7 @@ use pod_identity_core::{ClusterArn, DominoName, MAX_INTENTS};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::REGISTRY_FORMAT;
 use crate::ports::{
     Expect, Item, Key, LedgerReader, LedgerWriter, MAX_READ, MAX_WRITE, PortError, Write,
     WriteError,
@@ -33,6 +34,14 @@ pub enum LedgerError {
         theirs: String,
         /// Id of the function's own deployment.
         ours: String,
+    },
+    /// Another version of this software wrote it.
+    #[error(
+        "the ledger has format {found} and this function reads format {REGISTRY_FORMAT}, so nothing was done; deploy the version that wrote the ledger, or begin with an empty table and send the bindings again"
+    )]
+    OtherFormat {
+        /// The format of the ledger.
+        found: u32,
     },
     /// A cluster has left the registry since the work was planned.
     #[error(

@@ -8,7 +8,7 @@ use futures::join;
 use jiff::Timestamp;
 use pod_identity_core::plan::{self, NodePolicies};
 use pod_identity_core::{
-    Association, DominoName, Evidence, Intent, KubernetesName, RoleArn, Verdict,
+    Association, DominoName, Evidence, HeldAssociation, Intent, KubernetesName, RoleArn, Verdict,
 };
 use pod_identity_events::{BlockedCode, PolicyCapacity};
 
@@ -17,8 +17,9 @@ use super::{Orphan, Scope, skipped};
 use crate::cluster::{self, Beyond, ClusterReport, Context, Job};
 use crate::ledger::{
     self, AccountRecord, BindingRecord, BindingState, ClusterRecord, Condition, ConditionState,
-    LedgerError, NodePolicyRecord, ReconciledRecord, Registry, View, account_key, account_prefix,
-    bindings_partition, cluster_partition, node_policy_key, reconciled_key, registry_key, trim_key,
+    GuardRecord, LedgerError, NodePolicyRecord, ReconciledRecord, Registry, View, account_key,
+    account_prefix, bindings_partition, cluster_partition, guard_key, node_policy_key,
+    reconciled_key, registry_key, trim_key,
 };
 use crate::observe::{self, SeenRoles};
 use crate::ports::{
@@ -32,6 +33,9 @@ pub(super) struct Overview {
     pub(super) record: ClusterRecord,
     pub(super) access: ClusterAccess,
     deployment: String,
+    /// Associations that the ledger does not remember by their id, described at once.
+    strangers: BTreeMap<String, Association>,
+    pub(super) guard: GuardRecord,
     pub(super) bindings: BTreeMap<DominoName, BindingRecord>,
     pub(super) conditions: BTreeMap<DominoName, Condition>,
     /// What is remembered of Kubernetes service accounts.
@@ -113,8 +117,10 @@ impl Overview {
         let cluster = &scope.cluster;
         let mut view = View::default();
         let noted = reconciled_key(cluster);
-        view.read(reader, &[registry_key(), node_policy_key(cluster), trim_key(cluster), noted])
-            .await?;
+        let guard = guard_key(cluster);
+        let keys =
+            [registry_key(), node_policy_key(cluster), trim_key(cluster), noted, guard.clone()];
+        view.read(reader, &keys).await?;
         let registry = ledger::registry(&view, &settings.plan.deployment)?;
         let record = match registry.admitted(cluster, &settings.rules) {
             Ok(record) => record.clone(),
@@ -148,6 +154,8 @@ impl Overview {
         let mut overview = Self {
             accounts: ledger::accounts(&view, cluster)?,
             intents: BTreeMap::new(),
+            strangers: BTreeMap::new(),
+            guard: view.get::<GuardRecord>(&guard)?.map(|s| s.record).unwrap_or_default(),
             conditions: ledger::conditions(&view, &bindings, cluster)?,
             bindings,
             view,
@@ -161,12 +169,54 @@ impl Overview {
             gone,
             seen_roles: SeenRoles::default(),
         };
+        let strangers: Vec<AssociationSummary> = summaries
+            .iter()
+            .filter(|one| scope.is_whole() && !overview.remembers(one))
+            .cloned()
+            .collect();
+        let strangers =
+            observe::describe(reader, &overview.access, strangers, settings.concurrency);
+        let strangers = strangers.await?.into_iter().map(|one| (one.id.clone(), one));
+        overview.strangers = strangers.collect();
         overview.arrange(summaries, scope, context.clock.now());
         let grants = overview.gone.is_none() && !overview.record.is_retiring();
         if scope.is_whole() && grants {
             overview.look_at_policies(context).await?;
         }
         Ok(Look::Open(Box::new(overview)))
+    }
+
+    /// Whether the ledger remembers an association by its id.
+    fn remembers(&self, one: &AssociationSummary) -> bool {
+        let place = KubernetesName::new(&one.namespace, &one.service_account).ok();
+        let held = place.and_then(|place| self.accounts.get(&place)?.held.as_ref());
+        held.is_some_and(|held| held.id == one.id)
+    }
+
+    /// Associations with our tag that the ledger does not account for.
+    pub(super) fn orphans(&self) -> impl Iterator<Item = (KubernetesName, &Association)> {
+        self.strangers.values().filter_map(|one| {
+            let place = KubernetesName::new(&one.namespace, &one.service_account).ok()?;
+            let orphan = matches!(self.verdict(&place, one), Verdict::Orphan { .. });
+            orphan.then_some((place, one))
+        })
+    }
+
+    /// Associations that the ledger says are there for a binding as it is now, and that are gone.
+    pub(super) fn vanished(&self) -> impl Iterator<Item = (&KubernetesName, &HeldAssociation)> {
+        self.accounts.iter().filter_map(|(place, account)| {
+            let held = account.held.as_ref()?;
+            let record = self.bindings.get(&held.service_account)?;
+            let stands = record.version == held.version && self.wanted(record) == Some(place);
+            let shown = self.places.get(place).is_some_and(Option::is_some);
+            (stands && !shown).then_some((place, held))
+        })
+    }
+
+    /// The newest write that the ledger holds for the cluster.
+    pub(super) fn newest_write(&self) -> Option<Timestamp> {
+        let written = self.accounts.values().filter_map(|account| account.last_write.as_ref());
+        written.map(|written| written.at).max()
     }
 
     /// Puts everything in the order of its place, so that another invocation can go on.
@@ -288,10 +338,19 @@ impl Overview {
         chunk: &[KubernetesName],
     ) -> Result<Found, PortError> {
         let (first, settings) = (self.places.keys().next() == chunk.first(), context.settings);
-        let summaries = chunk.iter().filter_map(|place| self.places.get(place)?.clone()).collect();
+        let listed =
+            chunk.iter().filter_map(|place| Some((place, self.places.get(place)?.as_ref()?)));
+        let (known, unknown): (Vec<_>, Vec<_>) =
+            listed.partition(|(_, summary)| self.strangers.contains_key(&summary.id));
+        let unknown = unknown.into_iter().map(|(_, summary)| summary.clone()).collect();
         let described =
-            observe::described(context.reader, &self.access, summaries, settings.concurrency);
-        let associations = described.await?;
+            observe::described(context.reader, &self.access, unknown, settings.concurrency);
+        let mut associations = described.await?;
+        associations.extend(
+            known
+                .into_iter()
+                .map(|(place, summary)| (place.clone(), self.strangers[&summary.id].clone())),
+        );
         let mut found = Found::default();
         if first {
             found.needed.extend(self.placeless.iter().map(|name| (name.clone(), None)));
@@ -436,6 +495,7 @@ impl Overview {
             other_roles: found.other_roles.clone(),
             places: found.places.clone(),
             anew: self.policies.changed,
+            halted: self.guard.halted.clone(),
         }
     }
 

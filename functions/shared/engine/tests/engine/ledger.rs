@@ -199,8 +199,8 @@ fn assignment_and_removal_in_one_batch_are_one_transaction_and_make_nothing() {
             let world = scenario.ports.world();
             let first = world.calls.iter().position(|c| c.operation == "TransactWriteItems");
             let accepted = &world.calls[first.unwrap()];
-            // Binding, two histories, claims, two conditions.
-            assert_eq!(accepted.object, "6 items of the ledger");
+            // Binding, two histories, claims, two conditions, the number of names.
+            assert_eq!(accepted.object, "7 items of the ledger");
             assert_eq!(world.count("CreatePodIdentityAssociation"), 0);
         }
         assert!(scenario.associations("blue").is_empty());

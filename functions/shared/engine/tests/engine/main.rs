@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod adopt;
+mod bounds;
 mod bus;
 mod calls;
 mod check;
@@ -21,6 +22,7 @@ mod reconcile;
 mod record;
 mod registrations;
 mod rejections;
+mod restored;
 mod retire;
 mod roster;
 mod scenario;

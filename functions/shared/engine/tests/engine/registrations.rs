@@ -282,5 +282,5 @@ fn a_change_that_touches_more_clusters_than_a_transaction_holds_is_rejected() {
     let event = scenario.assigned_with("svc-etl", "etl", json!({ "clusters": names }));
     let report = scenario.send(&event);
     Scenario::assert_outcome(&report, Outcome::Rejected);
-    assert!(report.lines[0].contains("at most 96 clusters"), "{report:?}");
+    assert!(report.lines[0].contains("at most 95 clusters"), "{report:?}");
 }

@@ -198,7 +198,7 @@ fn a_look_whose_time_is_over_says_behind_whom_it_stopped() {
     // Every call takes its time, so that one part is all that fits.
     scenario.ports.world().settings.call_takes = std::time::Duration::from_millis(100);
     let done = look(&mut scenario, 20);
-    assert_eq!((done.places, done.plans.len()), (500, 1));
+    assert_eq!((done.places, done.plans.len()), (400, 1));
     assert!(done.left.is_some());
     assert_eq!(done.retirement, Some(Retirement::UnderWay { goes_on: true }));
 }

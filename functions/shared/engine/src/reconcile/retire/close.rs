@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use pod_identity_core::plan::Problem;
-use pod_identity_core::{ClusterArn, PolicyArn, RoleArn, node_policy};
+use pod_identity_core::{ClusterArn, GivenUp, PolicyArn, RoleArn, node_policy};
 
 use super::super::Reconciled;
 use super::super::overview::Overview;
@@ -13,8 +13,8 @@ use crate::cluster::{self, Context};
 use crate::error::chain;
 use crate::lease::Lease;
 use crate::ledger::{
-    self, Condition, ConditionState, MAX_CLUSTERS, NodePolicyRecord, Registry, View, WriteSet,
-    condition_key, lease_key, node_policy_key, registry_key,
+    self, Condition, ConditionState, NodePolicyRecord, Registry, View, WriteSet, condition_key,
+    lease_key, node_policy_key, registry_key,
 };
 use crate::observe::{self, pages};
 use crate::outcome::Outcomes;
@@ -97,13 +97,11 @@ async fn empty<R: Reads, W: Writes, C: Clock>(
 fn leave(registry: &mut Registry, cluster: &ClusterArn) {
     let Some(record) = registry.clusters.remove(cluster) else { return };
     let Some(retirement) = record.retired else { return };
-    let notes = &mut registry.retirements;
-    while notes.len() >= MAX_CLUSTERS {
-        let oldest = notes.iter().min_by_key(|(_, note)| &note.version);
-        let Some(oldest) = oldest.map(|(cluster, _)| cluster.clone()) else { break };
-        notes.remove(&oldest);
+    let nobody = GivenUp::default();
+    let retirement = ledger::Retirement { emptied_at: None, given_up: nobody, ..retirement };
+    if registry.has_room_for_retirement() {
+        registry.retirements.insert(cluster.clone(), retirement);
     }
-    notes.insert(cluster.clone(), ledger::Retirement { emptied_at: None, ..retirement });
 }
 
 /// Takes an emptied cluster that EKS does not know any more out of the registry.

@@ -1,0 +1,229 @@
+//! A ledger that was restored to an earlier state would bind again what was unassigned since. What
+//! was made since shows as orphans that are younger than its newest write: then nothing is made again
+//! or corrected on that cluster until an administrator resumes.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use pod_identity_core::{ClusterArn, DominoName, KubernetesName, RoleArn, fingerprint};
+use serde::Serialize;
+
+use super::overview::{Look, Overview};
+use super::{Reconciled, Scope};
+use crate::act::Act;
+use crate::cluster::{self, Context};
+use crate::error::chain;
+use crate::lease::Lease;
+use crate::ledger::{GuardRecord, HaltRecord, LedgerError, View, WriteSet, guard_key, lease_key};
+use crate::ports::{Clock, LedgerReader, LedgerWriter, Reads, WriteError, Writes};
+use crate::run::Run;
+use crate::settings::{Settings, later};
+
+/// How far EKS's clock may be ahead of the function's.
+const CLOCK_DIFFERENCE: Duration = Duration::from_secs(60);
+
+/// How often a resumption is written when others got in between.
+const ATTEMPTS: usize = 5;
+
+/// The sign that the ledger is older than the cluster; none where it was seen before, or the ledger
+/// has no write there.
+fn sign(overview: &Overview, now: jiff::Timestamp) -> Option<HaltRecord> {
+    let newest_write = overview.newest_write()?;
+    let younger = later(newest_write, CLOCK_DIFFERENCE);
+    let (kubernetes, orphan, created_at) = overview
+        .orphans()
+        .filter(|(_, one)| !overview.guard.dismissed.contains(&one.id))
+        .filter_map(|(place, one)| Some((place, one, one.created_at.filter(|at| *at > younger)?)))
+        .max_by_key(|(.., created_at)| *created_at)?;
+    let association_id = orphan.id.clone();
+    Some(HaltRecord { at: now, association_id, kubernetes, created_at, newest_write })
+}
+
+/// What is said of a halt.
+fn halt(guard: &GuardRecord, cluster: &ClusterArn, done: &mut Reconciled) {
+    let Some(halted) = &guard.halted else { return };
+    let problem = halted.problem(cluster);
+    let why = format!("{}; {}", problem.reason, problem.way_out);
+    tracing::warn!(cluster = cluster.name(), "halted: {why}");
+    done.halted = Some(why);
+}
+
+/// For a look only: takes the sign for a halt.
+pub(super) fn presume<R, W, C: Clock>(
+    context: &Context<'_, R, W, C>,
+    overview: &mut Overview,
+    done: &mut Reconciled,
+) {
+    if overview.guard.halted.is_none() {
+        overview.guard.halted = sign(overview, context.clock.now());
+    }
+    halt(&overview.guard, &overview.access.cluster, done);
+}
+
+/// Looks for the sign, once more under the lease where it is seen, and stores it: from then on no run
+/// makes anything again there.
+pub(super) async fn judge<R: Reads, W: Writes, C: Clock>(
+    context: &Context<'_, R, W, C>,
+    scope: &Scope,
+    overview: &mut Overview,
+    done: &mut Reconciled,
+) -> Result<(), String> {
+    let cluster = &scope.cluster;
+    let seen = overview.guard.halted.is_none() && sign(overview, context.clock.now()).is_some();
+    if scope.is_whole() && seen {
+        let Context { reader, writer, clock, run, settings, deadline } = *context;
+        let lease = Lease::take(
+            lease_key(cluster),
+            cluster,
+            reader,
+            writer,
+            clock,
+            run,
+            settings,
+            deadline,
+        );
+        let lease = lease.await.map_err(|error| chain(&error))?;
+        let decided = under_lease(context, scope).await;
+        let (halted, writes) = decided.unwrap_or_else(|why| (Err(why), WriteSet::default()));
+        let released = cluster::give_back_with(context, &lease, writes).await;
+        overview.guard.halted = halted?;
+        released.map_err(|error| chain(&error))?;
+    }
+    halt(&overview.guard, cluster, done);
+    Ok(())
+}
+
+/// What a run that makes something may be under way with is seen under the lease only.
+async fn under_lease<R: Reads, W: Writes, C: Clock>(
+    context: &Context<'_, R, W, C>,
+    scope: &Scope,
+) -> Result<(Result<Option<HaltRecord>, String>, WriteSet), String> {
+    let mut writes = WriteSet::default();
+    let look = Overview::read(context, scope).await.map_err(|error| chain(&error))?;
+    let Look::Open(mut overview) = look else { return Ok((Ok(None), writes)) };
+    if overview.guard.halted.is_none() {
+        overview.guard.halted = sign(&overview, context.clock.now());
+        let (key, revision) = (guard_key(&scope.cluster), context.run.revision());
+        let put = writes.put(&mut overview.view, key, &overview.guard, &revision);
+        put.map_err(|error| chain(&error))?;
+    }
+    Ok((Ok(overview.guard.halted), writes))
+}
+
+/// An association that is gone, and would be made again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Recreation {
+    /// The Kubernetes service account.
+    pub kubernetes: KubernetesName,
+    /// Id of the association that the ledger remembers.
+    pub association_id: String,
+    /// The Domino service account that it serves.
+    pub service_account: DominoName,
+    /// Its role.
+    pub role: RoleArn,
+}
+
+/// What is held back on a cluster, and would go on.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Resumption {
+    /// Why everything is halted, if it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub halted: Option<String>,
+    /// Associations with this deployment's tag that the ledger does not account for, by id.
+    pub orphans: BTreeSet<String>,
+    /// What would be made again, without a ceiling.
+    pub recreations: Vec<Recreation>,
+    /// A digest of all of it: what was shown is what is resumed.
+    pub digest: String,
+}
+
+/// What a cluster would go on with. Reads only.
+///
+/// # Errors
+/// When a call fails, or the cluster is not registered or cannot be looked at.
+pub async fn plan_resumption<R: Reads, C: Clock>(
+    cluster: &ClusterArn,
+    reader: &R,
+    clock: &C,
+    run: &Run,
+    settings: &Settings,
+    deadline: jiff::Timestamp,
+) -> Result<Resumption, String> {
+    let context = Context { reader, writer: &(), clock, run, settings, deadline };
+    let scope = Scope::of(cluster.clone());
+    let overview = match Overview::read(&context, &scope).await.map_err(|error| chain(&error))? {
+        Look::Open(overview) => overview,
+        Look::LeftAlone(why) => return Err(why),
+        Look::Emptied { .. } => return Err(format!("cluster {cluster} is retired")),
+    };
+    if let Some(why) = overview.gone {
+        return Err(why);
+    }
+    let halted = overview.guard.halted.clone().or_else(|| sign(&overview, clock.now()));
+    let recreations = overview.vanished().map(|(kubernetes, held)| Recreation {
+        kubernetes: kubernetes.clone(),
+        association_id: held.id.clone(),
+        service_account: held.service_account.clone(),
+        role: held.desired.role.clone(),
+    });
+    let mut resumption = Resumption {
+        halted: halted.map(|halted| halted.problem(cluster).reason),
+        orphans: overview.orphans().map(|(_, one)| one.id.clone()).collect(),
+        recreations: recreations.collect(),
+        digest: String::new(),
+    };
+    let orphans = resumption.orphans.iter().map(String::as_str);
+    let recreations = resumption.recreations.iter().flat_map(|one| {
+        [
+            one.kubernetes.namespace(),
+            one.kubernetes.service_account(),
+            &one.association_id,
+            one.service_account.as_str(),
+            one.role.as_str(),
+        ]
+    });
+    let parts = [cluster.as_str()].into_iter().chain(orphans).chain(["again"]).chain(recreations);
+    resumption.digest = fingerprint(parts);
+    Ok(resumption)
+}
+
+/// Has a cluster go on with what was shown. Only the ledger is written, with the word in the history
+/// of the cluster.
+///
+/// # Errors
+/// When the ledger cannot be read or written.
+pub async fn resume(
+    cluster: &ClusterArn,
+    resumption: &Resumption,
+    act: &Act<'_>,
+    reader: &impl LedgerReader,
+    writer: &impl LedgerWriter,
+    clock: &impl Clock,
+    run: &Run,
+) -> Result<(), String> {
+    let failed =
+        |error: LedgerError| format!("failed to resume cluster {cluster}: {}", chain(&error));
+    let key = guard_key(cluster);
+    for _ in 0..ATTEMPTS {
+        let mut view = View::default();
+        view.read(reader, std::slice::from_ref(&key)).await.map_err(failed)?;
+        let stored = view.get::<GuardRecord>(&key).map_err(failed)?;
+        let mut guard = stored.map(|stored| stored.record).unwrap_or_default();
+        guard.halted = None;
+        // What was resumed before has been made by now, or is among these.
+        guard.resumed =
+            resumption.recreations.iter().map(|one| one.association_id.clone()).collect();
+        guard.dismissed.clone_from(&resumption.orphans);
+        let mut writes = WriteSet::default();
+        writes.put(&mut view, key.clone(), &guard, &run.revision()).map_err(failed)?;
+        act.note(cluster.as_str(), &mut view, &mut writes, clock.now(), run).map_err(failed)?;
+        match writes.commit(reader, writer).await {
+            Ok(()) => return Ok(()),
+            Err(WriteError::Conflict) => {}
+            Err(WriteError::Port(error)) => return Err(failed(error.into())),
+        }
+    }
+    Err(failed(LedgerError::Contended(format!("the guard of {cluster}"))))
+}

@@ -1,0 +1,210 @@
+//! A restored ledger gives back nothing that was taken away since, or little, and says so.
+
+use pod_identity_core::{DEPLOYMENT_TAG, SERVICE_ACCOUNT_TAG};
+use pod_identity_engine::ledger::ConditionState;
+use pod_identity_engine::{
+    Act, Outcome, Reconciled, Resumption, Scope, plan_resumption, preview, reconcile, resume,
+};
+use pod_identity_events::BlockedCode;
+use pod_identity_world::Ledger;
+use serde_json::{Value, json};
+
+use crate::adopt::permit;
+use crate::ownership::{foreign, somebody};
+use crate::scenario::{Scenario, cluster, drive};
+
+fn run(scenario: &mut Scenario) -> Reconciled {
+    let (run, deadline) = (scenario.next_run(), scenario.in_seconds(60));
+    let (ports, scope) = (&scenario.ports, Scope::of(cluster("blue")));
+    let future = reconcile(&scope, ports, ports, ports, &run, &scenario.settings, deadline);
+    drive(future, || {}).unwrap()
+}
+
+fn look(scenario: &mut Scenario) -> Reconciled {
+    let (run, deadline) = (scenario.next_run(), scenario.in_seconds(60));
+    let (ports, scope) = (&scenario.ports, Scope::of(cluster("blue")));
+    drive(preview(&scope, ports, ports, &run, &scenario.settings, deadline), || {}).unwrap()
+}
+
+fn resumption(scenario: &mut Scenario) -> Resumption {
+    let (run, deadline) = (scenario.next_run(), scenario.in_seconds(60));
+    let (ports, blue) = (&scenario.ports, cluster("blue"));
+    let future = plan_resumption(&blue, ports, ports, &run, &scenario.settings, deadline);
+    drive(future, || {}).unwrap()
+}
+
+fn go_on(scenario: &mut Scenario, resumption: &Resumption) {
+    let (run, blue) = (scenario.next_run(), cluster("blue"));
+    let ports = &scenario.ports;
+    let change = json!({ "digest": resumption.digest });
+    let act = Act { what: "Cluster Resumed", change, actor: Some("ada"), reason: None };
+    drive(resume(&blue, resumption, &act, ports, ports, ports, &run), || {}).unwrap();
+}
+
+fn backup(scenario: &Scenario) -> Ledger {
+    scenario.ports.world().ledger.clone()
+}
+
+fn restore(scenario: &Scenario, backup: &Ledger) {
+    scenario.ports.world().ledger = backup.clone();
+}
+
+fn changes(scenario: &Scenario, operation: &str) -> usize {
+    scenario.ports.world().count(operation)
+}
+
+/// `count` bindings on blue, a day old.
+fn bound(count: usize) -> Scenario {
+    let mut scenario = Scenario::new();
+    scenario.register("blue");
+    let events: Vec<Value> =
+        (0..count).map(|n| scenario.assigned(&format!("svc-{n:02}"), "etl")).collect();
+    scenario.batch(&events);
+    scenario.advance(86_400);
+    scenario
+}
+
+#[test]
+fn what_was_made_since_the_restore_point_halts_what_would_be_made_again() {
+    let mut scenario = bound(3);
+    let yesterday = backup(&scenario);
+    let since = [scenario.unassigned("svc-00"), scenario.assigned("svc-new", "report")];
+    for event in &since {
+        Scenario::assert_outcome(&scenario.send(event), Outcome::Applied);
+    }
+    scenario.advance(300);
+    restore(&scenario, &yesterday);
+    let (made, deleted) = (
+        changes(&scenario, "CreatePodIdentityAssociation"),
+        changes(&scenario, "DeletePodIdentityAssociation"),
+    );
+    let seen = look(&mut scenario);
+    assert!(seen.halted.is_some() && seen.plans.iter().all(|plan| plan.steps() == 0), "{seen:?}");
+    for _ in 0..2 {
+        let done = run(&mut scenario);
+        assert!(done.halted.as_ref().unwrap().contains("older than cluster blue"), "{done:?}");
+        scenario.advance(300);
+    }
+    assert_eq!(changes(&scenario, "CreatePodIdentityAssociation"), made);
+    assert_eq!(changes(&scenario, "DeletePodIdentityAssociation"), deleted);
+    assert_eq!(scenario.code("svc-00", "blue"), Some(BlockedCode::LedgerOlderThanCluster));
+    assert_eq!(scenario.condition("svc-01", "blue").unwrap().state, ConditionState::Ready);
+
+    // The events since are replayed, what they made is adopted, and it goes on.
+    for event in &since {
+        scenario.send(event);
+    }
+    assert_eq!(scenario.condition("svc-00", "blue").unwrap().state, ConditionState::Removed);
+    assert_eq!(scenario.code("svc-new", "blue"), Some(BlockedCode::OrphanAssociation));
+    let orphan = {
+        let world = scenario.ports.world();
+        let blue = cluster("blue");
+        world.eks.find(&blue, "domino-compute", "svc-new-sa").unwrap().id.clone()
+    };
+    permit(&mut scenario, "svc-new", &orphan).unwrap();
+    let shown = resumption(&mut scenario);
+    assert!(shown.halted.is_some() && shown.recreations.is_empty(), "{shown:?}");
+    assert_eq!(shown.orphans, [orphan].into());
+    go_on(&mut scenario, &shown);
+    let done = run(&mut scenario);
+    assert_eq!(done.halted, None);
+    assert_eq!(scenario.condition("svc-new", "blue").unwrap().state, ConditionState::Ready);
+    scenario.advance(300);
+    let done = run(&mut scenario);
+    assert!(done.needed.is_empty() && done.orphans.is_empty(), "{done:?}");
+    assert_eq!(changes(&scenario, "CreatePodIdentityAssociation"), made);
+}
+
+#[test]
+fn without_a_sign_a_run_makes_no_more_again_than_the_ceiling() {
+    let mut scenario = bound(15);
+    let yesterday = backup(&scenario);
+    let since: Vec<Value> = (0..15).map(|n| scenario.unassigned(&format!("svc-{n:02}"))).collect();
+    scenario.batch(&since);
+    assert_eq!(scenario.associations("blue"), []);
+    scenario.advance(300);
+    restore(&scenario, &yesterday);
+    let done = run(&mut scenario);
+    assert_eq!(done.halted, None);
+    assert_eq!(scenario.associations("blue").len(), 10);
+    let shown = resumption(&mut scenario);
+    assert_eq!(shown.recreations.len(), 5);
+    let held: Vec<&str> =
+        shown.recreations.iter().map(|one| one.service_account.as_str()).collect();
+    for name in held {
+        assert_eq!(scenario.code(name, "blue"), Some(BlockedCode::RecreationCeiling));
+    }
+    scenario.settings.plan.max_recreations = 0;
+    go_on(&mut scenario, &shown);
+    run(&mut scenario);
+    assert_eq!(scenario.associations("blue").len(), 15);
+}
+
+#[test]
+fn a_restore_at_every_step_deletes_nothing_and_makes_again_at_most_the_ceiling() {
+    let history = |scenario: &mut Scenario| {
+        let elsewhere = json!({ "kubernetes": { "serviceAccount": "elsewhere" } });
+        vec![
+            scenario.assigned("svc-a", "etl"),
+            scenario.assigned("svc-b", "report"),
+            scenario.unassigned("svc-00"),
+            scenario.assigned("svc-a", "etl-2"),
+            scenario.assigned_with("svc-01", "train", elsewhere),
+            scenario.unassigned("svc-b"),
+            scenario.assigned("svc-00", "report"),
+        ]
+    };
+    for from in 0..7 {
+        for until in from + 1..=7 {
+            let mut scenario = bound(2);
+            scenario.settings.plan.max_recreations = 1;
+            let events = history(&mut scenario);
+            let mut kept = backup(&scenario);
+            for (at, event) in events.iter().enumerate().take(until) {
+                if at == from {
+                    kept = backup(&scenario);
+                }
+                Scenario::assert_outcome(&scenario.send(event), Outcome::Applied);
+                scenario.advance(300);
+            }
+            restore(&scenario, &kept);
+            let made = changes(&scenario, "CreatePodIdentityAssociation");
+            let there = scenario.associations("blue");
+            run(&mut scenario);
+            let what = format!("{from} to {until}");
+            for one in &there {
+                let after = scenario.associations("blue");
+                let still = after.iter().any(|(place, _)| *place == one.0);
+                assert!(still, "{what}: {one:?} is gone from {after:?}");
+            }
+            assert!(changes(&scenario, "CreatePodIdentityAssociation") <= made + 1, "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_tag_that_is_copied_onto_a_young_association_halts_until_it_is_dismissed() {
+    let mut scenario = bound(2);
+    let theirs = foreign(&scenario, "theirs");
+    let tags = [(DEPLOYMENT_TAG, "acme"), (SERVICE_ACCOUNT_TAG, "svc-00")];
+    let tags = tags.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    scenario.ports.world().tag_resource(&somebody(), &theirs.arn, &tags).unwrap();
+    assert!(run(&mut scenario).halted.is_some());
+    // Events go on.
+    let event = scenario.assigned("svc-new", "report");
+    Scenario::assert_outcome(&scenario.send(&event), Outcome::Applied);
+    let shown = resumption(&mut scenario);
+    go_on(&mut scenario, &shown);
+    scenario.advance(86_400);
+    let done = run(&mut scenario);
+    assert!(done.halted.is_none() && done.needed.is_empty(), "{done:?}");
+}
+
+#[test]
+fn a_ledger_without_a_write_on_the_cluster_has_no_sign() {
+    let mut scenario = bound(2);
+    scenario.ports.world().ledger = Ledger::default();
+    scenario.register("blue");
+    let done = run(&mut scenario);
+    assert!(done.halted.is_none() && done.orphans.len() == 2, "{done:?}");
+}
