@@ -102,7 +102,11 @@ pub(crate) fn of_effects(stage: &Stage, before: &Before, invocation: &Invocation
 }
 
 fn notices(world: &World) -> usize {
-    world.ledger.items().filter(|item| item.key.partition.starts_with("REJECTED#")).count()
+    let is_notice = |item: &&pod_identity_engine::ports::Item| {
+        let partition = &item.key.partition;
+        partition.starts_with("REJECTED#") && !partition.ends_with("#COUNTS")
+    };
+    world.ledger.items().filter(is_notice).count()
 }
 
 /// Whatever was asked for, our associations keep the allow-lists and are granted.

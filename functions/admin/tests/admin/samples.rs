@@ -19,7 +19,7 @@ fn samples() -> Vec<(String, Value)> {
 
 /// A sample that is planned, and then asked for as its plan says.
 fn after_its_plan(office: &Office, mut sample: Value) -> Value {
-    if sample["action"] == "adopt" {
+    if sample["action"] == "adopt" || sample["action"] == "resume" {
         sample["plan"] = office.planned(sample.clone())["plan"].clone();
     }
     sample

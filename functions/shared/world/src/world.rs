@@ -65,6 +65,8 @@ pub struct Settings {
     /// Whether EKS refuses a role that does not trust `pods.eks.amazonaws.com`.
     /// AWS does, without evaluating the statement's conditions as far as known.
     pub checks_trust: bool,
+    /// Whether an update with an empty target role clears it. EKS is known to, and does not document it.
+    pub clears_empty_values: bool,
     /// How much time a call through [`crate::WorldPorts`] takes.
     pub call_takes: Duration,
 }
@@ -79,6 +81,7 @@ impl Default for Settings {
             visible_after: SignedDuration::ZERO,
             tokens_outlive_associations: true,
             checks_trust: true,
+            clears_empty_values: true,
             call_takes: Duration::ZERO,
         }
     }
@@ -170,6 +173,14 @@ impl World {
         role: &str,
     ) -> Result<Association, AwsError> {
         self.insert_association(cluster, foreign(cluster, namespace, service_account, role), None)
+    }
+
+    /// Gives an association the tags of a CloudFormation stack, which no caller may write.
+    pub fn add_stack_tags(&mut self, cluster: &ClusterArn, id: &str, stack: &str) {
+        let found = self.eks.clusters.get(cluster).and_then(|one| one.associations.get(id));
+        let Some(mut association) = found.and_then(|one| one.latest().cloned()) else { return };
+        association.tags.insert("aws:cloudformation:stack-name".to_owned(), stack.to_owned());
+        self.store_association(cluster, id, Some(association));
     }
 
     /// Makes an association as an add-on would, with the add-on's ARN as its owner.

@@ -372,3 +372,53 @@ fn a_word_for_what_the_ledger_does_not_know_is_refused_by_name() {
     let unread = permit(&mut scenario, "svc-etl", "a-1").unwrap_err();
     assert!(unread.starts_with("failed to let svc-etl adopt association a-1 in cluster blue: "));
 }
+
+/// svc-etl has adopted what a CloudFormation stack made, with a target role that is to go, and that EKS
+/// keeps in spite of an update.
+fn of_a_stack() -> (Scenario, Association) {
+    let mut scenario = Scenario::new();
+    scenario.register("blue");
+    let theirs = foreign(&scenario, "svc-etl-sa");
+    let blue = cluster("blue");
+    scenario.ports.world().add_stack_tags(&blue, &theirs.id, "data-platform");
+    let target = "arn:aws:iam::111122223333:role/domino-target/etl";
+    let targeted = json!({ "targetRoleArn": target });
+    scenario.settings.rules.target_roles = vec![pod_identity_core::Pattern::new("*")];
+    let event = scenario.assigned_with("svc-etl", "etl", targeted);
+    scenario.send(&event);
+    permit(&mut scenario, "svc-etl", &theirs.id).unwrap();
+    assert!(run(&mut scenario).unwrap().failures.is_empty());
+    assert_eq!(there(&scenario).unwrap().target_role_arn.as_deref(), Some(target));
+    scenario.ports.world().settings.clears_empty_values = false;
+    scenario.advance(300);
+    (scenario, theirs)
+}
+
+#[test]
+fn an_adopted_association_of_a_stack_is_replaced_without_reserved_tags() {
+    let (mut scenario, theirs) = of_a_stack();
+    let event = scenario.assigned("svc-etl", "etl");
+    Scenario::assert_outcome(&scenario.send(&event), Outcome::Applied);
+    let ours = there(&scenario).unwrap();
+    assert_ne!(ours.id, theirs.id);
+    assert_eq!(ours.target_role_arn, None);
+    assert!(ours.tags.keys().all(|key| !key.starts_with("aws:")), "{ours:?}");
+    settled(&mut scenario);
+}
+
+#[test]
+fn a_replacement_that_cannot_be_made_is_tried_again_whatever_the_reason() {
+    for kind in [ErrorKind::Invalid, ErrorKind::Denied, ErrorKind::LimitReached] {
+        let (mut scenario, _) = of_a_stack();
+        let create = "CreatePodIdentityAssociation";
+        scenario.ports.fault(PortFault::nth(create, 1, When::Before, kind));
+        let event = scenario.assigned("svc-etl", "etl");
+        let report = scenario.send(&event);
+        Scenario::assert_outcome(&report, Outcome::Failed);
+        assert!(report.lines[0].contains("was deleted to be made again"), "{report:?}");
+        assert_eq!(there(&scenario), None);
+        Scenario::assert_outcome(&scenario.send(&event), Outcome::Applied);
+        assert_eq!(there(&scenario).unwrap().target_role_arn, None);
+        settled(&mut scenario);
+    }
+}

@@ -248,7 +248,8 @@ impl World {
         if let Some(disable) = input.disable_session_tags {
             association.disable_session_tags = disable;
         }
-        if let Some(target) = &input.target_role_arn {
+        let kept = !self.settings.clears_empty_values;
+        if let Some(target) = input.target_role_arn.as_ref().filter(|it| !(kept && it.is_empty())) {
             association.target_role_arn = text(target);
         }
         if let Some(policy) = &input.policy {
@@ -287,7 +288,7 @@ impl World {
         Ok(deleted)
     }
 
-    pub(super) fn store_association(
+    pub(crate) fn store_association(
         &mut self,
         arn: &ClusterArn,
         id: &str,

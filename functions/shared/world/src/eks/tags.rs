@@ -21,8 +21,11 @@ impl World {
         tags: &BTreeMap<String, String>,
     ) -> Result<(), AwsError> {
         let (cluster, mut association) = self.tagged(caller, arn)?;
+        check_tags(tags).map_err(bad_request)?;
         association.tags.extend(tags.clone());
-        check_tags(&association.tags).map_err(bad_request)?;
+        if association.tags.len() > 50 {
+            return Err(bad_request("A resource can have at most 50 tags."));
+        }
         association.modified_at = Some(self.now);
         self.store_association(&cluster, &association.id.clone(), Some(association));
         Ok(())
