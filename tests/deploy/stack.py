@@ -88,7 +88,7 @@ class Account:
 
 
 # Condition keys that ministack 1.5.33 does not fill, so that nothing under them would ever be allowed.
-UNFILLED = {"events:source", "iam:PolicyARN", "aws:ResourceTag/domino-pod-identity:deployment"}
+UNFILLED = {"events:source", "iam:PolicyARN", "aws:ResourceTag/domino-pod-identity:deployment", "dynamodb:LeadingKeys"}
 
 
 def judgeable(document):

@@ -205,6 +205,21 @@ def nothing_is_allowed_everywhere(template):
                     yield f"{name} allows {action} everywhere"
 
 
+def rights_on_the_ledger_name_partitions(template):
+    tables = set(of_type(template, "AWS::DynamoDB::Table"))
+    for role in of_type(template, "AWS::IAM::Role"):
+        for statement in _role_statements(template, role):
+            if not tables & {target(one) for one in as_list(statement["Resource"])}:
+                continue
+            condition = statement.get("Condition", {})
+            partitions = as_list(condition.get("ForAllValues:StringLike", {}).get("dynamodb:LeadingKeys", []))
+            if not partitions or any(not re.fullmatch(r"[A-Z]+|[A-Z]+#\*", one) for one in partitions):
+                yield f"{role} has partitions of the ledger that are not named: {statement['Sid']}"
+            # The operator holds for a set that is empty.
+            if condition.get("Null") != {"dynamodb:LeadingKeys": "false"}:
+                yield f"{role} has every partition for a request without a key: {statement['Sid']}"
+
+
 def the_ledger_is_kept_safe(template):
     for name, resource in template["Resources"].items():
         if resource["Type"] != "AWS::DynamoDB::Table":
@@ -307,6 +322,7 @@ ALL = [
     the_bus_is_closed,
     a_second_deployment_fits_beside_it,
     nothing_is_allowed_everywhere,
+    rights_on_the_ledger_name_partitions,
     the_ledger_is_kept_safe,
     functions_are_watched_and_logged,
     alarms_outlast_the_time_between_two_runs,

@@ -47,6 +47,11 @@ def _remove_statement(template, role, sid):
     document["Statement"] = [one for one in document["Statement"] if one.get("Sid") != sid]
 
 
+def _statement(template, role, sid):
+    statements = resource(template, role)["Policies"][0]["PolicyDocument"]["Statement"]
+    return next(one for one in statements if one.get("Sid") == sid)
+
+
 def _replace(template, old, new):
     body = resource(template, "Dashboard")["DashboardBody"]
     body["Fn::Sub"] = body["Fn::Sub"].replace(old, new)
@@ -72,7 +77,7 @@ BROKEN = {
     ),
     "a role without sqs:DeleteMessage": (
         rules.consumers_may_take_from_their_queue,
-        lambda t: resource(t, "ReconcileRole")["Policies"][0]["PolicyDocument"]["Statement"][0]["Action"].remove("sqs:DeleteMessage"),
+        lambda t: _statement(t, "ReconcileRole", "TakeFromQueue")["Action"].remove("sqs:DeleteMessage"),
     ),
     "whole batches delivered again": (
         rules.consumers_may_take_from_their_queue,
@@ -84,7 +89,7 @@ BROKEN = {
     ),
     "a second queue that the role may not take from": (
         rules.consumers_may_take_from_their_queue,
-        lambda t: resource(t, "AssociationRole")["Policies"][0]["PolicyDocument"]["Statement"][0]["Resource"].pop(),
+        lambda t: _statement(t, "AssociationRole", "TakeFromQueue")["Resource"].pop(),
     ),
     "a reserved concurrency below that of the event sources": (
         rules.event_sources_fit_the_reserved_concurrency,
@@ -150,7 +155,19 @@ BROKEN = {
     ),
     "every action of a service": (
         rules.nothing_is_allowed_everywhere,
-        lambda t: resource(t, "LedgerPolicy")["PolicyDocument"]["Statement"][0].update(Action="dynamodb:*"),
+        lambda t: resource(t, "ReadPolicy")["PolicyDocument"]["Statement"][0].update(Action="dynamodb:*"),
+    ),
+    "a right on the whole ledger": (
+        rules.rights_on_the_ledger_name_partitions,
+        lambda t: resource(t, "ReadPolicy")["PolicyDocument"]["Statement"][0].pop("Condition"),
+    ),
+    "a right on every partition of the ledger": (
+        rules.rights_on_the_ledger_name_partitions,
+        lambda t: _statement(t, "WorkloadsRole", "ReadLedger")["Condition"]["ForAllValues:StringLike"].update({"dynamodb:LeadingKeys": ["*"]}),
+    ),
+    "a right on the ledger for requests without a key": (
+        rules.rights_on_the_ledger_name_partitions,
+        lambda t: _statement(t, "WorkloadsRole", "ReadLedger")["Condition"].pop("Null"),
     ),
     "a ledger without point-in-time recovery": (
         rules.the_ledger_is_kept_safe,
