@@ -93,7 +93,10 @@ fn partitions(body: &Value) -> BTreeSet<&str> {
         writes.map(|write| if write["Item"].is_null() { &write["Key"] } else { &write["Item"] });
     let single = [&body["Key"], &body["Item"]];
     let keys = read.chain(written).chain(single).map(|key| &key["pk"]);
-    let queried = &body["ExpressionAttributeValues"][":partition"];
+    // A query's condition begins with it: `pk = :partition AND ...`.
+    let condition = body["KeyConditionExpression"].as_str().unwrap_or_default();
+    let placeholder = condition.strip_prefix("pk = ").and_then(|rest| rest.split(' ').next());
+    let queried = &body["ExpressionAttributeValues"][placeholder.unwrap_or_default()];
     keys.chain([queried]).filter_map(|value| value["S"].as_str()).collect()
 }
 
