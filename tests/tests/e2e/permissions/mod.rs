@@ -467,7 +467,7 @@ fn reconcile_alone_reads_a_secret_and_only_with_domino() {
 #[test]
 fn no_role_may_use_s3() {
     for (name, role) in roles() {
-        let granted = granted(&role);
+        let granted = granted(role);
         assert!(!granted.iter().any(|action| action.starts_with("s3:")), "{name}: {granted:?}");
     }
 }
