@@ -254,9 +254,10 @@ def poison(lane):
         ),
     )
     lane.wait("svc-blue-sa has its association on blue", lambda: lane.associations("blue").get("svc-blue-sa"))
-    dead = lane.wait("the record of red is a dead letter", lambda: lane.messages("association-dead-letters"), 240)
+    dead = lane.wait("the record of red is a dead letter", lambda: lane.messages("automation-dead-letters"), 240)
     bodies = [json.loads(one["Body"])["detail"].get("serviceAccount") for one in dead]
     lane.check("alone", bodies == ["svc-red"])
+    lane.check("none is of administration", not lane.messages("administration-dead-letters"))
     lane.check("and red has no association of it", "svc-red-sa" not in lane.associations("red"))
     lane.account.dynamodb.delete_item(TableName=BUS, Key=key)
 

@@ -75,6 +75,45 @@ def consumers_may_take_from_their_queue(template):
             yield f"{queue} shows messages again after {visibility} s; six time-outs are {6 * timeout} s"
 
 
+def event_sources_fit_the_reserved_concurrency(template):
+    """Lambda throttles what is above it, and a throttled message comes nearer to the dead letters."""
+    parameters = template["Parameters"]
+
+    def bound(value, which):
+        return int(parameters[target(value)].get(which, 0)) if target(value) else int(value)
+
+    functions = of_type(template, "AWS::Lambda::Function")
+    needed = dict.fromkeys(functions, 0)
+    for name, mapping in of_type(template, "AWS::Lambda::EventSourceMapping").items():
+        most = mapping.get("ScalingConfig", {}).get("MaximumConcurrency")
+        if most is None:
+            yield f"{name} has no maximum concurrency"
+            continue
+        needed[target(mapping["FunctionName"])] += bound(most, "MaxValue")
+    for name, function in functions.items():
+        reserved = function.get("ReservedConcurrentExecutions")
+        if reserved is not None and needed[name] > bound(reserved, "MinValue"):
+            yield f"the event sources of {name} may take {needed[name]}, more than is reserved"
+
+
+def each_source_has_its_own_queue(template):
+    """What one sender puts does not wait behind what another one puts."""
+    senders = SENDERS - {OWN_SOURCE}
+    functions = {}
+    for mapping in of_type(template, "AWS::Lambda::EventSourceMapping").values():
+        functions[target(mapping["EventSourceArn"])] = target(mapping["FunctionName"])
+    sources = {}
+    for rule in of_type(template, "AWS::Events::Rule").values():
+        for one in rule["Targets"]:
+            sources.setdefault(target(one["Arn"]), set()).update(senders & set(rule["EventPattern"]["source"]))
+    for queue, found in sources.items():
+        if len(found) > 1:
+            yield f"{queue} has the events of {sorted(found)}"
+    delivered = {source for queue, found in sources.items() for source in found if functions.get(queue) == "AssociationFunction"}
+    for source in sorted(senders - delivered):
+        yield f"the association function gets no event of {source}"
+
+
 def queues_end_in_standard_dead_letter_queues(template):
     queues = of_type(template, "AWS::SQS::Queue")
     for mapping in of_type(template, "AWS::Lambda::EventSourceMapping").values():
@@ -164,6 +203,21 @@ def nothing_is_allowed_everywhere(template):
                     yield f"{name} allows {action}"
                 if "*" in as_list(statement["Resource"]) and not ANY_RESOURCE.match(action):
                     yield f"{name} allows {action} everywhere"
+
+
+def rights_on_the_ledger_name_partitions(template):
+    tables = set(of_type(template, "AWS::DynamoDB::Table"))
+    for role in of_type(template, "AWS::IAM::Role"):
+        for statement in _role_statements(template, role):
+            if not tables & {target(one) for one in as_list(statement["Resource"])}:
+                continue
+            condition = statement.get("Condition", {})
+            partitions = as_list(condition.get("ForAllValues:StringLike", {}).get("dynamodb:LeadingKeys", []))
+            if not partitions or any(not re.fullmatch(r"[A-Z]+|[A-Z]+#\*", one) for one in partitions):
+                yield f"{role} has partitions of the ledger that are not named: {statement['Sid']}"
+            # The operator holds for a set that is empty.
+            if condition.get("Null") != {"dynamodb:LeadingKeys": "false"}:
+                yield f"{role} has every partition for a request without a key: {statement['Sid']}"
 
 
 def the_ledger_is_kept_safe(template):
@@ -260,12 +314,15 @@ ALL = [
     queue_policies_admit_their_rules,
     senders_of_a_queue_may_send,
     consumers_may_take_from_their_queue,
+    event_sources_fit_the_reserved_concurrency,
+    each_source_has_its_own_queue,
     queues_end_in_standard_dead_letter_queues,
     transformers_use_what_they_define,
     dashboards_are_json_over_what_exists,
     the_bus_is_closed,
     a_second_deployment_fits_beside_it,
     nothing_is_allowed_everywhere,
+    rights_on_the_ledger_name_partitions,
     the_ledger_is_kept_safe,
     functions_are_watched_and_logged,
     alarms_outlast_the_time_between_two_runs,

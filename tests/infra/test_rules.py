@@ -47,6 +47,11 @@ def _remove_statement(template, role, sid):
     document["Statement"] = [one for one in document["Statement"] if one.get("Sid") != sid]
 
 
+def _statement(template, role, sid):
+    statements = resource(template, role)["Policies"][0]["PolicyDocument"]["Statement"]
+    return next(one for one in statements if one.get("Sid") == sid)
+
+
 def _replace(template, old, new):
     body = resource(template, "Dashboard")["DashboardBody"]
     body["Fn::Sub"] = body["Fn::Sub"].replace(old, new)
@@ -64,7 +69,7 @@ BROKEN = {
     ),
     "a rule without a dead-letter queue": (
         rules.queue_policies_admit_their_rules,
-        lambda t: resource(t, "IncomingRule")["Targets"][0].pop("DeadLetterConfig"),
+        lambda t: resource(t, "AutomationRule")["Targets"][0].pop("DeadLetterConfig"),
     ),
     "a schedule that may not send": (
         rules.senders_of_a_queue_may_send,
@@ -72,19 +77,39 @@ BROKEN = {
     ),
     "a role without sqs:DeleteMessage": (
         rules.consumers_may_take_from_their_queue,
-        lambda t: resource(t, "ReconcileRole")["Policies"][0]["PolicyDocument"]["Statement"][0]["Action"].remove("sqs:DeleteMessage"),
+        lambda t: _statement(t, "ReconcileRole", "TakeFromQueue")["Action"].remove("sqs:DeleteMessage"),
     ),
     "whole batches delivered again": (
         rules.consumers_may_take_from_their_queue,
-        lambda t: resource(t, "AssociationFunction")["Events"]["Queue"]["Properties"].pop("FunctionResponseTypes"),
+        lambda t: resource(t, "AssociationFunction")["Events"]["Automation"]["Properties"].pop("FunctionResponseTypes"),
     ),
     "a visibility time-out that is too short": (
         rules.consumers_may_take_from_their_queue,
-        lambda t: resource(t, "AssociationQueue").update(VisibilityTimeout=30),
+        lambda t: resource(t, "AdministrationQueue").update(VisibilityTimeout=30),
+    ),
+    "a second queue that the role may not take from": (
+        rules.consumers_may_take_from_their_queue,
+        lambda t: _statement(t, "AssociationRole", "TakeFromQueue")["Resource"].pop(),
+    ),
+    "a reserved concurrency below that of the event sources": (
+        rules.event_sources_fit_the_reserved_concurrency,
+        lambda t: resource(t, "AssociationFunction").update(ReservedConcurrentExecutions=99),
+    ),
+    "an event source that takes all of the account's concurrency": (
+        rules.event_sources_fit_the_reserved_concurrency,
+        lambda t: resource(t, "AssociationFunction")["Events"]["Automation"]["Properties"].pop("ScalingConfig"),
+    ),
+    "automation's events in the queue of administration": (
+        rules.each_source_has_its_own_queue,
+        lambda t: resource(t, "AdministrationRule")["EventPattern"]["source"].append("domino.automation"),
+    ),
+    "automation's events in no queue": (
+        rules.each_source_has_its_own_queue,
+        lambda t: t["Resources"].pop("AutomationRule"),
     ),
     "a FIFO dead-letter queue": (
         rules.queues_end_in_standard_dead_letter_queues,
-        lambda t: resource(t, "AssociationDeadLetters").update(FifoQueue=True),
+        lambda t: resource(t, "AutomationDeadLetters").update(FifoQueue=True),
     ),
     "a queue without dead letters": (
         rules.queues_end_in_standard_dead_letter_queues,
@@ -92,7 +117,7 @@ BROKEN = {
     ),
     "an undefined transformer variable": (
         rules.transformers_use_what_they_define,
-        lambda t: resource(t, "IncomingRule")["Targets"][0].update(
+        lambda t: resource(t, "AutomationRule")["Targets"][0].update(
             InputTransformer={"InputPathsMap": {"a": "$.a"}, "InputTemplate": '{"x": <b>}'}
         ),
     ),
@@ -130,7 +155,19 @@ BROKEN = {
     ),
     "every action of a service": (
         rules.nothing_is_allowed_everywhere,
-        lambda t: resource(t, "LedgerPolicy")["PolicyDocument"]["Statement"][0].update(Action="dynamodb:*"),
+        lambda t: resource(t, "ReadPolicy")["PolicyDocument"]["Statement"][0].update(Action="dynamodb:*"),
+    ),
+    "a right on the whole ledger": (
+        rules.rights_on_the_ledger_name_partitions,
+        lambda t: resource(t, "ReadPolicy")["PolicyDocument"]["Statement"][0].pop("Condition"),
+    ),
+    "a right on every partition of the ledger": (
+        rules.rights_on_the_ledger_name_partitions,
+        lambda t: _statement(t, "WorkloadsRole", "ReadLedger")["Condition"]["ForAllValues:StringLike"].update({"dynamodb:LeadingKeys": ["*"]}),
+    ),
+    "a right on the ledger for requests without a key": (
+        rules.rights_on_the_ledger_name_partitions,
+        lambda t: _statement(t, "WorkloadsRole", "ReadLedger")["Condition"].pop("Null"),
     ),
     "a ledger without point-in-time recovery": (
         rules.the_ledger_is_kept_safe,
@@ -191,6 +228,10 @@ class Rules(unittest.TestCase):
             with self.subTest(what):
                 self.assertNotEqual(list(rule(spoil(change))), [])
         self.assertEqual({rule for rule, _ in BROKEN.values()}, set(rules.ALL))
+
+    def test_a_reserved_concurrency_that_holds_all_event_sources_is_right(self):
+        template = spoil(lambda t: resource(t, "AssociationFunction").update(ReservedConcurrentExecutions=100))
+        self.assertEqual(list(rules.event_sources_fit_the_reserved_concurrency(template)), [])
 
     def test_what_watches_or_shows_a_metric_that_nobody_writes_is_found(self):
         for what, change in {

@@ -88,7 +88,7 @@ class CfnLint(unittest.TestCase):
         broken = {
             "a runtime that does not exist": lambda t: t["Globals"]["Function"].update(Runtime="provided.al2099"),
             "a batch that SQS does not give": lambda t: t["Resources"]["AssociationFunction"]["Properties"]["Events"][
-                "Queue"
+                "Automation"
             ]["Properties"].update(BatchSize=100000),
         }
         for what, change in broken.items():

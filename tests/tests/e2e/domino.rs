@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::scenario::{Changes, Scenario, assigned};
 
-const UNBIND: (&str, &str) = ("DOMINO_UNBIND", "unbind");
+pub(crate) const UNBIND: (&str, &str) = ("DOMINO_UNBIND", "unbind");
 
 /// svc-first, svc-second and svc-third work on blue. In Domino the second is deactivated, the
 /// third is not known, and svc-free is not bound.

@@ -57,8 +57,13 @@ impl Operation {
 }
 
 /// What a call is about: its table, or how many items of which tables, or in a transaction how
-/// many writes and of which kinds.
+/// many writes and of which kinds; and behind a semicolon the partitions.
 fn object(body: &Value) -> String {
+    let partitions: Vec<&str> = partitions(body).into_iter().collect();
+    format!("{}; {}", what(body), partitions.join(", "))
+}
+
+fn what(body: &Value) -> String {
     if let Some(table) = body["TableName"].as_str() {
         return table.to_owned();
     }
@@ -76,6 +81,23 @@ fn object(body: &Value) -> String {
         })
         .collect();
     tables.join(", ")
+}
+
+/// The partition keys that a call names: what IAM calls `dynamodb:LeadingKeys`.
+fn partitions(body: &Value) -> BTreeSet<&str> {
+    let tables = body["RequestItems"].as_object().into_iter().flatten();
+    let read = tables.filter_map(|(_, request)| request["Keys"].as_array()).flatten();
+    let writes = body["TransactItems"].as_array().into_iter().flatten();
+    let writes = writes.filter_map(Value::as_object).flat_map(serde_json::Map::values);
+    let written =
+        writes.map(|write| if write["Item"].is_null() { &write["Key"] } else { &write["Item"] });
+    let single = [&body["Key"], &body["Item"]];
+    let keys = read.chain(written).chain(single).map(|key| &key["pk"]);
+    // A query's condition begins with it: `pk = :partition AND ...`.
+    let condition = body["KeyConditionExpression"].as_str().unwrap_or_default();
+    let placeholder = condition.strip_prefix("pk = ").and_then(|rest| rest.split(' ').next());
+    let queried = &body["ExpressionAttributeValues"][placeholder.unwrap_or_default()];
+    keys.chain([queried]).filter_map(|value| value["S"].as_str()).collect()
 }
 
 impl Tables {

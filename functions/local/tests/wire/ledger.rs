@@ -98,8 +98,14 @@ async fn ledger_table_takes_transactions_batches_and_queries() {
     assert_eq!(second.items().len(), 1);
     write(vec![delete("x#2", "1")]).await.unwrap();
     let log = wire.log();
-    assert_eq!(log[0].object, "3 items: Put");
+    assert_eq!(log[0].object, "3 items: Put; p");
     assert_eq!(log[1].error.as_deref(), Some("TransactionCanceledException"));
+    // Each with its partitions.
+    let of =
+        |operation: &str| &log.iter().rfind(|call| call.operation == operation).unwrap().object;
+    assert_eq!(*of("BatchGetItem"), format!("3 items of {TABLE}; p"));
+    assert_eq!(*of("Query"), format!("{TABLE}; p"));
+    assert_eq!(*of("TransactWriteItems"), "1 items: Delete; p");
 }
 
 #[tokio::test]

@@ -10,8 +10,8 @@ use pod_identity_world::Call;
 pub(super) struct Demand {
     pub(super) action: &'static str,
     pub(super) resource: String,
-    /// Condition keys that the call brings.
-    pub(super) context: BTreeMap<&'static str, String>,
+    /// Condition keys that the call brings, and their values.
+    pub(super) context: BTreeMap<&'static str, Vec<String>>,
 }
 
 pub(super) fn demand(action: &'static str, resource: impl Into<String>) -> Demand {
@@ -20,13 +20,15 @@ pub(super) fn demand(action: &'static str, resource: impl Into<String>) -> Deman
 
 impl Demand {
     pub(super) fn with(mut self, key: &'static str, value: impl Into<String>) -> Self {
-        self.context.insert(key, value.into());
+        self.context.entry(key).or_default().push(value.into());
         self
     }
 }
 
 pub(super) const OUR_REQUEST: &str = "aws:RequestTag/domino-pod-identity:deployment";
 pub(super) const OUR_RESOURCE: &str = "aws:ResourceTag/domino-pod-identity:deployment";
+/// The partition keys of the items that a call reads or writes.
+pub(super) const PARTITIONS: &str = "dynamodb:LeadingKeys";
 
 /// What IAM asks before a call, after AWS's service authorization reference.
 pub(super) fn demands(call: &Call) -> Vec<Demand> {
@@ -137,12 +139,18 @@ fn of_iam(call: &Call) -> Vec<Demand> {
 }
 
 fn of_dynamodb(call: &Call) -> Vec<Demand> {
-    let on_table = |action| demand(action, "Ledger.Arn");
+    let (what, partitions) = call.object.split_once("; ").unwrap();
+    assert!(!partitions.is_empty(), "which partition? {call:?}");
+    // Of a transaction every action is held to all its partitions: IAM may ask less, and not more.
+    let on_table = |action| {
+        let partitions = partitions.split(", ");
+        partitions.fold(demand(action, "Ledger.Arn"), |demand, one| demand.with(PARTITIONS, one))
+    };
     match call.operation.as_str() {
         "BatchGetItem" => vec![on_table("dynamodb:BatchGetItem")],
         "Query" => vec![on_table("dynamodb:Query")],
         "TransactWriteItems" => {
-            let (_, kinds) = call.object.split_once(": ").unwrap();
+            let (_, kinds) = what.split_once(": ").unwrap();
             let kind = |kind| match kind {
                 "Put" => on_table("dynamodb:PutItem"),
                 "Delete" => on_table("dynamodb:DeleteItem"),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::demands::Demand;
+use super::demands::{Demand, PARTITIONS};
 use crate::template::Template;
 
 #[derive(Debug, Clone)]
@@ -74,14 +74,28 @@ fn fits(pattern: &str, text: &str) -> bool {
 }
 
 impl Statement {
+    /// The values that its conditions have for a key.
+    pub(super) fn values(&self, key: &str) -> impl Iterator<Item = &String> {
+        let conditions = self
+            .conditions
+            .iter()
+            .filter(move |(operator, found, _)| operator != "Null" && found == key);
+        conditions.flat_map(|(_, _, values)| values)
+    }
+
     fn allows(&self, demand: &Demand) -> bool {
+        let none = Vec::new();
         let holds = |(operator, key, values): &(String, String, Vec<String>)| {
-            let Some(found) = demand.context.get(key.as_str()) else { return false };
+            let found = demand.context.get(key.as_str()).unwrap_or(&none);
+            let equal = |found: &String| values.contains(found);
+            let like = |found: &String| values.iter().any(|value| fits(value, found));
             match operator.as_str() {
-                "StringEquals" | "ForAllValues:StringEquals" => values.contains(found),
-                // The key is there, or it would not have been found.
-                "Null" => values.iter().all(|value| value == "false"),
-                "ArnLike" => values.iter().any(|value| fits(value, found)),
+                "StringEquals" => !found.is_empty() && found.iter().all(equal),
+                "ArnLike" => !found.is_empty() && found.iter().all(like),
+                // They hold for a key that is not there.
+                "ForAllValues:StringEquals" => found.iter().all(equal),
+                "ForAllValues:StringLike" => found.iter().all(like),
+                "Null" => values.iter().all(|value| (value == "true") == found.is_empty()),
                 other => panic!("{other} is not read here"),
             }
         };
@@ -93,4 +107,17 @@ impl Statement {
 
 pub(super) fn allowed(role: &Role, demand: &Demand) -> bool {
     role.values().flatten().any(|statement| statement.allows(demand))
+}
+
+/// A role with other partitions of the ledger in place of its own.
+pub(super) fn with_partitions(role: &Role, other: impl Fn(&str) -> String) -> Role {
+    let mut role = role.clone();
+    for statement in role.values_mut().flatten() {
+        for (operator, key, values) in &mut statement.conditions {
+            if operator != "Null" && key == PARTITIONS {
+                *values = values.iter().map(|one| other(one)).collect();
+            }
+        }
+    }
+    role
 }

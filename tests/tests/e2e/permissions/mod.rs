@@ -14,8 +14,8 @@ use pod_identity_core::sweep::Ceilings;
 use pod_identity_world::Call;
 use serde_json::{Value, json};
 
-use self::demands::{OUR_REQUEST, OUR_RESOURCE, demand, demands};
-use self::judge::{Role, allowed, role};
+use self::demands::{OUR_REQUEST, OUR_RESOURCE, PARTITIONS, demand, demands};
+use self::judge::{Role, allowed, role, with_partitions};
 use crate::accounts;
 use crate::domino;
 use crate::table::flow;
@@ -48,6 +48,17 @@ const OF_LAMBDA: [&str; 14] = [
 /// What calls need that no flow here makes: a run that writes to the ledger before its end, such as
 /// after an update of a policy that met another writer's, checks that it still has its lease.
 const OF_RARE_CALLS: [&str; 1] = ["dynamodb:ConditionCheckItem"];
+
+/// Partitions that no flow here writes: a change that an administrator asks for, or that Domino's list
+/// asks for, may be refused or superseded by what was accepted in between.
+const OF_RARE_WRITES: [(&str, [&str; 2]); 2] =
+    [("admin", ["REJECTED#*", "SUPERSEDED#*"]), ("reconcile", ["REJECTED#*", "SUPERSEDED#*"])];
+
+/// What reads the ledger, and what writes it.
+const LEDGER: [(&str, &[&str]); 2] = [
+    ("reads", &["dynamodb:BatchGetItem", "dynamodb:Query"]),
+    ("writes", &["dynamodb:ConditionCheckItem", "dynamodb:DeleteItem", "dynamodb:PutItem"]),
+];
 
 /// Lambda sends what an asynchronous invocation failed on to its destination.
 const OF_DESTINATIONS: &str = "sqs:SendMessage";
@@ -194,10 +205,12 @@ async fn everything() -> Vec<Call> {
         calls.extend(scenario.stage.world().calls.clone());
     }
     calls.extend(asked_by_an_administrator().await);
-    let scenario = domino::scenario(&[]).await;
-    domino::scheduled(&scenario).await;
-    domino::shown(&scenario).await;
-    calls.extend(scenario.stage.world().calls.clone());
+    for changes in [&[][..], &[domino::UNBIND]] {
+        let scenario = domino::scenario(changes).await;
+        domino::scheduled(&scenario).await;
+        domino::shown(&scenario).await;
+        calls.extend(scenario.stage.world().calls.clone());
+    }
     let scenario = accounts::scenario().await;
     for function in [scenario.stage.workloads(), scenario.stage.reconcile()] {
         let request = json!({ "clusterArn": accounts::their_blue() });
@@ -231,6 +244,7 @@ async fn asked_by_an_administrator() -> Vec<Call> {
         json!({ "action": "import", "rows": [{ "serviceAccount": "svc-first", "roleArn": role }] }),
         json!({ "action": "sweep", "cluster": "blue" }),
         json!({ "action": "rejected" }),
+        json!({ "action": "superseded" }),
         json!({ "widgetContext": { "theme": "light" } }),
         bind("plan"),
         bind("apply"),
@@ -286,6 +300,124 @@ async fn the_roles_allow_what_is_called_and_nothing_else() {
     }
 }
 
+/// Patterns of partitions, by role and by whether it reads or writes them.
+type Partitions = BTreeMap<(String, &'static str), BTreeSet<String>>;
+
+/// The pattern of a partition's key: `SA#*` of `SA#svc-etl`.
+fn pattern(partition: &str) -> String {
+    partition.split_once('#').map_or(partition.to_owned(), |(kind, _)| format!("{kind}#*"))
+}
+
+fn partitions_used(calls: &[Call]) -> Partitions {
+    let mut used = Partitions::new();
+    for call in calls.iter().filter(|call| call.service == "dynamodb") {
+        let Some(name) = caller(call) else { continue };
+        for demand in demands(call) {
+            let (kind, _) = LEDGER.iter().find(|(_, all)| all.contains(&demand.action)).unwrap();
+            let patterns = demand.context[PARTITIONS].iter().map(|one| pattern(one));
+            used.entry((name.clone(), kind)).or_default().extend(patterns);
+        }
+    }
+    for (name, rare) in OF_RARE_WRITES {
+        let patterns = rare.map(str::to_owned);
+        used.entry((name.to_owned(), "writes")).or_default().extend(patterns);
+    }
+    // Reconcile carries out whatever the association function left unfinished.
+    let bind = used[&("association".to_owned(), "writes")].clone();
+    used.get_mut(&("reconcile".to_owned(), "writes")).unwrap().extend(bind);
+    // A write that meets a conflict reads what it was to write: it may be there already.
+    for name in FUNCTIONS.map(str::to_lowercase) {
+        let written = used[&(name.clone(), "writes")].clone();
+        used.get_mut(&(name, "reads")).unwrap().extend(written);
+    }
+    // The same program, which may only read.
+    let read = used[&("admin".to_owned(), "reads")].clone();
+    used.insert((READS.to_lowercase(), "reads"), read);
+    used
+}
+
+fn partitions_granted<'a>(roles: impl IntoIterator<Item = (&'a String, &'a Role)>) -> Partitions {
+    let mut granted = Partitions::new();
+    for (name, role) in roles {
+        for statement in role.values().flatten() {
+            for (kind, actions) in LEDGER {
+                if statement.actions.iter().any(|action| actions.contains(&action.as_str())) {
+                    let patterns = statement.values(PARTITIONS).cloned();
+                    granted.entry((name.clone(), kind)).or_default().extend(patterns);
+                }
+            }
+        }
+    }
+    granted
+}
+
+#[tokio::test]
+async fn each_role_has_the_partitions_that_its_function_uses() {
+    let calls = everything().await;
+    let used = partitions_used(&calls);
+    assert_eq!(partitions_granted(roles()), used);
+    let wide = roles().iter().map(|(name, role)| (name, with_partitions(role, |_| "*".to_owned())));
+    for (name, role) in wide.filter(|(name, _)| *name != accounts::OTHER) {
+        let granted = partitions_granted([(name, &role)]);
+        assert!(granted.iter().all(|(key, patterns)| used[key] != *patterns), "{name} with all");
+    }
+
+    // Without a partition that a call uses, the call is refused.
+    let mut checked = 0;
+    for call in calls.iter().filter(|call| call.service == "dynamodb") {
+        let Some(name) = caller(call) else { continue };
+        for demand in demands(call) {
+            assert!(allowed(&roles()[&name], &demand), "{name}: {demand:?}");
+            let patterns: BTreeSet<_> =
+                demand.context[PARTITIONS].iter().map(|one| pattern(one)).collect();
+            for taken in patterns {
+                let other = |one: &str| if one == taken { "OTHER" } else { one }.to_owned();
+                let less = with_partitions(&roles()[&name], other);
+                assert!(!allowed(&less, &demand), "{name} without {taken}: {demand:?}");
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked > 100, "{checked}");
+}
+
+#[test]
+fn no_role_reaches_partitions_of_another_function() {
+    let on = |action, partitions: &[&str]| {
+        let all = partitions.iter();
+        all.fold(demand(action, "Ledger.Arn"), |demand, one| demand.with(PARTITIONS, *one))
+    };
+    let write = |partitions: &[&str]| on("dynamodb:PutItem", partitions);
+    for (name, partition) in [
+        ("workloads", "BINDINGS"),
+        ("workloads", "SA#svc-etl"),
+        ("workloads", "KSA#domino-compute/svc-etl-sa"),
+        ("workloads", "CLUSTERS"),
+        ("workloads", "HISTORY#svc-etl"),
+        ("association", "INSIDE#arn:aws:eks:eu-west-1:111122223333:cluster/blue"),
+        ("association", "TOLD#arn:aws:eks:eu-west-1:111122223333:cluster/blue"),
+        ("association", "DOMINO"),
+        ("reconcile", "INSIDE#arn:aws:eks:eu-west-1:111122223333:cluster/blue"),
+        ("admin", "CLUSTER#arn:aws:eks:eu-west-1:111122223333:cluster/blue"),
+        ("admin", "DOMINO"),
+    ] {
+        let role = &roles()[name];
+        assert!(!allowed(role, &write(&[partition])), "{name} {partition}");
+        // One among others is enough.
+        assert!(!allowed(role, &write(&["SA#svc-etl", "TOLD#any", partition])), "{name}");
+    }
+    for (name, role) in roles() {
+        assert!(!allowed(role, &write(&[])), "{name} without a key");
+        assert!(!allowed(role, &on("dynamodb:Query", &[])), "{name} without a key");
+        assert!(!allowed(role, &write(&["UNKNOWN#svc-etl"])), "{name}");
+        assert!(!allowed(role, &on("dynamodb:Scan", &["BINDINGS"])), "{name}");
+    }
+    assert!(allowed(&roles()["workloads"], &on("dynamodb:Query", &["BINDINGS"])));
+    for partition in ["BINDINGS", "SA#svc-etl", "CLUSTERS", "CLUSTER#any", "REJECTED#2026-11-29"] {
+        assert!(!allowed(&roles()[&READS.to_lowercase()], &write(&[partition])), "{partition}");
+    }
+}
+
 #[test]
 fn a_call_that_a_role_does_not_allow_is_found() {
     let call = |operation: &str, object: &str| Call {
@@ -335,7 +467,7 @@ fn reconcile_alone_reads_a_secret_and_only_with_domino() {
 #[test]
 fn no_role_may_use_s3() {
     for (name, role) in roles() {
-        let granted = granted(&role);
+        let granted = granted(role);
         assert!(!granted.iter().any(|action| action.starts_with("s3:")), "{name}: {granted:?}");
     }
 }
