@@ -18,6 +18,17 @@ use crate::client;
 /// # Errors
 /// When the endpoint does not answer as DynamoDB does.
 pub(crate) async fn scan(endpoint: &str, region: &str, table: &str) -> io::Result<Vec<Item>> {
+    let raw = backup(endpoint, region, table).await?;
+    let mut items: Vec<Item> = raw.iter().map(item).collect();
+    items.sort_by(|a, b| a.key.cmp(&b.key));
+    Ok(items)
+}
+
+/// Every item as DynamoDB has it, to be restored later.
+///
+/// # Errors
+/// When the endpoint does not answer as DynamoDB does.
+pub(crate) async fn backup(endpoint: &str, region: &str, table: &str) -> io::Result<Vec<Value>> {
     let mut items = Vec::new();
     let mut start = Value::Null;
     loop {
@@ -26,15 +37,35 @@ pub(crate) async fn scan(endpoint: &str, region: &str, table: &str) -> io::Resul
             input["ExclusiveStartKey"] = start;
         }
         let answer = call(endpoint, region, "Scan", &input).await?;
-        let page = answer["Items"].as_array().into_iter().flatten();
-        items.extend(page.map(item));
+        items.extend(answer["Items"].as_array().into_iter().flatten().cloned());
         start = answer["LastEvaluatedKey"].clone();
         if start.is_null() {
             break;
         }
     }
-    items.sort_by(|a, b| a.key.cmp(&b.key));
     Ok(items)
+}
+
+/// Makes the table what it was when its items were taken.
+///
+/// # Errors
+/// When the endpoint does not answer as DynamoDB does.
+pub(crate) async fn restore(
+    endpoint: &str,
+    region: &str,
+    table: &str,
+    items: &[Value],
+) -> io::Result<()> {
+    for item in backup(endpoint, region, table).await? {
+        let key = json!({ "pk": item["pk"], "sk": item["sk"] });
+        let input = json!({ "TableName": table, "Key": key });
+        call(endpoint, region, "DeleteItem", &input).await?;
+    }
+    for item in items {
+        let input = json!({ "TableName": table, "Item": item });
+        call(endpoint, region, "PutItem", &input).await?;
+    }
+    Ok(())
 }
 
 /// Ends the time of every lease and of what was written lately, as if it had been waited for.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use jiff::Timestamp;
@@ -9,6 +10,7 @@ use pod_identity_core::ClusterArn;
 use pod_identity_engine::ports::Item;
 use pod_identity_events::Envelope;
 use pod_identity_world::{BusEvent, World};
+use serde_json::Value;
 
 use crate::child::{Log, Program};
 use crate::domino::Domino;
@@ -238,6 +240,22 @@ impl Stage {
     /// When the embedded DynamoDB does not answer.
     pub async fn ledger(&self) -> io::Result<Vec<Item>> {
         ledger::scan(self.wire.endpoint(), REGION, LEDGER_TABLE).await
+    }
+
+    /// Everything in the ledger as DynamoDB has it, to be restored later.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn backup_ledger(&self) -> io::Result<Vec<Value>> {
+        ledger::backup(self.wire.endpoint(), REGION, LEDGER_TABLE).await
+    }
+
+    /// Makes the ledger what it was when its items were taken.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn restore_ledger(&self, items: &[Value]) -> io::Result<()> {
+        ledger::restore(self.wire.endpoint(), REGION, LEDGER_TABLE, items).await
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use pod_identity_aws::Settings;
 use pod_identity_core::ClusterArn;
 use pod_identity_engine::ledger::ConditionState;
 use pod_identity_engine::{DominoCheck, Reconciled, Retirement};
@@ -9,12 +10,14 @@ use pod_identity_function::{capacity, line, now};
 use serde_json::{Value, json};
 
 /// Writes the metrics of a cluster's reconciliation.
-pub(crate) fn write(deployment: &str, cluster: &ClusterArn, done: &Reconciled, took: Duration) {
-    println!("{}", metrics(deployment, cluster, done, took, now()));
+pub(crate) fn write(settings: &Settings, cluster: &ClusterArn, done: &Reconciled, took: Duration) {
+    let Settings { deployment_id, max_names, .. } = settings;
+    println!("{}", metrics(deployment_id, *max_names, cluster, done, took, now()));
 }
 
 pub(crate) fn metrics(
     deployment: &str,
+    max_names: usize,
     cluster: &ClusterArn,
     done: &Reconciled,
     took: Duration,
@@ -42,6 +45,8 @@ pub(crate) fn metrics(
         ("Steps", "Count", json!(done.steps)),
         ("Latency", "Milliseconds", json!(took.as_secs_f64() * 1000.0)),
     ];
+    let percent = |names: usize| names.saturating_mul(100) / max_names.max(1);
+    metrics.extend(done.names.map(|names| ("NamesUsed", "Percent", json!(percent(names)))));
     metrics.extend(blocked.map(|count| ("BindingsBlocked", "Count", json!(count))));
     metrics.extend(done.capacity.iter().flat_map(capacity));
     line(now, json!({ "Deployment": deployment, "Cluster": cluster.name() }), &metrics)

@@ -37,13 +37,14 @@ pub async fn run() -> Result<(), Error> {
         deadline_margin: settings.deadline_margin,
     };
     let function = &function;
+    let settings = &settings;
     let deployment = settings.deployment_id.as_str();
     lambda_runtime::run(service_fn(async |event: LambdaEvent<Json>| {
         let started = Instant::now();
         let (payload, context) = event.into_parts();
         let invocation = function.invoke(payload, &context.request_id, context.deadline()).await;
         for (cluster, done) in &invocation.clusters {
-            metrics::write(deployment, cluster, done, started.elapsed());
+            metrics::write(settings, cluster, done, started.elapsed());
         }
         if let Some(check) = &invocation.domino {
             metrics::write_domino(deployment, check);

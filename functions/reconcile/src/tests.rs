@@ -162,8 +162,10 @@ fn what_is_no_request_is_told_the_rule() {
 
 #[test]
 fn metrics_of_a_cluster_are_embedded_metric_format() {
-    let done = Reconciled { places: 3, steps: 2, ..Reconciled::default() };
-    let line = metrics("acme", &cluster(), &done, Duration::from_secs(1), Duration::from_secs(9));
+    let done = Reconciled { places: 3, steps: 2, names: Some(41), ..Reconciled::default() };
+    let (took, now) = (Duration::from_secs(1), Duration::from_secs(9));
+    let line = metrics("acme", 50, &cluster(), &done, took, now);
+    assert_eq!(line["NamesUsed"], 82);
     assert_eq!(
         (&line["Cluster"], &line["PlacesLookedAt"], &line["Steps"]),
         (&json!("blue"), &json!(3), &json!(2))

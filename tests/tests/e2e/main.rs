@@ -16,6 +16,7 @@ mod ownership;
 mod pages;
 mod permissions;
 mod reconcile;
+mod restored;
 mod samples;
 mod scenario;
 mod sweeps;

@@ -103,6 +103,8 @@ pub struct Reconciled {
     pub states: BTreeMap<ConditionState, usize>,
     /// Bindings that the cluster is to have; none where nobody counted.
     pub bindings: Option<usize>,
+    /// Service accounts that the ledger knows, unbound ones included; none where nothing was counted.
+    pub names: Option<usize>,
     /// What was noted of the cluster before.
     pub noted: Option<ReconciledRecord>,
     /// How full the node policies are now, if they were looked at and are understood.

@@ -107,28 +107,34 @@ pub fn cluster_partition(cluster: &ClusterArn) -> String {
     format!("CLUSTER#{cluster}")
 }
 
+/// Partition of what the workloads function remembers of a cluster. Apart from the cluster's own, which
+/// says which associations are ours, so that no role has to be able to write both.
+fn workloads_partition(cluster: &ClusterArn) -> String {
+    format!("WORKLOADS#{cluster}")
+}
+
 /// The lease of what is inside a cluster: one workloads run at a time.
 #[must_use]
 pub fn inside_lease_key(cluster: &ClusterArn) -> Key {
-    key(cluster_partition(cluster), "INSIDE-LEASE")
+    key(workloads_partition(cluster), "INSIDE-LEASE")
 }
 
 /// What the last workloads run found out about a cluster.
 #[must_use]
 pub fn inside_key(cluster: &ClusterArn) -> Key {
-    key(cluster_partition(cluster), "INSIDE")
+    key(workloads_partition(cluster), "INSIDE")
 }
 
 /// Stale pods of the last sweeps of a cluster.
 #[must_use]
 pub fn sweeps_key(cluster: &ClusterArn) -> Key {
-    key(cluster_partition(cluster), "SWEEPS")
+    key(workloads_partition(cluster), "SWEEPS")
 }
 
 /// Evictions that the last workloads run was about to make on a cluster.
 #[must_use]
 pub fn intended_key(cluster: &ClusterArn) -> Key {
-    key(cluster_partition(cluster), "INTENDED")
+    key(workloads_partition(cluster), "INTENDED")
 }
 
 /// Partition of what has become of bindings inside a cluster.
@@ -158,7 +164,7 @@ pub fn told_key(cluster: &ClusterArn, uid: &str) -> Key {
 /// What keeps a restored ledger from giving back on a cluster what was taken away since.
 #[must_use]
 pub fn guard_key(cluster: &ClusterArn) -> Key {
-    key(cluster_partition(cluster), "GUARD")
+    key(format!("GUARD#{cluster}"), "GUARD")
 }
 
 /// Roles of a cluster's node policies that nobody was seen to use.

@@ -5,7 +5,7 @@ use super::overview::Overview;
 use super::{Reconciled, Scope};
 use crate::cluster::Context;
 use crate::error::chain;
-use crate::ledger::{ReconciledRecord, View, WriteSet, reconciled_key};
+use crate::ledger::{CountRecord, ReconciledRecord, View, WriteSet, names_key, reconciled_key};
 use crate::ports::{Clock, LedgerReader, LedgerWriter, Reads, Writes};
 use crate::run::Run;
 
@@ -62,6 +62,13 @@ pub async fn note_reconciled(
     writes
         .put_anyway(&mut View::default(), key, &record, &run.revision(), None)
         .map_err(|error| chain(&error))?;
+    // What acceptance counts may fall behind while several invocations count at once.
+    if let Some(count) = done.names {
+        let (names, record) = (names_key(), CountRecord { count });
+        writes
+            .put_anyway(&mut View::default(), names, &record, &run.revision(), None)
+            .map_err(|error| chain(&error))?;
+    }
     writes.commit(reader, writer).await.map_err(|error| chain(&error))
 }
 
@@ -99,5 +106,6 @@ impl Reconciled {
             }
         }
         self.bindings = Some(wanted);
+        self.names = Some(overview.bindings.len());
     }
 }

@@ -1,0 +1,89 @@
+//! The ledger's table is restored to an earlier state, and the cluster goes on by an administrator's word.
+
+use local::InvocationResult;
+use local::scene;
+use pod_identity_events::detail_type;
+use serde_json::{Value, json};
+
+use crate::scenario::{Scenario, assigned, unassigned};
+
+async fn ask(scenario: &Scenario, payload: Value) -> Value {
+    let admin = scenario.stage.admin();
+    match admin.invoke(payload.to_string()).await.unwrap() {
+        InvocationResult::Answer(answer) => answer,
+        other => panic!("{payload}: {other:?}\n{}", admin.log().lines().join("\n")),
+    }
+}
+
+/// Plans, and sends the payload that the plan hands over.
+async fn planned_and_done(scenario: &Scenario, payload: Value) -> Value {
+    let planned = ask(scenario, payload).await;
+    ask(scenario, planned["apply"].clone()).await
+}
+
+async fn reconcile(scenario: &Scenario) -> String {
+    let blue = json!({ "clusterArn": scene::cluster("blue").unwrap() });
+    match scenario.stage.reconcile().invoke(blue.to_string()).await.unwrap() {
+        InvocationResult::Answer(answer) => answer.to_string(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A backup that is a day old: what it says was written was written yesterday.
+fn aged(mut items: Vec<Value>) -> Vec<Value> {
+    for item in &mut items {
+        if let Some(at) = item.pointer_mut("/body/M/lastWrite/M/at/S") {
+            *at = json!("2026-01-01T00:00:00Z");
+        }
+    }
+    items
+}
+
+#[tokio::test]
+async fn restored_ledger_gives_nothing_back_and_goes_on_once_orphans_are_adopted() {
+    let mut scenario = Scenario::on_blue(&[]).await;
+    scenario.deliver(&[assigned("svc-etl", "etl", 3)]).await;
+    let yesterday = aged(scenario.stage.backup_ledger().await.unwrap());
+    let since = [unassigned("svc-etl", 4), assigned("svc-new", "new", 5)];
+    scenario.deliver(&since).await;
+    assert_eq!(scenario.association("blue", "svc-etl-sa"), None);
+    let made = scenario.association("blue", "svc-new-sa").unwrap();
+    scenario.stage.restore_ledger(&yesterday).await.unwrap();
+
+    let answer = reconcile(&scenario).await;
+    assert!(answer.contains("the ledger is older than cluster blue"), "{answer}");
+    assert_eq!(scenario.association("blue", "svc-etl-sa"), None);
+    assert_eq!(scenario.condition("blue", "svc-etl").await.as_deref(), Some("blocked"));
+    assert_eq!(scenario.association("blue", "svc-new-sa").as_ref(), Some(&made));
+
+    // The archive is replayed, and what was made since becomes known again.
+    scenario.deliver(&since).await;
+    assert_eq!(scenario.condition("blue", "svc-etl").await.as_deref(), Some("removed"));
+    let adopt = json!({ "action": "adopt", "cluster": "blue", "orphans": true });
+    let adopted = planned_and_done(&scenario, adopt).await;
+    assert_eq!(adopted["accepted"], 1, "{adopted:#}");
+    let resume = json!({ "action": "resume", "cluster": "blue" });
+    let resumed = planned_and_done(&scenario, resume).await;
+    assert_eq!(resumed["ok"], true, "{resumed:#}");
+
+    let answer = reconcile(&scenario).await;
+    assert!(!answer.contains("halted"), "{answer}");
+    assert_eq!(scenario.condition("blue", "svc-new").await.as_deref(), Some("ready"));
+    assert_eq!(scenario.association("blue", "svc-new-sa").unwrap().id, made.id);
+    assert_eq!(scenario.association("blue", "svc-etl-sa"), None);
+}
+
+#[tokio::test]
+async fn no_date_in_an_event_takes_another_bindings_account() {
+    let mut scenario = Scenario::on_blue(&[]).await;
+    scenario.deliver(&[assigned("svc-etl", "etl", 3)]).await;
+    let mut attack: Value = serde_json::from_str(&assigned("attacker", "new", 4)).unwrap();
+    attack["detail"]["kubernetes"] = json!({ "serviceAccount": "svc-etl-sa" });
+    attack["detail"]["occurredAt"] = json!("1970-01-01T00:00:00Z");
+    scenario.deliver(&[attack.to_string()]).await;
+    let there = scenario.association("blue", "svc-etl-sa").unwrap();
+    assert!(there.role_arn.ends_with("/etl"), "{there:?}");
+    assert_eq!(scenario.condition("blue", "svc-etl").await.as_deref(), Some("ready"));
+    let blocked = scenario.news(detail_type::ASSOCIATION_BLOCKED);
+    assert_eq!(blocked.last().unwrap().detail["code"], "conflict");
+}
