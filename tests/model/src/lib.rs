@@ -21,5 +21,5 @@ pub use action::{Action, Error, Name};
 pub use check::{Checked, check, find};
 pub use promise::{Promise, Reached};
 pub use protocol::Protocol;
-pub use setup::{Deed, Event, Margin, Omission, Setup, setups};
+pub use setup::{Deed, Event, Hand, Margin, Omission, Setup, setups};
 pub use state::{A, Association, B, C, Roles, State};
