@@ -3,11 +3,13 @@
 //!
 //! It follows `pod-identity-engine` call by call; an [`Action`] names the
 //! function that it stands for. Where code and model differ, the model is
-//! wrong. What it leaves out is listed in `docs/invariants.md`.
+//! wrong, but for the steps that `docs/invariants.md` says the engine does not
+//! have yet. What the model leaves out is listed there too.
 
 mod action;
 mod association;
 mod check;
+pub mod claims;
 mod outside;
 mod promise;
 mod protocol;

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use protocol_model::claims::{self, Claims};
 use protocol_model::{Checked, Setup, check, setups};
 
 fn main() -> ExitCode {
@@ -27,6 +28,18 @@ fn main() -> ExitCode {
             all += checked.states;
             broken += checked.broken.len();
             print(&name, mishaps, &checked);
+        }
+    }
+    for (name, claims) in claims::setups::all().into_iter().filter(|(name, _)| name.contains(&only))
+    {
+        let mishaps = claims.mishaps + more;
+        let (states, ways) = Claims { mishaps, ..claims }.check(threads);
+        all += states;
+        println!("{name:<46} {mishaps:>7} {states:>12}");
+        for (promise, way) in ways {
+            broken += 1;
+            println!("  broken: {}", promise.name());
+            way.iter().for_each(|action| println!("    {action:?}"));
         }
     }
     println!("{all} states, {broken} promises broken");
