@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::setup::Hand;
+
 /// Which of the two runs.
 pub type Name = usize;
 
@@ -31,6 +33,13 @@ pub enum Action {
         /// Which event.
         event: usize,
     },
+    /// `reconcile` finds that an account needs work.
+    Repair {
+        /// Which run.
+        run: Name,
+        /// Which account.
+        account: usize,
+    },
     /// A run begins to repair and trim the policy.
     Reconcile {
         /// Which run.
@@ -55,6 +64,8 @@ pub enum Action {
         /// The version that IAM shows.
         version: u8,
     },
+    /// `intents::record`.
+    Intend(Name),
     /// `Lease::renew`.
     Renew(Name),
     /// A trimming run writes down what it is about to trim.
@@ -92,10 +103,19 @@ pub enum Action {
     IamSettles,
     /// `settled`: two minutes after the last write the ledger's memory of it is let go.
     MemoryAges,
+    /// The intents that a removal left are nearly over. A call that was under way then has had its
+    /// effect, and a reconciliation has looked since.
+    IntentsAge,
+    /// They are over.
+    IntentsAreOver,
+    /// `abandoned_until`: what a run that died may have done has had its effect.
+    AbandonmentIsOver,
     /// The grace period between two observations is over.
     GracePasses,
     /// Somebody else does what is next on their list.
     Deed,
+    /// A hand changes the association of the first account, or its tags.
+    Hand(Hand),
 }
 
 impl Action {
@@ -116,6 +136,9 @@ impl fmt::Display for Action {
             Self::Deliver { run, event } => write!(f, "run {run} accepts event {event}"),
             Self::Redeliver { event } => write!(f, "event {event} is delivered again"),
             Self::Reconcile { run } => write!(f, "run {run} begins to trim"),
+            Self::Repair { run, account } => {
+                write!(f, "run {run} begins to repair account {account}")
+            }
             Self::Take(run) => write!(f, "run {run} takes the lease"),
             Self::GiveUp(run) => write!(f, "run {run} does not get the lease"),
             Self::LoadBinding(run) => write!(f, "run {run} reads the binding"),
@@ -123,6 +146,7 @@ impl fmt::Display for Action {
             Self::LoadAll(run) => write!(f, "run {run} reads all bindings and the memory"),
             Self::Look(run) => write!(f, "run {run} observes associations"),
             Self::ReadPolicy { run, version } => write!(f, "run {run} is shown v{version}"),
+            Self::Intend(run) => write!(f, "run {run} records its intent"),
             Self::Renew(run) => write!(f, "run {run} renews the lease"),
             Self::Note(run) => write!(f, "run {run} notes what it trims"),
             Self::Begin(run) => write!(f, "run {run} sends its call"),
@@ -149,6 +173,10 @@ impl fmt::Display for Action {
             Self::IamSettles => write!(f, "IAM shows the newest version"),
             Self::MemoryAges => write!(f, "the memory of the last write is let go"),
             Self::GracePasses => write!(f, "the grace period is over"),
+            Self::IntentsAge => write!(f, "intents that a removal left are nearly over"),
+            Self::IntentsAreOver => write!(f, "intents that a removal left are over"),
+            Self::AbandonmentIsOver => write!(f, "the abandonment of the lease is over"),
+            Self::Hand(hand) => write!(f, "a hand: {hand:?}"),
             Self::Deed => write!(f, "somebody else does the next of their deeds"),
         }
     }

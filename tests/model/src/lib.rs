@@ -3,11 +3,13 @@
 //!
 //! It follows `pod-identity-engine` call by call; an [`Action`] names the
 //! function that it stands for. Where code and model differ, the model is
-//! wrong. What it leaves out is listed in `docs/invariants.md`.
+//! wrong, but for the steps that `docs/invariants.md` says the engine does not
+//! have yet. What the model leaves out is listed there too.
 
 mod action;
 mod association;
 mod check;
+pub mod claims;
 mod outside;
 mod promise;
 mod protocol;
@@ -21,5 +23,5 @@ pub use action::{Action, Error, Name};
 pub use check::{Checked, check, find};
 pub use promise::{Promise, Reached};
 pub use protocol::Protocol;
-pub use setup::{Deed, Event, Margin, Omission, Setup, setups};
+pub use setup::{Deed, Event, Hand, Margin, Omission, Setup, setups};
 pub use state::{A, Association, B, C, Roles, State};

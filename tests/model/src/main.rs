@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use protocol_model::claims::{self, Claims};
 use protocol_model::{Checked, Setup, check, setups};
 
 fn main() -> ExitCode {
@@ -14,17 +15,31 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    println!("{:<36} {:>7} {:>12} {:>6} {:>8}", "setup", "mishaps", "states", "depth", "seconds");
+    println!("{:<46} {:>7} {:>12} {:>6} {:>8}", "setup", "mishaps", "states", "depth", "seconds");
     let mut broken = 0;
     let mut all = 0;
     for setup in setups::all().into_iter().filter(|setup| setup.name.contains(&only)) {
-        for (margin, setup) in [("", setup.clone()), (", late calls", setup.beyond_the_margin())] {
+        let late = (", late calls", setup.clone().with_late_calls());
+        let given_up = (", given up calls", setup.clone().beyond_the_margin());
+        for (margin, setup) in [("", setup), late, given_up] {
             let mishaps = setup.mishaps + more;
             let name = format!("{}{margin}", setup.name);
             let checked = check(Setup::mishaps(setup, mishaps), threads);
             all += checked.states;
             broken += checked.broken.len();
             print(&name, mishaps, &checked);
+        }
+    }
+    for (name, claims) in claims::setups::all().into_iter().filter(|(name, _)| name.contains(&only))
+    {
+        let mishaps = claims.mishaps + more;
+        let (states, ways) = Claims { mishaps, ..claims }.check(threads);
+        all += states;
+        println!("{name:<46} {mishaps:>7} {states:>12}");
+        for (promise, way) in ways {
+            broken += 1;
+            println!("  broken: {}", promise.name());
+            way.iter().for_each(|action| println!("    {action:?}"));
         }
     }
     println!("{all} states, {broken} promises broken");
@@ -34,7 +49,7 @@ fn main() -> ExitCode {
 fn print(name: &str, mishaps: u8, checked: &Checked) {
     let Checked { states, depth, took, .. } = checked;
     let seconds = took.as_secs_f64();
-    println!("{name:<36} {mishaps:>7} {states:>12} {depth:>6} {seconds:>8.1}");
+    println!("{name:<46} {mishaps:>7} {states:>12} {depth:>6} {seconds:>8.1}");
     for (promise, way) in &checked.broken {
         println!("  broken: {}", promise.name());
         way.iter().for_each(|action| println!("    {action}"));

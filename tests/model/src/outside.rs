@@ -3,13 +3,15 @@
 use crate::action::Action;
 use crate::promise::Promise;
 use crate::protocol::Protocol;
-use crate::setup::{Deed, Margin};
-use crate::state::{Association, Call, Holder, NONE, Rest, State};
+use crate::setup::{Deed, Hand, Margin};
+use crate::state::{A, Association, B, C, Call, Held, Holder, NONE, Open, Origin, Rest, State};
 
 /// What AWS answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answer {
     Done,
+    /// The id of the association that was made.
+    Created(u8),
     /// The number of the version that was written.
     Version(u8),
     InUse,
@@ -27,7 +29,7 @@ impl Protocol {
                     if association.role & trims == NONE {
                         continue;
                     }
-                    if association.ours && association.version > 0 {
+                    if association.is_made() {
                         state.break_promise(Promise::UnbindBeforeTrim);
                     } else {
                         state.break_promise(Promise::NobodyBindsBeforeTheTrim);
@@ -42,26 +44,22 @@ impl Protocol {
                 if state.associations[place].is_some() {
                     return Answer::InUse;
                 }
-                state.bind(place, role, version);
-                Answer::Done
+                Answer::Created(state.bind(place, role, version))
             }
-            Call::Update { place, id, role, version } => {
+            Call::Update { place, id, role, version, tags } => {
                 let Some(found) = state.associations[place].filter(|found| found.id == id) else {
                     return Answer::NotFound;
                 };
-                if !found.ours {
-                    state.break_promise(Promise::ForeignUntouched);
-                }
+                state.check_origin(found);
                 state.check_grant(role);
-                state.associations[place] = Some(Association { role, version, ..found });
+                let tagged = found.tagged || tags;
+                state.associations[place] = Some(Association { role, version, tagged, ..found });
                 Answer::Done
             }
             Call::Delete { place, id } => {
                 // One that is gone already is no error.
                 if let Some(found) = state.associations[place].filter(|found| found.id == id) {
-                    if !found.ours {
-                        state.break_promise(Promise::ForeignUntouched);
-                    }
+                    state.check_origin(found);
                     if state.history.removed[place] <= found.version {
                         state.break_promise(Promise::DeleteWhatWasRemoved);
                     }
@@ -81,7 +79,7 @@ impl Protocol {
         let under_way: Vec<Call> = calls.chain(state.adrift.iter().copied()).collect();
         let lease = state.ledger.lease;
         match (lease.holder, lease.rest) {
-            (Holder::Nobody, _) | (_, Rest::Over) => {}
+            (Holder::Free, _) | (_, Rest::Over) => {}
             // A run that is dead starts nothing anyhow.
             (Holder::Dead, Rest::Enough) => actions.push(Action::LeaseIsOver),
             (_, Rest::Enough) => actions.push(Action::LeaseRunsOut),
@@ -102,6 +100,20 @@ impl Protocol {
         if (memory.written != 0 || memory.trimming != NONE) && has_settled {
             actions.push(Action::MemoryAges);
         }
+        let ages = |from| state.ledger.conditions.iter().any(|one| one.intents.can_age(from));
+        let is_recorded = |(stands, held): (&Option<Association>, &Option<Held>)| {
+            stands.is_none_or(|one| !one.is_made() || held.is_some_and(|held| held.id == one.id))
+        };
+        let all_recorded = state.associations.iter().zip(&state.ledger.held).all(is_recorded);
+        if ages(Open::Long) && under_way.is_empty() && all_recorded {
+            actions.push(Action::IntentsAge);
+        }
+        if ages(Open::Little) {
+            actions.push(Action::IntentsAreOver);
+        }
+        if lease.abandoned && lease.holder == Holder::Free && under_way.is_empty() {
+            actions.push(Action::AbandonmentIsOver);
+        }
         let replacing = matches!(self.next_deed(state), Some(Deed::Recreates { .. }));
         if memory.unused != NONE && !replacing {
             actions.push(Action::GracePasses);
@@ -117,7 +129,13 @@ impl Protocol {
             Deed::Creates { place, .. } | Deed::Recreates { place, .. } => {
                 state.associations[place].is_none()
             }
-            Deed::Removes { place } => state.associations[place].is_some_and(|one| !one.ours),
+            Deed::Removes { place } => {
+                state.associations[place].is_some_and(|one| one.origin == Origin::Foreign)
+            }
+            Deed::Adopts { place } => {
+                let is_wanted = state.ledger.bindings[place].role.is_some();
+                is_wanted && state.associations[place].is_some_and(|one| !one.is_made())
+            }
             Deed::Lists { .. } | Deed::Reads | Deed::Writes { .. } => true,
         })
     }
@@ -135,6 +153,13 @@ impl Protocol {
                 state.appear(place, role);
             }
             Deed::Removes { place } => state.associations[place] = None,
+            Deed::Adopts { place } => {
+                let Some(one) = &mut state.associations[place] else { return };
+                one.origin = Origin::Adopted;
+                let mut condition = state.ledger.conditions[place];
+                condition.adopts = one.id;
+                state.write_condition(place, condition, None);
+            }
             Deed::Lists { role } => {
                 state.history.owed |= role;
                 state.policy.write(state.policy.granted() | role);
@@ -148,19 +173,77 @@ impl Protocol {
     }
 }
 
+impl Protocol {
+    /// What a hand may do to the place of the first account, at any time and in any order.
+    pub(crate) fn hands(&self, state: &State, actions: &mut Vec<Action>) {
+        if state.hands_left == 0 {
+            return;
+        }
+        let hands = match state.associations[0] {
+            Some(one) => vec![Hand::Deletes, if one.tagged { Hand::Untags } else { Hand::Tags }],
+            None => {
+                let roles =
+                    [A, B, C].into_iter().filter(|role| self.setup.hand_roles & role != NONE);
+                let creates = |role| [true, false].map(|tagged| Hand::Creates { role, tagged });
+                roles.flat_map(creates).collect()
+            }
+        };
+        actions.extend(hands.into_iter().map(Action::Hand));
+    }
+
+    pub(crate) fn hand(&self, state: &mut State, hand: Hand) {
+        state.hands_left = state.hands_left.saturating_sub(1);
+        let held = state.ledger.held[0];
+        match (hand, &mut state.associations[0]) {
+            (Hand::Creates { role, tagged }, _) => {
+                state.appear(0, role);
+                // Also one that a run has read, and that was over since.
+                let read = state.runners.iter().filter(|runner| runner.account == 0);
+                let mut read = read.map(|runner| runner.known.intents);
+                let intended = state.ledger.conditions[0].intents.allows(role)
+                    || read.any(|intents| intents.allows(role));
+                if let Some(one) = &mut state.associations[0] {
+                    one.tagged = tagged;
+                    one.origin = if intended { Origin::Imitation } else { Origin::Foreign };
+                }
+            }
+            (Hand::Deletes, stands) => *stands = None,
+            (Hand::Tags, Some(one)) => one.tagged = true,
+            (Hand::Untags, Some(one)) => {
+                one.tagged = false;
+                if one.is_made() && held.is_none_or(|held| held.id != one.id) {
+                    one.origin = Origin::Disowned;
+                }
+            }
+            (Hand::Tags | Hand::Untags, None) => {}
+        }
+    }
+}
+
 impl State {
-    fn bind(&mut self, place: usize, role: u8, version: u8) {
+    fn bind(&mut self, place: usize, role: u8, version: u8) -> u8 {
         self.check_grant(role);
-        self.associations[place] =
-            Some(Association { id: self.next_id, role, ours: true, version });
+        let (id, origin) = (self.next_id, Origin::Made);
+        self.associations[place] = Some(Association { id, role, tagged: true, origin, version });
         self.next_id += 1;
+        id
     }
 
     /// A foreign association appears.
     fn appear(&mut self, place: usize, role: u8) {
-        let one = Association { id: self.next_id, role, ours: false, version: 0 };
-        self.associations[place] = Some(one);
+        let (id, origin) = (self.next_id, Origin::Foreign);
+        self.associations[place] =
+            Some(Association { id, role, tagged: false, origin, version: 0 });
         self.next_id += 1;
+    }
+
+    /// An association is changed or deleted.
+    fn check_origin(&mut self, found: Association) {
+        match found.origin {
+            Origin::Foreign => self.break_promise(Promise::ForeignUntouched),
+            Origin::Imitation => self.break_promise(Promise::ImitationUntouched),
+            Origin::Made | Origin::Disowned | Origin::Adopted => {}
+        }
     }
 
     fn check_grant(&mut self, role: u8) {

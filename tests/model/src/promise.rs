@@ -4,7 +4,9 @@ use stateright::{Expectation, Model, Property};
 
 use crate::association::LAST;
 use crate::protocol::Protocol;
-use crate::state::{Holder, Is, NONE, Rest, Roles, State};
+use crate::state::{
+    Association, Holder, Is, Ledger, NONE, Origin, Rest, Roles, Runner, State, Verdict,
+};
 
 /// A promise that a search looks for a breach of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,8 +31,16 @@ pub enum Promise {
     DeleteWhatWasRemoved,
     /// The removal is still the ledger's word at the moment of the deletion.
     DeleteWhileRemoved,
-    /// Foreign associations are never changed or deleted.
+    /// An association that no run made and no administrator named is never changed or deleted,
+    /// whatever its tags, unless a hand made it with the values of an intent that was open.
     ForeignUntouched,
+    /// One that a hand made so is not changed or deleted either.
+    ImitationUntouched,
+    /// *Removed* is said only while no association stands there that a run made, unless a hand
+    /// took our tags off it before the ledger had its id.
+    RemovedIsTrue,
+    /// One of which a hand did so does not stand there either.
+    RemovedIsTrueOfDisowned,
     /// Nobody but the holder of the lease writes conditions and memory, or gives it back.
     Fenced,
     /// At most one call that changes something is under way, and the lease is its run's.
@@ -45,14 +55,21 @@ pub enum Promise {
     /// Whenever no run is under way, delivering everything and the latest word once more,
     /// without faults, makes everything right.
     Converges,
+    /// Whenever no run is under way, delivering everything and a complete reconciliation, without
+    /// faults, make everything right: what was removed is gone, what is bound is as the binding
+    /// says, and what is not ours is reported.
+    ReconcileConverges,
     /// The same, but that an association that was made after its removal may stay until a
     /// complete observation finds it.
     BoundConverges,
+    /// The same, but that a creation whose run gave it up may have its effect after its intent was
+    /// closed: it is an orphan, and the account is blocked by it.
+    BoundConvergesOrIsBlocked,
 }
 
 impl Promise {
     /// What holds while calls keep to their time.
-    pub const WITHIN_THE_MARGIN: [Self; 14] = [
+    pub const WITHIN_THE_MARGIN: [Self; 16] = [
         Self::GrantBeforeBind,
         Self::BoundStaysGranted,
         Self::UnbindBeforeTrim,
@@ -61,36 +78,49 @@ impl Promise {
         Self::ReplacementKeepsItsGrant,
         Self::DeleteWhatWasRemoved,
         Self::ForeignUntouched,
+        Self::RemovedIsTrue,
         Self::Fenced,
         Self::OneWriter,
         Self::NothingLost,
         Self::RightEnd,
         Self::NeverStuck,
         Self::Converges,
+        Self::ReconcileConverges,
     ];
 
     /// The same, while somebody may bind at any moment a role that is about to be trimmed.
-    pub const WITH_A_FOREIGN_CREATOR: [Self; 12] = [
+    pub const WITH_A_FOREIGN_CREATOR: [Self; 14] = [
         Self::GrantBeforeBind,
         Self::BoundStaysGranted,
         Self::UnbindBeforeTrim,
         Self::SeenBeforeTrim,
         Self::DeleteWhatWasRemoved,
         Self::ForeignUntouched,
+        Self::RemovedIsTrue,
         Self::Fenced,
         Self::OneWriter,
         Self::NothingLost,
         Self::RightEnd,
         Self::NeverStuck,
         Self::Converges,
+        Self::ReconcileConverges,
     ];
 
     /// What holds whenever calls have their effect.
     pub const BEYOND_THE_MARGIN: [Self; 4] =
-        [Self::ForeignUntouched, Self::Fenced, Self::NeverStuck, Self::BoundConverges];
+        [Self::ForeignUntouched, Self::Fenced, Self::NeverStuck, Self::BoundConvergesOrIsBlocked];
 
-    pub(crate) const fn bit(self) -> u16 {
-        1 << self as u16
+    /// What holds while only calls of halted and dead runs come late.
+    pub const WITH_LATE_CALLS: [Self; 5] = [
+        Self::ForeignUntouched,
+        Self::Fenced,
+        Self::NeverStuck,
+        Self::BoundConverges,
+        Self::ReconcileConverges,
+    ];
+
+    pub(crate) const fn bit(self) -> u32 {
+        1 << self as u32
     }
 
     /// Its name.
@@ -107,6 +137,10 @@ impl Promise {
             Self::DeleteWhatWasRemoved => "delete what was removed",
             Self::DeleteWhileRemoved => "delete while removed",
             Self::ForeignUntouched => "foreign untouched",
+            Self::ImitationUntouched => "imitation untouched",
+            Self::RemovedIsTrue => "removed is true",
+            Self::RemovedIsTrueOfDisowned => "removed is true of what lost its tags",
+            Self::ReconcileConverges => "reconcile converges",
             Self::Fenced => "fenced",
             Self::OneWriter => "one writer",
             Self::NothingLost => "nothing lost",
@@ -114,6 +148,7 @@ impl Promise {
             Self::NeverStuck => "never stuck",
             Self::Converges => "converges",
             Self::BoundConverges => "bound converges",
+            Self::BoundConvergesOrIsBlocked => "bound converges or is blocked",
         }
     }
 
@@ -125,6 +160,12 @@ impl Promise {
             Self::NothingLost => {
                 !state.is_at_rest() || state.history.owed & !state.granted_or_merged_next() == NONE
             }
+            Self::RemovedIsTrue => state.removed_is_true(&[Origin::Made]),
+            Self::RemovedIsTrueOfDisowned => {
+                state.removed_is_true(&[Origin::Made, Origin::Disowned])
+            }
+            // What a hand changed is put back by the next reconciliation.
+            Self::RightEnd if state.hands_left < protocol.setup.hands => true,
             Self::RightEnd => !state.is_at_rest() || protocol.is_right(state, After::Deliveries),
             Self::NeverStuck => {
                 let mut actions = Vec::new();
@@ -132,8 +173,14 @@ impl Promise {
                 !actions.is_empty() || state.is_at_rest()
             }
             Self::Converges => !state.is_quiet() || protocol.converges(state, After::Repetition),
+            Self::ReconcileConverges => {
+                !state.is_quiet() || protocol.converges(state, After::Reconciliation)
+            }
             Self::BoundConverges => {
                 !state.is_quiet() || protocol.converges(state, After::LateCreation)
+            }
+            Self::BoundConvergesOrIsBlocked => {
+                !state.is_quiet() || protocol.converges(state, After::LostIntent)
             }
             _ => state.history.breaches & self.bit() == 0,
         }
@@ -161,13 +208,18 @@ impl Promise {
             DeleteWhatWasRemoved,
             DeleteWhileRemoved,
             ForeignUntouched,
+            ImitationUntouched,
+            RemovedIsTrue,
+            RemovedIsTrueOfDisowned,
+            ReconcileConverges,
             Fenced,
             OneWriter,
             NothingLost,
             RightEnd,
             NeverStuck,
             Converges,
-            BoundConverges
+            BoundConverges,
+            BoundConvergesOrIsBlocked
         );
         Property { expectation: Expectation::Always, name: self.name(), condition }
     }
@@ -180,8 +232,12 @@ pub(crate) enum After {
     Deliveries,
     /// And the latest word came once more.
     Repetition,
+    /// And every account that needs it was repaired.
+    Reconciliation,
     /// And an association may have been made after its removal.
     LateCreation,
+    /// Or after its intent was closed.
+    LostIntent,
 }
 
 fn one_writer(state: &State) -> bool {
@@ -194,8 +250,18 @@ fn one_writer(state: &State) -> bool {
 
 impl State {
     fn bound(&self) -> Roles {
-        let ours = self.associations.iter().flatten().filter(|one| one.ours);
+        let ours = self.associations.iter().flatten().filter(|one| one.is_made());
         ours.fold(NONE, |roles, one| roles | one.role)
+    }
+
+    fn removed_is_true(&self, ours: &[Origin]) -> bool {
+        let Ledger { bindings, conditions, .. } = &self.ledger;
+        let accounts = bindings.iter().zip(conditions).zip(&self.associations);
+        accounts.into_iter().all(|((binding, condition), stands)| {
+            // Of an older version it is said no longer.
+            let is_said = condition.is == Is::Removed && condition.version == binding.version;
+            !is_said || stands.is_none_or(|one| !ours.contains(&one.origin))
+        })
     }
 
     fn granted_or_merged_next(&self) -> Roles {
@@ -215,21 +281,36 @@ impl Protocol {
             let latest = latest.map(|event| event.version).max().unwrap_or_default();
             let binding = state.ledger.bindings[account];
             let condition = state.ledger.conditions[account];
-            let version = if after_all && latest > 0 { LAST } else { latest };
+            let repeated =
+                matches!(after, After::Repetition | After::LateCreation | After::LostIntent);
+            let version = if repeated && latest > 0 { LAST } else { latest };
             let found = state.associations[account];
             let says =
                 |is| condition.is == is && condition.version == version && !condition.leaving;
+            let held = state.ledger.held[account];
+            let is_held = |found: Association| held.is_some_and(|held| held.id == found.id);
+            let is_bound = |role, found: Association| {
+                let is_granted = state.policy.granted() & role != NONE;
+                let lags = !after_all && !self.setup.deeds.is_empty() && says(Is::Blocked);
+                let is_ready = says(Is::Ready) && is_held(found);
+                found.role == role && is_granted && (is_ready || lags)
+            };
             let stands = match (binding.role, found) {
-                (Some(role), Some(found)) if found.ours => {
-                    let lags = !after_all && !self.setup.deeds.is_empty() && says(Is::Blocked);
-                    let is_granted = state.policy.granted() & role != NONE;
-                    found.role == role && is_granted && (says(Is::Ready) || lags)
+                (Some(role), Some(found)) if found.is_made() => {
+                    let verdict = self.verdict(Some(found), &state.known(account));
+                    let is_lost = after == After::LostIntent && verdict == Verdict::Orphan;
+                    is_bound(role, found) || (is_lost && says(Is::Blocked))
                 }
-                (Some(_), Some(_)) => says(Is::Blocked),
+                (Some(_), Some(Association { origin: Origin::Foreign, .. })) => says(Is::Blocked),
+                // No run can tell whose it is.
+                (Some(role), Some(found)) => says(Is::Blocked) || is_bound(role, found),
                 (Some(_), None) => says(Is::Blocked) && !after_all,
-                // One that only carries our tag stays.
-                (None, Some(found)) if found.ours => {
-                    version == 0 || found.version == 0 || after == After::LateCreation
+                (None, Some(found)) if found.is_made() => {
+                    version == 0 || matches!(after, After::LateCreation | After::LostIntent)
+                }
+                // One that is not accounted for and carries our tags stays, and is reported.
+                (None, Some(found)) if found.tagged && condition.is == Is::Blocked => {
+                    condition.version == version
                 }
                 (None, _) => version == 0 || says(Is::Removed),
             };
@@ -253,11 +334,26 @@ pub enum Reached {
     Trimmed,
     /// A place was taken by somebody else.
     Blocked,
+    /// A run took an association for ours whose id the ledger did not have.
+    Confirmed,
+    /// A run was shown what has our tags and is not accounted for.
+    Orphan,
+    /// A run adopted an association.
+    Adopted,
 }
 
 impl Reached {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Rest, Self::TwoRuns, Self::TakenOver, Self::Merged, Self::Trimmed, Self::Blocked];
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Rest,
+        Self::TwoRuns,
+        Self::TakenOver,
+        Self::Merged,
+        Self::Trimmed,
+        Self::Blocked,
+        Self::Confirmed,
+        Self::Orphan,
+        Self::Adopted,
+    ];
 
     /// Its name.
     #[must_use]
@@ -269,6 +365,9 @@ impl Reached {
             Self::Merged => "merged",
             Self::Trimmed => "trimmed",
             Self::Blocked => "blocked",
+            Self::Confirmed => "confirmed",
+            Self::Orphan => "orphan",
+            Self::Adopted => "adopted",
         }
     }
 
@@ -290,6 +389,20 @@ impl Reached {
             Self::Trimmed => |_, state| state.history.trimmed,
             Self::Blocked => |_, state| {
                 state.ledger.conditions.iter().any(|condition| condition.is == Is::Blocked)
+            },
+            Self::Confirmed => |_, state| {
+                state.runners.iter().any(|runner| {
+                    let held = runner.known.held.map_or(0, |held| held.id);
+                    let is_other = runner.seen.is_some_and(|seen| seen.id != held);
+                    runner.verdict == Verdict::Ours && is_other
+                })
+            },
+            Self::Orphan => {
+                |_, state| state.runners.iter().any(|runner| runner.verdict == Verdict::Orphan)
+            }
+            Self::Adopted => |_, state| {
+                let adopts = |runner: &Runner| runner.verdict == Verdict::Adoptable;
+                state.runners.iter().any(|runner| adopts(runner) && runner.call.is_some())
             },
         };
         Property { expectation: Expectation::Sometimes, name: self.name(), condition }

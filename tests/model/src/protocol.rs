@@ -6,8 +6,8 @@ use crate::action::{Action, Error, Name};
 use crate::promise::{Promise, Reached};
 use crate::setup::{Margin, Omission, Setup};
 use crate::state::{
-    Association, Delivery, Holder, Job, Lease, Ledger, Memory, NONE, Policy, Rest, Runner, State,
-    Step,
+    Association, Delivery, Holder, Job, Lease, Ledger, Memory, NONE, Open, Origin, Policy, Rest,
+    Runner, State, Step,
 };
 
 /// The protocol in one setup.
@@ -31,8 +31,9 @@ impl Protocol {
         let setup = &self.setup;
         let association = |place: usize| {
             let (foreign, orphan) = (setup.foreign[place], setup.orphans[place]);
-            let id = u8::try_from(place).unwrap_or_default();
-            let standing = |role, ours| Association { id, role, ours, version: 0 };
+            let id = u8::try_from(place).unwrap_or_default() + 1;
+            let origin = Origin::Foreign;
+            let standing = |role, tagged| Association { id, role, tagged, origin, version: 0 };
             match (foreign, orphan) {
                 (NONE, NONE) => None,
                 (NONE, role) => Some(standing(role, true)),
@@ -44,16 +45,19 @@ impl Protocol {
             ledger: Ledger {
                 bindings: Default::default(),
                 conditions: Default::default(),
+                held: Default::default(),
                 memory: Memory { announced: 1, ..Memory::default() },
                 lease: Lease::FREE,
             },
             associations: [association(0), association(1)],
-            next_id: 2,
+            next_id: 3,
             policy: Policy { versions: vec![setup.listed], shown_from: 1 },
             adrift: Vec::new(),
             deliveries: vec![Delivery::Waiting; setup.events.len()],
             mishaps_left: setup.mishaps,
             reconciles_left: setup.reconciles,
+            repairs_left: setup.repairs,
+            hands_left: setup.hands,
             deeds_done: 0,
             deed_read: NONE,
             history: crate::state::History { owed: setup.listed, ..Default::default() },
@@ -105,6 +109,7 @@ impl Protocol {
                     let shown = state.policy.shown_from..=state.policy.newest();
                     actions.extend(shown.map(|version| Action::ReadPolicy { run, version }));
                 }
+                Step::Intend => actions.push(Action::Intend(run)),
                 Step::Renew => actions.push(Action::Renew(run)),
                 Step::Note => actions.push(Action::Note(run)),
                 Step::Write | Step::Place if self.covers(state, run) => {
@@ -128,6 +133,10 @@ impl Protocol {
         actions.extend(waiting.map(|(event, _)| Action::Deliver { run, event }));
         if state.reconciles_left > 0 {
             actions.push(Action::Reconcile { run });
+        }
+        if state.repairs_left > 0 {
+            let needed = (0..2).filter(|account| self.needs_repair(state, *account));
+            actions.extend(needed.map(|account| Action::Repair { run, account }));
         }
     }
 }
@@ -156,6 +165,7 @@ impl Model for Protocol {
         if self.deed_is_possible(state) {
             actions.push(Action::Deed);
         }
+        self.hands(state, actions);
         if state.mishaps_left == 0 {
             let newest = state.policy.newest();
             actions.retain(|action| !action.is_mishap(newest));
@@ -171,6 +181,10 @@ impl Model for Protocol {
             Action::Deliver { run, event } => self.deliver(&mut state, run, event),
             Action::Redeliver { event } => state.deliveries[event] = Delivery::Waiting,
             Action::Reconcile { run } => self.reconcile(&mut state, run),
+            Action::Repair { run, account } => {
+                state.repairs_left = state.repairs_left.saturating_sub(1);
+                self.work(&mut state, run, Job::Repair, account);
+            }
             Action::Take(run) => self.take(&mut state, run),
             Action::GiveUp(run) => state.end(run, Delivery::Waiting),
             Action::LoadBinding(run) => self.load_binding(&mut state, run),
@@ -178,6 +192,7 @@ impl Model for Protocol {
             Action::LoadAll(run) => self.load_all(&mut state, run),
             Action::Look(run) => self.look(&mut state, run),
             Action::ReadPolicy { run, version } => self.read_policy(&mut state, run, version),
+            Action::Intend(run) => self.intend(&mut state, run),
             Action::Renew(run) => self.renew(&mut state, run),
             Action::Note(run) => self.note(&mut state, run),
             Action::Begin(run) => self.begin(&mut state, run),
@@ -223,7 +238,15 @@ impl Model for Protocol {
                 let memory = &mut state.ledger.memory;
                 memory.unused_long |= std::mem::take(&mut memory.unused);
             }
+            Action::IntentsAge => {
+                state.ledger.conditions.iter_mut().for_each(|one| one.intents.age(Open::Long));
+            }
+            Action::IntentsAreOver => {
+                state.ledger.conditions.iter_mut().for_each(|one| one.intents.age(Open::Little));
+            }
+            Action::AbandonmentIsOver => state.ledger.lease.abandoned = false,
             Action::Deed => self.deed(&mut state),
+            Action::Hand(hand) => self.hand(&mut state, hand),
         }
         state.forget_what_is_over();
         Some(state)
@@ -255,6 +278,10 @@ impl State {
         for runner in &mut self.runners {
             if runner.step == Step::Record {
                 runner.seen = None;
+                runner.verdict = Default::default();
+                runner.known.intents = Default::default();
+                runner.known.adopts = 0;
+                runner.deletes = 0;
                 runner.listed = NONE;
                 runner.skipping = 0;
                 runner.merges = 0;
@@ -264,6 +291,13 @@ impl State {
             }
         }
         self.adrift.sort_unstable();
+        let accounts = self.ledger.conditions.iter_mut().zip(&self.associations);
+        accounts.for_each(|(condition, stands)| condition.intents.normalize(*stands));
+        for runner in &mut self.runners {
+            // `look` was the last to compare with what stands there.
+            let stands = self.associations[runner.account].filter(|_| runner.step <= Step::Look);
+            runner.known.intents.normalize(stands);
+        }
     }
 
     /// Whether no run is under way and no call either.

@@ -31,7 +31,7 @@ impl Protocol {
         let used = state.associations.iter().flatten().fold(NONE, |used, one| used | one.role);
         let orphan = |place: usize| {
             state.associations[place]
-                .filter(|one| one.ours && state.ledger.bindings[place].version == 0)
+                .filter(|one| one.tagged && state.ledger.bindings[place].version == 0)
         };
         let orphan = (0..state.associations.len()).find(|place| orphan(*place).is_some());
         let deletes = self.omits(Omission::Memory);
@@ -42,7 +42,8 @@ impl Protocol {
         runner.looked_at = next_id;
         runner.step = Step::ReadPolicy;
         if let Some(place) = orphan.filter(|_| deletes) {
-            (runner.account, runner.seen, runner.places) = (place, seen, true);
+            runner.deletes = seen.map_or(0, |seen| seen.id);
+            (runner.account, runner.places) = (place, true);
             runner.binding = Some(Default::default());
         }
     }

@@ -5,25 +5,41 @@ use stateright::Model;
 use crate::action::Action;
 use crate::promise::After;
 use crate::protocol::Protocol;
-use crate::state::{Delivery, Lease, State};
+use crate::state::{Delivery, Job, Lease, State};
 
 /// More steps than any number of runs takes here.
 const STEPS: usize = 500;
 
 impl Protocol {
-    /// Whether everything that waits, and then a newer event with the same word for each
-    /// service account, makes everything right.
+    /// Whether everything that waits, and then what `after` says, makes everything right: a newer
+    /// event with the same word for each service account, or a complete reconciliation.
     pub(crate) fn converges(&self, state: &State, after: After) -> bool {
         let mut state = state.clone();
         state.mishaps_left = 0;
         state.reconciles_left = 0;
-        state.ledger.lease = Lease::FREE;
+        state.repairs_left = 0;
+        state.hands_left = 0;
+        state.ledger.lease = Lease { abandoned: state.ledger.lease.abandoned, ..Lease::FREE };
         let Some(mut state) = self.drive(state) else { return false };
+        if after == After::Reconciliation {
+            return self.reconciled(state).is_some_and(|state| self.is_right(&state, after));
+        }
         for binding in state.ledger.bindings {
             let is_known = binding.version > 0;
             state.deliveries.push(if is_known { Delivery::Waiting } else { Delivery::Done });
         }
         self.drive(state).is_some_and(|state| self.is_right(&state, after))
+    }
+
+    /// Repairs each account that needs it.
+    fn reconciled(&self, mut state: State) -> Option<State> {
+        for account in 0..state.associations.len() {
+            if self.needs_repair(&state, account) {
+                self.work(&mut state, 0, Job::Repair, account);
+                state = self.drive(state)?;
+            }
+        }
+        Some(state)
     }
 
     /// One run after the other until nothing waits.
@@ -46,10 +62,15 @@ fn is_progress(action: Action) -> bool {
     !matches!(
         action,
         Action::Deed
+            | Action::Hand(_)
             | Action::GiveUp(_)
             | Action::MemoryAges
             | Action::GracePasses
             | Action::LeaseIsOver
+            | Action::IntentsAge
+            | Action::IntentsAreOver
+            | Action::AbandonmentIsOver
+            | Action::Repair { .. }
             | Action::Reconcile { .. }
     )
 }

@@ -5,7 +5,10 @@ use crate::outside::Answer;
 use crate::promise::Promise;
 use crate::protocol::Protocol;
 use crate::setup::Omission;
-use crate::state::{Call, Condition, Delivery, Holder, Is, Job, Lease, Rest, Runner, State, Step};
+use crate::state::{
+    Association, Binding, Call, Condition, Delivery, Held, Holder, Is, Job, Known, Lease, Origin,
+    Rest, Runner, State, Step,
+};
 
 /// `policies::MERGES`.
 const MERGES: u8 = 3;
@@ -21,7 +24,10 @@ impl Runner {
 impl Protocol {
     /// `Lease::take`.
     pub(crate) fn take(&self, state: &mut State, run: Name) {
-        state.ledger.lease = Lease { holder: Holder::Runner(run), rest: Rest::Enough };
+        let before = state.ledger.lease;
+        let abandoned = before.abandoned || before.holder != Holder::Free;
+        state.ledger.lease = Lease { holder: Holder::Runner(run), rest: Rest::Enough, abandoned };
+        state.runners[run].abandoned = abandoned;
         let planned = self.omits(Omission::LeaseBeforeObservation)
             && state.runners[run].job != Some(Job::Reconcile);
         if planned {
@@ -95,9 +101,16 @@ impl Protocol {
                 runner.step = Step::ReadSkipped;
             }
             Answer::Version(version) => self.policy_is_written(runner, version),
-            Answer::Done if places_first && runner.writes() => {
+            Answer::Created(_) | Answer::Done if places_first && runner.writes() => {
+                if let Answer::Created(id) = answer {
+                    runner.stands = id;
+                }
                 runner.places = false;
                 runner.step = Step::Write;
+            }
+            Answer::Created(id) => {
+                runner.stands = id;
+                runner.step = Step::Record;
             }
             Answer::Done => runner.step = Step::Record,
             Answer::InUse => runner.step = Step::LookAgain,
@@ -154,24 +167,56 @@ impl Protocol {
         let runner = state.runners[run].clone();
         self.remember_policy(state, &runner);
         let mut done = !runner.has_failed;
-        if let (Some(Job::Event(event)), Some(binding)) = (runner.job, runner.binding) {
-            let account = self.event(state, event).account;
-            if runner.overtaken {
-                done = false;
-            } else if done {
-                let is = match (binding.role, runner.is_blocked) {
-                    (Some(_), true) => Is::Blocked,
-                    (Some(_), false) => Is::Ready,
-                    (None, _) => Is::Removed,
-                };
-                let condition = Condition { version: binding.version, is, leaving: false };
-                state.write_condition(account, condition, Some(run));
-            }
+        let works = matches!(runner.job, Some(Job::Event(_) | Job::Repair));
+        if let Some(binding) = runner.binding.filter(|_| works && done) {
+            self.settle(state, run, &runner, binding);
+            done = !runner.overtaken;
         }
         if !self.omits(Omission::Lease) {
-            state.ledger.lease = Lease::FREE;
+            // What a run that died may have done stays noted.
+            let abandoned = state.ledger.lease.abandoned;
+            state.ledger.lease = Lease { abandoned, ..Lease::FREE };
         }
         state.end(run, if done { Delivery::Done } else { Delivery::Waiting });
+    }
+
+    /// `settle` for a place that is done or blocked. The account is remembered also where a newer
+    /// event has written the condition.
+    fn settle(&self, state: &mut State, run: Name, runner: &Runner, binding: Binding) {
+        let account = runner.account;
+        let mut condition = state.ledger.conditions[account];
+        condition.leaving = runner.known.leaving && binding.role.is_none();
+        condition.is = match binding.role {
+            _ if runner.is_blocked => Is::Blocked,
+            Some(role) => {
+                condition.adopts = 0;
+                if runner.abandoned && !self.omits(Omission::AbandonedIntent) {
+                    condition.intents.expire(None, 0);
+                } else {
+                    condition.intents = Default::default();
+                }
+                state.remember(account, runner.stands, role, self.omits(Omission::Held));
+                Is::Ready
+            }
+            None => {
+                if self.omits(Omission::IntentAfterRemoval) {
+                    condition.intents = Default::default();
+                } else if runner.known.leaving {
+                    condition.intents.expire(runner.known.held, runner.looked_at);
+                    if let Some(held) = runner.known.held {
+                        state.intends(account, held.role, runner.looked_at);
+                    }
+                }
+                condition.leaving = false;
+                state.ledger.held[account] = None;
+                Is::Removed
+            }
+        };
+        if !runner.overtaken {
+            condition.version = binding.version;
+            condition.wanted = binding.role.is_some();
+            state.write_condition(account, condition, Some(run));
+        }
     }
 
     /// `remember` in `cluster`, and the marks of a trimming run.
@@ -211,6 +256,37 @@ impl Protocol {
 }
 
 impl State {
+    /// What the ledger says of an account.
+    pub(crate) fn known(&self, account: usize) -> Known {
+        let Condition { intents, adopts, leaving, wanted, .. } = self.ledger.conditions[account];
+        // `current_condition`, for a binding that is given up.
+        let leaving = leaving || wanted;
+        Known { held: self.ledger.held[account], intents, adopts, leaving }
+    }
+
+    /// An intent is recorded. It accounts for what was made in the moments since the run looked, for
+    /// clocks may differ: what a hand made then with the same values cannot be told from ours.
+    pub(crate) fn intends(&mut self, account: usize, role: u8, since: u8) {
+        let stands = self.associations[account].as_mut();
+        let made = stands.filter(|one| one.role == role && one.id >= since);
+        if let Some(one) = made.filter(|one| one.origin == Origin::Foreign) {
+            one.origin = Origin::Imitation;
+        }
+    }
+
+    /// `AccountRecord::held`: whatever its tags say from now on, it is ours.
+    pub(crate) fn remember(&mut self, account: usize, id: u8, role: u8, omitted: bool) {
+        if !omitted {
+            self.ledger.held[account] = Some(Held { id, role });
+        }
+        let stands = self.associations[account].as_mut().filter(|one| one.id == id);
+        if let Some(Association { origin, .. }) = stands
+            && matches!(origin, Origin::Disowned | Origin::Adopted)
+        {
+            *origin = Origin::Made;
+        }
+    }
+
     /// Writes a condition; runs that have read the one before find a newer revision.
     pub(crate) fn write_condition(
         &mut self,

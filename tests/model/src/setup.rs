@@ -36,6 +36,11 @@ pub enum Deed {
         /// With which role.
         role: Roles,
     },
+    /// Lets the binding that wants a place adopt the association that stands there.
+    Adopts {
+        /// Where.
+        place: usize,
+    },
     /// Adds a role to the policy, in one go.
     Lists {
         /// Which.
@@ -50,13 +55,33 @@ pub enum Deed {
     },
 }
 
+/// What a hand that is not ours does to the association of the first account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hand {
+    /// Makes one where there is none.
+    Creates {
+        /// With which role.
+        role: Roles,
+        /// Whether with our tags.
+        tagged: bool,
+    },
+    /// Deletes what is there.
+    Deletes,
+    /// Puts our tags on what is there.
+    Tags,
+    /// Takes our tags off what is there.
+    Untags,
+}
+
 /// Whether the time that a lease keeps in hand is enough.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Margin {
     /// Every call has had its effect, or never will, before the lease is over,
     /// and before the run that made it goes on.
     Kept,
-    /// A call can have its effect at any later time.
+    /// A call of a run that was halted, or died, can have its effect after the lease.
+    Late,
+    /// So can a call that its run gave up on.
     Broken,
 }
 
@@ -91,6 +116,20 @@ pub enum Omission {
     Memory,
     /// A foreign association is taken for one of ours.
     Ownership,
+    /// No intent is written before an association is made.
+    Intent,
+    /// The id of the association that stands for a binding is not recorded.
+    Held,
+    /// A removal closes the intents at once.
+    IntentAfterRemoval,
+    /// A bound account closes its intents although a run that died may still make something.
+    AbandonedIntent,
+    /// An intent that expires is not renewed before an association is made.
+    RenewedIntent,
+    /// The id of an association that an intent accounts for is not recorded before it is changed.
+    Confirmation,
+    /// What carries our tags is taken for ours.
+    TagIsNoProof,
     /// A role is trimmed after one observation.
     SecondObservation,
     /// A role is trimmed without a look at the associations.
@@ -113,8 +152,15 @@ pub struct Setup {
     pub mishaps: u8,
     /// How many runs trim and repair the policy.
     pub reconciles: u8,
+    /// How many runs of `reconcile` repair an account.
+    pub repairs: u8,
     /// What others do.
     pub deeds: Vec<Deed>,
+    /// How often a hand does something at any time: makes or deletes an association, tags or
+    /// untags one.
+    pub hands: u8,
+    /// The roles of what a hand makes.
+    pub hand_roles: Roles,
     /// Roles that the first version of the policy lists.
     pub listed: Roles,
     /// The role of a foreign association that stands at each place from the beginning.
@@ -146,7 +192,10 @@ impl Setup {
             events: events.to_vec(),
             mishaps,
             reconciles: 0,
+            repairs: 0,
             deeds: Vec::new(),
+            hands: 0,
+            hand_roles: C,
             listed: NONE,
             foreign: [NONE; 2],
             orphans: [NONE; 2],
@@ -173,6 +222,12 @@ impl Setup {
     #[must_use]
     pub fn beyond_the_margin(self) -> Self {
         Self { margin: Margin::Broken, promises: Promise::BEYOND_THE_MARGIN.to_vec(), ..self }
+    }
+
+    /// The same with calls of halted and dead runs that have their effect too late.
+    #[must_use]
+    pub fn with_late_calls(self) -> Self {
+        Self { margin: Margin::Late, promises: Promise::WITH_LATE_CALLS.to_vec(), ..self }
     }
 
     /// The same with other promises.
@@ -299,6 +354,46 @@ pub mod setups {
         }
     }
 
+    /// A hand makes, deletes, tags and untags what it likes at the account that is bound.
+    #[must_use]
+    pub fn foreign_hand() -> Setup {
+        Setup {
+            repairs: 1,
+            hands: 2,
+            ..Setup::new("foreign hand", &[assigned(0, 1, A), unassigned(0, 2)], 1)
+        }
+    }
+
+    /// The same, and the hand also makes what has the values of the binding.
+    #[must_use]
+    pub fn imitating_hand() -> Setup {
+        Setup { name: "imitating hand", hand_roles: A | C, ..foreign_hand() }
+    }
+
+    /// A hand does the same while the role changes.
+    #[must_use]
+    pub fn foreign_hand_at_a_change() -> Setup {
+        Setup {
+            hands: 2,
+            ..Setup::new("foreign hand at a change", &[assigned(0, 1, A), assigned(0, 2, B)], 1)
+        }
+    }
+
+    /// A hand takes away what stands while the account is removed, bound again and repaired.
+    #[must_use]
+    pub fn repaired() -> Setup {
+        let events = [assigned(0, 1, A), unassigned(0, 2), assigned(0, 3, A)];
+        Setup { repairs: 1, hands: 1, ..Setup::new("repaired", &events, 1) }
+    }
+
+    /// An administrator lets a binding adopt what stands at its place.
+    #[must_use]
+    pub fn adoption() -> Setup {
+        let events = [assigned(0, 1, A), assigned(0, 2, B), unassigned(0, 3)];
+        Setup { listed: C, foreign: [C, NONE], ..Setup::new("adoption", &events, 1) }
+            .beside(&[Deed::Adopts { place: 0 }])
+    }
+
     /// Every setup, each at its usual size.
     #[must_use]
     pub fn all() -> Vec<Setup> {
@@ -314,6 +409,11 @@ pub mod setups {
             foreign_hands_at_a_trim(),
             foreign_policy_writer_at_a_trim(),
             orphan(),
+            foreign_hand(),
+            imitating_hand(),
+            foreign_hand_at_a_change(),
+            repaired(),
+            adoption(),
         ]
     }
 }

@@ -26,6 +26,9 @@ pub struct State {
     pub(crate) deliveries: Vec<Delivery>,
     pub(crate) mishaps_left: u8,
     pub(crate) reconciles_left: u8,
+    pub(crate) repairs_left: u8,
+    /// How many more times a hand may change an association or its tags.
+    pub(crate) hands_left: u8,
     /// How many deeds were done, and what was read for the next.
     pub(crate) deeds_done: u8,
     pub(crate) deed_read: Roles,
@@ -42,7 +45,7 @@ pub(crate) struct History {
     /// Whether a role was ever trimmed.
     pub(crate) trimmed: bool,
     /// Broken promises, a bit each.
-    pub(crate) breaches: u16,
+    pub(crate) breaches: u32,
 }
 
 /// The policy in IAM. Versions are numbered from 1; the last is in force.
@@ -81,10 +84,34 @@ impl Policy {
 pub struct Association {
     pub(crate) id: u8,
     pub(crate) role: Roles,
-    /// Whether it carries our tag.
-    pub(crate) ours: bool,
-    /// The version of the assignment that it was made or changed for; 0 if none of ours.
+    /// Whether it carries our tags, which prove nothing.
+    pub(crate) tagged: bool,
+    /// Where it is from. No run can see this; only promises look at it.
+    pub(crate) origin: Origin,
+    /// The version of the assignment that it was made or changed for; 0 if none of ours. Only
+    /// promises look at it.
     pub(crate) version: u8,
+}
+
+/// Where an association is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Origin {
+    /// A call of a run made it, or its adoption is recorded.
+    Made,
+    /// A call of a run made it, and a hand took our tags off before the ledger had its id.
+    Disowned,
+    /// An administrator named its id; its adoption is not recorded yet.
+    Adopted,
+    /// A hand made it with the values of an intent that was open: no run can tell it from ours.
+    Imitation,
+    /// A hand made it.
+    Foreign,
+}
+
+impl Association {
+    pub(crate) fn is_made(&self) -> bool {
+        self.origin == Origin::Made
+    }
 }
 
 /// DynamoDB.
@@ -92,6 +119,8 @@ pub struct Association {
 pub(crate) struct Ledger {
     pub(crate) bindings: [Binding; 2],
     pub(crate) conditions: [Condition; 2],
+    /// `AccountRecord::held`.
+    pub(crate) held: [Option<Held>; 2],
     pub(crate) memory: Memory,
     pub(crate) lease: Lease,
 }
@@ -110,6 +139,11 @@ pub(crate) struct Condition {
     pub(crate) is: Is,
     /// Whether the association may still be there although it was given up.
     pub(crate) leaving: bool,
+    /// Whether the binding that it was written for wants the account.
+    pub(crate) wanted: bool,
+    /// Id of the association that an administrator lets the binding adopt; or 0.
+    pub(crate) adopts: u8,
+    pub(crate) intents: Intents,
 }
 
 impl Condition {
@@ -125,6 +159,134 @@ pub(crate) enum Is {
     Ready,
     Removed,
     Blocked,
+}
+
+/// The association that the ledger remembers to be ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Held {
+    pub(crate) id: u8,
+    pub(crate) role: Roles,
+}
+
+/// What the ledger lets a creation make, by role.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Intents([Option<Intent>; 3]);
+
+/// `Intent`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Intent {
+    /// Associations whose id is lower were made before it was recorded.
+    pub(crate) since: u8,
+    /// How long it stays open.
+    pub(crate) open: Open,
+}
+
+/// How long an intent stays open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Open {
+    /// While the binding stands.
+    Always,
+    /// Longer than a late call or the next reconciliation takes.
+    Long,
+    /// It may be over at any moment.
+    Little,
+}
+
+impl Intents {
+    fn at(role: Roles) -> usize {
+        usize::try_from(role.trailing_zeros()).unwrap_or_default().min(2)
+    }
+
+    /// Whether there is an open intent to make just that.
+    pub(crate) fn allows(&self, role: Roles) -> bool {
+        self.0[Self::at(role)].is_some()
+    }
+
+    /// Whether there is one that does not expire.
+    pub(crate) fn always_allows(&self, role: Roles) -> bool {
+        self.0[Self::at(role)].is_some_and(|intent| intent.open == Open::Always)
+    }
+
+    /// `Intent::accounts_for`, but for the tags.
+    pub(crate) fn account_for(&self, id: u8, role: Roles) -> bool {
+        self.0[Self::at(role)].is_some_and(|intent| id >= intent.since)
+    }
+
+    /// `Condition::intend`.
+    pub(crate) fn intend(&mut self, role: Roles, next_id: u8) {
+        let intent = &mut self.0[Self::at(role)];
+        let since = intent.map_or(next_id, |intent| intent.since);
+        *intent = Some(Intent { since, open: Open::Always });
+    }
+
+    /// `expire_intents`: those that there are, and one for what was held.
+    pub(crate) fn expire(&mut self, held: Option<Held>, since: u8) {
+        let stand = |intent: &&mut Intent| intent.open == Open::Always;
+        self.0.iter_mut().flatten().filter(stand).for_each(|intent| intent.open = Open::Long);
+        if let Some(held) = held {
+            self.0[Self::at(held.role)] = Some(Intent { since, open: Open::Long });
+        }
+    }
+
+    /// The time for which they stay open after a removal is nearly over, or over.
+    pub(crate) fn age(&mut self, from: Open) {
+        for one in &mut self.0 {
+            match one {
+                Some(intent) if intent.open == from && from == Open::Long => {
+                    intent.open = Open::Little;
+                }
+                Some(intent) if intent.open == from => *one = None,
+                _ => {}
+            }
+        }
+    }
+
+    pub(crate) fn can_age(&self, from: Open) -> bool {
+        self.0.iter().flatten().any(|intent| intent.open == from)
+    }
+
+    /// Makes intents alike that account for the same of what stands there and of what may come.
+    pub(crate) fn normalize(&mut self, stands: Option<Association>) {
+        for intent in self.0.iter_mut().flatten() {
+            let older = stands.filter(|one| one.id < intent.since);
+            intent.since = older.map_or(1, |one| one.id + 1);
+        }
+    }
+}
+
+/// What a run was told of its account by the ledger.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Known {
+    pub(crate) held: Option<Held>,
+    pub(crate) intents: Intents,
+    pub(crate) adopts: u8,
+    pub(crate) leaving: bool,
+}
+
+/// The association that a run was shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Seen {
+    pub(crate) id: u8,
+    pub(crate) role: Roles,
+    pub(crate) tagged: bool,
+}
+
+impl From<Association> for Seen {
+    fn from(Association { id, role, tagged, .. }: Association) -> Self {
+        Self { id, role, tagged }
+    }
+}
+
+/// `Verdict`, or that there is nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub(crate) enum Verdict {
+    #[default]
+    Nothing,
+    /// Managed, or not confirmed yet.
+    Ours,
+    Adoptable,
+    Orphan,
+    Foreign,
 }
 
 /// `NodePolicyRecord`, and what a trimming run adds to it.
@@ -147,11 +309,13 @@ pub(crate) struct Memory {
 pub(crate) struct Lease {
     pub(crate) holder: Holder,
     pub(crate) rest: Rest,
+    /// `abandoned_until`: whether a run that lost it may still have an effect that no run knows.
+    pub(crate) abandoned: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Holder {
-    Nobody,
+    Free,
     Runner(usize),
     /// A run that has crashed.
     Dead,
@@ -169,7 +333,7 @@ pub(crate) enum Rest {
 }
 
 impl Lease {
-    pub(crate) const FREE: Self = Self { holder: Holder::Nobody, rest: Rest::Over };
+    pub(crate) const FREE: Self = Self { holder: Holder::Free, rest: Rest::Over, abandoned: false };
 
     pub(crate) fn is_of(&self, runner: usize) -> bool {
         self.holder == Holder::Runner(runner)
@@ -203,6 +367,8 @@ pub(crate) enum Call {
         id: u8,
         role: Roles,
         version: u8,
+        /// Whether our tags are put back first.
+        tags: bool,
     },
     Delete {
         place: usize,
@@ -214,11 +380,14 @@ pub(crate) enum Call {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Job {
     Event(usize),
+    /// `reconcile` found that an account needs work.
+    Repair,
+    /// A trimming run.
     Reconcile,
 }
 
 /// Where a run is: what it does next.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Step {
     #[default]
     Idle,
@@ -226,6 +395,7 @@ pub(crate) enum Step {
     Load,
     Look,
     ReadPolicy,
+    Intend,
     Renew,
     Note,
     Write,
@@ -248,8 +418,16 @@ pub(crate) struct Runner {
     /// Whether the condition was written by somebody else since it was read.
     pub(crate) overtaken: bool,
     pub(crate) memory: Memory,
-    /// The association that was seen.
-    pub(crate) seen: Option<Association>,
+    /// Whether the lease's last holder ended without saying what it did.
+    pub(crate) abandoned: bool,
+    pub(crate) known: Known,
+    /// The association that was seen, and whose it is.
+    pub(crate) seen: Option<Seen>,
+    pub(crate) verdict: Verdict,
+    /// Id of the association that a removal deletes; or 0.
+    pub(crate) deletes: u8,
+    /// Id of the association that stands for the binding; or 0.
+    pub(crate) stands: u8,
     /// The version of the policy that IAM showed; or 0.
     pub(crate) shown: u8,
     /// The version that the next one is written over; 0 until the policy was read.
@@ -275,6 +453,6 @@ pub(crate) struct Runner {
     pub(crate) used: Roles,
     /// Of a trimming run: roles that it found unused.
     pub(crate) unused: Roles,
-    /// Of a trimming run: the first id that was not given away when it looked.
+    /// The first id that was not given away when it looked.
     pub(crate) looked_at: u8,
 }

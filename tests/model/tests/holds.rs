@@ -40,6 +40,28 @@ mod within_the_margin {
         for_a_trim_beside_a_foreign_policy_writer:
             setups::foreign_policy_writer_at_a_trim(), 50_000, [TakenOver, Merged, Trimmed];
         for_an_orphan: setups::orphan(), 8_000, [TakenOver];
+        for_an_adoption: setups::adoption(), 60_000, [TakenOver, Blocked, Adopted];
+        beside_a_foreign_hand: setups::foreign_hand(), 300_000, [TakenOver, Blocked, Confirmed, Orphan];
+        beside_an_imitating_hand: setups::imitating_hand(), 600_000, [TakenOver, Blocked, Confirmed, Orphan];
+        beside_a_foreign_hand_at_a_change:
+            setups::foreign_hand_at_a_change(), 100_000, [TakenOver, Blocked, Confirmed, Orphan];
+        for_an_account_that_is_repaired: setups::repaired(), 1_000_000, [TakenOver, Blocked, Confirmed, Orphan];
+    }
+}
+
+mod with_late_calls {
+    use super::*;
+
+    every_promise_holds! {
+        for_one_account: setups::one_account().with_late_calls(), 100_000, [TakenOver, Merged, Confirmed];
+        for_an_account_that_is_assigned_again:
+            setups::assigned_again().with_late_calls(), 100_000, [TakenOver, Merged, Confirmed];
+        for_two_accounts: setups::two_accounts().with_late_calls(), 80_000, [TakenOver, Merged];
+        for_a_role_that_comes_back_after_a_trim:
+            setups::trim_and_return().mishaps(1).with_late_calls(), 500_000, [TakenOver, Trimmed];
+        for_an_orphan: setups::orphan().with_late_calls(), 20_000, [TakenOver];
+        for_an_adoption: setups::adoption().with_late_calls(), 80_000, [TakenOver, Adopted];
+        beside_a_foreign_hand: setups::foreign_hand().with_late_calls(), 400_000, [TakenOver, Confirmed, Orphan];
     }
 }
 

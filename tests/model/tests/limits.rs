@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use protocol_model::{Action, B, C, Deed, Promise, Setup, find, setups};
+use protocol_model::{A, Action, B, C, Deed, Hand, Promise, Setup, find, setups};
 
 fn way(promise: Promise, setup: Setup) -> Vec<Action> {
     find(promise, setup).expect("it cannot happen any more, so it can be promised")
@@ -22,10 +22,10 @@ fn a_foreign_creator_can_slip_between_the_last_observation_and_the_trim() {
 #[test]
 fn a_newer_assignment_can_come_between_the_removal_that_was_read_and_the_deletion() {
     let way = way(Promise::DeleteWhileRemoved, setups::assigned_again().mishaps(0));
-    let last = |wanted: fn(&Action) -> bool| way.iter().rposition(wanted).unwrap();
+    let deleted = way.iter().rposition(|action| matches!(action, Action::Land(_))).unwrap();
+    let last = |wanted: fn(&Action) -> bool| way[..deleted].iter().rposition(wanted).unwrap();
     let read = last(|action| matches!(action, Action::LoadBinding(_)));
     let assigned = last(|action| matches!(action, Action::Deliver { .. }));
-    let deleted = last(|action| matches!(action, Action::Land(_)));
     assert!(read < assigned && assigned < deleted, "{way:?}");
 }
 
@@ -68,8 +68,33 @@ fn iam_that_shows_an_older_version_for_longer_than_the_ledger_remembers_can_lose
     way(Promise::BoundStaysGranted, setup);
 }
 
+#[test]
+fn an_association_that_lost_its_tags_before_it_was_recorded_is_taken_for_foreign() {
+    // A run makes it and dies; a hand takes our tags off; nothing tells it from a foreign one.
+    let way = way(Promise::RemovedIsTrueOfDisowned, setups::foreign_hand());
+    let died = |action: &Action| matches!(action, Action::Fail(..) | Action::Crash(_));
+    assert!(way.iter().any(died), "{way:?}");
+    assert!(way.contains(&Action::Hand(Hand::Untags)), "{way:?}");
+    let untouched = Setup { hands: 0, ..setups::foreign_hand() };
+    assert_eq!(find(Promise::RemovedIsTrueOfDisowned, untouched), None);
+}
+
+#[test]
+fn what_is_made_with_our_tags_and_the_values_of_an_open_intent_is_taken_for_ours() {
+    let way = way(Promise::ImitationUntouched, setups::imitating_hand().mishaps(0));
+    let made = Action::Hand(Hand::Creates { role: A, tagged: true });
+    assert!(way.contains(&made), "{way:?}");
+}
+
 mod beyond_the_margin {
     use super::*;
+
+    #[test]
+    fn a_creation_that_was_given_up_can_land_after_its_intent_was_closed() {
+        way(Promise::BoundConverges, late(setups::assigned_again()));
+        // Reconcile reports it as an orphan and keeps it.
+        way(Promise::ReconcileConverges, late(setups::one_account()));
+    }
 
     fn late(setup: Setup) -> Setup {
         setup.beyond_the_margin()

@@ -36,6 +36,18 @@ is_needed! {
     the_ledger_is_fenced: Fence, Fenced, setups::two_accounts();
     what_the_ledger_does_not_know_is_kept: Memory, DeleteWhatWasRemoved, setups::orphan();
     ownership_is_looked_at: Ownership, ForeignUntouched, setups::foreign_creator();
+    a_tag_is_no_proof: TagIsNoProof, ForeignUntouched, setups::foreign_hand().mishaps(0);
+    an_intent_is_recorded_before_a_creation: Intent, ReconcileConverges, setups::one_account();
+    without_an_intent_an_association_is_an_orphan: Intent, RightEnd, setups::one_account();
+    what_stands_for_a_binding_is_recorded: Held, RightEnd, setups::one_account().mishaps(0);
+    without_its_id_removed_is_said_too_early: Held, RemovedIsTrue, setups::foreign_hand().mishaps(0);
+    a_removal_keeps_its_intents:
+        IntentAfterRemoval, ReconcileConverges, setups::one_account().with_late_calls();
+    a_run_that_died_keeps_its_intents:
+        AbandonedIntent, BoundConverges, setups::assigned_again().with_late_calls();
+    an_intent_that_expires_is_renewed: RenewedIntent, ReconcileConverges, setups::assigned_again();
+    an_association_is_confirmed_before_it_is_changed:
+        Confirmation, ReconcileConverges, setups::one_account().mishaps(2);
     a_trim_needs_a_look_at_the_associations:
         Observation, SeenBeforeTrim, setups::foreign_hands_at_a_trim();
     a_trim_needs_two_observations:
