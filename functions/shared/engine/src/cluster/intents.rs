@@ -1,6 +1,8 @@
 //! What the ledger has to know before anything is made: the intent that accounts for a creation whose
 //! run dies before it can record the id, and the number of a claim that had no room before.
 
+use std::collections::BTreeSet;
+
 use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
 use pod_identity_core::plan::{AssociationStep, Plan};
@@ -9,7 +11,7 @@ use pod_identity_core::{ClusterArn, DominoName, KubernetesName};
 use super::Context;
 use super::places::Loaded;
 use crate::error::chain;
-use crate::ledger::{WriteSet, claims_key, condition_key};
+use crate::ledger::{WriteSet, account_key, binding_key, claims_key, condition_key};
 use crate::ports::{Clock, LedgerReader, LedgerWriter, MAX_WRITE, WriteError};
 
 /// Writes the intents that the plan needs and the ledger does not have:
@@ -23,31 +25,43 @@ pub(super) async fn record<R: LedgerReader, W: LedgerWriter, C: Clock>(
     loaded: &mut Loaded,
     plan: &mut Plan,
 ) -> Result<(), String> {
-    let intended = missing(loaded, plan, context.clock.now());
+    let deployment = context.settings.plan.deployment.clone();
+    let mut work: Vec<(KubernetesName, What)> = confirmed(loaded, plan, &deployment);
     let queued = std::mem::take(&mut loaded.newly_queued);
-    let queued = queued.into_iter().map(|place| (place, None));
-    let work: Vec<(KubernetesName, Option<DominoName>)> =
-        queued.chain(intended.into_iter().map(|(place, name)| (place, Some(name)))).collect();
+    work.extend(queued.into_iter().map(|(place, names)| (place, What::Number(names))));
+    let intended = missing(loaded, plan, context.clock.now());
+    work.extend(intended.into_iter().map(|(place, name)| (place, What::Intent(name))));
     let revision = context.run.revision();
-    let mut transactions = Vec::new();
-    for chunk in work.chunks(MAX_WRITE) {
-        let mut writes = WriteSet::default();
-        for (place, name) in chunk {
-            let view = &mut loaded.view;
-            let written = match name {
-                Some(name) => {
-                    let key = condition_key(name, cluster);
-                    writes.put(view, key, &loaded.conditions[name], &revision)
-                }
-                None => writes.put(view, claims_key(place), &loaded.claims[place], &revision),
-            };
-            written.map_err(|error| chain(&error))?;
+    let mut transactions: Vec<(Vec<KubernetesName>, WriteSet)> = Vec::new();
+    for (place, what) in work {
+        if transactions.last().is_none_or(|(_, writes)| writes.len() + what.writes() > MAX_WRITE) {
+            transactions.push((Vec::new(), WriteSet::default()));
         }
-        transactions.push((chunk, writes));
+        let Some((places, writes)) = transactions.last_mut() else { continue };
+        let view = &mut loaded.view;
+        let written = match &what {
+            What::Held => {
+                let key = account_key(cluster, &place);
+                writes.put(view, key, &loaded.accounts[&place], &revision)
+            }
+            What::Number(names) => {
+                // Read apart from the claims: a binding that was removed since gets no number.
+                for name in names {
+                    writes.check_unchanged(view, binding_key(name));
+                }
+                writes.put(view, claims_key(&place), &loaded.claims[&place], &revision)
+            }
+            What::Intent(name) => {
+                let key = condition_key(name, cluster);
+                writes.put(view, key, &loaded.conditions[name], &revision)
+            }
+        };
+        written.map_err(|error| chain(&error))?;
+        places.push(place);
     }
     // They expect what was read, so they need no fence, and none waits for another.
     let written: Vec<_> = stream::iter(transactions)
-        .map(async |(chunk, writes)| (chunk, writes.commit(context.reader, context.writer).await))
+        .map(async |(places, writes)| (places, writes.commit(context.reader, context.writer).await))
         .buffered(context.settings.concurrency)
         .collect()
         .await;
@@ -56,14 +70,48 @@ pub(super) async fn record<R: LedgerReader, W: LedgerWriter, C: Clock>(
             Ok(()) => {}
             Err(WriteError::Port(error)) => return Err(chain(&error)),
             Err(WriteError::Conflict) => {
-                for (place, _) in places {
+                for place in places {
                     let why = "the ledger has changed meanwhile; the next delivery looks again";
-                    doubt(loaded, plan, place, why);
+                    doubt(loaded, plan, &place, why);
                 }
             }
         }
     }
     Ok(())
+}
+
+/// What has to be written of a place.
+enum What {
+    /// The id of an association that only an intent accounts for, before it is changed: the intent
+    /// would not account for its new values.
+    Held,
+    /// The numbers of claims that had no room before.
+    Number(BTreeSet<DominoName>),
+    /// The intent to make something for a service account.
+    Intent(DominoName),
+}
+
+impl What {
+    fn writes(&self) -> usize {
+        match self {
+            Self::Held | Self::Intent(_) => 1,
+            Self::Number(names) => 1 + names.len(),
+        }
+    }
+}
+
+/// The places whose association is changed and has no recorded id; their accounts have it now.
+fn confirmed(loaded: &mut Loaded, plan: &Plan, deployment: &str) -> Vec<(KubernetesName, What)> {
+    let changed = plan.places.iter().filter(|place| {
+        matches!(&place.step, Some(AssociationStep::UpdateAssociation { desired: Some(_), .. }))
+    });
+    let mut confirmed = Vec::new();
+    for place in changed.map(|place| &place.kubernetes) {
+        let Some(held) = loaded.unconfirmed(place, deployment) else { continue };
+        loaded.accounts.entry(place.clone()).or_default().held = Some(held);
+        confirmed.push((place.clone(), What::Held));
+    }
+    confirmed
 }
 
 /// The places that get something new for which there is no intent, and the service accounts that it
@@ -88,7 +136,10 @@ fn missing(
         let Some(binding) = loaded.binding(name).cloned() else { continue };
         let Some(condition) = loaded.conditions.get_mut(name) else { continue };
         let mut open = condition.open_intents(&place.kubernetes, now);
-        let is_known = open.any(|intent| intent.allows(&place.kubernetes, &bound.desired));
+        // One that a removal left ends by itself: it is renewed.
+        let is_known = open.any(|intent| {
+            intent.expires_at.is_none() && intent.allows(&place.kubernetes, &bound.desired)
+        });
         drop(open);
         if is_known {
             continue;

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use pod_identity_core::plan::{Claim, Place, Problem};
 use pod_identity_core::{
-    Association, Binding, ClusterArn, Clusters, DominoName, Evidence, Intent, KubernetesName,
-    Verdict,
+    Association, Binding, ClusterArn, Clusters, DominoName, Evidence, HeldAssociation, Intent,
+    KubernetesName, Verdict,
 };
 use pod_identity_events::RemovalReason;
 
@@ -35,8 +35,8 @@ pub(super) struct Loaded {
     pub(super) accounts: BTreeMap<KubernetesName, AccountRecord>,
     /// The claims on each place.
     pub(super) claims: BTreeMap<KubernetesName, ClaimsRecord>,
-    /// Places whose claims have got a number that is not written yet.
-    pub(super) newly_queued: BTreeSet<KubernetesName>,
+    /// Places whose claims have got numbers that are not written yet, and for which names.
+    pub(super) newly_queued: BTreeMap<KubernetesName, BTreeSet<DominoName>>,
     refused: BTreeMap<DominoName, String>,
     /// What keeps associations from being made again.
     pub(super) guard: GuardRecord,
@@ -53,7 +53,7 @@ pub(super) struct Loaded {
     pub(super) associations: BTreeMap<KubernetesName, Association>,
     pub(super) visibility: Visibility,
     /// When this was read.
-    now: Timestamp,
+    pub(super) now: Timestamp,
 }
 
 impl Loaded {
@@ -72,7 +72,7 @@ impl Loaded {
             bindings: BTreeMap::new(),
             accounts: BTreeMap::new(),
             claims: BTreeMap::new(),
-            newly_queued: BTreeSet::new(),
+            newly_queued: BTreeMap::new(),
             refused: BTreeMap::new(),
             guard: GuardRecord::default(),
             record: job.record.clone(),
@@ -121,7 +121,8 @@ impl Loaded {
             for name in names {
                 let Some(binding) = loaded.binding(name) else { continue };
                 if binding.kubernetes == place && claims.enqueue(binding) {
-                    loaded.newly_queued.insert(place.clone());
+                    let here = loaded.newly_queued.entry(place.clone()).or_default();
+                    here.insert(name.clone());
                 }
             }
             others.extend(claims.holder(cluster).cloned());
@@ -211,6 +212,29 @@ impl Loaded {
             .filter(|(_, condition)| condition.wanted.as_ref() == Some(kubernetes))
             .map(|(name, _)| name)
             .collect()
+    }
+
+    /// What only an intent accounts for at a place: its id is to be recorded before it is changed.
+    pub(super) fn unconfirmed(
+        &self,
+        place: &KubernetesName,
+        deployment: &str,
+    ) -> Option<HeldAssociation> {
+        let association = self.associations.get(place)?;
+        let intents = self.intents(place);
+        let held = self.accounts.get(place).and_then(|account| account.held.as_ref());
+        let evidence = Evidence { deployment, held, intents: &intents, adopts: None };
+        let Verdict::Unconfirmed(name) = Verdict::of(association, &evidence) else { return None };
+        let fits =
+            |(of, intent): &&(DominoName, Intent)| of == name && association.fits(&intent.desired);
+        let (_, intent) = intents.iter().find(fits)?;
+        Some(HeldAssociation {
+            id: association.id.clone(),
+            arn: association.arn.clone(),
+            service_account: name.clone(),
+            version: intent.version.clone(),
+            desired: intent.desired.clone(),
+        })
     }
 
     /// What a creation may have made at a place, with the name that it was for.

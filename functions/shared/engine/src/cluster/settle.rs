@@ -131,7 +131,14 @@ where
         );
     }
     accounts.retain(|place, account| loaded.accounts.get(place) != Some(account));
-    let memory = Memory { node_policy: record, accounts };
+    // The next in line was read apart from who leaves: had it changed since, nobody would bind it.
+    let left =
+        plan.places.iter().filter(|place| place.bound.is_none() && !place.removed.is_empty());
+    let left = left.map(|place| {
+        let names = place.removed.iter().map(|removed| removed.service_account.clone());
+        (place.kubernetes.clone(), names.collect())
+    });
+    let memory = Memory { node_policy: record, accounts, left: left.collect() };
     write(context, cluster, lease, &loaded, &mut conditions, &mut failures, memory).await?;
     Ok(ClusterReport { conditions, failures, ..ClusterReport::default() })
 }
@@ -279,7 +286,7 @@ impl Settling<'_> {
         if settled {
             condition.intents.retain(|one| one.kubernetes != association.kubernetes);
         } else {
-            expire_intents(condition, &association.kubernetes, None, now);
+            expire_intents(condition, &association.kubernetes, None, now, now);
         }
         condition.adopts = None;
         condition.trust = Some(bound.trust.clone());
@@ -287,7 +294,7 @@ impl Settling<'_> {
     }
 
     fn removed(&mut self, place: &PlacePlan) {
-        let now = self.outcomes.now;
+        let (now, looked_at) = (self.outcomes.now, self.loaded.now);
         let account = self.accounts.entry(place.kubernetes.clone()).or_default();
         let leaves = |held: &HeldAssociation| {
             place.removed.iter().any(|removed| removed.service_account == held.service_account)
@@ -306,7 +313,7 @@ impl Settling<'_> {
             let Some(condition) = self.condition(name) else { continue };
             condition.leaving.remove(&place.kubernetes);
             let held = held.as_ref().filter(|held| held.service_account == *name);
-            expire_intents(condition, &place.kubernetes, held, now);
+            expire_intents(condition, &place.kubernetes, held, looked_at, now);
             // A run that died may have deleted what the ledger never knew; what comes back is new.
             let retired = removed.reason == RemovalReason::ClusterRetired;
             if removed.association_id.is_some() || remembered.is_some() || retired {
@@ -379,6 +386,7 @@ fn expire_intents(
     condition: &mut Condition,
     place: &KubernetesName,
     held: Option<&HeldAssociation>,
+    looked_at: Timestamp,
     now: Timestamp,
 ) {
     let expires_at = Some(later(now, INTENT_KEPT));
@@ -390,7 +398,7 @@ fn expire_intents(
         kubernetes: place.clone(),
         version: version.clone(),
         desired: desired.clone(),
-        recorded_at: now,
+        recorded_at: looked_at,
         expires_at,
     });
     let surplus = condition.intents.len().saturating_sub(MAX_INTENTS);

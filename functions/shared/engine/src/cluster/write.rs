@@ -1,6 +1,6 @@
 //! Conditions and the node policy's memory, written under the lease's fence.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use pod_identity_core::{ClusterArn, DominoName, KubernetesName};
@@ -11,7 +11,7 @@ use crate::error::chain;
 use crate::lease::Lease;
 use crate::ledger::{
     AccountRecord, Condition, LedgerError, NodePolicyRecord, View, WriteSet, account_key,
-    condition_key, lease_key, node_policy_key,
+    claims_key, condition_key, lease_key, node_policy_key,
 };
 use crate::ports::{Clock, Key, LedgerReader, LedgerWriter, MAX_WRITE, WriteError};
 
@@ -27,6 +27,9 @@ pub(super) struct Memory {
     pub(super) node_policy: Option<NodePolicyRecord>,
     /// By Kubernetes service account.
     pub(super) accounts: BTreeMap<KubernetesName, AccountRecord>,
+    /// The places that no binding holds now, and the service accounts that left them: the claims
+    /// there have to be as they were read.
+    pub(super) left: BTreeMap<KubernetesName, BTreeSet<DominoName>>,
 }
 
 /// Writes the conditions under the lease's fence and gives the lease back with
@@ -49,7 +52,7 @@ where
     let policy_key = node_policy_key(cluster);
     let remembered =
         loaded.view.get::<NodePolicyRecord>(&policy_key).map_err(|error| chain(&error))?;
-    let Memory { node_policy, mut accounts } = memory;
+    let Memory { node_policy, mut accounts, left: mut places_left } = memory;
     let mut node_policy =
         node_policy.filter(|record| remembered.as_ref().is_none_or(|was| was.record != *record));
     let mut view = loaded.view.clone();
@@ -61,10 +64,13 @@ where
         // accounts go first: what is remembered as ours is found again, whatever is lost behind it.
         let room = MAX_WRITE - 2;
         let places: Vec<KubernetesName> = accounts.keys().take(room).cloned().collect();
-        let chunk: Vec<DominoName> = left.iter().take(room - places.len()).cloned().collect();
+        let (chunk, checked) = fitting(&left, &places_left, room - places.len());
         let is_last = chunk.len() == left.len() && places.len() == accounts.len();
         let mut writes = WriteSet::default();
         let mut attempt = view.clone();
+        for place in &checked {
+            writes.check_unchanged(&attempt, claims_key(place));
+        }
         for place in &places {
             let (key, record) = (account_key(cluster, place), &accounts[place]);
             let expires_at = forgotten_at(record, context.clock.now());
@@ -91,14 +97,29 @@ where
         match writes.commit(context.reader, context.writer).await {
             Ok(()) if is_last => return Ok(()),
             Ok(()) => {
-                left.drain(..chunk.len());
+                left.retain(|name| !chunk.contains(name));
                 accounts.retain(|place, _| !places.contains(place));
                 view = attempt;
             }
             Err(WriteError::Port(error)) => return Err(chain(&error)),
             Err(WriteError::Conflict) => {
                 conflicts += 1;
-                let fresh = reread(context, cluster, &left, accounts.keys(), lease).await?;
+                let keys = accounts.keys().map(|place| account_key(cluster, place));
+                let keys = keys.chain(places_left.keys().map(claims_key)).collect();
+                let fresh = reread(context, cluster, &left, keys, lease).await?;
+                places_left.retain(|place, names| {
+                    let key = claims_key(place);
+                    let same = fresh.revision(&key) == view.revision(&key);
+                    if !same {
+                        for name in &*names {
+                            conditions.remove(name);
+                            left.retain(|other| other != name);
+                            let why = format!("another binding claimed {place} meanwhile; the next delivery looks again");
+                            failures.insert(name.clone(), why);
+                        }
+                    }
+                    same
+                });
                 left.retain(|name| {
                     let key = condition_key(name, cluster);
                     let same = fresh.revision(&key) == view.revision(&key);
@@ -122,6 +143,27 @@ where
     Err(format!("the ledger kept changing under cluster {}", cluster.name()))
 }
 
+/// As many of the service accounts as fit a transaction with the checks of the claims at the places
+/// that they left, and those places.
+fn fitting(
+    names: &[DominoName],
+    places_left: &BTreeMap<KubernetesName, BTreeSet<DominoName>>,
+    room: usize,
+) -> (Vec<DominoName>, BTreeSet<KubernetesName>) {
+    let (mut chunk, mut checked) = (Vec::new(), BTreeSet::new());
+    for name in names {
+        let of_name = places_left.iter().filter(|(_, names)| names.contains(name));
+        let mut with = checked.clone();
+        with.extend(of_name.map(|(place, _)| place.clone()));
+        if chunk.len() + 1 + with.len() > room {
+            break;
+        }
+        chunk.push(name.clone());
+        checked = with;
+    }
+    (chunk, checked)
+}
+
 /// When what is remembered of a place may be forgotten, in seconds since 1970: never while an
 /// association of ours is there, or may still show.
 fn forgotten_at(record: &AccountRecord, now: Timestamp) -> Option<i64> {
@@ -132,11 +174,11 @@ async fn reread<R: LedgerReader, W, C>(
     context: &Context<'_, R, W, C>,
     cluster: &ClusterArn,
     names: &[DominoName],
-    places: impl Iterator<Item = &KubernetesName>,
+    mut more: Vec<Key>,
     lease: &Lease,
 ) -> Result<View, String> {
     let mut keys: Vec<Key> = names.iter().map(|name| condition_key(name, cluster)).collect();
-    keys.extend(places.map(|place| account_key(cluster, place)));
+    keys.append(&mut more);
     keys.extend([node_policy_key(cluster), lease_key(cluster)]);
     let mut view = View::default();
     view.read(context.reader, &keys).await.map_err(|error| chain(&error))?;

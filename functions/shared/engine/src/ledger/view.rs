@@ -317,6 +317,12 @@ impl WriteSet {
         self.writes.insert(key.clone(), Write::Check { key, expect });
     }
 
+    /// Writes nothing but asks that an item is still as the view has it, be it that there is none.
+    pub fn check_unchanged(&mut self, view: &View, key: Key) {
+        let expect = view.expect(&key);
+        self.writes.entry(key.clone()).or_insert(Write::Check { key, expect });
+    }
+
     fn first_expectation(&self, key: &Key) -> Option<Expect> {
         match self.writes.get(key) {
             Some(Write::Put { expect, .. } | Write::Delete { expect, .. }) => Some(expect.clone()),

@@ -217,6 +217,42 @@ fn what_was_made_again_by_hand_with_copied_tags_is_no_more_ours() {
 }
 
 #[test]
+fn what_only_an_intent_accounts_for_is_recorded_before_it_is_changed() {
+    for when in [When::Before, When::After] {
+        let mut scenario = Scenario::new();
+        scenario.register("blue");
+        let first = scenario.assigned("svc-etl", "etl");
+        // The run makes it and dies before it can say so.
+        let create = "CreatePodIdentityAssociation";
+        scenario.ports.fault(PortFault {
+            lasting: true,
+            ..PortFault::nth(create, 1, When::After, ErrorKind::Passing)
+        });
+        scenario.ports.fault(PortFault {
+            lasting: true,
+            ..PortFault::nth("TransactWriteItems", 3, When::Before, ErrorKind::Passing)
+        });
+        scenario.send(&first);
+        scenario.ports.clear_faults();
+        assert_eq!(scenario.associations("blue")[0].1, "etl");
+        scenario.advance(300);
+        // A newer event changes it, and the answer to that is lost.
+        let second = scenario.assigned("svc-etl", "report");
+        let update = "UpdatePodIdentityAssociation";
+        scenario.ports.fault(PortFault::nth(update, 1, when, ErrorKind::Passing));
+        Scenario::assert_outcome(&scenario.send(&second), Outcome::Failed);
+        scenario.ports.clear_faults();
+        scenario.advance(300);
+        Scenario::assert_outcome(&scenario.send(&second), Outcome::Applied);
+        assert_eq!(scenario.associations("blue")[0].1, "report");
+        let removal = scenario.unassigned("svc-etl");
+        Scenario::assert_outcome(&scenario.send(&removal), Outcome::Applied);
+        assert_eq!(scenario.associations("blue"), []);
+        settled(&mut scenario);
+    }
+}
+
+#[test]
 fn a_creation_that_lands_after_its_removal_is_found_and_deleted() {
     let mut scenario = Scenario::new();
     scenario.register("blue");
