@@ -1,5 +1,6 @@
 //! The ledger's table is restored to an earlier state, and the cluster goes on by an administrator's word.
 
+use jiff::SignedDuration;
 use local::InvocationResult;
 use local::scene;
 use pod_identity_events::detail_type;
@@ -18,6 +19,7 @@ async fn ask(scenario: &Scenario, payload: Value) -> Value {
 /// Plans, and sends the payload that the plan hands over.
 async fn planned_and_done(scenario: &Scenario, payload: Value) -> Value {
     let planned = ask(scenario, payload).await;
+    assert!(planned["apply"].is_object(), "{}", planned["text"].as_str().unwrap());
     ask(scenario, planned["apply"].clone()).await
 }
 
@@ -39,8 +41,8 @@ fn aged(mut items: Vec<Value>) -> Vec<Value> {
     items
 }
 
-#[tokio::test]
-async fn restored_ledger_gives_nothing_back_and_goes_on_once_orphans_are_adopted() {
+/// Restores the ledger to before an unassignment and an assignment, replays both, adopts and resumes.
+pub(crate) async fn restored_and_resumed() -> Scenario {
     let mut scenario = Scenario::on_blue(&[]).await;
     scenario.deliver(&[assigned("svc-etl", "etl", 3)]).await;
     let yesterday = aged(scenario.stage.backup_ledger().await.unwrap());
@@ -49,16 +51,19 @@ async fn restored_ledger_gives_nothing_back_and_goes_on_once_orphans_are_adopted
     assert_eq!(scenario.association("blue", "svc-etl-sa"), None);
     let made = scenario.association("blue", "svc-new-sa").unwrap();
     scenario.stage.restore_ledger(&yesterday).await.unwrap();
+    let blue = scene::cluster("blue").unwrap();
+    scenario.stage.world().age_association(&blue, &made.id, SignedDuration::from_mins(10));
 
     let answer = reconcile(&scenario).await;
     assert!(answer.contains("the ledger is older than cluster blue"), "{answer}");
     assert_eq!(scenario.association("blue", "svc-etl-sa"), None);
     assert_eq!(scenario.condition("blue", "svc-etl").await.as_deref(), Some("blocked"));
-    assert_eq!(scenario.association("blue", "svc-new-sa").as_ref(), Some(&made));
+    assert_eq!(scenario.association("blue", "svc-new-sa").unwrap().id, made.id);
 
     // The archive is replayed, and what was made since becomes known again.
     scenario.deliver(&since).await;
     assert_eq!(scenario.condition("blue", "svc-etl").await.as_deref(), Some("removed"));
+    assert_eq!(scenario.condition("blue", "svc-new").await.as_deref(), Some("blocked"));
     let adopt = json!({ "action": "adopt", "cluster": "blue", "orphans": true });
     let adopted = planned_and_done(&scenario, adopt).await;
     assert_eq!(adopted["accepted"], 1, "{adopted:#}");
@@ -68,8 +73,14 @@ async fn restored_ledger_gives_nothing_back_and_goes_on_once_orphans_are_adopted
 
     let answer = reconcile(&scenario).await;
     assert!(!answer.contains("halted"), "{answer}");
-    assert_eq!(scenario.condition("blue", "svc-new").await.as_deref(), Some("ready"));
     assert_eq!(scenario.association("blue", "svc-new-sa").unwrap().id, made.id);
+    scenario
+}
+
+#[tokio::test]
+async fn restored_ledger_gives_nothing_back_and_goes_on_once_orphans_are_adopted() {
+    let scenario = restored_and_resumed().await;
+    assert_eq!(scenario.condition("blue", "svc-new").await.as_deref(), Some("ready"));
     assert_eq!(scenario.association("blue", "svc-etl-sa"), None);
 }
 

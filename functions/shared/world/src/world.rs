@@ -175,6 +175,14 @@ impl World {
         self.insert_association(cluster, foreign(cluster, namespace, service_account, role), None)
     }
 
+    /// Makes an association older than it is.
+    pub fn age_association(&mut self, cluster: &ClusterArn, id: &str, by: SignedDuration) {
+        let found = self.eks.clusters.get(cluster).and_then(|one| one.associations.get(id));
+        let Some(mut association) = found.and_then(|one| one.latest().cloned()) else { return };
+        association.created_at = association.created_at.and_then(|at| at.checked_sub(by).ok());
+        self.store_association(cluster, id, Some(association));
+    }
+
     /// Gives an association the tags of a CloudFormation stack, which no caller may write.
     pub fn add_stack_tags(&mut self, cluster: &ClusterArn, id: &str, stack: &str) {
         let found = self.eks.clusters.get(cluster).and_then(|one| one.associations.get(id));

@@ -18,6 +18,7 @@ use self::demands::{OUR_REQUEST, OUR_RESOURCE, PARTITIONS, demand, demands};
 use self::judge::{Role, allowed, role, with_partitions};
 use crate::accounts;
 use crate::domino;
+use crate::restored;
 use crate::table::flow;
 use crate::template::Template;
 use crate::workloads;
@@ -205,6 +206,7 @@ async fn everything() -> Vec<Call> {
         calls.extend(scenario.stage.world().calls.clone());
     }
     calls.extend(asked_by_an_administrator().await);
+    calls.extend(restored::restored_and_resumed().await.stage.world().calls.clone());
     for changes in [&[][..], &[domino::UNBIND]] {
         let scenario = domino::scenario(changes).await;
         domino::scheduled(&scenario).await;
@@ -394,6 +396,7 @@ fn no_role_reaches_partitions_of_another_function() {
         ("workloads", "KSA#domino-compute/svc-etl-sa"),
         ("workloads", "CLUSTERS"),
         ("workloads", "HISTORY#svc-etl"),
+        ("workloads", "CLUSTER#arn:aws:eks:eu-west-1:111122223333:cluster/blue"),
         ("association", "INSIDE#arn:aws:eks:eu-west-1:111122223333:cluster/blue"),
         ("association", "TOLD#arn:aws:eks:eu-west-1:111122223333:cluster/blue"),
         ("association", "DOMINO"),

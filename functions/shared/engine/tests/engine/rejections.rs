@@ -98,7 +98,7 @@ fn an_event_with_a_key_twice_is_rejected_and_shown_as_its_text() {
         Scenario::assert_outcome(&report, Outcome::Rejected);
         let reason =
             format!("key `{path}` occurs twice in one JSON object; the event must have it once");
-        assert_eq!(report.lines, [reason.clone()]);
+        assert_eq!(report.lines, std::slice::from_ref(&reason));
         let told = &scenario.outcomes(REJECTED)[0];
         assert_eq!(told["reasons"], json!([reason]));
         // As JSON it would show one of the two only.

@@ -156,9 +156,11 @@ fn accounts_of_one_name_in_two_namespaces_are_not_mapped() {
 
 #[test]
 fn an_account_that_another_name_wants_or_leaves_crosses_too() {
-    let mut waiting = Claim::default();
-    waiting.wanted = Some(elsewhere("svc-a-sa"));
-    waiting.uses.insert(elsewhere("svc-a-sa"));
+    let waiting = Claim {
+        wanted: Some(elsewhere("svc-a-sa")),
+        uses: BTreeSet::from([elsewhere("svc-a-sa")]),
+        ..Claim::default()
+    };
     let leaving = Claim { uses: BTreeSet::from([elsewhere("svc-a-sa")]), ..Claim::default() };
     // Its namespace may have left the settings, and its pods may run there all the same.
     for options in [two_namespaces(), Options { service_accounts: false, ..options() }] {
