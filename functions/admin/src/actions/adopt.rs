@@ -8,8 +8,9 @@ use std::collections::BTreeSet;
 
 use futures::stream::{self, StreamExt};
 use pod_identity_core::ClusterArn;
+use pod_identity_engine::ledger::View;
 use pod_identity_engine::ports::{Clock, KubernetesReader};
-use pod_identity_engine::{Adoption, Rehearsal, Scope, permit_adoption, request_clusters};
+use pod_identity_engine::{Adoption, Rehearsal, Scope, chain, permit_adoption, request_clusters};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -99,12 +100,13 @@ pub(super) async fn answer(
     let bindings = desk.bindings().await?;
     let others = associations::unknown(desk, &registry, &cluster, &bindings).await?;
     let claims = Claims::of(&bindings, record);
-    let conditions = desk.conditions(claims.contested().map(|name| (name, &cluster))).await?;
+    let mut view = View::default();
+    view.read(desk.reader, &claims.keys()).await.map_err(|error| chain(&error))?;
     let known = Known {
         bindings: &bindings,
         others: &others,
         record,
-        claims: claims.told(conditions.values()),
+        claims: claims.held_by(&view).map_err(|error| chain(&error))?,
         deployment: &desk.settings.plan.deployment,
         template: &desk.settings.rules.service_account_template,
     };

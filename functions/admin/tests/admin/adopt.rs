@@ -275,14 +275,14 @@ fn of_two_who_want_the_place_the_one_who_holds_it_adopts() {
 }
 
 #[test]
-fn as_long_as_nobody_knows_who_holds_the_place_each_who_wants_it_may_adopt() {
+fn the_binding_that_was_recorded_first_adopts_before_any_reconciliation() {
     let office = Office::registered();
     foreign(&office, "shared", "etl");
     claims(&office, "svc-old");
     claims(&office, "svc-next");
-    for name in ["svc-next", "svc-old"] {
+    for (name, accepted) in [("svc-next", 0), ("svc-old", 1)] {
         let planned = office.planned(adopt(json!([one("shared", name)])));
-        assert_eq!(planned["accepted"], 1, "{name}: {}", text(&planned));
+        assert_eq!(planned["accepted"], accepted, "{name}: {}", text(&planned));
     }
 }
 

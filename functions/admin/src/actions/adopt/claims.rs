@@ -1,23 +1,26 @@
 //! Which bindings want a place of a cluster, and which of them holds it. Decides only.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use pod_identity_core::{DominoName, KubernetesName};
-use pod_identity_engine::ledger::{BindingRecord, ClusterRecord, Condition};
-use pod_identity_events::BlockedCode;
+use pod_identity_core::{ClusterArn, DominoName, KubernetesName};
+use pod_identity_engine::ledger::{
+    BindingRecord, ClaimsRecord, ClusterRecord, LedgerError, View, claims_key,
+};
+use pod_identity_engine::ports::Key;
 
-/// Who wants which place.
+/// The bindings that want each place, and those that hold the contested ones.
 #[derive(Debug)]
 pub(super) struct Claims<'a> {
+    cluster: &'a ClusterArn,
     at: BTreeMap<&'a KubernetesName, Vec<&'a DominoName>>,
-    /// Those whose place another holds, as the ledger has it.
-    without: BTreeSet<DominoName>,
+    /// By contested place.
+    holders: BTreeMap<&'a KubernetesName, DominoName>,
 }
 
 impl<'a> Claims<'a> {
     pub(super) fn of(
         bindings: &'a BTreeMap<DominoName, BindingRecord>,
-        here: &ClusterRecord,
+        here: &'a ClusterRecord,
     ) -> Self {
         let mut at: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (name, record) in bindings {
@@ -25,43 +28,40 @@ impl<'a> Claims<'a> {
                 at.entry(&binding.kubernetes).or_default().push(name);
             }
         }
-        Self { at, without: BTreeSet::new() }
+        Self { cluster: &here.registration.cluster, at, holders: BTreeMap::new() }
     }
 
-    /// Those who share a place: only their conditions tell who holds it.
-    pub(super) fn contested(&self) -> impl Iterator<Item = &'a DominoName> {
-        self.at.values().filter(|names| names.len() > 1).flatten().copied()
+    /// Where the ledger has the claims on contested places.
+    pub(super) fn keys(&self) -> Vec<Key> {
+        self.contested().map(claims_key).collect()
     }
 
-    /// The same, with what the conditions of those who share a place tell.
-    pub(super) fn told<'c>(mut self, conditions: impl IntoIterator<Item = &'c Condition>) -> Self {
-        let lost = |condition: &&Condition| {
-            let blocked = condition.blocked.as_ref();
-            // Whoever is not allowed does not hold a place that another wants.
-            let codes = [BlockedCode::Conflict, BlockedCode::NotAllowed];
-            blocked.is_some_and(|blocked| codes.contains(&blocked.code))
-        };
-        let without = conditions.into_iter().filter(lost);
-        self.without = without.map(|condition| condition.service_account.clone()).collect();
-        self
+    fn contested(&self) -> impl Iterator<Item = &'a KubernetesName> {
+        self.at.iter().filter(|(_, names)| names.len() > 1).map(|(place, _)| *place)
+    }
+
+    /// The same, with what the ledger has under [`Self::keys`].
+    ///
+    /// # Errors
+    /// When an item does not read as claims.
+    pub(super) fn held_by(mut self, view: &View) -> Result<Self, LedgerError> {
+        let contested: Vec<_> = self.contested().collect();
+        for place in contested {
+            let claims = view.get::<ClaimsRecord>(&claims_key(place))?;
+            let holder = claims.and_then(|claims| claims.record.holder(self.cluster).cloned());
+            self.holders.extend(holder.map(|holder| (place, holder)));
+        }
+        Ok(self)
     }
 
     pub(super) fn wants(&self, name: &DominoName, place: &KubernetesName) -> bool {
         self.at.get(place).is_some_and(|names| names.contains(&name))
     }
 
-    /// Who has to take over what is at a place, where a service account cannot.
-    pub(super) fn before(
-        &self,
-        name: &DominoName,
-        place: &KubernetesName,
-    ) -> Option<&'a DominoName> {
+    /// The binding that has to take over what is at a place, where a service account cannot.
+    pub(super) fn before(&self, name: &DominoName, place: &KubernetesName) -> Option<&DominoName> {
         let names = self.at.get(place)?;
-        let holder = names.iter().find(|one| !self.without.contains(**one));
-        let may = holder.is_none() || !self.without.contains(name);
-        if names.contains(&name) && may {
-            return None;
-        }
-        holder.or(names.first()).copied()
+        let holder = self.holders.get(place).or(names.first().copied())?;
+        (holder != name).then_some(holder)
     }
 }

@@ -131,7 +131,7 @@ where
         );
     }
     accounts.retain(|place, account| loaded.accounts.get(place) != Some(account));
-    // The next in line was read apart from who leaves: had it changed since, nobody would bind it.
+    // The next in line was read apart from who leaves: had it changed since, no run would bind it.
     let left =
         plan.places.iter().filter(|place| place.bound.is_none() && !place.removed.is_empty());
     let left = left.map(|place| {
