@@ -6,7 +6,8 @@ use pod_identity_core::{ClusterArn, DominoName, KubernetesName, Rules};
 use serde::de::DeserializeOwned;
 
 use super::keys::{account_prefix, bindings_partition, cluster_partition, condition_key};
-use super::records::{AccountRecord, BindingRecord, ClusterRecord, Condition, Registry};
+use super::records::{AccountRecord, BindingRecord, Condition};
+use super::registry::{ClusterRecord, Registry};
 use super::view::{LedgerError, View};
 use crate::ports::Key;
 

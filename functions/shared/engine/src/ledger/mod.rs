@@ -8,6 +8,7 @@ mod inside;
 mod keys;
 mod known;
 mod records;
+mod registry;
 mod view;
 
 pub(crate) use accept::superseded_count_key;
@@ -30,11 +31,12 @@ pub use known::accounts;
 pub(crate) use known::{bindings, by_name, condition_keys, conditions};
 pub(crate) use records::MAX_REMOVALS;
 pub use records::{
-    AccountRecord, AssociationRecord, BindingRecord, BindingState, BlockedRecord, ClusterRecord,
-    Condition, ConditionState, CountRecord, HistoryOutcome, HistoryRecord, LeaseRecord,
-    NodePolicyRecord, NoticeKind, NoticeRecord, ReconciledRecord, Registry, RemovalRecord,
-    Retirement, TrimRecord, WorkedRecord, WrittenRecord,
+    AccountRecord, AssociationRecord, BindingRecord, BindingState, BlockedRecord, Condition,
+    ConditionState, CountRecord, HistoryOutcome, HistoryRecord, LeaseRecord, NodePolicyRecord,
+    NoticeKind, NoticeRecord, ReconciledRecord, RemovalRecord, TrimRecord, WorkedRecord,
+    WrittenRecord,
 };
+pub use registry::{ClusterRecord, Registry, Retirement};
 pub use view::{LedgerError, Stored, View, WriteSet};
 
 /// Most superseded events of one type about one name that the ledger keeps in a day; the rest is counted.

@@ -2,24 +2,24 @@
 //! what EKS and IAM show. Read without the lease, so it only says who needs a
 //! closer look.
 
+mod owners;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::join;
 use jiff::Timestamp;
 use pod_identity_core::plan::{self, NodePolicies};
-use pod_identity_core::{
-    Association, DominoName, Evidence, HeldAssociation, Intent, KubernetesName, RoleArn, Verdict,
-};
+use pod_identity_core::{Association, DominoName, Intent, KubernetesName, RoleArn};
 use pod_identity_events::{BlockedCode, PolicyCapacity};
 
 use super::drift::{Drift, What};
 use super::{Orphan, Scope, skipped};
 use crate::cluster::{self, Beyond, ClusterReport, Context, Job};
 use crate::ledger::{
-    self, AccountRecord, BindingRecord, BindingState, ClusterRecord, Condition, ConditionState,
-    GuardRecord, LedgerError, NodePolicyRecord, ReconciledRecord, Registry, View, account_key,
-    account_prefix, bindings_partition, cluster_partition, guard_key, node_policy_key,
-    reconciled_key, registry_key, trim_key,
+    self, AccountRecord, BindingRecord, ClusterRecord, Condition, ConditionState, GuardRecord,
+    LedgerError, NodePolicyRecord, ReconciledRecord, Registry, View, account_key, account_prefix,
+    bindings_partition, cluster_partition, guard_key, node_policy_key, reconciled_key,
+    registry_key, trim_key,
 };
 use crate::observe::{self, SeenRoles};
 use crate::ports::{
@@ -184,39 +184,6 @@ impl Overview {
             overview.look_at_policies(context).await?;
         }
         Ok(Look::Open(Box::new(overview)))
-    }
-
-    /// Whether the ledger remembers an association by its id.
-    fn remembers(&self, one: &AssociationSummary) -> bool {
-        let place = KubernetesName::new(&one.namespace, &one.service_account).ok();
-        let held = place.and_then(|place| self.accounts.get(&place)?.held.as_ref());
-        held.is_some_and(|held| held.id == one.id)
-    }
-
-    /// Associations with our tag that the ledger does not account for.
-    pub(super) fn orphans(&self) -> impl Iterator<Item = (KubernetesName, &Association)> {
-        self.strangers.values().filter_map(|one| {
-            let place = KubernetesName::new(&one.namespace, &one.service_account).ok()?;
-            let orphan = matches!(self.verdict(&place, one), Verdict::Orphan { .. });
-            orphan.then_some((place, one))
-        })
-    }
-
-    /// Associations that the ledger says are there for a binding as it is now, and that are gone.
-    pub(super) fn vanished(&self) -> impl Iterator<Item = (&KubernetesName, &HeldAssociation)> {
-        self.accounts.iter().filter_map(|(place, account)| {
-            let held = account.held.as_ref()?;
-            let record = self.bindings.get(&held.service_account)?;
-            let stands = record.version == held.version && self.wanted(record) == Some(place);
-            let shown = self.places.get(place).is_some_and(Option::is_some);
-            (stands && !shown).then_some((place, held))
-        })
-    }
-
-    /// The newest write that the ledger holds for the cluster.
-    pub(super) fn newest_write(&self) -> Option<Timestamp> {
-        let written = self.accounts.values().filter_map(|account| account.last_write.as_ref());
-        written.map(|written| written.at).max()
     }
 
     /// Puts everything in the order of its place, so that another invocation can go on.
@@ -417,57 +384,6 @@ impl Overview {
         if let Some(what) = what {
             found.needed.insert(name.clone(), Some(what));
         }
-    }
-
-    /// Whose an association is, by what the ledger remembers.
-    fn verdict<'a>(&'a self, place: &KubernetesName, association: &'a Association) -> Verdict<'a> {
-        let evidence = Evidence {
-            deployment: &self.deployment,
-            held: self.accounts.get(place).and_then(|account| account.held.as_ref()),
-            intents: self.intents.get(place).map(Vec::as_slice).unwrap_or_default(),
-            adopts: None,
-        };
-        Verdict::of(association, &evidence)
-    }
-
-    /// Which service account a place serves that does not want it, or whose association is in the way.
-    fn judge_owner(
-        &self,
-        place: &KubernetesName,
-        association: Option<&Association>,
-        found: &mut Found,
-    ) {
-        let held = self.accounts.get(place).and_then(|account| account.held.as_ref());
-        let mut owner = held.map(|held| &held.service_account);
-        if let Some(association) = association {
-            let Association { id, role_arn, .. } = association;
-            match self.verdict(place, association) {
-                Verdict::Managed(of) | Verdict::Unconfirmed(of) => owner = Some(of),
-                Verdict::Orphan { tag } => {
-                    found.other_roles.extend(role_arn.parse::<RoleArn>().ok());
-                    let tag = tag.map(str::to_owned);
-                    found.orphans.push(Orphan { place: place.clone(), id: id.clone(), tag });
-                }
-                Verdict::Foreign { .. } | Verdict::AddOnOwned { .. } | Verdict::Adoptable => {
-                    found.other_roles.extend(role_arn.parse::<RoleArn>().ok());
-                    let what = format!("association {id} of {place} with role {role_arn}");
-                    found.others.push(what);
-                }
-            }
-        }
-        let Some(owner) = owner else { return };
-        let Some(record) = self.bindings.get(owner) else { return };
-        let gave_up = self.conditions.get(owner);
-        let gave_up = gave_up.is_some_and(|condition| places_of(condition).any(|p| p == place));
-        if gave_up || self.wanted(record) == Some(place) {
-            return;
-        }
-        // Made late, by a run that did not know of the removal, the move or the retirement.
-        let unbound = matches!(record.state, BindingState::Unbound { .. });
-        let what = association.filter(|_| unbound);
-        let what = what.map(|association| What::unassigned(owner, place, association));
-        found.needed.insert(owner.clone(), what);
-        found.places.insert(place.clone());
     }
 
     /// The node policies, if they were looked at and understood.

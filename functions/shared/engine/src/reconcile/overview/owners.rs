@@ -1,0 +1,104 @@
+//! Whose the associations of a cluster are, by what the ledger remembers.
+
+use jiff::Timestamp;
+use pod_identity_core::{Association, Evidence, HeldAssociation, KubernetesName, RoleArn, Verdict};
+
+use super::{Found, Overview, places_of};
+use crate::ledger::BindingState;
+use crate::ports::AssociationSummary;
+use crate::reconcile::Orphan;
+use crate::reconcile::drift::What;
+
+impl Overview {
+    /// Whether the ledger remembers an association by its id.
+    pub(super) fn remembers(&self, one: &AssociationSummary) -> bool {
+        let place = KubernetesName::new(&one.namespace, &one.service_account).ok();
+        let held = place.and_then(|place| self.accounts.get(&place)?.held.as_ref());
+        held.is_some_and(|held| held.id == one.id)
+    }
+
+    /// Associations with our tag that the ledger does not account for.
+    pub(in crate::reconcile) fn orphans(
+        &self,
+    ) -> impl Iterator<Item = (KubernetesName, &Association)> {
+        self.strangers.values().filter_map(|one| {
+            let place = KubernetesName::new(&one.namespace, &one.service_account).ok()?;
+            let orphan = matches!(self.verdict(&place, one), Verdict::Orphan { .. });
+            orphan.then_some((place, one))
+        })
+    }
+
+    /// Associations that the ledger says are there for a binding as it is now, and that are gone.
+    pub(in crate::reconcile) fn vanished(
+        &self,
+    ) -> impl Iterator<Item = (&KubernetesName, &HeldAssociation)> {
+        self.accounts.iter().filter_map(|(place, account)| {
+            let held = account.held.as_ref()?;
+            let record = self.bindings.get(&held.service_account)?;
+            let stands = record.version == held.version && self.wanted(record) == Some(place);
+            let shown = self.places.get(place).is_some_and(Option::is_some);
+            (stands && !shown).then_some((place, held))
+        })
+    }
+
+    /// The newest write that the ledger holds for the cluster.
+    pub(in crate::reconcile) fn newest_write(&self) -> Option<Timestamp> {
+        let written = self.accounts.values().filter_map(|account| account.last_write.as_ref());
+        written.map(|written| written.at).max()
+    }
+
+    /// Whose an association is, by what the ledger remembers.
+    pub(super) fn verdict<'a>(
+        &'a self,
+        place: &KubernetesName,
+        association: &'a Association,
+    ) -> Verdict<'a> {
+        let evidence = Evidence {
+            deployment: &self.deployment,
+            held: self.accounts.get(place).and_then(|account| account.held.as_ref()),
+            intents: self.intents.get(place).map(Vec::as_slice).unwrap_or_default(),
+            adopts: None,
+        };
+        Verdict::of(association, &evidence)
+    }
+
+    /// Which service account a place serves that does not want it, or whose association is in the way.
+    pub(super) fn judge_owner(
+        &self,
+        place: &KubernetesName,
+        association: Option<&Association>,
+        found: &mut Found,
+    ) {
+        let held = self.accounts.get(place).and_then(|account| account.held.as_ref());
+        let mut owner = held.map(|held| &held.service_account);
+        if let Some(association) = association {
+            let Association { id, role_arn, .. } = association;
+            match self.verdict(place, association) {
+                Verdict::Managed(of) | Verdict::Unconfirmed(of) => owner = Some(of),
+                Verdict::Orphan { tag } => {
+                    found.other_roles.extend(role_arn.parse::<RoleArn>().ok());
+                    let tag = tag.map(str::to_owned);
+                    found.orphans.push(Orphan { place: place.clone(), id: id.clone(), tag });
+                }
+                Verdict::Foreign { .. } | Verdict::AddOnOwned { .. } | Verdict::Adoptable => {
+                    found.other_roles.extend(role_arn.parse::<RoleArn>().ok());
+                    let what = format!("association {id} of {place} with role {role_arn}");
+                    found.others.push(what);
+                }
+            }
+        }
+        let Some(owner) = owner else { return };
+        let Some(record) = self.bindings.get(owner) else { return };
+        let gave_up = self.conditions.get(owner);
+        let gave_up = gave_up.is_some_and(|condition| places_of(condition).any(|p| p == place));
+        if gave_up || self.wanted(record) == Some(place) {
+            return;
+        }
+        // Made late, by a run that did not know of the removal, the move or the retirement.
+        let unbound = matches!(record.state, BindingState::Unbound { .. });
+        let what = association.filter(|_| unbound);
+        let what = what.map(|association| What::unassigned(owner, place, association));
+        found.needed.insert(owner.clone(), what);
+        found.places.insert(place.clone());
+    }
+}
