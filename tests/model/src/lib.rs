@@ -3,8 +3,7 @@
 //!
 //! It follows `pod-identity-engine` call by call; an [`Action`] names the
 //! function that it stands for. Where code and model differ, the model is
-//! wrong, but for the steps that `docs/invariants.md` says the engine does not
-//! have yet. What the model leaves out is listed there too.
+//! wrong. What the model leaves out is listed in `docs/invariants.md`.
 
 mod action;
 mod association;
