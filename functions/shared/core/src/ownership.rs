@@ -74,11 +74,17 @@ impl Intent {
     /// these values, and is not older than the intent.
     fn accounts_for(&self, name: &DominoName, association: &Association, deployment: &str) -> bool {
         let tagged = association.tagged_by(deployment) == Some(Some(name.as_str()));
+        tagged && self.may_have_made(association)
+    }
+
+    /// The same whatever its tags say: a hand may have taken them off.
+    #[must_use]
+    pub fn may_have_made(&self, association: &Association) -> bool {
         let here = association.namespace == self.kubernetes.namespace()
             && association.service_account == self.kubernetes.service_account();
         let earliest = self.recorded_at.checked_sub(CLOCK_DIFFERENCE).unwrap_or(Timestamp::MIN);
         let since = association.created_at.is_some_and(|created| created >= earliest);
-        tagged && here && since && association.fits(&self.desired)
+        here && since && association.fits(&self.desired)
     }
 }
 

@@ -131,13 +131,22 @@ async fn apply_place<R: EksReader, W: EksWriter, C: Clock>(
     target: &Target<'_, R, W, C>,
 ) -> Result<Option<Association>, Failure> {
     target.pass()?;
-    let (Context { writer, .. }, access) = (*target.context, target.access);
+    let (Context { reader, writer, .. }, access) = (*target.context, target.access);
     match &place.step {
         None => Ok(None),
         Some(AssociationStep::DeleteAssociation { id, arn, tags, .. }) => {
             let tagged = tag(arn, tags.as_ref(), target).await?;
-            let deleted = writer.delete_association(access, id).await;
-            deleted.map(|()| None).map_err(|error| after_tagging(tagged, &error, access))
+            match writer.delete_association(access, id).await {
+                Ok(()) => Ok(None),
+                // What is gone has no tag by which IAM could allow its deletion.
+                Err(error)
+                    if error.kind == ErrorKind::Denied
+                        && matches!(reader.association(access, id).await, Ok(None)) =>
+                {
+                    Ok(None)
+                }
+                Err(error) => Err(after_tagging(tagged, &error, access)),
+            }
         }
         Some(AssociationStep::CreateAssociation { desired, tags, client_token }) => {
             let new = NewAssociation {

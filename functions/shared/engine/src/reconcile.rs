@@ -198,6 +198,7 @@ where
     }
     done.capacity = overview.capacity(settings);
     restored::judge(&context, scope, &mut overview, &mut done).await?;
+    let mut recreations_left = settings.plan.max_recreations;
     if scope.is_whole() && overview.record.is_retiring() {
         retire::retire(&context, &overview, &mut done).await?;
         return Ok(done);
@@ -210,7 +211,13 @@ where
         if let Some(found) = needs(&context, &overview, &chunk, &mut done, &mut used).await? {
             let (names, beyond) = (found.names(), overview.beyond(&found));
             let job = overview.job(&names, &beyond);
-            let report = cluster::work(&context, job).await;
+            // The run's ceiling, not one for each of its parts.
+            let mut settings = settings.clone();
+            settings.plan.max_recreations = recreations_left;
+            let bounded = Context { settings: &settings, ..context };
+            let report = cluster::work(&bounded, job).await;
+            let made = report.plan.as_ref().map(|plan| overview.recreated(plan));
+            recreations_left = recreations_left.saturating_sub(made.unwrap_or_default());
             let drifts = overview.corrected(&found, &report);
             tell(&context, scope, &drifts, &mut done).await;
             done.take_in(report);

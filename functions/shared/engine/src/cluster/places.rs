@@ -214,6 +214,17 @@ impl Loaded {
             .collect()
     }
 
+    /// Whether the binding that holds a place by the claims does not want it by its own record: the
+    /// two were read apart, and the next in line is not known.
+    pub(super) fn holder_left(&self, place: &KubernetesName) -> bool {
+        let holder = self
+            .claims
+            .get(place)
+            .and_then(|claims| claims.holder(&self.record.registration.cluster));
+        let claimants = self.claimants(place);
+        !claimants.is_empty() && holder.is_some_and(|holder| !claimants.contains(&holder))
+    }
+
     /// What only an intent accounts for at a place: its id is to be recorded before it is changed.
     pub(super) fn unconfirmed(
         &self,
@@ -329,6 +340,30 @@ impl Loaded {
             condition.state = before.state;
             condition.blocked.clone_from(&before.blocked);
         }
+    }
+
+    /// Closes the intents of a blocked binding whose values it no longer asks for, where nothing was
+    /// written lately and nothing is there that they might account for.
+    pub(super) fn close_intents(&self, name: &DominoName, condition: &mut Condition) {
+        let Some(binding) = self.binding(name) else { return };
+        let (place, desired) = (&binding.kubernetes, &binding.desired);
+        let account = self.accounts.get(place);
+        let written = account.is_some_and(|account| account.last_write.is_some());
+        let held = account.and_then(|account| account.held.as_ref());
+        let shown = self.associations.get(place);
+        let unknown = shown.is_some_and(|shown| held.is_none_or(|held| held.id != shown.id));
+        let made = unknown
+            && shown.is_some_and(|shown| {
+                self.intents(place).iter().any(|(_, i)| i.may_have_made(shown))
+            });
+        if condition.wanted.as_ref() != Some(place) || (written && held.is_none()) || made {
+            return;
+        }
+        condition.intents.retain(|intent| {
+            intent.kubernetes != *place
+                || intent.expires_at.is_some()
+                || intent.allows(place, desired)
+        });
     }
 
     /// The places as planning takes them.

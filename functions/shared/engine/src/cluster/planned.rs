@@ -80,6 +80,14 @@ pub(super) async fn planned<R: Reads, W, C: Clock>(
             settings.lease,
         );
     }
+    for place in &mut plan.places {
+        if loaded.holder_left(&place.kubernetes) {
+            place.step = None;
+            let why =
+                "the binding that held it was removed meanwhile; the next delivery looks again";
+            loaded.visibility.doubts.insert(place.kubernetes.clone(), why.to_owned());
+        }
+    }
     Ok(Planned { plan, found, known })
 }
 

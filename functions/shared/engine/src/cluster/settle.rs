@@ -301,6 +301,10 @@ impl Settling<'_> {
         };
         if place.bound.is_none() && account.held.as_ref().is_some_and(leaves) {
             account.last_id = account.held.take().map(|held| held.id);
+        } else if account.held.is_none() {
+            // Its id was never recorded: making it again has to ask with another token all the same.
+            let id = place.removed.iter().find_map(|removed| removed.association_id.clone());
+            account.last_id = id.or(account.last_id.take());
         }
         let held = self.loaded.accounts.get(&place.kubernetes).and_then(|one| one.held.clone());
         for removed in &place.removed {
@@ -358,7 +362,11 @@ impl Settling<'_> {
             // A condition that nothing was planned for, such as a tombstone without a place.
             self.condition(&name);
         }
+        let settled = self.loaded.visibility.abandoned_until.is_none();
         for (name, condition) in &mut self.conditions {
+            if settled && condition.state == ConditionState::Blocked {
+                self.loaded.close_intents(name, condition);
+            }
             // Of those outside the batch only the shared place was planned.
             if condition.state == ConditionState::Pending && !self.loaded.names.contains(name) {
                 self.loaded.carry_over(name, condition);

@@ -97,9 +97,11 @@ impl Visibility {
                 desired.is_none() && !same()
             }
             // The next holder, to which it may have been passed on, is blocked; or EKS may not know
-            // yet what it is to delete, and answer that it is gone.
-            Some(AssociationStep::DeleteAssociation { .. }) => {
-                !place.blocked.is_empty() || shown.is_none()
+            // yet what it is to delete, and answer that it is gone; or shows one of ours from before.
+            Some(AssociationStep::DeleteAssociation { id, .. }) => {
+                let held = account.and_then(|account| account.held.as_ref());
+                let other = held.is_some_and(|held| held.id != *id);
+                !place.blocked.is_empty() || shown.is_none() || other
             }
         };
         if !rests_on_view {

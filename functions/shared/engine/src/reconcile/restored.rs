@@ -25,10 +25,15 @@ const CLOCK_DIFFERENCE: Duration = Duration::from_secs(60);
 /// How often a resumption is written when others got in between.
 const ATTEMPTS: usize = 5;
 
-/// The sign that the ledger is older than the cluster; none where it was seen before, or the ledger
-/// has no write there.
+/// The sign that the ledger is older than the cluster: an orphan that is younger than the ledger's
+/// newest write there, or than the last reconciliation that it knows. None where it was dismissed, or
+/// the ledger has no write there.
 fn sign(overview: &Overview, now: jiff::Timestamp) -> Option<HaltRecord> {
+    // An event that came after the restore has written since: what the last reconciliation saw, as
+    // this ledger has it, is older. It was restored with the rest.
     let newest_write = overview.newest_write()?;
+    let noted = overview.noted().filter(|noted| noted.skipped.is_none());
+    let newest_write = noted.map_or(newest_write, |noted| noted.at.min(newest_write));
     let younger = later(newest_write, CLOCK_DIFFERENCE);
     let (kubernetes, orphan, created_at) = overview
         .orphans()

@@ -252,6 +252,63 @@ fn what_only_an_intent_accounts_for_is_recorded_before_it_is_changed() {
     }
 }
 
+/// svc-etl's association was made by a run that died before it could record the id.
+fn unrecorded() -> Scenario {
+    let mut scenario = Scenario::new();
+    scenario.register("blue");
+    let event = scenario.assigned("svc-etl", "etl");
+    let create = "CreatePodIdentityAssociation";
+    for fault in [
+        PortFault::nth(create, 1, When::After, ErrorKind::Passing),
+        PortFault::nth("TransactWriteItems", 3, When::Before, ErrorKind::Passing),
+    ] {
+        scenario.ports.fault(PortFault { lasting: true, ..fault });
+    }
+    scenario.send(&event);
+    scenario.ports.clear_faults();
+    scenario.advance(300);
+    scenario
+}
+
+#[test]
+fn what_was_not_recorded_and_is_untagged_keeps_its_removal_from_being_said() {
+    let mut scenario = unrecorded();
+    let arn = scenario.ports.world().eks.associations(&cluster("blue"))[0].arn.clone();
+    untag(&scenario, &arn);
+    let removal = scenario.unassigned("svc-etl");
+    Scenario::assert_outcome(&scenario.send(&removal), Outcome::Blocked);
+    assert_eq!(scenario.associations("blue").len(), 1);
+    assert!(scenario.outcomes("Pod Identity Association Removed").is_empty());
+}
+
+#[test]
+fn a_deletion_that_is_denied_is_done_where_nothing_is_left() {
+    let mut scenario = Scenario::new();
+    scenario.register("blue");
+    let event = scenario.assigned("svc-etl", "etl");
+    scenario.send(&event);
+    let id = scenario.ports.world().eks.associations(&cluster("blue"))[0].id.clone();
+    scenario.ports.world().delete_pod_identity_association(&somebody(), "blue", &id).unwrap();
+    scenario.advance(300);
+    let delete = "DeletePodIdentityAssociation";
+    scenario.ports.fault(PortFault::nth(delete, 1, When::Before, ErrorKind::Denied));
+    let removal = scenario.unassigned("svc-etl");
+    Scenario::assert_outcome(&scenario.send(&removal), Outcome::Applied);
+    settled(&mut scenario);
+}
+
+#[test]
+fn a_blocked_binding_may_change_its_mind_as_often_as_it_likes() {
+    let mut scenario = Scenario::new();
+    scenario.register("blue");
+    foreign(&scenario, "svc-etl-sa");
+    for n in 0..20 {
+        let target = format!("arn:aws:iam::444455556666:role/target-{n}");
+        let event = scenario.assigned_with("svc-etl", "etl", json!({ "targetRoleArn": target }));
+        Scenario::assert_outcome(&scenario.send(&event), Outcome::Blocked);
+    }
+}
+
 #[test]
 fn a_creation_that_lands_after_its_removal_is_found_and_deleted() {
     let mut scenario = Scenario::new();

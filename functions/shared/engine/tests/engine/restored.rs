@@ -3,7 +3,8 @@
 use pod_identity_core::{DEPLOYMENT_TAG, SERVICE_ACCOUNT_TAG};
 use pod_identity_engine::ledger::ConditionState;
 use pod_identity_engine::{
-    Act, Outcome, Reconciled, Resumption, Scope, plan_resumption, preview, reconcile, resume,
+    Act, Outcome, Reconciled, Resumption, Scope, note_reconciled, plan_resumption, preview,
+    reconcile, resume,
 };
 use pod_identity_events::BlockedCode;
 use pod_identity_world::Ledger;
@@ -113,6 +114,25 @@ fn what_was_made_since_the_restore_point_halts_what_would_be_made_again() {
     let done = run(&mut scenario);
     assert!(done.needed.is_empty() && done.orphans.is_empty(), "{done:?}");
     assert_eq!(changes(&scenario, "CreatePodIdentityAssociation"), made);
+}
+
+#[test]
+fn an_event_that_comes_before_the_first_look_does_not_hide_the_sign() {
+    let mut scenario = bound(3);
+    let done = run(&mut scenario);
+    let (noted, ports, scope) = (scenario.next_run(), &scenario.ports, Scope::of(cluster("blue")));
+    drive(note_reconciled(&scope, &done, ports, ports, ports, &noted), || {}).unwrap();
+    scenario.advance(3_600);
+    let before = backup(&scenario);
+    let since = [scenario.unassigned("svc-00"), scenario.assigned("svc-new", "report")];
+    scenario.batch(&since);
+    scenario.advance(3_600);
+    restore(&scenario, &before);
+    let event = scenario.assigned("svc-other", "train");
+    Scenario::assert_outcome(&scenario.send(&event), Outcome::Applied);
+    let done = run(&mut scenario);
+    assert!(done.halted.is_some(), "{done:?}");
+    assert_eq!(scenario.code("svc-00", "blue"), Some(BlockedCode::LedgerOlderThanCluster));
 }
 
 #[test]

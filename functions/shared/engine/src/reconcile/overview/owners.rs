@@ -1,6 +1,7 @@
 //! Whose the associations of a cluster are, by what the ledger remembers.
 
 use jiff::Timestamp;
+use pod_identity_core::plan::{AssociationStep, PlacePlan, Plan};
 use pod_identity_core::{Association, Evidence, HeldAssociation, KubernetesName, RoleArn, Verdict};
 
 use super::{Found, Overview, places_of};
@@ -39,6 +40,15 @@ impl Overview {
             let shown = self.places.get(place).is_some_and(Option::is_some);
             (stands && !shown).then_some((place, held))
         })
+    }
+
+    /// How many associations that are gone a plan makes again.
+    pub(in crate::reconcile) fn recreated(&self, plan: &Plan) -> usize {
+        let created = |place: &&PlacePlan| {
+            matches!(place.step, Some(AssociationStep::CreateAssociation { .. }))
+        };
+        let again = |place: &&PlacePlan| self.vanished().any(|(gone, _)| *gone == place.kubernetes);
+        plan.places.iter().filter(created).filter(again).count()
     }
 
     /// The newest write that the ledger holds for the cluster.
