@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
 use pod_identity_core::plan::{AssociationStep, Plan};
-use pod_identity_core::{ClusterArn, DominoName, KubernetesName};
+use pod_identity_core::{ClusterArn, DominoName, HeldAssociation, KubernetesName};
 
 use super::Context;
 use super::places::Loaded;
@@ -100,16 +100,27 @@ impl What {
     }
 }
 
-/// The places whose association is changed and has no recorded id; their accounts have it now.
+/// The places whose association is changed or adopted and has no recorded id; their accounts have it now.
 fn confirmed(loaded: &mut Loaded, plan: &Plan, deployment: &str) -> Vec<(KubernetesName, What)> {
-    let changed = plan.places.iter().filter(|place| {
-        matches!(&place.step, Some(AssociationStep::UpdateAssociation { desired: Some(_), .. }))
-    });
     let mut confirmed = Vec::new();
-    for place in changed.map(|place| &place.kubernetes) {
-        let Some(held) = loaded.unconfirmed(place, deployment) else { continue };
-        loaded.accounts.entry(place.clone()).or_default().held = Some(held);
-        confirmed.push((place.clone(), What::Held));
+    for place in &plan.places {
+        let Some(AssociationStep::UpdateAssociation { id, arn, desired, adopts, .. }) = &place.step
+        else {
+            continue;
+        };
+        let adopted = place.bound.as_ref().filter(|_| *adopts).map(|bound| HeldAssociation {
+            id: id.clone(),
+            arn: arn.clone(),
+            service_account: bound.service_account.clone(),
+            version: bound.version.clone(),
+            desired: bound.desired.clone(),
+        });
+        let unconfirmed =
+            || desired.as_ref().and_then(|_| loaded.unconfirmed(&place.kubernetes, deployment));
+        let Some(held) = adopted.or_else(unconfirmed) else { continue };
+        let account = loaded.accounts.entry(place.kubernetes.clone()).or_default();
+        account.held = Some(held);
+        confirmed.push((place.kubernetes.clone(), What::Held));
     }
     confirmed
 }

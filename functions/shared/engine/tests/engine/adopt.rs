@@ -422,3 +422,20 @@ fn a_replacement_that_cannot_be_made_is_tried_again_whatever_the_reason() {
         settled(&mut scenario);
     }
 }
+
+#[test]
+fn an_adoption_that_was_not_recorded_in_the_end_can_be_taken_back() {
+    let (mut scenario, theirs) = blocked();
+    permit(&mut scenario, "svc-etl", &theirs.id).unwrap();
+    // It is changed, and the run dies before it can say so.
+    let update = "UpdatePodIdentityAssociation";
+    scenario.ports.fault(PortFault::nth(update, 1, When::After, ErrorKind::Passing));
+    assert_eq!(run(&mut scenario).unwrap().failures.len(), 1);
+    scenario.ports.clear_faults();
+    assert_eq!(there(&scenario).unwrap().role_arn, role("etl").as_str());
+    scenario.advance(300);
+    let removal = scenario.unassigned("svc-etl");
+    Scenario::assert_outcome(&scenario.send(&removal), Outcome::Applied);
+    assert_eq!(there(&scenario), None);
+    settled(&mut scenario);
+}
