@@ -81,9 +81,7 @@ impl<'a> Existing<'a> {
         let way_out = format!(
             "{first}delete association {id}, or adopt it by its id (action `adopt`); then send the event again"
         );
-        // One whose run died before it recorded the id, and that was untagged since.
-        let may_be_ours = code == BlockedCode::OrphanAssociation
-            || place.intents.iter().any(|(_, intent)| intent.may_have_made(association));
+        let may_be_ours = code == BlockedCode::OrphanAssociation;
         Self::Protected { problem: Problem { code, reason, way_out }, may_be_ours }
     }
 }

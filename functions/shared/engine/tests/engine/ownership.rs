@@ -252,35 +252,6 @@ fn what_only_an_intent_accounts_for_is_recorded_before_it_is_changed() {
     }
 }
 
-/// svc-etl's association was made by a run that died before it could record the id.
-fn unrecorded() -> Scenario {
-    let mut scenario = Scenario::new();
-    scenario.register("blue");
-    let event = scenario.assigned("svc-etl", "etl");
-    let create = "CreatePodIdentityAssociation";
-    for fault in [
-        PortFault::nth(create, 1, When::After, ErrorKind::Passing),
-        PortFault::nth("TransactWriteItems", 3, When::Before, ErrorKind::Passing),
-    ] {
-        scenario.ports.fault(PortFault { lasting: true, ..fault });
-    }
-    scenario.send(&event);
-    scenario.ports.clear_faults();
-    scenario.advance(300);
-    scenario
-}
-
-#[test]
-fn what_was_not_recorded_and_is_untagged_keeps_its_removal_from_being_said() {
-    let mut scenario = unrecorded();
-    let arn = scenario.ports.world().eks.associations(&cluster("blue"))[0].arn.clone();
-    untag(&scenario, &arn);
-    let removal = scenario.unassigned("svc-etl");
-    Scenario::assert_outcome(&scenario.send(&removal), Outcome::Blocked);
-    assert_eq!(scenario.associations("blue").len(), 1);
-    assert!(scenario.outcomes("Pod Identity Association Removed").is_empty());
-}
-
 #[test]
 fn a_deletion_that_is_denied_is_done_where_nothing_is_left() {
     let mut scenario = Scenario::new();
