@@ -171,7 +171,7 @@ fn missing(
 }
 
 fn doubt(loaded: &mut Loaded, plan: &mut Plan, place: &KubernetesName, why: &str) {
-    let planned = plan.places.iter_mut().filter(|planned| planned.kubernetes == *place);
-    planned.for_each(|planned| planned.step = None);
-    loaded.visibility.doubts.insert(place.clone(), why.to_owned());
+    for planned in plan.places.iter_mut().filter(|planned| planned.kubernetes == *place) {
+        loaded.visibility.set_aside(planned, why.to_owned());
+    }
 }

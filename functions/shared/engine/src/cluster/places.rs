@@ -233,8 +233,7 @@ impl Loaded {
     ) -> Option<HeldAssociation> {
         let association = self.associations.get(place)?;
         let intents = self.intents(place);
-        let held = self.accounts.get(place).and_then(|account| account.held.as_ref());
-        let evidence = Evidence { deployment, held, intents: &intents, adopts: None };
+        let evidence = self.evidence(place, deployment, &intents);
         let Verdict::Unconfirmed(name) = Verdict::of(association, &evidence) else { return None };
         let fits =
             |(of, intent): &&(DominoName, Intent)| of == name && association.fits(&intent.desired);
@@ -246,6 +245,17 @@ impl Loaded {
             version: intent.version.clone(),
             desired: intent.desired.clone(),
         })
+    }
+
+    /// What the ledger knows of a place, without the word of an administrator.
+    fn evidence<'a>(
+        &'a self,
+        place: &KubernetesName,
+        deployment: &'a str,
+        intents: &'a [(DominoName, Intent)],
+    ) -> Evidence<'a> {
+        let held = self.accounts.get(place).and_then(|account| account.held.as_ref());
+        Evidence { deployment, held, intents, adopts: None }
     }
 
     /// What a creation may have made at a place, with the name that it was for.
@@ -272,11 +282,11 @@ impl Loaded {
         let mut owners = Vec::new();
         for (place, account) in &self.accounts {
             let intents = self.intents(place);
-            let held = account.held.as_ref();
-            let evidence = Evidence { deployment, held, intents: &intents, adopts: None };
+            let evidence = self.evidence(place, deployment, &intents);
             let shown = self.associations.get(place);
             let shown = shown.and_then(|one| Verdict::of(one, &evidence).owner().cloned());
-            let owner = shown.or_else(|| held.map(|held| held.service_account.clone()));
+            let held = || account.held.as_ref().map(|held| held.service_account.clone());
+            let owner = shown.or_else(held);
             owners.extend(owner.map(|name| (place.clone(), name)));
         }
         for (place, name) in owners {

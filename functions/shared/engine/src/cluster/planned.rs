@@ -82,10 +82,9 @@ pub(super) async fn planned<R: Reads, W, C: Clock>(
     }
     for place in &mut plan.places {
         if loaded.holder_left(&place.kubernetes) {
-            place.step = None;
             let why =
                 "the binding that held it was removed meanwhile; the next delivery looks again";
-            loaded.visibility.doubts.insert(place.kubernetes.clone(), why.to_owned());
+            loaded.visibility.set_aside(place, why.to_owned());
         }
     }
     Ok(Planned { plan, found, known })

@@ -69,10 +69,15 @@ impl Visibility {
             });
             let shown = shown.get(&place.kubernetes);
             let Some(why) = self.doubt(place, account, shown, looked_at) else { continue };
-            tracing::info!(place = %place.kubernetes, "nothing is done: {why}");
-            place.step = None;
-            self.doubts.insert(place.kubernetes.clone(), why);
+            self.set_aside(place, why);
         }
+    }
+
+    /// Does nothing at a place, and keeps why: the next delivery looks again.
+    pub(super) fn set_aside(&mut self, place: &mut PlacePlan, why: String) {
+        tracing::info!(place = %place.kubernetes, "nothing is done: {why}");
+        place.step = None;
+        self.doubts.insert(place.kubernetes.clone(), why);
     }
 
     fn doubt(

@@ -233,8 +233,7 @@ impl WriteSet {
         record: &T,
         revision: &str,
     ) -> Result<(), LedgerError> {
-        let expect = view.expect(&key);
-        self.put_expecting(view, key, record, revision, expect, None)
+        self.put_until(view, key, record, revision, None)
     }
 
     /// Stores a record whatever is there, to be forgotten at a time.
