@@ -15,6 +15,7 @@ use pod_identity_core::plan::{AssociationStep, Plan};
 use pod_identity_core::{ClusterArn, DominoName, KubernetesName};
 use pod_identity_events::BlockedCode;
 
+use super::drift::What;
 use super::overview::{Found, Overview};
 use super::{CHUNK, Reconciled};
 use crate::cluster::{self, Context, guard};
@@ -246,7 +247,7 @@ impl Taking {
         Self { deletions_left: most, deleted: 0, stopped: false, others: Vec::new() }
     }
 
-    /// Looks at some places; who is beyond the ceiling is left to another run.
+    /// Looks at some places.
     async fn look<R: Reads, W, C: Clock>(
         &mut self,
         context: &Context<'_, R, W, C>,
@@ -254,23 +255,37 @@ impl Taking {
         chunk: &[KubernetesName],
         done: &mut Reconciled,
     ) -> Result<Option<Found>, String> {
-        let found = overview.compare(context, chunk).await.map_err(|error| chain(&error))?;
+        let mut found = overview.compare(context, chunk).await.map_err(|error| chain(&error))?;
         done.note(&found, chunk);
-        let mut found = found;
         self.others.append(&mut found.others);
         let orphans = found.orphans.iter();
         self.others.extend(
             orphans
                 .map(|orphan| format!("association {} of {}, an orphan", orphan.id, orphan.place)),
         );
-        if overview.gone.is_none() {
-            let beyond = found.needed.keys().nth(self.deletions_left).cloned();
-            if let Some(beyond) = beyond {
-                found.needed.split_off(&beyond);
-                self.stopped = true;
-            }
-        }
         Ok(Some(found).filter(|found| !found.needed.is_empty()))
+    }
+
+    /// Takes out as many as may be deleted yet. Those that are blocked use nothing up, so that the
+    /// ones behind them have their turn; who is beyond the ceiling is left to another run.
+    fn next(
+        &mut self,
+        overview: &Overview,
+        needed: &mut BTreeMap<DominoName, Option<What>>,
+    ) -> Option<BTreeSet<DominoName>> {
+        if needed.is_empty() {
+            return None;
+        }
+        // With the cluster its associations went too: there is nothing to delete.
+        let is_gone = overview.gone.is_some();
+        self.stopped |= !is_gone && self.deletions_left == 0;
+        if self.stopped {
+            return None;
+        }
+        let most = if is_gone { needed.len() } else { self.deletions_left };
+        let rest = needed.keys().nth(most).cloned().map(|first| needed.split_off(&first));
+        let taken = std::mem::replace(needed, rest.unwrap_or_default());
+        Some(taken.into_keys().collect())
     }
 
     fn count(&mut self, plan: &Plan) {
@@ -296,11 +311,13 @@ pub(super) async fn preview<R: Reads, W, C: Clock>(
         if cut || taking.stopped {
             break;
         }
-        if let Some(found) = taking.look(context, overview, &chunk, done).await? {
-            let (names, beyond) = (found.names(), overview.beyond(&found));
+        let Some(mut found) = taking.look(context, overview, &chunk, done).await? else { continue };
+        let beyond = overview.beyond(&found);
+        while let Some(names) = taking.next(overview, &mut found.needed) {
             let plan = cluster::preview(context, overview.presumed_job(&names, &beyond)).await?;
             taking.count(&plan);
             done.plans.push(plan);
+            taking.stopped |= !found.needed.is_empty() && context.is_over();
         }
     }
     done.left = done.left.take().filter(|_| cut);
@@ -320,17 +337,20 @@ pub(super) async fn retire<R: Reads, W: Writes, C: Clock>(
         if taking.stopped {
             break;
         }
-        let Some(found) = taking.look(context, overview, &chunk, done).await? else { continue };
-        let (names, beyond) = (found.names(), overview.beyond(&found));
-        // The run's ceiling, not one for each of its parts.
-        let mut settings = context.settings.clone();
-        settings.plan.max_deletions = taking.deletions_left;
-        let bounded = Context { settings: &settings, ..*context };
-        let report = cluster::work(&bounded, overview.job(&names, &beyond)).await;
-        if let Some(plan) = &report.plan {
-            taking.count(plan);
+        let Some(mut found) = taking.look(context, overview, &chunk, done).await? else { continue };
+        let beyond = overview.beyond(&found);
+        while let Some(names) = taking.next(overview, &mut found.needed) {
+            // The run's ceiling, not one for each of its parts.
+            let mut settings = context.settings.clone();
+            settings.plan.max_deletions = taking.deletions_left;
+            let bounded = Context { settings: &settings, ..*context };
+            let report = cluster::work(&bounded, overview.job(&names, &beyond)).await;
+            if let Some(plan) = &report.plan {
+                taking.count(plan);
+            }
+            done.take_in(report);
+            taking.stopped |= !found.needed.is_empty() && context.is_over();
         }
-        done.take_in(report);
     }
     done.left = None;
     done.count(overview);

@@ -232,6 +232,29 @@ fn whoever_is_no_longer_ready_elsewhere_keeps_the_association_until_he_is() {
 }
 
 #[test]
+fn those_who_keep_theirs_hold_up_nobody_behind_them() {
+    let mut scenario = Scenario::registered();
+    let events: Vec<Value> =
+        ["svc-a", "svc-b", "svc-c"].map(|name| scenario.assigned(name, "etl")).into();
+    scenario.batch(&events);
+    scenario.advance(300);
+    scenario.settings.plan.max_deletions = 0;
+    retire(&mut scenario, "blue", &json!([]));
+    run(&mut scenario);
+    assert_eq!(scenario.associations("blue").len(), 3);
+    for name in ["svc-a", "svc-b"] {
+        let event = scenario.assigned(name, "untrusted");
+        scenario.send(&event);
+    }
+    scenario.settings.plan.max_deletions = 1;
+    let done = run(&mut scenario);
+    assert_eq!(done.retirement, Some(Retirement::HeldUp(names(&["svc-a", "svc-b"]))));
+    let left: Vec<String> =
+        scenario.associations("blue").into_iter().map(|(place, _)| place).collect();
+    assert_eq!(left, ["domino-compute/svc-a-sa", "domino-compute/svc-b-sa"]);
+}
+
+#[test]
 fn whoever_keeps_the_association_loses_it_when_given_up_or_unassigned() {
     let mut scenario = half_done();
     retire(&mut scenario, "blue", &json!(["svc-train"]));
