@@ -27,6 +27,7 @@ pub(crate) fn lines(
         report.records.iter().filter(|record| outcomes.contains(&record.outcome)).count()
     };
     let steps: usize = report.clusters.values().map(|cluster| cluster.steps).sum();
+    let busiest = report.busiest.as_ref().map_or(0, |(_, changes)| *changes);
     let accepted = [
         Outcome::Applied,
         Outcome::Blocked,
@@ -46,6 +47,7 @@ pub(crate) fn lines(
             ("Applied", "Count", json!(count(&[Outcome::Applied]))),
             ("Failed", "Count", json!(count(&[Outcome::Failed]))),
             ("Steps", "Count", json!(steps)),
+            ("ChangesOfOneName", "Count", json!(busiest)),
             ("Latency", "Milliseconds", json!(took.as_secs_f64() * 1000.0)),
         ],
     )];

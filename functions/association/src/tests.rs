@@ -37,6 +37,7 @@ fn metrics_are_embedded_metric_format() {
         .map(record)
         .into(),
         clusters: BTreeMap::from([(arn, cluster)]),
+        busiest: Some(("svc-etl".parse().unwrap(), 121)),
     };
     let lines = metrics::lines(
         "acme",
@@ -62,6 +63,7 @@ fn metrics_are_embedded_metric_format() {
         assert_eq!(count(name), Some(1), "{name}");
     }
     assert_eq!(count("Steps"), Some(4));
+    assert_eq!(count("ChangesOfOneName"), Some(121));
     assert_eq!(counts["Latency"], 250.0);
     assert_eq!(capacity["Cluster"], "blue");
     let sets = &capacity["_aws"]["CloudWatchMetrics"][0]["Dimensions"];

@@ -29,6 +29,10 @@ use reject::Rejection;
 /// Clusters that one batch works on side by side.
 const CLUSTERS_AT_ONCE: usize = 4;
 
+/// Changes of one service account within an hour beyond which its sender is looked for; the template's
+/// alarm goes off at the same.
+const BUSY: usize = 120;
+
 /// One incoming event as it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
@@ -83,6 +87,13 @@ where
         .await;
     let announced = announce::announce(&context, &accepted, &decided, &view).await;
 
+    let busiest = report::busiest(&accepted, &decided, &view);
+    if let Some((name, changes)) = busiest.as_ref().filter(|(_, changes)| *changes > BUSY) {
+        tracing::warn!(
+            service_account = name.as_str(),
+            "changed {changes} times within an hour; find out who sends so many events about it"
+        );
+    }
     for ((event, decision), announced) in accepted.iter().zip(decided).zip(announced) {
         if reports[event.at].is_some() {
             continue;
@@ -91,7 +102,7 @@ where
         let report = report::of(record, &event.command, decision, announced, &clusters, &view);
         reports[event.at] = Some(report);
     }
-    BatchReport { records: reports.into_iter().flatten().collect(), clusters }
+    BatchReport { records: reports.into_iter().flatten().collect(), clusters, busiest }
 }
 
 /// A batch once the ledger has it.

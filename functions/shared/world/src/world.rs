@@ -105,6 +105,8 @@ pub struct World {
     pub bus: Bus,
     /// The items of the ledger.
     pub ledger: Ledger,
+    /// Bytes of all items that were read of the ledger so far, as DynamoDB counts them.
+    pub ledger_bytes_read: usize,
     /// Every call, oldest first.
     pub calls: Vec<Call>,
     pub(crate) kubernetes: BTreeMap<ClusterArn, KubernetesCluster>,
@@ -124,6 +126,7 @@ impl World {
             iam: Iam::new(now),
             bus: Bus::default(),
             ledger: Ledger::default(),
+            ledger_bytes_read: 0,
             calls: Vec::new(),
             kubernetes: BTreeMap::new(),
             random: Random::new(seed),

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::scenario::{Scenario, somebody};
 
 /// What names one run, or counts what was tried: not part of what came of it.
-const OF_A_RUN: [&str; 15] = [
+const OF_A_RUN: [&str; 16] = [
     "requestId",
     "updatedAt",
     "recordedAt",
@@ -29,6 +29,8 @@ const OF_A_RUN: [&str; 15] = [
     "lastWrite",
     "lastId",
     "intents",
+    // When a binding was changed, and how often lately.
+    "pace",
 ];
 
 /// The end of a flow.

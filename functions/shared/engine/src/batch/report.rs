@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use pod_identity_core::{Change, ClusterArn, Command};
+use pod_identity_core::{Change, ClusterArn, Command, DominoName};
 use serde::Serialize;
 
 use super::accept::{conditions, registry};
-use super::{Record, service_account};
+use super::{Accepted, Record, service_account};
 use crate::cluster::ClusterReport;
 use crate::ledger::{BindingRecord, Condition, ConditionState, Decision, View, binding_key};
 
@@ -61,6 +61,8 @@ pub struct BatchReport {
     pub records: Vec<RecordReport>,
     /// What was planned and done on each cluster.
     pub clusters: BTreeMap<ClusterArn, ClusterReport>,
+    /// The service account of the batch that was changed most often within an hour, with how often.
+    pub busiest: Option<(DominoName, usize)>,
 }
 
 impl BatchReport {
@@ -68,6 +70,21 @@ impl BatchReport {
     pub fn failed(&self) -> impl Iterator<Item = &str> {
         self.records.iter().filter(|r| r.outcome == Outcome::Failed).map(|r| r.id.as_str())
     }
+}
+
+/// The service account that was changed most often within an hour, of those that the batch changed.
+pub(super) fn busiest(
+    accepted: &[Accepted],
+    decided: &[Result<Decision, String>],
+    view: &View,
+) -> Option<(DominoName, usize)> {
+    let changed = accepted.iter().zip(decided).filter_map(|(event, decision)| {
+        let name = service_account(&event.command)?;
+        let taken = matches!(decision, Ok(Decision::Accepted));
+        let current = view.get::<BindingRecord>(&binding_key(name)).ok().flatten();
+        Some((name.clone(), current.filter(|_| taken)?.record.pace.changes))
+    });
+    changed.max_by_key(|(_, changes)| *changes)
 }
 
 pub(super) fn of(

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::claims::ClaimsRecord;
 use super::records::{
     BindingRecord, BindingState, BlockedRecord, Condition, ConditionState, CountRecord,
-    HistoryOutcome, HistoryRecord, NoticeKind, NoticeRecord,
+    HistoryOutcome, HistoryRecord, NoticeKind, NoticeRecord, Pace,
 };
 use super::registry::Registry;
 use super::view::{LedgerError, View, WriteSet};
@@ -170,6 +170,7 @@ fn accept_binding(
         detail_type: command.detail_type.clone(),
         actor: command.actor.clone(),
         request_id: acceptance.request_id.to_owned(),
+        pace: Pace::next(current.map(|current| current.pace), acceptance.now),
     };
     let reason = change.err().unwrap_or(RemovalReason::Moved);
     let conditions =

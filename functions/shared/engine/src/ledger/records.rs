@@ -1,6 +1,7 @@
 //! What the ledger's items say.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use pod_identity_core::plan::{Blocked, Problem};
@@ -11,6 +12,10 @@ use pod_identity_core::{
 use pod_identity_events::{BlockedCode, PolicyCapacity, RemovalReason, Trust};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::settings::later;
+
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// The current word on a service account.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,6 +32,28 @@ pub struct BindingRecord {
     pub actor: Option<String>,
     /// Request id of the invocation that accepted it.
     pub request_id: String,
+    /// How often it was changed lately.
+    pub pace: Pace,
+}
+
+/// How often a binding was changed within an hour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pace {
+    /// When the hour began: with the first change after the one before was over.
+    pub since: Timestamp,
+    /// Changes that were accepted since then.
+    pub changes: usize,
+}
+
+impl Pace {
+    /// With one more change.
+    #[must_use]
+    pub fn next(before: Option<Self>, now: Timestamp) -> Self {
+        let running = before.filter(|pace| later(pace.since, HOUR) > now);
+        let Self { since, changes } = running.unwrap_or(Self { since: now, changes: 0 });
+        Self { since, changes: changes.saturating_add(1) }
+    }
 }
 
 /// Bound or not.

@@ -29,15 +29,20 @@ fn in_partition(scenario: &Scenario, partition: &str) -> Vec<Item> {
     world.ledger.items().filter(|item| item.key.partition == partition).cloned().collect()
 }
 
-/// The calls of one event about a contested account, and the bytes that they read of the ledger: of
-/// each item that is there, under a key that was asked for.
-fn cost_of_next(scenario: &mut Scenario, name: &str) -> Vec<String> {
+/// The calls of one event about a contested account, and the bytes that they read of the ledger.
+fn cost_of_next(scenario: &mut Scenario, name: &str) -> (Vec<String>, usize) {
     let mut event = scenario.assigned_with(name, "report", shared());
     event["detail"]["occurredAt"] = json!("2026-11-20T11:59:00Z");
-    let before = scenario.ports.world().calls.len();
+    event["detail"]["eventId"] = json!("next");
+    let (calls, bytes) = {
+        let world = scenario.ports.world();
+        (world.calls.len(), world.ledger_bytes_read)
+    };
     scenario.send(&event);
     let world = scenario.ports.world();
-    world.calls[before..].iter().map(|call| format!("{} {}", call.operation, call.object)).collect()
+    let made = world.calls[calls..].iter();
+    let made = made.map(|call| format!("{} {}", call.operation, call.object)).collect();
+    (made, world.ledger_bytes_read - bytes)
 }
 
 #[test]
@@ -48,8 +53,9 @@ fn superseded_events_cost_an_event_of_a_contested_name_nothing() {
         let holder = scenario.assigned_with("svc-holder", "etl", shared());
         scenario.send(&holder);
         for batch in superseded(&mut scenario, "svc-holder", count).chunks(500) {
+            let texts: Vec<String> = batch.iter().map(Value::to_string).collect();
             let late = scenario.in_seconds(600);
-            for record in scenario.batch_until(batch, late).records {
+            for record in scenario.texts(&texts, late, |_| {}).records {
                 Scenario::assert_outcome(&record, Outcome::Superseded);
             }
         }
@@ -60,11 +66,12 @@ fn superseded_events_cost_an_event_of_a_contested_name_nothing() {
         };
         (cost_of_next(&mut scenario, "svc-next"), size)
     };
-    let (few, _) = cost_after(10);
+    let ((few, few_bytes), _) = cost_after(10);
     let (many, size) = cost_after(1_000);
-    let (flood, flooded) = cost_after(10_000);
-    assert_eq!(few.len(), many.len());
-    assert_eq!(many.len(), flood.len());
+    let (flood, flooded) = cost_after(100_000);
+    assert!(few_bytes > 1_000, "{few_bytes}");
+    assert_eq!((few.len(), few_bytes), (many.0.len(), many.1));
+    assert_eq!((few.len(), few_bytes), (flood.0.len(), flood.1));
     // Beyond the day's limit only a number grows.
     assert!(flooded < size + 100, "{size} {flooded}");
 }
@@ -149,7 +156,7 @@ fn a_thousand_claims_on_one_account_cost_an_event_what_two_do() {
         for event in &events {
             scenario.send(event);
         }
-        cost_of_next(&mut scenario, "svc-next").len()
+        cost_of_next(&mut scenario, "svc-next").0.len()
     };
     assert_eq!(cost_after(2), cost_after(1_000));
 }
@@ -202,4 +209,26 @@ fn a_ledger_of_another_format_is_left_alone() {
     Scenario::assert_outcome(&report, Outcome::Failed);
     assert!(report.lines[0].contains("format 2"), "{report:?}");
     assert_eq!(scenario.associations("blue"), []);
+}
+
+#[test]
+fn how_often_a_name_is_changed_within_an_hour_is_counted() {
+    let mut scenario = Scenario::new();
+    scenario.register("blue");
+    let change = |scenario: &mut Scenario, name: &str| {
+        let event = scenario.assigned(name, "etl");
+        scenario.batch(&[event]).busiest.map(|(name, changes)| (name.to_string(), changes))
+    };
+    assert_eq!(change(&mut scenario, "svc-a"), Some(("svc-a".to_owned(), 1)));
+    assert_eq!(change(&mut scenario, "svc-b"), Some(("svc-b".to_owned(), 1)));
+    assert_eq!(change(&mut scenario, "svc-a"), Some(("svc-a".to_owned(), 2)));
+    let both = [scenario.assigned("svc-a", "etl"), scenario.assigned("svc-b", "etl")];
+    let busiest = scenario.batch(&both).busiest.unwrap();
+    assert_eq!((busiest.0.as_str(), busiest.1), ("svc-a", 3));
+    // Neither what comes again nor what is old changes anything.
+    let mut old = scenario.assigned("svc-a", "etl");
+    old["detail"]["occurredAt"] = json!("1970-01-01T00:00:00Z");
+    assert_eq!(scenario.batch(&[both[0].clone(), old]).busiest, None);
+    scenario.advance(3600);
+    assert_eq!(change(&mut scenario, "svc-a"), Some(("svc-a".to_owned(), 1)));
 }

@@ -79,6 +79,7 @@ fn timeless(item: &Value) -> Value {
         item.remove("before");
         item.remove("removals");
         item.remove("intents");
+        item.remove("pace");
     }
     item
 }

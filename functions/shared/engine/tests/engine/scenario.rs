@@ -188,7 +188,7 @@ impl Scenario {
 
     pub(crate) fn next_run(&mut self) -> Run {
         self.invocations += 1;
-        Run::new(format!("request-{}", self.invocations), self.now())
+        Run::new(format!("request-{:06}", self.invocations), self.now())
     }
 
     pub(crate) fn in_seconds(&self, seconds: i64) -> Timestamp {

@@ -49,7 +49,7 @@ pub(super) fn check(keys: &BTreeSet<&Key>, writes: &[Write]) -> Result<(), Strin
     Ok(())
 }
 
-fn size_of_item(item: &Item) -> usize {
+pub(super) fn size_of_item(item: &Item) -> usize {
     let Item { key, revision, body } = item;
     NAMES + key.partition.len() + key.sort.len() + revision.len() + size(body)
 }

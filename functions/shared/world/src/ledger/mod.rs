@@ -81,6 +81,10 @@ impl World {
         Ok(Page { items, next })
     }
 
+    pub(crate) fn count_read(&mut self, items: &[Item]) {
+        self.ledger_bytes_read += items.iter().map(limits::size_of_item).sum::<usize>();
+    }
+
     /// `TransactWriteItems`.
     ///
     /// # Errors

@@ -49,7 +49,12 @@ impl LedgerReader for WorldPorts {
     async fn read(&self, keys: &[Key]) -> Result<Vec<Item>, PortError> {
         let object = format!("{} items of the ledger", keys.len());
         let call = ("dynamodb", "BatchGetItem");
-        self.call(call, "read", object, |world| world.ledger_read(keys)).await
+        self.call(call, "read", object, |world| {
+            let items = world.ledger_read(keys)?;
+            world.count_read(&items);
+            Ok(items)
+        })
+        .await
     }
 
     async fn query(
@@ -60,7 +65,12 @@ impl LedgerReader for WorldPorts {
     ) -> Result<Page<Item>, PortError> {
         let object = format!("{partition} {prefix}* in the ledger");
         let call = ("dynamodb", "Query");
-        self.call(call, "query", object, |world| world.ledger_query(partition, prefix, page)).await
+        self.call(call, "query", object, |world| {
+            let page = world.ledger_query(partition, prefix, page)?;
+            world.count_read(&page.items);
+            Ok(page)
+        })
+        .await
     }
 }
 
