@@ -68,6 +68,7 @@ impl Scene {
         let wire = Wire::start(Arc::new(Mutex::new(world))).await.unwrap();
         let endpoint = wire.serve_kubernetes(&blue(), certificates()).await.unwrap();
         let described = Described(ClusterDescription {
+            created_at: None,
             endpoint: Some(endpoint),
             certificate_authority: Some(STANDARD.encode(certificates().root_pem())),
             status: "ACTIVE".to_owned(),

@@ -99,6 +99,8 @@ pub(crate) struct Beyond {
     pub(crate) anew: bool,
     /// The sign that the ledger is older than the cluster, where it is seen and not stored yet.
     pub(crate) halted: Option<HaltRecord>,
+    /// Associations, by id, that may be made again without a ceiling.
+    pub(crate) free: BTreeSet<String>,
 }
 
 impl Beyond {

@@ -107,6 +107,7 @@ impl Server {
     /// Where EKS says that the API is.
     pub(crate) fn description(&self) -> ClusterDescription {
         ClusterDescription {
+            created_at: None,
             endpoint: Some(self.url()),
             certificate_authority: Some(STANDARD.encode(&self.authority)),
             status: "ACTIVE".to_owned(),

@@ -6,7 +6,7 @@ mod tests;
 use aws_sdk_eks::types::Cluster;
 use pod_identity_engine::ports::{ClusterAccess, ClusterDescription, ClusterReader, PortError};
 
-use super::{cluster, present, within};
+use super::{cluster, present, timestamp, within};
 use crate::clients::AwsReader;
 use crate::errors::{absent, invalid, port_error};
 
@@ -56,6 +56,7 @@ fn description(cluster: Cluster) -> ClusterDescription {
     let mode = cluster.access_config.and_then(|config| config.authentication_mode);
     let status = cluster.status.map(|status| status.as_str().to_owned());
     ClusterDescription {
+        created_at: cluster.created_at.and_then(timestamp),
         endpoint: present(cluster.endpoint),
         certificate_authority: present(cluster.certificate_authority.and_then(|one| one.data)),
         status: status.unwrap_or_default(),

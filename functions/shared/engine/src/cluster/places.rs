@@ -102,6 +102,7 @@ impl Loaded {
         let guard = loaded.view.get::<GuardRecord>(&guard_key(cluster))?;
         loaded.guard = guard.map(|stored| stored.record).unwrap_or_default();
         loaded.guard.halted = loaded.guard.halted.or_else(|| job.beyond.halted.clone());
+        loaded.guard.resumed.extend(job.beyond.free.iter().cloned());
         if !job.presumed {
             let record = loaded.registry.clusters.get(cluster).cloned();
             loaded.record = record.ok_or_else(|| LedgerError::Departed(cluster.clone()))?;

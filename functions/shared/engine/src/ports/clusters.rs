@@ -1,5 +1,7 @@
 //! What EKS tells of a cluster itself.
 
+use jiff::Timestamp;
+
 use super::{ClusterAccess, PortError};
 
 /// The add-on that hands out credentials on every node.
@@ -8,6 +10,9 @@ pub const AGENT_ADDON: &str = "eks-pod-identity-agent";
 /// A cluster, as EKS describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterDescription {
+    /// When it was made. A cluster that is built again under its name has a new time. None where
+    /// EKS does not say.
+    pub created_at: Option<Timestamp>,
     /// Where its Kubernetes API is, an `https` URL; none while the cluster is being made.
     pub endpoint: Option<String>,
     /// Certificates that its Kubernetes API is signed by, base64 of PEM; none as above.

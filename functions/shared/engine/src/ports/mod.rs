@@ -39,8 +39,8 @@ use pod_identity_core::{ClusterArn, RoleArn};
 use serde::{Deserialize, Serialize};
 
 /// Everything that is read.
-pub trait Reads: EksReader + IamReader + LedgerReader {}
-impl<T: EksReader + IamReader + LedgerReader> Reads for T {}
+pub trait Reads: ClusterReader + EksReader + IamReader + LedgerReader {}
+impl<T: ClusterReader + EksReader + IamReader + LedgerReader> Reads for T {}
 
 /// Everything that is changed.
 pub trait Writes: EksWriter + IamWriter + LedgerWriter + Bus {}

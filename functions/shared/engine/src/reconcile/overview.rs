@@ -15,6 +15,7 @@ use pod_identity_events::{BlockedCode, PolicyCapacity};
 use super::drift::{Drift, What};
 use super::{Orphan, Scope, skipped};
 use crate::cluster::{self, Beyond, ClusterReport, Context, Job};
+use crate::error::chain;
 use crate::ledger::{
     self, AccountRecord, BindingRecord, ClusterRecord, Condition, ConditionState, GuardRecord,
     LedgerError, NodePolicyRecord, ReconciledRecord, Registry, View, account_key, account_prefix,
@@ -23,7 +24,8 @@ use crate::ledger::{
 };
 use crate::observe::{self, SeenRoles};
 use crate::ports::{
-    AssociationFilter, AssociationSummary, Clock, ClusterAccess, ErrorKind, PortError, Reads,
+    AssociationFilter, AssociationSummary, Clock, ClusterAccess, ClusterReader, ErrorKind,
+    PortError, Reads,
 };
 use crate::settings::Settings;
 
@@ -51,6 +53,8 @@ pub(super) struct Overview {
     policies: Policies,
     /// Why nothing more is looked at: EKS does not know the cluster.
     pub(super) gone: Option<String>,
+    /// When the cluster was made; asked only where more is gone than one run may make again.
+    created_at: Option<Timestamp>,
     seen_roles: SeenRoles,
 }
 
@@ -167,6 +171,7 @@ impl Overview {
             placeless: BTreeSet::new(),
             policies: Policies::default(),
             gone,
+            created_at: None,
             seen_roles: SeenRoles::default(),
         };
         let strangers: Vec<AssociationSummary> = summaries
@@ -179,6 +184,9 @@ impl Overview {
         let strangers = strangers.await?.into_iter().map(|one| (one.id.clone(), one));
         overview.strangers = strangers.collect();
         overview.arrange(summaries, scope, context.clock.now());
+        if overview.gone.is_none() && overview.vanished().count() > settings.plan.max_recreations {
+            overview.created_at = created_at(reader, &overview.access).await?;
+        }
         let grants = overview.gone.is_none() && !overview.record.is_retiring();
         if scope.is_whole() && grants {
             overview.look_at_policies(context).await?;
@@ -412,6 +420,7 @@ impl Overview {
             places: found.places.clone(),
             anew: self.policies.changed,
             halted: self.guard.halted.clone(),
+            free: self.built_before(),
         }
     }
 
@@ -477,6 +486,25 @@ async fn is_gone<R: Reads, W, C>(
             Some(why) => Ok(Look::LeftAlone(why)),
             None => Err(error.into()),
         },
+    }
+}
+
+/// When a cluster was made. Not to know it allows nothing, so a refusal is no failure.
+async fn created_at(
+    reader: &impl ClusterReader,
+    access: &ClusterAccess,
+) -> Result<Option<Timestamp>, PortError> {
+    match reader.cluster(access).await {
+        Ok(found) => Ok(found.and_then(|found| found.created_at)),
+        Err(error) if error.kind == ErrorKind::Denied => {
+            tracing::warn!(
+                cluster = access.cluster.name(),
+                "whether it was built again is not known: {}; allow the function's role eks:DescribeCluster",
+                chain(&error),
+            );
+            Ok(None)
+        }
+        Err(error) => Err(error),
     }
 }
 

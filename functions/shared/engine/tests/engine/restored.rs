@@ -2,17 +2,18 @@
 
 use pod_identity_core::{DEPLOYMENT_TAG, SERVICE_ACCOUNT_TAG};
 use pod_identity_engine::ledger::ConditionState;
+use pod_identity_engine::ports::ErrorKind;
 use pod_identity_engine::{
     Act, Outcome, Reconciled, Resumption, Scope, note_reconciled, plan_resumption, preview,
     reconcile, resume,
 };
 use pod_identity_events::BlockedCode;
-use pod_identity_world::Ledger;
+use pod_identity_world::{Ledger, PortFault, When};
 use serde_json::{Value, json};
 
 use crate::adopt::permit;
 use crate::ownership::{foreign, somebody};
-use crate::scenario::{Scenario, cluster, drive};
+use crate::scenario::{Scenario, cluster, drive, node_role};
 
 fn run(scenario: &mut Scenario) -> Reconciled {
     let (run, deadline) = (scenario.next_run(), scenario.in_seconds(60));
@@ -158,6 +159,58 @@ fn without_a_sign_a_run_makes_no_more_again_than_the_ceiling() {
     go_on(&mut scenario, &shown);
     run(&mut scenario);
     assert_eq!(scenario.associations("blue").len(), 15);
+}
+
+/// The cluster is deleted, and built again under its name.
+fn rebuild(scenario: &Scenario) {
+    let mut world = scenario.ports.world();
+    world.remove_cluster(&cluster("blue"));
+    world.add_cluster(&cluster("blue"), &[("default", &node_role("blue-eks-nodes"))]);
+}
+
+#[test]
+fn on_a_cluster_that_was_built_again_under_its_name_all_is_made_again() {
+    let mut scenario = bound(15);
+    rebuild(&scenario);
+    scenario.advance(60);
+    let asked = changes(&scenario, "DescribeCluster");
+    assert_eq!(resumption(&mut scenario).recreations, []);
+    run(&mut scenario);
+    assert_eq!(scenario.associations("blue").len(), 15);
+    // What goes from it afterwards is held to the ceiling again.
+    scenario.advance(300);
+    let ids: Vec<String> = {
+        let world = scenario.ports.world();
+        world.eks.associations(&cluster("blue")).iter().map(|one| one.id.clone()).collect()
+    };
+    for id in ids {
+        let mut world = scenario.ports.world();
+        world.delete_pod_identity_association(&somebody(), "blue", &id).unwrap();
+    }
+    scenario.advance(300);
+    run(&mut scenario);
+    assert_eq!(scenario.associations("blue").len(), 10);
+    assert!(changes(&scenario, "DescribeCluster") > asked);
+}
+
+#[test]
+fn where_eks_does_not_say_when_the_cluster_was_made_the_ceiling_holds() {
+    let mut scenario = bound(15);
+    rebuild(&scenario);
+    scenario.advance(60);
+    let denied = PortFault::nth("DescribeCluster", 1, When::Before, ErrorKind::Denied);
+    scenario.ports.fault(denied);
+    run(&mut scenario);
+    assert_eq!(scenario.associations("blue").len(), 10);
+}
+
+#[test]
+fn a_run_that_makes_little_again_does_not_ask_when_the_cluster_was_made() {
+    let mut scenario = bound(10);
+    rebuild(&scenario);
+    run(&mut scenario);
+    assert_eq!(scenario.associations("blue").len(), 10);
+    assert_eq!(changes(&scenario, "DescribeCluster"), 0);
 }
 
 #[test]

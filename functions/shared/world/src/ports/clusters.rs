@@ -18,6 +18,7 @@ impl ClusterReader for WorldPorts {
             .await;
         let filled = |text: String| Some(text).filter(|text| !text.is_empty());
         Ok(found(outcome)?.map(|found| ClusterDescription {
+            created_at: Some(found.created_at),
             endpoint: filled(found.endpoint),
             certificate_authority: filled(found.certificate_authority),
             status: found.status,

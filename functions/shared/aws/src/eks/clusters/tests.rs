@@ -9,7 +9,7 @@ use crate::script::{Script, access};
 async fn a_cluster_is_described_with_the_way_to_its_kubernetes_api() {
     let script = Script::always(
         200,
-        r#"{"cluster":{"name":"blue","status":"ACTIVE","version":"1.33",
+        r#"{"cluster":{"name":"blue","status":"ACTIVE","version":"1.33","createdAt":1700000000.25,
             "endpoint":"https://ABC.gr7.eu-central-1.eks.amazonaws.com",
             "certificateAuthority":{"data":"LS0t"},
             "accessConfig":{"authenticationMode":"API_AND_CONFIG_MAP"},
@@ -20,6 +20,7 @@ async fn a_cluster_is_described_with_the_way_to_its_kubernetes_api() {
     assert_eq!(
         found,
         ClusterDescription {
+            created_at: Some("2023-11-14T22:13:20.25Z".parse().unwrap()),
             endpoint: Some("https://ABC.gr7.eu-central-1.eks.amazonaws.com".to_owned()),
             certificate_authority: Some("LS0t".to_owned()),
             status: "ACTIVE".to_owned(),

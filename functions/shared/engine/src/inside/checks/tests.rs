@@ -4,6 +4,7 @@ use super::*;
 
 fn description() -> ClusterDescription {
     ClusterDescription {
+        created_at: None,
         endpoint: None,
         certificate_authority: None,
         status: "ACTIVE".to_owned(),

@@ -1,11 +1,13 @@
 //! Whose the associations of a cluster are, by what the ledger remembers.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use pod_identity_core::plan::{AssociationStep, PlacePlan, Plan};
 use pod_identity_core::{Association, Evidence, HeldAssociation, KubernetesName, RoleArn, Verdict};
 
 use super::{Found, Overview, places_of};
-use crate::ledger::BindingState;
+use crate::ledger::{AccountRecord, BindingState};
 use crate::ports::AssociationSummary;
 use crate::reconcile::Orphan;
 use crate::reconcile::drift::What;
@@ -29,25 +31,42 @@ impl Overview {
         })
     }
 
-    /// Associations that the ledger says are there for a binding as it is now, and that are gone.
+    /// Associations, by id, that went with the cluster as it was before it was built again under its
+    /// name: the ledger wrote them last before this cluster was made.
+    pub(super) fn built_before(&self) -> BTreeSet<String> {
+        let before = |account: &&AccountRecord| {
+            let written = account.last_write.as_ref();
+            written.zip(self.created_at).is_some_and(|(written, created)| written.at < created)
+        };
+        let accounts = self.accounts.values().filter(before);
+        accounts.filter_map(|account| Some(account.held.as_ref()?.id.clone())).collect()
+    }
+
+    /// Associations that the ledger says are there for a binding as it is now, and that are gone
+    /// though the cluster is still the same.
     pub(in crate::reconcile) fn vanished(
         &self,
     ) -> impl Iterator<Item = (&KubernetesName, &HeldAssociation)> {
-        self.accounts.iter().filter_map(|(place, account)| {
+        let free = self.built_before();
+        self.accounts.iter().filter_map(move |(place, account)| {
             let held = account.held.as_ref()?;
             let record = self.bindings.get(&held.service_account)?;
             let stands = record.version == held.version && self.wanted(record) == Some(place);
             let shown = self.places.get(place).is_some_and(Option::is_some);
-            (stands && !shown).then_some((place, held))
+            (stands && !shown && !free.contains(&held.id)).then_some((place, held))
         })
     }
 
-    /// How many associations that are gone a plan makes again.
+    /// How many associations that are gone a plan makes again, and no administrator resumed.
     pub(in crate::reconcile) fn recreated(&self, plan: &Plan) -> usize {
         let created = |place: &&PlacePlan| {
             matches!(place.step, Some(AssociationStep::CreateAssociation { .. }))
         };
-        let again = |place: &&PlacePlan| self.vanished().any(|(gone, _)| *gone == place.kubernetes);
+        let again = |place: &&PlacePlan| {
+            self.vanished().any(|(gone, held)| {
+                *gone == place.kubernetes && !self.guard.resumed.contains(&held.id)
+            })
+        };
         plan.places.iter().filter(created).filter(again).count()
     }
 
