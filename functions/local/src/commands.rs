@@ -8,11 +8,12 @@ mod serve;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use clap::Parser;
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::child::{Log, Program};
-use crate::cli::{self, Arguments, Command};
+use crate::cli::{Arguments, Command};
 use crate::function::Function;
 use crate::runtime_api::InvocationResult;
 use crate::scene::{self, SceneError};
@@ -47,16 +48,10 @@ enum CommandError {
     },
 }
 
-/// Does what the arguments (without the program's name) say.
+/// Does what the program's arguments say.
 #[must_use]
-pub fn run(arguments: impl IntoIterator<Item = String>) -> ExitCode {
-    let arguments = match cli::parse(arguments) {
-        Ok(arguments) => arguments,
-        Err(error) => {
-            eprintln!("error: {error}");
-            return ExitCode::from(2);
-        }
-    };
+pub fn run() -> ExitCode {
+    let arguments = Arguments::parse();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&CommandError::Start(error)),
@@ -71,14 +66,10 @@ pub fn run(arguments: impl IntoIterator<Item = String>) -> ExitCode {
 async fn command(Arguments { command, logs }: Arguments) -> Result<bool, CommandError> {
     let log = Log::new(logs);
     match command {
-        Command::Demo => demo::run(log).await,
-        Command::Serve { port } => serve::run(port, log).await.map(|()| true),
-        Command::Invoke { function, file, endpoint } => {
+        None => demo::run(log).await,
+        Some(Command::Serve { port }) => serve::run(port, log).await.map(|()| true),
+        Some(Command::Invoke { function, file, endpoint }) => {
             invoke::run(&function, &file, endpoint, log).await
-        }
-        Command::Help => {
-            say(cli::HELP.trim_end());
-            Ok(true)
         }
     }
 }

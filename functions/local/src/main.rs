@@ -3,9 +3,8 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if arguments.first().is_some_and(|first| first == local::FUNCTION_ARGUMENT) {
+    if std::env::args().nth(1).is_some_and(|first| first == local::FUNCTION_ARGUMENT) {
         return local::child_main();
     }
-    local::run(arguments)
+    local::run()
 }

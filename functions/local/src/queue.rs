@@ -3,13 +3,13 @@
 //! What counts as a failed item follows
 //! <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>.
 
-mod md5;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeSet, VecDeque};
 
 use jiff::Timestamp;
+use md5::{Digest, Md5};
 use serde_json::{Value, json};
 
 use crate::runtime_api::InvocationResult;
@@ -143,7 +143,7 @@ impl Batch {
                         message.first_received_at.unwrap_or(message.sent_at).to_string(),
                 },
                 "messageAttributes": {},
-                "md5OfBody": md5::hex(message.body.as_bytes()),
+                "md5OfBody": hex(&Md5::digest(&message.body)),
                 "eventSource": "aws:sqs",
                 "eventSourceARN": self.arn,
                 "awsRegion": self.region,
@@ -170,4 +170,9 @@ impl Batch {
             _ => all,
         }
     }
+}
+
+/// Bytes in lower-case hexadecimal.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

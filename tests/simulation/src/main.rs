@@ -2,59 +2,49 @@
 //! plays one history from a file and tells every call.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use clap::Parser;
 use simulation::history::History;
 use simulation::{Found, Played, search, trace};
 
-const USAGE: &str = "\
-usage: simulation [--seeds N] [--from SEED] [--events N] [--threads N] [--findings N]
-       simulation --play FILE
-
-Plays the histories of N seeds (2000), from SEED (0) on, of N events each (20), and stops after
-N findings (1). A finding is printed with its seed and the smallest history that shows it, as JSON;
-kept in tests/simulation/found, it is played by every test run.
-With --play, plays one such file and prints every call.";
-
+/// Plays the histories of many seeds, and says how many a second that was.
+///
+/// A finding is printed with its seed and the smallest history that shows it, as JSON; kept in
+/// tests/simulation/found, it is played by every test run.
+#[derive(Parser)]
 struct Arguments {
+    /// Seeds to play
+    #[arg(long, default_value_t = 2_000)]
     seeds: u64,
+    /// The first seed
+    #[arg(long, default_value_t = 0)]
     from: u64,
+    /// Events of each history
+    #[arg(long, default_value_t = 20)]
     events: usize,
-    threads: usize,
+    /// Histories played at once; as many as there are processors without it
+    #[arg(long)]
+    threads: Option<NonZeroUsize>,
+    /// Findings after which it stops
+    #[arg(long, default_value_t = 1)]
     findings: usize,
-    play: Option<String>,
-}
-
-fn arguments() -> Result<Arguments, String> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut arguments =
-        Arguments { seeds: 2_000, from: 0, events: 20, threads, findings: 1, play: None };
-    let mut list = std::env::args().skip(1);
-    while let Some(name) = list.next() {
-        let value = list.next().ok_or_else(|| format!("{name} has no value\n{USAGE}"))?;
-        let number = || value.parse().map_err(|_| format!("{name} wants a number, not `{value}`"));
-        let size = || number().map(|number: u64| usize::try_from(number).unwrap_or(usize::MAX));
-        match name.as_str() {
-            "--seeds" => arguments.seeds = number()?,
-            "--from" => arguments.from = number()?,
-            "--events" => arguments.events = size()?,
-            "--threads" => arguments.threads = size()?.max(1),
-            "--findings" => arguments.findings = size()?,
-            "--play" => arguments.play = Some(value),
-            _ => return Err(format!("{name} is not known\n{USAGE}")),
-        }
-    }
-    Ok(arguments)
+    /// Plays the history of this file instead, and prints every call
+    #[arg(long, value_name = "FILE")]
+    play: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
-    let result = arguments().and_then(|arguments| match &arguments.play {
+    let arguments = Arguments::parse();
+    let result = match &arguments.play {
         Some(file) => play(file),
         None => seeds(&arguments),
-    });
+    };
     match result {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -65,10 +55,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn play(file: &str) -> Result<bool, String> {
-    let text = std::fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?;
+fn play(file: &Path) -> Result<bool, String> {
+    let text =
+        std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
     let history: History =
-        serde_json::from_str(&text).map_err(|error| format!("{file}: {error}"))?;
+        serde_json::from_str(&text).map_err(|error| format!("{}: {error}", file.display()))?;
     let (calls, played) = trace(&history);
     for call in calls {
         let error = call.error.unwrap_or_default();
@@ -82,6 +73,8 @@ fn play(file: &str) -> Result<bool, String> {
 }
 
 fn seeds(arguments: &Arguments) -> Result<bool, String> {
+    let threads = arguments.threads.or(std::thread::available_parallelism().ok());
+    let threads = threads.map_or(1, NonZeroUsize::get);
     let begin = Instant::now();
     let next = AtomicU64::new(arguments.from);
     let end = arguments.from.saturating_add(arguments.seeds);
@@ -89,7 +82,7 @@ fn seeds(arguments: &Arguments) -> Result<bool, String> {
     let sums: Mutex<(u64, Played)> = Mutex::default();
     let lock = |error| format!("a thread broke off: {error}");
     std::thread::scope(|scope| {
-        for _ in 0..arguments.threads {
+        for _ in 0..threads {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
@@ -115,9 +108,8 @@ fn seeds(arguments: &Arguments) -> Result<bool, String> {
     let (histories, sums) = sums.into_inner().map_err(|error| lock(error.to_string()))?;
     let found = found.into_inner().map_err(|error| lock(error.to_string()))?;
     println!(
-        "{histories} histories of {} events in {seconds:.1} s on {} threads, {:.0} histories a second, {} broken",
+        "{histories} histories of {} events in {seconds:.1} s on {threads} threads, {:.0} histories a second, {} broken",
         arguments.events,
-        arguments.threads,
         histories as f64 / seconds,
         found.len(),
     );

@@ -3,8 +3,11 @@
 use local::scene;
 use pod_identity_core::{DEPLOYMENT_TAG, SERVICE_ACCOUNT_TAG};
 use pod_identity_events::detail_type;
+use pod_identity_world::CreateAssociation;
+use serde_json::json;
 
-use crate::scenario::{Scenario, assigned, somebody, unassigned};
+use crate::restored::{planned_and_done, reconcile};
+use crate::scenario::{Scenario, assigned, registered, role, somebody, unassigned};
 
 #[tokio::test]
 async fn foreign_association_in_the_way_blocks_until_it_is_gone() {
@@ -73,6 +76,63 @@ async fn association_that_was_untagged_is_deleted_by_its_removal() {
     assert_eq!(scenario.association("blue", "svc-u-sa"), None);
     assert_eq!(scenario.condition("blue", "svc-u").await.as_deref(), Some("removed"));
     assert_eq!(scenario.news(detail_type::ASSOCIATION_REMOVED).len(), 1);
+}
+
+/// Lets a binding adopt the association that blocks it, and reconciles.
+async fn adopt(scenario: &Scenario, account: &str, name: &str) {
+    let one = json!({ "namespace": "domino-compute", "serviceAccount": account, "as": name });
+    let payload = json!({ "action": "adopt", "cluster": "blue", "associations": [one] });
+    let adopted = planned_and_done(scenario, payload).await;
+    assert_eq!(adopted["ok"], true, "{adopted:#}");
+    reconcile(scenario).await;
+}
+
+#[tokio::test]
+async fn an_adopted_association_of_a_stack_is_replaced_without_the_stacks_tags() {
+    let mut scenario = Scenario::on_blue(&[]).await;
+    let theirs = {
+        let mut world = scenario.stage.world();
+        world.settings.clears_empty_values = false;
+        let input = CreateAssociation {
+            cluster: "blue".to_owned(),
+            namespace: "domino-compute".to_owned(),
+            service_account: "svc-u-sa".to_owned(),
+            role_arn: role("new"),
+            target_role_arn: Some(role("old")),
+            tags: [("team".to_owned(), "data".to_owned())].into(),
+            ..CreateAssociation::default()
+        };
+        let theirs = world.create_pod_identity_association(&somebody(), input).unwrap();
+        let cluster = scene::cluster("blue").unwrap();
+        world.add_stack_tags(&cluster, &theirs.id, "data-platform");
+        theirs
+    };
+    scenario.deliver(&[assigned("svc-u", "new", 10)]).await;
+    assert_eq!(scenario.condition("blue", "svc-u").await.as_deref(), Some("blocked"));
+    adopt(&scenario, "svc-u-sa", "svc-u").await;
+    let ours = scenario.association("blue", "svc-u-sa").unwrap();
+    assert_ne!(ours.id, theirs.id);
+    assert_eq!((ours.target_role_arn, ours.tags["team"].as_str()), (None, "data"));
+    assert!(!ours.tags.keys().any(|key| key.starts_with("aws:")), "{:?}", ours.tags);
+    assert_eq!(scenario.condition("blue", "svc-u").await.as_deref(), Some("ready"));
+}
+
+#[tokio::test]
+async fn two_deployments_that_are_given_one_event_ask_eks_with_tokens_of_their_own() {
+    let mut one = Scenario::on_blue(&[]).await;
+    let event = assigned("svc-u", "new", 10);
+    one.deliver(std::slice::from_ref(&event)).await;
+    let first = one.association("blue", "svc-u-sa").unwrap();
+    let mut world = one.stage.world().clone();
+    // EKS remembers the token of what is deleted.
+    world.delete_pod_identity_association(&somebody(), "blue", &first.id).unwrap();
+    let mut other = Scenario::of(world, &[("DEPLOYMENT_ID", "another")]).await;
+    other.deliver(&[registered("blue", 1)]).await;
+    other.deliver(&[event]).await;
+    assert_eq!(other.condition("blue", "svc-u").await.as_deref(), Some("ready"));
+    let second = other.association("blue", "svc-u-sa").unwrap();
+    assert_ne!(second.id, first.id);
+    assert_eq!(second.tags[DEPLOYMENT_TAG], "another");
 }
 
 #[tokio::test]

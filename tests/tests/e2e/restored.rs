@@ -1,12 +1,12 @@
 //! The ledger's table is restored to an earlier state, and the cluster goes on by an administrator's word.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use local::InvocationResult;
 use local::scene;
 use pod_identity_events::detail_type;
 use serde_json::{Value, json};
 
-use crate::scenario::{Scenario, assigned, unassigned};
+use crate::scenario::{Scenario, assigned, somebody, unassigned};
 
 async fn ask(scenario: &Scenario, payload: Value) -> Value {
     let admin = scenario.stage.admin();
@@ -17,13 +17,13 @@ async fn ask(scenario: &Scenario, payload: Value) -> Value {
 }
 
 /// Plans, and sends the payload that the plan hands over.
-async fn planned_and_done(scenario: &Scenario, payload: Value) -> Value {
+pub(crate) async fn planned_and_done(scenario: &Scenario, payload: Value) -> Value {
     let planned = ask(scenario, payload).await;
     assert!(planned["apply"].is_object(), "{}", planned["text"].as_str().unwrap());
     ask(scenario, planned["apply"].clone()).await
 }
 
-async fn reconcile(scenario: &Scenario) -> String {
+pub(crate) async fn reconcile(scenario: &Scenario) -> String {
     let blue = json!({ "clusterArn": scene::cluster("blue").unwrap() });
     match scenario.stage.reconcile().invoke(blue.to_string()).await.unwrap() {
         InvocationResult::Answer(answer) => answer.to_string(),
@@ -82,6 +82,32 @@ async fn restored_ledger_gives_nothing_back_and_goes_on_once_orphans_are_adopted
     let scenario = restored_and_resumed().await;
     assert_eq!(scenario.condition("blue", "svc-new").await.as_deref(), Some("ready"));
     assert_eq!(scenario.association("blue", "svc-etl-sa"), None);
+}
+
+/// More is gone with a cluster that was built again than one run may make again otherwise.
+pub(crate) async fn built_again() -> Scenario {
+    let mut scenario = Scenario::on_blue(&[("MAX_RECREATIONS", "1")]).await;
+    scenario.deliver(&[assigned("svc-etl", "etl", 3), assigned("svc-new", "new", 4)]).await;
+    {
+        let blue = scene::cluster("blue").unwrap();
+        let mut world = scenario.stage.world();
+        let made: Vec<String> =
+            world.eks.associations(&blue).iter().map(|one| one.id.clone()).collect();
+        for id in made {
+            world.delete_pod_identity_association(&somebody(), "blue", &id).unwrap();
+        }
+        world.eks.cluster_mut(&blue).unwrap().created_at = Timestamp::now();
+    }
+    reconcile(&scenario).await;
+    scenario
+}
+
+#[tokio::test]
+async fn on_a_cluster_that_was_built_again_all_is_made_again() {
+    let scenario = built_again().await;
+    for name in ["svc-first", "svc-etl", "svc-new"] {
+        assert!(scenario.association("blue", &format!("{name}-sa")).is_some(), "{name}");
+    }
 }
 
 #[tokio::test]

@@ -51,13 +51,9 @@ impl Format {
             }
             Self::Query => {
                 let party = if *status < 500 { "Sender" } else { "Receiver" };
-                let body = format!(
-                    "<ErrorResponse><Error><Type>{party}</Type>{}{}</Error>{}</ErrorResponse>",
-                    element("Code", code),
-                    element("Message", message),
-                    element("RequestId", id)
-                );
-                answer(*status, "text/xml", body, id)
+                let error = json!({ "Type": party, "Code": code, "Message": message });
+                let content = json!({ "Error": error, "RequestId": id });
+                xml_answer(*status, "ErrorResponse", &content, id)
             }
         }
     }
@@ -102,24 +98,21 @@ pub(super) fn json(body: &Value, id: &str) -> Answer {
     answer(200, "application/json", body, id)
 }
 
-/// Wraps a result as IAM and STS do; operations without a result have an empty one.
-pub(super) fn xml(namespace: &str, operation: &str, result: &str, id: &str) -> Answer {
-    let result = if result.is_empty() {
-        String::new()
-    } else {
-        format!("<{operation}Result>{result}</{operation}Result>")
-    };
-    let metadata = element("RequestId", id);
-    let body = format!(
-        "<{operation}Response xmlns=\"{namespace}\">{result}\
-         <ResponseMetadata>{metadata}</ResponseMetadata></{operation}Response>"
-    );
-    answer(200, "text/xml", body, id)
+/// Wraps a result as IAM and STS do; operations without one answer an empty object.
+pub(super) fn xml(namespace: &str, operation: &str, result: &Value, id: &str) -> Answer {
+    let mut inner = json!({ "@xmlns": namespace, "ResponseMetadata": { "RequestId": id } });
+    if *result != json!({}) {
+        inner[format!("{operation}Result")] = result.clone();
+    }
+    xml_answer(200, &format!("{operation}Response"), &inner, id)
 }
 
-/// An element with text, escaped.
-pub(super) fn element(name: &str, text: &str) -> String {
-    format!("<{name}>{}</{name}>", winterbaume_core::xml_escape(text))
+/// Elements by their names; `@` begins the name of an attribute, and a list is an element repeated.
+fn xml_answer(status: u16, root: &str, content: &Value, id: &str) -> Answer {
+    match quick_xml::se::to_string_with_root(root, content) {
+        Ok(body) => answer(status, "text/xml", body, id),
+        Err(error) => answer(500, "text/plain", error, id),
+    }
 }
 
 pub(super) fn answer(

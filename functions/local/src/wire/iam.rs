@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use pod_identity_world::{AwsError, Caller, PolicyOutput, PolicyVersionOutput, RoleOutput, World};
+use serde_json::{Value, json};
 
-use super::answer::element;
 use super::request::{Request, pairs};
 
 pub(super) const NAMESPACE: &str = "https://iam.amazonaws.com/doc/2010-05-08/";
@@ -93,8 +93,8 @@ impl Operation {
         names.join(" ")
     }
 
-    /// Answers the inside of the result element.
-    pub(super) fn perform(&self, world: &mut World, caller: &Caller) -> Result<String, AwsError> {
+    /// Answers what is in the result element.
+    pub(super) fn perform(&self, world: &mut World, caller: &Caller) -> Result<Value, AwsError> {
         let parameters = &self.parameters;
         let role_name = || parameters.required("RoleName");
         let arn = || parameters.required("PolicyArn");
@@ -102,24 +102,26 @@ impl Operation {
         let document = || parameters.required("PolicyDocument");
         let marker = parameters.get("Marker");
         match self.name {
-            "GetRole" => world.get_role(caller, role_name()?).map(|found| role(&found)),
-            "GetPolicy" => world.get_policy(caller, arn()?).map(|found| policy(&found)),
+            "GetRole" => {
+                world.get_role(caller, role_name()?).map(|found| json!({ "Role": role(&found) }))
+            }
+            "GetPolicy" => {
+                world.get_policy(caller, arn()?).map(|found| json!({ "Policy": policy(&found) }))
+            }
             "GetPolicyVersion" => world
                 .get_policy_version(caller, arn()?, version()?)
-                .map(|found| policy_version("PolicyVersion", &found)),
+                .map(|found| json!({ "PolicyVersion": policy_version(&found) })),
             "ListPolicyVersions" => {
                 let size = parameters.number("MaxItems")?;
                 let page = world.list_policy_versions(caller, arn()?, size, marker)?;
-                let members = page.items.iter().map(|item| policy_version("member", item));
+                let members = page.items.iter().map(policy_version);
                 Ok(list("Versions", members.collect(), page.next))
             }
             "ListAttachedRolePolicies" => {
                 let size = parameters.number("MaxItems")?;
                 let page = world.list_attached_role_policies(caller, role_name()?, size, marker)?;
-                let members = page.items.iter().map(|item| {
-                    let name = element("PolicyName", &item.name);
-                    format!("<member>{name}{}</member>", element("PolicyArn", &item.arn))
-                });
+                let member = |name, arn| json!({ "PolicyName": name, "PolicyArn": arn });
+                let members = page.items.iter().map(|item| member(&item.name, &item.arn));
                 Ok(list("AttachedPolicies", members.collect(), page.next))
             }
             "CreatePolicy" => {
@@ -128,77 +130,72 @@ impl Operation {
                 let text = parameters.get("Description").unwrap_or_default();
                 let tags = parameters.tags();
                 let made = world.create_policy(caller, name, path, text, document()?, &tags)?;
-                Ok(policy(&made))
+                Ok(json!({ "Policy": policy(&made) }))
             }
             "CreatePolicyVersion" => {
                 let default = parameters.get("SetAsDefault") == Some("true");
                 let made = world.create_policy_version(caller, arn()?, document()?, default)?;
-                Ok(policy_version("PolicyVersion", &made))
+                Ok(json!({ "PolicyVersion": policy_version(&made) }))
             }
             "DeletePolicyVersion" => {
-                world.delete_policy_version(caller, arn()?, version()?).map(|()| String::new())
+                world.delete_policy_version(caller, arn()?, version()?).map(|()| json!({}))
             }
-            "DeletePolicy" => world.delete_policy(caller, arn()?).map(|()| String::new()),
+            "DeletePolicy" => world.delete_policy(caller, arn()?).map(|()| json!({})),
             "AttachRolePolicy" => {
-                world.attach_role_policy(caller, role_name()?, arn()?).map(|()| String::new())
+                world.attach_role_policy(caller, role_name()?, arn()?).map(|()| json!({}))
             }
-            _ => world.detach_role_policy(caller, role_name()?, arn()?).map(|()| String::new()),
+            _ => world.detach_role_policy(caller, role_name()?, arn()?).map(|()| json!({})),
         }
     }
 }
 
-fn list(name: &str, members: String, marker: Option<String>) -> String {
-    let truncated = element("IsTruncated", if marker.is_some() { "true" } else { "false" });
-    let marker = marker.map(|marker| element("Marker", &marker)).unwrap_or_default();
-    format!("<{name}>{members}</{name}>{truncated}{marker}")
+fn list(name: &str, members: Vec<Value>, marker: Option<String>) -> Value {
+    let mut list = json!({ name: { "member": members }, "IsTruncated": marker.is_some() });
+    if let Some(marker) = marker {
+        list["Marker"] = json!(marker);
+    }
+    list
 }
 
-fn role(role: &RoleOutput) -> String {
-    let document = &role.assume_role_policy_document;
-    format!(
-        "<Role>{}{}{}{}{}{}{}</Role>",
-        element("Path", &role.path),
-        element("RoleName", &role.name),
-        element("RoleId", &role.id),
-        element("Arn", &role.arn),
-        element("CreateDate", &time(role.created)),
-        element("AssumeRolePolicyDocument", document),
-        element("MaxSessionDuration", "3600"),
-    )
+fn role(role: &RoleOutput) -> Value {
+    json!({
+        "Path": role.path,
+        "RoleName": role.name,
+        "RoleId": role.id,
+        "Arn": role.arn,
+        "CreateDate": time(role.created),
+        "AssumeRolePolicyDocument": role.assume_role_policy_document,
+        "MaxSessionDuration": 3600,
+    })
 }
 
-fn policy(policy: &PolicyOutput) -> String {
-    let tags: String = policy
-        .tags
-        .iter()
-        .map(|(key, value)| {
-            format!("<member>{}{}</member>", element("Key", key), element("Value", value))
-        })
-        .collect();
-    format!(
-        "<Policy>{}{}{}{}{}{}{}{}{}{}<Tags>{tags}</Tags></Policy>",
-        element("PolicyName", &policy.name),
-        element("PolicyId", &policy.id),
-        element("Arn", &policy.arn),
-        element("Path", &policy.path),
-        element("DefaultVersionId", &policy.default_version),
-        element("AttachmentCount", &policy.attachments.to_string()),
-        element("IsAttachable", "true"),
-        element("Description", &policy.description),
-        element("CreateDate", &time(policy.created)),
-        element("UpdateDate", &time(policy.updated)),
-    )
+fn policy(policy: &PolicyOutput) -> Value {
+    let tags = policy.tags.iter().map(|(key, value)| json!({ "Key": key, "Value": value }));
+    json!({
+        "PolicyName": policy.name,
+        "PolicyId": policy.id,
+        "Arn": policy.arn,
+        "Path": policy.path,
+        "DefaultVersionId": policy.default_version,
+        "AttachmentCount": policy.attachments,
+        "IsAttachable": true,
+        "Description": policy.description,
+        "CreateDate": time(policy.created),
+        "UpdateDate": time(policy.updated),
+        "Tags": { "member": tags.collect::<Vec<_>>() },
+    })
 }
 
-fn policy_version(name: &str, version: &PolicyVersionOutput) -> String {
-    let document = version.document.as_ref();
-    format!(
-        "<{name}>{}{}{}{}</{name}>",
-        document.map(|document| element("Document", document)).unwrap_or_default(),
-        element("VersionId", &version.id),
-        element("IsDefaultVersion", if version.is_default { "true" } else { "false" }),
-        element("CreateDate", &time(version.created)),
-    )
+fn policy_version(version: &PolicyVersionOutput) -> Value {
+    let mut found = json!({
+        "VersionId": version.id,
+        "IsDefaultVersion": version.is_default,
+        "CreateDate": time(version.created),
+    });
+    if let Some(document) = &version.document {
+        found["Document"] = json!(document);
+    }
+    found
 }
 
 /// ISO 8601, to the second.

@@ -3,8 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 use pod_identity_core::RoleArn;
 use pod_identity_world::{AwsError, Caller};
+use serde_json::{Value, json};
 
-use super::answer::element;
 use super::iam::{Parameters, time};
 use super::request::Request;
 use super::{SECRET_ACCESS_KEY, SESSION_TOKEN, Shared, lock};
@@ -51,17 +51,13 @@ impl Operation {
         }
     }
 
-    pub(super) fn perform(&self, shared: &Shared, caller: &Caller) -> Result<String, AwsError> {
+    pub(super) fn perform(&self, shared: &Shared, caller: &Caller) -> Result<Value, AwsError> {
         match self {
             Self::GetCallerIdentity => {
                 let (account, name) = (&caller.account, &caller.name);
                 let arn = format!("arn:aws:sts::{account}:assumed-role/{name}/{name}");
-                Ok(format!(
-                    "{}{}{}",
-                    element("Arn", &arn),
-                    element("UserId", &format!("AROA{name}:{name}")),
-                    element("Account", account)
-                ))
+                let user = format!("AROA{name}:{name}");
+                Ok(json!({ "Arn": arn, "UserId": user, "Account": account }))
             }
             Self::AssumeRole { role, session } => Ok(assume(shared, caller, role, session)),
         }
@@ -69,20 +65,20 @@ impl Operation {
 }
 
 /// Gives out a key that stands for the role's account, and remembers who asked.
-fn assume(shared: &Shared, caller: &Caller, role: &RoleArn, session: &str) -> String {
+fn assume(shared: &Shared, caller: &Caller, role: &RoleArn, session: &str) -> Value {
     let mut assumed = lock(&shared.assumed);
     let key = format!("ASIA{:016}", assumed.len() + 1);
     assumed.insert(key.clone(), (role.account().to_owned(), caller.name.clone()));
     let now = Timestamp::now();
     let expires = now.checked_add(SignedDuration::from_hours(1)).unwrap_or(now);
     let arn = format!("arn:aws:sts::{}:assumed-role/{}/{session}", role.account(), role.name());
-    format!(
-        "<Credentials>{}{}{}{}</Credentials><AssumedRoleUser>{}{}</AssumedRoleUser>",
-        element("AccessKeyId", &key),
-        element("SecretAccessKey", SECRET_ACCESS_KEY),
-        element("SessionToken", SESSION_TOKEN),
-        element("Expiration", &time(expires)),
-        element("AssumedRoleId", &format!("AROA{key}:{session}")),
-        element("Arn", &arn)
-    )
+    json!({
+        "Credentials": {
+            "AccessKeyId": key,
+            "SecretAccessKey": SECRET_ACCESS_KEY,
+            "SessionToken": SESSION_TOKEN,
+            "Expiration": time(expires),
+        },
+        "AssumedRoleUser": { "AssumedRoleId": format!("AROA{key}:{session}"), "Arn": arn },
+    })
 }

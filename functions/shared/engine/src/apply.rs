@@ -3,8 +3,10 @@
 pub(crate) mod policies;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
+use jiff::Timestamp;
 use pod_identity_core::plan::{AssociationStep, PlacePlan, Plan, Problem};
 use pod_identity_core::{Association, KubernetesName, PolicyArn, RoleArn, fingerprint};
 use pod_identity_events::BlockedCode;
@@ -17,6 +19,7 @@ use crate::ports::{
     AssociationUpdate, Clock, ClusterAccess, EksReader, EksWriter, ErrorKind, IamReader, IamWriter,
     NewAssociation, PortError,
 };
+use crate::settings::later;
 
 /// A step that was not done.
 #[derive(Debug, Clone)]
@@ -265,10 +268,21 @@ async fn create<R: EksReader, W: EksWriter, C: Clock>(
     new: &NewAssociation,
     target: &Target<'_, R, W, C>,
 ) -> Result<Association, Failure> {
-    let (Context { reader, writer, .. }, access) = (*target.context, target.access);
+    let (Context { reader, writer, clock, .. }, access) = (*target.context, target.access);
     let failed = |error: PortError| association_failure(&error, access);
+    let asked_at = clock.now();
     let error = match writer.create_association(access, new).await {
-        Ok(created) => return Ok(created),
+        Ok(created) if is_fresh(&created, asked_at) => return Ok(created),
+        Ok(remembered) => match reader.association(access, &remembered.id).await.map_err(failed)? {
+            Some(found) => return Ok(found),
+            // EKS answers a token that it knows with what it made for it, gone or not.
+            None => {
+                target.pass()?;
+                let token = [new.client_token.as_str(), remembered.id.as_str()];
+                let again = NewAssociation { client_token: fingerprint(token), ..new.clone() };
+                return writer.create_association(access, &again).await.map_err(failed);
+            }
+        },
         Err(error) => error,
     };
     if error.kind != ErrorKind::InUse {
@@ -291,6 +305,14 @@ async fn create<R: EksReader, W: EksWriter, C: Clock>(
             access.cluster.name()
         ))),
     }
+}
+
+/// How far EKS's clock may be behind the function's.
+const CLOCK_DIFFERENCE: Duration = Duration::from_secs(60);
+
+/// Whether a creation was answered with an association that was made for it just now.
+fn is_fresh(created: &Association, asked_at: Timestamp) -> bool {
+    created.created_at.is_some_and(|at| later(at, CLOCK_DIFFERENCE) > asked_at)
 }
 
 /// What a failed call means for the place that it was made for.

@@ -134,9 +134,15 @@ where
             }
         }
     }
-    // The order of the versions, so that a batch that holds an assignment and
-    // its removal ends as they were meant.
-    accepted.sort_by(|a, b| (&a.command.version, a.at).cmp(&(&b.command.version, b.at)));
+    // Service accounts and clusters as they came, so that no date decides between two of them; the
+    // events of each by their versions, so that an assignment and its removal end as they were meant.
+    let mut first: BTreeMap<String, usize> = BTreeMap::new();
+    for event in &accepted {
+        first.entry(accept::subject(event)).or_insert(event.at);
+    }
+    accepted.sort_by_cached_key(|event| {
+        (first[&accept::subject(event)], event.command.version.clone(), event.at)
+    });
 
     let mut view = View::default();
     let decided = accept::accept_all(context, &accepted, &mut view).await;

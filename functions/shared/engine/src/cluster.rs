@@ -99,6 +99,9 @@ pub(crate) struct Beyond {
     pub(crate) anew: bool,
     /// The sign that the ledger is older than the cluster, where it is seen and not stored yet.
     pub(crate) halted: Option<HaltRecord>,
+    /// Whether the batch has all service accounts that want its places, so that those which found
+    /// no room among the claims get their turn.
+    pub(crate) knows_all: bool,
     /// Associations, by id, that may be made again without a ceiling.
     pub(crate) free: BTreeSet<String>,
 }

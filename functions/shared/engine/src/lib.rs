@@ -37,7 +37,7 @@ pub use inside::{
 };
 pub use observe::is_broad_policy;
 pub use reconcile::{
-    Orphan, Reconciled, Recreation, Resumption, Retirement, Scope, note_reconciled,
+    Correction, Orphan, Reconciled, Recreation, Resumption, Retirement, Scope, note_reconciled,
     plan_resumption, preview, reconcile, request_again, request_all, request_clusters,
     request_rest, resume,
 };

@@ -34,7 +34,7 @@ use overview::{Found, Look, Overview};
 
 pub use note::note_reconciled;
 pub use requests::{request_again, request_all, request_clusters, request_rest};
-pub use restored::{Recreation, Resumption, plan_resumption, resume};
+pub use restored::{Correction, Recreation, Resumption, plan_resumption, resume};
 pub use retire::Retirement;
 
 /// Most places that are looked at, and worked on, in one go.
@@ -141,7 +141,7 @@ pub async fn preview<R: Reads, C: Clock>(
         return Ok(done);
     };
     done.capacity = overview.capacity(settings);
-    restored::presume(&context, &mut overview, &mut done);
+    let recreations = restored::presume(&context, scope, &mut overview, &mut done).await?;
     if scope.is_whole() && retire::presume(&context, &mut overview, &mut done).await? {
         retire::preview(&context, &overview, &mut done).await?;
         return Ok(done);
@@ -154,7 +154,10 @@ pub async fn preview<R: Reads, C: Clock>(
         if let Some(found) = needs(&context, &overview, &chunk, &mut done, &mut used).await? {
             let (names, beyond) = (found.names(), overview.beyond(&found));
             let job = overview.job(&names, &beyond);
-            done.plans.push(cluster::preview(&context, job).await?);
+            let mut settings = settings.clone();
+            settings.plan.max_recreations = recreations;
+            let bounded = Context { settings: &settings, ..context };
+            done.plans.push(cluster::preview(&bounded, job).await?);
         }
     }
     done.finish(&overview);
@@ -197,8 +200,7 @@ where
         overview = anew;
     }
     done.capacity = overview.capacity(settings);
-    restored::judge(&context, scope, &mut overview, &mut done).await?;
-    let mut recreations_left = settings.plan.max_recreations;
+    let mut recreations_left = restored::judge(&context, scope, &mut overview, &mut done).await?;
     if scope.is_whole() && overview.record.is_retiring() {
         retire::retire(&context, &overview, &mut done).await?;
         return Ok(done);

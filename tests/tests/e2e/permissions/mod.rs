@@ -207,6 +207,7 @@ async fn everything() -> Vec<Call> {
     }
     calls.extend(asked_by_an_administrator().await);
     calls.extend(restored::restored_and_resumed().await.stage.world().calls.clone());
+    calls.extend(restored::built_again().await.stage.world().calls.clone());
     for changes in [&[][..], &[domino::UNBIND]] {
         let scenario = domino::scenario(changes).await;
         domino::scheduled(&scenario).await;

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::scenario::{Scenario, somebody};
 
 /// What names one run, or counts what was tried: not part of what came of it.
-const OF_A_RUN: [&str; 16] = [
+const OF_A_RUN: [&str; 17] = [
     "requestId",
     "updatedAt",
     "recordedAt",
@@ -31,6 +31,7 @@ const OF_A_RUN: [&str; 16] = [
     "intents",
     // When a binding was changed, and how often lately.
     "pace",
+    "claimedAt",
 ];
 
 /// The end of a flow.

@@ -52,6 +52,9 @@ pub struct Claim {
     pub refused: Option<String>,
     /// The association, not managed yet, that it may take over on an administrator's word, by id.
     pub adopts: Option<String>,
+    /// Whether an earlier run held its association back because too many were gone. Only an
+    /// administrator's word ends that.
+    pub held_back: bool,
 }
 
 /// One Kubernetes service account of the cluster, everyone who wants it, and what is there.

@@ -166,7 +166,7 @@ impl<'a> Decision<'a> {
             self.block_by(claim, &problem);
         }
         if let Some((claim, _, _)) = &self.holder
-            && let Some(problem) = self.withheld(claim, left, options)
+            && let Some(problem) = self.withheld(claim, left)
         {
             let claim = *claim;
             self.holder = None;
@@ -205,7 +205,7 @@ impl<'a> Decision<'a> {
 
     /// Why nothing is made or changed for a binding that the ledger says to be ready: it may be the
     /// word of a ledger that was restored. What a newer event asks for is done.
-    fn withheld(&self, claim: &Claim, left: &mut Ceilings, options: &Options) -> Option<Problem> {
+    fn withheld(&self, claim: &Claim, left: &mut Ceilings) -> Option<Problem> {
         let held = self.place.held.as_ref()?;
         let name = &claim.binding.service_account;
         if held.service_account != *name || held.version != claim.version {
@@ -226,17 +226,16 @@ impl<'a> Decision<'a> {
         if let Some(problem) = &guard.halted {
             return Some(problem.clone());
         }
-        if left.recreations == 0 {
+        if left.recreations == 0 || claim.held_back {
             return Some(Problem {
                 code: BlockedCode::RecreationCeiling,
                 reason: format!(
-                    "association {} of {} in cluster {} is gone and is not made again for now: one run makes at most {} again (MAX_RECREATIONS)",
+                    "association {} of {} in cluster {} is gone and is not made again: more are gone than one run makes again (MAX_RECREATIONS)",
                     held.id,
                     self.place.kubernetes,
                     self.observation.cluster.name(),
-                    options.max_recreations,
                 ),
-                way_out: "find out why so many are gone, or whether the ledger was restored; then have them made again (action `resume`), or raise MAX_RECREATIONS".to_owned(),
+                way_out: "find out why so many are gone, or whether the ledger was restored; then have them made again (action `resume`)".to_owned(),
             });
         }
         left.recreations -= 1;

@@ -58,6 +58,7 @@ fn claim(name: &str, role_name: &str, second: i64) -> Claim {
         number: Some(u64::try_from(second).unwrap()),
         refused: None,
         adopts: None,
+        held_back: false,
     }
 }
 

@@ -140,7 +140,7 @@ fn decide<R, W, C: Clock>(
     }
 }
 
-fn subject(event: &Accepted) -> String {
+pub(super) fn subject(event: &Accepted) -> String {
     match &event.command.change {
         Change::Register(registration) => registration.cluster.to_string(),
         Change::Retire { cluster, .. } => cluster.to_string(),

@@ -119,11 +119,10 @@ impl Loaded {
             loaded.accounts.insert(place.clone(), account);
             let claims = loaded.view.get::<ClaimsRecord>(&claims_key(&place))?;
             let mut claims = claims.map(|stored| stored.record).unwrap_or_default();
-            for name in names {
-                let Some(binding) = loaded.binding(name) else { continue };
-                if binding.kubernetes == place && claims.enqueue(binding) {
-                    let here = loaded.newly_queued.entry(place.clone()).or_default();
-                    here.insert(name.clone());
+            for name in loaded.waiting(&place, job) {
+                let Some(binding) = loaded.binding(&name) else { continue };
+                if claims.enqueue(binding) {
+                    loaded.newly_queued.entry(place.clone()).or_default().insert(name);
                 }
             }
             others.extend(claims.holder(cluster).cloned());
@@ -132,6 +131,16 @@ impl Loaded {
         others.retain(|name| !names.contains(name));
         loaded.meet(context, cluster, others).await?;
         Ok(loaded)
+    }
+
+    /// Those of the batch that want a place, by how long they have wanted it. None where a run does
+    /// not know all that want it.
+    fn waiting(&self, place: &KubernetesName, job: Job<'_>) -> Vec<DominoName> {
+        let wants = |name: &&DominoName| self.binding(name).is_some_and(|b| b.kubernetes == *place);
+        let names = self.names.iter().filter(|_| job.beyond.knows_all).filter(wants);
+        let mut names: Vec<DominoName> = names.cloned().collect();
+        names.sort_by_key(|name| self.bindings[name].claimed_at);
+        names
     }
 
     /// Reads the bindings and conditions of more service accounts.
@@ -393,6 +402,7 @@ impl Loaded {
                 number: queue.and_then(|claims| claims.number(name, cluster)),
                 refused: self.refused.get(name).cloned(),
                 adopts: self.conditions[name].adopts.clone(),
+                held_back: self.conditions[name].is_held_back(),
             })
         };
         let leaving = |(name, condition): (&DominoName, &Condition)| {

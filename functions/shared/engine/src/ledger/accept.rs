@@ -160,6 +160,10 @@ fn accept_binding(
         writes.put_anyway(view, names_key(), &next, acceptance.revision, None)?;
     }
     let previous = current.as_ref().and_then(BindingRecord::binding).cloned();
+    let claimed_at = current.as_ref().and_then(|current| {
+        let same = |binding: &&Binding| change.is_ok_and(|b| b.kubernetes == binding.kubernetes);
+        current.binding().filter(same).map(|_| current.claimed_at)
+    });
     let state = match change {
         Ok(binding) => BindingState::Bound { binding: Box::new(binding.clone()) },
         Err(reason) => BindingState::Unbound { reason },
@@ -171,13 +175,12 @@ fn accept_binding(
         actor: command.actor.clone(),
         request_id: acceptance.request_id.to_owned(),
         pace: Pace::next(current.map(|current| current.pace), acceptance.now),
+        claimed_at: claimed_at.unwrap_or(acceptance.now),
     };
-    let reason = change.err().unwrap_or(RemovalReason::Moved);
-    let conditions =
-        match conditions(acceptance, name, previous.as_ref(), change.ok(), reason, view)? {
-            Ok(conditions) => conditions,
-            Err(refused) => return Ok(Decision::Refused(refused)),
-        };
+    let conditions = match conditions(acceptance, name, change, view, writes)? {
+        Ok(conditions) => conditions,
+        Err(refused) => return Ok(Decision::Refused(refused)),
+    };
     for condition in &conditions {
         let key = condition_key(name, &condition.cluster);
         writes.put(view, key, condition, acceptance.revision)?;
@@ -337,19 +340,31 @@ fn move_claim(
 fn conditions(
     acceptance: Acceptance<'_>,
     name: &DominoName,
-    previous: Option<&Binding>,
-    binding: Option<&Binding>,
-    reason: RemovalReason,
+    change: Result<&Binding, RemovalReason>,
     view: &View,
+    writes: &WriteSet,
 ) -> Result<Result<Vec<Condition>, String>, LedgerError> {
+    let (binding, reason) = (change.ok(), change.err().unwrap_or(RemovalReason::Moved));
     let mut conditions = Vec::new();
     let registry = view.get::<Registry>(&registry_key())?.map(|s| s.record).unwrap_or_default();
-    let before: BTreeMap<ClusterArn, Condition> = view
-        .all::<Condition>(&service_account_partition(name), condition_prefix())?
+    let (partition, prefix) = (service_account_partition(name), condition_prefix());
+    // What an older event of the same transaction asked for was never carried out: a binding leaves
+    // none of it behind, and no creation can have been made for it.
+    let own = |key: &Key| {
+        let is_condition = key.partition == partition && key.sort.starts_with(prefix);
+        binding.is_some() && (is_condition || *key == binding_key(name))
+    };
+    let seen = writes.as_before(view, own);
+    let previous = seen.get::<BindingRecord>(&binding_key(name))?.map(|stored| stored.record);
+    let previous = previous.as_ref().and_then(BindingRecord::binding);
+    let before: BTreeMap<ClusterArn, Condition> = seen
+        .all::<Condition>(&partition, prefix)?
         .into_iter()
         .map(|stored| (stored.record.cluster.clone(), stored.record))
         .collect();
-    let mut clusters: BTreeSet<ClusterArn> = before.keys().cloned().collect();
+    let written = view.all::<Condition>(&partition, prefix)?;
+    let mut clusters: BTreeSet<ClusterArn> =
+        written.into_iter().map(|stored| stored.record.cluster).collect();
     // A cluster that was registered after the previous binding has no condition yet, and may
     // have an association all the same.
     for binding in previous.iter().chain(&binding) {

@@ -106,7 +106,8 @@ impl ClaimsRecord {
     pub(crate) fn claim(&mut self, binding: &Binding, is_new: bool) {
         let name = &binding.service_account;
         let queued = self.queue.contains_key(name);
-        if queued || (is_new && self.has_room()) {
+        // Those that found no room before have their turn first.
+        if queued || (is_new && self.has_room() && self.unqueued == 0) {
             self.renumber(binding);
         } else if is_new {
             self.unqueued += 1;

@@ -34,6 +34,8 @@ pub struct BindingRecord {
     pub request_id: String,
     /// How often it was changed lately.
     pub pace: Pace,
+    /// Since when it wants its Kubernetes service account, by the function's clock.
+    pub claimed_at: Timestamp,
 }
 
 /// How often a binding was changed within an hour.
@@ -261,6 +263,13 @@ pub struct Condition {
 }
 
 impl Condition {
+    /// Whether too many associations were gone for this one to be made again.
+    #[must_use]
+    pub fn is_held_back(&self) -> bool {
+        let blocked = self.blocked.as_ref();
+        blocked.is_some_and(|blocked| blocked.code == BlockedCode::RecreationCeiling)
+    }
+
     /// Whether nothing is left to do for a version of the binding.
     #[must_use]
     pub fn is_finished(&self, version: &Version) -> bool {

@@ -1,5 +1,6 @@
 //! What was read of the ledger, and what is about to be written.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -207,6 +208,8 @@ fn stored<T: DeserializeOwned>(item: &Item) -> Result<Stored<T>, LedgerError> {
 #[derive(Debug, Clone, Default)]
 pub struct WriteSet {
     writes: BTreeMap<Key, Write>,
+    /// What the view had under each key that was put, before it was.
+    before: BTreeMap<Key, Option<Item>>,
 }
 
 impl WriteSet {
@@ -299,9 +302,27 @@ impl WriteSet {
         })?;
         let expect = self.first_expectation(&key).unwrap_or(expect);
         let item = Item { key: key.clone(), revision: revision.to_owned(), body };
-        view.items.insert(key.clone(), item.clone());
+        let before = view.items.insert(key.clone(), item.clone());
+        self.before.entry(key.clone()).or_insert(before);
         self.writes.insert(key, Write::Put { item, expires_at, expect });
         Ok(())
+    }
+
+    /// The view as it was before these writes put anything under some keys: nobody has seen that yet.
+    pub(crate) fn as_before<'a>(
+        &self,
+        view: &'a View,
+        keys: impl Fn(&Key) -> bool,
+    ) -> Cow<'a, View> {
+        let mut view = Cow::Borrowed(view);
+        for (key, before) in self.before.iter().filter(|(key, _)| keys(key)) {
+            let items = &mut view.to_mut().items;
+            match before {
+                Some(item) => _ = items.insert(key.clone(), item.clone()),
+                None => _ = items.remove(key),
+            }
+        }
+        view
     }
 
     /// Removes an item if it is still at a revision.

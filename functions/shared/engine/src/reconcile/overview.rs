@@ -420,6 +420,7 @@ impl Overview {
             places: found.places.clone(),
             anew: self.policies.changed,
             halted: self.guard.halted.clone(),
+            knows_all: true,
             free: self.built_before(),
         }
     }

@@ -53,29 +53,33 @@ fn halt(guard: &GuardRecord, cluster: &ClusterArn, done: &mut Reconciled) {
     done.halted = Some(why);
 }
 
-/// For a look only: takes the sign for a halt.
-pub(super) fn presume<R, W, C: Clock>(
+/// For a look only: takes the sign for a halt. Says how many associations may be made again.
+pub(super) async fn presume<R: Reads, W, C: Clock>(
     context: &Context<'_, R, W, C>,
+    scope: &Scope,
     overview: &mut Overview,
     done: &mut Reconciled,
-) {
-    if overview.guard.halted.is_none() {
-        overview.guard.halted = sign(overview, context.clock.now());
+) -> Result<usize, String> {
+    let Some(mut whole) = whole(context, scope, overview).await? else { return Ok(0) };
+    let seen = whole.as_deref_mut().unwrap_or(&mut *overview);
+    if seen.guard.halted.is_none() {
+        seen.guard.halted = sign(seen, context.clock.now());
     }
-    halt(&overview.guard, &overview.access.cluster, done);
+    Ok(taken_over(context, overview, whole, done))
 }
 
 /// Looks for the sign, once more under the lease where it is seen, and stores it: from then on no run
-/// makes anything again there.
+/// makes anything again there. Says how many associations this run may make again.
 pub(super) async fn judge<R: Reads, W: Writes, C: Clock>(
     context: &Context<'_, R, W, C>,
     scope: &Scope,
     overview: &mut Overview,
     done: &mut Reconciled,
-) -> Result<(), String> {
+) -> Result<usize, String> {
+    let Some(mut whole) = whole(context, scope, overview).await? else { return Ok(0) };
+    let seen = whole.as_deref_mut().unwrap_or(&mut *overview);
     let cluster = &scope.cluster;
-    let seen = overview.guard.halted.is_none() && sign(overview, context.clock.now()).is_some();
-    if scope.is_whole() && seen {
+    if seen.guard.halted.is_none() && sign(seen, context.clock.now()).is_some() {
         let Context { reader, writer, clock, run, settings, deadline } = *context;
         let lease = Lease::take(
             lease_key(cluster),
@@ -88,27 +92,63 @@ pub(super) async fn judge<R: Reads, W: Writes, C: Clock>(
             deadline,
         );
         let lease = lease.await.map_err(|error| chain(&error))?;
-        let decided = under_lease(context, scope).await;
+        let decided = under_lease(context, cluster).await;
         let (halted, writes) = decided.unwrap_or_else(|why| (Err(why), WriteSet::default()));
         let released = cluster::give_back_with(context, &lease, writes).await;
-        overview.guard.halted = halted?;
+        seen.guard.halted = halted?;
         released.map_err(|error| chain(&error))?;
     }
-    halt(&overview.guard, cluster, done);
-    Ok(())
+    Ok(taken_over(context, overview, whole, done))
+}
+
+/// The whole cluster, where a run that looks at a part of it would make something again: in a part
+/// neither the sign of a restored ledger shows nor how much is gone. None inside where the part is the
+/// whole, or makes nothing again; none at all where the cluster is left alone by now.
+async fn whole<R: Reads, W, C: Clock>(
+    context: &Context<'_, R, W, C>,
+    scope: &Scope,
+    part: &Overview,
+) -> Result<Option<Option<Box<Overview>>>, String> {
+    if scope.is_whole() || part.vanished().next().is_none() {
+        return Ok(Some(None));
+    }
+    let look = Overview::read(context, &Scope::of(scope.cluster.clone())).await;
+    Ok(look.map_err(|error| chain(&error))?.open().map(Some))
+}
+
+/// Takes what the whole cluster shows over to a part of it, and says how many associations may be
+/// made again: none where some are held back, or a part is looked at and more are gone than the ceiling.
+fn taken_over<R, W, C: Clock>(
+    context: &Context<'_, R, W, C>,
+    overview: &mut Overview,
+    whole: Option<Box<Overview>>,
+    done: &mut Reconciled,
+) -> usize {
+    let ceiling = context.settings.plan.max_recreations;
+    let mut left = if overview.holds_back() { 0 } else { ceiling };
+    if let Some(whole) = whole {
+        if whole.vanished().count() > ceiling {
+            left = 0;
+        }
+        overview.take_over(*whole);
+    }
+    halt(&overview.guard, &overview.access.cluster, done);
+    left
 }
 
 /// What a run that makes something may be under way with is seen under the lease only.
 async fn under_lease<R: Reads, W: Writes, C: Clock>(
     context: &Context<'_, R, W, C>,
-    scope: &Scope,
+    cluster: &ClusterArn,
 ) -> Result<(Result<Option<HaltRecord>, String>, WriteSet), String> {
     let mut writes = WriteSet::default();
-    let look = Overview::read(context, scope).await.map_err(|error| chain(&error))?;
+    let look = Overview::read(context, &Scope::of(cluster.clone()))
+        .await
+        .map_err(|error| chain(&error))?;
     let Look::Open(mut overview) = look else { return Ok((Ok(None), writes)) };
     if overview.guard.halted.is_none() {
         overview.guard.halted = sign(&overview, context.clock.now());
-        let (key, revision) = (guard_key(&scope.cluster), context.run.revision());
+        let (key, revision) = (guard_key(cluster), context.run.revision());
         let put = writes.put(&mut overview.view, key, &overview.guard, &revision);
         put.map_err(|error| chain(&error))?;
     }
@@ -129,6 +169,24 @@ pub struct Recreation {
     pub role: RoleArn,
 }
 
+/// An association that is otherwise than the ledger says, and would be put back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Correction {
+    /// The Kubernetes service account.
+    pub kubernetes: KubernetesName,
+    /// Id of the association.
+    pub association_id: String,
+    /// The Domino service account that it serves.
+    pub service_account: DominoName,
+    /// Its role now.
+    pub from_role: String,
+    /// The role that it would get.
+    pub role: RoleArn,
+    /// What would be changed.
+    pub changes: Vec<&'static str>,
+}
+
 /// What is held back on a cluster, and would go on.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -140,6 +198,8 @@ pub struct Resumption {
     pub orphans: BTreeSet<String>,
     /// What would be made again, without a ceiling.
     pub recreations: Vec<Recreation>,
+    /// What was changed since and would be put back.
+    pub corrections: Vec<Correction>,
     /// A digest of all of it: what was shown is what is resumed.
     pub digest: String,
 }
@@ -166,7 +226,15 @@ pub async fn plan_resumption<R: Reads, C: Clock>(
     if let Some(why) = overview.gone {
         return Err(why);
     }
-    let halted = overview.guard.halted.clone().or_else(|| sign(&overview, clock.now()));
+    let stored = overview.guard.halted.clone();
+    let halted_at = stored.as_ref().map(|halted| halted.at.to_string()).unwrap_or_default();
+    let halted = stored.or_else(|| sign(&overview, clock.now()));
+    // Where nothing is halted reconcile corrects what was changed, without anybody's word.
+    let corrections = match &halted {
+        Some(_) => overview.corrections(&context).await.map_err(|error| chain(&error))?,
+        None => Vec::new(),
+    };
+    let sign = halted.as_ref().map(|halted| format!("{halted_at} {}", halted.association_id));
     let recreations = overview.vanished().map(|(kubernetes, held)| Recreation {
         kubernetes: kubernetes.clone(),
         association_id: held.id.clone(),
@@ -177,6 +245,7 @@ pub async fn plan_resumption<R: Reads, C: Clock>(
         halted: halted.map(|halted| halted.problem(cluster).reason),
         orphans: overview.orphans().map(|(_, one)| one.id.clone()).collect(),
         recreations: recreations.collect(),
+        corrections,
         digest: String::new(),
     };
     let orphans = resumption.orphans.iter().map(String::as_str);
@@ -189,8 +258,13 @@ pub async fn plan_resumption<R: Reads, C: Clock>(
             one.role.as_str(),
         ]
     });
-    let parts = [cluster.as_str()].into_iter().chain(orphans).chain(["again"]).chain(recreations);
-    resumption.digest = fingerprint(parts);
+    let corrections = resumption.corrections.iter().flat_map(|one| {
+        let own = [one.association_id.as_str(), &one.from_role, one.role.as_str()];
+        own.into_iter().chain(one.changes.iter().copied())
+    });
+    let parts = [cluster.as_str(), sign.as_deref().unwrap_or_default()].into_iter();
+    let parts = parts.chain(orphans).chain(["again"]).chain(recreations);
+    resumption.digest = fingerprint(parts.chain(["back"]).chain(corrections));
     Ok(resumption)
 }
 

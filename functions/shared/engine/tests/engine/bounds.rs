@@ -232,3 +232,26 @@ fn how_often_a_name_is_changed_within_an_hour_is_counted() {
     scenario.advance(3600);
     assert_eq!(change(&mut scenario, "svc-a"), Some(("svc-a".to_owned(), 1)));
 }
+
+#[test]
+fn the_newest_of_many_changes_in_one_batch_is_carried_out() {
+    let mut scenario = Scenario::new();
+    scenario.register("blue");
+    let moves: Vec<Value> = (0..100)
+        .map(|n| {
+            let account = json!({ "kubernetes": { "serviceAccount": format!("moved-{n}") } });
+            scenario.assigned_with("svc-a", ["etl", "report", "train"][n % 3], account)
+        })
+        .collect();
+    for record in scenario.batch(&moves).records {
+        assert!(matches!(record.outcome, Outcome::Applied | Outcome::Overtaken), "{record:?}");
+    }
+    let expected = [("domino-compute/moved-99".to_owned(), "etl".to_owned())];
+    assert_eq!(scenario.associations("blue"), expected);
+    let roles: Vec<Value> = (0..100)
+        .map(|n| scenario.assigned("svc-b", if n % 2 == 0 { "untrusted" } else { "nobody" }))
+        .collect();
+    for record in scenario.batch(&roles).records {
+        assert!(matches!(record.outcome, Outcome::Blocked | Outcome::Overtaken), "{record:?}");
+    }
+}

@@ -80,6 +80,7 @@ fn timeless(item: &Value) -> Value {
         item.remove("removals");
         item.remove("intents");
         item.remove("pace");
+        item.remove("claimedAt");
     }
     item
 }

@@ -36,8 +36,8 @@ fn the_claim_that_was_recorded_first_holds() {
     for order in permutations(&events) {
         for together in [false, true] {
             let mut scenario = Scenario::registered();
-            // Within one transaction the order is that of the versions.
-            let holder = if together { &events[0] } else { &order[0] };
+            // Within one batch too: the order is that of arrival, and no date decides.
+            let holder = &order[0];
             if together {
                 scenario.batch(&order);
             } else {
@@ -290,5 +290,51 @@ fn somebody_whose_old_place_is_taken_over_is_ready_at_the_new_one() {
     let next = scenario.assigned_with("svc-b", "report", shared());
     Scenario::assert_outcome(&scenario.send(&next), Outcome::Applied);
     assert_eq!(scenario.condition("svc-a", "blue").unwrap().state, ConditionState::Ready);
+    settled(&mut scenario);
+}
+
+/// Assigns an account that is shared, to as many as the ledger queues.
+fn full(scenario: &mut Scenario) {
+    for n in 0..MAX_CLAIMS {
+        let event = scenario.assigned_with(&format!("svc-{n:02}"), "etl", shared());
+        scenario.send(&event);
+    }
+}
+
+fn look(scenario: &mut Scenario) {
+    let (run, deadline) = (scenario.next_run(), scenario.in_seconds(60));
+    let (ports, scope) = (&scenario.ports, Scope::of(cluster("blue")));
+    let future = reconcile(&scope, ports, ports, ports, &run, &scenario.settings, deadline);
+    drive(future, || {}).unwrap();
+}
+
+#[test]
+fn who_found_no_room_among_the_claims_has_the_next_turn_by_how_long_it_waits() {
+    let mut scenario = Scenario::new();
+    scenario.register("blue");
+    full(&mut scenario);
+    // By name and by date the later one would be first.
+    let waits = scenario.assigned_with("waits", "report", shared());
+    scenario.send(&waits);
+    scenario.advance(60);
+    let mut later = scenario.assigned_with("later", "train", shared());
+    later["detail"]["occurredAt"] = json!("1970-01-01T00:00:00Z");
+    scenario.send(&later);
+    let leaves = scenario.unassigned("svc-07");
+    scenario.send(&leaves);
+    // There is room, but not for who comes only now.
+    scenario.advance(60);
+    let last = scenario.assigned_with("a-last", "train", shared());
+    scenario.send(&last);
+    look(&mut scenario);
+    let others: Vec<Value> =
+        (0..MAX_CLAIMS).map(|n| scenario.unassigned(&format!("svc-{n:02}"))).collect();
+    scenario.batch(&others);
+    look(&mut scenario);
+    assert_eq!(of_shared(&scenario), "report");
+    let leaves = scenario.unassigned("waits");
+    scenario.send(&leaves);
+    assert_eq!(scenario.code("later", "blue"), None);
+    look(&mut scenario);
     settled(&mut scenario);
 }

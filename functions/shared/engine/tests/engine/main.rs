@@ -30,5 +30,6 @@ mod slots;
 mod sweep;
 mod trim;
 mod trust;
+mod verdicts;
 mod versions;
 mod visibility;

@@ -65,7 +65,7 @@ fn a_binding_comes_true_once_the_foreign_association_is_deleted_by_hand() {
     settled(&mut scenario);
 }
 
-fn tag(scenario: &Scenario, arn: &str, tags: &[(&str, &str)]) {
+pub(crate) fn tag(scenario: &Scenario, arn: &str, tags: &[(&str, &str)]) {
     let tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     scenario.ports.world().tag_resource(&somebody(), arn, &tags).unwrap();
 }

@@ -1,6 +1,6 @@
 //! A restored ledger gives back nothing that was taken away since, or little, and says so.
 
-use pod_identity_core::{DEPLOYMENT_TAG, SERVICE_ACCOUNT_TAG};
+use pod_identity_core::{DEPLOYMENT_TAG, KubernetesName, SERVICE_ACCOUNT_TAG};
 use pod_identity_engine::ledger::ConditionState;
 use pod_identity_engine::ports::ErrorKind;
 use pod_identity_engine::{
@@ -8,12 +8,12 @@ use pod_identity_engine::{
     reconcile, resume,
 };
 use pod_identity_events::BlockedCode;
-use pod_identity_world::{Ledger, PortFault, When};
+use pod_identity_world::{Ledger, PortFault, UpdateAssociation, When};
 use serde_json::{Value, json};
 
 use crate::adopt::permit;
 use crate::ownership::{foreign, somebody};
-use crate::scenario::{Scenario, cluster, drive, node_role};
+use crate::scenario::{Scenario, cluster, drive, node_role, role};
 
 fn run(scenario: &mut Scenario) -> Reconciled {
     let (run, deadline) = (scenario.next_run(), scenario.in_seconds(60));
@@ -148,6 +148,10 @@ fn without_a_sign_a_run_makes_no_more_again_than_the_ceiling() {
     let done = run(&mut scenario);
     assert_eq!(done.halted, None);
     assert_eq!(scenario.associations("blue").len(), 10);
+    // What was held back stays so, whatever runs come after.
+    scenario.advance(3_600);
+    run(&mut scenario);
+    assert_eq!(scenario.associations("blue").len(), 10);
     let shown = resumption(&mut scenario);
     assert_eq!(shown.recreations.len(), 5);
     let held: Vec<&str> =
@@ -211,6 +215,101 @@ fn a_run_that_makes_little_again_does_not_ask_when_the_cluster_was_made() {
     run(&mut scenario);
     assert_eq!(scenario.associations("blue").len(), 10);
     assert_eq!(changes(&scenario, "DescribeCluster"), 0);
+}
+
+/// Reconciles one Kubernetes service account, as after a call that CloudTrail has seen.
+fn run_at(scenario: &mut Scenario, name: &str) -> Reconciled {
+    let (run, deadline) = (scenario.next_run(), scenario.in_seconds(60));
+    let place = KubernetesName::new("domino-compute", name).unwrap();
+    let scope = Scope { places: [place].into(), ..Scope::of(cluster("blue")) };
+    let ports = &scenario.ports;
+    let future = reconcile(&scope, ports, ports, ports, &run, &scenario.settings, deadline);
+    drive(future, || {}).unwrap()
+}
+
+#[test]
+fn runs_that_look_at_one_account_each_evade_neither_the_ceiling_nor_the_sign() {
+    for sign in [false, true] {
+        let mut scenario = bound(12);
+        let yesterday = backup(&scenario);
+        let since: Vec<Value> =
+            (0..12).map(|n| scenario.unassigned(&format!("svc-{n:02}"))).collect();
+        scenario.batch(&since);
+        if sign {
+            let event = scenario.assigned("svc-new", "etl");
+            scenario.send(&event);
+        }
+        scenario.advance(300);
+        restore(&scenario, &yesterday);
+        for n in 0..12 {
+            let done = run_at(&mut scenario, &format!("svc-{n:02}-sa"));
+            assert_eq!(done.halted.is_some(), sign, "{done:?}");
+        }
+        let code =
+            if sign { BlockedCode::LedgerOlderThanCluster } else { BlockedCode::RecreationCeiling };
+        assert_eq!(scenario.code("svc-03", "blue"), Some(code));
+        assert_eq!(scenario.associations("blue").len(), usize::from(sign));
+    }
+    // Where little is gone, it is made again at once.
+    let mut scenario = bound(3);
+    let id = {
+        let world = scenario.ports.world();
+        world.eks.associations(&cluster("blue"))[0].id.clone()
+    };
+    let deleted = scenario.ports.world().delete_pod_identity_association(&somebody(), "blue", &id);
+    deleted.unwrap();
+    scenario.advance(300);
+    for n in 0..3 {
+        run_at(&mut scenario, &format!("svc-{n:02}-sa"));
+    }
+    assert_eq!(scenario.associations("blue").len(), 3);
+}
+
+#[test]
+fn a_resumption_shows_what_would_be_put_back_and_is_held_to_it() {
+    let mut scenario = bound(2);
+    let yesterday = backup(&scenario);
+    let since = [scenario.assigned("svc-00", "report"), scenario.assigned("svc-new", "etl")];
+    scenario.batch(&since);
+    scenario.advance(300);
+    restore(&scenario, &yesterday);
+    assert!(run(&mut scenario).halted.is_some());
+    let shown = resumption(&mut scenario);
+    let [one] = shown.corrections.as_slice() else { panic!("{shown:?}") };
+    assert_eq!((one.service_account.as_str(), one.changes.as_slice()), ("svc-00", &["role"][..]));
+    assert!(one.from_role.ends_with("/report") && one.role.name() == "etl", "{one:?}");
+    // What is changed since is not what was shown, and no more is another halt.
+    let update = UpdateAssociation {
+        cluster: "blue".to_owned(),
+        association_id: one.association_id.clone(),
+        role_arn: Some(role("train").to_string()),
+        ..UpdateAssociation::default()
+    };
+    scenario.ports.world().update_pod_identity_association(&somebody(), &update).unwrap();
+    let changed = resumption(&mut scenario);
+    assert_ne!(changed.digest, shown.digest);
+    go_on(&mut scenario, &changed);
+    assert_ne!(resumption(&mut scenario).digest, changed.digest);
+}
+
+#[test]
+fn a_token_that_eks_remembers_is_not_taken_for_an_association() {
+    let mut scenario = bound(1);
+    let before = {
+        let mut world = scenario.ports.world();
+        world.settings.tokens_outlive_associations = true;
+        world.ledger.clone()
+    };
+    for _ in 0..2 {
+        restore(&scenario, &before);
+        let removal = scenario.unassigned("svc-00");
+        scenario.send(&removal);
+        scenario.advance(300);
+        restore(&scenario, &before);
+        run(&mut scenario);
+        assert_eq!(scenario.associations("blue").len(), 1);
+        scenario.advance(300);
+    }
 }
 
 #[test]

@@ -30,6 +30,10 @@ fn what_is_gone_is_made_again_up_to_the_ceiling() {
     let made = done.places.iter().filter(|place| place.step.is_some());
     assert_eq!(made.count(), 2);
     assert_eq!(codes(&done), [BlockedCode::RecreationCeiling]);
+    // What was held back stays so, whatever another run might make again.
+    all.places.iter_mut().for_each(|place| place.claims[0].held_back = true);
+    let done = plan(&all, &options);
+    assert!(done.places.iter().all(|place| place.step.is_none()), "{done}");
     // What an administrator resumed counts for nothing.
     all.guard.resumed = ["a-a", "a-b", "a-c"].map(str::to_owned).into();
     let done = plan(&all, &Options { max_recreations: 0, ..options });

@@ -7,10 +7,13 @@ use pod_identity_core::plan::{AssociationStep, PlacePlan, Plan};
 use pod_identity_core::{Association, Evidence, HeldAssociation, KubernetesName, RoleArn, Verdict};
 
 use super::{Found, Overview, places_of};
-use crate::ledger::{AccountRecord, BindingState};
-use crate::ports::AssociationSummary;
+use crate::cluster::Context;
+use crate::ledger::{AccountRecord, BindingState, Condition};
+use crate::observe;
+use crate::ports::{AssociationSummary, PortError, Reads};
 use crate::reconcile::Orphan;
 use crate::reconcile::drift::What;
+use crate::reconcile::restored::Correction;
 
 impl Overview {
     /// Whether the ledger remembers an association by its id.
@@ -55,6 +58,43 @@ impl Overview {
             let shown = self.places.get(place).is_some_and(Option::is_some);
             (stands && !shown && !free.contains(&held.id)).then_some((place, held))
         })
+    }
+
+    /// Whether an earlier run has held associations back because too many were gone.
+    pub(in crate::reconcile) fn holds_back(&self) -> bool {
+        self.conditions.values().any(Condition::is_held_back)
+    }
+
+    /// Takes over what only a look at the whole cluster shows.
+    pub(in crate::reconcile) fn take_over(&mut self, whole: Self) {
+        self.guard = whole.guard;
+        self.created_at = whole.created_at;
+    }
+
+    /// Associations of ours that are otherwise than their bindings say.
+    pub(in crate::reconcile) async fn corrections<R: Reads, W, C>(
+        &self,
+        context: &Context<'_, R, W, C>,
+    ) -> Result<Vec<Correction>, PortError> {
+        let ours = self.places.values().flatten().filter(|one| self.remembers(one)).cloned();
+        let most = context.settings.concurrency;
+        let found = observe::describe(context.reader, &self.access, ours.collect(), most).await?;
+        let correction = |one: &Association| {
+            let place = KubernetesName::new(&one.namespace, &one.service_account).ok()?;
+            let held = self.accounts.get(&place)?.held.as_ref()?;
+            let record = self.bindings.get(&held.service_account)?;
+            let binding = record.binding().filter(|_| self.wanted(record) == Some(&place))?;
+            let changes = one.differences(&binding.desired);
+            (!changes.is_empty()).then(|| Correction {
+                kubernetes: place.clone(),
+                association_id: one.id.clone(),
+                service_account: held.service_account.clone(),
+                from_role: one.role_arn.clone(),
+                role: binding.desired.role.clone(),
+                changes,
+            })
+        };
+        Ok(found.iter().filter_map(correction).collect())
     }
 
     /// How many associations that are gone a plan makes again, and no administrator resumed.
