@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::de::{self, DeserializeOwned, Deserializer};
 use serde::{Deserialize, Serialize, Serializer};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::envelope::{Envelope, MAX_DETAIL_BYTES, SCHEMA_VERSION, detail_type, source};
 
@@ -90,6 +90,17 @@ pub struct KubernetesServiceAccount {
     pub service_account: Option<String>,
 }
 
+/// An object or null. Derived code would take a list of the fields' values as well.
+fn object<'de, D: Deserializer<'de>, T: DeserializeOwned>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    let object = Option::<Map<String, Value>>::deserialize(deserializer)?;
+    object
+        .map(|object| serde_json::from_value(object.into()))
+        .transpose()
+        .map_err(de::Error::custom)
+}
+
 /// A Domino service account works as a role from now on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -105,7 +116,7 @@ pub struct ServiceAccountRoleAssigned {
     /// Name of the Domino service account.
     pub service_account: String,
     /// The Kubernetes service account; by the deployment's defaults when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "object")]
     pub kubernetes: Option<KubernetesServiceAccount>,
     /// ARN of the IAM role to work as. It must be in the account of the clusters.
     pub role_arn: String,

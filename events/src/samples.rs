@@ -87,6 +87,7 @@ rejected REJECTED with [
     "kubernetes-account-default",
     "kubernetes-account-of-one-run",
     "kubernetes-name-not-rfc-1123",
+    "kubernetes-not-an-object",
     "malformed-role-arn",
     "missing-field",
     "namespace-outside-the-set",

@@ -1,5 +1,6 @@
 //! What an administrator is told.
 
+use pod_identity_core::plain;
 use serde_json::{Map, Value, json};
 
 use crate::request::{Action, Mode, Request, help};
@@ -60,11 +61,21 @@ impl Answer {
         let mut answer = self.data;
         answer.insert("action".to_owned(), json!(action));
         answer.insert("ok".to_owned(), json!(true));
-        answer.insert("text".to_owned(), json!(self.text));
+        answer.insert("text".to_owned(), json!(lines(&self.text)));
         // What was asked for is done by then.
         let rest = "its data is left out, and its words are cut. Ask for less; what was asked for with mode apply is done.";
         fitting(Value::Object(answer), &["action", "ok"], rest)
     }
+}
+
+/// Words as a terminal may show them, whatever others wrote into the ledger or into tags.
+fn lines(text: &str) -> String {
+    // A table as comma-separated values ends its lines with both.
+    let line = |line: &str| match line.strip_suffix('\r') {
+        Some(line) => plain(line) + "\r",
+        None => plain(line),
+    };
+    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// An answer that is longer than Lambda answers keeps some fields, and its words or the beginning of
@@ -91,7 +102,7 @@ pub(crate) struct Refusal(pub(crate) String);
 impl Refusal {
     /// What Lambda hands to the caller. Whatever the reason, what the action takes is beside it.
     pub(crate) fn into_value(self, action: &Action) -> Value {
-        let mut answer = help(&[action], self.0);
+        let mut answer = help(&[action], lines(&self.0));
         answer["action"] = json!(action.name);
         let rest = "its words are cut. What is wrong, and what was done, is said where they begin. Ask for less.";
         fitting(answer, &["action", "ok", "actions"], rest)

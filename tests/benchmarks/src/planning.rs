@@ -195,6 +195,7 @@ fn claim(
         number: Some(queued),
         refused: None,
         adopts: None,
+        held_back: false,
     })
 }
 

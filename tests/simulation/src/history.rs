@@ -135,6 +135,18 @@ pub enum Asks {
     },
 }
 
+impl Asks {
+    /// The service account that it is about, if it is about one.
+    pub(crate) fn name(&self) -> Option<u8> {
+        match self {
+            Self::Assigned { name, .. }
+            | Self::Unassigned { name }
+            | Self::Deactivated { name } => Some(*name),
+            _ => None,
+        }
+    }
+}
+
 /// What happens between two events.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Action {

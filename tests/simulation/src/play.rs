@@ -338,6 +338,9 @@ impl<'a> Play<'a> {
         self.queue.rotate_right(from.min(self.queue.len()));
         let texts: Vec<&str> = messages.iter().map(|at| self.sent[*at].text.as_str()).collect();
         let records = records(&texts);
+        let came = messages.iter().filter_map(|at| self.sent[*at].event.asks.name());
+        let came = came.map(stage::name).collect();
+        self.watch.queues.came.insert(self.next_request(), came);
         self.begin(index, messages, None, async move |ports, run, settings, deadline| {
             Ended::Batch(process(&records, ports, ports, ports, run, settings, deadline).await)
         });
@@ -357,6 +360,10 @@ impl<'a> Play<'a> {
         });
     }
 
+    fn next_request(&self) -> String {
+        format!("request-{}", self.played.runs + 1)
+    }
+
     fn begin<F>(
         &mut self,
         index: usize,
@@ -366,8 +373,8 @@ impl<'a> Play<'a> {
     ) where
         F: AsyncFnOnce(&WorldPorts, &Run, &Settings, Timestamp) -> Ended + 'static,
     {
+        let request = self.next_request();
         self.played.runs += 1;
-        let request = format!("request-{}", self.played.runs);
         let ports = WorldPorts::new(Arc::clone(&self.world), &request);
         let (run, now) = (Run::new(request.clone(), self.now()), self.now());
         let settings = stage::settings(self.setup, DEPLOYMENT);

@@ -30,9 +30,9 @@ async fn superseded_events_and_claims_make_no_other_event_dearer() {
 
     let mut flooded = Scenario::on_blue(&[]).await;
     flooded.deliver(&[shared("svc-holder", 400)]).await;
-    let old: Vec<String> = (10..130).map(|second| shared("svc-holder", second)).collect();
+    let old = (10..130).map(|second| unassigned("svc-holder", second));
     let claims = (0..40).map(|n| shared(&format!("svc-{n}"), 401 + n));
-    let flood: Vec<String> = old.into_iter().chain(claims).collect();
+    let flood: Vec<String> = old.chain(claims).collect();
     for batch in flood.chunks(10) {
         flooded.deliver(batch).await;
     }

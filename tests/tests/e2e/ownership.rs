@@ -133,6 +133,8 @@ async fn two_deployments_that_are_given_one_event_ask_eks_with_tokens_of_their_o
     let second = other.association("blue", "svc-u-sa").unwrap();
     assert_ne!(second.id, first.id);
     assert_eq!(second.tags[DEPLOYMENT_TAG], "another");
+    // The roles of `infra` are those of the first one.
+    other.stage.world().calls.clear();
 }
 
 #[tokio::test]

@@ -94,7 +94,7 @@ pub(super) async fn answer(
     let cluster = desk.named(&registry, &asked.cluster)?;
     let Some(record) = registry.clusters.get(&cluster).filter(|one| one.retired.is_none()) else {
         return Err(Refusal(format!(
-            "adopt: cluster {cluster} is not registered, or its retirement was asked for; register it first (action clusters)"
+            "adopt: cluster {cluster} is not registered, or its retirement was asked for; register it first (action clusters). What keeps a retirement from its end is deleted by hand"
         )));
     };
     let bindings = desk.bindings().await?;

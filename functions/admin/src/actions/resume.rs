@@ -83,7 +83,7 @@ pub(super) async fn answer(
 }
 
 fn render(resumption: &Resumption) -> String {
-    let Resumption { halted, orphans, recreations, digest: _ } = resumption;
+    let Resumption { halted, orphans, recreations, corrections, digest: _ } = resumption;
     let mut text = match halted {
         Some(why) => format!("Halted: {why}.\n"),
         None => "It is not halted.\n".to_owned(),
@@ -95,6 +95,27 @@ fn render(resumption: &Resumption) -> String {
             orphans.len(),
             ids.join(", ")
         );
+    }
+    if !corrections.is_empty() {
+        text += &format!(
+            "{} associations are otherwise than the ledger says and would be put back. A service account whose role was narrowed since the restore point gets the wider one back by that: replay its event first.\n\n",
+            corrections.len()
+        );
+        let mut table =
+            Table::new(&["kubernetes", "service account", "role now", "role then", "other"]);
+        for one in corrections.iter().take(MAX_ROWS) {
+            table.row([
+                one.kubernetes.to_string(),
+                one.service_account.to_string(),
+                one.from_role.clone(),
+                one.role.to_string(),
+                one.changes.join(", "),
+            ]);
+        }
+        text += &format!("{table}\n");
+        if corrections.len() > MAX_ROWS {
+            text += &format!("and {} more, which are in the data\n", corrections.len() - MAX_ROWS);
+        }
     }
     if recreations.is_empty() {
         return text + "No association is gone that would be made again.\n";

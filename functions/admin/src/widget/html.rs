@@ -3,6 +3,8 @@
 
 use std::fmt::{Display, Write};
 
+use pod_identity_core::is_plain;
+
 /// One element. Its name, its classes and the names of its attributes are the program's own;
 /// everything else is escaped.
 #[derive(Debug, Clone)]
@@ -65,12 +67,7 @@ fn escape(text: &str) -> String {
             '"' => escaped += "&quot;",
             '\'' => escaped += "&#39;",
             '\n' | '\t' => escaped.push(one),
-            // What turns the direction of text or is not seen lets a name pass for another.
-            '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' => {
-                escaped.push('\u{fffd}');
-            }
-            '\u{feff}' | '\u{fffe}' | '\u{ffff}' => escaped.push('\u{fffd}'),
-            _ if one.is_control() => escaped.push('\u{fffd}'),
+            _ if !is_plain(one) => escaped.push('\u{fffd}'),
             _ => escaped.push(one),
         }
     }

@@ -91,3 +91,71 @@ fn an_adoption_names_what_else_manages_the_association() {
     let planned = office.planned(json!({ "action": "adopt", "cluster": "blue", "all": true }));
     assert!(text(&planned).contains("terraform looks after it"), "{}", text(&planned));
 }
+
+#[test]
+fn what_was_taken_away_after_the_restore_point_is_not_bound_again_by_its_tag() {
+    let office = restored();
+    office.reconcile("blue");
+    // The events since are replayed, and svc-new is unassigned.
+    office.done(json!({ "action": "unbind", "serviceAccount": "svc-new", "mode": "apply" }));
+    let orphan = office.there("blue", "svc-new-sa").unwrap();
+    let planned = office.planned(json!({ "action": "adopt", "cluster": "blue", "orphans": true }));
+    assert_eq!(planned["accepted"], 0, "{}", text(&planned));
+    let said = text(&planned);
+    assert!(said.contains("svc-new was unassigned at"), "{said}");
+    assert!(said.contains(&format!("delete association {}", orphan.id)), "{said}");
+    // Meanwhile nobody is told that it has no credentials.
+    let ask = json!({ "action": "explain", "serviceAccount": "svc-new", "cluster": "blue" });
+    let explained = office.done(ask);
+    let said = text(&explained);
+    assert!(said.starts_with("svc-new still has credentials on blue"), "{said}");
+    assert!(said.contains("the ledger does not account for it"), "{said}");
+}
+
+#[test]
+fn a_halt_shows_in_status_with_what_to_do() {
+    let office = restored();
+    office.reconcile("blue");
+    let status = office.done(json!({ "action": "status" }));
+    assert!(text(&status).contains("! blue: halted: the ledger is older"), "{}", text(&status));
+    assert!(text(&status).contains("action `resume`"), "{}", text(&status));
+    resume(&office);
+    office.reconcile("blue");
+    let status = office.done(json!({ "action": "status" }));
+    assert!(!text(&status).contains("halted"), "{}", text(&status));
+}
+
+#[test]
+fn a_resumption_shows_a_role_that_would_be_put_back() {
+    let office = Office::registered();
+    office.bind("svc-etl", "etl");
+    office.reconcile("blue");
+    office.advance(86_400);
+    let yesterday: Ledger = office.ports.world().ledger.clone();
+    office.bind("svc-etl", "report");
+    office.bind("svc-new", "report");
+    office.reconcile("blue");
+    office.advance(300);
+    office.ports.world().ledger = yesterday;
+    office.reconcile("blue");
+    let planned = office.planned(json!({ "action": "resume", "cluster": "blue" }));
+    let said = text(&planned);
+    assert!(said.contains("1 associations are otherwise than the ledger says"), "{said}");
+    assert!(said.contains("role/domino/report") && said.contains("role/domino/etl"), "{said}");
+}
+
+#[test]
+fn words_of_others_are_shown_without_what_a_terminal_would_act_on() {
+    let office = Office::registered();
+    office.bind("svc-etl", "etl");
+    office.reconcile("blue");
+    let hostile = "x\u{1b}[2J\r\u{202e}\u{9b}y";
+    office.done(json!({
+        "action": "unbind", "serviceAccount": "svc-etl", "mode": "apply",
+        "actor": hostile, "reason": hostile,
+    }));
+    let history = office.done(json!({ "action": "history", "serviceAccount": "svc-etl" }));
+    let said = text(&history);
+    assert!(said.contains("x\u{fffd}[2J"), "{said}");
+    assert!(said.chars().all(|one| one == '\n' || pod_identity_core::is_plain(one)), "{said:?}");
+}

@@ -18,6 +18,7 @@ mod pod;
 pub mod roster;
 mod rules;
 pub mod sweep;
+mod text;
 pub mod trust;
 mod version;
 
@@ -35,6 +36,7 @@ pub use pod::{
     ServiceAccount,
 };
 pub use rules::{MAX_MINUTES_AHEAD, Rules};
+pub use text::{is_plain, plain};
 pub use version::{Version, VersionError};
 
 use sha2::Digest;

@@ -156,6 +156,13 @@ impl Rules {
         })
     }
 
+    /// The Kubernetes service account that a service account has by the deployment's defaults.
+    #[must_use]
+    pub fn place_of(&self, name: &DominoName) -> Option<KubernetesName> {
+        let service_account = self.service_account_template.replace("{name}", name.as_str());
+        KubernetesName::new(self.namespaces.first()?, &service_account).ok()
+    }
+
     fn kubernetes(
         &self,
         event: &ServiceAccountRoleAssigned,

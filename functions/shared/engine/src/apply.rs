@@ -271,18 +271,19 @@ async fn create<R: EksReader, W: EksWriter, C: Clock>(
     let (Context { reader, writer, clock, .. }, access) = (*target.context, target.access);
     let failed = |error: PortError| association_failure(&error, access);
     let asked_at = clock.now();
-    let error = match writer.create_association(access, new).await {
-        Ok(created) if is_fresh(&created, asked_at) => return Ok(created),
-        Ok(remembered) => match reader.association(access, &remembered.id).await.map_err(failed)? {
-            Some(found) => return Ok(found),
-            // EKS answers a token that it knows with what it made for it, gone or not.
-            None => {
-                target.pass()?;
-                let token = [new.client_token.as_str(), remembered.id.as_str()];
-                let again = NewAssociation { client_token: fingerprint(token), ..new.clone() };
-                return writer.create_association(access, &again).await.map_err(failed);
-            }
-        },
+    let mut answer = writer.create_association(access, new).await;
+    if let Ok(remembered) = &answer
+        && !is_fresh(remembered, asked_at)
+        && reader.association(access, &remembered.id).await.map_err(failed)?.is_none()
+    {
+        // EKS answers a token that it knows with what it made for it, gone or not.
+        target.pass()?;
+        let client_token = fingerprint([new.client_token.as_str(), remembered.id.as_str()]);
+        let again = NewAssociation { client_token, ..new.clone() };
+        answer = writer.create_association(access, &again).await;
+    }
+    let error = match answer {
+        Ok(created) => return Ok(created),
         Err(error) => error,
     };
     if error.kind != ErrorKind::InUse {

@@ -15,14 +15,17 @@ pub(crate) struct Queues {
     known: BTreeMap<String, Option<Binding>>,
     seen: BTreeSet<(String, Version)>,
     order: BTreeMap<(ClusterArn, KubernetesName), Vec<String>>,
+    /// The service accounts of each invocation's batch as they came, by request id.
+    pub(crate) came: BTreeMap<String, Vec<String>>,
     /// Whether the ledger was replaced, so that the order is not known.
     pub(crate) lost: bool,
 }
 
 impl Queues {
-    /// Takes in what was accepted since: within one transaction in the order of the versions.
+    /// Takes in what was accepted since: within one transaction the service accounts as they came, the
+    /// changes of each in the order of their versions.
     pub(crate) fn take_in(&mut self, world: &World) {
-        let mut changed: Vec<(Version, String, Option<Binding>)> = Vec::new();
+        let mut changed: Vec<(usize, Version, String, Option<Binding>)> = Vec::new();
         for item in world.ledger.items() {
             let Some(name) = item.key.partition.strip_prefix("HISTORY#svc-") else { continue };
             let Ok(record) = serde_json::from_value::<HistoryRecord>(item.body.clone()) else {
@@ -31,11 +34,14 @@ impl Queues {
             let accepted = record.outcome == HistoryOutcome::Accepted;
             if accepted && self.seen.insert((name.to_owned(), record.version.clone())) {
                 let binding = serde_json::from_value(record.change).ok();
-                changed.push((record.version, format!("svc-{name}"), binding));
+                let name = format!("svc-{name}");
+                let batch = self.came.get(&record.request_id).map(Vec::as_slice);
+                let came = batch.unwrap_or_default().iter().position(|one| *one == name);
+                changed.push((came.unwrap_or(usize::MAX), record.version, name, binding));
             }
         }
-        changed.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
-        for (_, name, binding) in changed {
+        changed.sort_by(|a, b| (a.0, &a.1, &a.2).cmp(&(b.0, &b.1, &b.2)));
+        for (_, _, name, binding) in changed {
             let before = self.known.insert(name.clone(), binding.clone()).flatten();
             for cluster in stage::clusters() {
                 let place = |binding: &Option<Binding>| {

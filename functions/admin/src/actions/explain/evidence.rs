@@ -239,7 +239,7 @@ pub(super) async fn collect(
         sweep: desk.sweep_rules(),
         pod: pod.map(|pod| AskedPod { name: pod.name.clone(), over: !lives(pod) }),
     };
-    evidence.place = place(&evidence, pod);
+    evidence.place = place(&evidence, pod).or_else(|| desk.settings.rules.place_of(name));
     // Nobody knows how to reach a cluster that is not registered.
     if evidence.registered.is_some() {
         let access = desk.access(registry, cluster);

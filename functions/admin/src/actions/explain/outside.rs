@@ -49,7 +49,26 @@ fn unwanted(evidence: &Evidence, place: &KubernetesName) -> Line {
             format!("{} of {place} with {} is still there", one.id, one.role_arn),
             still_there(evidence),
         ),
-        Ok(Some(one)) => Line::ok(check, format!("{} of {place} is not its own", one.id)),
+        // What the ledger forgot, or somebody with copied tags: nobody takes it away by itself.
+        Ok(Some(one))
+            if one.tagged_by(&evidence.deployment) == Some(Some(evidence.name.as_str())) =>
+        {
+            Line::broken(
+                check,
+                Effect::Left,
+                format!(
+                    "{} of {place} with {} is tagged for it, and the ledger does not account for it",
+                    one.id, one.role_arn
+                ),
+                format!(
+                    "check that the ledger was not restored to an earlier time; then have {} deleted: reconcile keeps it",
+                    one.id
+                ),
+            )
+        }
+        Ok(Some(one)) => {
+            Line::ok(check, format!("{} of {place}, with {}, is not its own", one.id, one.role_arn))
+        }
     }
 }
 

@@ -164,6 +164,8 @@ fn notes(AtAGlance { counts, reconciled, inside }: &AtAGlance) -> Vec<String> {
         format!("counted at {counted_at}, {changed_since} bindings were changed since")
     }));
     let reconciled = reconciled.as_ref();
+    let halted = reconciled.and_then(|it| it.halted.as_ref());
+    notes.extend(halted.map(|why| format!("halted: {why}")));
     let skipped = reconciled.and_then(|it| it.skipped.as_ref());
     notes.extend(skipped.map(|why| match counts {
         Some(Counts { counted_at, .. }) => {

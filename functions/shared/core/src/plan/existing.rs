@@ -3,7 +3,7 @@
 use pod_identity_events::BlockedCode;
 
 use super::input::{Observation, Options, Place, Problem};
-use crate::{Association, DominoName, Verdict};
+use crate::{Association, DominoName, Verdict, plain};
 
 /// The association that a Kubernetes service account has, by what may be done with it.
 pub(super) enum Existing<'a> {
@@ -87,7 +87,7 @@ impl<'a> Existing<'a> {
 }
 
 fn orphan(association: &Association, what: &str, tag: Option<&str>) -> String {
-    let tag = tag.map_or_else(|| "no service account".to_owned(), str::to_owned);
+    let tag = tag.map_or_else(|| "no service account".to_owned(), plain);
     format!(
         "association {} of {what} carries this deployment's tag for {tag}, but the ledger does not account for it",
         association.id,

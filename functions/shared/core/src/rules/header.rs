@@ -58,7 +58,10 @@ fn rfc3339(text: &str) -> Option<Timestamp> {
     };
     let fits = is_like(date_time, "0000-00-00T00:00:00")
         && (is_like(offset, "Z") || is_like(offset, "+00:00") || is_like(offset, "-00:00"));
-    if fits { text.parse().ok() } else { None }
+    // An hour of 24 and a minute of 60 are no offset, though a lenient reader takes them.
+    let (hours, minutes) =
+        offset.get(1..).and_then(|at| at.split_once(':')).unwrap_or(("00", "00"));
+    if fits && hours < "24" && minutes < "60" { text.parse().ok() } else { None }
 }
 
 /// Whether a text has a digit wherever the model has `0`, and else the model's own characters.

@@ -8,7 +8,9 @@ use serde::Serialize;
 use super::accept::{conditions, registry};
 use super::{Accepted, Record, service_account};
 use crate::cluster::ClusterReport;
-use crate::ledger::{BindingRecord, Condition, ConditionState, Decision, View, binding_key};
+use crate::ledger::{
+    BindingRecord, Condition, ConditionState, Decision, Registry, View, binding_key,
+};
 
 /// What became of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -129,6 +131,17 @@ fn decided(
             Outcome::Superseded,
             vec![format!("{detail_type} {event_id} of {occurred_at} is newer and stands")],
         ),
+        (_, Change::Register(registration))
+            if is_retired(&registration.cluster, &registry(view)) =>
+        {
+            (
+                Outcome::Registered,
+                vec![format!(
+                    "cluster {} is registered, and its retirement, which is newer, stands; register it with a newer occurredAt to keep it",
+                    registration.cluster.name()
+                )],
+            )
+        }
         (_, Change::Register(registration)) => (
             Outcome::Registered,
             vec![format!(
@@ -151,6 +164,10 @@ fn decided(
         ),
         _ => progress(command, decision, clusters, view),
     }
+}
+
+fn is_retired(cluster: &ClusterArn, registry: &Registry) -> bool {
+    registry.clusters.get(cluster).is_some_and(|record| record.retired.is_some())
 }
 
 /// What failed for a passing reason, a line a cluster.
@@ -211,7 +228,9 @@ fn progress(
         Change::Bind(_) => {
             "no cluster of the role's account is registered yet; register one, then send this event again"
         }
-        _ => "the ledger knew no binding of it; the removal is remembered",
+        _ => {
+            "the ledger knew no binding of it; the removal is remembered. If the ledger was restored to an earlier time, an association of it may stand: see the admin function's action explain"
+        }
     };
     let lines = if lines.is_empty() { vec![nothing.to_owned()] } else { lines };
     (outcome, lines)

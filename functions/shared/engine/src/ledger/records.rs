@@ -401,6 +401,9 @@ pub struct ReconciledRecord {
     /// Why the cluster was left alone, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,
+    /// Why nothing was made again or corrected there, and what to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub halted: Option<String>,
     /// Bindings by the state of their condition on the cluster, those too that were not looked at.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub states: BTreeMap<ConditionState, usize>,

@@ -30,6 +30,7 @@ pub async fn note_reconciled(
         at: clock.now(),
         request_id: run.request_id().to_owned(),
         skipped: done.skipped.clone(),
+        halted: done.halted.clone(),
         ..ReconciledRecord::default()
     };
     if done.bindings.is_none() && done.skipped.is_some() {

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use pod_identity_core::plan::{AssociationStep, PlacePlan, Plan};
-use pod_identity_core::{Association, Evidence, HeldAssociation, KubernetesName, RoleArn, Verdict};
+use pod_identity_core::{
+    Association, Evidence, HeldAssociation, KubernetesName, RoleArn, Verdict, plain,
+};
 
 use super::{Found, Overview, places_of};
 use crate::cluster::Context;
@@ -146,7 +148,7 @@ impl Overview {
                 Verdict::Managed(of) | Verdict::Unconfirmed(of) => owner = Some(of),
                 Verdict::Orphan { tag } => {
                     found.other_roles.extend(role_arn.parse::<RoleArn>().ok());
-                    let tag = tag.map(str::to_owned);
+                    let tag = tag.map(plain);
                     found.orphans.push(Orphan { place: place.clone(), id: id.clone(), tag });
                 }
                 Verdict::Foreign { .. } | Verdict::AddOnOwned { .. } | Verdict::Adoptable => {
