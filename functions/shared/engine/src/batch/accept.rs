@@ -61,10 +61,12 @@ async fn accept_group<R: LedgerReader, W: LedgerWriter, C: Clock>(
     events: &[Accepted],
     shared: &mut View,
 ) -> Result<(usize, Vec<Decision>), String> {
-    for _ in 0..ATTEMPTS {
+    for attempt in 0..ATTEMPTS {
         // Everything is read anew, what was just written too: the view of a large batch is not copied.
         let mut view = View::default();
-        let keys = read(context, events, &mut view).await.map_err(|error| chain(&error))?;
+        // A run that was under way when the ledger was lost leaves conditions without a binding.
+        let conditions_of_all = attempt > 0;
+        let keys = read(context, events, conditions_of_all, &mut view).await.map_err(|error| chain(&error))?;
         let Group { view, writes, decisions } =
             decide(context, events, &view).map_err(|error| chain(&error))?;
         match writes.commit(context.reader, context.writer).await {
@@ -149,10 +151,11 @@ pub(super) fn subject(event: &Accepted) -> String {
 }
 
 /// Reads what deciding about the events needs: one call for new service
-/// accounts, and one more for each that is known already. Answers the keys that were asked for.
+/// accounts, and one more for each that is known already, or for all. Answers the keys that were asked for.
 async fn read<R: LedgerReader, W, C: Clock>(
     context: &Context<'_, R, W, C>,
     events: &[Accepted],
+    conditions_of_all: bool,
     view: &mut View,
 ) -> Result<Vec<Key>, LedgerError> {
     let mut keys = vec![registry_key(), names_key()];
@@ -172,10 +175,14 @@ async fn read<R: LedgerReader, W, C: Clock>(
         events.iter().filter_map(|event| service_account(&event.command)).collect();
     let mut more: BTreeSet<Key> = BTreeSet::new();
     for name in names {
-        let Some(current) = view.get::<BindingRecord>(&binding_key(name))? else { continue };
+        let current = view.get::<BindingRecord>(&binding_key(name))?;
+        if current.is_none() && !conditions_of_all {
+            continue;
+        }
         let partition = service_account_partition(name);
         view.query(context.reader, &partition, condition_prefix()).await?;
-        more.extend(current.record.binding().map(|binding| claims_key(&binding.kubernetes)));
+        let binding = current.as_ref().and_then(|current| current.record.binding());
+        more.extend(binding.map(|binding| claims_key(&binding.kubernetes)));
     }
     let more: Vec<Key> = more.into_iter().filter(|key| !keys.contains(key)).collect();
     view.read(context.reader, &more).await?;
