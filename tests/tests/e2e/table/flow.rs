@@ -313,11 +313,24 @@ pub(crate) fn handing_over() -> Flow {
     Flow::new("handing over", before, vec![unassigned("svc-first", 10)])
 }
 
-/// An administrator has tagged somebody else's association as ours.
-pub(crate) fn adoption() -> Flow {
+/// Somebody has taken our tags off what is removed.
+pub(crate) fn untagged() -> Flow {
+    let mut flow = Flow::new("untagged", on_blue(), vec![unassigned("svc-first", 10)]);
+    flow.meddle = |world| {
+        let blue = scene::cluster("blue").unwrap();
+        let first = world.eks.find(&blue, "domino-compute", "svc-first-sa").unwrap().clone();
+        let keys: Vec<String> = first.tags.keys().cloned().collect();
+        world.untag_resource(&somebody(), &first.arn, &keys).unwrap();
+    };
+    flow
+}
+
+/// Somebody has copied our tag onto an association that is not ours.
+pub(crate) fn copied_tag() -> Flow {
     let mut before = on_blue();
     before.push(vec![assigned("svc-warehouse", "warehouse", 3)]);
-    let mut flow = Flow::new("adoption", before, vec![assigned("svc-warehouse", "warehouse", 10)]);
+    let mut flow =
+        Flow::new("copied tag", before, vec![assigned("svc-warehouse", "warehouse", 10)]);
     flow.meddle = |world| {
         let blue = scene::cluster("blue").unwrap();
         let found = world.eks.find(&blue, "domino-compute", "svc-warehouse-sa");
@@ -404,7 +417,8 @@ pub(crate) fn all() -> Vec<Flow> {
         removals(),
         move_of_kubernetes_account(),
         handing_over(),
-        adoption(),
+        untagged(),
+        copied_tag(),
         registration_and_retirement(),
         refused_and_superseded(),
         several_clusters(),

@@ -66,7 +66,9 @@ async fn accept_group<R: LedgerReader, W: LedgerWriter, C: Clock>(
         let mut view = View::default();
         // A run that was under way when the ledger was lost leaves conditions without a binding.
         let conditions_of_all = attempt > 0;
-        let keys = read(context, events, conditions_of_all, &mut view).await.map_err(|error| chain(&error))?;
+        let keys = read(context, events, conditions_of_all, &mut view)
+            .await
+            .map_err(|error| chain(&error))?;
         let Group { view, writes, decisions } =
             decide(context, events, &view).map_err(|error| chain(&error))?;
         match writes.commit(context.reader, context.writer).await {
