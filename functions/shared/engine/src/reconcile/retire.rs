@@ -18,7 +18,7 @@ use pod_identity_events::BlockedCode;
 use super::drift::What;
 use super::overview::{Found, Overview};
 use super::{CHUNK, Reconciled};
-use crate::cluster::{self, Context, guard};
+use crate::cluster::{self, Beyond, Context, guard};
 use crate::error::chain;
 use crate::lease::Lease;
 use crate::ledger::{
@@ -312,7 +312,8 @@ pub(super) async fn preview<R: Reads, W, C: Clock>(
             break;
         }
         let Some(mut found) = taking.look(context, overview, &chunk, done).await? else { continue };
-        let beyond = overview.beyond(&found);
+        // Each part of it has some of those who want a place.
+        let beyond = Beyond { knows_all: false, ..overview.beyond(&found) };
         while let Some(names) = taking.next(overview, &mut found.needed) {
             let plan = cluster::preview(context, overview.presumed_job(&names, &beyond)).await?;
             taking.count(&plan);
@@ -338,7 +339,8 @@ pub(super) async fn retire<R: Reads, W: Writes, C: Clock>(
             break;
         }
         let Some(mut found) = taking.look(context, overview, &chunk, done).await? else { continue };
-        let beyond = overview.beyond(&found);
+        // Each part of it has some of those who want a place.
+        let beyond = Beyond { knows_all: false, ..overview.beyond(&found) };
         while let Some(names) = taking.next(overview, &mut found.needed) {
             // The run's ceiling, not one for each of its parts.
             let mut settings = context.settings.clone();
