@@ -10,6 +10,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use jiff::Timestamp;
 use md5::{Digest, Md5};
+use pod_identity_core::hex;
 use serde_json::{Value, json};
 
 use crate::runtime_api::InvocationResult;
@@ -170,9 +171,4 @@ impl Batch {
             _ => all,
         }
     }
-}
-
-/// Bytes in lower-case hexadecimal.
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -112,10 +112,7 @@ fn render(resumption: &Resumption) -> String {
                 one.changes.join(", "),
             ]);
         }
-        text += &format!("{table}\n");
-        if corrections.len() > MAX_ROWS {
-            text += &format!("and {} more, which are in the data\n", corrections.len() - MAX_ROWS);
-        }
+        text += &format!("{table}\n{}", more(corrections.len()));
     }
     if recreations.is_empty() {
         return text + "No association is gone that would be made again.\n";
@@ -133,9 +130,13 @@ fn render(resumption: &Resumption) -> String {
             one.association_id.clone(),
         ]);
     }
-    text += &table.to_string();
-    if recreations.len() > MAX_ROWS {
-        text += &format!("and {} more, which are in the data\n", recreations.len() - MAX_ROWS);
+    text + &table.to_string() + &more(recreations.len())
+}
+
+/// How many rows the text leaves out, if it does.
+fn more(rows: usize) -> String {
+    match rows.saturating_sub(MAX_ROWS) {
+        0 => String::new(),
+        more => format!("and {more} more, which are in the data\n"),
     }
-    text
 }

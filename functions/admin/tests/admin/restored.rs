@@ -104,7 +104,7 @@ fn what_was_taken_away_after_the_restore_point_is_not_bound_again_by_its_tag() {
     let said = text(&planned);
     assert!(said.contains("svc-new was unassigned at"), "{said}");
     assert!(said.contains(&format!("delete association {}", orphan.id)), "{said}");
-    // Meanwhile nobody is told that it has no credentials.
+    // Meanwhile explain does not say that it has no credentials.
     let ask = json!({ "action": "explain", "serviceAccount": "svc-new", "cluster": "blue" });
     let explained = office.done(ask);
     let said = text(&explained);

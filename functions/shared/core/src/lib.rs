@@ -29,7 +29,9 @@ pub use command::{Change, Command, GivenUp, GivenUpError, Registration};
 pub use json::{DuplicateKey, Json, JsonError, parse_unique};
 pub use mutation::{CloudWorkloadIdentity, MUTATION_API_VERSION, Mutation, MutationRule};
 pub use names::{DominoName, KubernetesName, NameError};
-pub use ownership::{Evidence, HeldAssociation, INTENT_KEPT, Intent, MAX_INTENTS, Verdict};
+pub use ownership::{
+    CLOCK_DIFFERENCE, Evidence, HeldAssociation, INTENT_KEPT, Intent, MAX_INTENTS, Verdict,
+};
 pub use pattern::Pattern;
 pub use pod::{
     Credentials, IRSA_ANNOTATION, Obstacle, Owner, Phase, Pod, SKIP_CONTAINERS_ANNOTATION,
@@ -42,7 +44,8 @@ pub use version::{Version, VersionError};
 use sha2::Digest;
 
 /// Bytes as lower case hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
     let digit = |half: u8| char::from_digit(half.into(), 16).unwrap_or_default();
     let mut text = String::with_capacity(2 * bytes.len());
     for byte in bytes {

@@ -3,16 +3,16 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Association, DEPLOYMENT_TAG, Desired, DominoName, KubernetesName, SERVICE_ACCOUNT_TAG, Version,
 };
 
-/// How far EKS's clock may be behind the function's: an association that was made for an intent
+/// How far EKS's clock and the function's may differ: an association that was made for an intent
 /// was not made earlier than that before the intent.
-const CLOCK_DIFFERENCE: SignedDuration = SignedDuration::from_secs(60);
+pub const CLOCK_DIFFERENCE: Duration = Duration::from_secs(60);
 
 /// How long an intent stays open after the association was removed: a creation that was under way
 /// then may still take effect.

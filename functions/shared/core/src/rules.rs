@@ -159,8 +159,12 @@ impl Rules {
     /// The Kubernetes service account that a service account has by the deployment's defaults.
     #[must_use]
     pub fn place_of(&self, name: &DominoName) -> Option<KubernetesName> {
-        let service_account = self.service_account_template.replace("{name}", name.as_str());
-        KubernetesName::new(self.namespaces.first()?, &service_account).ok()
+        KubernetesName::new(self.namespaces.first()?, &self.service_account_of(name)).ok()
+    }
+
+    /// What the deployment calls the Kubernetes service account of a Domino one.
+    fn service_account_of(&self, name: &DominoName) -> String {
+        self.service_account_template.replace("{name}", name.as_str())
     }
 
     fn kubernetes(
@@ -180,8 +184,7 @@ impl Rules {
         }
         let domino = domino?;
         let template = &self.service_account_template;
-        let name = template.replace("{name}", domino.as_str());
-        match KubernetesName::new(place, &name) {
+        match KubernetesName::new(place, &self.service_account_of(domino)) {
             Ok(name) => Some(name),
             Err(error) => {
                 broken.rule(format!(

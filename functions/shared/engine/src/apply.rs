@@ -3,12 +3,13 @@
 pub(crate) mod policies;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
 use pod_identity_core::plan::{AssociationStep, PlacePlan, Plan, Problem};
-use pod_identity_core::{Association, KubernetesName, PolicyArn, RoleArn, fingerprint};
+use pod_identity_core::{
+    Association, CLOCK_DIFFERENCE, KubernetesName, PolicyArn, RoleArn, fingerprint,
+};
 use pod_identity_events::BlockedCode;
 
 use crate::cluster::Context;
@@ -307,9 +308,6 @@ async fn create<R: EksReader, W: EksWriter, C: Clock>(
         ))),
     }
 }
-
-/// How far EKS's clock may be behind the function's.
-const CLOCK_DIFFERENCE: Duration = Duration::from_secs(60);
 
 /// Whether a creation was answered with an association that was made for it just now.
 fn is_fresh(created: &Association, asked_at: Timestamp) -> bool {

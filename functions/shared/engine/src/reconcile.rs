@@ -146,6 +146,9 @@ pub async fn preview<R: Reads, C: Clock>(
         retire::preview(&context, &overview, &mut done).await?;
         return Ok(done);
     }
+    let mut bounded = settings.clone();
+    bounded.plan.max_recreations = recreations;
+    let bounded = Context { settings: &bounded, ..context };
     let mut used = BTreeSet::new();
     for chunk in overview.chunks(scope, CHUNK) {
         if done.left.is_some() && context.is_over() {
@@ -154,9 +157,6 @@ pub async fn preview<R: Reads, C: Clock>(
         if let Some(found) = needs(&context, &overview, &chunk, &mut done, &mut used).await? {
             let (names, beyond) = (found.names(), overview.beyond(&found));
             let job = overview.job(&names, &beyond);
-            let mut settings = settings.clone();
-            settings.plan.max_recreations = recreations;
-            let bounded = Context { settings: &settings, ..context };
             done.plans.push(cluster::preview(&bounded, job).await?);
         }
     }

@@ -160,15 +160,15 @@ impl Known<'_> {
             return refused(format!("{what}; adopt it as {other}, or unbind {other} first"));
         }
         let record = self.bindings.get(&parsed);
+        let tombstone = record.filter(|record| record.binding().is_none());
+        if let Some(record) = tombstone.filter(|_| asked != Asked::Named) {
+            return refused(format!(
+                "{name} was unassigned at {}; delete association {}, or name it in `associations` to bind {name} again",
+                record.version.occurred_at(),
+                association.id
+            ));
+        }
         match record.and_then(BindingRecord::binding) {
-            None if record.is_some() && asked != Asked::Named => {
-                let at = record.map(|record| record.version.occurred_at().to_string());
-                refused(format!(
-                    "{name} was unassigned at {}; delete association {}, or name it in `associations` to bind {name} again",
-                    at.unwrap_or_default(),
-                    association.id
-                ))
-            }
             None => Decision::Bind(Box::new(self.wish(association, name))),
             Some(binding) if self.claims.wants(&parsed, &place) => {
                 let changes = association.differences(&binding.desired);

@@ -49,7 +49,7 @@ fn unwanted(evidence: &Evidence, place: &KubernetesName) -> Line {
             format!("{} of {place} with {} is still there", one.id, one.role_arn),
             still_there(evidence),
         ),
-        // What the ledger forgot, or somebody with copied tags: nobody takes it away by itself.
+        // What the ledger forgot, or an association with copied tags: no run deletes it.
         Ok(Some(one))
             if one.tagged_by(&evidence.deployment) == Some(Some(evidence.name.as_str())) =>
         {

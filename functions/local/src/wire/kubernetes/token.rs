@@ -13,6 +13,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use percent_encoding::percent_decode_str;
+use pod_identity_core::hex;
 use sha2::{Digest, Sha256};
 
 use crate::wire::SECRET_ACCESS_KEY;
@@ -161,5 +162,5 @@ fn time(text: &str) -> Option<Timestamp> {
 }
 
 fn sha256(text: &str) -> String {
-    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(text))
 }

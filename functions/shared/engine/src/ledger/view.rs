@@ -308,7 +308,7 @@ impl WriteSet {
         Ok(())
     }
 
-    /// The view as it was before these writes put anything under some keys: nobody has seen that yet.
+    /// The view as it was before these writes put anything under some keys: no other run has seen that.
     pub(crate) fn as_before<'a>(
         &self,
         view: &'a View,

@@ -3,9 +3,10 @@
 //! or corrected on that cluster until an administrator resumes.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
-use pod_identity_core::{ClusterArn, DominoName, KubernetesName, RoleArn, fingerprint};
+use pod_identity_core::{
+    CLOCK_DIFFERENCE, ClusterArn, DominoName, KubernetesName, RoleArn, fingerprint,
+};
 use serde::Serialize;
 
 use super::overview::{Look, Overview};
@@ -18,9 +19,6 @@ use crate::ledger::{GuardRecord, HaltRecord, LedgerError, View, WriteSet, guard_
 use crate::ports::{Clock, LedgerReader, LedgerWriter, Reads, WriteError, Writes};
 use crate::run::Run;
 use crate::settings::{Settings, later};
-
-/// How far EKS's clock may be ahead of the function's.
-const CLOCK_DIFFERENCE: Duration = Duration::from_secs(60);
 
 /// How often a resumption is written when others got in between.
 const ATTEMPTS: usize = 5;

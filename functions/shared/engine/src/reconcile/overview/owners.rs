@@ -104,11 +104,9 @@ impl Overview {
         let created = |place: &&PlacePlan| {
             matches!(place.step, Some(AssociationStep::CreateAssociation { .. }))
         };
-        let again = |place: &&PlacePlan| {
-            self.vanished().any(|(gone, held)| {
-                *gone == place.kubernetes && !self.guard.resumed.contains(&held.id)
-            })
-        };
+        let unresumed = self.vanished().filter(|(_, held)| !self.guard.resumed.contains(&held.id));
+        let gone: BTreeSet<&KubernetesName> = unresumed.map(|(place, _)| place).collect();
+        let again = |place: &&PlacePlan| gone.contains(&place.kubernetes);
         plan.places.iter().filter(created).filter(again).count()
     }
 
