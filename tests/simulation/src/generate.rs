@@ -19,6 +19,7 @@ fn setup() -> impl Strategy<Value = Setup> {
         prop::bool::weighted(0.2),
         prop::bool::weighted(0.15),
         prop::bool::weighted(0.7),
+        prop::bool::weighted(0.05),
     );
     let world = (
         select(vec![100_usize, 100, 1, 2, 3]),
@@ -26,10 +27,11 @@ fn setup() -> impl Strategy<Value = Setup> {
         select(vec![10_usize, 10, 10, 1, 2, 3]),
         any::<bool>(),
         select(vec![0_u64, 0, 50, 400]),
+        select(vec![10_usize, 10, 2, 1]),
     );
     (0..1_u8 << CLUSTERS, world, 1..5_usize, prop::bool::weighted(0.3), trouble).prop_map(
-        |(registered, world, concurrency, strict, (hands, ledger, stalls, trims))| {
-            let (page_size, visible_after, slots, tokens_outlive, call_takes) = world;
+        |(registered, world, concurrency, strict, (hands, ledger, stalls, trims, floods))| {
+            let (page_size, visible_after, slots, tokens_outlive, call_takes, recreations) = world;
             Setup {
                 registered,
                 page_size,
@@ -43,6 +45,8 @@ fn setup() -> impl Strategy<Value = Setup> {
                 ledger,
                 stalls,
                 trims,
+                floods,
+                recreations,
             }
         },
     )
@@ -84,6 +88,8 @@ fn action() -> impl Strategy<Value = Action> {
         4 => runner.clone().prop_map(|runner| Action::Finish { runner }),
         2 => (0..20_usize).prop_map(|event| Action::Again { event }),
         1 => runner.clone().prop_map(|runner| Action::Crash { runner }),
+        1 => (0..NAMES, 0..ROLES, select(vec![9_usize, 40, 120]))
+            .prop_map(|(name, role, size)| Action::Flood { name, role, size }),
         2 => (runner, 1..12_usize, any::<bool>(), prop::bool::weighted(0.2))
             .prop_map(|(runner, nth, effect, denied)| Action::Fault { runner, nth, effect, denied }),
         2 => select(vec![1_i64, 1, 2, 7, 61, 130]).prop_map(|seconds| Action::Wait { seconds }),

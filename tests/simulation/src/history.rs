@@ -43,6 +43,17 @@ pub struct Setup {
     /// Whether reconciliations take roles out of the node policies that nobody uses.
     #[serde(default)]
     pub trims: bool,
+    /// Whether senders flood the queue with old events.
+    #[serde(default)]
+    pub floods: bool,
+    /// Most associations that a run makes again on a cluster.
+    #[serde(default = "usual_ceiling")]
+    pub recreations: usize,
+}
+
+/// The ceiling of a deployment that sets none.
+fn usual_ceiling() -> usize {
+    10
 }
 
 impl Setup {
@@ -62,6 +73,8 @@ impl Setup {
             ledger: false,
             stalls: false,
             trims: false,
+            floods: false,
+            recreations: usual_ceiling(),
         }
     }
 }
@@ -154,6 +167,15 @@ pub enum Action {
     Again {
         /// Which, counted from the newest.
         event: usize,
+    },
+    /// Somebody assigns one service account many times, all before the first event of any other sender.
+    Flood {
+        /// Which service account.
+        name: u8,
+        /// Which role.
+        role: u8,
+        /// How many events.
+        size: usize,
     },
     /// A runner that does nothing takes messages off the queue.
     Start {

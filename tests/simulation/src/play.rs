@@ -28,6 +28,8 @@ const SHORT: i64 = 3;
 const ENDLESS: usize = 100_000;
 /// Rounds of the queue after which what still fails counts as failing for ever.
 const ROUNDS: usize = 12;
+/// When the events of a flood say that they happened.
+const BEFORE_ALL: i64 = -50;
 /// Most records of a batch at the end.
 const BATCH: usize = 10;
 
@@ -88,6 +90,8 @@ pub(crate) struct Play<'a> {
     is_other: bool,
     beyond: bool,
     detached: bool,
+    /// How many runs were begun while another was under way.
+    pub(crate) side_by_side: usize,
     /// Until when reads may not show what somebody did by hand.
     unseen_until: Timestamp,
     played: Played,
@@ -150,6 +154,7 @@ impl<'a> Play<'a> {
             is_other: false,
             beyond: false,
             detached: false,
+            side_by_side: 0,
             unseen_until: Timestamp::MIN,
             played: Played::default(),
         };
@@ -220,6 +225,14 @@ impl<'a> Play<'a> {
                 let newest = self.sent.len() - 1;
                 self.queue.push_back(newest - event % self.sent.len());
             }
+            Action::Flood { name, role, size } if self.setup.floods => {
+                let (target, policy, clusters) = (false, false, None);
+                let place = Some(0);
+                let asks = Asks::Assigned { name, role, place, target, policy, clusters };
+                for _ in 0..size {
+                    self.send_at(&Event { at: 0, tie: 0, asks: asks.clone() }, BEFORE_ALL);
+                }
+            }
             Action::Start { runner, from, size } => {
                 self.start(usize::from(runner % 2), from, size);
             }
@@ -263,7 +276,7 @@ impl<'a> Play<'a> {
                 self.trouble();
             }
             Action::Ledger(trouble) if self.setup.ledger => self.ledger(trouble),
-            Action::Hand(_) | Action::Ledger(_) => {}
+            Action::Flood { .. } | Action::Hand(_) | Action::Ledger(_) => {}
         }
         Ok(())
     }
@@ -375,6 +388,7 @@ impl<'a> Play<'a> {
     {
         let request = self.next_request();
         self.played.runs += 1;
+        self.side_by_side += self.runners.iter().flatten().count();
         let ports = WorldPorts::new(Arc::clone(&self.world), &request);
         let (run, now) = (Run::new(request.clone(), self.now()), self.now());
         let settings = stage::settings(self.setup, DEPLOYMENT);
@@ -428,6 +442,7 @@ impl<'a> Play<'a> {
             detached: self.detached,
             registries: &runner.registries,
             named: runner.named.as_ref(),
+            ceiling: self.setup.recreations,
         };
         self.watch.look(&world, &step)?;
         let registry = watch::registry(&world);
@@ -586,7 +601,8 @@ fn is_kept(
         }
     };
     let known = world.ledger.get(&history_key(&of, &sent.version())).is_some();
-    if record.outcome == Outcome::Rejected || !(known || disturbed) {
+    let kept = known || verdict::is_only_counted(world, &of);
+    if record.outcome == Outcome::Rejected || !(kept || disturbed) {
         return Err(Violation::new("nothing is lost", format!("{}: {record:?}", sent.id)));
     }
     Ok(())

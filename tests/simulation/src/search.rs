@@ -79,7 +79,7 @@ fn simpler(history: &History) -> Vec<History> {
             push(&|history| _ = history.turns[turn].then.remove(action));
         }
     }
-    let plain: [&dyn Fn(&mut Setup); 10] = [
+    let plain: [&dyn Fn(&mut Setup); 12] = [
         &|setup| setup.hands = false,
         &|setup| setup.ledger = false,
         &|setup| setup.stalls = false,
@@ -90,6 +90,8 @@ fn simpler(history: &History) -> Vec<History> {
         &|setup| setup.slots = 10,
         &|setup| setup.call_takes = 0,
         &|setup| setup.concurrency = 1,
+        &|setup| setup.floods = false,
+        &|setup| setup.recreations = Setup::plain().recreations,
     ];
     for change in plain {
         push(&|history| change(&mut history.setup));

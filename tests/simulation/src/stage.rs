@@ -143,7 +143,7 @@ pub(crate) fn settings(setup: &Setup, deployment: &str) -> Settings {
             strict: setup.strict,
             cluster_statement: !setup.strict,
             max_deletions: 50,
-            max_recreations: 10,
+            max_recreations: setup.recreations,
         },
         policy_slots: u32::try_from(setup.slots).unwrap(),
         concurrency: setup.concurrency,

@@ -7,7 +7,10 @@ mod tests;
 use std::collections::BTreeMap;
 
 use pod_identity_core::{ClusterArn, DominoName, KubernetesName, SERVICE_ACCOUNT_TAG};
-use pod_identity_engine::ledger::{BlockedRecord, Condition, ConditionState, condition_key};
+use pod_identity_engine::ledger::{
+    BlockedRecord, Condition, ConditionState, HistoryOutcome, HistoryRecord, MAX_SUPERSEDED,
+    condition_key, history_partition,
+};
 use pod_identity_engine::ports::Association;
 use pod_identity_events::BlockedCode;
 use pod_identity_world::World;
@@ -52,7 +55,43 @@ pub(crate) fn check(play: &Play<'_>) -> Result<(), Violation> {
         end.leftovers()?;
         end.listed_by_hand()?;
     }
+    for name in 0..NAMES {
+        bounded(play, &world, name)?;
+    }
     told(play, &world)
+}
+
+/// Whether a service account has had so many superseded events that more are only counted.
+pub(crate) fn is_only_counted(world: &World, name: &str) -> bool {
+    let of = format!("{name}#");
+    world.ledger.items().any(|item| {
+        item.key.partition.starts_with("SUPERSEDED#")
+            && item.key.partition.ends_with("#COUNTS")
+            && item.key.sort.starts_with(&of)
+            && item.body["count"].as_u64() > u64::try_from(MAX_SUPERSEDED).ok()
+    })
+}
+
+/// Old events cost their sender nothing, so the ledger keeps no more of them than a day's limit. The count
+/// is written without a condition: of two runs side by side the later one may write an older count.
+fn bounded(play: &Play<'_>, world: &World, name: u8) -> Result<(), Violation> {
+    let name = stage::name(name);
+    let mut kept: BTreeMap<(String, String), usize> = BTreeMap::new();
+    for item in world.ledger.items().filter(|i| i.key.partition == history_partition(&name)) {
+        let record: HistoryRecord = serde_json::from_value(item.body.clone()).unwrap();
+        if record.outcome == HistoryOutcome::Superseded {
+            let day = record.recorded_at.strftime("%F").to_string();
+            *kept.entry((record.detail_type, day)).or_default() += 1;
+        }
+    }
+    let most = MAX_SUPERSEDED * (1 + play.side_by_side);
+    match kept.into_iter().find(|(_, count)| *count > most) {
+        Some((of, count)) => Err(Violation::new(
+            "a flood is bounded",
+            format!("the history of {name} keeps {count} superseded events of {of:?}"),
+        )),
+        None => Ok(()),
+    }
 }
 
 /// Whether a cluster was registered, and then with a shared node role or without.

@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use pod_identity_core::node_policy::{self, MAX_POLICY_CHARACTERS};
 use pod_identity_core::{ClusterArn, DEPLOYMENT_TAG, KubernetesName, RoleArn, SERVICE_ACCOUNT_TAG};
 use pod_identity_engine::ledger::{
-    BindingRecord, HistoryOutcome, HistoryRecord, LeaseRecord, Registry, bindings_partition,
-    condition_key, history_partition, lease_key, registry_key,
+    AccountRecord, BindingRecord, HistoryOutcome, HistoryRecord, LeaseRecord, Registry,
+    account_key, bindings_partition, condition_key, history_partition, lease_key, registry_key,
 };
 use pod_identity_engine::ports::Association;
 use pod_identity_world::{Call, World};
@@ -40,6 +40,8 @@ pub(crate) struct Step<'a> {
     pub(crate) registries: &'a [Registry],
     /// Of a reconciliation, which may take out roles: those that bindings named when it began.
     pub(crate) named: Option<&'a BTreeSet<RoleArn>>,
+    /// Most associations that a run may make again on a cluster.
+    pub(crate) ceiling: usize,
 }
 
 /// AWS as it was after the last step.
@@ -52,6 +54,10 @@ pub(crate) struct Watch {
     /// Associations that runs have made, by id, and for which service account they last changed
     /// them, whatever became of their tags since.
     made: BTreeMap<String, String>,
+    /// Associations that runs have made and somebody else deleted, on clusters that are still there.
+    taken: BTreeSet<String>,
+    /// What each run made again on each cluster, by Kubernetes service account.
+    made_again: BTreeMap<(String, ClusterArn), BTreeSet<KubernetesName>>,
     /// How often each run wrote each policy.
     written: BTreeMap<(String, String), usize>,
     /// Roles that a policy lists by a call whose answer was lost. Nobody binds them before he
@@ -70,7 +76,17 @@ impl Watch {
 
     /// Takes AWS as it is, because somebody else changed it.
     pub(crate) fn take_in(&mut self, world: &World) {
-        self.associations = associations(world);
+        let before = std::mem::replace(&mut self.associations, associations(world));
+        for (cluster, before) in before {
+            // A cluster that is built again has no ceiling.
+            if world.eks.cluster_arns().any(|known| *known == cluster) {
+                let here = &self.associations[&cluster];
+                let gone = before.into_keys().filter(|id| !here.contains_key(id));
+                self.taken.extend(gone.filter(|id| self.made.contains_key(id)));
+            } else {
+                self.taken.retain(|id| !before.contains_key(id));
+            }
+        }
         self.policies = policies(world);
         self.attached = attached(world);
         self.calls = world.calls.len();
@@ -97,6 +113,8 @@ impl Watch {
         self.made = std::mem::take(&mut before.made);
         self.unanswered = std::mem::take(&mut before.unanswered);
         self.queues = std::mem::take(&mut before.queues);
+        self.taken = std::mem::take(&mut before.taken);
+        self.made_again = std::mem::take(&mut before.made_again);
         if lost {
             self.unanswered.extend(added(&before.policies, &self.policies));
         }
@@ -111,7 +129,7 @@ impl Watch {
         step: &Step<'_>,
     ) -> Result<(), Violation> {
         let none = BTreeMap::new();
-        let Self { associations, made, .. } = self;
+        let Self { associations, made, taken, made_again, .. } = self;
         for cluster in stage::clusters() {
             let old = before.associations.get(&cluster).unwrap_or(&none);
             let new = associations.get(&cluster).unwrap_or(&none);
@@ -132,6 +150,12 @@ impl Watch {
                 holds_lease(world, &cluster, step)?;
                 if !old.contains_key(id) {
                     may_make(&cluster, is, step)?;
+                    if held(world, &cluster, &place_of(is)).is_some_and(|id| taken.contains(&id)) {
+                        let run = (step.request.to_owned(), cluster.clone());
+                        let again = made_again.entry(run).or_default();
+                        again.insert(place_of(is));
+                        is_within_ceiling(&cluster, again.len(), step)?;
+                    }
                 }
                 let name = is.tags.get(SERVICE_ACCOUNT_TAG).cloned().unwrap_or_default();
                 if made.insert(id.clone(), name).is_none() || !step.disturbed {
@@ -465,6 +489,24 @@ fn may_make(cluster: &ClusterArn, is: &Association, step: &Step<'_>) -> Result<(
         "nothing is made on a cluster that is being retired",
         format!("{} at {} in {}", is.id, place_of(is), cluster.name()),
     ))
+}
+
+/// Invariant 14: without a person's word a run makes no more again than its ceiling.
+fn is_within_ceiling(cluster: &ClusterArn, made: usize, step: &Step<'_>) -> Result<(), Violation> {
+    if made <= step.ceiling {
+        return Ok(());
+    }
+    Err(Violation::new(
+        "no run makes more again than its ceiling",
+        format!("{} made {made} associations again in {}", step.request, cluster.name()),
+    ))
+}
+
+/// The association that the ledger remembers as ours at a place.
+fn held(world: &World, cluster: &ClusterArn, place: &KubernetesName) -> Option<String> {
+    let item = world.ledger.get(&account_key(cluster, place))?;
+    let record: AccountRecord = serde_json::from_value(item.body.clone()).unwrap();
+    record.held.map(|held| held.id)
 }
 
 /// Invariant 12, and that it carries our marks.

@@ -123,3 +123,28 @@ fn a_condition_of_an_older_version_or_for_no_reason_is_told() {
 fn a_bus_that_was_not_told_is_told() {
     assert_eq!(after(|world| world.bus.events.clear()), Err("the bus is told of what is ready"));
 }
+
+#[test]
+fn a_history_that_keeps_a_flood_is_told() {
+    let flood = |size: usize| {
+        after(|world| {
+            use pod_identity_engine::ports::{Expect, Item, Write};
+            for index in 0..size {
+                let version = format!("000000000000000#{index}");
+                let body = serde_json::json!({
+                    "version": version, "outcome": "superseded", "detailType": "t", "change": null,
+                    "actor": "a", "requestId": "r", "recordedAt": "2026-11-20T12:00:00Z",
+                });
+                let key = pod_identity_engine::ports::Key {
+                    partition: history_partition("svc-2"),
+                    sort: version,
+                };
+                let item = Item { key, revision: "r".to_owned(), body };
+                let write = Write::Put { item, expires_at: None, expect: Expect::Anything };
+                world.ledger_write(&[write]).unwrap();
+            }
+        })
+    };
+    assert_eq!(flood(100), Ok(()));
+    assert_eq!(flood(101), Err("a flood is bounded"));
+}

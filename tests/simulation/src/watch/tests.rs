@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use jiff::SignedDuration;
-use pod_identity_core::{Desired, association_tags};
+use pod_identity_core::{Desired, HeldAssociation, Version, association_tags};
 use pod_identity_engine::ledger::binding_key;
 use pod_identity_engine::ports::{
     AssociationUpdate, ClusterAccess, EksWriter, ErrorKind, Expect, IamWriter, Item, LedgerWriter,
@@ -15,7 +15,8 @@ use pod_identity_world::{PortFault, When, WorldPorts};
 use serde_json::json;
 
 use super::*;
-use crate::history::Setup;
+use crate::hands;
+use crate::history::{Hand, Setup};
 
 const REQUEST: &str = "request-1";
 
@@ -112,13 +113,18 @@ impl Scene {
     }
 
     fn bind(&self, role: &str) {
+        self.bind_at(0, role);
+    }
+
+    /// Binds a role, and gives the association's id.
+    fn bind_at(&self, place: u8, role: &str) -> String {
         let new = NewAssociation {
-            kubernetes: stage::place(0),
+            kubernetes: stage::place(place),
             desired: desired(role),
             tags: association_tags(DEPLOYMENT, &"svc-0".parse().unwrap()),
-            client_token: "t".to_owned(),
+            client_token: format!("t-{}", self.world.lock().unwrap().calls.len()),
         };
-        wait(self.ports.create_association(&self.access, &new)).unwrap();
+        wait(self.ports.create_association(&self.access, &new)).unwrap().id
     }
 
     fn foreign(&self) -> String {
@@ -138,6 +144,7 @@ impl Scene {
             detached: false,
             registries: &[registry(&world)],
             named: self.named.as_ref(),
+            ceiling: 1,
         };
         self.watch.look(&world, &step).map_err(|violation| violation.rule)
     }
@@ -228,6 +235,49 @@ fn a_deletion_that_the_ledger_does_not_know_of_is_told() {
     };
     wait(scene.ports.delete_association(&scene.access, &id)).unwrap();
     assert_eq!(scene.look(), Err("only what was given up is deleted"));
+}
+
+#[test]
+fn a_run_that_makes_more_again_than_its_ceiling_is_told_unless_the_cluster_is_new() {
+    for rebuilt in [false, true] {
+        let mut scene = Scene::leased();
+        let role = stage::role(0);
+        scene.grants(&[0]);
+        let blue = stage::cluster(0);
+        for place in [0, 2] {
+            let id = scene.bind_at(place, role.as_str());
+            let held = HeldAssociation {
+                id,
+                arn: "arn".to_owned(),
+                service_account: "svc-0".parse().unwrap(),
+                version: Version::new(stage::time(0), "e".to_owned()),
+                desired: desired(role.as_str()),
+            };
+            let account = AccountRecord { held: Some(held), ..AccountRecord::default() };
+            scene.put(account_key(&blue, &stage::place(place)), json!(account));
+        }
+        assert_eq!(scene.look(), Ok(()));
+        {
+            let mut world = scene.world.lock().unwrap();
+            if rebuilt {
+                world.remove_cluster(&blue);
+                scene.watch.take_in(&world);
+                stage::add_cluster(&mut world, &blue);
+            } else {
+                for _ in 0..2 {
+                    let all = world.eks.associations(&blue);
+                    let nth = u8::try_from(all.iter().position(|one| is_ours(one)).unwrap());
+                    hands::act(&mut world, Hand::Delete { cluster: 0, nth: nth.unwrap() });
+                }
+            }
+            scene.watch.take_in(&world);
+        }
+        scene.bind_at(0, role.as_str());
+        assert_eq!(scene.look(), Ok(()));
+        scene.bind_at(2, role.as_str());
+        let rule = (!rebuilt).then_some("no run makes more again than its ceiling");
+        assert_eq!(scene.look().err(), rule);
+    }
 }
 
 #[test]
