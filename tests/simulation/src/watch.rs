@@ -12,7 +12,8 @@ use pod_identity_core::node_policy::{self, MAX_POLICY_CHARACTERS};
 use pod_identity_core::{ClusterArn, DEPLOYMENT_TAG, KubernetesName, RoleArn, SERVICE_ACCOUNT_TAG};
 use pod_identity_engine::ledger::{
     AccountRecord, BindingRecord, HistoryOutcome, HistoryRecord, LeaseRecord, Registry,
-    account_key, bindings_partition, condition_key, history_partition, lease_key, registry_key,
+    account_key, binding_key, bindings_partition, condition_key, history_partition, lease_key,
+    registry_key,
 };
 use pod_identity_engine::ports::Association;
 use pod_identity_world::{Call, World};
@@ -150,7 +151,8 @@ impl Watch {
                 holds_lease(world, &cluster, step)?;
                 if !old.contains_key(id) {
                     may_make(&cluster, is, step)?;
-                    if held(world, &cluster, &place_of(is)).is_some_and(|id| taken.contains(&id)) {
+                    let again = remembered(world, &cluster, &place_of(is));
+                    if again.is_some_and(|id| taken.contains(&id)) {
                         let run = (step.request.to_owned(), cluster.clone());
                         let again = made_again.entry(run).or_default();
                         again.insert(place_of(is));
@@ -502,11 +504,14 @@ fn is_within_ceiling(cluster: &ClusterArn, made: usize, step: &Step<'_>) -> Resu
     ))
 }
 
-/// The association that the ledger remembers as ours at a place.
-fn held(world: &World, cluster: &ClusterArn, place: &KubernetesName) -> Option<String> {
+/// The association that the ledger remembers at a place, for a binding that nobody has changed since.
+fn remembered(world: &World, cluster: &ClusterArn, place: &KubernetesName) -> Option<String> {
     let item = world.ledger.get(&account_key(cluster, place))?;
     let record: AccountRecord = serde_json::from_value(item.body.clone()).unwrap();
-    record.held.map(|held| held.id)
+    let held = record.held?;
+    let item = world.ledger.get(&binding_key(&held.service_account))?;
+    let binding: BindingRecord = serde_json::from_value(item.body.clone()).unwrap();
+    (binding.version == held.version).then_some(held.id)
 }
 
 /// Invariant 12, and that it carries our marks.

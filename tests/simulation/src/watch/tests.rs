@@ -6,7 +6,6 @@ use std::task::{Context, Poll, Waker};
 
 use jiff::SignedDuration;
 use pod_identity_core::{Desired, HeldAssociation, Version, association_tags};
-use pod_identity_engine::ledger::binding_key;
 use pod_identity_engine::ports::{
     AssociationUpdate, ClusterAccess, EksWriter, ErrorKind, Expect, IamWriter, Item, LedgerWriter,
     NewAssociation, NewPolicy, Write,
@@ -243,14 +242,22 @@ fn a_run_that_makes_more_again_than_its_ceiling_is_told_unless_the_cluster_is_ne
         let mut scene = Scene::leased();
         let role = stage::role(0);
         scene.grants(&[0]);
-        let blue = stage::cluster(0);
+        let (blue, name) = (stage::cluster(0), "svc-0".parse().unwrap());
+        let version = Version::new(stage::time(0), "e".to_owned());
+        let binding = json!({
+            "version": version, "state": { "is": "unbound", "reason": "unassigned" },
+            "detailType": "",
+            "requestId": "", "pace": { "since": stage::time(0), "changes": 1 },
+            "claimedAt": stage::time(0),
+        });
+        scene.put(binding_key(&name), binding);
         for place in [0, 2] {
             let id = scene.bind_at(place, role.as_str());
             let held = HeldAssociation {
                 id,
                 arn: "arn".to_owned(),
-                service_account: "svc-0".parse().unwrap(),
-                version: Version::new(stage::time(0), "e".to_owned()),
+                service_account: name.clone(),
+                version: version.clone(),
                 desired: desired(role.as_str()),
             };
             let account = AccountRecord { held: Some(held), ..AccountRecord::default() };
