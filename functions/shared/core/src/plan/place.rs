@@ -195,9 +195,13 @@ impl<'a> Decision<'a> {
             // What may be ours still gives its role: no removal is proven.
             let leaving = self.place.leaving.keys();
             plan.blocked.extend(leaving.map(|name| Blocked::by(problem, name, None, None)));
-        } else if plan.blocked.is_empty() {
-            // A service account that keeps the association for now has not left.
+        } else {
+            // A service account that keeps the association for now has not left; one that only shared the
+            // place has.
             plan.removed = self.removed();
+            plan.removed.retain(|removed| {
+                plan.blocked.iter().all(|kept| kept.service_account != removed.service_account)
+            });
         }
         plan.blocked.append(&mut self.blocked);
         plan

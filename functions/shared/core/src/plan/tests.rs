@@ -532,8 +532,11 @@ fn whoever_is_held_keeps_the_association_and_a_ceiling_does_not_count_it() {
     let mut place = place(Vec::new(), &["svc-a", "svc-b"], Some(managed("etl", "svc-a")));
     place.retirement_blocked.insert("svc-a".parse().unwrap(), problem);
     let kept = plan(&observation(vec![place.clone()]), &options());
-    assert!(kept.is_empty() && kept.places[0].removed.is_empty());
+    assert!(kept.is_empty());
     assert_eq!(codes(&kept), [BlockedCode::NotReadyElsewhere]);
+    // Who only wanted the place has left it.
+    let [removed] = kept.places[0].removed.as_slice() else { panic!("{kept}") };
+    assert_eq!((removed.service_account.as_str(), &removed.association_id), ("svc-b", &None));
     // Another service account's retirement keeps nothing.
     place.association = Some(managed("etl", "svc-b"));
     place.held = Some(held(&managed("etl", "svc-b"), "svc-b"));
