@@ -9,7 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use pod_identity_core::node_policy::{self, MAX_POLICY_CHARACTERS};
-use pod_identity_core::{ClusterArn, DEPLOYMENT_TAG, KubernetesName, RoleArn, SERVICE_ACCOUNT_TAG};
+use pod_identity_core::{
+    ClusterArn, DEPLOYMENT_TAG, HeldAssociation, KubernetesName, RoleArn, SERVICE_ACCOUNT_TAG,
+};
 use pod_identity_engine::ledger::{
     AccountRecord, BindingRecord, Condition, HistoryOutcome, HistoryRecord, LeaseRecord, Registry,
     account_key, binding_key, bindings_partition, condition_key, history_partition, lease_key,
@@ -52,8 +54,8 @@ pub(crate) struct Watch {
     policies: BTreeMap<String, String>,
     attached: BTreeMap<RoleArn, BTreeSet<String>>,
     calls: usize,
-    /// Associations that runs have made, by id, and for which service account they last changed
-    /// them, whatever became of their tags since.
+    /// Associations that runs have made, by id, and the service account that their tags named when a
+    /// run last changed them.
     made: BTreeMap<String, String>,
     /// Associations that runs have made and somebody else deleted, on clusters that are still there.
     taken: BTreeSet<String>,
@@ -144,8 +146,12 @@ impl Watch {
                 }
                 holds_lease(world, &cluster, step)?;
                 if !new.contains_key(id) {
-                    let name = made.get(id).or_else(|| was.tags.get(SERVICE_ACCOUNT_TAG));
-                    may_delete(world, &cluster, was, name.map_or("", String::as_str), step)?;
+                    let served =
+                        held(world, &cluster, &place_of(was)).filter(|held| held.id == *id);
+                    let served = served.map(|held| held.service_account.to_string());
+                    let name = served.or_else(|| made.get(id).cloned());
+                    let name = name.or_else(|| was.tags.get(SERVICE_ACCOUNT_TAG).cloned());
+                    may_delete(world, &cluster, was, &name.unwrap_or_default(), step)?;
                 }
             }
             for (id, is) in new.iter().filter(|(id, is)| old.get(*id) != Some(*is)) {
@@ -516,11 +522,15 @@ fn is_within_ceiling(cluster: &ClusterArn, made: usize, step: &Step<'_>) -> Resu
     ))
 }
 
-/// The association that the ledger remembers at a place, for a binding that nobody has changed since.
-fn remembered(world: &World, cluster: &ClusterArn, place: &KubernetesName) -> Option<String> {
+/// The association that the ledger remembers at a place.
+fn held(world: &World, cluster: &ClusterArn, place: &KubernetesName) -> Option<HeldAssociation> {
     let item = world.ledger.get(&account_key(cluster, place))?;
-    let record: AccountRecord = serde_json::from_value(item.body.clone()).unwrap();
-    let held = record.held?;
+    serde_json::from_value::<AccountRecord>(item.body.clone()).unwrap().held
+}
+
+/// The one that it remembers for a binding that nobody has changed since.
+fn remembered(world: &World, cluster: &ClusterArn, place: &KubernetesName) -> Option<String> {
+    let held = held(world, cluster, place)?;
     let item = world.ledger.get(&binding_key(&held.service_account))?;
     let binding: BindingRecord = serde_json::from_value(item.body.clone()).unwrap();
     (binding.version == held.version).then_some(held.id)
