@@ -65,6 +65,8 @@ struct Runner {
     /// The roles that bindings named when the run began; none when it takes none out.
     named: Option<BTreeSet<RoleArn>>,
     disturbed: bool,
+    /// Whether the ledger was exchanged for another since the run began.
+    replaced: bool,
     /// Whether the ledger was another deployment's when the run began.
     elsewhere: bool,
 }
@@ -324,6 +326,7 @@ impl<'a> Play<'a> {
             }
         }
         self.watch.queues.lost = true;
+        self.runners.iter_mut().flatten().for_each(|runner| runner.replaced = true);
         self.trouble();
     }
 
@@ -405,6 +408,7 @@ impl<'a> Play<'a> {
             registries: vec![registry],
             named,
             disturbed: now < self.unseen_until,
+            replaced: false,
             elsewhere: self.is_other,
         });
     }
@@ -436,6 +440,7 @@ impl<'a> Play<'a> {
             request: &runner.request,
             late,
             disturbed: runner.disturbed,
+            replaced: runner.replaced,
             elsewhere: runner.elsewhere,
             beyond: self.beyond,
             may_be_full: !self.setup.strict && self.setup.slots < 10,

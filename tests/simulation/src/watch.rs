@@ -31,6 +31,8 @@ pub(crate) struct Step<'a> {
     pub(crate) late: bool,
     /// Whether somebody else changed AWS or the ledger since the run began.
     pub(crate) disturbed: bool,
+    /// Whether the ledger was exchanged for another since the run began.
+    pub(crate) replaced: bool,
     /// Whether the ledger is another deployment's since the run began.
     pub(crate) elsewhere: bool,
     /// Whether a run was late before: from then on only convergence is promised.
@@ -59,6 +61,8 @@ pub(crate) struct Watch {
     made: BTreeMap<String, String>,
     /// Associations that runs have made and somebody else deleted, on clusters that are still there.
     taken: BTreeSet<String>,
+    /// Associations of somebody else that had our tags and the values of an open intent.
+    imitations: BTreeSet<String>,
     /// What each run made again on each cluster, by Kubernetes service account.
     made_again: BTreeMap<(String, ClusterArn), BTreeSet<KubernetesName>>,
     /// How often each run wrote each policy.
@@ -98,6 +102,7 @@ impl Watch {
     /// What a step changed, held against the invariants.
     pub(crate) fn look(&mut self, world: &World, step: &Step<'_>) -> Result<(), Violation> {
         self.queues.take_in(world);
+        self.note_imitations(world);
         if !world.calls[self.calls..].iter().any(|call| changes(&call.operation)) {
             self.calls = world.calls.len();
             return Ok(());
@@ -118,11 +123,20 @@ impl Watch {
         self.queues = std::mem::take(&mut before.queues);
         self.taken = std::mem::take(&mut before.taken);
         self.made_again = std::mem::take(&mut before.made_again);
+        self.imitations = std::mem::take(&mut before.imitations);
         if lost {
             self.unanswered.extend(added(&before.policies, &self.policies));
         }
         self.compare_associations(&before, world, step)?;
         self.compare_policies(&before, world, step)
+    }
+
+    fn note_imitations(&mut self, world: &World) {
+        for (cluster, all) in associations(world) {
+            let strange = all.into_iter().filter(|(id, _)| !self.made.contains_key(id));
+            let alike = strange.filter(|(_, one)| is_imitation(world, &cluster, one));
+            self.imitations.extend(alike.map(|(id, _)| id));
+        }
     }
 
     fn compare_associations(
@@ -132,13 +146,13 @@ impl Watch {
         step: &Step<'_>,
     ) -> Result<(), Violation> {
         let none = BTreeMap::new();
-        let Self { associations, made, taken, made_again, .. } = self;
+        let Self { associations, made, taken, made_again, imitations, .. } = self;
         for cluster in stage::clusters() {
             let old = before.associations.get(&cluster).unwrap_or(&none);
             let new = associations.get(&cluster).unwrap_or(&none);
             for (id, was) in old.iter().filter(|(id, was)| new.get(*id) != Some(*was)) {
                 // Whatever its tags say: they prove nothing.
-                if !made.contains_key(id) && !is_imitation(world, &cluster, was) {
+                if !made.contains_key(id) && !imitations.contains(id) && !step.replaced {
                     return Err(Violation::new(
                         "foreign associations are never changed",
                         format!("{} of {} in {}", id, place_of(was), cluster.name()),

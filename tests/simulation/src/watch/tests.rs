@@ -137,6 +137,7 @@ impl Scene {
             request: REQUEST,
             late: false,
             disturbed: false,
+            replaced: false,
             elsewhere: self.elsewhere,
             beyond: false,
             may_be_full: false,
