@@ -155,8 +155,6 @@ wire! {
         ClusterNotFound,
         /// The node role's policy has no room for the role.
         NodePolicyFull,
-        /// A policy of somebody else has the name of a node role policy.
-        ForeignPolicy,
         /// A limit of EKS or IAM was reached.
         LimitReached,
         /// AWS denied a call.

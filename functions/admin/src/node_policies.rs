@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pod_identity_core::node_policy::{self, Shard};
-use pod_identity_core::{ClusterArn, PolicyArn, RoleArn};
+use pod_identity_core::{PolicyArn, RoleArn};
 use pod_identity_engine::chain;
 use pod_identity_engine::ledger::{NodePolicyRecord, View, node_policy_key};
 use pod_identity_engine::ports::{Clock, ClusterAccess, KubernetesReader};
-use serde_json::Value;
 
 use crate::desk::{Desk, Looks};
 use crate::lists::pages;
@@ -38,8 +37,11 @@ pub(crate) struct NodePolicies {
 impl NodePolicies {
     /// The lists, as they are laid out.
     pub(crate) fn shards(&self) -> Vec<Shard> {
-        let shard =
-            |one: &Policy| Shard { number: one.number, roles: one.roles.clone(), canonical: false };
+        let shard = |one: &Policy| Shard {
+            number: one.number,
+            roles: one.roles.clone(),
+            statement: one.cluster_statement,
+        };
         self.policies.iter().map(shard).collect()
     }
 
@@ -69,7 +71,7 @@ pub(crate) async fn read(
     let stored = view.get::<NodePolicyRecord>(&key).map_err(|error| chain(&error))?;
     let Some(record) = stored.map(|stored| stored.record) else { return Ok(None) };
     let mut found = NodePolicies { broad_grant: record.broad_grant.clone(), ..Default::default() };
-    for number in 1..=record.shards {
+    for (&number, _) in record.projection.staying() {
         let arn = node_policy::policy_arn(&desk.settings.plan.deployment, cluster, number);
         let arn = arn.map_err(|error| error.to_string())?;
         let policy = desk.in_time(desk.reader.policy(access, &arn)).await?;
@@ -77,12 +79,12 @@ pub(crate) async fn read(
         let Some(version) = policy.map(|policy| policy.default_version) else { continue };
         let document = desk.in_time(desk.reader.policy_document(access, &arn, &version)).await?;
         let Some(document) = document else { continue };
-        let shard = node_policy::parse(number, &document, cluster, false);
+        let shard = node_policy::parse(number, &document, cluster);
         let shard = shard.ok_or_else(|| {
             format!("policy {arn} says more than this software writes, so it is not read")
         })?;
-        let cluster_statement = names_cluster(&document, cluster);
-        found.policies.push(Policy { number, arn, version, roles: shard.roles, cluster_statement });
+        let Shard { roles, statement: cluster_statement, .. } = shard;
+        found.policies.push(Policy { number, arn, version, roles, cluster_statement });
     }
     for role in record.node_roles {
         let attached = pages(async |token: Option<String>| {
@@ -92,15 +94,4 @@ pub(crate) async fn read(
         found.attached.insert(role, attached.into_iter().collect());
     }
     Ok(Some(found))
-}
-
-/// Whether a document that was understood has the cluster among its resources.
-fn names_cluster(document: &str, cluster: &ClusterArn) -> bool {
-    let document: Value = serde_json::from_str(document).unwrap_or_default();
-    let statements = document["Statement"].as_array().map(Vec::as_slice);
-    let statements = statements.unwrap_or(std::slice::from_ref(&document["Statement"]));
-    statements.iter().any(|statement| match &statement["Resource"] {
-        Value::Array(all) => all.iter().any(|one| one == cluster.as_str()),
-        one => one == cluster.as_str(),
-    })
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use local::table;
-use pod_identity_core::node_policy::Shard;
+use pod_identity_core::node_policy::Projection;
 use pod_identity_core::plan::{
     Claim, NodePolicies, Observation, Options, Place, Plan, RestoreGuard, RoleState, TrustMode,
     plan,
@@ -110,19 +110,21 @@ fn observation(found: &[Found], listed: usize) -> Result<Observation, Failure> {
         .map(|number| Ok((role(number)?, RoleState::Found(TrustPolicy::read(&trust(number))))));
     let roles = roles.collect::<Result<BTreeMap<_, _>, Failure>>()?;
     let listed = roles.keys().take(listed).cloned().collect();
-    let shards: Vec<Shard> = node_policy::extend(&[], &listed, Some(&cluster), 10)
-        .changes
-        .into_iter()
-        .map(|change| Shard { number: change.number, roles: change.roles, canonical: true })
-        .collect();
-    let numbers: BTreeSet<u32> = shards.iter().map(|shard| shard.number).collect();
+    let mut projection = Projection::default();
+    for change in node_policy::extend(&[], &listed, Some(&cluster), 10, 1).changes {
+        projection.assign(change.number, change.roles, change.statement);
+    }
+    for policy in projection.policies.values_mut() {
+        policy.is_written("v1".to_owned());
+        policy.added.clear();
+    }
+    let numbers: BTreeSet<u32> = projection.policies.keys().copied().collect();
     Ok(Observation {
         cluster,
         places,
         roles,
         policies: NodePolicies {
-            shards,
-            versions: numbers.iter().map(|number| (*number, "v1".to_owned())).collect(),
+            projection,
             node_roles: BTreeSet::from([node_role.clone()]),
             attached: BTreeMap::from([(node_role, numbers)]),
             max_shards: 10,

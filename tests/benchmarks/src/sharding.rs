@@ -31,13 +31,17 @@ pub(crate) fn run(rounds: usize) -> Result<String, Failure> {
     let mut rows = Vec::new();
     for (name, wanted, listed) in cases {
         let listed = wanted.iter().take(listed).cloned().collect();
-        let shards: Vec<Shard> = extend(&[], &listed, Some(&cluster), MAX_SHARDS)
+        let shards: Vec<Shard> = extend(&[], &listed, Some(&cluster), MAX_SHARDS, 1)
             .changes
             .into_iter()
-            .map(|change| Shard { number: change.number, roles: change.roles, canonical: true })
+            .map(|change| Shard {
+                number: change.number,
+                roles: change.roles,
+                statement: change.statement,
+            })
             .collect();
-        let figures = time(rounds, || extend(&shards, &wanted, Some(&cluster), MAX_SHARDS));
-        let extension = extend(&shards, &wanted, Some(&cluster), MAX_SHARDS);
+        let figures = time(rounds, || extend(&shards, &wanted, Some(&cluster), MAX_SHARDS, 1));
+        let extension = extend(&shards, &wanted, Some(&cluster), MAX_SHARDS, 1);
         let new = extension.changes.iter().filter(|change| change.is_new).count();
         rows.push([
             name.to_owned(),

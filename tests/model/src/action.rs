@@ -57,7 +57,7 @@ pub enum Action {
     LoadAll(Name),
     /// `observe::associations`.
     Look(Name),
-    /// `observe::node_policies`, and `plan`.
+    /// `observe::node_policies`, of a trimming run: no other reads the policy.
     ReadPolicy {
         /// Which run.
         run: Name,
@@ -68,8 +68,8 @@ pub enum Action {
     Intend(Name),
     /// `Lease::renew`.
     Renew(Name),
-    /// A trimming run writes down what it is about to trim.
-    Note(Name),
+    /// The ledger is told what the policy is to list, under the lease's fence.
+    Assign(Name),
     /// `Target::pass`, and a call is sent.
     Begin(Name),
     /// `Target::pass` refuses: the lease is nearly over.
@@ -101,8 +101,6 @@ pub enum Action {
     LeaseIsOver,
     /// IAM shows the newest version everywhere.
     IamSettles,
-    /// `settled`: two minutes after the last write the ledger's memory of it is let go.
-    MemoryAges,
     /// The intents that a removal left are nearly over. A call that was under way then has had its
     /// effect, and a reconciliation has looked since.
     IntentsAge,
@@ -148,7 +146,7 @@ impl fmt::Display for Action {
             Self::ReadPolicy { run, version } => write!(f, "run {run} is shown v{version}"),
             Self::Intend(run) => write!(f, "run {run} records its intent"),
             Self::Renew(run) => write!(f, "run {run} renews the lease"),
-            Self::Note(run) => write!(f, "run {run} notes what it trims"),
+            Self::Assign(run) => write!(f, "run {run} writes down what the policy is to list"),
             Self::Begin(run) => write!(f, "run {run} sends its call"),
             Self::Stop(run) => write!(f, "run {run} starts no call, its lease is nearly over"),
             Self::Land(run) => write!(f, "the call of run {run} has its effect"),
@@ -171,7 +169,6 @@ impl fmt::Display for Action {
             Self::LeaseRunsOut => write!(f, "the lease is nearly over"),
             Self::LeaseIsOver => write!(f, "the lease is over"),
             Self::IamSettles => write!(f, "IAM shows the newest version"),
-            Self::MemoryAges => write!(f, "the memory of the last write is let go"),
             Self::GracePasses => write!(f, "the grace period is over"),
             Self::IntentsAge => write!(f, "intents that a removal left are nearly over"),
             Self::IntentsAreOver => write!(f, "intents that a removal left are over"),

@@ -4,7 +4,8 @@ use crate::action::Name;
 use crate::protocol::Protocol;
 use crate::setup::{Event, Omission};
 use crate::state::{
-    Association, Binding, Call, Delivery, Is, Job, Known, NONE, Runner, Seen, State, Step, Verdict,
+    Association, Binding, Call, Delivery, Is, Job, Known, NONE, Roles, Runner, Seen, State, Step,
+    Verdict,
 };
 
 /// The version of the events that a repetition of all work adds.
@@ -130,7 +131,7 @@ impl Protocol {
         runner.is_loaded();
     }
 
-    /// `observe::associations` for one place; a removal looks at no policy.
+    /// `observe::associations` for one place. Nothing is asked about the policy.
     pub(crate) fn look(&self, state: &mut State, run: Name) {
         if state.runners[run].job == Some(Job::Reconcile) {
             return self.look_at_all(state, run);
@@ -141,12 +142,11 @@ impl Protocol {
         runner.seen = shown.map(Into::into);
         runner.looked_at = state.next_id;
         let role = runner.binding.and_then(|binding| binding.role);
-        if role.is_some() {
-            runner.step = Step::ReadPolicy;
-        } else {
-            Self::plan_removal(runner);
-            self.is_planned(state, run);
+        match role {
+            Some(role) => Self::plan_binding(runner, role),
+            None => Self::plan_removal(runner),
         }
+        self.is_planned(state, run);
     }
 
     /// `resolve_owners`, and `plan` for a place that is given up.
@@ -171,20 +171,22 @@ impl Protocol {
         runner.places = runner.deletes != 0;
     }
 
-    /// `plan` for a bound place.
-    pub(crate) fn plan_binding(&self, state: &mut State, run: Name, unannounced: u8) {
-        let runner = &mut state.runners[run];
-        let Some(role) = runner.binding.and_then(|binding| binding.role) else { return };
+    /// `plan` for a bound place. Where it grants nothing, it writes nothing that is unfinished either.
+    fn plan_binding(runner: &mut Runner, role: Roles) {
+        let memory = runner.memory;
+        runner.base = memory.version;
+        runner.listed = memory.assigned;
         runner.is_blocked = matches!(runner.verdict, Verdict::Orphan | Verdict::Foreign);
-        if !runner.is_blocked {
-            runner.places = runner.seen.is_none_or(|seen| {
-                seen.role != role || !seen.tagged || runner.verdict == Verdict::Adoptable
-            });
-            runner.stands = runner.seen.map_or(0, |seen| seen.id);
-            runner.adds = (role | unannounced) & !(runner.listed & !runner.memory.trimming);
+        if runner.is_blocked {
+            return;
         }
+        runner.places = runner.seen.is_none_or(|seen| {
+            seen.role != role || !seen.tagged || runner.verdict == Verdict::Adoptable
+        });
+        runner.stands = runner.seen.map_or(0, |seen| seen.id);
+        runner.adds = role & !memory.assigned;
+        runner.finishes = memory.pending;
         runner.listed |= runner.adds;
-        self.is_planned(state, run);
     }
 
     fn is_planned(&self, state: &mut State, run: Name) {
@@ -276,7 +278,7 @@ impl Protocol {
 impl Runner {
     /// Whether a version is written.
     pub(crate) fn writes(&self) -> bool {
-        self.adds != NONE || self.trims != NONE
+        self.adds != NONE || self.trims != NONE || self.finishes
     }
 
     fn is_loaded(&mut self) {

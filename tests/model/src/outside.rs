@@ -22,11 +22,13 @@ impl Protocol {
     /// A call has its effect.
     pub(crate) fn land(&self, state: &mut State, call: Call) -> Answer {
         match call {
-            Call::WriteVersion { roles, trims, looked_at } => {
-                state.history.owed = (state.history.owed | roles) & !trims;
-                state.history.trimmed |= trims != NONE;
+            Call::WriteVersion { roles } => {
+                let leaves = state.history.trims & !roles;
+                state.history.owed |= roles;
+                state.history.trims &= !roles;
+                state.history.trimmed |= leaves & state.policy.granted() != NONE;
                 for association in state.associations.into_iter().flatten() {
-                    if association.role & trims == NONE {
+                    if association.role & leaves & state.policy.granted() == NONE {
                         continue;
                     }
                     if association.is_made() {
@@ -34,7 +36,7 @@ impl Protocol {
                     } else {
                         state.break_promise(Promise::NobodyBindsBeforeTheTrim);
                     }
-                    if association.id < looked_at {
+                    if association.id < state.history.looked_at {
                         state.break_promise(Promise::SeenBeforeTrim);
                     }
                 }
@@ -92,14 +94,6 @@ impl Protocol {
         if !settled {
             actions.push(Action::IamSettles);
         }
-        let memory = state.ledger.memory;
-        let writes = under_way.iter().any(|call| matches!(call, Call::WriteVersion { .. }));
-        // What a trim notes outlives the lease under which it was noted.
-        let trims = state.runners.iter().any(|runner| runner.trims != NONE);
-        let has_settled = (settled && !writes && !trims) || !self.setup.iam_settles;
-        if (memory.written != 0 || memory.trimming != NONE) && has_settled {
-            actions.push(Action::MemoryAges);
-        }
         let ages = |from| state.ledger.conditions.iter().any(|one| one.intents.can_age(from));
         let is_recorded = |(stands, held): (&Option<Association>, &Option<Held>)| {
             stands.is_none_or(|one| !one.is_made() || held.is_some_and(|held| held.id == one.id))
@@ -115,7 +109,7 @@ impl Protocol {
             actions.push(Action::AbandonmentIsOver);
         }
         let replacing = matches!(self.next_deed(state), Some(Deed::Recreates { .. }));
-        if memory.unused != NONE && !replacing {
+        if state.ledger.memory.unused != NONE && !replacing {
             actions.push(Action::GracePasses);
         }
     }
@@ -136,7 +130,8 @@ impl Protocol {
                 let is_wanted = state.ledger.bindings[place].role.is_some();
                 is_wanted && state.associations[place].is_some_and(|one| !one.is_made())
             }
-            Deed::Lists { .. } | Deed::Reads | Deed::Writes { .. } => true,
+            Deed::Unlists { role } => state.policy.granted() & role != NONE,
+            Deed::Lists { .. } | Deed::Reads | Deed::Writes { .. } | Deed::Restores => true,
         })
     }
 
@@ -164,6 +159,11 @@ impl Protocol {
                 state.history.owed |= role;
                 state.policy.write(state.policy.granted() | role);
             }
+            Deed::Unlists { role } => {
+                state.history.owed &= !role;
+                state.policy.write(state.policy.granted() & !role);
+            }
+            Deed::Restores => state.ledger.memory = self.memory(),
             Deed::Reads => state.deed_read = state.policy.granted(),
             Deed::Writes { role } => {
                 state.history.owed |= role;

@@ -13,11 +13,10 @@ use crate::state::{
 pub enum Promise {
     /// A role is in the policy when an association with it is made or changed.
     GrantBeforeBind,
-    /// The role of every association of ours is in the policy in force, or in a version that
-    /// the run that wrote over it, or the next one, merges.
-    BoundStaysGranted,
     /// The role of every association of ours is in the policy in force, at every moment.
-    BoundIsGrantedNow,
+    BoundStaysGranted,
+    /// It is there, or in a version that the run that wrote over it, or the next one, merges.
+    BoundIsMergedNext,
     /// No association of ours uses a role at the moment at which it leaves the policy.
     UnbindBeforeTrim,
     /// No foreign association does either, even one made a moment before.
@@ -46,7 +45,7 @@ pub enum Promise {
     /// At most one call that changes something is under way, and the lease is its run's.
     OneWriter,
     /// At rest every role that anybody listed and nobody trimmed is in the policy, or in a
-    /// version that the next run merges because nobody was told of it.
+    /// version that the next writer, or a reconciliation, merges because the ledger does not know it.
     NothingLost,
     /// At rest every place is as the latest event says, and its condition says so.
     RightEnd,
@@ -59,8 +58,9 @@ pub enum Promise {
     /// faults, make everything right: what was removed is gone, what is bound is as the binding
     /// says, and what is not ours is reported.
     ReconcileConverges,
-    /// The same, but that an association that was made after its removal may stay until a
-    /// complete observation finds it.
+    /// Delivering everything, a look at the policy and the latest word once more make everything right,
+    /// but that an association that was made after its removal may stay until a complete observation
+    /// finds it.
     BoundConverges,
     /// The same, but that a creation whose run gave it up may have its effect after its intent was
     /// closed: it is an orphan, and the account is blocked by it.
@@ -106,6 +106,33 @@ impl Promise {
         Self::ReconcileConverges,
     ];
 
+    /// What holds although the ledger's word on the policy was lost to an older one.
+    pub const AFTER_A_RESTORE: [Self; 11] = [
+        Self::GrantBeforeBind,
+        Self::BoundIsMergedNext,
+        Self::UnbindBeforeTrim,
+        Self::DeleteWhatWasRemoved,
+        Self::ForeignUntouched,
+        Self::RemovedIsTrue,
+        Self::Fenced,
+        Self::OneWriter,
+        Self::NothingLost,
+        Self::NeverStuck,
+        Self::ReconcileConverges,
+    ];
+
+    /// What holds although a hand takes roles out of the policy.
+    pub const WITH_AN_UNLISTING_HAND: [Self; 8] = [
+        Self::UnbindBeforeTrim,
+        Self::DeleteWhatWasRemoved,
+        Self::ForeignUntouched,
+        Self::RemovedIsTrue,
+        Self::Fenced,
+        Self::OneWriter,
+        Self::NeverStuck,
+        Self::ReconcileConverges,
+    ];
+
     /// What holds whenever calls have their effect.
     pub const BEYOND_THE_MARGIN: [Self; 4] =
         [Self::ForeignUntouched, Self::Fenced, Self::NeverStuck, Self::BoundConvergesOrIsBlocked];
@@ -129,7 +156,7 @@ impl Promise {
         match self {
             Self::GrantBeforeBind => "grant before bind",
             Self::BoundStaysGranted => "bound stays granted",
-            Self::BoundIsGrantedNow => "bound is granted now",
+            Self::BoundIsMergedNext => "bound is merged next",
             Self::UnbindBeforeTrim => "unbind before trim",
             Self::NobodyBindsBeforeTheTrim => "nobody binds before the trim",
             Self::SeenBeforeTrim => "seen before trim",
@@ -154,8 +181,8 @@ impl Promise {
 
     fn holds(self, protocol: &Protocol, state: &State) -> bool {
         match self {
-            Self::BoundStaysGranted => state.bound() & !state.granted_or_merged_next() == NONE,
-            Self::BoundIsGrantedNow => state.bound() & !state.policy.granted() == NONE,
+            Self::BoundStaysGranted => state.bound() & !state.policy.granted() == NONE,
+            Self::BoundIsMergedNext => state.bound() & !state.granted_or_merged_next() == NONE,
             Self::OneWriter => one_writer(state),
             Self::NothingLost => {
                 !state.is_at_rest() || state.history.owed & !state.granted_or_merged_next() == NONE
@@ -200,7 +227,7 @@ impl Promise {
         let condition: fn(&Protocol, &State) -> bool = always!(
             GrantBeforeBind,
             BoundStaysGranted,
-            BoundIsGrantedNow,
+            BoundIsMergedNext,
             UnbindBeforeTrim,
             NobodyBindsBeforeTheTrim,
             SeenBeforeTrim,
@@ -265,8 +292,8 @@ impl State {
     }
 
     fn granted_or_merged_next(&self) -> Roles {
-        let unannounced = self.ledger.memory.announced + 1..self.policy.newest();
-        let merged = unannounced.map(|version| self.policy.roles(version));
+        let unknown = self.ledger.memory.version + 1..self.policy.newest();
+        let merged = unknown.map(|version| self.policy.roles(version));
         merged.fold(self.policy.granted(), |all, roles| all | roles)
     }
 }
@@ -328,7 +355,7 @@ pub enum Reached {
     TwoRuns,
     /// A run is under way whose lease somebody else has taken.
     TakenOver,
-    /// A run has merged another writer's version.
+    /// A run has looked at versions that its own was put over.
     Merged,
     /// A role was trimmed.
     Trimmed,
@@ -385,7 +412,7 @@ impl Reached {
                 };
                 strange(0) || strange(1)
             },
-            Self::Merged => |_, state| state.runners.iter().any(|runner| runner.merges > 0),
+            Self::Merged => |_, state| state.runners.iter().any(|runner| runner.skipping > 0),
             Self::Trimmed => |_, state| state.history.trimmed,
             Self::Blocked => |_, state| {
                 state.ledger.conditions.iter().any(|condition| condition.is == Is::Blocked)

@@ -7,7 +7,7 @@ use crate::promise::{Promise, Reached};
 use crate::setup::{Margin, Omission, Setup};
 use crate::state::{
     Association, Delivery, Holder, Job, Lease, Ledger, Memory, NONE, Open, Origin, Policy, Rest,
-    Runner, State, Step,
+    Runner, State, Step, Verdict,
 };
 
 /// The protocol in one setup.
@@ -46,7 +46,7 @@ impl Protocol {
                 bindings: Default::default(),
                 conditions: Default::default(),
                 held: Default::default(),
-                memory: Memory { announced: 1, ..Memory::default() },
+                memory: self.memory(),
                 lease: Lease::FREE,
             },
             associations: [association(0), association(1)],
@@ -62,6 +62,11 @@ impl Protocol {
             deed_read: NONE,
             history: crate::state::History { owed: setup.listed, ..Default::default() },
         }
+    }
+
+    /// What the ledger says of the policy in the beginning.
+    pub(crate) fn memory(&self) -> Memory {
+        Memory { assigned: self.setup.listed, version: 1, ..Memory::default() }
     }
 
     /// Whether a call may start: `Lease::covers`.
@@ -111,7 +116,7 @@ impl Protocol {
                 }
                 Step::Intend => actions.push(Action::Intend(run)),
                 Step::Renew => actions.push(Action::Renew(run)),
-                Step::Note => actions.push(Action::Note(run)),
+                Step::Assign => actions.push(Action::Assign(run)),
                 Step::Write | Step::Place if self.covers(state, run) => {
                     actions.push(Action::Begin(run));
                 }
@@ -194,7 +199,7 @@ impl Model for Protocol {
             Action::ReadPolicy { run, version } => self.read_policy(&mut state, run, version),
             Action::Intend(run) => self.intend(&mut state, run),
             Action::Renew(run) => self.renew(&mut state, run),
-            Action::Note(run) => self.note(&mut state, run),
+            Action::Assign(run) => self.assign(&mut state, run),
             Action::Begin(run) => self.begin(&mut state, run),
             Action::Stop(run) => state.runners[run].fail(),
             Action::Land(run) => {
@@ -230,10 +235,6 @@ impl Model for Protocol {
             Action::LeaseRunsOut => state.ledger.lease.rest = Rest::Little,
             Action::LeaseIsOver => state.ledger.lease.rest = Rest::Over,
             Action::IamSettles => state.policy.shown_from = state.policy.newest(),
-            Action::MemoryAges => {
-                state.ledger.memory.written = 0;
-                state.ledger.memory.trimming = NONE;
-            }
             Action::GracePasses => {
                 let memory = &mut state.ledger.memory;
                 memory.unused_long |= std::mem::take(&mut memory.unused);
@@ -272,17 +273,19 @@ impl State {
         if self.mishaps_left == 0 {
             // Nothing old is shown any more.
             self.policy.shown_from = self.policy.newest();
-            self.ledger.memory.written = 0;
-            self.runners.iter_mut().for_each(|runner| runner.memory.written = 0);
         }
         for runner in &mut self.runners {
             if runner.step == Step::Record {
                 runner.seen = None;
-                runner.verdict = Default::default();
+                if runner.verdict != Verdict::Orphan {
+                    runner.verdict = Default::default();
+                }
                 runner.known.intents = Default::default();
                 runner.known.adopts = 0;
                 runner.deletes = 0;
-                runner.listed = NONE;
+                if runner.written == 0 {
+                    runner.listed = NONE;
+                }
                 runner.skipping = 0;
                 runner.merges = 0;
                 runner.places = false;

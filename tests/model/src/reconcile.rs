@@ -48,58 +48,33 @@ impl Protocol {
         }
     }
 
-    /// `observe::node_policies`, for both kinds of runs.
+    /// `observe::node_policies`: what others listed in versions that the ledger does not know is taken in.
     pub(crate) fn read_policy(&self, state: &mut State, run: Name, version: u8) {
         let State { runners, policy, .. } = state;
         let runner = &mut runners[run];
         let memory = runner.memory;
-        if memory.written > version {
+        if memory.version > version {
             // IAM still shows an older one. An error before the plan: nothing is remembered.
             return runner.fail();
         }
-        runner.shown = version;
+        let taken_in = if self.omits(Omission::TakenIn) { version + 1 } else { memory.version + 1 };
+        let theirs = (taken_in..=version).fold(NONE, |all, skipped| all | policy.roles(skipped));
         runner.base = version;
-        runner.listed = policy.roles(version);
-        // Versions that a writer who died put his own over.
-        let skipped = memory.announced.saturating_add(1)..version;
-        let unannounced = skipped.fold(NONE, |roles, skipped| roles | policy.roles(skipped));
-        let unannounced =
-            if self.omits(Omission::UnannouncedVersions) { NONE } else { unannounced };
-        runner.overwritten = unannounced & !runner.listed;
-        if runner.job == Some(Job::Reconcile) {
-            self.plan_trim(state, run, unannounced);
-        } else {
-            self.plan_binding(state, run, unannounced);
-        }
-    }
-
-    /// Repairs come first; a run that adds does not trim.
-    fn plan_trim(&self, state: &mut State, run: Name, unannounced: u8) {
-        let runner = &mut state.runners[run];
-        let memory = runner.memory;
+        let listed = memory.assigned | theirs;
         let needed = runner.named | runner.used;
-        runner.adds = (needed | unannounced) & !(runner.listed & !memory.trimming);
-        runner.unused = runner.listed & !needed;
+        runner.adds = (needed | theirs) & !memory.assigned;
+        runner.finishes = memory.pending || listed & !policy.roles(version) != NONE;
+        runner.unused = listed & !needed;
         let long = if self.omits(Omission::SecondObservation) { !NONE } else { memory.unused_long };
+        // Repairs come first; a run that adds does not trim.
         if runner.adds == NONE {
             runner.trims = runner.unused & long;
         }
-        runner.listed = (runner.listed | runner.adds) & !runner.trims;
-        self.plan_is_made(state, run);
-    }
-
-    /// The ledger has to know of a trim before it is done: a run that is shown the version
-    /// before it would take the role for granted.
-    pub(crate) fn note(&self, state: &mut State, run: Name) {
-        let held = state.ledger.lease.is_of(run) || self.omits(Omission::Lease);
-        let runner = &mut state.runners[run];
-        if held {
-            runner.memory.trimming |= runner.trims;
-            state.ledger.memory.trimming = runner.memory.trimming;
-            runner.step = Step::Write;
-        } else {
-            runner.base = 0;
-            runner.fail();
+        runner.listed = (listed | runner.adds) & !runner.trims;
+        if !runner.writes() {
+            // All of it is there already.
+            runner.written = version;
         }
+        self.plan_is_made(state, run);
     }
 }

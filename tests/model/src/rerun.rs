@@ -24,6 +24,12 @@ impl Protocol {
         if after == After::Reconciliation {
             return self.reconciled(state).is_some_and(|state| self.is_right(&state, after));
         }
+        if after != After::Repetition {
+            // What a late call took out of the policy is a reconciliation's to find.
+            self.reconcile(&mut state, 0);
+            let Some(reconciled) = self.drive(state) else { return false };
+            state = reconciled;
+        }
         for binding in state.ledger.bindings {
             let is_known = binding.version > 0;
             state.deliveries.push(if is_known { Delivery::Waiting } else { Delivery::Done });
@@ -31,8 +37,10 @@ impl Protocol {
         self.drive(state).is_some_and(|state| self.is_right(&state, after))
     }
 
-    /// Repairs each account that needs it.
+    /// Looks at the policy, and repairs each account that needs it.
     fn reconciled(&self, mut state: State) -> Option<State> {
+        self.reconcile(&mut state, 0);
+        state = self.drive(state)?;
         for account in 0..state.associations.len() {
             if self.needs_repair(&state, account) {
                 self.work(&mut state, 0, Job::Repair, account);
@@ -64,7 +72,6 @@ fn is_progress(action: Action) -> bool {
         Action::Deed
             | Action::Hand(_)
             | Action::GiveUp(_)
-            | Action::MemoryAges
             | Action::GracePasses
             | Action::LeaseIsOver
             | Action::IntentsAge

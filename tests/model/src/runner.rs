@@ -6,8 +6,8 @@ use crate::promise::Promise;
 use crate::protocol::Protocol;
 use crate::setup::Omission;
 use crate::state::{
-    Association, Binding, Call, Condition, Delivery, Held, Holder, Is, Job, Known, Lease, Origin,
-    Rest, Runner, State, Step,
+    Association, Binding, Call, Condition, Delivery, Held, Holder, Is, Job, Known, Lease, NONE,
+    Origin, Rest, Runner, State, Step,
 };
 
 /// `policies::MERGES`.
@@ -63,11 +63,12 @@ impl Protocol {
     }
 
     fn go_on(&self, state: &mut State, run: Name) {
-        let notes = !self.omits(Omission::TrimNote);
+        let assigns = !self.omits(Omission::Assignment);
         let places_first = self.omits(Omission::GrantFirst);
         let runner = &mut state.runners[run];
-        runner.step = if runner.trims != 0 && notes {
-            Step::Note
+        let is_new = runner.listed != runner.memory.assigned;
+        runner.step = if runner.writes() && is_new && assigns && !places_first {
+            Step::Assign
         } else if runner.places && (places_first || !runner.writes()) {
             Step::Place
         } else if runner.writes() {
@@ -81,11 +82,7 @@ impl Protocol {
     pub(crate) fn begin(&self, state: &mut State, run: Name) {
         let runner = &mut state.runners[run];
         runner.call = match runner.step {
-            Step::Write => Some(Call::WriteVersion {
-                roles: runner.listed,
-                trims: runner.trims,
-                looked_at: runner.looked_at,
-            }),
+            Step::Write => Some(Call::WriteVersion { roles: runner.listed }),
             _ => self.placing_call(runner),
         };
     }
@@ -155,6 +152,28 @@ impl Protocol {
         }
     }
 
+    /// `assign`: the ledger's word on the policy comes before IAM's, under the lease's fence. Whoever
+    /// finds it unwritten writes it.
+    pub(crate) fn assign(&self, state: &mut State, run: Name) {
+        let held = state.ledger.lease.is_of(run) || self.omits(Omission::Lease);
+        let runner = &mut state.runners[run];
+        if !held {
+            runner.base = 0;
+            return runner.fail();
+        }
+        runner.memory.assigned = runner.listed;
+        runner.memory.pending = !self.omits(Omission::Pending);
+        let (trims, looked_at) = (runner.trims, runner.looked_at);
+        runner.step = Step::Write;
+        let memory = runner.memory;
+        state.ledger.memory = memory;
+        state.history.owed &= !trims;
+        state.history.trims = (state.history.trims | trims) & !memory.assigned;
+        if trims != NONE {
+            state.history.looked_at = looked_at;
+        }
+    }
+
     /// `cluster::write`: everything in one transaction that ends the lease, if it is ours.
     pub(crate) fn record(&self, state: &mut State, run: Name) {
         let held = state.ledger.lease.is_of(run) || self.omits(Omission::Lease);
@@ -219,32 +238,16 @@ impl Protocol {
         }
     }
 
-    /// `remember` in `cluster`, and the marks of a trimming run.
+    /// What was written, and the marks of a trimming run.
     fn remember_policy(&self, state: &mut State, runner: &Runner) {
         let memory = &mut state.ledger.memory;
         if runner.base == 0 {
             return;
         }
-        *memory = runner.memory;
-        if runner.shown != memory.announced {
-            let merged = if runner.written == 0 { 0 } else { runner.adds };
-            let trims = runner.memory.trimming != 0 && runner.job != Some(Job::Reconcile);
-            // The bus is told of it once nothing that it was put over is missing, and while a
-            // trim may be under way only by a trimming run.
-            let lacks = runner.overwritten & !merged != 0 || trims;
-            if !lacks || self.omits(Omission::MergeBeforeNews) {
-                memory.announced = runner.shown;
-            }
-            if !self.omits(Omission::SeenVersion) {
-                memory.written = runner.shown;
-            }
-        }
         if runner.written != 0 {
-            memory.announced = runner.written;
-            if !self.omits(Omission::WrittenVersion) {
-                memory.written = runner.written;
-            }
-            memory.trimming &= !runner.adds;
+            memory.assigned = runner.listed;
+            memory.version = runner.written;
+            memory.pending = false;
         }
         if runner.job == Some(Job::Reconcile) && !runner.has_failed {
             let trimmed = if runner.written == 0 { 0 } else { runner.trims };

@@ -46,6 +46,13 @@ pub enum Deed {
         /// Which.
         role: Roles,
     },
+    /// Takes a role out of the policy.
+    Unlists {
+        /// Which.
+        role: Roles,
+    },
+    /// Puts the ledger's word on the policy back to what it was in the beginning.
+    Restores,
     /// Reads the newest version of the policy, to write it later.
     Reads,
     /// Writes what was read, and a role more.
@@ -100,14 +107,12 @@ pub enum Omission {
     SkippedVersion,
     /// Of several versions that a number skips only the last is looked at.
     EarlierSkippedVersions,
-    /// A version that was put over another one is announced before that one is merged.
-    MergeBeforeNews,
-    /// The version that was written last is not remembered, so an older one is believed.
-    WrittenVersion,
-    /// A version that a run found, and did not know of, is not remembered.
-    SeenVersion,
-    /// Versions that nobody was told of are not looked at.
-    UnannouncedVersions,
+    /// IAM is written before the ledger says what the policy is to list.
+    Assignment,
+    /// What was assigned by a run that died counts as written.
+    Pending,
+    /// What others listed in versions that a reconciliation finds is not taken in.
+    TakenIn,
     /// The association comes before its grant.
     GrantFirst,
     /// The ledger is written, and the lease given back, whosever it is.
@@ -134,8 +139,6 @@ pub enum Omission {
     SecondObservation,
     /// A role is trimmed without a look at the associations.
     Observation,
-    /// A trim is not written down before it is done.
-    TrimNote,
     /// A version that a trim wrote over is not merged.
     TrimMerge,
 }
@@ -169,8 +172,6 @@ pub struct Setup {
     pub orphans: [Roles; 2],
     /// Whether calls keep to their time.
     pub margin: Margin,
-    /// Whether IAM shows the newest version everywhere by the time the ledger forgets it.
-    pub iam_settles: bool,
     /// What is left out.
     pub without: Option<Omission>,
     /// What has to hold.
@@ -200,7 +201,6 @@ impl Setup {
             foreign: [NONE; 2],
             orphans: [NONE; 2],
             margin: Margin::Kept,
-            iam_settles: true,
             without: None,
             promises: Promise::WITHIN_THE_MARGIN.to_vec(),
         }
@@ -276,6 +276,28 @@ pub mod setups {
         Setup::new("foreign policy writer", &[assigned(0, 1, A), assigned(1, 1, B)], 1)
             .beside(&[Deed::Lists { role: C }])
             .promising(&promises)
+    }
+
+    /// The ledger's word on the policy is lost to an older one.
+    #[must_use]
+    pub fn restored_policy() -> Setup {
+        Setup {
+            reconciles: 1,
+            ..Setup::new("restored policy", &[assigned(0, 1, A), assigned(1, 1, B)], 1)
+        }
+        .beside(&[Deed::Restores])
+        .promising(&Promise::AFTER_A_RESTORE)
+    }
+
+    /// A hand takes a role out of the policy, and a reconciliation puts it back.
+    #[must_use]
+    pub fn unlisting_hand() -> Setup {
+        Setup {
+            reconciles: 1,
+            ..Setup::new("unlisting hand", &[assigned(0, 1, A), assigned(1, 1, B)], 1)
+        }
+        .beside(&[Deed::Unlists { role: A }])
+        .promising(&Promise::WITH_AN_UNLISTING_HAND)
     }
 
     /// Somebody makes an association where one of ours shall be, and takes it away again.
@@ -402,6 +424,8 @@ pub mod setups {
             assigned_again(),
             two_accounts(),
             foreign_policy_writer(),
+            restored_policy(),
+            unlisting_hand(),
             foreign_creator(),
             trim(),
             trim_and_return(),

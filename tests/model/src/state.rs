@@ -42,6 +42,10 @@ pub(crate) struct History {
     pub(crate) removed: [u8; 2],
     /// Roles that somebody listed and nobody trimmed.
     pub(crate) owed: Roles,
+    /// Roles that the ledger has taken out of the policy, and nobody has listed since.
+    pub(crate) trims: Roles,
+    /// Associations whose id is lower were there when the run that trims looked.
+    pub(crate) looked_at: u8,
     /// Whether a role was ever trimmed.
     pub(crate) trimmed: bool,
     /// Broken promises, a bit each.
@@ -289,19 +293,19 @@ pub(crate) enum Verdict {
     Foreign,
 }
 
-/// `NodePolicyRecord`, and what a trimming run adds to it.
+/// `NodePolicyRecord`: what the policy is to list, of which IAM has the projection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Memory {
-    /// The version that was written last, while IAM may show an older one; 0 when it need not.
-    pub(crate) written: u8,
-    /// The version that the bus was told of.
-    pub(crate) announced: u8,
+    /// What the policy is to list, written down before IAM is told.
+    pub(crate) assigned: Roles,
+    /// The version that listed it: what others had listed up to that one is in it.
+    pub(crate) version: u8,
+    /// Whether IAM may not have it.
+    pub(crate) pending: bool,
     /// Roles that an observation found unused; the grace period runs.
     pub(crate) unused: Roles,
     /// Roles that an observation a grace period ago found unused.
     pub(crate) unused_long: Roles,
-    /// Roles that are being trimmed: a version that lists them may be an old one.
-    pub(crate) trimming: Roles,
 }
 
 /// Who may change the cluster.
@@ -351,11 +355,8 @@ pub(crate) enum Delivery {
 /// A call that changes something, on its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Call {
-    /// Associations whose id is lower than `looked_at` were there when the run that trims looked.
     WriteVersion {
         roles: Roles,
-        trims: Roles,
-        looked_at: u8,
     },
     Create {
         place: usize,
@@ -397,7 +398,7 @@ pub(crate) enum Step {
     ReadPolicy,
     Intend,
     Renew,
-    Note,
+    Assign,
     Write,
     ReadSkipped,
     Place,
@@ -428,16 +429,14 @@ pub(crate) struct Runner {
     pub(crate) deletes: u8,
     /// Id of the association that stands for the binding; or 0.
     pub(crate) stands: u8,
-    /// The version of the policy that IAM showed; or 0.
-    pub(crate) shown: u8,
-    /// The version that the next one is written over; 0 until the policy was read.
+    /// The version up to which everything is in what shall be listed; 0 until that was worked out.
     pub(crate) base: u8,
-    /// What the policy was seen to list, and then what it shall list.
+    /// What the policy shall list.
     pub(crate) listed: Roles,
-    /// Roles of versions that nobody was told of, which the one that was seen lacks.
-    pub(crate) overwritten: Roles,
-    /// Roles whose grant this run writes.
+    /// Roles whose grant this run assigns.
     pub(crate) adds: Roles,
+    /// Whether it writes what was assigned before.
+    pub(crate) finishes: bool,
     pub(crate) trims: Roles,
     /// The version that skipped another one.
     pub(crate) skipping: u8,

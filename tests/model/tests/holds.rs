@@ -32,7 +32,9 @@ mod within_the_margin {
         for_an_account_that_is_assigned_again: setups::assigned_again(), 20_000, [TakenOver];
         for_two_accounts: setups::two_accounts().mishaps(3), 80_000, [TakenOver, Merged];
         beside_a_foreign_policy_writer: setups::foreign_policy_writer().mishaps(2), 100_000, [TakenOver, Merged];
-        beside_a_foreign_creator: setups::foreign_creator().mishaps(2), 80_000, [TakenOver, Merged, Blocked];
+        after_the_policy_was_restored: setups::restored_policy(), 20_000, [TakenOver, Merged];
+        beside_an_unlisting_hand: setups::unlisting_hand(), 20_000, [TakenOver];
+        beside_a_foreign_creator: setups::foreign_creator().mishaps(2), 80_000, [TakenOver, Blocked];
         for_a_trim: setups::trim(), 100_000, [TakenOver, Trimmed];
         for_a_role_that_comes_back_after_a_trim: setups::trim_and_return(), 200_000, [TakenOver, Trimmed];
         for_a_trim_beside_a_foreign_replacement: setups::foreign_replacement(), 50_000, [TakenOver];

@@ -25,13 +25,10 @@ is_needed! {
     a_number_that_skips_is_noticed: SkippedVersion, NothingLost, setups::foreign_policy_writer();
     every_skipped_version_is_merged:
         EarlierSkippedVersions, NothingLost, setups::foreign_policy_writer().mishaps(2);
-    merging_comes_before_the_news:
-        MergeBeforeNews, NothingLost, setups::foreign_policy_writer().mishaps(2);
-    the_version_that_was_written_is_remembered:
-        WrittenVersion, BoundStaysGranted, setups::one_account();
-    a_version_that_was_found_is_remembered: SeenVersion, BoundStaysGranted, setups::two_accounts();
-    versions_that_nobody_was_told_of_are_merged:
-        UnannouncedVersions, NothingLost, setups::foreign_policy_writer();
+    the_ledger_is_told_before_iam_is: Assignment, GrantBeforeBind, unused_then_assigned();
+    what_was_assigned_is_written_by_whoever_comes_next:
+        Pending, GrantBeforeBind, setups::one_account();
+    what_others_listed_is_taken_in: TakenIn, NothingLost, foreign_writer_and_a_reconciliation();
     the_grant_comes_first: GrantFirst, GrantBeforeBind, setups::one_account();
     the_ledger_is_fenced: Fence, Fenced, setups::two_accounts();
     what_the_ledger_does_not_know_is_kept: Memory, DeleteWhatWasRemoved, setups::orphan();
@@ -52,8 +49,12 @@ is_needed! {
         Observation, SeenBeforeTrim, setups::foreign_hands_at_a_trim();
     a_trim_needs_two_observations:
         SecondObservation, ReplacementKeepsItsGrant, setups::foreign_replacement();
-    a_trim_is_noted_before_it_is_done: TrimNote, GrantBeforeBind, unused_then_assigned();
     a_trim_merges_what_it_wrote_over: TrimMerge, NothingLost, setups::foreign_policy_writer_at_a_trim();
+}
+
+/// Somebody lists a role, and a reconciliation comes before the next event.
+fn foreign_writer_and_a_reconciliation() -> Setup {
+    Setup { reconciles: 1, ..setups::foreign_policy_writer() }
 }
 
 /// A listed role that nobody uses is trimmed while it is assigned.
@@ -63,7 +64,7 @@ fn unused_then_assigned() -> Setup {
 }
 
 #[test]
-fn a_trim_that_is_noted_takes_no_grant_that_an_assignment_relies_on() {
+fn a_trim_that_the_ledger_is_told_of_first_takes_no_grant_that_an_assignment_relies_on() {
     let checked = check(unused_then_assigned(), 1);
     assert!(checked.broken.is_empty(), "{:#?}", checked.broken);
 }

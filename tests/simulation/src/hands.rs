@@ -138,6 +138,6 @@ fn read(
 ) -> Option<(BTreeSet<pod_identity_core::RoleArn>, pod_identity_core::ClusterArn)> {
     let text = world.iam.document_in_force(arn)?;
     let cluster = stage::clusters().find(|c| arn.contains(&format!("-{}-", c.name())))?;
-    let shard = node_policy::parse(1, text, &cluster, false)?;
+    let shard = node_policy::parse(1, text, &cluster)?;
     Some((shard.roles, cluster))
 }

@@ -329,3 +329,10 @@ pub enum Ledger {
     /// The table is that of another deployment on the same clusters.
     Swap,
 }
+
+impl Hand {
+    /// Whether it changes node policies, or where they are attached.
+    pub(crate) fn changes_policies(self) -> bool {
+        matches!(self, Self::Policy { .. } | Self::Garble { .. } | Self::Detach { .. })
+    }
+}

@@ -91,7 +91,7 @@ pub(crate) struct Play<'a> {
     /// Whether the ledger in place is the other deployment's.
     is_other: bool,
     beyond: bool,
-    detached: bool,
+    meddled: bool,
     /// How many runs were begun while another was under way.
     pub(crate) side_by_side: usize,
     /// Until when reads may not show what somebody did by hand.
@@ -155,7 +155,7 @@ impl<'a> Play<'a> {
             other: (Items::default(), true),
             is_other: false,
             beyond: false,
-            detached: false,
+            meddled: false,
             side_by_side: 0,
             unseen_until: Timestamp::MIN,
             played: Played::default(),
@@ -274,7 +274,7 @@ impl<'a> Play<'a> {
             Action::Wait { seconds } => self.wait(seconds),
             Action::Hand(hand) if self.setup.hands => {
                 self.act_by_hand(hand);
-                self.detached |= matches!(hand, Hand::Detach { .. });
+                self.meddled |= hand.changes_policies();
                 self.trouble();
             }
             Action::Ledger(trouble) if self.setup.ledger => self.ledger(trouble),
@@ -327,6 +327,7 @@ impl<'a> Play<'a> {
         }
         self.watch.queues.lost = true;
         self.runners.iter_mut().flatten().for_each(|runner| runner.replaced = true);
+        self.meddled = true;
         self.trouble();
     }
 
@@ -444,7 +445,7 @@ impl<'a> Play<'a> {
             elsewhere: runner.elsewhere,
             beyond: self.beyond,
             may_be_full: !self.setup.strict && self.setup.slots < 10,
-            detached: self.detached,
+            meddled: self.meddled,
             registries: &runner.registries,
             named: runner.named.as_ref(),
             ceiling: self.setup.recreations,

@@ -361,7 +361,6 @@ impl End<'_> {
             | BlockedCode::LedgerOlderThanCluster
             | BlockedCode::RecreationCeiling => self.play.troubled,
             BlockedCode::NodePolicyFull | BlockedCode::LimitReached => few_slots,
-            BlockedCode::ForeignPolicy => self.play.troubled,
             BlockedCode::ClusterNotFound => !self.exists(),
             _ => false,
         };

@@ -8,14 +8,14 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use pod_identity_core::node_policy::{self, MAX_POLICY_CHARACTERS};
+use pod_identity_core::node_policy::{self, AssignedPolicy, MAX_POLICY_CHARACTERS};
 use pod_identity_core::{
     ClusterArn, DEPLOYMENT_TAG, HeldAssociation, KubernetesName, RoleArn, SERVICE_ACCOUNT_TAG,
 };
 use pod_identity_engine::ledger::{
-    AccountRecord, BindingRecord, Condition, HistoryOutcome, HistoryRecord, LeaseRecord, Registry,
-    account_key, binding_key, bindings_partition, condition_key, history_partition, lease_key,
-    registry_key,
+    AccountRecord, BindingRecord, Condition, HistoryOutcome, HistoryRecord, LeaseRecord,
+    NodePolicyRecord, Registry, account_key, binding_key, bindings_partition, condition_key,
+    history_partition, lease_key, node_policy_key, registry_key,
 };
 use pod_identity_engine::ports::Association;
 use pod_identity_world::{Call, World};
@@ -39,8 +39,8 @@ pub(crate) struct Step<'a> {
     pub(crate) beyond: bool,
     /// Whether policies may be full, so that a role need not be listed.
     pub(crate) may_be_full: bool,
-    /// Whether somebody detached policies, which only reconcile finds.
-    pub(crate) detached: bool,
+    /// Whether somebody changed policies by hand, or the ledger was replaced, which only reconcile finds.
+    pub(crate) meddled: bool,
     /// The clusters as the ledger has known them since the run began.
     pub(crate) registries: &'a [Registry],
     /// Of a reconciliation, which may take out roles: those that bindings named when it began.
@@ -67,9 +67,6 @@ pub(crate) struct Watch {
     made_again: BTreeMap<(String, ClusterArn), BTreeSet<KubernetesName>>,
     /// How often each run wrote each policy.
     written: BTreeMap<(String, String), usize>,
-    /// Roles that a policy lists by a call whose answer was lost. Nobody binds them before he
-    /// has seen that version, and until then it may be written over, and merged.
-    unanswered: BTreeSet<(String, RoleArn)>,
     /// Who was recorded first.
     pub(crate) queues: queue::Queues,
 }
@@ -114,19 +111,14 @@ impl Watch {
             let what = format!("{} of {}: {}", call.operation, step.request, call.object);
             return Err(Violation::new("another deployment's ledger changes nothing", what));
         }
-        let lost = world.calls[self.calls..].iter().filter(changing).any(|c| c.error.is_some());
         let mut before = std::mem::take(self);
         self.take_in(world);
         self.written = std::mem::take(&mut before.written);
         self.made = std::mem::take(&mut before.made);
-        self.unanswered = std::mem::take(&mut before.unanswered);
         self.queues = std::mem::take(&mut before.queues);
         self.taken = std::mem::take(&mut before.taken);
         self.made_again = std::mem::take(&mut before.made_again);
         self.imitations = std::mem::take(&mut before.imitations);
-        if lost {
-            self.unanswered.extend(added(&before.policies, &self.policies));
-        }
         self.compare_associations(&before, world, step)?;
         self.compare_policies(&before, world, step)
     }
@@ -220,8 +212,6 @@ impl Watch {
             let is = granted(world, &cluster, role);
             self.leave(&cluster, was.difference(&is), world, step)?;
         }
-        // Whoever wrote over a version that nobody had seen writes once more, to merge it.
-        let mut overwrites = BTreeSet::new();
         for (arn, document) in &before.policies {
             if !self.policies.contains_key(arn) && self.goes_with_its_cluster(arn, step) {
                 continue;
@@ -237,18 +227,9 @@ impl Watch {
             let (Some(was), Some(is)) = (listed(document), listed(&self.policies[arn])) else {
                 continue;
             };
-            let here = self.associations.iter().filter(|(cluster, _)| is_of(arn, cluster));
-            let here: Vec<_> = here.flat_map(|(_, all)| all.values()).collect();
-            let bound = |role: &RoleArn| {
-                here.iter().any(|one| is_ours(one) && one.role_arn == role.as_str())
-            };
-            let harmless = |role: &RoleArn| {
-                self.unanswered.contains(&(arn.clone(), role.clone())) && !bound(role)
-            };
-            if was.difference(&is).any(harmless) {
-                overwrites.insert(arn);
-            }
-            let lost: Vec<_> = was.difference(&is).filter(|role| !harmless(role)).collect();
+            // Whoever wrote over a version that the ledger does not know writes once more, to merge it.
+            let merged = unknown(world, arn);
+            let lost: Vec<_> = was.difference(&is).filter(|role| !merged.contains(*role)).collect();
             if step.named.is_some() && !lost.is_empty() {
                 let Some(cluster) = stage::clusters().find(|cluster| is_of(arn, cluster)) else {
                     return Err(Violation::new("only our policies are written", arn.clone()));
@@ -285,7 +266,7 @@ impl Watch {
                     format!("{arn} has {size} characters: {document}"),
                 ));
             }
-            if overwrites.contains(arn) {
+            if !unknown(world, arn).is_subset(&listed(document).unwrap_or_default()) {
                 continue;
             }
             let times = self.written.entry((step.request.to_owned(), arn.clone())).or_default();
@@ -409,19 +390,20 @@ pub(crate) fn registry(world: &World) -> Registry {
     item.map(|item| serde_json::from_value(item.body.clone()).unwrap()).unwrap_or_default()
 }
 
-/// What policies list newly.
-fn added(
-    before: &BTreeMap<String, String>,
-    after: &BTreeMap<String, String>,
-) -> Vec<(String, RoleArn)> {
-    let roles =
-        |document: Option<&String>| document.and_then(|text| listed(text)).unwrap_or_default();
-    let newly = |(arn, document): (&String, &String)| {
-        let was = roles(before.get(arn));
-        let is = roles(Some(document)).into_iter().filter(move |role| !was.contains(role));
-        is.map(|role| (arn.clone(), role)).collect::<Vec<_>>()
+/// The roles of the versions of a policy that are newer than what the ledger knows of it: whoever writes
+/// it next, or a reconciliation, lists them again.
+fn unknown(world: &World, arn: &str) -> BTreeSet<RoleArn> {
+    let Some(cluster) = stage::clusters().find(|cluster| is_of(arn, cluster)) else {
+        return BTreeSet::new();
     };
-    after.iter().flat_map(newly).collect()
+    let record = world.ledger.get(&node_policy_key(&cluster));
+    let record = record.map(|item| serde_json::from_value(item.body.clone()).unwrap());
+    let record: NodePolicyRecord = record.unwrap_or_default();
+    let number = node_policy::policy_number(DEPLOYMENT, &cluster, arn);
+    let known = number.and_then(|number| record.projection.policies.get(&number));
+    let base = known.map_or(0, AssignedPolicy::base);
+    let newer = world.iam.versions(arn).filter(|(version, _)| u64::from(*version) > base);
+    newer.filter_map(|(_, document)| listed(document)).flatten().collect()
 }
 
 /// Whether a policy is one of ours for a cluster.
@@ -432,7 +414,7 @@ fn is_of(arn: &str, cluster: &ClusterArn) -> bool {
 /// The roles of a node policy; none when it says anything else.
 pub(crate) fn listed(document: &str) -> Option<BTreeSet<RoleArn>> {
     stage::clusters()
-        .find_map(|cluster| node_policy::parse(1, document, &cluster, false))
+        .find_map(|cluster| node_policy::parse(1, document, &cluster))
         .map(|shard| shard.roles)
 }
 
@@ -569,8 +551,7 @@ fn is_granted(
     step: &Step<'_>,
 ) -> Result<(), Violation> {
     let role: RoleArn = association.role_arn.parse().unwrap();
-    let detached = step.detached && listed_anywhere(world, cluster).contains(&role);
-    if step.late || step.beyond || step.disturbed || step.may_be_full || detached {
+    if step.late || step.beyond || step.disturbed || step.may_be_full || step.meddled {
         return Ok(());
     }
     // A registration that changes meanwhile is the next run's.

@@ -5,17 +5,17 @@ use pod_identity_events::samples;
 use crate::scenario::{Scenario, assigned};
 
 #[tokio::test]
-async fn new_service_account_costs_twelve_calls_and_eleven_when_its_role_is_listed() {
+async fn new_service_account_costs_ten_calls_and_eight_when_its_role_is_listed() {
     let mut scenario = Scenario::on_blue(&[]).await;
     let before = scenario.calls();
     scenario.deliver(&[assigned("svc-new", "new", 10)]).await;
     let calls = scenario.operations_since(before);
-    assert_eq!(calls.len(), 12, "{calls:#?}");
+    assert_eq!(calls.len(), 10, "{calls:#?}");
 
     let before = scenario.calls();
     scenario.deliver(&[assigned("svc-more", "new", 11)]).await;
     let calls = scenario.operations_since(before);
-    assert_eq!(calls.len(), 11, "{calls:#?}");
+    assert_eq!(calls.len(), 8, "{calls:#?}");
     assert!(!calls.contains(&"CreatePolicyVersion".to_owned()));
 }
 

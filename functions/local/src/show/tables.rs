@@ -209,8 +209,7 @@ fn cluster_of(policy: &str) -> Option<ClusterArn> {
 fn policies(world: &World) -> String {
     let row = |arn: &str| {
         let document = world.iam.document_in_force(arn)?;
-        let shard =
-            cluster_of(arn).and_then(|cluster| node_policy::parse(1, document, &cluster, true));
+        let shard = cluster_of(arn).and_then(|cluster| node_policy::parse(1, document, &cluster));
         let (count, which) = match shard {
             Some(shard) => {
                 let roles = shard.roles.iter().map(|role| short(role.as_str()));

@@ -6,21 +6,23 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
+use pod_identity_core::node_policy::{self, AssignedPolicy, PolicyState};
 use pod_identity_core::plan::{AssociationStep, PlacePlan, Plan, Problem};
 use pod_identity_core::{
-    Association, CLOCK_DIFFERENCE, KubernetesName, PolicyArn, RoleArn, fingerprint,
+    Association, CLOCK_DIFFERENCE, ClusterArn, KubernetesName, PolicyArn, RoleArn, fingerprint,
 };
 use pod_identity_events::BlockedCode;
 
 use crate::cluster::Context;
 use crate::error::chain;
 use crate::lease::Lease;
+use crate::ledger::NodePolicyRecord;
 use crate::observe::{self, problem_of};
 use crate::ports::{
     AssociationUpdate, Clock, ClusterAccess, EksReader, EksWriter, ErrorKind, IamReader, IamWriter,
     NewAssociation, PortError,
 };
-use crate::settings::later;
+use crate::settings::{Settings, later};
 
 /// A step that was not done.
 #[derive(Debug, Clone)]
@@ -43,15 +45,32 @@ pub(crate) struct PolicyChange {
     pub(crate) gone: bool,
 }
 
+/// The policies of which IAM has more, or less, than the bus was told.
+pub(crate) fn unpublished(
+    record: &NodePolicyRecord,
+    cluster: &ClusterArn,
+    settings: &Settings,
+) -> Vec<PolicyChange> {
+    let change = |(number, one): (&u32, &AssignedPolicy)| {
+        Some(PolicyChange {
+            policy: node_policy::policy_arn(&settings.plan.deployment, cluster, *number).ok()?,
+            number: *number,
+            version: one.version.clone()?,
+            added: one.added.iter().cloned().collect(),
+            removed: one.removed.iter().cloned().collect(),
+            gone: false,
+        })
+    };
+    let is_told = |one: &AssignedPolicy| one.state == PolicyState::Clean && one.is_unpublished();
+    let policies = record.projection.policies.iter();
+    policies.filter(|(_, one)| is_told(one)).filter_map(change).collect()
+}
+
 /// What was done.
 #[derive(Debug, Default)]
 pub(crate) struct Applied {
-    pub(crate) policy_changes: Vec<PolicyChange>,
-    /// The newest version of each policy that was written, also where what followed failed.
-    pub(crate) written: BTreeMap<u32, String>,
-    /// Numbers of the policies that were made.
-    pub(crate) created: Vec<u32>,
-    pub(crate) attached: Vec<(RoleArn, u32)>,
+    /// Policies that were deleted.
+    pub(crate) deleted: Vec<PolicyChange>,
     /// Roles that are not granted to every node role, because a policy step was not done, and why.
     pub(crate) ungranted: BTreeMap<RoleArn, Failure>,
     /// What became of each place that had a step.
@@ -61,11 +80,6 @@ pub(crate) struct Applied {
 }
 
 impl Applied {
-    /// Whether a step on the node policies failed for a passing reason.
-    pub(crate) fn failed_for_now(&self) -> bool {
-        self.ungranted.values().any(|failure| matches!(failure, Failure::Passing(_)))
-    }
-
     /// Grant before bind: why the role of a place is not granted, be it to be
     /// bound or standing already.
     pub(crate) fn ungranted(&self, place: &PlacePlan) -> Option<&Failure> {
@@ -95,22 +109,23 @@ impl<R, W, C: Clock> Target<'_, R, W, C> {
         }
         Ok(())
     }
-
-    /// Whether the policy of that number has the cluster's statement.
-    fn has_statement(&self, number: u32) -> bool {
-        self.context.settings.plan.cluster_statement && number == 1
-    }
 }
 
 /// Applies a plan. Steps that do not depend on a failed one are still done.
-pub(crate) async fn apply<R, W, C>(plan: &Plan, target: &Target<'_, R, W, C>) -> Applied
+pub(crate) async fn apply<R, W, C>(
+    plan: &Plan,
+    target: &Target<'_, R, W, C>,
+    record: Option<&mut NodePolicyRecord>,
+) -> Applied
 where
     R: EksReader + IamReader,
     W: EksWriter + IamWriter,
     C: Clock,
 {
     let mut applied = Applied::default();
-    policies::apply(plan, target, &mut applied).await;
+    if let Some(record) = record {
+        policies::apply(plan, target, record, &mut applied).await;
+    }
     let places: Vec<_> = stream::iter(plan.places.iter().filter(|place| place.step.is_some()))
         .map(|place| {
             let ungranted = applied.ungranted(place).cloned();

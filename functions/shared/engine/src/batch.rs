@@ -6,6 +6,7 @@ mod record;
 mod reject;
 mod report;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{self, StreamExt};
@@ -19,6 +20,7 @@ pub use record::{Recorded, record};
 pub use report::{BatchReport, Outcome, RecordReport};
 
 use crate::cluster::{self, Beyond, ClusterReport, Context, Job};
+use crate::lease::Lease;
 use crate::ledger::{ClusterRecord, Decision, View};
 use crate::observe::SeenRoles;
 use crate::ports::{Bus, Clock, LedgerReader, LedgerWriter, Reads, Writes};
@@ -72,7 +74,9 @@ where
     C: Clock,
 {
     let context = Context { reader, writer, clock, run, settings, deadline };
-    let Taken { accepted, decided, view, mut reports } = take(&context, records).await;
+    let Taken { accepted, decided, lease, view, mut reports } = take(&context, records, true).await;
+    let (leased, lease) = lease.unzip();
+    let lease = RefCell::new(lease);
     let jobs = accept::jobs(&accepted, &decided, &view);
     // Side by side: a cluster whose lease somebody else holds keeps no other waiting.
     let beyond = Beyond::default();
@@ -80,7 +84,8 @@ where
         .map(async |(cluster, (record, names))| {
             let (hint, beyond, seen_roles) = (&view, &beyond, &SeenRoles::default());
             let job = Job { cluster, record, names, hint, presumed: false, beyond, seen_roles };
-            (cluster.clone(), cluster::work(&context, job).await)
+            let lease = lease.take().filter(|_| leased.as_ref() == Some(cluster));
+            (cluster.clone(), cluster::work_with(&context, job, lease).await)
         })
         .buffer_unordered(CLUSTERS_AT_ONCE)
         .collect()
@@ -110,13 +115,16 @@ struct Taken {
     accepted: Vec<Accepted>,
     /// One for each accepted event.
     decided: Vec<Result<Decision, String>>,
+    /// The lease of the only cluster on which something is left to do.
+    lease: Option<(ClusterArn, Lease)>,
     view: View,
     /// One for each record: those that were refused have theirs already.
     reports: Vec<Option<RecordReport>>,
 }
 
-/// Parses, validates, and takes into the ledger what breaks no rule.
-async fn take<R, W, C>(context: &Context<'_, R, W, C>, records: &[Record]) -> Taken
+/// Parses, validates, and takes into the ledger what breaks no rule, perhaps with the lease of the cluster that
+/// is to be worked on.
+async fn take<R, W, C>(context: &Context<'_, R, W, C>, records: &[Record], leases: bool) -> Taken
 where
     R: LedgerReader,
     W: LedgerWriter + Bus,
@@ -145,7 +153,7 @@ where
     });
 
     let mut view = View::default();
-    let decided = accept::accept_all(context, &accepted, &mut view).await;
+    let (decided, lease) = accept::accept_all(context, &accepted, leases, &mut view).await;
     for (event, decision) in accepted.iter().zip(&decided) {
         if let Ok(Decision::Refused(reason)) = decision {
             let text = &records[event.at].text;
@@ -156,7 +164,7 @@ where
     for (at, report) in reject::reject(context, records, rejections).await {
         reports[at] = Some(report);
     }
-    Taken { accepted, decided, view, reports }
+    Taken { accepted, decided, lease, view, reports }
 }
 
 /// Clusters to work on, how to reach them, and for whom.

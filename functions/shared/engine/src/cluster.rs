@@ -10,32 +10,26 @@ mod visibility;
 mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use jiff::Timestamp;
 use pod_identity_core::plan::Plan;
 use pod_identity_core::{ClusterArn, DominoName, KubernetesName, RoleArn};
 use pod_identity_events::PolicyCapacity;
 
-use crate::apply::{self, Applied, PolicyChange, Target};
+use crate::apply::{self, Applied, Target};
 use crate::error::chain;
 use crate::lease::Lease;
-use crate::ledger::{
-    ClusterRecord, Condition, HaltRecord, NodePolicyRecord, View, WriteSet, lease_key,
-};
-use crate::observe::{FoundPolicies, SeenRoles};
+use crate::ledger::{ClusterRecord, Condition, HaltRecord, View, WriteSet, lease_key};
+use crate::observe::SeenRoles;
 use crate::ports::{Clock, ClusterAccess, Reads, WriteError, Writes};
 use crate::run::Run;
-use crate::settings::{Settings, later};
+use crate::settings::Settings;
 use places::Loaded;
 use planned::Planned;
 
 pub use guard::held_up;
 pub(crate) use planned::of_another_account;
 pub(crate) use visibility::unseen;
-
-/// How long IAM may show an older version of a policy. AWS names no bound; seconds are usual.
-pub(crate) const IAM_SETTLES: Duration = Duration::from_secs(120);
 
 /// Everything that work on a cluster needs.
 pub(crate) struct Context<'a, R, W, C> {
@@ -95,7 +89,7 @@ pub(crate) struct Beyond {
     pub(crate) other_roles: BTreeSet<RoleArn>,
     /// Kubernetes service accounts to look at beside those that the ledger knows of.
     pub(crate) places: BTreeSet<KubernetesName>,
-    /// Whether node roles and attachments are to be read anew, whatever the ledger remembers.
+    /// Whether the node policies are to be read, whatever the ledger says of them.
     pub(crate) anew: bool,
     /// The sign that the ledger is older than the cluster, where it is seen and not stored yet.
     pub(crate) halted: Option<HaltRecord>,
@@ -104,17 +98,6 @@ pub(crate) struct Beyond {
     pub(crate) knows_all: bool,
     /// Associations, by id, that may be made again without a ceiling.
     pub(crate) free: BTreeSet<String>,
-}
-
-impl Beyond {
-    /// What is still taken for granted of what the ledger remembers of the node policies.
-    pub(crate) fn doubts(&self, mut record: NodePolicyRecord) -> NodePolicyRecord {
-        if self.anew {
-            record.registration = None;
-            record.attached.clear();
-        }
-        record
-    }
 }
 
 /// What has to be done on a cluster.
@@ -149,6 +132,20 @@ where
     W: Writes,
     C: Clock,
 {
+    work_with(context, job, None).await
+}
+
+/// The same, perhaps with the lease that was taken when the ledger accepted what is to be done.
+pub(crate) async fn work_with<R, W, C>(
+    context: &Context<'_, R, W, C>,
+    job: Job<'_>,
+    lease: Option<Lease>,
+) -> ClusterReport
+where
+    R: Reads,
+    W: Writes,
+    C: Clock,
+{
     let Job { cluster, names, .. } = job;
     let all_failed = |why: String| ClusterReport {
         failures: names.iter().map(|name| (name.clone(), why.clone())).collect(),
@@ -156,22 +153,20 @@ where
     };
     let Context { reader, writer, clock, run, settings, deadline } = *context;
     if context.is_over() {
+        if let Some(lease) = lease {
+            give_back(context, &lease, false).await;
+        }
         return all_failed(context.over());
     }
-    let lease = match Lease::take(
-        lease_key(cluster),
-        cluster,
-        reader,
-        writer,
-        clock,
-        run,
-        settings,
-        deadline,
-    )
-    .await
-    {
-        Ok(lease) => lease,
-        Err(error) => return all_failed(chain(&error)),
+    let key = lease_key(cluster);
+    let lease = match lease {
+        Some(lease) => lease,
+        None => {
+            match Lease::take(key, cluster, reader, writer, clock, run, settings, deadline).await {
+                Ok(lease) => lease,
+                Err(error) => return all_failed(chain(&error)),
+            }
+        }
     };
     match work_leased(context, job, &lease).await {
         Ok(report) => report,
@@ -244,7 +239,14 @@ where
     let mut loaded = Loaded::read(context, job).await.map_err(|error| chain(&error))?;
     loaded.visibility.abandoned_until = lease.abandoned_until;
     let Planned { mut plan, found, known } = planned::planned(context, job, &mut loaded).await?;
-    intents::record(context, job.cluster, &mut loaded, &mut plan).await?;
+    let understood = found.as_ref().is_some_and(|found| found.understood);
+    // A first observation is complete, and is not remembered before what it found is listed.
+    let listed = !plan.policy_steps.is_empty() || plan.places.iter().any(|p| p.bound.is_some());
+    let mut record = found.filter(|_| known || listed).map(|found| found.record);
+    if let Some(record) = &mut record {
+        record.assign(&plan.policy_steps);
+    }
+    intents::record(context, job.cluster, lease, &mut loaded, &mut plan, record.as_ref()).await?;
     tracing::info!(cluster = cluster.name(), steps = plan.steps(), plan = %plan, "planned");
 
     // Half the lease may be gone by now, and creating many associations takes time.
@@ -256,98 +258,13 @@ where
     } else {
         let access = &access;
         let target = Target { context, access, lease };
-        Box::pin(apply::apply(&plan, &target)).await
+        Box::pin(apply::apply(&plan, &target, record.as_mut())).await
     };
-    // Where nothing is granted nothing is listed either.
-    let listed = !plan.policy_steps.is_empty() || plan.places.iter().any(|p| p.bound.is_some());
-    let found = found.filter(|_| known || (listed && !applied.failed_for_now()));
-    let understood = found.as_ref().is_some_and(|found| found.understood);
-    let node_policy = found.map(|found| remember(found, &applied, false, clock.now()));
     let capacity = understood.then(|| plan.capacity.clone());
-    let settled =
-        settle::settle(context, cluster, lease, loaded, &plan, &applied, node_policy).await;
+    let settled = settle::settle(context, cluster, lease, loaded, &plan, &applied, record).await;
     let mut report = settled.map_err(|why| Broken { why, wrote: !plan.is_empty() })?;
     report.capacity = capacity;
     report.steps = applied.steps;
     report.plan = Some(plan);
     Ok(report)
-}
-
-/// What the ledger shall remember of the node policies, and what the bus shall be told by a run
-/// that trims them, or by another.
-pub(crate) fn remember(
-    found: FoundPolicies,
-    applied: &Applied,
-    trims: bool,
-    now: Timestamp,
-) -> NodePolicyMemory {
-    let FoundPolicies { mut record, unannounced, mut overwritten, .. } = found;
-    record.shards = applied.created.iter().copied().fold(record.shards, u32::max);
-    for change in &unannounced {
-        // IAM may show the one before it for a while, whoever wrote it.
-        record.versions.insert(change.number, change.version.clone());
-        record.written_at = Some(now);
-    }
-    for (number, version) in &applied.written {
-        record.versions.insert(*number, version.clone());
-        record.written_at = Some(now);
-    }
-    // Once the bus was told of a version, nobody looks again at those that it was put over. While
-    // a trim is noted, what it was put over may be missing and not be seen to.
-    let unnoted = trims || record.trimming.is_empty();
-    for role in applied.policy_changes.iter().flat_map(|change| &change.added) {
-        overwritten.remove(role);
-        record.trimming.remove(role);
-    }
-    let is_merged = overwritten.is_empty() && unnoted;
-    let mut changes: BTreeMap<u32, PolicyChange> = unannounced
-        .into_iter()
-        .filter(|_| is_merged)
-        .map(|change| (change.number, change))
-        .collect();
-    for change in &applied.policy_changes {
-        record.giving_up.remove(&change.number);
-        if change.gone {
-            let number = change.number;
-            record.shards = record.shards.min(number - 1);
-            record.versions.remove(&number);
-            record.announced.remove(&number);
-            record.attached.values_mut().for_each(|on| _ = on.remove(&number));
-            changes.insert(number, change.clone());
-            continue;
-        }
-        record.versions.insert(change.number, change.version.clone());
-        record.written_at = Some(now);
-        let told = changes.entry(change.number).or_insert_with(|| change.clone());
-        told.version.clone_from(&change.version);
-        told.added.extend(change.added.iter().cloned());
-        told.added.sort();
-        told.added.dedup();
-        told.removed.extend(change.removed.iter().cloned());
-        told.removed.sort();
-        told.removed.dedup();
-    }
-    for (role, number) in &applied.attached {
-        record.attached.entry(role.clone()).or_default().insert(*number);
-    }
-    NodePolicyMemory { record, changes: changes.into_values().collect() }
-}
-
-/// What the ledger shall remember of the node policies.
-pub(crate) struct NodePolicyMemory {
-    pub(crate) record: NodePolicyRecord,
-    /// Versions that the bus has to be told of, and policies that were given up.
-    pub(crate) changes: Vec<PolicyChange>,
-}
-
-/// What is remembered, without the versions that IAM has had time enough to show: by then
-/// what it shows is right, be it that somebody set a version back.
-pub(crate) fn settled(mut record: NodePolicyRecord, now: Timestamp) -> NodePolicyRecord {
-    if record.written_at.is_none_or(|at| later(at, IAM_SETTLES) <= now) {
-        record.versions.clear();
-        record.written_at = None;
-    }
-    record.trimming.retain(|_, until| *until > now);
-    record.giving_up.retain(|_, until| *until > now);
-    record
 }

@@ -43,6 +43,22 @@ pub(crate) enum LeaseError {
 }
 
 impl Lease {
+    /// Takes a lease that nobody holds with a transaction that writes something else too: where the lease is
+    /// held, or a run that died has left it, the transaction conflicts.
+    pub(crate) fn with(
+        writes: &mut WriteSet,
+        key: Key,
+        clock: &impl Clock,
+        run: &Run,
+        settings: &Settings,
+    ) -> Result<Self, LedgerError> {
+        let (revision, expires_at) = (run.revision(), later(clock.now(), settings.lease));
+        let record = record(run, expires_at, None);
+        writes.put(&mut View::default(), key.clone(), &record, &revision)?;
+        let held = RefCell::new(Held { revision, expires_at });
+        Ok(Self { key, held, abandoned_until: None })
+    }
+
     /// Takes a lease of a cluster, by its key; waits for it while the deadline is far enough.
     #[allow(clippy::too_many_arguments)]
     pub(crate) async fn take(

@@ -13,8 +13,7 @@ use pod_identity_events::BlockedCode;
 
 pub use node_policies::is_broad_policy;
 pub(crate) use node_policies::{
-    FoundPolicies, VERSIONS_KEPT, attachments, counter, guessed_node_role, node_policies,
-    node_roles_of, ours, refused_node_role, says_more,
+    FoundPolicies, attachments, guessed_node_role, node_policies, ours, says_more,
 };
 
 use crate::ports::{

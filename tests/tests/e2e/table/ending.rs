@@ -10,14 +10,13 @@ use serde_json::{Map, Value, json};
 use crate::scenario::{Scenario, somebody};
 
 /// What names one run, or counts what was tried: not part of what came of it.
-const OF_A_RUN: [&str; 17] = [
+const OF_A_RUN: [&str; 16] = [
     "requestId",
     "updatedAt",
     "recordedAt",
     "writtenAt",
     "begunAt",
     "emptiedAt",
-    "deletedAt",
     // Of an association, whose id is AWS's choice.
     "id",
     "arn",
@@ -108,37 +107,31 @@ async fn ledger(scenario: &Scenario) -> Result<Value, String> {
         if item.key.sort.starts_with("ACCOUNT#") && body.get("held").is_none() {
             continue;
         }
-        if item.key.sort == "NODE-POLICY" && item.body.get("deletedAt").is_some() {
-            body = json!("deleted");
-        } else if item.key.sort == "NODE-POLICY" {
+        if item.key.sort == "NODE-POLICY" {
             let cluster = item.key.partition.trim_start_matches("CLUSTER#");
-            announced(scenario, cluster, &mut body)?;
+            in_force(scenario, cluster, &mut body)?;
         }
         all.insert(format!("{partition} {}", plain(&item.key.sort)), body);
     }
     Ok(all.into())
 }
 
-/// The versions themselves differ with what was tried; that the newest of each
-/// policy was told may not.
-fn announced(scenario: &Scenario, cluster: &str, body: &mut Value) -> Result<(), String> {
+/// The versions themselves differ with what was tried; that the ledger knows the newest of each
+/// policy may not.
+fn in_force(scenario: &Scenario, cluster: &str, body: &mut Value) -> Result<(), String> {
     let cluster: ClusterArn = cluster.parse().unwrap();
     let (region, account) = (cluster.region(), cluster.account());
     let caller = Caller { account: account.to_owned(), ..somebody() };
-    let fields = body.as_object_mut().unwrap();
-    fields.remove("versions");
-    let Some(announced) = fields.get_mut("announced").and_then(Value::as_object_mut) else {
-        return Ok(());
-    };
     let world = scenario.stage.world();
-    for (number, version) in announced {
+    for (number, policy) in body["projection"]["policies"].as_object_mut().unwrap() {
         let name = format!("local-{region}-{}-{number}", cluster.name());
-        let policy = format!("arn:aws:iam::{account}:policy/domino-pod-identity/{name}");
-        let in_force = world.get_policy(&caller, &policy).unwrap().default_version;
-        if in_force != version.as_str().unwrap() {
-            return Err(format!("the bus knows {version} of {name}, in force is {in_force}"));
+        let arn = format!("arn:aws:iam::{account}:policy/domino-pod-identity/{name}");
+        let in_force = world.get_policy(&caller, &arn).unwrap().default_version;
+        if policy["version"] != in_force.as_str() {
+            let known = &policy["version"];
+            return Err(format!("the ledger knows {known} of {name}, in force is {in_force}"));
         }
-        *version = json!("in force");
+        policy["version"] = json!("in force");
     }
     Ok(())
 }

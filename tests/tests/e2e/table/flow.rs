@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use local::InvocationResult;
 use local::scene;
 use local::wire::Saved;
-use pod_identity_core::{DEPLOYMENT_TAG, SERVICE_ACCOUNT_TAG};
+use pod_identity_core::{DEPLOYMENT_TAG, SERVICE_ACCOUNT_TAG, node_policy};
 use pod_identity_events::{detail_type, samples, source};
 use pod_identity_world::{UpdateAssociation, World};
 use serde_json::{Value, json};
@@ -264,6 +264,25 @@ fn with_long_role(name: &str, at: usize, second: i64) -> String {
     event(source::AUTOMATION, detail_type::ROLE_ASSIGNED, detail, second)
 }
 
+/// The ledger that knew the policy was lost: it exists, and lists another role.
+pub(crate) fn known_policy() -> Flow {
+    let mut flow = Flow::new(
+        "known policy",
+        vec![vec![registered("blue", 1)]],
+        vec![assigned("svc-new", "new", 10)],
+    );
+    flow.world = |world| {
+        let blue = scene::cluster("blue").unwrap();
+        let arn = node_policy::policy_arn("local", &blue, 1).unwrap();
+        let roles = [scene::role("report").unwrap()].into();
+        let document = node_policy::document(&roles, None);
+        let tags = [(DEPLOYMENT_TAG.to_owned(), "local".to_owned())].into();
+        let path = node_policy::POLICY_PATH;
+        world.create_policy(&somebody(), arn.name(), path, "", &document, &tags).unwrap();
+    };
+    flow
+}
+
 /// The policy has five versions.
 pub(crate) fn pruned_versions() -> Flow {
     let mut before = on_blue();
@@ -410,6 +429,7 @@ pub(crate) fn all() -> Vec<Flow> {
         first_binding(),
         node_groups(),
         second_policy(),
+        known_policy(),
         pruned_versions(),
         change_of_role(),
         target_role_set(),

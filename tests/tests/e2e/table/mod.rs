@@ -389,6 +389,7 @@ tables! {
     first_binding_ends_alike_whatever_breaks: first_binding,
     binding_with_node_groups_ends_alike_whatever_breaks: node_groups,
     second_policy_ends_alike_whatever_breaks: second_policy,
+    known_policy_ends_alike_whatever_breaks: known_policy,
     pruned_versions_end_alike_whatever_breaks: pruned_versions,
     change_of_role_ends_alike_whatever_breaks: change_of_role,
     target_role_is_set_whatever_breaks: target_role_set,

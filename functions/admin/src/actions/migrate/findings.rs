@@ -37,7 +37,7 @@ pub(super) fn listing(seen: &Seen) -> Option<Listing> {
         .cloned()
         .collect();
     let statement = seen.cluster_statement.then_some(&seen.green);
-    let unplaced = node_policy::extend(&shards, &wanted, statement, most).unplaced;
+    let unplaced = node_policy::extend(&shards, &wanted, statement, most, 1).unplaced;
     Some(Listing { needed: wanted.len(), unplaced })
 }
 

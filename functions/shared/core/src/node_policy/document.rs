@@ -11,15 +11,15 @@ const ACTION: &str = "eks-auth:AssumeRoleForPodIdentity";
 const ROLES_SID: &str = "WorkerNodePermissions";
 const CLUSTER_SID: &str = "WorkerNodeCluster";
 
-/// One policy as it is in IAM.
+/// One policy: what it lists, or is to list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shard {
     /// Its number, from 1.
     pub number: u32,
     /// The roles it lists.
     pub roles: BTreeSet<RoleArn>,
-    /// Whether the document is exactly what [`document`] writes for these roles.
-    pub canonical: bool,
+    /// Whether it has the cluster's statement as well.
+    pub statement: bool,
 }
 
 /// Writes a policy: the exhaustive list of roles and, when a cluster is
@@ -57,13 +57,12 @@ pub(super) fn cost(role: &RoleArn) -> usize {
 const COST: usize = 3;
 
 /// Reads a policy of a cluster back. None when it is not JSON, or says anything
-/// that [`document`] would never write for that cluster: rewriting it would then
-/// lose something. Canonical is what is written now, with the cluster's
-/// statement or without.
+/// that [`document`] would never write for that cluster: writing it anew would then
+/// lose something.
 #[must_use]
-pub fn parse(number: u32, text: &str, cluster: &ClusterArn, statement: bool) -> Option<Shard> {
+pub fn parse(number: u32, text: &str, cluster: &ClusterArn) -> Option<Shard> {
     let value: Value = serde_json::from_str(text).ok()?;
-    let mut roles = BTreeSet::new();
+    let (mut roles, mut has_statement) = (BTreeSet::new(), false);
     for statement in list(value.get("Statement")?) {
         let fields = statement.as_object()?;
         let known = ["Sid", "Effect", "Action", "Resource"];
@@ -77,15 +76,12 @@ pub fn parse(number: u32, text: &str, cluster: &ClusterArn, statement: bool) -> 
             let resource = resource.as_str()?;
             match resource.parse() {
                 Ok(role) => _ = roles.insert(role),
-                // The cluster's statement, also when the setting has changed since.
-                Err(_) if resource == cluster.as_str() => {}
+                Err(_) if resource == cluster.as_str() => has_statement = true,
                 Err(_) => return None,
             }
         }
     }
-    let written = document(&roles, statement.then_some(cluster));
-    let canonical = serde_json::from_str::<Value>(&written).is_ok_and(|written| written == value);
-    Some(Shard { number, roles, canonical })
+    Some(Shard { number, roles, statement: has_statement })
 }
 
 /// IAM takes one value where it takes a list.

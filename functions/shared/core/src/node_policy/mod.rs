@@ -9,12 +9,14 @@
 mod compact;
 mod document;
 mod packing;
+mod projection;
 mod shards;
 #[cfg(test)]
 mod tests;
 
-pub use compact::{ShardStep, compact};
+pub use compact::{Compaction, compact};
 pub use document::{Shard, characters, document, parse};
+pub use projection::{AssignedPolicy, PolicyState, Projection, version_number};
 pub use shards::{Extension, ShardChange, capacity, extend, needs_new_shard};
 
 use sha2::{Digest, Sha256};
@@ -29,6 +31,13 @@ const MAX_NAME: usize = 128;
 
 /// Path of all policies made here, so that one resource pattern names them.
 pub const POLICY_PATH: &str = "/domino-pod-identity/";
+
+/// The number of a node policy of a cluster by its ARN; none when it is none of the deployment's there.
+#[must_use]
+pub fn policy_number(deployment: &str, cluster: &ClusterArn, arn: &str) -> Option<u32> {
+    let number = arn.rsplit_once('-')?.1.parse().ok()?;
+    (policy_arn(deployment, cluster, number).ok()?.as_str() == arn).then_some(number)
+}
 
 /// ARN of a cluster's node policy by its number, counted from 1:
 /// `DEPLOYMENT-REGION-CLUSTER-NUMBER` under [`POLICY_PATH`].

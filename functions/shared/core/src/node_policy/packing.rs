@@ -10,30 +10,30 @@ use crate::{ClusterArn, RoleArn};
 /// Characters that policies have for roles, each of which takes its cost.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rooms {
-    first: usize,
+    with_statement: usize,
     other: usize,
 }
 
 impl Rooms {
-    /// Only the first policy carries the cluster statement.
+    /// Only one policy carries the cluster's statement.
     pub(super) fn new(cluster: Option<&ClusterArn>) -> Self {
         let beside = |cluster| MAX_POLICY_CHARACTERS.saturating_sub(frame(cluster));
-        Self { first: beside(cluster), other: beside(None) }
+        Self { with_statement: beside(cluster), other: beside(None) }
     }
 
-    /// Room of the policy with that number.
-    pub(super) fn of(self, number: u32) -> usize {
-        if number == 1 { self.first } else { self.other }
+    /// Room of the policy with the cluster's statement, or of another.
+    pub(super) fn of(self, statement: bool) -> usize {
+        if statement { self.with_statement } else { self.other }
     }
 
     /// What is left beside these roles; none when they do not even fit, as they
     /// may once the cluster statement is switched on.
     pub(super) fn free<'a>(
         self,
-        number: u32,
+        statement: bool,
         roles: impl IntoIterator<Item = &'a RoleArn>,
     ) -> Option<usize> {
-        self.of(number).checked_sub(roles.into_iter().map(cost).sum())
+        self.of(statement).checked_sub(roles.into_iter().map(cost).sum())
     }
 }
 
@@ -56,10 +56,9 @@ impl<'a> Placing<'a> {
         self.free.len()
     }
 
-    /// Adds an empty policy under the next number.
-    pub(super) fn open(&mut self, rooms: Rooms) {
-        let number = next_number(&self.free);
-        self.free.insert(number, rooms.of(number));
+    /// Adds an empty policy.
+    pub(super) fn open(&mut self, number: u32, room: usize) {
+        self.free.insert(number, room);
     }
 
     /// Gives a role to the fullest policy that has room for it, policies that
@@ -80,11 +79,6 @@ impl<'a> Placing<'a> {
         self.placed.entry(*number).or_default().insert(role);
         true
     }
-}
-
-/// Numbers are used without gaps, so that probing finds every policy.
-pub(super) fn next_number<V>(taken: &BTreeMap<u32, V>) -> u32 {
-    (1..).find(|number| !taken.contains_key(number)).unwrap_or(u32::MAX)
 }
 
 /// Long ones first: the short ones fill the gaps that they leave.

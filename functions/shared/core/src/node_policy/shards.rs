@@ -16,6 +16,8 @@ pub struct ShardChange {
     pub number: u32,
     /// Whether it does not exist yet.
     pub is_new: bool,
+    /// Whether it has the cluster's statement as well.
+    pub statement: bool,
     /// All roles it lists from now on.
     pub roles: BTreeSet<RoleArn>,
     /// Those among them that are new.
@@ -33,44 +35,76 @@ pub struct Extension {
     pub unplaced: BTreeSet<RoleArn>,
 }
 
-/// Places the wanted roles that no policy lists yet.
+/// Places the wanted roles that no policy lists yet, and the cluster's statement, if it is wanted and no
+/// policy has it.
 ///
 /// A role that is listed stays where it is. A new one goes to the fullest
 /// policy that still has room, policies already touched first. `max_shards`
-/// bounds the number of policies. A policy is added only for a role that fits
-/// none of those that are there.
+/// bounds the number of policies. A policy is added only for what fits none of those that are there;
+/// its number is `next_number` or a higher one.
 #[must_use]
 pub fn extend(
     shards: &[Shard],
     wanted: &BTreeSet<RoleArn>,
     cluster: Option<&ClusterArn>,
     max_shards: u32,
+    next_number: u32,
 ) -> Extension {
-    let listed: BTreeSet<&RoleArn> = shards.iter().flat_map(|shard| &shard.roles).collect();
     let rooms = Rooms::new(cluster);
-    let free =
-        |shard: &Shard| (shard.number, rooms.free(shard.number, &shard.roles).unwrap_or_default());
-    let mut placing = Placing::new(shards.iter().map(free).collect());
     let bound = usize::try_from(max_shards).unwrap_or(usize::MAX);
+    let mut next_number = shards.iter().map(|one| one.number + 1).fold(next_number, u32::max);
+    let has_room = |shard: &&Shard| rooms.free(true, &shard.roles).is_some();
+    let mut holder = shards.iter().filter(|_| cluster.is_some()).find(|shard| shard.statement);
+    if holder.is_none() && cluster.is_some() {
+        holder = shards.iter().filter(has_room).min_by_key(|shard| shard.number);
+    }
+    let mut holder = holder.map(|shard| shard.number);
+    let listed: BTreeSet<&RoleArn> = shards.iter().flat_map(|shard| &shard.roles).collect();
+    let free = |shard: &Shard| {
+        let free = rooms.free(holder == Some(shard.number), &shard.roles);
+        (shard.number, free.unwrap_or_default())
+    };
+    let mut placing = Placing::new(shards.iter().map(free).collect());
+    let mut opened = BTreeSet::new();
+    let mut open = |placing: &mut Placing<'_>, holder: &mut Option<u32>| {
+        let statement = cluster.is_some() && holder.is_none();
+        placing.open(next_number, rooms.of(statement));
+        if statement {
+            *holder = Some(next_number);
+        }
+        opened.insert(next_number);
+        next_number += 1;
+    };
+    if cluster.is_some() && holder.is_none() && !shards.is_empty() && placing.policies() < bound {
+        open(&mut placing, &mut holder);
+    }
     let mut unplaced = BTreeSet::new();
     for role in longest_first(wanted.iter().filter(|role| !listed.contains(role))) {
         if placing.place(role) {
             continue;
         }
-        // The first policy has the least room.
-        if placing.policies() < bound && cost(role) <= rooms.of(1) {
-            placing.open(rooms);
+        // The policy with the statement has the least room.
+        if placing.policies() < bound && cost(role) <= rooms.of(true) {
+            open(&mut placing, &mut holder);
             placing.place(role);
         } else {
             unplaced.insert(role.clone());
         }
     }
-    let changes = placing.placed.into_iter().map(|(number, added)| {
+    let Placing { placed, .. } = placing;
+    let numbers = shards.iter().map(|shard| shard.number).chain(opened);
+    let changes = numbers.collect::<BTreeSet<u32>>().into_iter().filter_map(|number| {
         let shard = shards.iter().find(|shard| shard.number == number);
+        let added: BTreeSet<RoleArn> =
+            placed.get(&number).into_iter().flatten().copied().cloned().collect();
+        let statement = holder == Some(number);
+        if added.is_empty() && shard.is_some_and(|shard| shard.statement == statement) {
+            return None;
+        }
         let mut roles = shard.map(|shard| shard.roles.clone()).unwrap_or_default();
-        roles.extend(added.iter().copied().cloned());
-        let added = added.into_iter().cloned().collect();
-        ShardChange { number, is_new: shard.is_none(), roles, added, removed: BTreeSet::new() }
+        roles.extend(added.iter().cloned());
+        let (is_new, removed) = (shard.is_none(), BTreeSet::new());
+        Some(ShardChange { number, is_new, statement, roles, added, removed })
     });
     Extension { changes: changes.collect(), unplaced }
 }
@@ -83,37 +117,36 @@ pub fn needs_new_shard(
     wanted: &BTreeSet<RoleArn>,
     cluster: Option<&ClusterArn>,
 ) -> bool {
-    extend(shards, wanted, cluster, u32::MAX).changes.iter().any(|change| change.is_new)
+    extend(shards, wanted, cluster, u32::MAX, 1).changes.iter().any(|change| change.is_new)
 }
 
 /// How full a cluster's policies are, when at most `max_shards` of them fit.
 #[must_use]
-pub fn capacity(
-    shards: &[(u32, BTreeSet<RoleArn>)],
-    cluster: Option<&ClusterArn>,
-    max_shards: u32,
-) -> PolicyCapacity {
+pub fn capacity(shards: &[Shard], cluster: Option<&ClusterArn>, max_shards: u32) -> PolicyCapacity {
     let rooms = Rooms::new(cluster);
     let count = u32::try_from(shards.len()).unwrap_or(u32::MAX);
     let max_policies = max_shards.max(count);
-    let roles: usize = shards.iter().map(|(_, roles)| roles.len()).sum();
-    let costs: usize = shards.iter().flat_map(|(_, roles)| roles).map(cost).sum();
+    let roles: usize = shards.iter().map(|shard| shard.roles.len()).sum();
+    let costs: usize = shards.iter().flat_map(|shard| &shard.roles).map(cost).sum();
     // About as long as those that are there; a middling ARN when there is none.
     let average = if roles == 0 { 60 } else { costs.div_ceil(roles) };
     let free: Vec<usize> = shards
         .iter()
-        .map(|(number, roles)| rooms.free(*number, roles).unwrap_or_default())
+        .map(|shard| {
+            let statement = cluster.is_some() && shard.statement;
+            rooms.free(statement, &shard.roles).unwrap_or_default()
+        })
         .collect();
     let used: usize = free.iter().map(|free| MAX_POLICY_CHARACTERS - free).sum();
     let all =
         usize::try_from(max_policies).unwrap_or(usize::MAX).saturating_mul(MAX_POLICY_CHARACTERS);
     let mut fresh = usize::try_from(max_policies - count).unwrap_or(usize::MAX);
     let mut roles_left: usize = free.iter().map(|free| free / average).sum();
-    if fresh > 0 && shards.iter().all(|(number, _)| *number != 1) {
+    if fresh > 0 && shards.iter().all(|shard| !shard.statement) {
         fresh -= 1;
-        roles_left += rooms.of(1) / average;
+        roles_left += rooms.of(true) / average;
     }
-    roles_left = roles_left.saturating_add(fresh.saturating_mul(rooms.of(2) / average));
+    roles_left = roles_left.saturating_add(fresh.saturating_mul(rooms.of(false) / average));
     PolicyCapacity {
         policies: count,
         max_policies,

@@ -64,12 +64,12 @@ fn a_document_reads_back_as_it_was_written() {
     let text = document(&roles, Some(&cluster));
     let pretty =
         serde_json::to_string_pretty(&serde_json::from_str::<serde_json::Value>(&text).unwrap());
-    let shard = parse(1, &pretty.unwrap(), &cluster, true);
-    assert_eq!(shard, Some(Shard { number: 1, roles, canonical: true }));
+    let shard = parse(1, &pretty.unwrap(), &cluster);
+    assert_eq!(shard, Some(Shard { number: 1, roles, statement: true }));
 }
 
 #[test]
-fn a_document_that_says_the_same_otherwise_is_understood_but_not_canonical() {
+fn a_document_that_says_the_same_otherwise_is_understood() {
     let cluster = cluster();
     let two = roles(0..2);
     let [first, second] = [0, 1].map(|at| two.iter().nth(at).unwrap().as_str());
@@ -77,11 +77,8 @@ fn a_document_that_says_the_same_otherwise_is_understood_but_not_canonical() {
     let one =
         serde_json::json!({ "Effect": "Allow", "Action": action, "Resource": [first, second] });
     let single = serde_json::json!({ "Version": "2012-10-17", "Statement": one });
-    let shard = parse(1, &single.to_string(), &cluster, true).unwrap();
-    assert_eq!((shard.roles, shard.canonical), (two.clone(), false));
-    // The cluster statement was switched off since.
-    let shard = parse(1, &document(&two, Some(&cluster)), &cluster, false).unwrap();
-    assert_eq!((shard.roles, shard.canonical), (two, false));
+    let shard = parse(1, &single.to_string(), &cluster).unwrap();
+    assert_eq!((shard.roles, shard.statement), (two, false));
 }
 
 #[test]
@@ -99,27 +96,27 @@ fn a_document_that_says_anything_else_is_not_understood() {
         "{}".to_owned(),
         String::new(),
     ] {
-        assert_eq!(parse(1, &changed, &cluster, true), None, "{changed}");
+        assert_eq!(parse(1, &changed, &cluster), None, "{changed}");
     }
 }
 
 #[test]
 fn a_listed_role_changes_nothing() {
-    let shards = [Shard { number: 1, roles: roles(0..5), canonical: true }];
-    assert_eq!(extend(&shards, &roles(2..4), Some(&cluster()), 10), Extension::default());
+    let shards = [Shard { number: 1, roles: roles(0..5), statement: true }];
+    assert_eq!(extend(&shards, &roles(2..4), Some(&cluster()), 10, 1), Extension::default());
 }
 
 #[test]
 fn the_fullest_policy_with_room_takes_a_new_role() {
-    let shard = |number, range| Shard { number, roles: roles(range), canonical: true };
+    let shard = |number, range| Shard { number, roles: roles(range), statement: number == 1 };
     let shards = [shard(1, 0..10), shard(2, 100..120), shard(3, 200..205)];
-    let extension = extend(&shards, &roles(500..501), Some(&cluster()), 10);
+    let extension = extend(&shards, &roles(500..501), Some(&cluster()), 10, 1);
     assert_eq!(extension.changes.iter().map(|change| change.number).collect::<Vec<_>>(), [2]);
 }
 
 #[test]
 fn roles_beyond_the_last_policy_are_named() {
-    let extension = extend(&[], &roles(0..400), Some(&cluster()), 2);
+    let extension = extend(&[], &roles(0..400), Some(&cluster()), 2, 1);
     assert_eq!(extension.changes.len(), 2);
     let placed: usize = extension.changes.iter().map(|change| change.roles.len()).sum();
     assert_eq!(placed + extension.unplaced.len(), 400);
@@ -132,8 +129,9 @@ fn capacity_counts_what_is_left() {
     let empty = capacity(&[], Some(&cluster), 1);
     assert_eq!((empty.policies, empty.max_policies, empty.roles, empty.used_percent), (0, 1, 0, 0));
     assert!((90..110).contains(&empty.roles_left), "{empty:?}");
-    let full = extend(&[], &roles(0..1000), Some(&cluster), 1).changes.remove(0);
-    let full = capacity(&[(1, full.roles)], Some(&cluster), 1);
+    let full = extend(&[], &roles(0..1000), Some(&cluster), 1, 1).changes.remove(0);
+    let full =
+        capacity(&[Shard { number: 1, roles: full.roles, statement: true }], Some(&cluster), 1);
     assert_eq!((full.roles_left, full.used_percent), (0, 100));
 }
 
@@ -144,6 +142,8 @@ fn policy_names_carry_region_and_cluster_and_fit_iam() {
         arn.as_str(),
         "arn:aws:iam::111122223333:policy/domino-pod-identity/acme-eu-west-1-blue-1"
     );
+    assert_eq!(policy_number("acme", &cluster(), arn.as_str()), Some(1));
+    assert_eq!(policy_number("acme-eu", &cluster(), arn.as_str()), None);
     let long = |end: char| {
         let name = format!("{}{end}", "c".repeat(99));
         let cluster = ClusterArn::new("aws", "ap-southeast-1", "111122223333", &name).unwrap();

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pod_identity_events::{BlockedCode, RemovalReason};
 
-use crate::node_policy::Shard;
+use crate::node_policy::{PolicyState, Projection, Shard};
 use crate::trust::TrustPolicy;
 use crate::{
     Association, Binding, ClusterArn, DominoName, Evidence, HeldAssociation, Intent,
@@ -132,10 +132,8 @@ pub struct Problem {
 /// The policies of the cluster's node roles.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NodePolicies {
-    /// The policies that exist.
-    pub shards: Vec<Shard>,
-    /// The version in force of each, by number.
-    pub versions: BTreeMap<u32, String>,
+    /// What they are to list, and how far IAM has that.
+    pub projection: Projection,
     /// The node roles of the cluster.
     pub node_roles: BTreeSet<RoleArn>,
     /// Which policies, by number, are attached to each node role.
@@ -146,9 +144,6 @@ pub struct NodePolicies {
     pub broad_grant: bool,
     /// Roles of associations that are not ours, which the list names as well.
     pub other_roles: BTreeSet<RoleArn>,
-    /// Roles that a run noted to take out. IAM may still show a version from before that, so
-    /// they count as not listed; a policy that shows one is written anew where it is wanted.
-    pub trimming: BTreeSet<RoleArn>,
     /// What keeps new roles out.
     pub problem: Option<Problem>,
 }
@@ -157,35 +152,40 @@ impl NodePolicies {
     /// Whether every policy is attached to every node role.
     #[must_use]
     pub fn are_attached(&self) -> bool {
-        self.shards.iter().all(|shard| self.is_attached(shard))
+        self.projection.staying().all(|(number, _)| self.is_attached(*number))
+    }
+
+    /// Whether a policy is being removed.
+    #[must_use]
+    pub fn are_being_removed(&self) -> bool {
+        self.projection.policies.values().any(|one| one.state == PolicyState::Removing)
     }
 
     /// Whether a policy is attached to every node role. What another lists grants nothing on
     /// the nodes that have it not.
-    pub(super) fn is_attached(&self, shard: &Shard) -> bool {
-        let has = |role| self.attached.get(role).is_some_and(|on| on.contains(&shard.number));
+    pub(super) fn is_attached(&self, number: u32) -> bool {
+        let has = |role| self.attached.get(role).is_some_and(|on| on.contains(&number));
         self.node_roles.iter().all(has)
     }
 
     /// The roles that every node role may use by these policies.
     #[must_use]
     pub fn granted(&self) -> BTreeSet<RoleArn> {
-        let attached = self.shards.iter().filter(|shard| self.is_attached(shard));
-        attached.flat_map(|shard| shard.roles.difference(&self.trimming).cloned()).collect()
+        let attached = self.projection.staying().filter(|(number, _)| self.is_attached(**number));
+        attached.flat_map(|(number, _)| self.projection.confirmed(*number)).collect()
     }
 
     /// The roles that any of these policies lists, attached or not.
     #[must_use]
     pub fn listed(&self) -> BTreeSet<RoleArn> {
-        self.shards.iter().flat_map(|shard| shard.roles.iter().cloned()).collect()
+        self.projection.staying().flat_map(|(_, one)| one.roles.iter().cloned()).collect()
     }
 
     /// The policies that are attached to every node role or can be. One that
     /// was made before somebody else took its slot can not.
     pub(super) fn attachable(&self) -> Vec<Shard> {
         let nothing = BTreeSet::new();
-        let mut shards = self.shards.clone();
-        shards.sort_by_key(|shard| shard.number);
+        let mut shards = self.projection.shards();
         for role in &self.node_roles {
             let attached = self.attached.get(role).unwrap_or(&nothing);
             let mut in_use = u32::try_from(attached.len()).unwrap_or(u32::MAX);

@@ -7,7 +7,7 @@ use pod_identity_events::{BlockedCode, PolicyCapacity};
 use super::input::{NodePolicies, Observation, Options, Problem};
 use super::place::Decision;
 use super::step::PolicyStep;
-use crate::node_policy::{self, Shard, ShardChange};
+use crate::node_policy::{self, PolicyState, Shard, ShardChange};
 use crate::{ClusterArn, RoleArn};
 
 /// How the node policies come to list every role, and which roles they cannot take.
@@ -24,7 +24,7 @@ impl Policies {
     fn unchanged(observation: &Observation, cluster: Option<&ClusterArn>) -> Self {
         Self {
             steps: Vec::new(),
-            capacity: measure(&[], observation, cluster),
+            capacity: measure(&[], &observation.policies, cluster),
             warnings: Vec::new(),
             unlisted: BTreeSet::new(),
             problem: None,
@@ -50,7 +50,9 @@ pub(super) fn extend(
         // Nothing is granted, so nothing is listed either: a removal writes no policy.
         return Policies::unchanged(observation, cluster);
     }
-    let wanted: BTreeSet<RoleArn> = wanted.into_iter().chain(&found.other_roles).cloned().collect();
+    let left_alone = found.projection.foreign().flat_map(|(_, one)| &one.roles);
+    let others = found.other_roles.iter().chain(left_alone);
+    let wanted: BTreeSet<RoleArn> = wanted.into_iter().chain(others).cloned().collect();
     if let Some(problem) = &found.problem {
         let granted = found.granted();
         return Policies {
@@ -61,70 +63,44 @@ pub(super) fn extend(
     }
     let shards = found.attachable();
     // What cannot be attached grants nothing, and another in its place could not be either.
-    let most = if shards.len() < found.shards.len() {
+    let most = if shards.len() < found.projection.staying().count() {
         u32::try_from(shards.len()).unwrap_or(u32::MAX)
     } else {
         found.max_shards
     };
-    let mut extension = node_policy::extend(&shards, &wanted, cluster, most);
-    list_again(&mut extension.changes, &shards, &wanted, &found.trimming);
+    let next_number = found.projection.next_number;
+    let extension = node_policy::extend(&shards, &wanted, cluster, most, next_number);
     let full = (!extension.unplaced.is_empty()).then(|| full(observation));
     let mut policies = Policies {
         steps: steps(&shards, &extension.changes, observation, options),
-        capacity: measure(&extension.changes, observation, cluster),
+        capacity: measure(&extension.changes, found, cluster),
         warnings: Vec::new(),
         unlisted: extension.unplaced,
         problem: None,
     };
     match full {
         // Nothing but the list grants, so a role that is not on it must not be bound.
-        Some(problem)
-            if options.strict || !granted_anyway(found, &shards, &extension.changes, options) =>
-        {
+        Some(problem) if options.strict || !granted_anyway(found, &shards, &extension.changes) => {
             policies.problem = Some(problem);
         }
         Some(problem) => policies.warnings.push(format!("{}; {}", problem.reason, problem.way_out)),
         None => {}
     }
+    policies.warnings.extend(found.projection.foreign().map(|(number, _)| {
+        format!(
+            "node policy {number} of cluster {} is left alone, since it is somebody else's or says more than a list of roles, and its roles are listed by another; move what was added to a policy of its own, and set the default version back",
+            observation.cluster.name()
+        )
+    }));
     policies
 }
 
-/// What somebody noted to take out, and what is wanted again, is written again, whatever IAM shows.
-fn list_again(
-    changes: &mut Vec<ShardChange>,
-    shards: &[Shard],
-    wanted: &BTreeSet<RoleArn>,
-    trimming: &BTreeSet<RoleArn>,
-) {
-    for role in wanted.intersection(trimming) {
-        let Some(shard) = shards.iter().find(|shard| shard.roles.contains(role)) else { continue };
-        let number = shard.number;
-        match changes.iter_mut().find(|change| change.number == number) {
-            Some(change) => _ = change.added.insert(role.clone()),
-            None => changes.push(ShardChange {
-                number,
-                is_new: false,
-                roles: shard.roles.clone(),
-                added: BTreeSet::from([role.clone()]),
-                removed: BTreeSet::new(),
-            }),
-        }
-    }
-    changes.sort_by_key(|change| change.number);
-}
-
 /// Whether the node roles may get credentials for roles that no policy lists:
-/// by AWS's own broad policy, or by the cluster statement, which is in the
-/// first policy.
-fn granted_anyway(
-    found: &NodePolicies,
-    shards: &[Shard],
-    changes: &[ShardChange],
-    options: &Options,
-) -> bool {
-    let written = shards.iter().filter(|shard| shard.canonical).map(|shard| shard.number);
-    let mut numbers = written.chain(changes.iter().map(|change| change.number));
-    found.broad_grant || (options.cluster_statement && numbers.any(|number| number == 1))
+/// by AWS's own broad policy, or by the cluster's statement.
+fn granted_anyway(found: &NodePolicies, shards: &[Shard], changes: &[ShardChange]) -> bool {
+    let has_statement =
+        shards.iter().any(|shard| shard.statement) || changes.iter().any(|change| change.statement);
+    found.broad_grant || has_statement
 }
 
 /// The same words whatever the batch, or every delivery would be news.
@@ -149,8 +125,7 @@ fn steps(
     options: &Options,
 ) -> Vec<PolicyStep> {
     let Observation { cluster, policies: found, .. } = observation;
-    let written = changes.iter().filter_map(|change| write(change, cluster, found, options));
-    let mut steps: Vec<PolicyStep> = written.collect();
+    let mut steps = writes(shards, changes, cluster, found, options);
     let mut lists: BTreeMap<u32, &BTreeSet<RoleArn>> =
         shards.iter().map(|shard| (shard.number, &shard.roles)).collect();
     lists.extend(changes.iter().map(|change| (change.number, &change.roles)));
@@ -158,28 +133,49 @@ fn steps(
     steps
 }
 
+/// Writes what changes, and what was assigned before and IAM may not have.
+pub(super) fn writes(
+    shards: &[Shard],
+    changes: &[ShardChange],
+    cluster: &ClusterArn,
+    found: &NodePolicies,
+    options: &Options,
+) -> Vec<PolicyStep> {
+    let changed = |number: u32| changes.iter().any(|change| change.number == number);
+    let unfinished = shards.iter().filter(|shard| {
+        let known = found.projection.policies.get(&shard.number);
+        !changed(shard.number) && known.is_some_and(|one| one.state == PolicyState::Pending)
+    });
+    let unfinished = unfinished.map(|shard| ShardChange {
+        number: shard.number,
+        is_new: false,
+        statement: shard.statement,
+        roles: shard.roles.clone(),
+        added: BTreeSet::new(),
+        removed: BTreeSet::new(),
+    });
+    let all: Vec<ShardChange> = changes.iter().cloned().chain(unfinished).collect();
+    all.iter().filter_map(|change| write(change, cluster, found, options)).collect()
+}
+
 /// Makes a policy, or writes one anew.
-pub(super) fn write(
+fn write(
     change: &ShardChange,
     cluster: &ClusterArn,
     found: &NodePolicies,
     options: &Options,
 ) -> Option<PolicyStep> {
-    let number = change.number;
+    let ShardChange { number, statement, .. } = *change;
     let policy = node_policy::policy_arn(&options.deployment, cluster, number).ok()?;
-    let statement = (options.cluster_statement && number == 1).then_some(cluster);
-    let document = node_policy::document(&change.roles, statement);
-    let added = change.added.clone();
-    Some(match found.versions.get(&number) {
-        Some(version) if !change.is_new => PolicyStep::RewritePolicy {
-            policy,
-            number,
-            base_version: version.clone(),
-            document,
-            added,
-            removed: change.removed.clone(),
-        },
-        _ => PolicyStep::CreatePolicy { policy, number, document, added },
+    let known = found.projection.policies.get(&number);
+    Some(match known.filter(|known| known.version.is_some()) {
+        Some(known) => {
+            let mut after = known.clone();
+            after.assign(change.roles.clone(), statement);
+            let (added, removed) = (after.added, after.removed);
+            PolicyStep::RewritePolicy { policy, number, statement, added, removed }
+        }
+        None => PolicyStep::CreatePolicy { policy, number, statement, added: change.roles.clone() },
     })
 }
 
@@ -206,15 +202,19 @@ pub(super) fn attach(
     steps
 }
 
-fn measure(
+/// How full the policies are once these changes are written.
+pub(super) fn measure(
     changes: &[ShardChange],
-    observation: &Observation,
+    found: &NodePolicies,
     cluster: Option<&ClusterArn>,
 ) -> PolicyCapacity {
-    let found = &observation.policies;
-    let mut shards: BTreeMap<u32, BTreeSet<RoleArn>> =
-        found.shards.iter().map(|shard| (shard.number, shard.roles.clone())).collect();
-    shards.extend(changes.iter().map(|change| (change.number, change.roles.clone())));
-    let shards: Vec<_> = shards.into_iter().collect();
+    let shards = found.projection.shards();
+    let mut shards: BTreeMap<u32, Shard> =
+        shards.into_iter().map(|shard| (shard.number, shard)).collect();
+    for ShardChange { number, roles, statement, .. } in changes {
+        let (number, roles, statement) = (*number, roles.clone(), *statement);
+        shards.insert(number, Shard { number, roles, statement });
+    }
+    let shards: Vec<_> = shards.into_values().collect();
     node_policy::capacity(&shards, cluster, found.max_shards)
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::input::Problem;
+use crate::node_policy::{PolicyState, Projection};
 use crate::{ClusterArn, Desired, DominoName, KubernetesName, PolicyArn, RoleArn, Version};
 
 /// What has to be done on one cluster, and what was left alone and why.
@@ -51,8 +52,8 @@ pub enum PolicyStep {
         policy: PolicyArn,
         /// Its number, from 1.
         number: u32,
-        /// Its document.
-        document: String,
+        /// Whether it has the cluster's statement.
+        statement: bool,
         /// The roles it lists.
         added: BTreeSet<RoleArn>,
     },
@@ -62,11 +63,9 @@ pub enum PolicyStep {
         policy: PolicyArn,
         /// Its number.
         number: u32,
-        /// The version that was read and is replaced.
-        base_version: String,
-        /// Its new document.
-        document: String,
-        /// The roles that it lists newly.
+        /// Whether it has the cluster's statement.
+        statement: bool,
+        /// The roles that it lists newly, as far as IAM is known to have it.
         added: BTreeSet<RoleArn>,
         /// The roles that it lists no longer.
         removed: BTreeSet<RoleArn>,
@@ -88,8 +87,6 @@ pub enum PolicyStep {
         policy: PolicyArn,
         /// Its number.
         number: u32,
-        /// The version that was read; a newer one keeps the policy from being deleted.
-        base_version: String,
         /// The node roles that it is detached from.
         node_roles: BTreeSet<RoleArn>,
         /// The roles that it listed.
@@ -106,6 +103,31 @@ impl PolicyStep {
             Self::CreatePolicy { added, .. } | Self::RewritePolicy { added, .. } => added,
             Self::AttachPolicy { lists, .. } => lists,
             Self::GiveUpPolicy { .. } => &NOTHING,
+        }
+    }
+
+    /// Writes down what this step is about to make of the policies.
+    pub fn assign(&self, projection: &mut Projection) {
+        match self {
+            Self::CreatePolicy { number, statement, .. }
+            | Self::RewritePolicy { number, statement, .. } => {
+                let known = projection.policies.get(number).map(|one| one.roles.clone());
+                let mut roles = known.unwrap_or_default();
+                roles.retain(|role| !self.takes().contains(role));
+                roles.extend(self.grants().iter().cloned());
+                projection.assign(*number, roles, *statement);
+                // What a policy listed that is left alone is listed here now, or not wanted any more.
+                let policies = projection.policies.values_mut();
+                for one in policies.filter(|one| one.state == PolicyState::Foreign) {
+                    one.roles.retain(|r| !self.grants().contains(r) && !self.takes().contains(r));
+                }
+            }
+            Self::GiveUpPolicy { number, .. } => {
+                if let Some(one) = projection.policies.get_mut(number) {
+                    one.state = PolicyState::Removing;
+                }
+            }
+            Self::AttachPolicy { .. } => {}
         }
     }
 

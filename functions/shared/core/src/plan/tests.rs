@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use pod_identity_events::{BlockedCode, RemovalReason};
 
 use super::*;
-use crate::node_policy::Shard;
+use crate::node_policy::{PolicyState, Projection};
 use crate::trust::TrustPolicy;
 use crate::*;
 
@@ -146,28 +146,35 @@ fn observation(places: Vec<Place>) -> Observation {
     }
 }
 
+/// One policy that lists these roles.
+fn lists(roles: &[RoleArn]) -> Projection {
+    let mut projection = Projection::default();
+    projection.assign(1, roles.iter().cloned().collect(), true);
+    let policy = projection.policies.get_mut(&1).unwrap();
+    policy.is_written("v1".to_owned());
+    policy.added.clear();
+    projection
+}
+
 /// What the world looks like once the plan was carried out.
 fn applied(mut observation: Observation, plan: &Plan) -> Observation {
     let policies = &mut observation.policies;
     for step in &plan.policy_steps {
+        step.assign(&mut policies.projection);
+        let written = policies.projection.policies.values_mut();
+        for one in written.filter(|one| one.state == PolicyState::Pending) {
+            one.is_written("v2".to_owned());
+            (one.added, one.removed) = (BTreeSet::new(), BTreeSet::new());
+        }
         match step {
-            PolicyStep::CreatePolicy { number, document, .. }
-            | PolicyStep::RewritePolicy { number, document, .. } => {
-                let cluster = &observation.cluster;
-                policies.shards.retain(|shard| shard.number != *number);
-                let shard = node_policy::parse(*number, document, cluster, *number == 1);
-                policies.shards.push(shard.unwrap());
-                policies.versions.insert(*number, "v2".to_owned());
-                policies.trimming.retain(|role| !step.grants().contains(role));
-            }
             PolicyStep::AttachPolicy { number, node_role, .. } => {
                 policies.attached.entry(node_role.clone()).or_default().insert(*number);
             }
             PolicyStep::GiveUpPolicy { number, .. } => {
-                policies.shards.retain(|shard| shard.number != *number);
-                policies.versions.remove(number);
+                policies.projection.replace(*number);
                 policies.attached.values_mut().for_each(|on| _ = on.remove(number));
             }
+            PolicyStep::CreatePolicy { .. } | PolicyStep::RewritePolicy { .. } => {}
         }
     }
     for (place, planned) in observation.places.iter_mut().zip(&plan.places) {
@@ -233,9 +240,7 @@ fn a_changed_role_is_listed_first_and_then_the_association_is_changed() {
         &[],
         Some(managed("etl", "svc-etl")),
     )]);
-    observation.policies.shards =
-        vec![Shard { number: 1, roles: BTreeSet::from([role("etl")]), canonical: true }];
-    observation.policies.versions = BTreeMap::from([(1, "v1".to_owned())]);
+    observation.policies.projection = lists(&[role("etl")]);
     observation.policies.attached = BTreeMap::from([(role("blue-eks-nodes"), BTreeSet::from([1]))]);
     let plan = planned_with(observation, &options());
     insta::assert_snapshot!(plan, @r"
@@ -441,18 +446,17 @@ fn a_problem_of_the_node_policy_blocks_roles_that_it_does_not_list_for_every_nod
     let mut other = place(vec![claim("svc-b", "b", 1)], &[], None);
     other.kubernetes = kubernetes("sb");
     let mut observation = observation(vec![place(vec![claim("svc-a", "a", 1)], &[], None), other]);
-    observation.policies.shards =
-        vec![Shard { number: 1, roles: BTreeSet::from([role("a")]), canonical: true }];
+    observation.policies.projection = lists(&[role("a")]);
     observation.policies.problem = Some(Problem {
-        code: BlockedCode::ForeignPolicy,
+        code: BlockedCode::AccessDenied,
         reason: "policy x is somebody else's".to_owned(),
         way_out: "rename it".to_owned(),
     });
     let unattached = planned_with(observation.clone(), &options());
-    assert_eq!(codes(&unattached), [BlockedCode::ForeignPolicy; 2]);
+    assert_eq!(codes(&unattached), [BlockedCode::AccessDenied; 2]);
     observation.policies.attached.insert(role("blue-eks-nodes"), BTreeSet::from([1]));
     let plan = planned_with(observation.clone(), &options());
-    assert_eq!(codes(&plan), [BlockedCode::ForeignPolicy]);
+    assert_eq!(codes(&plan), [BlockedCode::AccessDenied]);
     assert!(plan.places[0].step.is_some() && plan.places[1].step.is_none());
     observation.policies.node_roles.insert(role("green-eks-nodes"));
     assert!(planned_with(observation, &options()).is_empty());

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use pod_identity_events::PolicyCapacity;
 
 use super::input::{NodePolicies, Options};
-use super::policy::{attach, write};
+use super::policy::{attach, measure, writes};
 use super::step::{Plan, PolicyStep};
-use crate::node_policy::{self, ShardStep};
+use crate::node_policy::{self, Compaction, PolicyState, ShardChange};
 use crate::{ClusterArn, RoleArn};
 
 /// Plans that the node policies list no other roles than those to be kept, and that there are no
@@ -36,76 +36,52 @@ pub fn trim(
     if found.problem.is_some() || found.node_roles.is_empty() {
         return plan;
     }
-    let steps = node_policy::compact(&found.shards, keep, statement, found.max_shards);
-    let given_up = |number: u32| {
-        steps.iter().any(|step| matches!(step, ShardStep::Delete { number: n, .. } if *n == number))
-    };
+    let shards = found.projection.shards();
+    let Compaction { changes, deleted } = node_policy::compact(&shards, keep, statement);
+    let stay: Vec<_> =
+        shards.iter().filter(|shard| !deleted.contains(&shard.number)).cloned().collect();
     let attachable: BTreeSet<u32> = found.attachable().iter().map(|shard| shard.number).collect();
-    let stay = found.shards.iter().filter(|shard| !given_up(shard.number));
-    let stay: BTreeMap<u32, _> = stay.map(|shard| (shard.number, &shard.roles)).collect();
-    if let Some(number) = stay.keys().find(|number| !attachable.contains(number)) {
+    if let Some(shard) = stay.iter().find(|shard| !attachable.contains(&shard.number)) {
         plan.warnings.push(format!(
-            "policy {number} of cluster {} cannot be attached to every node role, so no role is taken out of any: raise IAM's quota of managed policies attached to a role and NODE_ROLE_POLICY_SLOTS with it, or detach policies from the node roles",
+            "policy {} of cluster {} cannot be attached to every node role, so no role is taken out of any: raise IAM's quota of managed policies attached to a role and NODE_ROLE_POLICY_SLOTS with it, or detach policies from the node roles",
+            shard.number,
             cluster.name()
         ));
         return plan;
     }
     // What moves is granted where it goes before it leaves.
-    plan.policy_steps = attach(&stay, cluster, found, options);
-    plan.capacity = measure(&steps, found, statement);
-    for step in &steps {
-        match step {
-            ShardStep::Write(change) => {
-                plan.policy_steps.extend(write(change, cluster, found, options));
-                if change.is_new {
-                    let made = BTreeMap::from([(change.number, &change.roles)]);
-                    plan.policy_steps.extend(attach(&made, cluster, found, options));
-                }
-            }
-            ShardStep::Delete { number, removed } => {
-                plan.policy_steps.extend(give_up(*number, removed, cluster, found, options));
-            }
-        }
-    }
+    let lists: BTreeMap<u32, _> = stay.iter().map(|shard| (shard.number, &shard.roles)).collect();
+    plan.policy_steps = attach(&lists, cluster, found, options);
+    plan.policy_steps.extend(writes(&stay, &changes, cluster, found, options));
+    let policies = &found.projection.policies;
+    let begun = policies.iter().filter(|(_, one)| one.state == PolicyState::Removing);
+    let all = deleted.iter().copied().chain(begun.map(|(number, _)| *number));
+    let given_up = |number| {
+        Some(PolicyStep::GiveUpPolicy {
+            policy: node_policy::policy_arn(&options.deployment, cluster, number).ok()?,
+            number,
+            node_roles: found.node_roles.clone(),
+            removed: policies.get(&number)?.roles.clone(),
+        })
+    };
+    plan.policy_steps.extend(all.filter_map(given_up));
+    plan.capacity = remaining(&changes, &deleted, found, statement);
     plan
 }
 
-fn give_up(
-    number: u32,
-    removed: &BTreeSet<RoleArn>,
-    cluster: &ClusterArn,
+fn remaining(
+    changes: &[ShardChange],
+    deleted: &[u32],
     found: &NodePolicies,
-    options: &Options,
-) -> Option<PolicyStep> {
-    Some(PolicyStep::GiveUpPolicy {
-        policy: node_policy::policy_arn(&options.deployment, cluster, number).ok()?,
-        number,
-        base_version: found.versions.get(&number)?.clone(),
-        node_roles: found.node_roles.clone(),
-        removed: removed.clone(),
-    })
+    statement: Option<&ClusterArn>,
+) -> PolicyCapacity {
+    let mut found = found.clone();
+    found.projection.policies.retain(|number, _| !deleted.contains(number));
+    measure(changes, &found, statement)
 }
 
 /// How full node policies are as they were found.
 #[must_use]
 pub fn capacity(found: &NodePolicies, cluster: &ClusterArn, options: &Options) -> PolicyCapacity {
     measure(&[], found, options.cluster_statement.then_some(cluster))
-}
-
-fn measure(
-    steps: &[ShardStep],
-    found: &NodePolicies,
-    statement: Option<&ClusterArn>,
-) -> PolicyCapacity {
-    let mut shards: BTreeMap<u32, &BTreeSet<RoleArn>> =
-        found.shards.iter().map(|shard| (shard.number, &shard.roles)).collect();
-    for step in steps {
-        match step {
-            ShardStep::Write(change) => _ = shards.insert(change.number, &change.roles),
-            ShardStep::Delete { number, .. } => _ = shards.remove(number),
-        }
-    }
-    let shards: Vec<_> =
-        shards.into_iter().map(|(number, roles)| (number, roles.clone())).collect();
-    node_policy::capacity(&shards, statement, found.max_shards)
 }

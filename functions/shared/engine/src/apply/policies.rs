@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use pod_identity_core::node_policy;
+use pod_identity_core::node_policy::{
+    self, AssignedPolicy, MAX_POLICY_CHARACTERS, PolicyState, version_number,
+};
 use pod_identity_core::plan::{Plan, PolicyStep, Problem};
 use pod_identity_core::{DEPLOYMENT_TAG, PolicyArn, RoleArn};
 use pod_identity_events::BlockedCode;
@@ -11,7 +13,8 @@ use pod_identity_events::BlockedCode;
 use super::{Applied, Failure, PolicyChange, Target};
 use crate::cluster::Context;
 use crate::error::chain;
-use crate::observe::{self, VERSIONS_KEPT, counter, pages, problem_of};
+use crate::ledger::NodePolicyRecord;
+use crate::observe::{self, pages, problem_of};
 use crate::ports::{
     Clock, ClusterAccess, ErrorKind, IamReader, IamWriter, NewPolicy, PolicyVersion, PortError,
 };
@@ -23,12 +26,13 @@ const MERGES: usize = 3;
 const PAUSES: [Duration; 4] =
     [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
 
-/// Does the policy steps in order. What a step that was not done would have
+/// Does the policy steps in order, as the ledger has them. What a step that was not done would have
 /// granted is not granted; the others do not depend on it, except that a policy
 /// that was not made cannot be attached. After a passing failure none is begun.
 pub(super) async fn apply<R: IamReader, W: IamWriter, C: Clock>(
     plan: &Plan,
     target: &Target<'_, R, W, C>,
+    record: &mut NodePolicyRecord,
     applied: &mut Applied,
 ) {
     let mut unmade = BTreeSet::new();
@@ -36,7 +40,7 @@ pub(super) async fn apply<R: IamReader, W: IamWriter, C: Clock>(
         if matches!(step, PolicyStep::AttachPolicy { number, .. } if unmade.contains(number)) {
             continue;
         }
-        let (failure, undone) = match apply_step(step, target, applied).await {
+        let (failure, undone) = match apply_step(step, target, record, applied).await {
             Ok(()) => {
                 applied.steps += 1;
                 continue;
@@ -59,10 +63,11 @@ pub(super) async fn apply<R: IamReader, W: IamWriter, C: Clock>(
 pub(crate) async fn in_order<R: IamReader, W: IamWriter, C: Clock>(
     steps: &[PolicyStep],
     target: &Target<'_, R, W, C>,
+    record: &mut NodePolicyRecord,
     applied: &mut Applied,
 ) -> Result<(), Failure> {
     for step in steps {
-        apply_step(step, target, applied).await?;
+        apply_step(step, target, record, applied).await?;
         applied.steps += 1;
     }
     Ok(())
@@ -71,67 +76,69 @@ pub(crate) async fn in_order<R: IamReader, W: IamWriter, C: Clock>(
 async fn apply_step<R: IamReader, W: IamWriter, C: Clock>(
     step: &PolicyStep,
     target: &Target<'_, R, W, C>,
+    record: &mut NodePolicyRecord,
     applied: &mut Applied,
 ) -> Result<(), Failure> {
     target.pass()?;
     match step {
-        PolicyStep::CreatePolicy { policy, number, document, added } => {
-            let change = create(policy, *number, document, added, target, applied).await?;
-            applied.policy_changes.push(change);
+        PolicyStep::CreatePolicy { policy, number, .. } => {
+            create(policy, *number, target, record).await
         }
-        PolicyStep::RewritePolicy { policy, number, base_version, document, added, removed } => {
-            let rewriting = Rewriting { policy, number: *number, base_version, added, removed };
-            let change = rewrite(rewriting, document, target, applied).await?;
-            applied.policy_changes.push(change);
+        PolicyStep::RewritePolicy { policy, number, added, .. } => {
+            write(policy, *number, added, target, record).await
         }
         PolicyStep::AttachPolicy { policy, number, node_role, .. } => {
-            target
-                .context
-                .writer
-                .attach_policy(target.access, node_role, policy)
-                .await
-                .map_err(|error| attach_failure(&error, target.access, policy, node_role))?;
-            applied.attached.push((node_role.clone(), *number));
+            let writer = target.context.writer;
+            let attached = writer.attach_policy(target.access, node_role, policy).await;
+            attached.map_err(|error| attach_failure(&error, target.access, policy, node_role))?;
+            record.attached.entry(node_role.clone()).or_default().insert(*number);
+            Ok(())
         }
-        PolicyStep::GiveUpPolicy { policy, number, base_version, node_roles, removed } => {
-            give_up(policy, base_version, node_roles, target).await?;
-            applied.policy_changes.push(PolicyChange {
+        PolicyStep::GiveUpPolicy { policy, number, node_roles, removed } => {
+            let version = give_up(policy, *number, node_roles, target, record).await?;
+            record.replace(*number);
+            applied.deleted.extend(version.map(|version| PolicyChange {
                 policy: policy.clone(),
                 number: *number,
-                version: base_version.clone(),
+                version,
                 added: Vec::new(),
                 removed: removed.iter().cloned().collect(),
                 gone: true,
-            });
+            }));
+            Ok(())
         }
     }
-    Ok(())
 }
 
-/// Detaches a policy and deletes it, unless somebody has written it since it was read.
-///
-/// IAM deletes no policy that has another version than the one in force. The one that was read
-/// is never deleted by itself, so what somebody wrote on top of it, unseen, keeps the policy.
+/// Detaches a policy and deletes it, unless somebody has written it since it was assigned: it stays then,
+/// and the next reconciliation takes in what it lists. Answers its last version; none of one that was never made.
 async fn give_up<R: IamReader, W: IamWriter, C: Clock>(
     policy: &PolicyArn,
-    base_version: &str,
+    number: u32,
     node_roles: &BTreeSet<RoleArn>,
     target: &Target<'_, R, W, C>,
-) -> Result<(), Failure> {
-    let (Context { reader, writer, clock, .. }, access) = (*target.context, target.access);
+    record: &mut NodePolicyRecord,
+) -> Result<Option<String>, Failure> {
+    let (Context { writer, clock, .. }, access) = (*target.context, target.access);
     let failed = |error: PortError| policy_failure(&error, access);
-    let listed =
-        pages(
-            |token| async move { reader.policy_versions(access, policy, token.as_deref()).await },
-        );
-    let versions: Vec<PolicyVersion> = listed.await.map_err(failed)?;
-    let newer = |version: &PolicyVersion| counter(&version.id) > counter(base_version);
-    if versions.iter().any(|one| newer(one) || one.is_default != (one.id == base_version)) {
+    let known = record.projection.policies.get(&number);
+    let base = known.map_or(0, AssignedPolicy::base);
+    let last = known.and_then(|one| one.version.clone());
+    let versions = match versions(policy, target).await {
+        Ok(versions) => versions,
+        // A run that died has deleted it.
+        Err(error) if error.kind == ErrorKind::NotFound => return Ok(last),
+        Err(error) => return Err(failed(error)),
+    };
+    if base > 0 && versions.iter().any(|one| version_number(&one.id) > Some(base)) {
+        if let Some(one) = record.projection.policies.get_mut(&number) {
+            one.state = PolicyState::Pending;
+        }
         return Err(Failure::Passing(format!(
             "policy {policy} was written by somebody else and is kept; the next reconciliation looks at it"
         )));
     }
-    for version in versions.iter().filter(|version| version.id != base_version) {
+    for version in versions.iter().filter(|version| !version.is_default) {
         target.pass()?;
         writer.delete_policy_version(access, policy, &version.id).await.map_err(failed)?;
     }
@@ -145,7 +152,7 @@ async fn give_up<R: IamReader, W: IamWriter, C: Clock>(
         target.pass()?;
         match writer.delete_policy(access, policy).await {
             Err(error) if error.kind == ErrorKind::Invalid => {}
-            result => return result.map_err(failed),
+            result => return result.map(|()| last).map_err(failed),
         }
     }
     for node_role in node_roles {
@@ -155,8 +162,11 @@ async fn give_up<R: IamReader, W: IamWriter, C: Clock>(
             .await
             .map_err(|error| attach_failure(&error, access, policy, node_role))?;
     }
+    if let Some(one) = record.projection.policies.get_mut(&number) {
+        one.state = PolicyState::Pending;
+    }
     Err(Failure::Blocked(Problem {
-        code: BlockedCode::ForeignPolicy,
+        code: BlockedCode::InvalidRequest,
         reason: format!(
             "policy {policy} is not needed, and IAM does not delete it: it is attached to something that is no node role of cluster {}, or somebody wrote it meanwhile",
             access.cluster.name()
@@ -168,185 +178,253 @@ async fn give_up<R: IamReader, W: IamWriter, C: Clock>(
 async fn create<R: IamReader, W: IamWriter, C: Clock>(
     policy: &PolicyArn,
     number: u32,
-    document: &str,
-    added: &BTreeSet<RoleArn>,
     target: &Target<'_, R, W, C>,
-    applied: &mut Applied,
-) -> Result<PolicyChange, Failure> {
+    record: &mut NodePolicyRecord,
+) -> Result<(), Failure> {
     let (Context { reader, writer, settings, .. }, access) = (*target.context, target.access);
+    let Some(assigned) = record.projection.policies.get_mut(&number) else { return Ok(()) };
     let deployment = &settings.plan.deployment;
     let new = NewPolicy {
         arn: policy.clone(),
         description: format!("IAM roles of EKS Pod Identity in cluster {}", access.cluster.name()),
-        document: document.to_owned(),
+        document: document(assigned, access),
         tags: BTreeMap::from([(DEPLOYMENT_TAG.to_owned(), deployment.clone())]),
     };
     let failed = |error: PortError| policy_failure(&error, access);
     let error = match writer.create_policy(access, &new).await {
         Ok(made) => {
-            applied.created.push(number);
-            let added = added.iter().cloned().collect();
-            return Ok(PolicyChange {
-                policy: policy.clone(),
-                number,
-                version: made.default_version,
-                added,
-                removed: Vec::new(),
-                gone: false,
-            });
+            assigned.is_written(made.default_version);
+            record.written_at = Some(target.context.clock.now());
+            return Ok(());
         }
         Err(error) => error,
     };
     if error.kind != ErrorKind::InUse {
         return Err(failed(error));
     }
-    // An earlier run made it and died before it could remember.
+    // An earlier run made it and died, or the ledger that knew it was lost.
     let found = reader.policy(access, policy).await.map_err(failed)?.ok_or_else(|| {
         Failure::Passing(format!("policy {policy} exists but IAM does not show it yet"))
     })?;
     let version = &found.default_version;
-    let text = document_of(policy, version, target).await?;
-    let mut shard = observe::ours(policy, &found.tags, number, &text, &access.cluster, settings)
-        .map_err(Failure::Blocked)?;
-    // Remembered even if what it lists leaves no room, so that the next attempt plans with it.
-    applied.created.push(number);
-    let statement = target.has_statement(number).then_some(&access.cluster);
-    shard.roles.extend(added.iter().cloned());
-    let document = node_policy::document(&shard.roles, statement);
-    fits(policy, version, &document)?;
-    let removed = &BTreeSet::new();
-    let rewriting = Rewriting { policy, number, base_version: version, added, removed };
-    rewrite(rewriting, &document, target, applied).await
+    let text = reader.policy_document(access, policy, version).await.map_err(failed)?;
+    let text = text.ok_or_else(|| not_shown(policy, version))?;
+    let shard = match observe::ours(policy, &found.tags, number, &text, &access.cluster, settings) {
+        Ok(shard) => shard,
+        Err(why) => {
+            assigned.state = PolicyState::Foreign;
+            return Err(Failure::Passing(format!("{why}; the next attempt makes another policy")));
+        }
+    };
+    // A newer version may have been put over one that lists more.
+    let is_first = version_number(version) == Some(1);
+    if is_first && shard.roles == assigned.roles && shard.statement == assigned.statement {
+        assigned.is_written(version.clone());
+        return Ok(());
+    }
+    write(policy, number, &BTreeSet::new(), target, record).await
 }
 
-/// A policy to be written anew.
-#[derive(Clone, Copy)]
-struct Rewriting<'a> {
-    policy: &'a PolicyArn,
-    number: u32,
-    /// The version that was read.
-    base_version: &'a str,
-    added: &'a BTreeSet<RoleArn>,
-    /// What another writer lists in between stays listed.
-    removed: &'a BTreeSet<RoleArn>,
+/// What a policy is to say.
+fn document(assigned: &AssignedPolicy, access: &ClusterAccess) -> String {
+    node_policy::document(&assigned.roles, assigned.statement.then_some(&access.cluster))
 }
 
-/// Writes a version, and again when somebody else wrote in between.
+/// Writes what a policy is to list, and again when somebody else wrote in between.
 ///
 /// IAM has no optimistic locking, but its version numbers grow by one: a number
-/// that skips shows other writers' versions between what was read and what was
-/// written. All of them are read and their roles are kept: the last need not list
+/// that skips shows other writers' versions, or those of a run that died, between what the ledger knows and
+/// what was written. All of them are read and their roles are kept: the last need not list
 /// what the others did, if its writer died before it could look.
-async fn rewrite<R: IamReader, W: IamWriter, C: Clock>(
-    rewriting: Rewriting<'_>,
-    document: &str,
+async fn write<R: IamReader, W: IamWriter, C: Clock>(
+    policy: &PolicyArn,
+    number: u32,
+    added: &BTreeSet<RoleArn>,
     target: &Target<'_, R, W, C>,
-    applied: &mut Applied,
-) -> Result<PolicyChange, Failure> {
-    let Rewriting { policy, number, base_version, added, removed } = rewriting;
-    let (cluster, with_statement) = (&target.access.cluster, target.has_statement(number));
-    let roles = |text: &str| {
-        node_policy::parse(number, text, cluster, with_statement).map(|shard| shard.roles)
-    };
-    let mut base = counter(base_version);
-    let mut document = document.to_owned();
+    record: &mut NodePolicyRecord,
+) -> Result<(), Failure> {
+    let (now, access) = (target.context.clock.now(), target.access);
+    let is_recent = record.is_recent(now);
+    record.written_at = Some(now);
+    let Some(assigned) = record.projection.policies.get_mut(&number) else { return Ok(()) };
+    let mut base = assigned.base();
     for _ in 0..=MERGES {
         target.pass()?;
-        let version = write_version(policy, &document, target).await?;
-        let written = counter(&version);
-        // Remembered even if what it was put over cannot be read: nobody writes on top of an older one.
-        applied.written.insert(number, version.clone());
-        let ours = roles(&document).unwrap_or_default();
-        let done = PolicyChange {
-            policy: policy.clone(),
-            number,
-            version,
-            added: added.iter().cloned().collect(),
-            removed: removed.difference(&ours).cloned().collect(),
-            gone: false,
+        let written = match assigned.unmerged.clone() {
+            Some(version) => Ok(version),
+            None => write_version(policy, base, assigned, target).await,
         };
-        let skipped = match (base, written) {
-            (Some(base), Some(written)) if written > base + 1 => base + 1..written,
-            _ => return Ok(done),
+        let version = match written {
+            // One that was made a moment ago may not be known everywhere.
+            Err(Failed::Gone) if !(is_recent && base <= 1) => {
+                record.replace(number);
+                return Err(Failure::Passing(format!(
+                    "policy {policy} was deleted by somebody; the next attempt makes another"
+                )));
+            }
+            Err(Failed::Gone) => {
+                return Err(not_shown(policy, "v1"));
+            }
+            Err(Failed::Other(failure)) => return Err(failure),
+            Ok(version) => version,
         };
-        let mut merged = ours.clone();
-        let newest = format!("v{}", skipped.end - 1);
-        for skipped in skipped.rev().take(VERSIONS_KEPT) {
-            let skipped = format!("v{skipped}");
-            let theirs = document_of(policy, &skipped, target).await?;
-            let Some(theirs) = roles(&theirs) else {
-                return Err(Failure::Blocked(observe::says_more(policy, &skipped)));
-            };
-            merged.extend(theirs);
+        let written = version_number(&version).unwrap_or_default();
+        if written <= base + 1 {
+            assigned.is_written(version);
+            return Ok(());
         }
-        if merged == ours {
-            return Ok(done);
+        // Whoever comes next need not write it again to look at what it was put over.
+        assigned.unmerged = Some(version.clone());
+        let theirs = match skipped(policy, base, &version, target).await? {
+            Ok(theirs) => theirs,
+            Err(more) => {
+                assigned.state = PolicyState::Foreign;
+                return Err(says_more(policy, &more));
+            }
+        };
+        if theirs.is_subset(&assigned.roles) {
+            assigned.is_written(version);
+            return Ok(());
         }
-        let statement = with_statement.then_some(cluster);
-        document = node_policy::document(&merged, statement);
-        fits(policy, &newest, &document)?;
+        assigned.take_in(&theirs);
+        assigned.version = Some(version);
+        if node_policy::characters(&document(assigned, access)) > MAX_POLICY_CHARACTERS {
+            // The next attempt sees what they listed, and places elsewhere what does not fit.
+            let fewer = assigned.roles.difference(added).chain(&theirs).cloned().collect();
+            assigned.assign(fewer, assigned.statement);
+            return Err(Failure::Passing(format!(
+                "versions of policy {policy} that another writer made leave no room for the roles that were to be added"
+            )));
+        }
         base = written;
     }
     Err(Failure::Passing(format!("policy {policy} keeps being written by somebody else")))
 }
 
-/// Whether IAM takes what another writer listed and what is to be listed in one
-/// policy. The next attempt sees both and places what does not fit elsewhere.
-fn fits(policy: &PolicyArn, theirs: &str, merged: &str) -> Result<(), Failure> {
-    if node_policy::characters(merged) <= node_policy::MAX_POLICY_CHARACTERS {
-        return Ok(());
-    }
-    Err(Failure::Passing(format!(
-        "version {theirs} of policy {policy}, which another run made, leaves no room for the roles that were to be added"
-    )))
-}
-
-/// The document of a version that another writer has just made, once IAM shows it.
-async fn document_of<R: IamReader, W, C: Clock>(
+/// The roles of the versions between the one that the ledger knows and the one that was just written, or one
+/// of them that says more than roles. Those that IAM does not list beside the latter were deleted.
+async fn skipped<R: IamReader, W, C: Clock>(
     policy: &PolicyArn,
-    version: &str,
+    base: u64,
+    written: &str,
     target: &Target<'_, R, W, C>,
-) -> Result<String, Failure> {
+) -> Result<Result<BTreeSet<RoleArn>, String>, Failure> {
     let (Context { reader, clock, .. }, access) = (*target.context, target.access);
+    let failed = |error: PortError| policy_failure(&error, access);
     for pause in PAUSES {
         clock.sleep(pause).await;
         target.pass()?;
-        let found = reader.policy_document(access, policy, version).await;
-        if let Some(document) = found.map_err(|error| policy_failure(&error, access))? {
-            return Ok(document);
+        let versions = versions(policy, target).await.map_err(failed)?;
+        if versions.iter().all(|one| one.id != written) {
+            continue;
         }
+        let between = |one: &&PolicyVersion| {
+            version_number(&one.id) > Some(base)
+                && version_number(&one.id) < version_number(written)
+        };
+        let mut roles = BTreeSet::new();
+        for version in versions.iter().filter(between) {
+            let text = reader.policy_document(access, policy, &version.id).await.map_err(failed)?;
+            let text = text.ok_or_else(|| not_shown(policy, &version.id))?;
+            let Some(shard) = node_policy::parse(0, &text, &access.cluster) else {
+                return Ok(Err(version.id.clone()));
+            };
+            roles.extend(shard.roles);
+        }
+        return Ok(Ok(roles));
     }
-    Err(Failure::Passing(format!("IAM does not show version {version} of policy {policy} yet")))
+    Err(not_shown(policy, written))
+}
+
+/// Nothing of it may be lost: it is left alone, and the next attempt lists its roles in another.
+fn says_more(policy: &PolicyArn, version: &str) -> Failure {
+    Failure::Passing(observe::says_more(policy, version))
+}
+
+fn not_shown(policy: &PolicyArn, version: &str) -> Failure {
+    Failure::Passing(format!("IAM does not show version {version} of policy {policy} yet"))
+}
+
+async fn versions<R: IamReader, W, C>(
+    policy: &PolicyArn,
+    target: &Target<'_, R, W, C>,
+) -> Result<Vec<PolicyVersion>, PortError> {
+    let (reader, access) = (target.context.reader, target.access);
+    pages(|token| async move { reader.policy_versions(access, policy, token.as_deref()).await })
+        .await
+}
+
+/// Why a version was not written.
+enum Failed {
+    /// IAM knows no such policy.
+    Gone,
+    Other(Failure),
+}
+
+impl From<Failure> for Failed {
+    fn from(failure: Failure) -> Self {
+        Self::Other(failure)
+    }
 }
 
 /// Writes a version; when there are five, the oldest ones make room.
 async fn write_version<R: IamReader, W: IamWriter, C: Clock>(
     policy: &PolicyArn,
-    document: &str,
+    base: u64,
+    assigned: &mut AssignedPolicy,
     target: &Target<'_, R, W, C>,
-) -> Result<String, Failure> {
-    let (Context { reader, writer, .. }, access) = (*target.context, target.access);
-    let failed = |error: PortError| policy_failure(&error, access);
-    match writer.create_policy_version(access, policy, document).await {
+) -> Result<String, Failed> {
+    let (writer, access) = (target.context.writer, target.access);
+    let failed = |error: PortError| match error.kind {
+        ErrorKind::NotFound => Failed::Gone,
+        _ => Failed::Other(policy_failure(&error, access)),
+    };
+    let text = document(assigned, access);
+    match writer.create_policy_version(access, policy, &text).await {
         Err(error) if error.kind == ErrorKind::LimitReached => {}
         result => return result.map_err(failed),
     }
-    let listed =
-        pages(
-            |token| async move { reader.policy_versions(access, policy, token.as_deref()).await },
-        );
-    let mut versions: Vec<PolicyVersion> = listed.await.map_err(failed)?;
+    make_room(policy, base, assigned, target).await?;
+    target.pass()?;
+    writer.create_policy_version(access, policy, &text).await.map_err(failed)
+}
+
+/// Deletes versions: all but the one in force and the newest old one, to go back to. Several go at once,
+/// so that not every write has to. One that the ledger does not know goes only once what it lists is assigned.
+async fn make_room<R: IamReader, W: IamWriter, C: Clock>(
+    policy: &PolicyArn,
+    base: u64,
+    assigned: &mut AssignedPolicy,
+    target: &Target<'_, R, W, C>,
+) -> Result<(), Failed> {
+    let (Context { reader, writer, .. }, access) = (*target.context, target.access);
+    let failed = |error: PortError| policy_failure(&error, access);
+    let mut versions = versions(policy, target).await.map_err(failed)?;
     versions.retain(|version| !version.is_default);
-    versions.sort_by_key(|version| counter(&version.id));
-    // The newest old one stays, to go back to; several go at once, so that
-    // not every write has to prune.
+    versions.sort_by_key(|version| version_number(&version.id));
     versions.pop();
+    let mut theirs = BTreeSet::new();
+    for version in versions.iter().filter(|one| version_number(&one.id) > Some(base)) {
+        let text = reader.policy_document(access, policy, &version.id).await.map_err(failed)?;
+        let text = text.ok_or_else(|| not_shown(policy, &version.id))?;
+        let Some(shard) = node_policy::parse(0, &text, &access.cluster) else {
+            assigned.state = PolicyState::Foreign;
+            return Err(says_more(policy, &version.id).into());
+        };
+        theirs.extend(shard.roles);
+    }
+    if !theirs.is_subset(&assigned.roles) {
+        assigned.take_in(&theirs);
+        return Err(Failure::Passing(format!(
+            "policy {policy} has versions of another writer; what they list is written down first, and the next attempt goes on"
+        ))
+        .into());
+    }
     for version in versions {
         target.pass()?;
         writer.delete_policy_version(access, policy, &version.id).await.map_err(failed)?;
     }
-    target.pass()?;
-    writer.create_policy_version(access, policy, document).await.map_err(failed)
+    Ok(())
 }
 
 fn policy_failure(error: &PortError, access: &ClusterAccess) -> Failure {

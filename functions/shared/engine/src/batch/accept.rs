@@ -8,9 +8,10 @@ use pod_identity_core::{Change, ClusterArn, DominoName};
 use super::{Accepted, Jobs, service_account};
 use crate::cluster::Context;
 use crate::error::chain;
+use crate::lease::Lease;
 use crate::ledger::{
     Acceptance, BindingRecord, Condition, Decision, LedgerError, Registry, View, WriteSet, accept,
-    binding_key, claims_key, condition_prefix, history_key, names_key, registry_key,
+    binding_key, claims_key, condition_prefix, history_key, lease_key, names_key, registry_key,
     service_account_partition, superseded_count_key,
 };
 use crate::ports::{Clock, Key, LedgerReader, LedgerWriter, MAX_WRITE, WriteError};
@@ -24,12 +25,16 @@ const ATTEMPTS: usize = 5;
 
 /// Decides about every event, in order. An event whose ledger write fails is
 /// answered with the reason, and does not keep others from going on.
+///
+/// Where all of them fit one transaction and leave work on one cluster, its lease is taken with it, if asked.
 pub(super) async fn accept_all<R: LedgerReader, W: LedgerWriter, C: Clock>(
     context: &Context<'_, R, W, C>,
     events: &[Accepted],
+    leases: bool,
     view: &mut View,
-) -> Vec<Result<Decision, String>> {
+) -> (Vec<Result<Decision, String>>, Option<(ClusterArn, Lease)>) {
     let mut decided: Vec<Result<Decision, String>> = Vec::with_capacity(events.len());
+    let mut lease = None;
     let mut rest = events;
     // No more than one transaction can hold, or the rest would be read in vain.
     let mut group = MAX_WRITE / FIXED_WRITES;
@@ -40,10 +45,12 @@ pub(super) async fn accept_all<R: LedgerReader, W: LedgerWriter, C: Clock>(
             break;
         }
         let (now, later) = rest.split_at(group.min(rest.len()));
-        match accept_group(context, now, view).await {
-            Ok((done, decisions)) => {
+        let all = leases && later.is_empty() && decided.is_empty();
+        match accept_group(context, now, all, view).await {
+            Ok((decisions, taken)) => {
+                rest = &rest[decisions.len()..];
                 decided.extend(decisions.into_iter().map(Ok));
-                rest = &rest[done..];
+                lease = taken;
             }
             Err(_) if now.len() > 1 => group = 1,
             Err(error) => {
@@ -52,15 +59,18 @@ pub(super) async fn accept_all<R: LedgerReader, W: LedgerWriter, C: Clock>(
             }
         }
     }
-    decided
+    (decided, lease)
 }
 
-/// Decides about as many events as fit one transaction, and writes it; says how many those were.
+/// Decides about as many events as fit one transaction, and writes it, if these are `all` events perhaps with
+/// a lease. Acceptance never waits for a lease that is held.
 async fn accept_group<R: LedgerReader, W: LedgerWriter, C: Clock>(
     context: &Context<'_, R, W, C>,
     events: &[Accepted],
+    all: bool,
     shared: &mut View,
-) -> Result<(usize, Vec<Decision>), String> {
+) -> Result<(Vec<Decision>, Option<(ClusterArn, Lease)>), String> {
+    let mut with_lease = all;
     for attempt in 0..ATTEMPTS {
         // Everything is read anew, what was just written too: the view of a large batch is not copied.
         let mut view = View::default();
@@ -69,13 +79,22 @@ async fn accept_group<R: LedgerReader, W: LedgerWriter, C: Clock>(
         let keys = read(context, events, conditions_of_all, &mut view)
             .await
             .map_err(|error| chain(&error))?;
-        let Group { view, writes, decisions } =
+        let Group { view, mut writes, decisions } =
             decide(context, events, &view).map_err(|error| chain(&error))?;
+        let whole = with_lease && decisions.len() == events.len() && writes.len() < MAX_WRITE;
+        let only = whole.then(|| only_cluster(events, &decisions, &view)).flatten();
+        let lease = only.map(|cluster| {
+            let Context { clock, run, settings, .. } = *context;
+            let lease = Lease::with(&mut writes, lease_key(&cluster), clock, run, settings);
+            lease.map(|lease| (cluster, lease))
+        });
+        let lease = lease.transpose().map_err(|error| chain(&error))?;
         match writes.commit(context.reader, context.writer).await {
             Ok(()) => {
                 shared.take_in(&keys, view);
-                return Ok((decisions.len(), decisions));
+                return Ok((decisions, lease));
             }
+            Err(WriteError::Conflict) if lease.is_some() => with_lease = false,
             Err(WriteError::Conflict) if events.len() > 1 => {
                 return Err("somebody else wrote the ledger first".to_owned());
             }
@@ -85,6 +104,13 @@ async fn accept_group<R: LedgerReader, W: LedgerWriter, C: Clock>(
     }
     let subject = events.first().map(subject).unwrap_or_default();
     Err(LedgerError::Contended(subject).to_string())
+}
+
+/// The cluster on which something is left to do, if it is one.
+fn only_cluster(events: &[Accepted], decisions: &[Decision], view: &View) -> Option<ClusterArn> {
+    let decided: Vec<_> = decisions.iter().cloned().map(Ok).collect();
+    let mut jobs = jobs(events, &decided, view).into_keys();
+    jobs.next().filter(|_| jobs.next().is_none())
 }
 
 /// The events of one transaction.

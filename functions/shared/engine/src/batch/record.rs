@@ -41,7 +41,7 @@ where
     C: Clock,
 {
     let context = Context { reader, writer, clock, run, settings, deadline };
-    let Taken { accepted, decided, view, mut reports } = take(&context, records).await;
+    let Taken { accepted, decided, view, mut reports, .. } = take(&context, records, false).await;
     let clusters: BTreeSet<ClusterArn> =
         accept::jobs(&accepted, &decided, &view).into_keys().collect();
     let announced = announce::announce(&context, &accepted, &decided, &view).await;

@@ -1,5 +1,6 @@
 //! What the ledger has to know before anything is made: the intent that accounts for a creation whose
-//! run dies before it can record the id, and the number of a claim that had no room before.
+//! run dies before it can record the id, the number of a claim that had no room before, and what the node
+//! policies are to list.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +12,11 @@ use pod_identity_core::{ClusterArn, DominoName, HeldAssociation, KubernetesName}
 use super::Context;
 use super::places::Loaded;
 use crate::error::chain;
-use crate::ledger::{WriteSet, account_key, binding_key, claims_key, condition_key};
+use crate::lease::Lease;
+use crate::ledger::{
+    LedgerError, NodePolicyRecord, WriteSet, account_key, binding_key, claims_key, condition_key,
+    node_policy_key,
+};
 use crate::ports::{Clock, LedgerReader, LedgerWriter, MAX_WRITE, WriteError};
 
 /// Writes the intents that the plan needs and the ledger does not have:
@@ -19,11 +24,15 @@ use crate::ports::{Clock, LedgerReader, LedgerWriter, MAX_WRITE, WriteError};
 /// hand. An accepted event has written its own already.
 ///
 /// Where the ledger has changed meanwhile, or has no room, nothing is done at that place.
+///
+/// What the plan assigns to the node policies is written under the lease's fence.
 pub(super) async fn record<R: LedgerReader, W: LedgerWriter, C: Clock>(
     context: &Context<'_, R, W, C>,
     cluster: &ClusterArn,
+    lease: &Lease,
     loaded: &mut Loaded,
     plan: &mut Plan,
+    assigned: Option<&NodePolicyRecord>,
 ) -> Result<(), String> {
     let deployment = context.settings.plan.deployment.clone();
     let mut work: Vec<(KubernetesName, What)> = confirmed(loaded, plan, &deployment);
@@ -59,7 +68,19 @@ pub(super) async fn record<R: LedgerReader, W: LedgerWriter, C: Clock>(
         written.map_err(|error| chain(&error))?;
         places.push(place);
     }
-    // They expect what was read, so they need no fence, and none waits for another.
+    let said = |error: LedgerError| chain(&error);
+    let known = loaded.view.get::<NodePolicyRecord>(&node_policy_key(cluster)).map_err(said)?;
+    let known = known.map(|stored| stored.record.projection);
+    let is_new = |record: &&NodePolicyRecord| known.as_ref() != Some(&record.projection);
+    let assigned = assigned.filter(|_| !plan.policy_steps.is_empty()).filter(is_new);
+    if let Some(record) = assigned {
+        let mut writes = WriteSet::default();
+        let key = node_policy_key(cluster);
+        writes.put(&mut loaded.view, key, record, &revision).map_err(said)?;
+        lease.fence(&mut writes);
+        transactions.push((Vec::new(), writes));
+    }
+    // The others expect what was read, so they need no fence, and none waits for another.
     let written: Vec<_> = stream::iter(transactions)
         .map(async |(places, writes)| (places, writes.commit(context.reader, context.writer).await))
         .buffered(context.settings.concurrency)
@@ -69,6 +90,12 @@ pub(super) async fn record<R: LedgerReader, W: LedgerWriter, C: Clock>(
         match written {
             Ok(()) => {}
             Err(WriteError::Port(error)) => return Err(chain(&error)),
+            Err(WriteError::Conflict) if places.is_empty() => {
+                return Err(format!(
+                    "the lease of cluster {} was lost before its node policies were assigned",
+                    cluster.name()
+                ));
+            }
             Err(WriteError::Conflict) => {
                 for place in places {
                     let why = "the ledger has changed meanwhile; the next delivery looks again";

@@ -48,8 +48,6 @@ pub(super) struct Loaded {
     retirement_blocked: BTreeMap<DominoName, Problem>,
     /// Whether EKS does not know the cluster, which is being retired.
     pub(super) is_gone: bool,
-    /// Until when IAM may show node policies that were deleted.
-    pub(super) policies_linger: Option<Timestamp>,
     pub(super) associations: BTreeMap<KubernetesName, Association>,
     pub(super) visibility: Visibility,
     /// When this was read.
@@ -79,7 +77,6 @@ impl Loaded {
             registry: Registry::default(),
             retirement_blocked: BTreeMap::new(),
             is_gone: false,
-            policies_linger: None,
             associations: BTreeMap::new(),
             visibility: Visibility::default(),
             now: context.clock.now(),

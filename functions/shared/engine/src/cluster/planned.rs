@@ -7,19 +7,19 @@ use pod_identity_core::{Association, ClusterArn, RoleArn, node_policy};
 use pod_identity_events::BlockedCode;
 
 use super::places::Loaded;
-use super::{Context, IAM_SETTLES, Job, settled};
+use super::{Context, Job};
 use crate::apply::{Failure, association_failure};
 use crate::error::chain;
 use crate::ledger::{NodePolicyRecord, node_policy_key};
 use crate::observe::{self, FoundPolicies};
 use crate::ports::{Clock, ErrorKind, PortError, Reads};
-use crate::settings::{Settings, later};
+use crate::settings::Settings;
 
 /// A plan and what it rests on.
 pub(super) struct Planned {
     pub(super) plan: Plan,
     /// What was found of the node policies; none when they were not asked for, or not understood
-    /// and not counted either.
+    /// at the first contact.
     pub(super) found: Option<FoundPolicies>,
     /// Whether the ledger knew the cluster's node policies before.
     pub(super) known: bool,
@@ -37,18 +37,7 @@ pub(super) async fn planned<R: Reads, W, C: Clock>(
         .get::<NodePolicyRecord>(&node_policy_key(cluster))
         .map_err(|error| chain(&error))?
         .map(|stored| stored.record);
-    if let Some(deleted_at) = stored.as_ref().and_then(|record| record.deleted_at) {
-        let until = later(deleted_at, settings.lease + IAM_SETTLES);
-        loaded.policies_linger = Some(until).filter(|until| *until > clock.now());
-    }
-    // Of policies that were deleted nothing is remembered.
-    let remembered = stored
-        .filter(|record| record.deleted_at.is_none())
-        .map(|record| settled(record, clock.now()));
-
-    // A first observation is complete, foreign associations included, and is not remembered
-    // before what it found is listed.
-    let known = remembered.is_some();
+    let known = stored.is_some();
 
     // The allow-lists may have been narrowed since the cluster was registered. Node roles
     // are looked at where something is granted: a removal touches none.
@@ -63,7 +52,7 @@ pub(super) async fn planned<R: Reads, W, C: Clock>(
             way_out: "admit it in the deployment's allow-lists, or register the cluster anew"
                 .to_owned(),
         })),
-        Ok(()) => Box::pin(observe_all(context, job, loaded, remembered)).await,
+        Ok(()) => Box::pin(observe_all(context, job, loaded, stored)).await,
     };
     let (mut plan, found) = match observed {
         Ok((observation, found)) => (plan::plan(&observation, &settings.plan), found),
@@ -101,7 +90,7 @@ where
     R: Reads,
     C: Clock,
 {
-    let Context { reader: aws, settings, .. } = *context;
+    let Context { reader: aws, settings, clock, .. } = *context;
     let access = &job.access();
     let failed = |error: PortError| association_failure(&error, access);
     let concurrency = settings.concurrency;
@@ -140,17 +129,11 @@ where
     if wanted.is_empty() {
         return Ok((observation, None));
     }
-    if let Some(until) = loaded.policies_linger {
-        return Err(Failure::Passing(format!(
-            "the node policies of cluster {} were deleted with its retirement, and IAM may show them until {until}; a delivery after that makes them anew",
-            access.cluster.name()
-        )));
-    }
     observation.roles =
         job.seen_roles.read(aws, access, &wanted, concurrency).await.map_err(failed)?;
-    let doubted = remembered.clone().map(|record| job.beyond.doubts(record));
-    let mut found =
-        observe::node_policies(aws, access, job.record, doubted, settings).await.map_err(failed)?;
+    let (known, anew) = (remembered.is_some(), job.beyond.anew);
+    let found = observe::node_policies(aws, access, job.record, remembered, anew, settings, clock);
+    let mut found = found.await.map_err(failed)?;
     let policies = &mut found.policies;
     policies.other_roles.extend(job.beyond.other_roles.iter().cloned());
     policies.other_roles.extend(foreign_roles(&observation.places, settings));
@@ -158,7 +141,7 @@ where
     let listed = wanted.union(&policies.other_roles).cloned().collect();
     // Free slots only matter when a policy has to be attached, and then as they are now.
     let attaches = !policies.are_attached()
-        || node_policy::needs_new_shard(&policies.shards, &listed, statement);
+        || node_policy::needs_new_shard(&policies.projection.shards(), &listed, statement);
     if attaches && !found.counted {
         observe::attachments(aws, access, settings, &mut found.record, policies)
             .await
@@ -166,10 +149,7 @@ where
         found.counted = true;
     }
     observation.policies = std::mem::take(&mut found.policies);
-    let found = match observation.policies.problem {
-        None => Some(found),
-        Some(_) => remembered.and_then(|record| found.not_understood(record)),
-    };
+    let found = Some(found).filter(|found| known || found.understood);
     Ok((observation, found))
 }
 

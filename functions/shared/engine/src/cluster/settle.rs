@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use pod_identity_core::plan::{AssociationStep, Blocked, Bound, PlacePlan, Plan};
+use pod_identity_core::plan::{AssociationStep, Blocked, Bound, PlacePlan, Plan, Problem};
 use pod_identity_core::{
     Association, ClusterArn, DominoName, HeldAssociation, INTENT_KEPT, Intent, KubernetesName,
     MAX_INTENTS,
@@ -14,17 +14,17 @@ use pod_identity_events::{AssociationChange, Outgoing, PolicyCapacity, RemovalRe
 use super::places::Loaded;
 use super::visibility;
 use super::write::{Memory, write};
-use super::{ClusterReport, Context, NodePolicyMemory};
-use crate::apply::{Applied, Failure};
+use super::{ClusterReport, Context};
+use crate::apply::{Applied, Failure, unpublished};
 use crate::lease::Lease;
 use crate::ledger::{
-    AccountRecord, AssociationRecord, Condition, ConditionState, MAX_REMOVALS, RemovalRecord,
-    WorkedRecord,
+    AccountRecord, AssociationRecord, Condition, ConditionState, MAX_REMOVALS, NodePolicyRecord,
+    RemovalRecord, WorkedRecord,
 };
 use crate::outcome::Outcomes;
 use crate::ports::{Bus, Clock, LedgerReader, LedgerWriter};
 use crate::publish::publish;
-use crate::settings::later;
+use crate::settings::{Settings, later};
 
 /// What is known of the outcome while it is put together.
 struct Settling<'a> {
@@ -40,7 +40,7 @@ struct Settling<'a> {
 /// What an outcome event is about, and so what stays unfinished without it.
 enum About {
     Binding(DominoName),
-    Policy { number: u32, version: String },
+    Policy(u32),
 }
 
 pub(super) async fn settle<R, W, C>(
@@ -50,7 +50,7 @@ pub(super) async fn settle<R, W, C>(
     loaded: Loaded,
     plan: &Plan,
     applied: &Applied,
-    node_policy: Option<NodePolicyMemory>,
+    node_policy: Option<NodePolicyRecord>,
 ) -> Result<ClusterReport, String>
 where
     R: LedgerReader,
@@ -67,15 +67,15 @@ where
         failures: BTreeMap::new(),
         events: Vec::new(),
     };
-    settling.policy_events(node_policy.as_ref(), &plan.capacity);
+    settling.policy_events(node_policy.as_ref(), applied, context.settings, &plan.capacity);
     for place in &plan.places {
         let ungranted = applied.ungranted(place).cloned().map(Err);
         if let Some(why) = loaded.visibility.doubts.get(&place.kubernetes) {
             settling.fail(place, why);
             continue;
         }
-        if let (Some(Err(Failure::Blocked(problem))), true) = (&ungranted, place.hands_on()) {
-            settling.fail(place, &problem.reason);
+        if let Some(Err(Failure::Blocked(problem))) = &ungranted {
+            settling.ungranted(place, problem);
             continue;
         }
         let result = applied.places.get(&place.kubernetes).or(ungranted.as_ref());
@@ -87,23 +87,21 @@ where
     }
     let Settling { mut conditions, mut accounts, mut failures, events, .. } = settling;
 
-    let mut record = node_policy.map(|memory| memory.record);
+    let mut record = node_policy;
     let outgoing: Vec<Outgoing> = events.iter().map(|(_, event)| event.clone()).collect();
     for ((about, event), sent) in
         events.into_iter().zip(publish(context.writer, context.clock, &outgoing).await)
     {
         match (about, sent) {
             (About::Binding(_), Ok(())) => {}
-            (About::Policy { number, version }, Ok(())) => {
-                record.iter_mut().for_each(|record| {
-                    record.announced.insert(number, version.clone());
-                });
+            (About::Policy(number), Ok(())) => {
+                record.iter_mut().for_each(|record| record.is_published(number));
             }
             (about, Err(why)) => {
                 let why = format!("event {} was not sent: {why}", event.detail_type());
                 tracing::warn!(cluster = cluster.name(), "{why}");
                 // Without its event the condition stays unfinished, so that it is sent again;
-                // a policy's version stays unannounced until the next work on the cluster.
+                // of a policy it stays unpublished until the next work on the cluster.
                 if let About::Binding(name) = about {
                     failures.entry(name).or_insert(why);
                 }
@@ -144,12 +142,18 @@ where
 }
 
 impl Settling<'_> {
-    fn policy_events(&mut self, memory: Option<&NodePolicyMemory>, capacity: &PolicyCapacity) {
-        let Some(memory) = memory else { return };
-        for change in &memory.changes {
-            let event = self.outcomes.policy_changed(change, &memory.record.node_roles, capacity);
-            let about = About::Policy { number: change.number, version: change.version.clone() };
-            self.events.push((about, event));
+    fn policy_events(
+        &mut self,
+        record: Option<&NodePolicyRecord>,
+        applied: &Applied,
+        settings: &Settings,
+        capacity: &PolicyCapacity,
+    ) {
+        let Some(record) = record else { return };
+        let written = unpublished(record, self.outcomes.cluster, settings);
+        for change in written.iter().chain(&applied.deleted) {
+            let event = self.outcomes.policy_changed(change, &record.node_roles, capacity);
+            self.events.push((About::Policy(change.number), event));
         }
     }
 
@@ -173,6 +177,23 @@ impl Settling<'_> {
         for name in here.chain(gone).chain(blocked) {
             self.failures.entry(name.clone()).or_insert_with(|| why.to_owned());
         }
+    }
+
+    /// The role of whom a place would serve cannot be granted. What was given up is planned anew, without
+    /// him; who left nothing there has left.
+    fn ungranted(&mut self, place: &PlacePlan, problem: &Problem) {
+        if place.hands_on() {
+            return self.fail(place, &problem.reason);
+        }
+        let (bound, kubernetes) = (place.bound.iter(), &place.kubernetes);
+        let bound = bound.map(|bound| {
+            let (version, role) = (Some(&bound.version), Some(&bound.desired.role));
+            Blocked::by(problem, &bound.service_account, version, role)
+        });
+        for blocked in bound.chain(place.blocked.iter().cloned()) {
+            self.blocked(kubernetes, &blocked);
+        }
+        self.removed(place);
     }
 
     fn place(&mut self, place: &PlacePlan, result: Option<&Result<Option<Association>, Failure>>) {

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use pod_identity_core::plan::{Blocked, Problem};
+use pod_identity_core::node_policy::Projection;
+use pod_identity_core::plan::{Blocked, PolicyStep, Problem};
 use pod_identity_core::{
     Binding, ClusterArn, Desired, DominoName, HeldAssociation, Intent, KubernetesName, MAX_INTENTS,
     RoleArn, Version,
@@ -332,8 +333,11 @@ pub struct LeaseRecord {
     pub abandoned_until: Option<Timestamp>,
 }
 
-/// What is remembered of a cluster's node policies, so that an event need not ask for it.
-/// Reconcile checks it.
+/// How long IAM may show an older version of a policy. AWS names no bound; seconds are usual.
+const IAM_SETTLES: Duration = Duration::from_secs(120);
+
+/// What a cluster's node policies are to list, and how far IAM has that. It is written before IAM is, so
+/// an event need not ask IAM for it; reconcile does.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NodePolicyRecord {
@@ -343,39 +347,46 @@ pub struct NodePolicyRecord {
     /// Whether the node role is only the name that Domino gives it: then it is asked for again.
     #[serde(default)]
     pub guessed: bool,
-    /// How many policies there are.
-    pub shards: u32,
+    /// The policies.
+    pub projection: Projection,
+    /// When something of them was last written: IAM may show what was before for a while.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written_at: Option<Timestamp>,
     /// The node roles.
     pub node_roles: BTreeSet<RoleArn>,
     /// Which policies, by number, are attached to each node role.
     pub attached: BTreeMap<RoleArn, BTreeSet<u32>>,
-    /// The newest version of each policy that was written, by number: IAM may show an older one
-    /// for a while.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub versions: BTreeMap<u32, String>,
-    /// When the last of them was written.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub written_at: Option<Timestamp>,
-    /// The version of each policy that the bus was last told of, by number.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub announced: BTreeMap<u32, String>,
     /// Most policies that the attachment slots admit.
     pub max_shards: u32,
-    /// When the policies were last about to be deleted with their cluster's retirement: IAM may
-    /// show them for a while.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub deleted_at: Option<Timestamp>,
     /// The managed policy of a node role that allows the action on everything, if one does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broad_grant: Option<String>,
-    /// Roles that a run is taking out of a policy, and until when IAM may show a version that
-    /// still lists them: they count as not listed. Written before that is done.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub trimming: BTreeMap<RoleArn, Timestamp>,
-    /// Policies that a run is giving up, by number, and until when IAM may show them as they were:
-    /// they count as not there. Written before that is done.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub giving_up: BTreeMap<u32, Timestamp>,
+}
+
+impl NodePolicyRecord {
+    /// Whether IAM may still show the policies as they were before they were last written.
+    #[must_use]
+    pub fn is_recent(&self, now: Timestamp) -> bool {
+        self.written_at.is_some_and(|at| later(at, IAM_SETTLES) > now)
+    }
+
+    /// The bus was told what a policy lists.
+    pub(crate) fn is_published(&mut self, number: u32) {
+        if let Some(one) = self.projection.policies.get_mut(&number) {
+            (one.added, one.removed) = (BTreeSet::new(), BTreeSet::new());
+        }
+    }
+
+    /// A policy is gone: another is to list what it listed, where that is still wanted.
+    pub fn replace(&mut self, number: u32) {
+        self.projection.replace(number);
+        self.attached.values_mut().for_each(|on| _ = on.remove(&number));
+    }
+
+    /// Writes down what steps of a plan are about to make of the policies.
+    pub fn assign(&mut self, steps: &[PolicyStep]) {
+        steps.iter().for_each(|step| step.assign(&mut self.projection));
+    }
 }
 
 /// Roles that a cluster's node policies list and that nobody was seen to use.

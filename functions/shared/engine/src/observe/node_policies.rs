@@ -3,15 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{self, StreamExt, TryStreamExt};
-use pod_identity_core::node_policy::{self, Shard};
+use pod_identity_core::node_policy::{self, AssignedPolicy, PolicyState, Shard, version_number};
 use pod_identity_core::plan::{NodePolicies, Problem};
 use pod_identity_core::{ClusterArn, DEPLOYMENT_TAG, PolicyArn, RoleArn};
 use pod_identity_events::BlockedCode;
 
 use super::{describe, list, pages, problem_of};
-use crate::apply::PolicyChange;
 use crate::ledger::{ClusterRecord, NodePolicyRecord};
-use crate::ports::{AssociationFilter, ClusterAccess, EksReader, ErrorKind, IamReader, PortError};
+use crate::ports::{
+    AssociationFilter, Clock, ClusterAccess, EksReader, ErrorKind, IamReader, PortError,
+};
 use crate::settings::Settings;
 
 /// IAM keeps at most five versions of a policy, one of them in force.
@@ -37,51 +38,27 @@ pub(crate) struct FoundPolicies {
     pub(crate) counted: bool,
     /// Whether all of it was understood.
     pub(crate) understood: bool,
-    /// Versions that the bus has not been told of: their writer died, or
-    /// somebody wrote them by hand.
-    pub(crate) unannounced: Vec<PolicyChange>,
-    /// Roles that versions which those were put over listed, and that no policy lists now.
-    pub(crate) overwritten: BTreeSet<RoleArn>,
-}
-
-impl FoundPolicies {
-    /// What may be remembered although the policies were not understood: which of them are
-    /// attached, if that was read just now. Otherwise the next delivery would believe in an
-    /// attachment that this one saw gone.
-    pub(crate) fn not_understood(self, remembered: NodePolicyRecord) -> Option<Self> {
-        let same = self.record.node_roles == remembered.node_roles;
-        if !self.counted || !same {
-            return None;
-        }
-        let NodePolicyRecord { attached, max_shards, broad_grant, .. } = self.record;
-        let record = NodePolicyRecord { attached, max_shards, broad_grant, ..remembered };
-        Some(Self {
-            record,
-            understood: false,
-            unannounced: Vec::new(),
-            overwritten: BTreeSet::new(),
-            ..self
-        })
-    }
 }
 
 /// The node policies of a cluster, and what to remember of them.
 ///
-/// What the ledger remembers is believed, so that an event costs two calls a
-/// policy; a cluster that it does not know yet is observed completely, foreign
-/// associations included, because the list is to be exhaustive.
+/// The ledger says what they list, so an event reads none of them. A cluster that it does not know yet
+/// is observed completely, foreign associations included, because the list is to be exhaustive; and a
+/// reconciliation, which looks `anew`, takes in what others have listed.
 pub(crate) async fn node_policies<A: EksReader + IamReader>(
     aws: &A,
     access: &ClusterAccess,
     cluster: &ClusterRecord,
     remembered: Option<NodePolicyRecord>,
+    anew: bool,
     settings: &Settings,
+    clock: &impl Clock,
 ) -> Result<FoundPolicies, PortError> {
     let known = remembered.is_some();
     let mut record = remembered.unwrap_or_default();
     let mut found = NodePolicies::default();
     let registration = &cluster.registration;
-    if record.guessed || record.registration.as_ref() != Some(&cluster.version) {
+    if anew || record.guessed || record.registration.as_ref() != Some(&cluster.version) {
         record.node_roles.clear();
         record.guessed = false;
     }
@@ -101,46 +78,106 @@ pub(crate) async fn node_policies<A: EksReader + IamReader>(
     if let Some(problem) = refused_node_role(&record.node_roles, settings) {
         found.problem = Some(problem);
     }
-    let remembered = known.then_some(&record);
-    let unannounced = shards(aws, access, remembered, settings, &mut found).await?;
-    let mut overwritten = found.other_roles.clone();
-    overwritten.retain(|role| found.shards.iter().all(|shard| !shard.roles.contains(role)));
-    let highest = found.shards.iter().map(|shard| shard.number).max().unwrap_or_default();
-    record.shards = record.shards.max(highest);
     // Attachments of roles that are no longer node roles do not bound anything.
     record.attached.retain(|role, _| record.node_roles.contains(role));
-    forget_lost_attachments(&mut record, &found);
     let unseen = record.node_roles.iter().any(|role| !record.attached.contains_key(role));
-    let counted = !known || unseen;
+    let counted = !known || anew || unseen;
     if counted {
         attachments(aws, access, settings, &mut record, &mut found).await?;
+    }
+    if !known || anew {
+        let attached = record.attached.values().flatten();
+        let numbers: BTreeSet<u32> =
+            attached.chain(record.projection.policies.keys()).copied().collect();
+        let is_recent = record.is_recent(clock.now());
+        for number in numbers {
+            take_in(aws, access, number, &mut record, is_recent, settings).await?;
+        }
     }
     // Thousands of calls perhaps: not for a plan that will only say what is wrong.
     if !known && found.problem.is_none() {
         found.other_roles.extend(other_roles(aws, access, settings).await?);
     }
-    found.trimming = record.trimming.keys().cloned().collect();
+    found.projection.clone_from(&record.projection);
     found.node_roles.clone_from(&record.node_roles);
     found.attached.clone_from(&record.attached);
     found.max_shards = record.max_shards;
     found.broad_grant = record.broad_grant.is_some();
     let understood = found.problem.is_none();
-    Ok(FoundPolicies { policies: found, record, counted, understood, unannounced, overwritten })
+    Ok(FoundPolicies { policies: found, record, counted, understood })
 }
 
-/// A policy that was deleted was detached before, and one that was made anew
-/// since, whose numbers begin again, is not attached by itself.
-fn forget_lost_attachments(record: &mut NodePolicyRecord, found: &NodePolicies) {
-    let announced = |number| record.announced.get(&number).and_then(|id| counter(id));
-    let kept: BTreeSet<u32> = found
-        .versions
-        .iter()
-        .filter(|(number, version)| counter(version) >= announced(**number))
-        .map(|(number, _)| *number)
-        .collect();
-    for attached in record.attached.values_mut() {
-        attached.retain(|number| kept.contains(number));
+/// Takes in what IAM has of a policy beyond the ledger's word, and notes what it has not of it.
+async fn take_in(
+    aws: &impl IamReader,
+    access: &ClusterAccess,
+    number: u32,
+    record: &mut NodePolicyRecord,
+    is_recent: bool,
+    settings: &Settings,
+) -> Result<(), PortError> {
+    let cluster = &access.cluster;
+    let Ok(arn) = node_policy::policy_arn(&settings.plan.deployment, cluster, number) else {
+        return Ok(());
+    };
+    let known = record.projection.policies.get(&number);
+    if known.is_some_and(|one| one.state == PolicyState::Removing) {
+        return Ok(());
     }
+    let is_foreign = known.is_some_and(|one| one.state == PolicyState::Foreign);
+    let base = known.map_or(0, AssignedPolicy::base);
+    let Some(policy) = aws.policy(access, &arn).await? else {
+        // One that is to be made is not there yet, and one that was written lately may not show.
+        if known.is_none() || (base > 0 && !is_recent) {
+            record.replace(number);
+        }
+        return Ok(());
+    };
+    let version = &policy.default_version;
+    let shown = version_number(version).unwrap_or_default();
+    if (shown == base && !is_foreign) || (shown < base && is_recent) {
+        return Ok(());
+    }
+    let Some(document) = aws.policy_document(access, &arn, version).await? else {
+        return Err(not_shown(&arn, &format!("version {version}")));
+    };
+    let projection = &mut record.projection;
+    projection.next_number = projection.next_number.max(number + 1);
+    let one = projection.policies.entry(number).or_default();
+    let shard = match ours(&arn, &policy.tags, number, &document, cluster, settings) {
+        Ok(shard) => shard,
+        Err(why) => {
+            tracing::warn!(cluster = cluster.name(), "{why}");
+            one.state = PolicyState::Foreign;
+            return Ok(());
+        }
+    };
+    let mut theirs = shard.roles.clone();
+    // A writer that died before it could merge has put its version over somebody else's.
+    for skipped in (base + 1..shown).rev().take(VERSIONS_KEPT) {
+        let skipped = format!("v{skipped}");
+        let Some(text) = aws.policy_document(access, &arn, &skipped).await? else { continue };
+        let Some(shard) = node_policy::parse(number, &text, cluster) else {
+            tracing::warn!(cluster = cluster.name(), "{}", says_more(&arn, &skipped));
+            one.state = PolicyState::Foreign;
+            return Ok(());
+        };
+        theirs.extend(shard.roles);
+    }
+    let is_new = one.version.is_none() && one.roles.is_empty();
+    one.take_in(&theirs);
+    one.added.extend(one.roles.difference(&shard.roles).cloned());
+    if is_new {
+        // The ledger that knew it was lost, and the bus was told.
+        (one.statement, one.added) = (shard.statement, BTreeSet::new());
+    }
+    if shown >= base {
+        one.version = Some(policy.default_version.clone());
+    }
+    let is_as_assigned = one.roles == shard.roles && one.statement == shard.statement;
+    let is_written = is_as_assigned && shown >= base;
+    one.state = if is_written { PolicyState::Clean } else { PolicyState::Pending };
+    Ok(())
 }
 
 /// Reads anew what is attached to the node roles, and so how many policies fit.
@@ -153,12 +190,8 @@ pub(crate) async fn attachments(
 ) -> Result<(), PortError> {
     record.max_shards = u32::MAX;
     record.broad_grant = None;
-    let ours: BTreeMap<String, u32> = (1..=settings.policy_slots)
-        .filter_map(|number| {
-            let arn = node_policy::policy_arn(&settings.plan.deployment, &access.cluster, number);
-            Some((arn.ok()?.to_string(), number))
-        })
-        .collect();
+    let number =
+        |arn: &String| node_policy::policy_number(&settings.plan.deployment, &access.cluster, arn);
     for role in &record.node_roles {
         let listed =
             pages(
@@ -177,8 +210,7 @@ pub(crate) async fn attachments(
                 continue;
             }
         };
-        let attached: BTreeSet<u32> =
-            policies.iter().filter_map(|arn| ours.get(arn)).copied().collect();
+        let attached: BTreeSet<u32> = policies.iter().filter_map(number).collect();
         let others = u32::try_from(policies.len() - attached.len()).unwrap_or(u32::MAX);
         record.max_shards = record.max_shards.min(settings.policy_slots.saturating_sub(others));
         let broad = || policies.iter().find(|arn| is_broad_policy(arn)).cloned();
@@ -240,103 +272,15 @@ pub(crate) fn refused_node_role(roles: &BTreeSet<RoleArn>, settings: &Settings) 
     })
 }
 
-/// Reads the policies by number until one is missing; of a cluster that the
-/// ledger knows, only as many as it remembers.
-async fn shards(
-    aws: &impl IamReader,
-    access: &ClusterAccess,
-    remembered: Option<&NodePolicyRecord>,
-    settings: &Settings,
-    found: &mut NodePolicies,
-) -> Result<Vec<PolicyChange>, PortError> {
-    let options = &settings.plan;
-    let mut unannounced = Vec::new();
-    for number in 1..=remembered.map_or(settings.policy_slots, |record| record.shards) {
-        let Ok(arn) = node_policy::policy_arn(&options.deployment, &access.cluster, number) else {
-            break;
-        };
-        // It may be gone, or be attached no more, whatever IAM shows.
-        if remembered.is_some_and(|record| record.giving_up.contains_key(&number)) {
-            continue;
-        }
-        let Some(policy) = aws.policy(access, &arn).await? else {
-            match remembered {
-                // Somebody deleted it; those behind it are still there.
-                Some(_) => continue,
-                None => break,
-            }
-        };
-        let written = remembered.and_then(|record| record.versions.get(&number));
-        if written.and_then(|id| counter(id)) > counter(&policy.default_version) {
-            return Err(stale(&arn, &policy.default_version));
-        }
-        let version = &policy.default_version;
-        let Some(document) = aws.policy_document(access, &arn, version).await? else {
-            return Err(stale(&arn, version));
-        };
-        let cluster = &access.cluster;
-        let shard = match ours(&arn, &policy.tags, number, &document, cluster, settings) {
-            Ok(shard) => shard,
-            Err(problem) => {
-                found.problem = Some(problem);
-                break;
-            }
-        };
-        let announced = remembered.and_then(|record| record.announced.get(&number));
-        if announced != Some(&policy.default_version) {
-            // None: it says more than roles; a version that is gone says nothing.
-            let roles_of = async |version: &str| -> Result<Option<BTreeSet<RoleArn>>, PortError> {
-                let Some(text) = aws.policy_document(access, &arn, version).await? else {
-                    return Ok(Some(BTreeSet::new()));
-                };
-                Ok(node_policy::parse(number, &text, cluster, false).map(|shard| shard.roles))
-            };
-            let before = match announced {
-                Some(version) => roles_of(version).await?.unwrap_or_default(),
-                None => BTreeSet::new(),
-            };
-            // A writer that died before it could merge has put its version over somebody
-            // else's. What that one listed is listed again.
-            let last = announced.and_then(|version| counter(version));
-            if let (Some(last), Some(now)) = (last, counter(&policy.default_version)) {
-                for skipped in (last + 1..now).rev().take(VERSIONS_KEPT) {
-                    let skipped = format!("v{skipped}");
-                    match roles_of(&skipped).await? {
-                        Some(roles) => found.other_roles.extend(roles),
-                        None => found.problem = Some(says_more(&arn, &skipped)),
-                    }
-                }
-            }
-            unannounced.push(PolicyChange {
-                number,
-                policy: arn,
-                version: policy.default_version.clone(),
-                added: shard.roles.difference(&before).cloned().collect(),
-                removed: before.difference(&shard.roles).cloned().collect(),
-                gone: false,
-            });
-        }
-        found.versions.insert(number, policy.default_version);
-        found.shards.push(shard);
-    }
-    Ok(unannounced)
-}
-
-/// The number in `v12`.
-pub(crate) fn counter(version: &str) -> Option<u64> {
-    version.strip_prefix('v')?.parse().ok()
-}
-
-/// IAM shows an older version than the one that was written last. Writing on
-/// top of that one would take away what the newer one grants.
-fn stale(policy: &PolicyArn, version: &str) -> PortError {
+/// IAM does not show yet what the ledger knows to be there.
+fn not_shown(policy: &PolicyArn, what: &str) -> PortError {
     PortError {
         operation: "read policy",
         object: policy.to_string(),
         kind: ErrorKind::Passing,
         code: None,
         message: None,
-        source: format!("IAM still shows version {version}, and a newer one was written").into(),
+        source: format!("IAM does not show {what}").into(),
     }
 }
 
@@ -349,37 +293,26 @@ pub(crate) fn ours(
     document: &str,
     cluster: &ClusterArn,
     settings: &Settings,
-) -> Result<Shard, Problem> {
+) -> Result<Shard, String> {
     let deployment = &settings.plan.deployment;
-    let statement = settings.plan.cluster_statement && number == 1;
-    let shard = node_policy::parse(number, document, cluster, statement);
+    let shard = node_policy::parse(number, document, cluster);
     let tagged = tags.get(DEPLOYMENT_TAG).map(|tag| tag == deployment);
-    let (reason, way_out) = match (shard, tagged) {
-        (Some(shard), Some(true)) => return Ok(shard),
-        (Some(shard), None) if shard.canonical => return Ok(shard),
-        (None, Some(true)) => (
-            format!("policy {policy} says more than this deployment writes, so it is left alone"),
-            "set its default version back to one that only lists roles, or move what was added to a policy of its own",
-        ),
-        _ => (
-            format!("policy {policy} exists and is not tagged {DEPLOYMENT_TAG}={deployment}"),
-            "delete or rename that policy, or tag it if it is this deployment's",
-        ),
-    };
-    Err(Problem { code: BlockedCode::ForeignPolicy, reason, way_out: way_out.to_owned() })
+    match (shard, tagged) {
+        (Some(shard), Some(true) | None) => Ok(shard),
+        (None, Some(true)) => Err(format!(
+            "policy {policy} says more than this deployment writes, so it is left alone; set its default version back to one that only lists roles, or move what was added to a policy of its own"
+        )),
+        _ => Err(format!(
+            "policy {policy} exists and is not tagged {DEPLOYMENT_TAG}={deployment}, so it is left alone; delete or rename that policy, or tag it if it is this deployment's"
+        )),
+    }
 }
 
 /// Another writer's version that was written over cannot be merged.
-pub(crate) fn says_more(policy: &PolicyArn, version: &str) -> Problem {
-    Problem {
-        code: BlockedCode::ForeignPolicy,
-        reason: format!(
-            "version {version} of policy {policy}, which somebody else made and which is no longer in force, says more than roles"
-        ),
-        way_out: format!(
-            "move what {version} adds to a policy of its own and delete that version; then send the event again"
-        ),
-    }
+pub(crate) fn says_more(policy: &PolicyArn, version: &str) -> String {
+    format!(
+        "version {version} of policy {policy}, which somebody else made and which is no longer in force, says more than roles, so the policy is left alone; move what {version} adds to a policy of its own and delete that version"
+    )
 }
 
 /// Roles of all associations of the cluster, whosever they are: a first observation lists them all.

@@ -14,7 +14,7 @@ use pod_identity_events::{BlockedCode, PolicyCapacity};
 
 use super::drift::{Drift, What};
 use super::{Orphan, Scope, skipped};
-use crate::cluster::{self, Beyond, ClusterReport, Context, Job};
+use crate::cluster::{Beyond, ClusterReport, Context, Job};
 use crate::error::chain;
 use crate::ledger::{
     self, AccountRecord, BindingRecord, ClusterRecord, Condition, ConditionState, GuardRecord,
@@ -248,23 +248,18 @@ impl Overview {
     ) -> Result<(), LookError> {
         let key = node_policy_key(&self.access.cluster);
         let Some(before) = self.view.get::<NodePolicyRecord>(&key)? else { return Ok(()) };
-        if before.record.deleted_at.is_some() {
-            return Ok(());
-        }
-        let before = cluster::settled(before.record, context.clock.now());
-        let anew = Beyond { anew: true, ..Beyond::default() }.doubts(before.clone());
+        let before = before.record;
         let found = observe::node_policies(
             context.reader,
             &self.access,
             &self.record,
-            Some(anew),
+            Some(before.clone()),
+            true,
             context.settings,
+            context.clock,
         )
         .await?;
-        self.policies.changed = !found.unannounced.is_empty()
-            || found.record.node_roles != before.node_roles
-            || found.record.attached != before.attached
-            || found.record.max_shards != before.max_shards;
+        self.policies.changed = found.record != before || !before.projection.is_settled();
         self.policies.granted = Some(found.policies.granted());
         self.policies.found = Some(found.policies).filter(|found| found.problem.is_none());
         Ok(())

@@ -139,7 +139,11 @@ async fn survey<'o, R: Reads, W, C: Clock>(
     mut used: BTreeSet<RoleArn>,
     done: &mut Reconciled,
 ) -> Result<Option<(Survey, &'o NodePolicies)>, String> {
-    let Some(grace) = context.settings.trim_after else { return Ok(None) };
+    // What a retirement, or another run, has begun is finished, also where nothing is taken out.
+    let begun = overview.policies().is_some_and(NodePolicies::are_being_removed);
+    let Some(grace) = context.settings.trim_after.or(begun.then_some(Duration::MAX)) else {
+        return Ok(None);
+    };
     if scope.after.is_some() || done.left.is_some() {
         done.untrimmed = Some(format!(
             "cluster {} was not looked at in one invocation; raise the function's time-out",

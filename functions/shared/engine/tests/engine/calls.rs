@@ -21,19 +21,19 @@ fn settled() -> Scenario {
 }
 
 #[test]
-fn a_new_service_account_with_a_new_role_takes_twelve_calls() {
+fn a_new_service_account_with_a_new_role_takes_ten_calls() {
     let mut scenario = settled();
     let event = scenario.assigned("svc-etl", "etl");
     let calls = calls_of(&mut scenario, &event, Outcome::Applied);
-    assert_eq!(calls.len(), 12, "{calls:?}");
+    assert_eq!(calls.len(), 10, "{calls:?}");
 }
 
 #[test]
-fn a_role_that_is_listed_already_takes_eleven_calls() {
+fn a_role_that_is_listed_already_takes_eight_calls() {
     let mut scenario = settled();
     let event = scenario.assigned("svc-etl", "report");
     let calls = calls_of(&mut scenario, &event, Outcome::Applied);
-    assert_eq!(calls.len(), 11, "{calls:?}");
+    assert_eq!(calls.len(), 8, "{calls:?}");
     assert!(!calls.contains(&"CreatePolicyVersion".to_owned()));
 }
 

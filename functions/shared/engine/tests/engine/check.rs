@@ -184,6 +184,7 @@ pub(crate) fn settled(scenario: &mut Scenario) {
     let changing: Vec<_> = world.calls[calls..]
         .iter()
         .filter(|call| changes.iter().any(|verb| call.operation.starts_with(verb)))
+        .filter(|call| call.error.is_none())
         .collect();
     assert!(changing.is_empty(), "{changing:?}");
     let (old, new) = world.bus.events.split_at(events);

@@ -197,19 +197,22 @@ fn somebody_elses_policy(world: &mut World, tags: &[(&str, &str)]) {
 }
 
 #[test]
-fn a_foreign_policy_of_the_same_name_blocks_and_stays_as_it_is() {
+fn a_foreign_policy_of_the_same_name_stays_as_it_is_and_another_is_made() {
     for tags in [vec![], vec![(DEPLOYMENT_TAG, "another")]] {
         let mut scenario = Scenario::new();
         scenario.register("blue");
         somebody_elses_policy(&mut scenario.ports.world(), &tags);
         let before = scenario.ports.world().iam.document_in_force(&policy(1)).unwrap().to_owned();
         let event = scenario.assigned("svc-etl", "etl");
-        Scenario::assert_outcome(&scenario.send(&event), Outcome::Blocked);
-        assert_eq!(scenario.code("svc-etl", "blue"), Some(BlockedCode::ForeignPolicy));
-        assert!(scenario.associations("blue").is_empty());
-        let world = scenario.ports.world();
-        assert_eq!(world.iam.document_in_force(&policy(1)).unwrap(), before);
-        drop(world);
+        let report = scenario.send(&event);
+        Scenario::assert_outcome(&report, Outcome::Failed);
+        assert!(report.lines[0].contains("is not tagged"), "{report:?}");
+        let report = scenario.batch(std::slice::from_ref(&event));
+        Scenario::assert_outcome(&report.records[0], Outcome::Applied);
+        let plan = report.clusters[&cluster("blue")].plan.as_ref().unwrap();
+        assert!(plan.warnings[0].contains("node policy 1 of cluster blue is left alone"), "{plan}");
+        assert_eq!(listed(&scenario.ports.world(), &blue_nodes()), names(&["etl"]));
+        assert_eq!(scenario.ports.world().iam.document_in_force(&policy(1)).unwrap(), before);
         settled(&mut scenario);
     }
 }

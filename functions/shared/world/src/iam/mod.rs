@@ -121,6 +121,13 @@ impl Iam {
         policy.versions.get(&policy.default).map(|version| version.document.as_str())
     }
 
+    /// The versions of a policy that there are, by number, with their documents.
+    pub fn versions(&self, policy_arn: &str) -> impl Iterator<Item = (u32, &str)> {
+        let policy = self.policies.get(policy_arn).and_then(|policy| policy.latest());
+        let versions = policy.into_iter().flat_map(|policy| &policy.versions);
+        versions.map(|(number, version)| (*number, version.document.as_str()))
+    }
+
     /// The ARNs of the customer managed policies, seen or not yet.
     pub fn policy_arns(&self) -> impl Iterator<Item = &str> {
         self.policies

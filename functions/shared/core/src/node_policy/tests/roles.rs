@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use crate::node_policy::document::cost;
 use crate::node_policy::packing::Rooms;
 use crate::node_policy::{
-    Extension, MAX_POLICY_CHARACTERS, Shard, ShardStep, characters, document, extend,
+    Compaction, Extension, MAX_POLICY_CHARACTERS, Shard, ShardChange, characters, document, extend,
 };
 use crate::{ClusterArn, RoleArn};
 
@@ -60,30 +60,28 @@ pub(super) fn clusters() -> impl Strategy<Value = Option<ClusterArn>> {
 
 /// The policies after an extension.
 pub(super) fn extended(shards: &[Shard], extension: &Extension) -> Vec<Shard> {
-    let steps = extension.changes.iter().cloned().map(ShardStep::Write);
-    done(shards, &steps.collect::<Vec<_>>())
+    written(shards, &extension.changes)
 }
 
-/// The policies after some steps.
-pub(super) fn done(shards: &[Shard], steps: &[ShardStep]) -> Vec<Shard> {
+/// The policies after a compaction.
+pub(super) fn compacted(shards: &[Shard], compaction: &Compaction) -> Vec<Shard> {
+    let mut after = written(shards, &compaction.changes);
+    after.retain(|shard| !compaction.deleted.contains(&shard.number));
+    after
+}
+
+/// The policies after some changes.
+pub(super) fn written(shards: &[Shard], changes: &[ShardChange]) -> Vec<Shard> {
     let mut after: BTreeMap<u32, Shard> =
         shards.iter().map(|shard| (shard.number, shard.clone())).collect();
-    for step in steps {
-        match step {
-            ShardStep::Write(change) => {
-                let was = after.get(&change.number);
-                assert_eq!(change.is_new, was.is_none());
-                let was = was.map(|shard| shard.roles.clone()).unwrap_or_default();
-                assert_eq!(change.added, &change.roles - &was);
-                assert_eq!(change.removed, &was - &change.roles);
-                let roles = change.roles.clone();
-                after
-                    .insert(change.number, Shard { number: change.number, roles, canonical: true });
-            }
-            ShardStep::Delete { number, removed } => {
-                assert_eq!(&after.remove(number).unwrap().roles, removed);
-            }
-        }
+    for change in changes {
+        let was = after.get(&change.number);
+        assert_eq!(change.is_new, was.is_none());
+        let was = was.map(|shard| shard.roles.clone()).unwrap_or_default();
+        assert_eq!(change.added, &change.roles - &was);
+        assert_eq!(change.removed, &was - &change.roles);
+        let ShardChange { number, statement, .. } = *change;
+        after.insert(number, Shard { number, roles: change.roles.clone(), statement });
     }
     after.into_values().collect()
 }
@@ -93,26 +91,27 @@ pub(super) fn listed(shards: &[Shard]) -> BTreeSet<RoleArn> {
 }
 
 /// What holds whatever was done: all documents fit IAM, every role is in
-/// exactly one, and the numbers have no gap.
+/// exactly one, and one has the cluster's statement.
 pub(super) fn assert_sound(shards: &[Shard], cluster: Option<&ClusterArn>) {
     let mut seen = BTreeSet::new();
-    for (at, shard) in shards.iter().enumerate() {
-        assert_eq!(shard.number as usize, at + 1);
+    for shard in shards {
         assert_fits(shard, cluster);
         for role in &shard.roles {
             assert!(seen.insert(role), "{role} is listed twice");
         }
     }
+    let statements = shards.iter().filter(|shard| shard.statement).count();
+    assert_eq!(statements, usize::from(cluster.is_some() && !shards.is_empty()));
 }
 
 /// A document that IAM takes: not too long, and it says something.
 pub(super) fn assert_fits(shard: &Shard, cluster: Option<&ClusterArn>) {
-    let statement = cluster.filter(|_| shard.number == 1);
+    let statement = cluster.filter(|_| shard.statement);
     let count = characters(&document(&shard.roles, statement));
     assert!(count <= MAX_POLICY_CHARACTERS, "{count} characters");
     assert!(!shard.roles.is_empty() || statement.is_some(), "an empty document");
     if !shard.roles.is_empty() {
-        let free = Rooms::new(cluster).free(shard.number, &shard.roles);
+        let free = Rooms::new(cluster).free(statement.is_some(), &shard.roles);
         assert_eq!(free, Some(MAX_POLICY_CHARACTERS - count));
     }
 }
@@ -124,7 +123,7 @@ pub(super) fn fewest(roles: &BTreeSet<RoleArn>, cluster: Option<&ClusterArn>) ->
     let total: usize = roles.iter().map(cost).sum();
     match total {
         0 => usize::from(cluster.is_some()),
-        _ => 1 + total.saturating_sub(rooms.of(1)).div_ceil(rooms.of(2)),
+        _ => 1 + total.saturating_sub(rooms.of(true)).div_ceil(rooms.of(false)),
     }
 }
 
@@ -142,7 +141,7 @@ pub(super) fn assert_few(
     cluster: Option<&ClusterArn>,
 ) {
     let more = count.saturating_sub(fewest);
-    let room = Rooms::new(cluster).of(2);
+    let room = Rooms::new(cluster).of(false);
     assert!(
         more <= 1 || (more - 1) * room < (count - 2) * (longest + 3),
         "{count} policies, but {fewest} have room"
@@ -152,5 +151,5 @@ pub(super) fn assert_few(
 
 /// Policies that hold so many roles, in the order of their numbers.
 pub(super) fn filled(roles: &BTreeSet<RoleArn>, cluster: Option<&ClusterArn>) -> Vec<Shard> {
-    extended(&[], &extend(&[], roles, cluster, u32::MAX))
+    extended(&[], &extend(&[], roles, cluster, u32::MAX, 1))
 }

@@ -46,7 +46,7 @@ proptest! {
         let (mut shards, mut all) = (Vec::new(), BTreeSet::new());
         for batch in arrivals(&batches) {
             all.extend(batch.iter().cloned());
-            let extension = extend(&shards, &batch, cluster, u32::MAX);
+            let extension = extend(&shards, &batch, cluster, u32::MAX, 1);
             prop_assert!(extension.unplaced.is_empty());
             let before = shards;
             shards = extended(&before, &extension);
@@ -54,7 +54,7 @@ proptest! {
             for shard in &before {
                 prop_assert!(shards[shard.number as usize - 1].roles.is_superset(&shard.roles));
             }
-            prop_assert_eq!(extend(&shards, &all, cluster, u32::MAX), Extension::default());
+            prop_assert_eq!(extend(&shards, &all, cluster, u32::MAX, 1), Extension::default());
             assert_sound(&shards, cluster);
             prop_assert_eq!(listed(&shards), all.clone());
             // The cluster statement comes with the first role.
@@ -73,7 +73,7 @@ proptest! {
         let all = numbered(0, &lengths);
         let new = role_of(lengths.len(), lengths[0]);
         let shards = filled(&all, cluster);
-        let extension = extend(&shards, &[new.clone()].into(), cluster, u32::MAX);
+        let extension = extend(&shards, &[new.clone()].into(), cluster, u32::MAX, 1);
         prop_assert_eq!(extension.changes.len(), 1);
         prop_assert_eq!(&extension.changes[0].added, &[new].into());
         prop_assert!(extension.changes[0].removed.is_empty());
@@ -89,13 +89,13 @@ proptest! {
         let mut arrivals = arrivals(&batches);
         let last = arrivals.pop().unwrap_or_default();
         let shards = filled(&arrivals.into_iter().flatten().collect(), cluster);
-        let extension = extend(&shards, &last, cluster, 7);
+        let extension = extend(&shards, &last, cluster, 7, 1);
         let mut turned = shards;
         if !turned.is_empty() {
             let at = at.index(turned.len());
             turned.rotate_left(at);
         }
-        prop_assert_eq!(extend(&turned, &last, cluster, 7), extension);
+        prop_assert_eq!(extend(&turned, &last, cluster, 7, 1), extension);
     }
 
     #[test]
@@ -109,9 +109,9 @@ proptest! {
         let last = arrivals.pop().unwrap_or_default();
         let shards = filled(&arrivals.into_iter().flatten().collect(), cluster);
         let bound = u32::try_from(shards.len()).unwrap() + free;
-        let extension = extend(&shards, &last, cluster, bound);
+        let extension = extend(&shards, &last, cluster, bound, 1);
         let new = extension.changes.iter().filter(|change| change.is_new).count();
-        let unbounded = extend(&shards, &last, cluster, u32::MAX);
+        let unbounded = extend(&shards, &last, cluster, u32::MAX, 1);
         let needed = unbounded.changes.iter().filter(|change| change.is_new).count();
         prop_assert_eq!(new, needed.min(free as usize));
         prop_assert_eq!(needs_new_shard(&shards, &last, cluster), needed > 0);
@@ -124,7 +124,7 @@ proptest! {
         prop_assert!(placed.is_disjoint(&extension.unplaced));
         // None of those that are named would have fitted.
         for role in &extension.unplaced {
-            let alone = extend(&after, &[role.clone()].into(), cluster, bound);
+            let alone = extend(&after, &[role.clone()].into(), cluster, bound, 1);
             prop_assert!(alone.changes.is_empty());
         }
     }
@@ -137,18 +137,14 @@ proptest! {
     ) {
         let cluster = cluster.as_ref();
         let shards = filled(&numbered(0, &lengths), cluster);
-        let of = |shards: &[Shard], bound| {
-            let lists: Vec<_> =
-                shards.iter().map(|shard| (shard.number, shard.roles.clone())).collect();
-            capacity(&lists, cluster, bound)
-        };
+        let of = |shards: &[Shard], bound| capacity(shards, cluster, bound);
         let found = of(&shards, bound);
         prop_assert_eq!(found.max_policies as usize, shards.len().max(bound as usize));
         prop_assert_eq!((found.policies as usize, found.roles as usize), (shards.len(), lengths.len()));
         prop_assert!(found.used_percent <= 100);
         let average = lengths.iter().sum::<usize>().checked_div(lengths.len()).unwrap_or(57);
         let more: Vec<usize> = vec![average; found.roles_left as usize];
-        let extension = extend(&shards, &numbered(lengths.len(), &more), cluster, found.max_policies);
+        let extension = extend(&shards, &numbered(lengths.len(), &more), cluster, found.max_policies, 1);
         prop_assert!(extension.unplaced.is_empty());
         let full = extended(&shards, &extension);
         prop_assert!(full.len() <= found.max_policies as usize);
@@ -156,20 +152,53 @@ proptest! {
     }
 }
 
+fn first(roles: BTreeSet<RoleArn>) -> Shard {
+    Shard { number: 1, roles, statement: true }
+}
+
+#[test]
+fn a_statement_that_is_switched_on_comes_where_it_fits_and_one_that_is_switched_off_goes() {
+    let cluster: ClusterArn = "arn:aws:eks:eu-west-1:111122223333:cluster/blue".parse().unwrap();
+    let shard = |number, count| Shard {
+        number,
+        roles: numbered(1_000 * number as usize, &vec![SHORTEST; count]),
+        statement: false,
+    };
+    let nothing = BTreeSet::new();
+    let numbers = |shards: &[Shard], cluster: Option<&ClusterArn>, most| {
+        let extension = extend(shards, &nothing, cluster, most, 1);
+        extension.changes.iter().map(|one| (one.number, one.statement)).collect::<Vec<_>>()
+    };
+    let shards = [shard(1, 171), shard(2, 30), shard(3, 10)];
+    assert_eq!(numbers(&shards, Some(&cluster), 3), [(2, true)]);
+    // Where none has room, a policy of its own has it, or none.
+    let full = [shard(1, 171), shard(4, 171)];
+    assert_eq!(numbers(&full, Some(&cluster), 3), [(5, true)]);
+    assert_eq!(numbers(&full, Some(&cluster), 2), []);
+    let on = [first(numbered(0, &[SHORTEST; 3]))];
+    assert_eq!(numbers(&on, None, 3), [(1, false)]);
+}
+
+#[test]
+fn a_number_is_never_used_again() {
+    let extension = extend(&[], &numbered(0, &[SHORTEST; 3]), None, 10, 7);
+    assert_eq!(extension.changes[0].number, 7);
+}
+
 #[test]
 fn capacity_is_exact_at_its_ends() {
     let cluster: ClusterArn = "arn:aws:eks:eu-west-1:111122223333:cluster/blue".parse().unwrap();
-    let found = capacity(&[(1, numbered(0, &[SHORTEST; 10]))], Some(&cluster), u32::MAX);
+    let found = capacity(&[first(numbered(0, &[SHORTEST; 10]))], Some(&cluster), u32::MAX);
     assert_eq!((found.max_policies, found.roles_left), (u32::MAX, u32::MAX));
     let nothing = capacity(&[], Some(&cluster), 0);
     assert_eq!((nothing.max_policies, nothing.roles_left, nothing.used_percent), (0, 0, 0));
     // Roles of middling length, the first policy still to be made with its statement.
     let found = capacity(&[], Some(&cluster), 1);
-    let first = extend(&[], &numbered(0, &[57; 200]), Some(&cluster), 1).changes.remove(0);
-    assert_eq!(found.roles_left as usize, first.roles.len());
+    let one = extend(&[], &numbered(0, &[57; 200]), Some(&cluster), 1, 1).changes.remove(0);
+    assert_eq!(found.roles_left as usize, one.roles.len());
     // A statement that was switched on since leaves the first policy too full.
     let full = filled(&numbered(0, &[SHORTEST; 171]), None).remove(0);
-    let found = capacity(&[(1, full.roles)], Some(&cluster), 1);
+    let found = capacity(&[first(full.roles)], Some(&cluster), 1);
     assert_eq!((found.roles_left, found.used_percent), (0, 100));
 }
 
@@ -185,7 +214,7 @@ fn nine_of_the_longest_roles_and_171_of_the_shortest_fill_a_policy() {
         (60, None, 95),
         (119, None, 49),
     ] {
-        let extension = extend(&[], &numbered(0, &[length; 200]), cluster, 1);
+        let extension = extend(&[], &numbered(0, &[length; 200]), cluster, 1, 1);
         assert_eq!(extension.changes[0].roles.len(), most, "{length}");
         assert_eq!(extension.unplaced.len(), 200 - most);
     }

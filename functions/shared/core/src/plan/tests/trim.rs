@@ -10,15 +10,13 @@ fn long(n: usize) -> RoleArn {
 /// Policies that list these roles, attached to the node role.
 fn listing(lists: &[Vec<RoleArn>]) -> Observation {
     let mut observation = observation(Vec::new());
-    let cluster = observation.cluster.clone();
     let found = &mut observation.policies;
+    found.projection = Projection::default();
     for (number, roles) in (1..).zip(lists) {
-        let document = node_policy::document(
-            &roles.iter().cloned().collect(),
-            (number == 1).then_some(&cluster),
-        );
-        found.shards.push(node_policy::parse(number, &document, &cluster, number == 1).unwrap());
-        found.versions.insert(number, "v7".to_owned());
+        found.projection.assign(number, roles.iter().cloned().collect(), number == 1);
+        let policy = found.projection.policies.get_mut(&number).unwrap();
+        policy.is_written("v7".to_owned());
+        policy.added.clear();
         for node_role in found.node_roles.clone() {
             found.attached.entry(node_role).or_default().insert(number);
         }
@@ -96,7 +94,7 @@ fn a_policy_that_finds_no_slot_keeps_every_role_listed() {
 fn nothing_is_taken_from_policies_that_are_not_understood() {
     let mut observation = listing(&[vec![role("old")]]);
     observation.policies.problem = Some(Problem {
-        code: BlockedCode::ForeignPolicy,
+        code: BlockedCode::AccessDenied,
         reason: "it says more".to_owned(),
         way_out: "move that".to_owned(),
     });
@@ -104,18 +102,30 @@ fn nothing_is_taken_from_policies_that_are_not_understood() {
 }
 
 #[test]
-fn a_role_that_was_noted_to_leave_is_listed_again_where_it_is_wanted() {
+fn what_a_run_that_died_assigned_is_written_before_anything_is_bound() {
     let mut observation = listing(&[vec![role("etl"), role("old")]]);
     observation.places = vec![place(vec![claim("svc-etl", "etl", 1)], &[], None)];
     let trust = TrustPolicy::read(TRUSTED);
     observation.roles = BTreeMap::from([(role("etl"), RoleState::Found(trust))]);
     assert!(planned_with(observation.clone(), &options()).policy_steps.is_empty());
-    observation.policies.trimming = BTreeSet::from([role("etl"), role("old")]);
+    // It was about to list `new` as well, and `old` no longer.
+    let roles = BTreeSet::from([role("etl"), role("new")]);
+    observation.policies.projection.assign(1, roles, true);
+    assert_eq!(observation.policies.granted(), BTreeSet::from([role("etl")]));
     let plan = planned_with(observation, &options());
-    let [step @ PolicyStep::RewritePolicy { document, .. }] = plan.policy_steps.as_slice() else {
+    let [step @ PolicyStep::RewritePolicy { .. }] = plan.policy_steps.as_slice() else {
         panic!("{plan}");
     };
-    assert_eq!(step.grants(), &BTreeSet::from([role("etl")]));
-    // What the version that is shown lists besides stays: this run knows of no trim of its own.
-    assert!(document.contains("domino/old"));
+    assert_eq!(step.grants(), &BTreeSet::from([role("new")]));
+    assert_eq!(step.takes(), &BTreeSet::from([role("old")]));
+}
+
+#[test]
+fn a_policy_whose_removal_was_begun_is_removed_and_what_it_lists_counts_as_not_listed() {
+    let mut observation = listing(&[vec![role("etl")], vec![role("old")]]);
+    let policy = observation.policies.projection.policies.get_mut(&2).unwrap();
+    policy.state = PolicyState::Removing;
+    assert_eq!(observation.policies.listed(), BTreeSet::from([role("etl")]));
+    let (plan, _) = trimmed(observation, &BTreeSet::from([role("etl"), role("old")]));
+    assert!(matches!(plan.policy_steps.as_slice(), [PolicyStep::GiveUpPolicy { number: 2, .. }]));
 }

@@ -2,23 +2,24 @@
 
 use std::collections::BTreeSet;
 
-use pod_identity_core::plan::Problem;
-use pod_identity_core::{ClusterArn, GivenUp, PolicyArn, RoleArn, node_policy};
+use pod_identity_core::node_policy::{self, AssignedPolicy};
+use pod_identity_core::plan::{PolicyStep, Problem};
+use pod_identity_core::{ClusterArn, GivenUp, RoleArn};
 
 use super::super::Reconciled;
 use super::super::overview::Overview;
 use super::{Fresh, Retirement};
-use crate::apply::PolicyChange;
+use crate::apply::{Applied, Failure, PolicyChange, Target, policies};
 use crate::cluster::{self, Context};
 use crate::error::chain;
 use crate::lease::Lease;
 use crate::ledger::{
-    self, Condition, ConditionState, NodePolicyRecord, Registry, View, WriteSet, condition_key,
-    lease_key, node_policy_key, registry_key,
+    self, Condition, ConditionState, LedgerError, NodePolicyRecord, Registry, View, WriteSet,
+    condition_key, lease_key, node_policy_key, registry_key,
 };
-use crate::observe::{self, pages};
+use crate::observe::{self, FoundPolicies};
 use crate::outcome::Outcomes;
-use crate::ports::{Clock, ClusterAccess, ErrorKind, PortError, Reads, Writes};
+use crate::ports::{Clock, ErrorKind, PortError, Reads, Writes};
 use crate::publish::publish;
 
 /// Deletes the node policies of a cluster on which no association is left, and says so in the
@@ -127,215 +128,121 @@ pub(in super::super) async fn depart<R: Reads, W: Writes, C: Clock>(
     Ok(())
 }
 
-/// Detaches and deletes the node policies, the highest number first, so that a run that dies
-/// leaves them without a gap. Before the first, the ledger notes it: IAM may show a policy that
-/// was deleted, and a cluster that comes back must not take its roles for granted.
+/// Detaches and deletes the node policies. The ledger is told first: should the cluster come back, what they
+/// list counts as not listed.
 async fn delete_policies<R: Reads, W: Writes, C: Clock>(
     context: &Context<'_, R, W, C>,
     overview: &Overview,
     view: &mut View,
     lease: &mut Lease,
 ) -> Result<Result<(), Problem>, String> {
+    let Context { reader, writer, clock, run, settings, .. } = *context;
     let access = &overview.access;
     let cluster = &access.cluster;
-    let remembered = view.get::<NodePolicyRecord>(&node_policy_key(cluster));
-    let remembered = remembered.map_err(|error| chain(&error))?.map(|stored| stored.record);
-    let remembered = remembered.unwrap_or_default();
-    let now = context.clock.now();
-    let policies = match policies(context, access).await {
-        Ok(policies) => policies,
-        Err(Stop::Passing(why)) => return Err(why),
-        Err(Stop::Problem(problem)) => return Ok(Err(problem)),
+    let said = |error: LedgerError| chain(&error);
+    let stored = view.get::<NodePolicyRecord>(&node_policy_key(cluster)).map_err(said)?;
+    let mut record = match known(context, overview, stored.map(|stored| stored.record)).await {
+        Ok(record) => record,
+        Err(Failure::Passing(why)) => return Err(why),
+        Err(Failure::Blocked(problem)) => return Ok(Err(problem)),
     };
-    let shows = |number| policies.iter().any(|policy| policy.number == number);
-    let is_recent = cluster::settled(remembered.clone(), now).written_at.is_some();
-    // Once they were about to be deleted, all of them had been shown.
-    let unseen = remembered.deleted_at.is_none() && !(1..=remembered.shards).all(shows);
-    if is_recent && unseen {
-        return Err(format!(
-            "IAM does not show all node policies of cluster {} yet, which were written lately; the next delivery looks again",
-            cluster.name()
-        ));
-    }
-    if policies.is_empty() {
+    if record.projection.policies.is_empty() {
         return Ok(Ok(()));
     }
-    let node_roles = match node_roles(context, overview, &remembered).await {
-        Ok(roles) => roles,
-        Err(Stop::Passing(why)) => return Err(why),
-        Err(Stop::Problem(problem)) => return Ok(Err(problem)),
+    let give_up = |(number, one): (&u32, &AssignedPolicy)| {
+        Some(PolicyStep::GiveUpPolicy {
+            policy: node_policy::policy_arn(&settings.plan.deployment, cluster, *number).ok()?,
+            number: *number,
+            node_roles: record.node_roles.clone(),
+            removed: one.roles.clone(),
+        })
     };
-    let note = NodePolicyRecord { deleted_at: Some(now), ..remembered };
-    let (mut writes, revision) = (WriteSet::default(), context.run.revision());
-    let put = writes.put(view, node_policy_key(cluster), &note, &revision);
-    put.map_err(|error| chain(&error))?;
+    let steps: Vec<PolicyStep> = record.projection.policies.iter().filter_map(give_up).collect();
+    record.assign(&steps);
+    let (mut writes, revision) = (WriteSet::default(), run.revision());
+    writes.put(view, node_policy_key(cluster), &record, &revision).map_err(said)?;
     lease.fence(&mut writes);
     if let Some(revision) = view.revision(&registry_key()) {
         writes.check(registry_key(), revision);
     }
-    writes.commit(context.reader, context.writer).await.map_err(|error| chain(&error))?;
-    for policy in policies.iter().rev() {
-        match delete(context, overview, policy, &node_roles, lease).await {
-            Ok(()) => {}
-            Err(Stop::Passing(why)) => return Err(why),
-            Err(Stop::Problem(problem)) => return Ok(Err(problem)),
+    writes.commit(reader, writer).await.map_err(|error| chain(&error))?;
+    let mut result = Ok(());
+    for step in &steps {
+        if !lease.covers(clock.now(), settings.lease / 2) {
+            let renewed = lease.renew(reader, writer, clock, run, settings).await;
+            renewed.map_err(|error| chain(&error))?;
         }
-    }
-    Ok(Ok(()))
-}
-
-/// Why the node policies stay for now.
-enum Stop {
-    Passing(String),
-    Problem(Problem),
-}
-
-impl Stop {
-    fn at(error: &PortError, access: &ClusterAccess) -> Self {
-        match error.kind {
-            ErrorKind::Passing | ErrorKind::Expired | ErrorKind::Unreachable => {
-                Self::Passing(chain(error))
-            }
-            ErrorKind::Invalid => Self::Problem(observe::problem_of(
-                error,
-                access,
-                "detach the policy from whatever else it is attached to; the next reconciliation deletes it",
-            )),
-            _ => Self::Problem(observe::problem_of(
-                error,
-                access,
-                "allow the function's role the call that is named here on the cluster's node policies and node roles",
-            )),
+        let (target, mut applied) = (Target { context, access, lease }, Applied::default());
+        let step = std::slice::from_ref(step);
+        result = policies::in_order(step, &target, &mut record, &mut applied).await;
+        // Told before the ledger has forgotten it, or a run that dies in between tells nobody.
+        for change in &applied.deleted {
+            tell(context, overview, change, &record.node_roles).await?;
         }
-    }
-}
-
-/// A node policy that is there.
-struct Standing {
-    number: u32,
-    arn: PolicyArn,
-    version: String,
-    roles: BTreeSet<RoleArn>,
-}
-
-/// The node policies of this deployment, in order. Another's is left alone.
-async fn policies<R: Reads, W, C>(
-    context: &Context<'_, R, W, C>,
-    access: &ClusterAccess,
-) -> Result<Vec<Standing>, Stop> {
-    let (reader, settings) = (context.reader, context.settings);
-    let failed = |error: PortError| Stop::at(&error, access);
-    let mut standing = Vec::new();
-    for number in 1..=settings.policy_slots {
-        let Ok(arn) = node_policy::policy_arn(&settings.plan.deployment, &access.cluster, number)
-        else {
+        if result.is_err() {
             break;
-        };
-        let Some(policy) = reader.policy(access, &arn).await.map_err(failed)? else { continue };
-        let version = policy.default_version;
-        let document = reader.policy_document(access, &arn, &version).await.map_err(failed)?;
-        let Some(document) = document else {
-            return Err(Stop::Passing(format!("IAM does not show version {version} of {arn} yet")));
-        };
-        let shard = observe::ours(&arn, &policy.tags, number, &document, &access.cluster, settings);
-        let roles = shard.map_err(Stop::Problem)?.roles;
-        standing.push(Standing { number, arn, version, roles });
+        }
     }
-    Ok(standing)
+    let (mut writes, revision) = (WriteSet::default(), run.revision());
+    writes.put(view, node_policy_key(cluster), &record, &revision).map_err(said)?;
+    lease.fence(&mut writes);
+    writes.commit(reader, writer).await.map_err(|error| chain(&error))?;
+    match result {
+        Ok(()) => Ok(Ok(())),
+        Err(Failure::Passing(why)) => Err(why),
+        Err(Failure::Blocked(problem)) => Ok(Err(problem)),
+    }
 }
 
-/// Where the policies may be attached: the registration, what the ledger remembers, or else what
-/// EKS says.
-async fn node_roles<R: Reads, W, C>(
+/// The node policies that there are, and where they may be attached: by the ledger, the registration and
+/// IAM, or else by what EKS says.
+async fn known<R: Reads, W, C: Clock>(
     context: &Context<'_, R, W, C>,
     overview: &Overview,
-    remembered: &NodePolicyRecord,
-) -> Result<BTreeSet<RoleArn>, Stop> {
+    remembered: Option<NodePolicyRecord>,
+) -> Result<NodePolicyRecord, Failure> {
+    let Context { reader, clock, settings, .. } = *context;
     let access = &overview.access;
-    let mut roles = overview.record.registration.node_roles.clone();
-    roles.extend(remembered.node_roles.iter().chain(remembered.attached.keys()).cloned());
-    if roles.is_empty() && overview.gone.is_none() {
-        let found = observe::node_roles_of(context.reader, access, context.settings.concurrency);
-        let found = found.await.map_err(|error| Stop::at(&error, access))?;
-        roles = found.map_err(Stop::Problem)?;
-    }
-    if roles.is_empty() {
+    let failed = |error: PortError| match error.kind {
+        ErrorKind::Passing | ErrorKind::Expired | ErrorKind::Unreachable => {
+            Failure::Passing(chain(&error))
+        }
+        _ => Failure::Blocked(observe::problem_of(
+            &error,
+            access,
+            "allow the function's role the call that is named here on the cluster's node policies and node roles",
+        )),
+    };
+    let mut cluster = overview.record.clone();
+    let roles = &mut cluster.registration.node_roles;
+    let before = remembered.iter().flat_map(|one| one.node_roles.iter().chain(one.attached.keys()));
+    roles.extend(before.cloned());
+    if roles.is_empty() && overview.gone.is_some() {
         roles.extend(observe::guessed_node_role(access));
     }
-    match observe::refused_node_role(&roles, context.settings) {
-        Some(problem) => Err(Stop::Problem(problem)),
-        None => Ok(roles),
+    let remembered = Some(remembered.unwrap_or_default());
+    let found =
+        observe::node_policies(reader, access, &cluster, remembered, true, settings, clock).await;
+    let FoundPolicies { policies, record, .. } = found.map_err(failed)?;
+    match policies.problem {
+        None => Ok(record),
+        Some(problem) => Err(Failure::Blocked(problem)),
     }
-}
-
-/// IAM deletes a policy only when nothing has it and no other version is left.
-async fn delete<R: Reads, W: Writes, C: Clock>(
-    context: &Context<'_, R, W, C>,
-    overview: &Overview,
-    policy: &Standing,
-    node_roles: &BTreeSet<RoleArn>,
-    lease: &mut Lease,
-) -> Result<(), Stop> {
-    let Context { reader, writer, .. } = *context;
-    let access = &overview.access;
-    let failed = |error: PortError| Stop::at(&error, access);
-    let arn = &policy.arn;
-    for role in node_roles {
-        pass(context, lease).await?;
-        writer.detach_policy(access, role, arn).await.map_err(failed)?;
-    }
-    let listed =
-        pages(|token| async move { reader.policy_versions(access, arn, token.as_deref()).await });
-    for version in listed.await.map_err(failed)? {
-        if !version.is_default {
-            pass(context, lease).await?;
-            writer.delete_policy_version(access, arn, &version.id).await.map_err(failed)?;
-        }
-    }
-    // It grants nothing any more. Told before it is gone, or a run that dies in between tells nobody.
-    tell(context, overview, policy, node_roles).await?;
-    pass(context, lease).await?;
-    writer.delete_policy(access, arn).await.map_err(failed)
-}
-
-/// Whether one more call may start; the lease is held for as long as there is time.
-async fn pass<R: Reads, W: Writes, C: Clock>(
-    context: &Context<'_, R, W, C>,
-    lease: &mut Lease,
-) -> Result<(), Stop> {
-    let Context { reader, writer, clock, run, settings, .. } = *context;
-    if context.is_over() {
-        return Err(Stop::Passing(context.over()));
-    }
-    if !lease.covers(clock.now(), settings.longest_call * 2) {
-        let renewed = lease.renew(reader, writer, clock, run, settings).await;
-        renewed.map_err(|error| Stop::Passing(chain(&error)))?;
-    }
-    Ok(())
 }
 
 async fn tell<R, W: Writes, C: Clock>(
     context: &Context<'_, R, W, C>,
     overview: &Overview,
-    policy: &Standing,
+    change: &PolicyChange,
     node_roles: &BTreeSet<RoleArn>,
-) -> Result<(), Stop> {
-    let Standing { number, arn, version, roles } = policy;
+) -> Result<(), String> {
     let cluster = &overview.access.cluster;
     let outcomes =
         Outcomes { cluster, now: context.clock.now(), request_id: context.run.request_id() };
-    let change = PolicyChange {
-        policy: arn.clone(),
-        number: *number,
-        version: version.clone(),
-        added: Vec::new(),
-        removed: roles.iter().cloned().collect(),
-        gone: true,
-    };
     let retirement = overview.record.retired.as_ref().map(|retired| retired.version.to_string());
     let capacity = node_policy::capacity(&[], None, context.settings.policy_slots);
     let event = outcomes.policy_deleted(
-        &change,
+        change,
         retirement.as_deref().unwrap_or_default(),
         node_roles,
         &capacity,
@@ -343,5 +250,5 @@ async fn tell<R, W: Writes, C: Clock>(
     let sent = publish(context.writer, context.clock, std::slice::from_ref(&event)).await;
     sent.into_iter()
         .collect::<Result<_, _>>()
-        .map_err(|why| Stop::Passing(format!("event {} was not sent: {why}", event.detail_type())))
+        .map_err(|why| format!("event {} was not sent: {why}", event.detail_type()))
 }

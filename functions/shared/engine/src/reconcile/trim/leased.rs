@@ -1,18 +1,17 @@
 //! The trim itself: everything is read and observed again under the lease, the ledger is told
-//! what leaves, and only then does it leave.
+//! what the policies are to list, and only then is IAM.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pod_identity_core::plan::{Plan, PolicyStep};
+use pod_identity_core::node_policy::PolicyState;
+use pod_identity_core::plan::{NodePolicies, Plan, PolicyStep};
 use pod_identity_core::{Association, ClusterArn, KubernetesName, RoleArn};
 
 use super::super::overview::named;
 use super::super::{CHUNK, Reconciled};
 use super::{Survey, shared};
-use crate::apply::{Applied, Failure, Target, policies};
-use crate::cluster::{
-    self, Beyond, Broken, Context, IAM_SETTLES, NodePolicyMemory, of_another_account,
-};
+use crate::apply::{Applied, Failure, Target, policies, unpublished};
+use crate::cluster::{self, Broken, Context, of_another_account};
 use crate::error::chain;
 use crate::lease::Lease;
 use crate::ledger::{
@@ -24,14 +23,13 @@ use crate::observe::{self, FoundPolicies};
 use crate::outcome::Outcomes;
 use crate::ports::{AssociationFilter, Clock, ClusterAccess, Reads, Writes};
 use crate::publish::publish;
-use crate::settings::later;
 
 /// What was read and observed under the lease.
 struct Seen {
     view: View,
     access: ClusterAccess,
-    remembered: NodePolicyRecord,
-    found: FoundPolicies,
+    policies: NodePolicies,
+    record: NodePolicyRecord,
     survey: Survey,
 }
 
@@ -70,7 +68,7 @@ async fn leased<R: Reads, W: Writes, C: Clock>(
 ) -> Result<(), Broken> {
     let Context { reader, writer, clock, run, settings, .. } = *context;
     let mut seen = look(context, cluster, lease).await?;
-    let plan = seen.survey.plan(cluster, &seen.found.policies, settings);
+    let plan = seen.survey.plan(cluster, &seen.policies, settings);
     if plan.is_empty() {
         done.untrimmed = plan.warnings.first().cloned();
         let mut writes = WriteSet::default();
@@ -78,25 +76,39 @@ async fn leased<R: Reads, W: Writes, C: Clock>(
         lease.release(run, &mut writes);
         return writes.commit(reader, writer).await.map_err(said);
     }
-    // What follows has a whole lease's time, and the note is good for longer than that.
+    // What follows has a whole lease's time.
     lease.renew(reader, writer, clock, run, settings).await.map_err(said)?;
-    note(context, cluster, lease, &plan, &mut seen).await?;
     tracing::info!(cluster = cluster.name(), steps = plan.steps(), plan = %plan, "trims");
 
     let mut applied = Applied::default();
-    let target = Target { context, access: &seen.access, lease };
-    let applying = policies::in_order(&plan.policy_steps, &target, &mut applied);
-    let result = Box::pin(applying).await;
-    let why = result.err().map(|failure| match failure {
-        Failure::Passing(why) => why,
-        Failure::Blocked(problem) => format!("{}; {}", problem.reason, problem.way_out),
-    });
-    let left = trimmed(&plan, &applied, &seen.survey.due);
-    let changes = applied.policy_changes.iter();
-    done.given_up.extend(changes.filter(|one| one.gone).map(|one| one.policy.clone()));
+    let gives_up = |step: &PolicyStep| matches!(step, PolicyStep::GiveUpPolicy { .. });
+    let (last, first): (Vec<PolicyStep>, Vec<PolicyStep>) =
+        plan.policy_steps.iter().cloned().partition(gives_up);
+    // What moves is listed where it goes before anything is given up: a run that dies leaves IAM with more.
+    for steps in [first, last] {
+        if steps.is_empty() || done.untrimmed.is_some() {
+            continue;
+        }
+        assign(context, cluster, lease, &steps, &mut seen).await?;
+        let target = Target { context, access: &seen.access, lease };
+        let applying = policies::in_order(&steps, &target, &mut seen.record, &mut applied);
+        done.untrimmed = Box::pin(applying).await.err().map(|failure| match failure {
+            Failure::Passing(why) => why,
+            Failure::Blocked(problem) => format!("{}; {}", problem.reason, problem.way_out),
+        });
+    }
+    let listed: BTreeSet<RoleArn> =
+        seen.record.projection.policies.values().flat_map(|one| one.roles.clone()).collect();
+    let unwritten = seen.record.projection.policies.values();
+    let unwritten: BTreeSet<RoleArn> = unwritten
+        .filter(|one| one.state != PolicyState::Clean)
+        .flat_map(|one| one.removed.clone())
+        .collect();
+    let stays = |role: &&RoleArn| !listed.contains(*role) && !unwritten.contains(*role);
+    let left: BTreeSet<RoleArn> = seen.survey.due.iter().filter(stays).cloned().collect();
+    done.given_up.extend(applied.deleted.iter().map(|one| one.policy.clone()));
     done.trimmed.extend(left.iter().cloned());
     done.steps += applied.steps;
-    done.untrimmed = why;
     let written = write_down(context, cluster, lease, &plan, &applied, &left, seen).await;
     done.plans.push(plan);
     written.map_err(|why| Broken { why, wrote: true })
@@ -131,21 +143,18 @@ async fn look<R: Reads, W: Writes, C: Clock>(
     let looked_at = clock.now();
     let used = used(context, &access, lease, &accounts).await?;
     let seen_at = clock.now();
-    let found = policies(context, &access, record, remembered.clone()).await?;
+    let FoundPolicies { policies, record, .. } =
+        policies(context, &access, record, remembered).await?;
     let needed: BTreeSet<RoleArn> = needed.union(&used).cloned().collect();
-    let again = found.policies.trimming.intersection(&needed);
-    if let Some(role) = again.into_iter().find(|role| found.policies.listed().contains(*role)) {
-        return Err(format!("role {role} was taken out before and is listed again first").into());
-    }
-    let node_roles = &found.policies.node_roles;
+    let node_roles = &policies.node_roles;
     if let Some(why) = shared(reader, &registry, cluster, node_roles).await.map_err(said)? {
         return Err(why.into());
     }
     let before = view.get::<TrimRecord>(&trim_key(cluster)).map_err(said)?;
     let before = before.map(|stored| stored.record).unwrap_or_default();
     let grace = settings.trim_after.unwrap_or(std::time::Duration::MAX);
-    let survey = Survey::of(before, &found.policies, &needed, (looked_at, seen_at), grace);
-    Ok(Seen { view, access, remembered, found, survey })
+    let survey = Survey::of(before, &policies, &needed, (looked_at, seen_at), grace);
+    Ok(Seen { view, access, policies, record, survey })
 }
 
 fn access(cluster: &ClusterArn, record: &ClusterRecord) -> ClusterAccess {
@@ -206,80 +215,30 @@ async fn policies<R: Reads, W, C: Clock>(
     remembered: NodePolicyRecord,
 ) -> Result<FoundPolicies, Broken> {
     let Context { reader, clock, settings, .. } = *context;
-    let settled = cluster::settled(remembered, clock.now());
-    if let Some((number, until)) = settled.giving_up.first_key_value() {
-        return Err(format!(
-            "node policy {number} was being given up by a run that did not end, and IAM may show it as it was until {until}"
-        )
-        .into());
-    }
-    let anew = Beyond { anew: true, ..Beyond::default() }.doubts(settled);
-    let found = observe::node_policies(reader, access, record, Some(anew), settings).await;
+    let remembered = Some(remembered);
+    let found =
+        observe::node_policies(reader, access, record, remembered, true, settings, clock).await;
     let found = found.map_err(said)?;
-    if let Some(problem) = &found.policies.problem {
-        return Err(format!("{}; {}", problem.reason, problem.way_out).into());
-    }
-    match found.overwritten.iter().next() {
+    match &found.policies.problem {
+        Some(problem) => Err(format!("{}; {}", problem.reason, problem.way_out).into()),
         None => Ok(found),
-        Some(role) => Err(format!(
-            "role {role} was in a version of a node policy that another was put over, and is listed again first, with whoever is bound next"
-        )
-        .into()),
     }
 }
 
-/// Writes down what leaves its policy before it does: a run that is shown a version from before
-/// that would take it for granted, should this one die.
-async fn note<R: Reads, W: Writes, C: Clock>(
+/// Writes down what the policies are to list before IAM is told.
+async fn assign<R: Reads, W: Writes, C: Clock>(
     context: &Context<'_, R, W, C>,
     cluster: &ClusterArn,
     lease: &Lease,
-    plan: &Plan,
+    steps: &[PolicyStep],
     seen: &mut Seen,
 ) -> Result<(), Broken> {
-    let until = later(lease.ends_at(), IAM_SETTLES);
-    let taken = plan.policy_steps.iter().flat_map(PolicyStep::takes);
-    let noted: BTreeMap<RoleArn, _> = taken.map(|role| (role.clone(), until)).collect();
-    let given_up = plan.policy_steps.iter().filter_map(|step| match step {
-        PolicyStep::GiveUpPolicy { number, .. } => Some((*number, until)),
-        _ => None,
-    });
-    let given_up: BTreeMap<u32, _> = given_up.collect();
-    if noted.is_empty() && given_up.is_empty() {
-        return Ok(());
-    }
-    for record in [&mut seen.remembered, &mut seen.found.record] {
-        record.trimming.extend(noted.clone());
-        record.giving_up.extend(given_up.clone());
-        // Once that is let go, nobody knows how far it came.
-        for attached in record.attached.values_mut() {
-            attached.retain(|number| !given_up.contains_key(number));
-        }
-    }
+    seen.record.assign(steps);
     let (mut writes, revision) = (WriteSet::default(), context.run.revision());
     let key = node_policy_key(cluster);
-    writes.put(&mut seen.view, key, &seen.remembered, &revision).map_err(said)?;
+    writes.put(&mut seen.view, key, &seen.record, &revision).map_err(said)?;
     lease.fence(&mut writes);
     writes.commit(context.reader, context.writer).await.map_err(said)
-}
-
-/// The roles that have left every policy that listed them.
-fn trimmed(plan: &Plan, applied: &Applied, due: &BTreeSet<RoleArn>) -> BTreeSet<RoleArn> {
-    let has_left = |role: &RoleArn, step: &PolicyStep| {
-        let number = match step {
-            PolicyStep::RewritePolicy { number, .. } | PolicyStep::GiveUpPolicy { number, .. } => {
-                *number
-            }
-            PolicyStep::CreatePolicy { .. } | PolicyStep::AttachPolicy { .. } => return true,
-        };
-        let mut changes = applied.policy_changes.iter();
-        changes.any(|change| change.number == number && change.removed.contains(role))
-    };
-    let left = due.iter().filter(|role| {
-        let mut taking = plan.policy_steps.iter().filter(|step| step.takes().contains(*role));
-        taking.all(|step| has_left(role, step))
-    });
-    left.cloned().collect()
 }
 
 /// Tells the bus, and writes down what was done; the lease goes back with that.
@@ -294,22 +253,14 @@ async fn write_down<R: Reads, W: Writes, C: Clock>(
 ) -> Result<(), String> {
     let now = context.clock.now();
     let outcomes = Outcomes { cluster, now, request_id: context.run.request_id() };
-    let found = FoundPolicies {
-        policies: seen.found.policies.clone(),
-        record: seen.found.record.clone(),
-        unannounced: std::mem::take(&mut seen.found.unannounced),
-        overwritten: BTreeSet::new(),
-        understood: true,
-        counted: seen.found.counted,
-    };
-    let NodePolicyMemory { mut record, changes } = cluster::remember(found, applied, true, now);
-    let event = |change| outcomes.policy_changed(change, &record.node_roles, &plan.capacity);
-    let events: Vec<_> = changes.iter().map(event).collect();
+    let changes = unpublished(&seen.record, cluster, context.settings);
+    let changes: Vec<_> = changes.iter().chain(&applied.deleted).collect();
+    let event = |change| outcomes.policy_changed(change, &seen.record.node_roles, &plan.capacity);
+    let events: Vec<_> = changes.iter().copied().map(event).collect();
     let sent = publish(context.writer, context.clock, &events).await;
-    for (change, sent) in changes.iter().zip(sent) {
+    for (change, sent) in changes.into_iter().zip(sent) {
         match sent {
-            Ok(()) if change.gone => {}
-            Ok(()) => _ = record.announced.insert(change.number, change.version.clone()),
+            Ok(()) => seen.record.is_published(change.number),
             Err(why) => tracing::warn!(
                 cluster = cluster.name(),
                 "event Node Role Policy Changed was not sent: {why}"
@@ -319,7 +270,7 @@ async fn write_down<R: Reads, W: Writes, C: Clock>(
     let (mut writes, revision) = (WriteSet::default(), context.run.revision());
     remember_unused(&mut seen, &mut writes, left, &revision).map_err(|broken| broken.why)?;
     let key = node_policy_key(cluster);
-    writes.put(&mut seen.view, key, &record, &revision).map_err(|error| chain(&error))?;
+    writes.put(&mut seen.view, key, &seen.record, &revision).map_err(|error| chain(&error))?;
     lease.release(context.run, &mut writes);
     let written = writes.commit(context.reader, context.writer).await;
     written.map_err(|error| chain(&error))
