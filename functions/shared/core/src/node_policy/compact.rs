@@ -50,13 +50,8 @@ pub fn compact(
         if !longest_first(&moving).into_iter().all(|role| placing.place(role)) {
             break;
         }
-        let placed: Vec<(u32, Vec<RoleArn>)> = placing
-            .placed
-            .into_iter()
-            .map(|(taker, roles)| (taker, roles.into_iter().cloned().collect()))
-            .collect();
-        for (taker, roles) in placed {
-            lists.entry(taker).or_default().extend(roles);
+        for (taker, roles) in placing.placed {
+            lists.entry(taker).or_default().extend(roles.into_iter().cloned());
         }
         lists.remove(&number);
         deleted.push(number);

@@ -24,7 +24,7 @@ impl Policies {
     fn unchanged(observation: &Observation, cluster: Option<&ClusterArn>) -> Self {
         Self {
             steps: Vec::new(),
-            capacity: measure(&[], &observation.policies, cluster),
+            capacity: capacity_of(&observation.policies, cluster),
             warnings: Vec::new(),
             unlisted: BTreeSet::new(),
             problem: None,
@@ -73,7 +73,7 @@ pub(super) fn extend(
     let full = (!extension.unplaced.is_empty()).then(|| full(observation));
     let mut policies = Policies {
         steps: steps(&shards, &extension.changes, observation, options),
-        capacity: measure(&extension.changes, found, cluster),
+        capacity: measure(found.projection.shards(), &extension.changes, found.max_shards, cluster),
         warnings: Vec::new(),
         unlisted: extension.unplaced,
         problem: None,
@@ -202,13 +202,18 @@ pub(super) fn attach(
     steps
 }
 
-/// How full the policies are once these changes are written.
+/// How full the policies are as they are.
+pub(super) fn capacity_of(found: &NodePolicies, cluster: Option<&ClusterArn>) -> PolicyCapacity {
+    node_policy::capacity(&found.projection.shards(), cluster, found.max_shards)
+}
+
+/// How full these policies are once the changes are written.
 pub(super) fn measure(
+    shards: Vec<Shard>,
     changes: &[ShardChange],
-    found: &NodePolicies,
+    max_shards: u32,
     cluster: Option<&ClusterArn>,
 ) -> PolicyCapacity {
-    let shards = found.projection.shards();
     let mut shards: BTreeMap<u32, Shard> =
         shards.into_iter().map(|shard| (shard.number, shard)).collect();
     for ShardChange { number, roles, statement, .. } in changes {
@@ -216,5 +221,5 @@ pub(super) fn measure(
         shards.insert(number, Shard { number, roles, statement });
     }
     let shards: Vec<_> = shards.into_values().collect();
-    node_policy::capacity(&shards, cluster, found.max_shards)
+    node_policy::capacity(&shards, cluster, max_shards)
 }

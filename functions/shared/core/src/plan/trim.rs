@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use pod_identity_events::PolicyCapacity;
 
 use super::input::{NodePolicies, Options};
-use super::policy::{attach, measure, writes};
+use super::policy::{attach, capacity_of, measure, writes};
 use super::step::{Plan, PolicyStep};
-use crate::node_policy::{self, Compaction, PolicyState, ShardChange};
+use crate::node_policy::{self, Compaction, PolicyState};
 use crate::{ClusterArn, RoleArn};
 
 /// Plans that the node policies list no other roles than those to be kept, and that there are no
@@ -30,7 +30,7 @@ pub fn trim(
         cluster: cluster.clone(),
         policy_steps: Vec::new(),
         places: Vec::new(),
-        capacity: measure(&[], found, statement),
+        capacity: capacity_of(found, statement),
         warnings: Vec::new(),
     };
     if found.problem.is_some() || found.node_roles.is_empty() {
@@ -65,23 +65,12 @@ pub fn trim(
         })
     };
     plan.policy_steps.extend(all.filter_map(given_up));
-    plan.capacity = remaining(&changes, &deleted, found, statement);
+    plan.capacity = measure(stay, &changes, found.max_shards, statement);
     plan
-}
-
-fn remaining(
-    changes: &[ShardChange],
-    deleted: &[u32],
-    found: &NodePolicies,
-    statement: Option<&ClusterArn>,
-) -> PolicyCapacity {
-    let mut found = found.clone();
-    found.projection.policies.retain(|number, _| !deleted.contains(number));
-    measure(changes, &found, statement)
 }
 
 /// How full node policies are as they were found.
 #[must_use]
 pub fn capacity(found: &NodePolicies, cluster: &ClusterArn, options: &Options) -> PolicyCapacity {
-    measure(&[], found, options.cluster_statement.then_some(cluster))
+    capacity_of(found, options.cluster_statement.then_some(cluster))
 }

@@ -185,15 +185,19 @@ impl Settling<'_> {
         if place.hands_on() {
             return self.fail(place, &problem.reason);
         }
-        let (bound, kubernetes) = (place.bound.iter(), &place.kubernetes);
-        let bound = bound.map(|bound| {
-            let (version, role) = (Some(&bound.version), Some(&bound.desired.role));
-            Blocked::by(problem, &bound.service_account, version, role)
-        });
-        for blocked in bound.chain(place.blocked.iter().cloned()) {
-            self.blocked(kubernetes, &blocked);
+        self.bound_is_blocked(place, problem);
+        for blocked in &place.blocked {
+            self.blocked(&place.kubernetes, blocked);
         }
         self.removed(place);
+    }
+
+    /// Whom a place would serve is blocked after all.
+    fn bound_is_blocked(&mut self, place: &PlacePlan, problem: &Problem) {
+        let Some(bound) = &place.bound else { return };
+        let (version, role) = (Some(&bound.version), Some(&bound.desired.role));
+        let blocked = Blocked::by(problem, &bound.service_account, version, role);
+        self.blocked(&place.kubernetes, &blocked);
     }
 
     fn place(&mut self, place: &PlacePlan, result: Option<&Result<Option<Association>, Failure>>) {
@@ -207,13 +211,9 @@ impl Settling<'_> {
                 }
             }
             Some(Err(Failure::Blocked(problem))) => {
-                let here = place.bound.iter().map(|bound| {
-                    let (version, role) = (Some(&bound.version), Some(&bound.desired.role));
-                    Blocked::by(problem, &bound.service_account, version, role)
-                });
-                let gone = place.removed.iter().map(|one| &one.service_account);
-                let gone = gone.map(|name| Blocked::by(problem, name, None, None));
-                for blocked in here.chain(gone) {
+                self.bound_is_blocked(place, problem);
+                for gone in &place.removed {
+                    let blocked = Blocked::by(problem, &gone.service_account, None, None);
                     self.blocked(kubernetes, &blocked);
                 }
             }

@@ -16,7 +16,7 @@ use crate::ports::{
 use crate::settings::Settings;
 
 /// IAM keeps at most five versions of a policy, one of them in force.
-pub(crate) const VERSIONS_KEPT: usize = 4;
+const VERSIONS_KEPT: usize = 4;
 
 /// AWS's policies that allow every node to get credentials for every association.
 const BROAD_POLICIES: [&str; 2] = ["AmazonEKSWorkerNodePolicy", "AmazonEKSWorkerNodeMinimalPolicy"];
