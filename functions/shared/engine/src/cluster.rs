@@ -24,7 +24,6 @@ use crate::observe::SeenRoles;
 use crate::ports::{Clock, ClusterAccess, Reads, WriteError, Writes};
 use crate::run::Run;
 use crate::settings::Settings;
-use places::Loaded;
 use planned::Planned;
 
 pub use guard::held_up;
@@ -195,9 +194,7 @@ pub(crate) async fn preview<R: Reads, W, C: Clock>(
     context: &Context<'_, R, W, C>,
     job: Job<'_>,
 ) -> Result<Plan, String> {
-    let loaded = Loaded::read(context, job).await;
-    let mut loaded = loaded.map_err(|error| chain(&error))?;
-    Ok(planned::planned(context, job, &mut loaded).await?.plan)
+    Ok(planned::planned(context, job, None).await?.plan)
 }
 
 /// Gives the lease back with a transaction.
@@ -236,9 +233,8 @@ where
 {
     let Context { reader, writer, clock, run, settings, .. } = *context;
     let (cluster, access) = (job.cluster, job.access());
-    let mut loaded = Loaded::read(context, job).await.map_err(|error| chain(&error))?;
-    loaded.visibility.abandoned_until = lease.abandoned_until;
-    let Planned { mut plan, found, known } = planned::planned(context, job, &mut loaded).await?;
+    let Planned { mut plan, mut loaded, found, known } =
+        planned::planned(context, job, lease.abandoned_until).await?;
     let understood = found.as_ref().is_some_and(|found| found.understood);
     // A first observation is complete, and is not remembered before what it found is listed.
     let listed = !plan.policy_steps.is_empty() || plan.places.iter().any(|p| p.bound.is_some());

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use pod_identity_core::plan::{Claim, Place, Problem};
 use pod_identity_core::{
     Association, Binding, ClusterArn, Clusters, DominoName, Evidence, HeldAssociation, Intent,
-    KubernetesName, Verdict,
+    KubernetesName, RoleArn, Verdict,
 };
 use pod_identity_events::RemovalReason;
 
@@ -56,12 +56,13 @@ pub(super) struct Loaded {
 
 impl Loaded {
     /// Reads the ledger anew: another run may have written it while this one
-    /// waited for the lease. `hint` only says what is worth asking for in one go.
+    /// waited for the lease. `expected` only says what is worth asking for in one go.
     pub(super) async fn read<R: LedgerReader, W, C: Clock>(
         context: &Context<'_, R, W, C>,
         job: Job<'_>,
+        expected: &BTreeSet<KubernetesName>,
     ) -> Result<Self, LedgerError> {
-        let Job { cluster, names, hint, .. } = job;
+        let Job { cluster, names, .. } = job;
         let mut loaded = Self {
             view: View::default(),
             names: names.clone(),
@@ -82,18 +83,11 @@ impl Loaded {
             now: context.clock.now(),
         };
         let mut keys = vec![registry_key(), node_policy_key(cluster), guard_key(cluster)];
-        let mut asked = job.beyond.places.clone();
         for name in names {
             keys.extend([binding_key(name), condition_key(name, cluster)]);
-            let hinted = hint.get::<Condition>(&condition_key(name, cluster))?;
-            let wanted = hint
-                .get::<BindingRecord>(&binding_key(name))?
-                .and_then(|stored| stored.record.binding().map(|b| b.kubernetes.clone()));
-            asked.extend(wanted);
-            asked.extend(hinted.into_iter().flat_map(|stored| stored.record.leaving.into_keys()));
         }
         let of_place = |place: &KubernetesName| [claims_key(place), account_key(cluster, place)];
-        keys.extend(asked.iter().flat_map(of_place));
+        keys.extend(expected.iter().flat_map(of_place));
         loaded.view.read(context.reader, &keys).await?;
         loaded.registry = ledger::registry(&loaded.view, &context.settings.plan.deployment)?;
         let guard = loaded.view.get::<GuardRecord>(&guard_key(cluster))?;
@@ -106,7 +100,8 @@ impl Loaded {
         }
         loaded.take_in(context, cluster, names.clone())?;
 
-        let unread: Vec<Key> = loaded.kubernetes().difference(&asked).flat_map(of_place).collect();
+        let unread: Vec<Key> =
+            loaded.kubernetes().difference(expected).flat_map(of_place).collect();
         loaded.view.read(context.reader, &unread).await?;
         let mut others = BTreeSet::new();
         for place in loaded.kubernetes() {
@@ -173,29 +168,13 @@ impl Loaded {
                 before.map(|stored| stored.record),
                 context,
             );
-            if let Some(binding) = record.record.binding() {
-                self.refuse(&name, binding, cluster, context.settings);
-            }
+            let refused =
+                record.record.binding().and_then(|b| refused(b, cluster, context.settings));
+            self.refused.extend(refused.map(|reasons| (name.clone(), reasons)));
             self.conditions.insert(name.clone(), condition);
             self.bindings.insert(name, record.record);
         }
         Ok(())
-    }
-
-    /// An allow-list may have been narrowed since the binding was accepted.
-    /// Only this cluster counts: that another one of the binding's is gone is no reason here.
-    fn refuse(
-        &mut self,
-        name: &DominoName,
-        binding: &Binding,
-        cluster: &ClusterArn,
-        settings: &Settings,
-    ) {
-        let mut here = binding.clone();
-        here.clusters = Clusters::Named([cluster.clone()].into());
-        if let Err(reasons) = settings.rules.admits(&here) {
-            self.refused.insert(name.clone(), reasons.join("; "));
-        }
     }
 
     /// The Kubernetes service accounts that the batch's service accounts want or leave.
@@ -418,6 +397,37 @@ impl Loaded {
             kubernetes,
         }
     }
+}
+
+/// The Kubernetes service accounts that a job's service accounts have, want or leave, and the roles
+/// that they want, by what the ledger said before the lease was had.
+pub(super) fn expected(
+    job: Job<'_>,
+    settings: &Settings,
+) -> Result<(BTreeSet<KubernetesName>, BTreeSet<RoleArn>), LedgerError> {
+    let (mut places, mut roles) = (job.beyond.places.clone(), BTreeSet::new());
+    for name in job.names {
+        if let Some(stored) = job.hint.get::<Condition>(&condition_key(name, job.cluster))? {
+            let Condition { wanted, leaving, .. } = stored.record;
+            places.extend(wanted.into_iter().chain(leaving.into_keys()));
+        }
+        let binding = job.hint.get::<BindingRecord>(&binding_key(name))?;
+        let binding = binding.as_ref().and_then(|stored| stored.record.binding());
+        let Some(binding) = binding.filter(|binding| job.record.takes(binding)) else { continue };
+        places.insert(binding.kubernetes.clone());
+        if refused(binding, job.cluster, settings).is_none() {
+            roles.insert(binding.desired.role.clone());
+        }
+    }
+    Ok((places, roles))
+}
+
+/// Why a binding is refused: an allow-list may have been narrowed since it was accepted.
+/// Only this cluster counts: that another one of the binding's is gone is no reason here.
+fn refused(binding: &Binding, cluster: &ClusterArn, settings: &Settings) -> Option<String> {
+    let mut here = binding.clone();
+    here.clusters = Clusters::Named([cluster.clone()].into());
+    settings.rules.admits(&here).err().map(|reasons| reasons.join("; "))
 }
 
 /// The condition that fits the binding as it is now. One that was written for

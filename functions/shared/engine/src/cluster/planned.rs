@@ -2,15 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pod_identity_core::plan::{self, Blocked, Observation, Place, PlacePlan, Plan, Problem};
-use pod_identity_core::{Association, ClusterArn, RoleArn, node_policy};
+use futures::join;
+use jiff::Timestamp;
+use pod_identity_core::plan::{
+    self, Blocked, Observation, Place, PlacePlan, Plan, Problem, RoleState,
+};
+use pod_identity_core::{Association, ClusterArn, KubernetesName, RoleArn, node_policy};
 use pod_identity_events::BlockedCode;
 
-use super::places::Loaded;
+use super::places::{Loaded, expected};
 use super::{Context, Job};
 use crate::apply::{Failure, association_failure};
 use crate::error::chain;
-use crate::ledger::{NodePolicyRecord, node_policy_key};
+use crate::ledger::{LedgerError, NodePolicyRecord, node_policy_key};
 use crate::observe::{self, FoundPolicies};
 use crate::ports::{Clock, ErrorKind, PortError, Reads};
 use crate::settings::Settings;
@@ -18,6 +22,7 @@ use crate::settings::Settings;
 /// A plan and what it rests on.
 pub(super) struct Planned {
     pub(super) plan: Plan,
+    pub(super) loaded: Loaded,
     /// What was found of the node policies; none when they were not asked for, or not understood
     /// at the first contact.
     pub(super) found: Option<FoundPolicies>,
@@ -25,26 +30,44 @@ pub(super) struct Planned {
     pub(super) known: bool,
 }
 
+/// What was asked of EKS and IAM while the ledger was read: by what it said before, all that is needed.
+struct Ahead {
+    places: BTreeSet<KubernetesName>,
+    associations: Result<BTreeMap<KubernetesName, Association>, PortError>,
+    roles: Result<BTreeMap<RoleArn, RoleState>, PortError>,
+}
+
+/// Plans by the ledger, read anew, and by what is on the cluster. EKS may show what a run that died has
+/// changed until `abandoned_until`.
 pub(super) async fn planned<R: Reads, W, C: Clock>(
     context: &Context<'_, R, W, C>,
     job: Job<'_>,
-    loaded: &mut Loaded,
+    abandoned_until: Option<Timestamp>,
 ) -> Result<Planned, String> {
-    let Context { clock, settings, .. } = *context;
-    let cluster = job.cluster;
-    let stored = loaded
-        .view
-        .get::<NodePolicyRecord>(&node_policy_key(cluster))
-        .map_err(|error| chain(&error))?
-        .map(|stored| stored.record);
-    let known = stored.is_some();
-
+    let Context { reader, clock, settings, .. } = *context;
+    let (cluster, access, at_once) = (job.cluster, &job.access(), settings.concurrency);
+    let said = |error: LedgerError| chain(&error);
     // The allow-lists may have been narrowed since the cluster was registered. Node roles
     // are looked at where something is granted: a removal touches none.
     let mut reach = job.record.registration.clone();
     reach.node_roles.clear();
     let admitted = settings.rules.admits_registration(&reach);
+    let (mut places, mut roles) = expected(job, settings).map_err(said)?;
+    if admitted.is_err() {
+        (places, roles) = (BTreeSet::new(), BTreeSet::new());
+    }
     let looked_at = clock.now();
+    let (loaded, associations, roles) = join!(
+        Loaded::read(context, job, &places),
+        observe::associations(reader, access, &places, at_once),
+        job.seen_roles.read(reader, access, &roles, at_once),
+    );
+    let mut loaded = loaded.map_err(said)?;
+    loaded.visibility.abandoned_until = abandoned_until;
+    let ahead = Ahead { places, associations, roles };
+    let stored = loaded.view.get::<NodePolicyRecord>(&node_policy_key(cluster)).map_err(said)?;
+    let stored = stored.map(|stored| stored.record);
+    let known = stored.is_some();
     let observed = match admitted {
         Err(reasons) => Err(Failure::Blocked(Problem {
             code: BlockedCode::NotAllowed,
@@ -52,7 +75,7 @@ pub(super) async fn planned<R: Reads, W, C: Clock>(
             way_out: "admit it in the deployment's allow-lists, or register the cluster anew"
                 .to_owned(),
         })),
-        Ok(()) => Box::pin(observe_all(context, job, loaded, stored)).await,
+        Ok(()) => Box::pin(observe_all(context, job, &mut loaded, stored, ahead)).await,
     };
     let (mut plan, found) = match observed {
         Ok((observation, found)) => (plan::plan(&observation, &settings.plan), found),
@@ -76,7 +99,7 @@ pub(super) async fn planned<R: Reads, W, C: Clock>(
             loaded.visibility.set_aside(place, why.to_owned());
         }
     }
-    Ok(Planned { plan, found, known })
+    Ok(Planned { plan, loaded, found, known })
 }
 
 /// Observes what the plan looks at. What a removal does not need is not asked for.
@@ -85,6 +108,7 @@ async fn observe_all<R, W, C>(
     job: Job<'_>,
     loaded: &mut Loaded,
     remembered: Option<NodePolicyRecord>,
+    ahead: Ahead,
 ) -> Result<(Observation, Option<FoundPolicies>), Failure>
 where
     R: Reads,
@@ -94,15 +118,20 @@ where
     let access = &job.access();
     let failed = |error: PortError| association_failure(&error, access);
     let concurrency = settings.concurrency;
-    let found = observe::associations(aws, access, &loaded.kubernetes(), concurrency).await;
-    let associations = match found {
-        // With a cluster that is being retired its associations go too.
-        Err(error) if error.kind == ErrorKind::NotFound && loaded.record.is_retiring() => {
-            loaded.is_gone = true;
-            BTreeMap::new()
-        }
-        found => found.map_err(failed)?,
-    };
+    let Ahead { places, associations, roles } = ahead;
+    let here = loaded.kubernetes();
+    let unlooked: BTreeSet<_> = here.difference(&places).cloned().collect();
+    let more = observe::associations(aws, access, &unlooked, concurrency).await;
+    let mut associations =
+        match associations.and_then(|found| Ok(found.into_iter().chain(more?).collect())) {
+            // With a cluster that is being retired its associations go too.
+            Err(error) if error.kind == ErrorKind::NotFound && loaded.record.is_retiring() => {
+                loaded.is_gone = true;
+                BTreeMap::new()
+            }
+            found => found.map_err(failed)?,
+        };
+    associations.retain(|place, _| here.contains(place));
     if let Some(problem) = of_another_account(&access.cluster, associations.values()) {
         return Err(Failure::Blocked(problem));
     }
@@ -129,8 +158,10 @@ where
     if wanted.is_empty() {
         return Ok((observation, None));
     }
-    observation.roles =
-        job.seen_roles.read(aws, access, &wanted, concurrency).await.map_err(failed)?;
+    observation.roles = roles.map_err(failed)?;
+    let unread = wanted.iter().filter(|role| !observation.roles.contains_key(*role)).cloned();
+    let more = job.seen_roles.read(aws, access, &unread.collect(), concurrency).await;
+    observation.roles.extend(more.map_err(failed)?);
     let (known, anew) = (remembered.is_some(), job.beyond.anew);
     let found = observe::node_policies(aws, access, job.record, remembered, anew, settings, clock);
     let mut found = found.await.map_err(failed)?;

@@ -1,4 +1,7 @@
-//! How many AWS calls each case takes.
+//! How many AWS calls each case takes, and how many of them one after another.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
 
 use pod_identity_engine::Outcome;
 
@@ -9,6 +12,15 @@ fn calls_of(scenario: &mut Scenario, event: &serde_json::Value, outcome: Outcome
     let report = scenario.send(event);
     Scenario::assert_outcome(&report, outcome);
     scenario.ports.world().calls.iter().map(|call| call.operation.clone()).collect()
+}
+
+/// Calls one after another: of those that are under way together only one is counted.
+fn rounds_of(scenario: &mut Scenario, event: &serde_json::Value) -> (usize, usize) {
+    scenario.ports.world().settings.call_takes = Duration::from_millis(25);
+    let calls = calls_of(scenario, event, Outcome::Applied).len();
+    let world = scenario.ports.world();
+    let began: BTreeSet<_> = world.calls.iter().map(|call| call.began).collect();
+    (calls, began.len())
 }
 
 /// blue is known, and its policy lists one role.
@@ -35,6 +47,28 @@ fn a_role_that_is_listed_already_takes_eight_calls() {
     let calls = calls_of(&mut scenario, &event, Outcome::Applied);
     assert_eq!(calls.len(), 8, "{calls:?}");
     assert!(!calls.contains(&"CreatePolicyVersion".to_owned()));
+}
+
+#[test]
+fn eight_of_the_ten_calls_for_a_new_role_are_one_after_another() {
+    let mut scenario = settled();
+    let event = scenario.assigned("svc-etl", "etl");
+    assert_eq!(rounds_of(&mut scenario, &event), (10, 8));
+}
+
+#[test]
+fn six_of_the_eight_calls_for_a_listed_role_are_one_after_another() {
+    let mut scenario = settled();
+    let event = scenario.assigned("svc-etl", "report");
+    assert_eq!(rounds_of(&mut scenario, &event), (8, 6));
+}
+
+#[test]
+fn a_removal_reads_the_ledger_and_looks_at_eks_together() {
+    let mut scenario = settled();
+    let event = scenario.unassigned("svc-first");
+    let (calls, rounds) = rounds_of(&mut scenario, &event);
+    assert_eq!(rounds + 1, calls);
 }
 
 #[test]
