@@ -1,8 +1,9 @@
 //! Carries a plan out: node policies first, then associations.
 
-pub(crate) mod policies;
+mod policies;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
@@ -13,7 +14,7 @@ use pod_identity_core::{
 };
 use pod_identity_events::BlockedCode;
 
-use crate::cluster::Context;
+use crate::context::Context;
 use crate::error::chain;
 use crate::lease::Lease;
 use crate::ledger::NodePolicyRecord;
@@ -26,11 +27,26 @@ use crate::settings::{Settings, later};
 
 /// A step that was not done.
 #[derive(Debug, Clone)]
-pub(crate) enum Failure {
+pub enum Failure {
     /// It will not work until somebody does something.
     Blocked(Problem),
     /// It may work later.
     Passing(String),
+}
+
+impl From<String> for Failure {
+    fn from(why: String) -> Self {
+        Self::Passing(why)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Blocked(Problem { reason, way_out, .. }) => write!(f, "{reason}; {way_out}"),
+            Self::Passing(why) => f.write_str(why),
+        }
+    }
 }
 
 /// A policy that has a new version in force, or was given up.
@@ -71,6 +87,8 @@ pub(crate) fn unpublished(
 pub(crate) struct Applied {
     /// Policies that were deleted.
     pub(crate) deleted: Vec<PolicyChange>,
+    /// Why a policy step was not done, the first of them.
+    pub(crate) undone: Option<Failure>,
     /// Roles that are not granted to every node role, because a policy step was not done, and why.
     pub(crate) ungranted: BTreeMap<RoleArn, Failure>,
     /// What became of each place that had a step.

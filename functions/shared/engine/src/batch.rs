@@ -19,7 +19,8 @@ use serde_json::Value;
 pub use record::{Recorded, record};
 pub use report::{BatchReport, Outcome, RecordReport};
 
-use crate::cluster::{self, Beyond, ClusterReport, Context, Job};
+use crate::cluster::{self, Beyond, ClusterReport, Job};
+use crate::context::Context;
 use crate::lease::Lease;
 use crate::ledger::{ClusterRecord, Decision, View};
 use crate::observe::SeenRoles;
@@ -85,7 +86,8 @@ where
             let (hint, beyond, seen_roles) = (&view, &beyond, &SeenRoles::default());
             let job = Job { cluster, record, names, hint, presumed: false, beyond, seen_roles };
             let lease = lease.take().filter(|_| leased.as_ref() == Some(cluster));
-            (cluster.clone(), cluster::work_with(&context, job, lease).await)
+            let report = cluster::work_with(&context, job, lease).await;
+            (cluster.clone(), report.unwrap_or_else(|why| ClusterReport::failed(names, &why)))
         })
         .buffer_unordered(CLUSTERS_AT_ONCE)
         .collect()

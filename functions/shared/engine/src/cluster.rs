@@ -6,64 +6,29 @@ mod intents;
 mod places;
 mod planned;
 mod settle;
+mod taking;
 mod visibility;
 mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
 use pod_identity_core::plan::Plan;
 use pod_identity_core::{ClusterArn, DominoName, KubernetesName, RoleArn};
 use pod_identity_events::PolicyCapacity;
 
-use crate::apply::{self, Applied, Target};
+use crate::apply::{self, Applied, Failure, Target};
+use crate::context::Context;
 use crate::error::chain;
 use crate::lease::Lease;
-use crate::ledger::{ClusterRecord, Condition, HaltRecord, View, WriteSet, lease_key};
+use crate::ledger::{
+    ClusterRecord, Condition, HaltRecord, NodePolicyRecord, View, WriteSet, lease_key,
+};
 use crate::observe::SeenRoles;
-use crate::ports::{Clock, ClusterAccess, Reads, WriteError, Writes};
-use crate::run::Run;
-use crate::settings::Settings;
+use crate::ports::{Clock, ClusterAccess, Reads, Writes};
 use planned::Planned;
 
 pub use guard::held_up;
-pub(crate) use planned::of_another_account;
-pub(crate) use visibility::unseen;
-
-/// Everything that work on a cluster needs.
-pub(crate) struct Context<'a, R, W, C> {
-    pub(crate) reader: &'a R,
-    pub(crate) writer: &'a W,
-    pub(crate) clock: &'a C,
-    pub(crate) run: &'a Run,
-    pub(crate) settings: &'a Settings,
-    pub(crate) deadline: Timestamp,
-}
-
-// Not derived: what is referred to need not be `Copy`.
-impl<R, W, C> Clone for Context<'_, R, W, C> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<R, W, C> Copy for Context<'_, R, W, C> {}
-
-impl<R, W, C: Clock> Context<'_, R, W, C> {
-    /// Whether a call that starts now might end after the deadline.
-    pub(crate) fn is_over(&self) -> bool {
-        self.settings.is_over(self.clock.now(), self.deadline)
-    }
-
-    /// Why nothing more is begun.
-    pub(crate) fn over(&self) -> String {
-        format!(
-            "the invocation's time is nearly over, so nothing more was begun: one call may take {} s; \
-             raise the function's time-out, or lower CALL_TIMEOUT_MS or CALL_ATTEMPTS",
-            self.settings.longest_call.as_secs()
-        )
-    }
-}
+pub(crate) use taking::{CHUNK, Taking, named, shared, trim, unused};
 
 /// What became of a cluster's part of a batch.
 #[derive(Debug, Default)]
@@ -79,6 +44,18 @@ pub struct ClusterReport {
     pub steps: usize,
     /// How full the node policies are, when they were looked at.
     pub capacity: Option<PolicyCapacity>,
+    /// Why a change to the node policies was not made, the first of them.
+    pub undone: Option<Failure>,
+    /// The node policies as the ledger has them now, when they were looked at.
+    pub node_policies: Option<NodePolicyRecord>,
+}
+
+impl ClusterReport {
+    /// All of it failed, for a passing reason.
+    pub(crate) fn failed(names: &BTreeSet<DominoName>, why: &Failure) -> Self {
+        let failures = names.iter().map(|name| (name.clone(), why.to_string())).collect();
+        Self { failures, ..Self::default() }
+    }
 }
 
 /// What a run knows of a cluster beyond its own batch.
@@ -97,6 +74,8 @@ pub(crate) struct Beyond {
     pub(crate) knows_all: bool,
     /// Associations, by id, that may be made again without a ceiling.
     pub(crate) free: BTreeSet<String>,
+    /// What is taken away from the node policies; then there is no batch.
+    pub(crate) taking: Option<Taking>,
 }
 
 /// What has to be done on a cluster.
@@ -125,67 +104,62 @@ impl Job<'_> {
 }
 
 /// Makes the ledger's word about some service accounts true on one cluster.
-pub(crate) async fn work<R, W, C>(context: &Context<'_, R, W, C>, job: Job<'_>) -> ClusterReport
-where
-    R: Reads,
-    W: Writes,
-    C: Clock,
-{
+pub(crate) async fn work<R: Reads, W: Writes, C: Clock>(
+    context: &Context<'_, R, W, C>,
+    job: Job<'_>,
+) -> Result<ClusterReport, Failure> {
     work_with(context, job, None).await
 }
 
 /// The same, perhaps with the lease that was taken when the ledger accepted what is to be done.
-pub(crate) async fn work_with<R, W, C>(
+pub(crate) async fn work_with<R: Reads, W: Writes, C: Clock>(
     context: &Context<'_, R, W, C>,
     job: Job<'_>,
     lease: Option<Lease>,
-) -> ClusterReport
-where
-    R: Reads,
-    W: Writes,
-    C: Clock,
-{
-    let Job { cluster, names, .. } = job;
-    let all_failed = |why: String| ClusterReport {
-        failures: names.iter().map(|name| (name.clone(), why.clone())).collect(),
-        ..ClusterReport::default()
-    };
-    let Context { reader, writer, clock, run, settings, deadline } = *context;
-    if context.is_over() {
-        if let Some(lease) = lease {
-            give_back(context, &lease, false).await;
-        }
-        return all_failed(context.over());
-    }
-    let key = lease_key(cluster);
+) -> Result<ClusterReport, Failure> {
     let lease = match lease {
+        Some(lease) if context.is_over() => {
+            lease.give_back(context).await;
+            return Err(context.over().into());
+        }
         Some(lease) => lease,
-        None => {
-            match Lease::take(key, cluster, reader, writer, clock, run, settings, deadline).await {
-                Ok(lease) => lease,
-                Err(error) => return all_failed(chain(&error)),
-            }
-        }
+        None => take_lease(context, job.cluster).await?,
     };
-    match work_leased(context, job, &lease).await {
-        Ok(report) => report,
-        Err(Broken { why, wrote }) => {
-            give_back(context, &lease, wrote).await;
-            all_failed(why)
-        }
+    let worked = work_leased(context, job, &lease).await;
+    // What is not written down shows to the next run as a lease that expired.
+    if matches!(worked, Err(Broken { wrote: false, .. })) {
+        lease.give_back(context).await;
     }
+    worked.map_err(|broken| broken.why)
 }
 
-/// Gives back the lease of work that broke off, unless something is not written down: that
-/// shows to the next run as a lease that expired.
-pub(crate) async fn give_back<R: Reads, W: Writes, C>(
+async fn take_lease<R: Reads, W: Writes, C: Clock>(
     context: &Context<'_, R, W, C>,
-    lease: &Lease,
-    wrote: bool,
-) {
-    if !wrote {
-        lease.give_back(context.run, context.reader, context.writer).await;
+    cluster: &ClusterArn,
+) -> Result<Lease, String> {
+    if context.is_over() {
+        return Err(context.over());
     }
+    let lease = Lease::take(lease_key(cluster), cluster, context).await;
+    lease.map_err(|error| chain(&error))
+}
+
+/// Decides something under the lease of a cluster; what is to be written is written as the lease goes back.
+pub(crate) async fn under_lease<R: Reads, W: Writes, C: Clock, T>(
+    context: &Context<'_, R, W, C>,
+    cluster: &ClusterArn,
+    decide: impl AsyncFnOnce() -> Result<(T, WriteSet), String>,
+) -> Result<T, String> {
+    let lease = take_lease(context, cluster).await?;
+    let (decided, mut writes) = match decide().await {
+        Ok((decided, writes)) => (Ok(decided), writes),
+        Err(why) => (Err(why), WriteSet::default()),
+    };
+    lease.release(context.run, &mut writes);
+    let released = writes.commit(context.reader, context.writer).await;
+    let decided = decided?;
+    released.map_err(|error| chain(&error))?;
+    Ok(decided)
 }
 
 /// The plan for some service accounts, made without the lease: to be looked at, not to be carried
@@ -197,44 +171,30 @@ pub(crate) async fn preview<R: Reads, W, C: Clock>(
     Ok(planned::planned(context, job, None).await?.plan)
 }
 
-/// Gives the lease back with a transaction.
-pub(crate) async fn give_back_with<R: Reads, W: Writes, C>(
-    context: &Context<'_, R, W, C>,
-    lease: &Lease,
-    mut writes: WriteSet,
-) -> Result<(), WriteError> {
-    lease.release(context.run, &mut writes);
-    writes.commit(context.reader, context.writer).await
-}
-
-/// Why work broke off for a passing reason.
-pub(crate) struct Broken {
-    pub(crate) why: String,
+/// Why work broke off.
+struct Broken {
+    why: Failure,
     /// Whether something may have been changed that the ledger does not know.
-    pub(crate) wrote: bool,
+    wrote: bool,
 }
 
-impl From<String> for Broken {
-    fn from(why: String) -> Self {
-        Self { why, wrote: false }
+impl<T: Into<Failure>> From<T> for Broken {
+    fn from(why: T) -> Self {
+        Self { why: why.into(), wrote: false }
     }
 }
 
 /// The lease is given back only with success.
-async fn work_leased<R, W, C>(
+async fn work_leased<R: Reads, W: Writes, C: Clock>(
     context: &Context<'_, R, W, C>,
     job: Job<'_>,
     lease: &Lease,
-) -> Result<ClusterReport, Broken>
-where
-    R: Reads,
-    W: Writes,
-    C: Clock,
-{
-    let Context { reader, writer, clock, run, settings, .. } = *context;
+) -> Result<ClusterReport, Broken> {
     let (cluster, access) = (job.cluster, job.access());
-    let Planned { mut plan, mut loaded, found, known } =
-        planned::planned(context, job, lease.abandoned_until).await?;
+    let Planned { mut plan, mut loaded, found, known } = match job.beyond.taking {
+        None => planned::planned(context, job, lease.abandoned_until).await?,
+        Some(taking) => taking::planned(context, job, taking, lease).await?,
+    };
     let understood = found.as_ref().is_some_and(|found| found.understood);
     // A first observation is complete, and is not remembered before what it found is listed.
     let listed = !plan.policy_steps.is_empty() || plan.places.iter().any(|p| p.bound.is_some());
@@ -246,8 +206,8 @@ where
     tracing::info!(cluster = cluster.name(), steps = plan.steps(), plan = %plan, "planned");
 
     // Half the lease may be gone by now, and creating many associations takes time.
-    if plan.steps() > 1 && !lease.covers(clock.now(), settings.lease / 2 + settings.longest_call) {
-        lease.renew(reader, writer, clock, run, settings).await.map_err(|error| chain(&error))?;
+    if plan.steps() > 1 || job.beyond.taking.is_some() {
+        lease.keep(context).await?;
     }
     let applied = if plan.is_empty() {
         Applied::default()
@@ -256,11 +216,13 @@ where
         let target = Target { context, access, lease };
         Box::pin(apply::apply(&plan, &target, record.as_mut())).await
     };
+    record.iter_mut().for_each(NodePolicyRecord::forget_unlisted);
     let capacity = understood.then(|| plan.capacity.clone());
     let settled = settle::settle(context, cluster, lease, loaded, &plan, &applied, record).await;
-    let mut report = settled.map_err(|why| Broken { why, wrote: !plan.is_empty() })?;
+    let mut report = settled.map_err(|why| Broken { why: why.into(), wrote: !plan.is_empty() })?;
     report.capacity = capacity;
     report.steps = applied.steps;
+    report.undone = applied.undone;
     report.plan = Some(plan);
     Ok(report)
 }

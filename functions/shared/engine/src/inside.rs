@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use pod_identity_core::{ClusterArn, DominoName, KubernetesName};
 
+use crate::context::Context;
 use crate::error::chain;
 use crate::lease::Lease;
 use crate::ledger::{InsideBinding, Missing, View, inside_lease_key, registry, registry_key};
@@ -81,7 +82,13 @@ impl<A, K, C> Clone for Inside<'_, A, K, C> {
 
 impl<A, K, C> Copy for Inside<'_, A, K, C> {}
 
-impl<A, K, C: Clock> Inside<'_, A, K, C> {
+impl<'a, A, K, C: Clock> Inside<'a, A, K, C> {
+    /// What the lease needs.
+    pub(crate) fn writing<B>(&self, writer: &'a B) -> Context<'a, A, B, C> {
+        let Self { aws: reader, clock, run, settings, deadline, .. } = *self;
+        Context { reader, writer, clock, run, settings, deadline }
+    }
+
     /// Whether a call that starts now might end after the deadline.
     pub(crate) fn is_over(&self) -> bool {
         self.settings.is_over(self.clock.now(), self.deadline)
@@ -213,21 +220,13 @@ where
         return Err("the invocation's time is nearly over, so nothing was begun".to_owned());
     }
     let cluster = &scope.cluster;
-    let lease = Lease::take(
-        inside_lease_key(cluster),
-        cluster,
-        aws,
-        outside,
-        clock,
-        run,
-        settings,
-        deadline,
-    );
-    let lease = lease.await.map_err(|error| chain(&error))?;
+    let writing = context.writing(outside);
+    let lease = Lease::take(inside_lease_key(cluster), cluster, &writing).await;
+    let lease = lease.map_err(|error| chain(&error))?;
     let known = match Known::read(aws, cluster).await {
         Ok(known) => known,
         Err(error) => {
-            lease.give_back(run, aws, outside).await;
+            lease.give_back(&writing).await;
             return Err(chain(&error));
         }
     };

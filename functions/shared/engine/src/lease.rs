@@ -6,6 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use pod_identity_core::ClusterArn;
 
+use crate::context::Context;
+use crate::error::chain;
 use crate::ledger::{LeaseRecord, LedgerError, Stored, View, WriteSet};
 use crate::ports::{Clock, Key, LedgerReader, LedgerWriter, WriteError};
 use crate::run::Run;
@@ -45,13 +47,12 @@ pub(crate) enum LeaseError {
 impl Lease {
     /// Takes a lease that nobody holds with a transaction that writes something else too: where the lease is
     /// held, or a run that died has left it, the transaction conflicts.
-    pub(crate) fn with(
+    pub(crate) fn with<R, W, C: Clock>(
         writes: &mut WriteSet,
         key: Key,
-        clock: &impl Clock,
-        run: &Run,
-        settings: &Settings,
+        context: &Context<'_, R, W, C>,
     ) -> Result<Self, LedgerError> {
+        let Context { clock, run, settings, .. } = *context;
         let (revision, expires_at) = (run.revision(), later(clock.now(), settings.lease));
         let record = record(run, expires_at, None);
         writes.put(&mut View::default(), key.clone(), &record, &revision)?;
@@ -60,17 +61,12 @@ impl Lease {
     }
 
     /// Takes a lease of a cluster, by its key; waits for it while the deadline is far enough.
-    #[allow(clippy::too_many_arguments)]
-    pub(crate) async fn take(
+    pub(crate) async fn take<R: LedgerReader, W: LedgerWriter, C: Clock>(
         key: Key,
         cluster: &ClusterArn,
-        reader: &impl LedgerReader,
-        writer: &impl LedgerWriter,
-        clock: &impl Clock,
-        run: &Run,
-        settings: &Settings,
-        deadline: Timestamp,
+        context: &Context<'_, R, W, C>,
     ) -> Result<Self, LeaseError> {
+        let Context { reader, writer, clock, run, settings, deadline } = *context;
         let mut view = View::default();
         let mut pause = FIRST_PAUSE;
         let mut abandoned_until = None;
@@ -130,14 +126,11 @@ impl Lease {
     }
 
     /// Begins the lease's time anew. Two renewals at once would be in each other's way.
-    pub(crate) async fn renew(
+    pub(crate) async fn renew<R: LedgerReader, W: LedgerWriter, C: Clock>(
         &self,
-        reader: &impl LedgerReader,
-        writer: &impl LedgerWriter,
-        clock: &impl Clock,
-        run: &Run,
-        settings: &Settings,
+        context: &Context<'_, R, W, C>,
     ) -> Result<(), WriteError> {
+        let Context { reader, writer, clock, run, settings, .. } = *context;
         let (mut view, revision) = (View::default(), run.revision());
         let expires_at = later(clock.now(), settings.lease);
         let record = record(run, expires_at, self.abandoned_until);
@@ -148,6 +141,18 @@ impl Lease {
         writes.commit(reader, writer).await?;
         self.held.replace(Held { revision, expires_at });
         Ok(())
+    }
+
+    /// Begins the lease's time anew where less than half of it would be left after another call.
+    pub(crate) async fn keep<R: LedgerReader, W: LedgerWriter, C: Clock>(
+        &self,
+        context: &Context<'_, R, W, C>,
+    ) -> Result<(), String> {
+        let Settings { lease, longest_call, .. } = *context.settings;
+        if self.covers(context.clock.now(), lease / 2 + longest_call) {
+            return Ok(());
+        }
+        self.renew(context).await.map_err(|error| chain(&error))
     }
 
     /// Whether the lease is still this one, by the view.
@@ -178,15 +183,13 @@ impl Lease {
     }
 
     /// Gives the lease back with nothing to write. Where that fails it runs out by itself.
-    pub(crate) async fn give_back(
+    pub(crate) async fn give_back<R: LedgerReader, W: LedgerWriter, C>(
         &self,
-        run: &Run,
-        reader: &impl LedgerReader,
-        writer: &impl LedgerWriter,
+        context: &Context<'_, R, W, C>,
     ) {
         let mut writes = WriteSet::default();
-        self.release(run, &mut writes);
-        if writes.commit(reader, writer).await.is_err() {
+        self.release(context.run, &mut writes);
+        if writes.commit(context.reader, context.writer).await.is_err() {
             tracing::warn!(of = self.key.partition, "the lease could not be given back");
         }
     }

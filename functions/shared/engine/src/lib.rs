@@ -8,6 +8,7 @@ mod apply;
 mod batch;
 mod calls;
 mod cluster;
+mod context;
 mod error;
 mod inside;
 mod lease;
@@ -26,6 +27,7 @@ mod settings;
 
 pub use act::{Act, note_act};
 pub use adopt::{Adoption, permit_adoption};
+pub use apply::Failure;
 pub use batch::{BatchReport, Outcome, Record, RecordReport, Recorded, process, record};
 pub use calls::Calls;
 pub use cluster::{ClusterReport, held_up};

@@ -152,22 +152,6 @@ impl Outcomes<'_> {
         .into()
     }
 
-    /// A policy that goes with its cluster's retirement: its last version, now without a role.
-    pub(crate) fn policy_deleted(
-        &self,
-        change: &PolicyChange,
-        retirement: &str,
-        node_roles: &BTreeSet<RoleArn>,
-        capacity: &PolicyCapacity,
-    ) -> Outgoing {
-        let mut event = self.policy_changed(change, node_roles, capacity);
-        if let Outgoing::PolicyChanged(event) = &mut event {
-            let parts = [change.policy.as_str(), &change.version, "deleted", retirement];
-            event.event_id = self.id(detail_type::NODE_ROLE_POLICY_CHANGED, &parts);
-        }
-        event
-    }
-
     pub(crate) fn reconciliation_requested(&self, version: &Version, reason: String) -> Outgoing {
         ReconciliationRequested {
             schema_version: SCHEMA_VERSION,

@@ -22,7 +22,8 @@ use pod_identity_core::plan::Plan;
 use pod_identity_core::{ClusterArn, DominoName, KubernetesName, PolicyArn, RoleArn};
 use pod_identity_events::PolicyCapacity;
 
-use crate::cluster::{self, ClusterReport, Context};
+use crate::cluster::{self, CHUNK, ClusterReport};
+use crate::context::Context;
 use crate::error::chain;
 use crate::ledger::{Condition, ConditionState, ReconciledRecord};
 use crate::ports::{Clock, ErrorKind, PortError, Reads, Writes};
@@ -36,9 +37,6 @@ pub use note::note_reconciled;
 pub use requests::{request_again, request_all, request_clusters, request_rest};
 pub use restored::{Correction, Recreation, Resumption, plan_resumption, resume};
 pub use retire::Retirement;
-
-/// Most places that are looked at, and worked on, in one go.
-const CHUNK: usize = 400;
 
 /// What to reconcile.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -190,7 +188,8 @@ where
         Look::Open(overview) => overview,
         Look::LeftAlone(_) | Look::Emptied { is_gone: false } => return Ok(done),
         Look::Emptied { is_gone: true } => {
-            retire::depart(&context, &scope.cluster, &mut done).await?;
+            let departed = retire::finish(&context, &scope.cluster, true).await?;
+            done.retirement = departed.or(done.retirement);
             return Ok(done);
         }
     };
@@ -218,6 +217,7 @@ where
             settings.plan.max_recreations = recreations_left;
             let bounded = Context { settings: &settings, ..context };
             let report = cluster::work(&bounded, job).await;
+            let report = report.unwrap_or_else(|why| ClusterReport::failed(&names, &why));
             let made = report.plan.as_ref().map(|plan| overview.recreated(plan));
             recreations_left = recreations_left.saturating_sub(made.unwrap_or_default());
             let drifts = overview.corrected(&found, &report);

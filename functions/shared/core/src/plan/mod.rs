@@ -17,7 +17,7 @@ pub use input::{
 pub use step::{
     AssociationStep, Blocked, Bound, PlacePlan, Plan, PolicyStep, Removed, UnchangedAssociation,
 };
-pub use trim::{capacity, trim};
+pub use trim::{capacity, empty, trim};
 
 use place::{Ceilings, Decision};
 

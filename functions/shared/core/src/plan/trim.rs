@@ -1,5 +1,4 @@
-//! The plan that takes roles out of the node policies, and gives up the policies that are not
-//! needed then.
+//! The plans that take roles out of the node policies, and policies away.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,8 +13,10 @@ use crate::{ClusterArn, RoleArn};
 /// Plans that the node policies list no other roles than those to be kept, and that there are no
 /// more of them than needed. What is to be kept and not listed yet is not listed by this plan.
 ///
-/// The steps are to be done in this order, and none after one that failed: then a role that is
-/// kept and was granted to every node role is so after each of them. Without node roles, or where
+/// It has two phases, each a plan of its own. First what moves is listed where it goes, and what is not kept is
+/// listed no longer; once nothing of that is left to do, the policies that are not needed are given up.
+/// So a role that is kept and was granted to every node role is so after each step, whichever of
+/// them fail. What could merely be spread better is not worth a version. Without node roles, or where
 /// something keeps the policies from being understood, nothing is planned; nor where a policy
 /// that stays cannot be attached, which the plan's warning says then.
 #[must_use]
@@ -26,18 +27,18 @@ pub fn trim(
     options: &Options,
 ) -> Plan {
     let statement = options.cluster_statement.then_some(cluster);
-    let mut plan = Plan {
-        cluster: cluster.clone(),
-        policy_steps: Vec::new(),
-        places: Vec::new(),
-        capacity: capacity_of(found, statement),
-        warnings: Vec::new(),
-    };
+    let mut plan = unchanged(cluster, found, options);
     if found.problem.is_some() || found.node_roles.is_empty() {
         return plan;
     }
     let shards = found.projection.shards();
     let Compaction { changes, deleted } = node_policy::compact(&shards, keep, statement);
+    let policies = &found.projection.policies;
+    let begun = policies.iter().filter(|(_, one)| one.state == PolicyState::Removing);
+    let gone: Vec<u32> = deleted.iter().copied().chain(begun.map(|(number, _)| *number)).collect();
+    if gone.is_empty() && found.listed().is_subset(keep) {
+        return plan;
+    }
     let stay: Vec<_> =
         shards.iter().filter(|shard| !deleted.contains(&shard.number)).cloned().collect();
     let attachable: BTreeSet<u32> = found.attachable().iter().map(|shard| shard.number).collect();
@@ -49,24 +50,52 @@ pub fn trim(
         ));
         return plan;
     }
-    // What moves is granted where it goes before it leaves.
     let lists: BTreeMap<u32, _> = stay.iter().map(|shard| (shard.number, &shard.roles)).collect();
     plan.policy_steps = attach(&lists, cluster, found, options);
     plan.policy_steps.extend(writes(&stay, &changes, cluster, found, options));
-    let policies = &found.projection.policies;
-    let begun = policies.iter().filter(|(_, one)| one.state == PolicyState::Removing);
-    let all = deleted.iter().copied().chain(begun.map(|(number, _)| *number));
-    let given_up = |number| {
+    if plan.policy_steps.is_empty() {
+        plan.policy_steps = given_up(gone, cluster, found, options);
+    }
+    plan.capacity = measure(stay, &changes, found.max_shards, statement);
+    plan
+}
+
+/// Plans that a cluster has no node policy any more.
+#[must_use]
+pub fn empty(cluster: &ClusterArn, found: &NodePolicies, options: &Options) -> Plan {
+    let all = found.projection.policies.keys().copied();
+    Plan {
+        policy_steps: given_up(all, cluster, found, options),
+        capacity: node_policy::capacity(&[], None, found.max_shards),
+        ..unchanged(cluster, found, options)
+    }
+}
+
+fn unchanged(cluster: &ClusterArn, found: &NodePolicies, options: &Options) -> Plan {
+    Plan {
+        cluster: cluster.clone(),
+        policy_steps: Vec::new(),
+        places: Vec::new(),
+        capacity: capacity(found, cluster, options),
+        warnings: Vec::new(),
+    }
+}
+
+fn given_up(
+    numbers: impl IntoIterator<Item = u32>,
+    cluster: &ClusterArn,
+    found: &NodePolicies,
+    options: &Options,
+) -> Vec<PolicyStep> {
+    let step = |number| {
         Some(PolicyStep::GiveUpPolicy {
             policy: node_policy::policy_arn(&options.deployment, cluster, number).ok()?,
             number,
             node_roles: found.node_roles.clone(),
-            removed: policies.get(&number)?.roles.clone(),
+            removed: found.projection.policies.get(&number)?.roles.clone(),
         })
     };
-    plan.policy_steps.extend(all.filter_map(given_up));
-    plan.capacity = measure(stay, &changes, found.max_shards, statement);
-    plan
+    numbers.into_iter().filter_map(step).collect()
 }
 
 /// How full node policies are as they were found.

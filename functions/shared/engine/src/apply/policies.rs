@@ -11,7 +11,7 @@ use pod_identity_core::{DEPLOYMENT_TAG, PolicyArn, RoleArn};
 use pod_identity_events::BlockedCode;
 
 use super::{Applied, Failure, PolicyChange, Target};
-use crate::cluster::Context;
+use crate::context::Context;
 use crate::error::chain;
 use crate::ledger::NodePolicyRecord;
 use crate::observe::{self, pages, problem_of};
@@ -48,6 +48,7 @@ pub(super) async fn apply<R: IamReader, W: IamWriter, C: Clock>(
             Err(failure @ Failure::Passing(_)) => (failure, &plan.policy_steps[at..]),
             Err(failure @ Failure::Blocked(_)) => (failure, std::slice::from_ref(step)),
         };
+        applied.undone.get_or_insert_with(|| failure.clone());
         for role in undone.iter().flat_map(PolicyStep::grants) {
             applied.ungranted.entry(role.clone()).or_insert_with(|| failure.clone());
         }
@@ -57,20 +58,6 @@ pub(super) async fn apply<R: IamReader, W: IamWriter, C: Clock>(
             _ => {}
         }
     }
-}
-
-/// Does policy steps in order, each only if all before it were done.
-pub(crate) async fn in_order<R: IamReader, W: IamWriter, C: Clock>(
-    steps: &[PolicyStep],
-    target: &Target<'_, R, W, C>,
-    record: &mut NodePolicyRecord,
-    applied: &mut Applied,
-) -> Result<(), Failure> {
-    for step in steps {
-        apply_step(step, target, record, applied).await?;
-        applied.steps += 1;
-    }
-    Ok(())
 }
 
 async fn apply_step<R: IamReader, W: IamWriter, C: Clock>(
@@ -95,16 +82,19 @@ async fn apply_step<R: IamReader, W: IamWriter, C: Clock>(
             Ok(())
         }
         PolicyStep::GiveUpPolicy { policy, number, node_roles, removed } => {
-            let version = give_up(policy, *number, node_roles, target, record).await?;
-            record.replace(*number);
-            applied.deleted.extend(version.map(|version| PolicyChange {
+            let Some(version) = give_up(policy, *number, node_roles, target, record).await? else {
+                record.replace(*number);
+                return Ok(());
+            };
+            // The ledger forgets it once the bus was told.
+            applied.deleted.push(PolicyChange {
                 policy: policy.clone(),
                 number: *number,
                 version,
                 added: Vec::new(),
                 removed: removed.iter().cloned().collect(),
                 gone: true,
-            }));
+            });
             Ok(())
         }
     }

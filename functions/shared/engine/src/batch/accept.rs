@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use pod_identity_core::{Change, ClusterArn, DominoName};
 
 use super::{Accepted, Jobs, service_account};
-use crate::cluster::Context;
+use crate::context::Context;
 use crate::error::chain;
 use crate::lease::Lease;
 use crate::ledger::{
@@ -84,8 +84,7 @@ async fn accept_group<R: LedgerReader, W: LedgerWriter, C: Clock>(
         let whole = with_lease && decisions.len() == events.len() && writes.len() < MAX_WRITE;
         let only = whole.then(|| only_cluster(events, &decisions, &view)).flatten();
         let lease = only.map(|cluster| {
-            let Context { clock, run, settings, .. } = *context;
-            let lease = Lease::with(&mut writes, lease_key(&cluster), clock, run, settings);
+            let lease = Lease::with(&mut writes, lease_key(&cluster), context);
             lease.map(|lease| (cluster, lease))
         });
         let lease = lease.transpose().map_err(|error| chain(&error))?;

@@ -8,7 +8,7 @@ use pod_identity_events::{
 
 use super::accept::{conditions, registry};
 use super::{Accepted, service_account};
-use crate::cluster::Context;
+use crate::context::Context;
 use crate::ledger::{Condition, ConditionState, Decision, View};
 use crate::outcome::{Outcomes, time};
 use crate::ports::{Bus, Clock};

@@ -7,7 +7,7 @@ use pod_identity_core::ClusterArn;
 
 use super::report::RecordReport;
 use super::{Record, Taken, accept, announce, report, take};
-use crate::cluster::Context;
+use crate::context::Context;
 use crate::ports::{Bus, Clock, LedgerReader, LedgerWriter};
 use crate::run::Run;
 use crate::settings::Settings;

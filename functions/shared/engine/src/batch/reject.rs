@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::Record;
 use super::report::{Outcome, RecordReport};
-use crate::cluster::Context;
+use crate::context::Context;
 use crate::error::chain;
 use crate::ledger::{
     CountRecord, LedgerError, MAX_REJECTED, NoticeKind, NoticeRecord, View, WriteSet,

@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use pod_identity_core::plan::{AssociationStep, Plan};
 use pod_identity_core::{ClusterArn, DominoName, HeldAssociation, KubernetesName};
 
-use super::Context;
 use super::places::Loaded;
+use crate::context::Context;
 use crate::error::chain;
 use crate::lease::Lease;
 use crate::ledger::{

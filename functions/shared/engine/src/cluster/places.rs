@@ -12,7 +12,8 @@ use pod_identity_core::{
 use pod_identity_events::RemovalReason;
 
 use super::visibility::Visibility;
-use super::{Context, Job, guard};
+use super::{Job, guard};
+use crate::context::Context;
 use crate::ledger::{
     self, AccountRecord, AssociationRecord, BindingRecord, BindingState, ClaimsRecord,
     ClusterRecord, Condition, ConditionState, GuardRecord, LedgerError, Registry, View,
@@ -43,7 +44,7 @@ pub(super) struct Loaded {
     /// The cluster as the ledger knows it now.
     pub(super) record: ClusterRecord,
     /// The clusters of the deployment.
-    registry: Registry,
+    pub(super) registry: Registry,
     /// Service accounts that keep their association on a cluster that is being retired, and why.
     retirement_blocked: BTreeMap<DominoName, Problem>,
     /// Whether EKS does not know the cluster, which is being retired.

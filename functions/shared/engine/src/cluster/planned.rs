@@ -10,9 +10,10 @@ use pod_identity_core::plan::{
 use pod_identity_core::{Association, ClusterArn, KubernetesName, RoleArn, node_policy};
 use pod_identity_events::BlockedCode;
 
+use super::Job;
 use super::places::{Loaded, expected};
-use super::{Context, Job};
 use crate::apply::{Failure, association_failure};
+use crate::context::Context;
 use crate::error::chain;
 use crate::ledger::{LedgerError, NodePolicyRecord, node_policy_key};
 use crate::observe::{self, FoundPolicies};

@@ -11,11 +11,12 @@ use pod_identity_core::{
 };
 use pod_identity_events::{AssociationChange, Outgoing, PolicyCapacity, RemovalReason};
 
+use super::ClusterReport;
 use super::places::Loaded;
 use super::visibility;
 use super::write::{Memory, write};
-use super::{ClusterReport, Context};
 use crate::apply::{Applied, Failure, unpublished};
+use crate::context::Context;
 use crate::lease::Lease;
 use crate::ledger::{
     AccountRecord, AssociationRecord, Condition, ConditionState, MAX_REMOVALS, NodePolicyRecord,
@@ -136,9 +137,9 @@ where
         let names = place.removed.iter().map(|removed| removed.service_account.clone());
         (place.kubernetes.clone(), names.collect())
     });
-    let memory = Memory { node_policy: record, accounts, left: left.collect() };
+    let memory = Memory { node_policy: record.clone(), accounts, left: left.collect() };
     write(context, cluster, lease, &loaded, &mut conditions, &mut failures, memory).await?;
-    Ok(ClusterReport { conditions, failures, ..ClusterReport::default() })
+    Ok(ClusterReport { conditions, failures, node_policies: record, ..ClusterReport::default() })
 }
 
 impl Settling<'_> {

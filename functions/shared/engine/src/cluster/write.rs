@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use pod_identity_core::{ClusterArn, DominoName, KubernetesName};
 
-use super::Context;
 use super::places::Loaded;
+use crate::context::Context;
 use crate::error::chain;
 use crate::lease::Lease;
 use crate::ledger::{

@@ -167,12 +167,6 @@ pub fn guard_key(cluster: &ClusterArn) -> Key {
     key(format!("GUARD#{cluster}"), "GUARD")
 }
 
-/// Roles of a cluster's node policies that nobody was seen to use.
-#[must_use]
-pub fn trim_key(cluster: &ClusterArn) -> Key {
-    key(cluster_partition(cluster), "TRIM")
-}
-
 /// Partition of one day's rejections or superseded events.
 #[must_use]
 pub fn notice_partition(kind: NoticeKind, at: Timestamp) -> String {

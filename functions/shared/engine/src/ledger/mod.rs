@@ -25,7 +25,7 @@ pub use keys::{
     condition_key, condition_prefix, domino_key, guard_key, history_key, history_partition,
     inside_binding_key, inside_key, inside_lease_key, inside_partition, intended_key, lease_key,
     names_key, node_policy_key, notice_count_key, notice_key, notice_partition, reconciled_key,
-    registry_key, service_account_partition, sweeps_key, told_key, told_partition, trim_key,
+    registry_key, service_account_partition, sweeps_key, told_key, told_partition,
 };
 pub use known::accounts;
 pub(crate) use known::{bindings, by_name, condition_keys, conditions};
@@ -33,8 +33,7 @@ pub(crate) use records::MAX_REMOVALS;
 pub use records::{
     AccountRecord, AssociationRecord, BindingRecord, BindingState, BlockedRecord, Condition,
     ConditionState, CountRecord, HistoryOutcome, HistoryRecord, LeaseRecord, NodePolicyRecord,
-    NoticeKind, NoticeRecord, ReconciledRecord, RemovalRecord, TrimRecord, WorkedRecord,
-    WrittenRecord,
+    NoticeKind, NoticeRecord, ReconciledRecord, RemovalRecord, WorkedRecord, WrittenRecord,
 };
 pub use registry::{ClusterRecord, Registry, Retirement};
 pub use view::{LedgerError, Stored, View, WriteSet};

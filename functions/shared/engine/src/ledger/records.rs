@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use pod_identity_core::node_policy::Projection;
+use pod_identity_core::node_policy::{PolicyState, Projection};
 use pod_identity_core::plan::{Blocked, PolicyStep, Problem};
 use pod_identity_core::{
     Binding, ClusterArn, Desired, DominoName, HeldAssociation, Intent, KubernetesName, MAX_INTENTS,
@@ -361,6 +361,10 @@ pub struct NodePolicyRecord {
     /// The managed policy of a node role that allows the action on everything, if one does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broad_grant: Option<String>,
+    /// By role that the policies list: since when every complete observation found that no binding names it and
+    /// no association uses it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unused: BTreeMap<RoleArn, Timestamp>,
 }
 
 impl NodePolicyRecord {
@@ -370,10 +374,12 @@ impl NodePolicyRecord {
         self.written_at.is_some_and(|at| later(at, IAM_SETTLES) > now)
     }
 
-    /// The bus was told what a policy lists.
+    /// The bus was told what a policy lists, or that it is gone.
     pub(crate) fn is_published(&mut self, number: u32) {
-        if let Some(one) = self.projection.policies.get_mut(&number) {
-            (one.added, one.removed) = (BTreeSet::new(), BTreeSet::new());
+        match self.projection.policies.get_mut(&number) {
+            Some(one) if one.state == PolicyState::Removing => self.replace(number),
+            Some(one) => (one.added, one.removed) = (BTreeSet::new(), BTreeSet::new()),
+            None => {}
         }
     }
 
@@ -383,19 +389,16 @@ impl NodePolicyRecord {
         self.attached.values_mut().for_each(|on| _ = on.remove(&number));
     }
 
+    /// Remembers only of roles that the policies list that they are unused.
+    pub(crate) fn forget_unlisted(&mut self) {
+        let policies = &self.projection.policies;
+        self.unused.retain(|role, _| policies.values().any(|one| one.roles.contains(role)));
+    }
+
     /// Writes down what steps of a plan are about to make of the policies.
     pub fn assign(&mut self, steps: &[PolicyStep]) {
         steps.iter().for_each(|step| step.assign(&mut self.projection));
     }
-}
-
-/// Roles that a cluster's node policies list and that nobody was seen to use.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct TrimRecord {
-    /// By role: since when every complete observation found that no binding names it and no
-    /// association uses it.
-    pub unused: BTreeMap<RoleArn, Timestamp>,
 }
 
 /// What the last reconciliation of a whole cluster found so far, for whoever asks how things are.

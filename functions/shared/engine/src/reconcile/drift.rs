@@ -9,7 +9,7 @@ use pod_identity_core::{
 use pod_identity_events::{Cause, DriftCorrected, Outgoing, SCHEMA_VERSION, detail_type};
 
 use super::Scope;
-use crate::cluster::Context;
+use crate::context::Context;
 use crate::ledger::Condition;
 use crate::outcome::time;
 use crate::ports::Clock;

@@ -3,7 +3,7 @@
 
 use super::overview::Overview;
 use super::{Reconciled, Scope};
-use crate::cluster::Context;
+use crate::context::Context;
 use crate::error::chain;
 use crate::ledger::{CountRecord, ReconciledRecord, View, WriteSet, names_key, reconciled_key};
 use crate::ports::{Clock, LedgerReader, LedgerWriter, Reads, Writes};

@@ -14,13 +14,14 @@ use pod_identity_events::{BlockedCode, PolicyCapacity};
 
 use super::drift::{Drift, What};
 use super::{Orphan, Scope, skipped};
-use crate::cluster::{Beyond, ClusterReport, Context, Job};
+use crate::cluster::{self, Beyond, ClusterReport, Job};
+use crate::context::Context;
 use crate::error::chain;
 use crate::ledger::{
     self, AccountRecord, BindingRecord, ClusterRecord, Condition, ConditionState, GuardRecord,
     LedgerError, NodePolicyRecord, ReconciledRecord, Registry, View, account_key, account_prefix,
     bindings_partition, cluster_partition, guard_key, node_policy_key, reconciled_key,
-    registry_key, trim_key,
+    registry_key,
 };
 use crate::observe::{self, SeenRoles};
 use crate::ports::{
@@ -122,8 +123,7 @@ impl Overview {
         let mut view = View::default();
         let noted = reconciled_key(cluster);
         let guard = guard_key(cluster);
-        let keys =
-            [registry_key(), node_policy_key(cluster), trim_key(cluster), noted, guard.clone()];
+        let keys = [registry_key(), node_policy_key(cluster), noted, guard.clone()];
         view.read(reader, &keys).await?;
         let registry = ledger::registry(&view, &settings.plan.deployment)?;
         let record = match registry.admitted(cluster, &settings.rules) {
@@ -396,7 +396,7 @@ impl Overview {
 
     /// The roles that bindings anywhere name, and that conditions here remember.
     pub(super) fn named(&self) -> BTreeSet<RoleArn> {
-        named(&self.bindings, &self.conditions)
+        cluster::named(&self.bindings, &self.conditions)
     }
 
     /// The roles of associations that are at no place.
@@ -417,6 +417,7 @@ impl Overview {
             halted: self.guard.halted.clone(),
             knows_all: true,
             free: self.built_before(),
+            taking: None,
         }
     }
 
@@ -453,16 +454,6 @@ impl Overview {
             .filter_map(|(name, what)| Some(what.as_ref()?.corrected(done(name)?)));
         drifts.collect()
     }
-}
-
-/// The roles that bindings name, wherever they are for, and that conditions remember.
-pub(super) fn named(
-    bindings: &BTreeMap<DominoName, BindingRecord>,
-    conditions: &BTreeMap<DominoName, Condition>,
-) -> BTreeSet<RoleArn> {
-    let bound = bindings.values().filter_map(BindingRecord::binding).map(|one| &one.desired.role);
-    let made = conditions.values().filter_map(|condition| condition.association.as_ref());
-    bound.chain(made.map(|association| &association.desired.role)).cloned().collect()
 }
 
 /// Where a service account has, or may have, an association.

@@ -12,10 +12,10 @@ use serde::Serialize;
 use super::overview::{Look, Overview};
 use super::{Reconciled, Scope};
 use crate::act::Act;
-use crate::cluster::{self, Context};
+use crate::cluster;
+use crate::context::Context;
 use crate::error::chain;
-use crate::lease::Lease;
-use crate::ledger::{GuardRecord, HaltRecord, LedgerError, View, WriteSet, guard_key, lease_key};
+use crate::ledger::{GuardRecord, HaltRecord, LedgerError, View, WriteSet, guard_key};
 use crate::ports::{Clock, LedgerReader, LedgerWriter, Reads, WriteError, Writes};
 use crate::run::Run;
 use crate::settings::{Settings, later};
@@ -78,23 +78,8 @@ pub(super) async fn judge<R: Reads, W: Writes, C: Clock>(
     let seen = whole.as_deref_mut().unwrap_or(&mut *overview);
     let cluster = &scope.cluster;
     if seen.guard.halted.is_none() && sign(seen, context.clock.now()).is_some() {
-        let Context { reader, writer, clock, run, settings, deadline } = *context;
-        let lease = Lease::take(
-            lease_key(cluster),
-            cluster,
-            reader,
-            writer,
-            clock,
-            run,
-            settings,
-            deadline,
-        );
-        let lease = lease.await.map_err(|error| chain(&error))?;
-        let decided = under_lease(context, cluster).await;
-        let (halted, writes) = decided.unwrap_or_else(|why| (Err(why), WriteSet::default()));
-        let released = cluster::give_back_with(context, &lease, writes).await;
-        seen.guard.halted = halted?;
-        released.map_err(|error| chain(&error))?;
+        let look = async || look_again(context, cluster).await;
+        seen.guard.halted = cluster::under_lease(context, cluster, look).await?;
     }
     Ok(taken_over(context, overview, whole, done))
 }
@@ -135,22 +120,22 @@ fn taken_over<R, W, C: Clock>(
 }
 
 /// What a run that makes something may be under way with is seen under the lease only.
-async fn under_lease<R: Reads, W: Writes, C: Clock>(
+async fn look_again<R: Reads, W: Writes, C: Clock>(
     context: &Context<'_, R, W, C>,
     cluster: &ClusterArn,
-) -> Result<(Result<Option<HaltRecord>, String>, WriteSet), String> {
+) -> Result<(Option<HaltRecord>, WriteSet), String> {
     let mut writes = WriteSet::default();
     let look = Overview::read(context, &Scope::of(cluster.clone()))
         .await
         .map_err(|error| chain(&error))?;
-    let Look::Open(mut overview) = look else { return Ok((Ok(None), writes)) };
+    let Look::Open(mut overview) = look else { return Ok((None, writes)) };
     if overview.guard.halted.is_none() {
         overview.guard.halted = sign(&overview, context.clock.now());
         let (key, revision) = (guard_key(cluster), context.run.revision());
         let put = writes.put(&mut overview.view, key, &overview.guard, &revision);
         put.map_err(|error| chain(&error))?;
     }
-    Ok((Ok(overview.guard.halted), writes))
+    Ok((overview.guard.halted, writes))
 }
 
 /// An association that is gone, and would be made again.

@@ -15,19 +15,19 @@ use pod_identity_core::plan::{AssociationStep, Plan};
 use pod_identity_core::{ClusterArn, DominoName, KubernetesName};
 use pod_identity_events::BlockedCode;
 
+use super::Reconciled;
 use super::drift::What;
 use super::overview::{Found, Overview};
-use super::{CHUNK, Reconciled};
-use crate::cluster::{self, Beyond, Context, guard};
+use crate::cluster::{self, Beyond, CHUNK, ClusterReport, guard};
+use crate::context::Context;
 use crate::error::chain;
-use crate::lease::Lease;
 use crate::ledger::{
     self, BindingRecord, ClusterRecord, ConditionState, LedgerError, Registry, View, WriteSet,
-    bindings_partition, condition_key, lease_key, registry_key,
+    bindings_partition, registry_key,
 };
 use crate::ports::{Clock, LedgerReader, Reads, Writes};
 
-pub(super) use close::depart;
+pub(super) use close::finish;
 
 /// How far the retirement of a cluster is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,19 +155,9 @@ pub(super) async fn begin<R: Reads, W: Writes, C: Clock>(
         return Ok(false);
     }
     let cluster = &overview.access.cluster;
-    if context.is_over() {
-        return Err(context.over());
-    }
-    let Context { reader, writer, clock, run, settings, deadline } = *context;
-    let lease =
-        Lease::take(lease_key(cluster), cluster, reader, writer, clock, run, settings, deadline)
-            .await;
-    let lease = lease.map_err(|error| chain(&error))?;
-    let decided = decide(context, overview, done).await;
-    let (began, writes) = decided.unwrap_or_else(|why| (Err(why), WriteSet::default()));
-    let given_back = cluster::give_back_with(context, &lease, writes).await;
-    let began = began?;
-    given_back.map_err(|error| chain(&error))?;
+    let began =
+        cluster::under_lease(context, cluster, async || decide(context, overview, done).await);
+    let began = began.await?;
     if began {
         tracing::info!(cluster = cluster.name(), "its retirement has begun");
     }
@@ -179,57 +169,36 @@ async fn decide<R: Reads, W, C: Clock>(
     context: &Context<'_, R, W, C>,
     overview: &Overview,
     done: &mut Reconciled,
-) -> Result<(Result<bool, String>, WriteSet), String> {
+) -> Result<(bool, WriteSet), String> {
     let cluster = &overview.access.cluster;
-    let mut writes = WriteSet::default();
-    let view = Fresh::read(context, cluster).await.map_err(|error| chain(&error))?;
-    let Fresh { mut view, mut registry, bindings } = view;
+    let said = |error: LedgerError| chain(&error);
+    let mut view = View::default();
+    view.read(context.reader, &[registry_key()]).await.map_err(said)?;
+    let mut registry = ledger::registry(&view, &context.settings.plan.deployment).map_err(said)?;
     let Some(record) = registry.clusters.get(cluster).filter(|record| record.retired.is_some())
     else {
-        return Ok((Ok(false), writes));
+        return Ok((false, WriteSet::default()));
     };
     if overview.gone.is_none() {
-        let has = |name: &DominoName| {
-            let condition = view.get::<ledger::Condition>(&condition_key(name, cluster));
-            condition.ok().flatten().is_some_and(|stored| stored.record.association.is_some())
-        };
+        view.query(context.reader, bindings_partition(), "").await.map_err(said)?;
+        let bindings = ledger::bindings(&view).map_err(said)?;
+        let keys = ledger::condition_keys(&bindings, cluster);
+        view.read(context.reader, &keys).await.map_err(said)?;
+        let conditions = ledger::conditions(&view, &bindings, cluster).map_err(said)?;
+        let has = |name: &DominoName| conditions.get(name).is_some_and(|c| c.association.is_some());
         let held = holders(context.reader, &registry, record, &bindings, has).await;
-        let held = held.map_err(|error| chain(&error))?;
+        let held = held.map_err(said)?;
         if !held.is_empty() {
             hold_up(cluster, held, done);
-            return Ok((Ok(false), writes));
+            return Ok((false, WriteSet::default()));
         }
     }
-    if let Some(retirement) =
-        registry.clusters.get_mut(cluster).and_then(|record| record.retired.as_mut())
-    {
-        retirement.begun_at.get_or_insert(context.clock.now());
-    }
-    let revision = context.run.revision();
-    writes.put(&mut view, registry_key(), &registry, &revision).map_err(|error| chain(&error))?;
-    Ok((Ok(true), writes))
-}
-
-/// The ledger as it is now: registry, bindings, and their conditions on a cluster.
-struct Fresh {
-    view: View,
-    registry: Registry,
-    bindings: BTreeMap<DominoName, BindingRecord>,
-}
-
-impl Fresh {
-    async fn read<R: Reads, W, C>(
-        context: &Context<'_, R, W, C>,
-        cluster: &ClusterArn,
-    ) -> Result<Self, LedgerError> {
-        let mut view = View::default();
-        view.read(context.reader, &[registry_key(), ledger::node_policy_key(cluster)]).await?;
-        let registry = ledger::registry(&view, &context.settings.plan.deployment)?;
-        view.query(context.reader, bindings_partition(), "").await?;
-        let bindings = ledger::bindings(&view)?;
-        view.read(context.reader, &ledger::condition_keys(&bindings, cluster)).await?;
-        Ok(Self { view, registry, bindings })
-    }
+    let now = context.clock.now();
+    let retirement = registry.clusters.get_mut(cluster).and_then(|one| one.retired.as_mut());
+    retirement.into_iter().for_each(|retirement| _ = retirement.begun_at.get_or_insert(now));
+    let (mut writes, revision) = (WriteSet::default(), context.run.revision());
+    writes.put(&mut view, registry_key(), &registry, &revision).map_err(said)?;
+    Ok((true, writes))
 }
 
 /// One run's part of taking everything away.
@@ -347,6 +316,7 @@ pub(super) async fn retire<R: Reads, W: Writes, C: Clock>(
             settings.plan.max_deletions = taking.deletions_left;
             let bounded = Context { settings: &settings, ..*context };
             let report = cluster::work(&bounded, overview.job(&names, &beyond)).await;
+            let report = report.unwrap_or_else(|why| ClusterReport::failed(&names, &why));
             if let Some(plan) = &report.plan {
                 taking.count(plan);
             }

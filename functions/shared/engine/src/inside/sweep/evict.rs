@@ -259,12 +259,12 @@ where
     /// Whether the lease lasts; its time is begun anew when it may not. Not to be asked by two at
     /// once.
     async fn is_leased(&self) -> bool {
-        let Inside { aws, clock, run, settings, access, .. } = *self.context;
+        let Inside { clock, settings, access, .. } = *self.context;
         let lease = self.hands.lease;
         if lease.covers(clock.now(), settings.longest_call * 2) {
             return true;
         }
-        match lease.renew(aws, self.hands.outside, clock, run, settings).await {
+        match lease.renew(&self.context.writing(self.hands.outside)).await {
             Ok(()) => lease.covers(clock.now(), settings.longest_call),
             Err(error) => {
                 let cluster = access.cluster.name();

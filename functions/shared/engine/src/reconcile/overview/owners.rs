@@ -9,7 +9,7 @@ use pod_identity_core::{
 };
 
 use super::{Found, Overview, places_of};
-use crate::cluster::Context;
+use crate::context::Context;
 use crate::ledger::{AccountRecord, BindingState, Condition};
 use crate::observe;
 use crate::ports::{AssociationSummary, PortError, Reads};
