@@ -111,8 +111,8 @@ fn observation(found: &[Found], listed: usize) -> Result<Observation, Failure> {
     let roles = roles.collect::<Result<BTreeMap<_, _>, Failure>>()?;
     let listed = roles.keys().take(listed).cloned().collect();
     let mut projection = Projection::default();
-    for change in node_policy::extend(&[], &listed, Some(&cluster), 10, 1).changes {
-        projection.assign(change.number, change.roles, change.statement);
+    for shard in node_policy::extend(&[], &listed, Some(&cluster), 10, 1).shards {
+        projection.assign(shard.number, shard.roles, shard.statement);
     }
     for policy in projection.policies.values_mut() {
         policy.is_written("v1".to_owned());

@@ -31,22 +31,14 @@ pub(crate) fn run(rounds: usize) -> Result<String, Failure> {
     let mut rows = Vec::new();
     for (name, wanted, listed) in cases {
         let listed = wanted.iter().take(listed).cloned().collect();
-        let shards: Vec<Shard> = extend(&[], &listed, Some(&cluster), MAX_SHARDS, 1)
-            .changes
-            .into_iter()
-            .map(|change| Shard {
-                number: change.number,
-                roles: change.roles,
-                statement: change.statement,
-            })
-            .collect();
+        let shards = extend(&[], &listed, Some(&cluster), MAX_SHARDS, 1).shards;
         let figures = time(rounds, || extend(&shards, &wanted, Some(&cluster), MAX_SHARDS, 1));
         let extension = extend(&shards, &wanted, Some(&cluster), MAX_SHARDS, 1);
-        let new = extension.changes.iter().filter(|change| change.is_new).count();
+        let written = extension.shards.iter().filter(|shard| !shards.contains(shard)).count();
         rows.push([
             name.to_owned(),
-            (shards.len() + new).to_string(),
-            extension.changes.len().to_string(),
+            extension.shards.len().to_string(),
+            written.to_string(),
             cell(figures.least()),
             cell(figures.median()),
             cell(figures.p95()),

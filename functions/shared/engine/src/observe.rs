@@ -13,7 +13,8 @@ use pod_identity_events::BlockedCode;
 
 pub use node_policies::is_broad_policy;
 pub(crate) use node_policies::{
-    FoundPolicies, attachments, guessed_node_role, node_policies, ours, says_more,
+    FoundPolicies, attachments, guessed_node_role, listed_between, node_policies, not_shown, ours,
+    versions,
 };
 
 use crate::ports::{

@@ -4,14 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::document::Shard;
 use super::packing::{Placing, Rooms, longest_first};
-use super::shards::ShardChange;
 use crate::{ClusterArn, RoleArn};
 
 /// What a compaction does, in two rounds: first what is written, then what is deleted.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Compaction {
-    /// The policies to write, by number. None loses a role that is kept.
-    pub changes: Vec<ShardChange>,
+    /// The policies that stay, by number, as they are to be written. None loses a role that is kept.
+    pub shards: Vec<Shard>,
     /// The policies to delete once these are written, the highest number first: what they listed and is
     /// kept is listed by others then.
     pub deleted: Vec<u32>,
@@ -56,16 +55,6 @@ pub fn compact(
         lists.remove(&number);
         deleted.push(number);
     }
-    let changes = lists.into_iter().filter_map(|(number, roles)| {
-        let shard = before[&number];
-        (roles != shard.roles).then(|| ShardChange {
-            number,
-            is_new: false,
-            statement: shard.statement,
-            added: roles.difference(&shard.roles).cloned().collect(),
-            removed: shard.roles.difference(&roles).cloned().collect(),
-            roles,
-        })
-    });
-    Compaction { changes: changes.collect(), deleted }
+    let stays = lists.into_iter().map(|(number, roles)| Shard { roles, ..before[&number].clone() });
+    Compaction { shards: stays.collect(), deleted }
 }

@@ -17,7 +17,7 @@ mod tests;
 pub use compact::{Compaction, compact};
 pub use document::{Shard, characters, document, parse};
 pub use projection::{AssignedPolicy, PolicyState, Projection, version_number};
-pub use shards::{Extension, ShardChange, capacity, extend, needs_new_shard};
+pub use shards::{Extension, capacity, extend, needs_new_shard};
 
 use sha2::{Digest, Sha256};
 

@@ -9,28 +9,11 @@ use super::document::{Shard, cost};
 use super::packing::{Placing, Rooms, longest_first};
 use crate::{ClusterArn, RoleArn};
 
-/// A policy to make or to write anew.
+/// The policies once they list more roles.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ShardChange {
-    /// Its number, from 1.
-    pub number: u32,
-    /// Whether it does not exist yet.
-    pub is_new: bool,
-    /// Whether it has the cluster's statement as well.
-    pub statement: bool,
-    /// All roles it lists from now on.
-    pub roles: BTreeSet<RoleArn>,
-    /// Those among them that are new.
-    pub added: BTreeSet<RoleArn>,
-    /// Those that it no longer lists.
-    pub removed: BTreeSet<RoleArn>,
-}
-
-/// What has to be written so that the policies list more roles.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Extension {
-    /// The policies to write, by number. None loses a role.
-    pub changes: Vec<ShardChange>,
+    /// All of them, by number. None has lost a role.
+    pub shards: Vec<Shard>,
     /// Roles for which no policy has room.
     pub unplaced: BTreeSet<RoleArn>,
 }
@@ -91,22 +74,15 @@ pub fn extend(
             unplaced.insert(role.clone());
         }
     }
-    let Placing { placed, .. } = placing;
-    let numbers = shards.iter().map(|shard| shard.number).chain(opened);
-    let changes = numbers.collect::<BTreeSet<u32>>().into_iter().filter_map(|number| {
-        let shard = shards.iter().find(|shard| shard.number == number);
-        let added: BTreeSet<RoleArn> =
-            placed.get(&number).into_iter().flatten().copied().cloned().collect();
-        let statement = holder == Some(number);
-        if added.is_empty() && shard.is_some_and(|shard| shard.statement == statement) {
-            return None;
-        }
-        let mut roles = shard.map(|shard| shard.roles.clone()).unwrap_or_default();
-        roles.extend(added.iter().cloned());
-        let (is_new, removed) = (shard.is_none(), BTreeSet::new());
-        Some(ShardChange { number, is_new, statement, roles, added, removed })
-    });
-    Extension { changes: changes.collect(), unplaced }
+    let empty = |number| Shard { number, roles: BTreeSet::new(), statement: false };
+    let mut after: Vec<Shard> =
+        shards.iter().cloned().chain(opened.into_iter().map(empty)).collect();
+    after.sort_by_key(|shard| shard.number);
+    for shard in &mut after {
+        shard.statement = holder == Some(shard.number);
+        shard.roles.extend(placing.placed.remove(&shard.number).into_iter().flatten().cloned());
+    }
+    Extension { shards: after, unplaced }
 }
 
 /// Whether the wanted roles need a policy that does not exist yet. Only then
@@ -117,7 +93,7 @@ pub fn needs_new_shard(
     wanted: &BTreeSet<RoleArn>,
     cluster: Option<&ClusterArn>,
 ) -> bool {
-    extend(shards, wanted, cluster, u32::MAX, 1).changes.iter().any(|change| change.is_new)
+    extend(shards, wanted, cluster, u32::MAX, 1).shards.len() > shards.len()
 }
 
 /// How full a cluster's policies are, when at most `max_shards` of them fit.

@@ -103,7 +103,7 @@ fn a_document_that_says_anything_else_is_not_understood() {
 #[test]
 fn a_listed_role_changes_nothing() {
     let shards = [Shard { number: 1, roles: roles(0..5), statement: true }];
-    assert_eq!(extend(&shards, &roles(2..4), Some(&cluster()), 10, 1), Extension::default());
+    assert_eq!(extend(&shards, &roles(2..4), Some(&cluster()), 10, 1).shards, shards);
 }
 
 #[test]
@@ -111,14 +111,15 @@ fn the_fullest_policy_with_room_takes_a_new_role() {
     let shard = |number, range| Shard { number, roles: roles(range), statement: number == 1 };
     let shards = [shard(1, 0..10), shard(2, 100..120), shard(3, 200..205)];
     let extension = extend(&shards, &roles(500..501), Some(&cluster()), 10, 1);
-    assert_eq!(extension.changes.iter().map(|change| change.number).collect::<Vec<_>>(), [2]);
+    assert_eq!(extension.shards[1].roles, &shards[1].roles | &roles(500..501));
+    assert_eq!([&extension.shards[0], &extension.shards[2]], [&shards[0], &shards[2]]);
 }
 
 #[test]
 fn roles_beyond_the_last_policy_are_named() {
     let extension = extend(&[], &roles(0..400), Some(&cluster()), 2, 1);
-    assert_eq!(extension.changes.len(), 2);
-    let placed: usize = extension.changes.iter().map(|change| change.roles.len()).sum();
+    assert_eq!(extension.shards.len(), 2);
+    let placed: usize = extension.shards.iter().map(|change| change.roles.len()).sum();
     assert_eq!(placed + extension.unplaced.len(), 400);
     assert!(!extension.unplaced.is_empty());
 }
@@ -129,7 +130,7 @@ fn capacity_counts_what_is_left() {
     let empty = capacity(&[], Some(&cluster), 1);
     assert_eq!((empty.policies, empty.max_policies, empty.roles, empty.used_percent), (0, 1, 0, 0));
     assert!((90..110).contains(&empty.roles_left), "{empty:?}");
-    let full = extend(&[], &roles(0..1000), Some(&cluster), 1, 1).changes.remove(0);
+    let full = extend(&[], &roles(0..1000), Some(&cluster), 1, 1).shards.remove(0);
     let full =
         capacity(&[Shard { number: 1, roles: full.roles, statement: true }], Some(&cluster), 1);
     assert_eq!((full.roles_left, full.used_percent), (0, 100));

@@ -1,13 +1,13 @@
 //! The node policies' part of a plan.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use pod_identity_events::{BlockedCode, PolicyCapacity};
 
 use super::input::{NodePolicies, Observation, Options, Problem};
 use super::place::Decision;
 use super::step::PolicyStep;
-use crate::node_policy::{self, PolicyState, Shard, ShardChange};
+use crate::node_policy::{self, PolicyState, Shard};
 use crate::{ClusterArn, RoleArn};
 
 /// How the node policies come to list every role, and which roles they cannot take.
@@ -71,18 +71,25 @@ pub(super) fn extend(
     let next_number = found.projection.next_number;
     let extension = node_policy::extend(&shards, &wanted, cluster, most, next_number);
     let full = (!extension.unplaced.is_empty()).then(|| full(observation));
+    let after = extension.shards;
+    let unattachable = found.projection.shards();
+    let is_other = |one: &Shard| after.iter().all(|shard| shard.number != one.number);
+    let all: Vec<Shard> = unattachable.into_iter().filter(is_other).chain(after.clone()).collect();
+    let mut steps = writes(&after, &observation.cluster, found, options);
+    steps.extend(attach(&after, &observation.cluster, found, options));
     let mut policies = Policies {
-        steps: steps(&shards, &extension.changes, observation, options),
-        capacity: measure(found.projection.shards(), &extension.changes, found.max_shards, cluster),
+        steps,
+        capacity: node_policy::capacity(&all, cluster, found.max_shards),
         warnings: Vec::new(),
         unlisted: extension.unplaced,
         problem: None,
     };
+    // The node roles may get credentials for roles that no policy lists by AWS's own broad policy, or by
+    // the cluster's statement.
+    let granted_anyway = found.broad_grant || after.iter().any(|shard| shard.statement);
     match full {
         // Nothing but the list grants, so a role that is not on it must not be bound.
-        Some(problem) if options.strict || !granted_anyway(found, &shards, &extension.changes) => {
-            policies.problem = Some(problem);
-        }
+        Some(problem) if options.strict || !granted_anyway => policies.problem = Some(problem),
         Some(problem) => policies.warnings.push(format!("{}; {}", problem.reason, problem.way_out)),
         None => {}
     }
@@ -93,14 +100,6 @@ pub(super) fn extend(
         )
     }));
     policies
-}
-
-/// Whether the node roles may get credentials for roles that no policy lists:
-/// by AWS's own broad policy, or by the cluster's statement.
-fn granted_anyway(found: &NodePolicies, shards: &[Shard], changes: &[ShardChange]) -> bool {
-    let has_statement =
-        shards.iter().any(|shard| shard.statement) || changes.iter().any(|change| change.statement);
-    found.broad_grant || has_statement
 }
 
 /// The same words whatever the batch, or every delivery would be news.
@@ -117,71 +116,36 @@ fn full(observation: &Observation) -> Problem {
     }
 }
 
-/// Policies first, then their attachments.
-fn steps(
-    shards: &[Shard],
-    changes: &[ShardChange],
-    observation: &Observation,
-    options: &Options,
-) -> Vec<PolicyStep> {
-    let Observation { cluster, policies: found, .. } = observation;
-    let mut steps = writes(shards, changes, cluster, found, options);
-    let mut lists: BTreeMap<u32, &BTreeSet<RoleArn>> =
-        shards.iter().map(|shard| (shard.number, &shard.roles)).collect();
-    lists.extend(changes.iter().map(|change| (change.number, &change.roles)));
-    steps.extend(attach(&lists, cluster, found, options));
-    steps
-}
-
-/// Writes what changes, and what was assigned before and IAM may not have.
+/// Makes the policies that are not there and writes those that are to be otherwise, and what was assigned before
+/// and IAM may not have.
 pub(super) fn writes(
     shards: &[Shard],
-    changes: &[ShardChange],
     cluster: &ClusterArn,
     found: &NodePolicies,
     options: &Options,
 ) -> Vec<PolicyStep> {
-    let changed = |number: u32| changes.iter().any(|change| change.number == number);
-    let unfinished = shards.iter().filter(|shard| {
-        let known = found.projection.policies.get(&shard.number);
-        !changed(shard.number) && known.is_some_and(|one| one.state == PolicyState::Pending)
-    });
-    let unfinished = unfinished.map(|shard| ShardChange {
-        number: shard.number,
-        is_new: false,
-        statement: shard.statement,
-        roles: shard.roles.clone(),
-        added: BTreeSet::new(),
-        removed: BTreeSet::new(),
-    });
-    let all: Vec<ShardChange> = changes.iter().cloned().chain(unfinished).collect();
-    all.iter().filter_map(|change| write(change, cluster, found, options)).collect()
-}
-
-/// Makes a policy, or writes one anew.
-fn write(
-    change: &ShardChange,
-    cluster: &ClusterArn,
-    found: &NodePolicies,
-    options: &Options,
-) -> Option<PolicyStep> {
-    let ShardChange { number, statement, .. } = *change;
-    let policy = node_policy::policy_arn(&options.deployment, cluster, number).ok()?;
-    let known = found.projection.policies.get(&number);
-    Some(match known.filter(|known| known.version.is_some()) {
-        Some(known) => {
-            let mut after = known.clone();
-            after.assign(change.roles.clone(), statement);
-            let (added, removed) = (after.added, after.removed);
-            PolicyStep::RewritePolicy { policy, number, statement, added, removed }
+    let write = |&Shard { number, statement, ref roles }: &Shard| {
+        let policy = node_policy::policy_arn(&options.deployment, cluster, number).ok()?;
+        let known = found.projection.policies.get(&number);
+        let as_known = known.is_some_and(|one| (&one.roles, one.statement) == (roles, statement));
+        if as_known && known.is_some_and(|one| one.state == PolicyState::Clean) {
+            return None;
         }
-        None => PolicyStep::CreatePolicy { policy, number, statement, added: change.roles.clone() },
-    })
+        let Some(known) = known.filter(|known| known.version.is_some()) else {
+            let added = roles.clone();
+            return Some(PolicyStep::CreatePolicy { policy, number, statement, added });
+        };
+        let mut after = known.clone();
+        after.assign(roles.clone(), statement);
+        let (added, removed) = (after.added, after.removed);
+        Some(PolicyStep::RewritePolicy { policy, number, statement, added, removed })
+    };
+    shards.iter().filter_map(write).collect()
 }
 
-/// Attaches policies, by number with what they list, to the node roles that have them not.
+/// Attaches policies to the node roles that have them not.
 pub(super) fn attach(
-    lists: &BTreeMap<u32, &BTreeSet<RoleArn>>,
+    shards: &[Shard],
     cluster: &ClusterArn,
     found: &NodePolicies,
     options: &Options,
@@ -189,12 +153,12 @@ pub(super) fn attach(
     let mut steps = Vec::new();
     for node_role in &found.node_roles {
         let attached = found.attached.get(node_role);
-        for (&number, &lists) in lists {
+        for &Shard { number, ref roles, .. } in shards {
             if attached.is_some_and(|attached| attached.contains(&number)) {
                 continue;
             }
             if let Ok(policy) = node_policy::policy_arn(&options.deployment, cluster, number) {
-                let (node_role, lists) = (node_role.clone(), lists.clone());
+                let (node_role, lists) = (node_role.clone(), roles.clone());
                 steps.push(PolicyStep::AttachPolicy { policy, number, node_role, lists });
             }
         }
@@ -205,21 +169,4 @@ pub(super) fn attach(
 /// How full the policies are as they are.
 pub(super) fn capacity_of(found: &NodePolicies, cluster: Option<&ClusterArn>) -> PolicyCapacity {
     node_policy::capacity(&found.projection.shards(), cluster, found.max_shards)
-}
-
-/// How full these policies are once the changes are written.
-pub(super) fn measure(
-    shards: Vec<Shard>,
-    changes: &[ShardChange],
-    max_shards: u32,
-    cluster: Option<&ClusterArn>,
-) -> PolicyCapacity {
-    let mut shards: BTreeMap<u32, Shard> =
-        shards.into_iter().map(|shard| (shard.number, shard)).collect();
-    for ShardChange { number, roles, statement, .. } in changes {
-        let (number, roles, statement) = (*number, roles.clone(), *statement);
-        shards.insert(number, Shard { number, roles, statement });
-    }
-    let shards: Vec<_> = shards.into_values().collect();
-    node_policy::capacity(&shards, cluster, max_shards)
 }

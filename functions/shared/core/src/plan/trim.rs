@@ -1,11 +1,11 @@
 //! The plans that take roles out of the node policies, and policies away.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use pod_identity_events::PolicyCapacity;
 
 use super::input::{NodePolicies, Options};
-use super::policy::{attach, capacity_of, measure, writes};
+use super::policy::{attach, capacity_of, writes};
 use super::step::{Plan, PolicyStep};
 use crate::node_policy::{self, Compaction, PolicyState};
 use crate::{ClusterArn, RoleArn};
@@ -31,18 +31,16 @@ pub fn trim(
     if found.problem.is_some() || found.node_roles.is_empty() {
         return plan;
     }
-    let shards = found.projection.shards();
-    let Compaction { changes, deleted } = node_policy::compact(&shards, keep, statement);
+    let before = found.projection.shards();
+    let Compaction { shards, deleted } = node_policy::compact(&before, keep, statement);
     let policies = &found.projection.policies;
     let begun = policies.iter().filter(|(_, one)| one.state == PolicyState::Removing);
     let gone: Vec<u32> = deleted.iter().copied().chain(begun.map(|(number, _)| *number)).collect();
     if gone.is_empty() && found.listed().is_subset(keep) {
         return plan;
     }
-    let stay: Vec<_> =
-        shards.iter().filter(|shard| !deleted.contains(&shard.number)).cloned().collect();
     let attachable: BTreeSet<u32> = found.attachable().iter().map(|shard| shard.number).collect();
-    if let Some(shard) = stay.iter().find(|shard| !attachable.contains(&shard.number)) {
+    if let Some(shard) = shards.iter().find(|shard| !attachable.contains(&shard.number)) {
         plan.warnings.push(format!(
             "policy {} of cluster {} cannot be attached to every node role, so no role is taken out of any: raise IAM's quota of managed policies attached to a role and NODE_ROLE_POLICY_SLOTS with it, or detach policies from the node roles",
             shard.number,
@@ -50,13 +48,12 @@ pub fn trim(
         ));
         return plan;
     }
-    let lists: BTreeMap<u32, _> = stay.iter().map(|shard| (shard.number, &shard.roles)).collect();
-    plan.policy_steps = attach(&lists, cluster, found, options);
-    plan.policy_steps.extend(writes(&stay, &changes, cluster, found, options));
+    plan.policy_steps = attach(&shards, cluster, found, options);
+    plan.policy_steps.extend(writes(&shards, cluster, found, options));
     if plan.policy_steps.is_empty() {
         plan.policy_steps = given_up(gone, cluster, found, options);
     }
-    plan.capacity = measure(stay, &changes, found.max_shards, statement);
+    plan.capacity = node_policy::capacity(&shards, statement, found.max_shards);
     plan
 }
 

@@ -14,10 +14,8 @@ use super::{Applied, Failure, PolicyChange, Target};
 use crate::context::Context;
 use crate::error::chain;
 use crate::ledger::NodePolicyRecord;
-use crate::observe::{self, pages, problem_of};
-use crate::ports::{
-    Clock, ClusterAccess, ErrorKind, IamReader, IamWriter, NewPolicy, PolicyVersion, PortError,
-};
+use crate::observe::{self, problem_of};
+use crate::ports::{Clock, ClusterAccess, ErrorKind, IamReader, IamWriter, NewPolicy, PortError};
 
 /// How often a policy that somebody else is writing too is written again.
 const MERGES: usize = 3;
@@ -109,12 +107,12 @@ async fn give_up<R: IamReader, W: IamWriter, C: Clock>(
     target: &Target<'_, R, W, C>,
     record: &mut NodePolicyRecord,
 ) -> Result<Option<String>, Failure> {
-    let (Context { writer, clock, .. }, access) = (*target.context, target.access);
+    let (Context { reader, writer, clock, .. }, access) = (*target.context, target.access);
     let failed = |error: PortError| policy_failure(&error, access);
     let known = record.projection.policies.get(&number);
     let base = known.map_or(0, AssignedPolicy::base);
     let last = known.and_then(|one| one.version.clone());
-    let versions = match versions(policy, target).await {
+    let versions = match observe::versions(reader, access, policy).await {
         Ok(versions) => versions,
         // A run that died has deleted it.
         Err(error) if error.kind == ErrorKind::NotFound => return Ok(last),
@@ -198,7 +196,7 @@ async fn create<R: IamReader, W: IamWriter, C: Clock>(
     })?;
     let version = &found.default_version;
     let text = reader.policy_document(access, policy, version).await.map_err(failed)?;
-    let text = text.ok_or_else(|| not_shown(policy, version))?;
+    let text = text.ok_or_else(|| failed(observe::not_shown(policy, version)))?;
     let shard = match observe::ours(policy, &found.tags, number, &text, &access.cluster, settings) {
         Ok(shard) => shard,
         Err(why) => {
@@ -253,7 +251,7 @@ async fn write<R: IamReader, W: IamWriter, C: Clock>(
                 )));
             }
             Err(Failed::Gone) => {
-                return Err(not_shown(policy, "v1"));
+                return Err(policy_failure(&observe::not_shown(policy, "v1"), access));
             }
             Err(Failed::Other(failure)) => return Err(failure),
             Ok(version) => version,
@@ -267,9 +265,10 @@ async fn write<R: IamReader, W: IamWriter, C: Clock>(
         assigned.unmerged = Some(version.clone());
         let theirs = match skipped(policy, base, &version, target).await? {
             Ok(theirs) => theirs,
-            Err(more) => {
+            Err(why) => {
+                // The next attempt lists its roles in another.
                 assigned.state = PolicyState::Foreign;
-                return Err(says_more(policy, &more));
+                return Err(Failure::Passing(why));
             }
         };
         if theirs.is_subset(&assigned.roles) {
@@ -304,44 +303,15 @@ async fn skipped<R: IamReader, W, C: Clock>(
     for pause in PAUSES {
         clock.sleep(pause).await;
         target.pass()?;
-        let versions = versions(policy, target).await.map_err(failed)?;
+        let versions = observe::versions(reader, access, policy).await.map_err(failed)?;
         if versions.iter().all(|one| one.id != written) {
             continue;
         }
-        let between = |one: &&PolicyVersion| {
-            version_number(&one.id) > Some(base)
-                && version_number(&one.id) < version_number(written)
-        };
-        let mut roles = BTreeSet::new();
-        for version in versions.iter().filter(between) {
-            let text = reader.policy_document(access, policy, &version.id).await.map_err(failed)?;
-            let text = text.ok_or_else(|| not_shown(policy, &version.id))?;
-            let Some(shard) = node_policy::parse(0, &text, &access.cluster) else {
-                return Ok(Err(version.id.clone()));
-            };
-            roles.extend(shard.roles);
-        }
-        return Ok(Ok(roles));
+        let between = base..version_number(written).unwrap_or_default();
+        let listed = observe::listed_between(reader, access, policy, &versions, between).await;
+        return listed.map_err(failed);
     }
-    Err(not_shown(policy, written))
-}
-
-/// Nothing of it may be lost: it is left alone, and the next attempt lists its roles in another.
-fn says_more(policy: &PolicyArn, version: &str) -> Failure {
-    Failure::Passing(observe::says_more(policy, version))
-}
-
-fn not_shown(policy: &PolicyArn, version: &str) -> Failure {
-    Failure::Passing(format!("IAM does not show version {version} of policy {policy} yet"))
-}
-
-async fn versions<R: IamReader, W, C>(
-    policy: &PolicyArn,
-    target: &Target<'_, R, W, C>,
-) -> Result<Vec<PolicyVersion>, PortError> {
-    let (reader, access) = (target.context.reader, target.access);
-    pages(|token| async move { reader.policy_versions(access, policy, token.as_deref()).await })
-        .await
+    Err(failed(observe::not_shown(policy, written)))
 }
 
 /// Why a version was not written.
@@ -389,20 +359,15 @@ async fn make_room<R: IamReader, W: IamWriter, C: Clock>(
 ) -> Result<(), Failed> {
     let (Context { reader, writer, .. }, access) = (*target.context, target.access);
     let failed = |error: PortError| policy_failure(&error, access);
-    let mut versions = versions(policy, target).await.map_err(failed)?;
+    let mut versions = observe::versions(reader, access, policy).await.map_err(failed)?;
     versions.retain(|version| !version.is_default);
     versions.sort_by_key(|version| version_number(&version.id));
     versions.pop();
-    let mut theirs = BTreeSet::new();
-    for version in versions.iter().filter(|one| version_number(&one.id) > Some(base)) {
-        let text = reader.policy_document(access, policy, &version.id).await.map_err(failed)?;
-        let text = text.ok_or_else(|| not_shown(policy, &version.id))?;
-        let Some(shard) = node_policy::parse(0, &text, &access.cluster) else {
-            assigned.state = PolicyState::Foreign;
-            return Err(says_more(policy, &version.id).into());
-        };
-        theirs.extend(shard.roles);
-    }
+    let listed = observe::listed_between(reader, access, policy, &versions, base..u64::MAX).await;
+    let theirs = listed.map_err(failed)?.map_err(|why| {
+        assigned.state = PolicyState::Foreign;
+        Failure::Passing(why)
+    })?;
     if !theirs.is_subset(&assigned.roles) {
         assigned.take_in(&theirs);
         return Err(Failure::Passing(format!(

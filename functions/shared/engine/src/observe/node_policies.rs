@@ -1,6 +1,7 @@
 //! The policies of a cluster's node roles.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use pod_identity_core::node_policy::{self, AssignedPolicy, PolicyState, Shard, version_number};
@@ -11,12 +12,10 @@ use pod_identity_events::BlockedCode;
 use super::{describe, list, pages, problem_of};
 use crate::ledger::{ClusterRecord, NodePolicyRecord};
 use crate::ports::{
-    AssociationFilter, Clock, ClusterAccess, EksReader, ErrorKind, IamReader, PortError,
+    AssociationFilter, Clock, ClusterAccess, EksReader, ErrorKind, IamReader, PolicyVersion,
+    PortError,
 };
 use crate::settings::Settings;
-
-/// IAM keeps at most five versions of a policy, one of them in force.
-const VERSIONS_KEPT: usize = 4;
 
 /// AWS's policies that allow every node to get credentials for every association.
 const BROAD_POLICIES: [&str; 2] = ["AmazonEKSWorkerNodePolicy", "AmazonEKSWorkerNodeMinimalPolicy"];
@@ -139,7 +138,7 @@ async fn take_in(
         return Ok(());
     }
     let Some(document) = aws.policy_document(access, &arn, version).await? else {
-        return Err(not_shown(&arn, &format!("version {version}")));
+        return Err(not_shown(&arn, version));
     };
     let projection = &mut record.projection;
     projection.next_number = projection.next_number.max(number + 1);
@@ -152,18 +151,21 @@ async fn take_in(
             return Ok(());
         }
     };
-    let mut theirs = shard.roles.clone();
     // A writer that died before it could merge has put its version over somebody else's.
-    for skipped in (base + 1..shown).rev().take(VERSIONS_KEPT) {
-        let skipped = format!("v{skipped}");
-        let Some(text) = aws.policy_document(access, &arn, &skipped).await? else { continue };
-        let Some(shard) = node_policy::parse(number, &text, cluster) else {
-            tracing::warn!(cluster = cluster.name(), "{}", says_more(&arn, &skipped));
-            one.state = PolicyState::Foreign;
-            return Ok(());
-        };
-        theirs.extend(shard.roles);
-    }
+    let mut theirs = if shown > base + 1 {
+        let versions = versions(aws, access, &arn).await?;
+        match listed_between(aws, access, &arn, &versions, base..shown).await? {
+            Ok(theirs) => theirs,
+            Err(why) => {
+                tracing::warn!(cluster = cluster.name(), "{why}");
+                one.state = PolicyState::Foreign;
+                return Ok(());
+            }
+        }
+    } else {
+        BTreeSet::new()
+    };
+    theirs.extend(shard.roles.iter().cloned());
     let is_new = one.version.is_none() && one.roles.is_empty();
     one.take_in(&theirs);
     one.added.extend(one.roles.difference(&shard.roles).cloned());
@@ -178,6 +180,41 @@ async fn take_in(
     let is_written = is_as_assigned && shown >= base;
     one.state = if is_written { PolicyState::Clean } else { PolicyState::Pending };
     Ok(())
+}
+
+/// The versions of a policy that there are.
+pub(crate) async fn versions(
+    aws: &impl IamReader,
+    access: &ClusterAccess,
+    policy: &PolicyArn,
+) -> Result<Vec<PolicyVersion>, PortError> {
+    pages(|token| async move { aws.policy_versions(access, policy, token.as_deref()).await }).await
+}
+
+/// The roles that the versions of a policy between two numbers list, or why nothing may be concluded from them:
+/// one says more than roles.
+pub(crate) async fn listed_between(
+    aws: &impl IamReader,
+    access: &ClusterAccess,
+    policy: &PolicyArn,
+    versions: &[PolicyVersion],
+    Range { start, end }: Range<u64>,
+) -> Result<Result<BTreeSet<RoleArn>, String>, PortError> {
+    let mut roles = BTreeSet::new();
+    for PolicyVersion { id, .. } in versions {
+        if version_number(id).is_none_or(|number| number <= start || number >= end) {
+            continue;
+        }
+        let text = aws.policy_document(access, policy, id).await?;
+        let text = text.ok_or_else(|| not_shown(policy, id))?;
+        let Some(shard) = node_policy::parse(0, &text, &access.cluster) else {
+            return Ok(Err(format!(
+                "version {id} of policy {policy}, which somebody else made and which is no longer in force, says more than roles, so the policy is left alone; move what {id} adds to a policy of its own and delete that version"
+            )));
+        };
+        roles.extend(shard.roles);
+    }
+    Ok(Ok(roles))
 }
 
 /// Reads anew what is attached to the node roles, and so how many policies fit.
@@ -273,14 +310,14 @@ pub(crate) fn refused_node_role(roles: &BTreeSet<RoleArn>, settings: &Settings) 
 }
 
 /// IAM does not show yet what the ledger knows to be there.
-fn not_shown(policy: &PolicyArn, what: &str) -> PortError {
+pub(crate) fn not_shown(policy: &PolicyArn, version: &str) -> PortError {
     PortError {
         operation: "read policy",
         object: policy.to_string(),
         kind: ErrorKind::Passing,
         code: None,
         message: None,
-        source: format!("IAM does not show {what}").into(),
+        source: format!("IAM does not show version {version} yet").into(),
     }
 }
 
@@ -306,13 +343,6 @@ pub(crate) fn ours(
             "policy {policy} exists and is not tagged {DEPLOYMENT_TAG}={deployment}, so it is left alone; delete or rename that policy, or tag it if it is this deployment's"
         )),
     }
-}
-
-/// Another writer's version that was written over cannot be merged.
-pub(crate) fn says_more(policy: &PolicyArn, version: &str) -> String {
-    format!(
-        "version {version} of policy {policy}, which somebody else made and which is no longer in force, says more than roles, so the policy is left alone; move what {version} adds to a policy of its own and delete that version"
-    )
 }
 
 /// Roles of all associations of the cluster, whosever they are: a first observation lists them all.

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use crate::node_policy::document::cost;
 use crate::node_policy::packing::Rooms;
 use crate::node_policy::{
-    Compaction, Extension, MAX_POLICY_CHARACTERS, Shard, ShardChange, characters, document, extend,
+    Compaction, Extension, MAX_POLICY_CHARACTERS, Shard, characters, document, extend,
 };
 use crate::{ClusterArn, RoleArn};
 
@@ -58,31 +58,30 @@ pub(super) fn clusters() -> impl Strategy<Value = Option<ClusterArn>> {
     ]
 }
 
-/// The policies after an extension.
+/// The policies after an extension, which takes none of them away.
 pub(super) fn extended(shards: &[Shard], extension: &Extension) -> Vec<Shard> {
-    written(shards, &extension.changes)
+    let after = |shard: &Shard| extension.shards.iter().any(|one| one.number == shard.number);
+    assert!(shards.iter().all(after));
+    extension.shards.clone()
 }
 
-/// The policies after a compaction.
+/// The policies after a compaction, which takes away what it says.
 pub(super) fn compacted(shards: &[Shard], compaction: &Compaction) -> Vec<Shard> {
-    let mut after = written(shards, &compaction.changes);
-    after.retain(|shard| !compaction.deleted.contains(&shard.number));
-    after
+    let numbers = compaction.shards.iter().map(|shard| shard.number);
+    let numbers: BTreeSet<u32> = numbers.chain(compaction.deleted.iter().copied()).collect();
+    assert_eq!(numbers, shards.iter().map(|shard| shard.number).collect());
+    compaction.shards.clone()
+}
+
+/// The policies that are to be written.
+pub(super) fn changed(before: &[Shard], after: &[Shard]) -> Vec<Shard> {
+    after.iter().filter(|shard| !before.contains(shard)).cloned().collect()
 }
 
 /// The policies after some changes.
-pub(super) fn written(shards: &[Shard], changes: &[ShardChange]) -> Vec<Shard> {
-    let mut after: BTreeMap<u32, Shard> =
-        shards.iter().map(|shard| (shard.number, shard.clone())).collect();
-    for change in changes {
-        let was = after.get(&change.number);
-        assert_eq!(change.is_new, was.is_none());
-        let was = was.map(|shard| shard.roles.clone()).unwrap_or_default();
-        assert_eq!(change.added, &change.roles - &was);
-        assert_eq!(change.removed, &was - &change.roles);
-        let ShardChange { number, statement, .. } = *change;
-        after.insert(number, Shard { number, roles: change.roles.clone(), statement });
-    }
+pub(super) fn written(shards: &[Shard], changes: &[Shard]) -> Vec<Shard> {
+    let all = shards.iter().chain(changes);
+    let after: BTreeMap<u32, Shard> = all.map(|shard| (shard.number, shard.clone())).collect();
     after.into_values().collect()
 }
 

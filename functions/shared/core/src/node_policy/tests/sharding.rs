@@ -6,10 +6,10 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::roles::{
-    LONGEST, SHORTEST, assert_few, assert_fits, assert_sound, clusters, extended, fewest, filled,
-    lengths, listed, role_of,
+    LONGEST, SHORTEST, assert_few, assert_fits, assert_sound, changed, clusters, extended, fewest,
+    filled, lengths, listed, role_of,
 };
-use crate::node_policy::{Extension, Shard, capacity, extend, needs_new_shard};
+use crate::node_policy::{Shard, capacity, extend, needs_new_shard};
 use crate::{ClusterArn, RoleArn};
 
 fn numbered(from: usize, lengths: &[usize]) -> BTreeSet<RoleArn> {
@@ -54,7 +54,7 @@ proptest! {
             for shard in &before {
                 prop_assert!(shards[shard.number as usize - 1].roles.is_superset(&shard.roles));
             }
-            prop_assert_eq!(extend(&shards, &all, cluster, u32::MAX, 1), Extension::default());
+            prop_assert_eq!(extend(&shards, &all, cluster, u32::MAX, 1).shards, shards.clone());
             assert_sound(&shards, cluster);
             prop_assert_eq!(listed(&shards), all.clone());
             // The cluster statement comes with the first role.
@@ -74,9 +74,9 @@ proptest! {
         let new = role_of(lengths.len(), lengths[0]);
         let shards = filled(&all, cluster);
         let extension = extend(&shards, &[new.clone()].into(), cluster, u32::MAX, 1);
-        prop_assert_eq!(extension.changes.len(), 1);
-        prop_assert_eq!(&extension.changes[0].added, &[new].into());
-        prop_assert!(extension.changes[0].removed.is_empty());
+        prop_assert_eq!(changed(&shards, &extension.shards).len(), 1);
+        prop_assert_eq!(&listed(&extension.shards) - &all, [new].into());
+        prop_assert!(listed(&extended(&shards, &extension)).is_superset(&all));
     }
 
     #[test]
@@ -110,9 +110,9 @@ proptest! {
         let shards = filled(&arrivals.into_iter().flatten().collect(), cluster);
         let bound = u32::try_from(shards.len()).unwrap() + free;
         let extension = extend(&shards, &last, cluster, bound, 1);
-        let new = extension.changes.iter().filter(|change| change.is_new).count();
+        let new = extension.shards.len() - shards.len();
         let unbounded = extend(&shards, &last, cluster, u32::MAX, 1);
-        let needed = unbounded.changes.iter().filter(|change| change.is_new).count();
+        let needed = unbounded.shards.len() - shards.len();
         prop_assert_eq!(new, needed.min(free as usize));
         prop_assert_eq!(needs_new_shard(&shards, &last, cluster), needed > 0);
         let after = extended(&shards, &extension);
@@ -125,7 +125,7 @@ proptest! {
         // None of those that are named would have fitted.
         for role in &extension.unplaced {
             let alone = extend(&after, &[role.clone()].into(), cluster, bound, 1);
-            prop_assert!(alone.changes.is_empty());
+            prop_assert_eq!(&alone.shards, &after);
         }
     }
 
@@ -167,7 +167,10 @@ fn a_statement_that_is_switched_on_comes_where_it_fits_and_one_that_is_switched_
     let nothing = BTreeSet::new();
     let numbers = |shards: &[Shard], cluster: Option<&ClusterArn>, most| {
         let extension = extend(shards, &nothing, cluster, most, 1);
-        extension.changes.iter().map(|one| (one.number, one.statement)).collect::<Vec<_>>()
+        changed(shards, &extension.shards)
+            .iter()
+            .map(|one| (one.number, one.statement))
+            .collect::<Vec<_>>()
     };
     let shards = [shard(1, 171), shard(2, 30), shard(3, 10)];
     assert_eq!(numbers(&shards, Some(&cluster), 3), [(2, true)]);
@@ -182,7 +185,7 @@ fn a_statement_that_is_switched_on_comes_where_it_fits_and_one_that_is_switched_
 #[test]
 fn a_number_is_never_used_again() {
     let extension = extend(&[], &numbered(0, &[SHORTEST; 3]), None, 10, 7);
-    assert_eq!(extension.changes[0].number, 7);
+    assert_eq!(extension.shards[0].number, 7);
 }
 
 #[test]
@@ -194,7 +197,7 @@ fn capacity_is_exact_at_its_ends() {
     assert_eq!((nothing.max_policies, nothing.roles_left, nothing.used_percent), (0, 0, 0));
     // Roles of middling length, the first policy still to be made with its statement.
     let found = capacity(&[], Some(&cluster), 1);
-    let one = extend(&[], &numbered(0, &[57; 200]), Some(&cluster), 1, 1).changes.remove(0);
+    let one = extend(&[], &numbered(0, &[57; 200]), Some(&cluster), 1, 1).shards.remove(0);
     assert_eq!(found.roles_left as usize, one.roles.len());
     // A statement that was switched on since leaves the first policy too full.
     let full = filled(&numbered(0, &[SHORTEST; 171]), None).remove(0);
@@ -215,7 +218,7 @@ fn nine_of_the_longest_roles_and_171_of_the_shortest_fill_a_policy() {
         (119, None, 49),
     ] {
         let extension = extend(&[], &numbered(0, &[length; 200]), cluster, 1, 1);
-        assert_eq!(extension.changes[0].roles.len(), most, "{length}");
+        assert_eq!(extension.shards[0].roles.len(), most, "{length}");
         assert_eq!(extension.unplaced.len(), 200 - most);
     }
 }
