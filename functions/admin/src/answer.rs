@@ -109,9 +109,9 @@ impl Refusal {
     }
 }
 
-impl From<String> for Refusal {
-    fn from(text: String) -> Self {
-        Self(text)
+impl<T: Into<String>> From<T> for Refusal {
+    fn from(text: T) -> Self {
+        Self(text.into())
     }
 }
 

@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{self, StreamExt};
 use pod_identity_core::{Association, ClusterArn, DominoName};
-use pod_identity_engine::chain;
 use pod_identity_engine::ledger::{BindingRecord, Registry};
 use pod_identity_engine::ports::{
     AssociationFilter, AssociationSummary, Clock, ClusterAccess, KubernetesReader, PortError,
@@ -114,8 +113,7 @@ async fn all(
     desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
     access: &ClusterAccess,
 ) -> Result<Listed, String> {
-    let listed = list(desk, access, &AssociationFilter::default()).await;
-    let listed = listed.map_err(|error| chain(&error))?;
+    let listed = list(desk, access, &AssociationFilter::default()).await?;
     match lack(listed.summaries.len(), listed.more).filter(|_| listed.more) {
         Some(why) => Err(why),
         None => Ok(listed),
@@ -146,7 +144,7 @@ pub(crate) async fn unknown(
         .filter_map(|condition| Some(condition.association.as_ref()?.id.as_str()))
         .collect();
     listed.summaries.retain(|one| !known.contains(one.id.as_str()));
-    let others = describe(desk, access, listed).await.map_err(|error| chain(&error))?;
+    let others = describe(desk, access, listed).await?;
     match others.lack() {
         Some(why) => Err(why),
         None => Ok(others.found),

@@ -9,8 +9,8 @@ use pod_identity_core::{Change, ClusterArn, DominoName, KubernetesName};
 use pod_identity_engine::ledger::{BindingRecord, Condition, View, binding_key};
 use pod_identity_engine::ports::{Clock, KubernetesReader};
 use pod_identity_engine::{
-    Outcome, Reconciled, Record, RecordReport, Recorded, Rehearsal, Retirement, Scope, chain,
-    preview, record, request_clusters,
+    Outcome, Reconciled, Record, RecordReport, Recorded, Rehearsal, Retirement, Scope, preview,
+    record, request_clusters,
 };
 use pod_identity_events::{Envelope, SCHEMA_VERSION, source};
 use serde_json::{Map, Value, json};
@@ -326,10 +326,10 @@ async fn standing(
         .collect();
     let mut view = View::default();
     let keys: Vec<_> = names.iter().map(binding_key).collect();
-    view.read(desk.reader, &keys).await.map_err(|error| chain(&error))?;
+    view.read(desk.reader, &keys).await?;
     let mut standing = BTreeMap::new();
     for name in names {
-        let stored = view.get::<BindingRecord>(&binding_key(&name)).map_err(|e| chain(&e))?;
+        let stored = view.get::<BindingRecord>(&binding_key(&name))?;
         if let Some(stored) = stored {
             let at = stored.record.version.occurred_at();
             standing.insert(About::ServiceAccount(name.to_string()), at);

@@ -89,16 +89,15 @@ impl<'a, R: Looks, K: KubernetesReader, C: Clock> Desk<'a, R, K, C> {
     /// The registered clusters; an error when the ledger is another deployment's.
     pub(crate) async fn registry(&self) -> Result<Registry, String> {
         let mut view = View::default();
-        view.read(self.reader, &[registry_key()]).await.map_err(|error| chain(&error))?;
+        view.read(self.reader, &[registry_key()]).await?;
         registry(&view, &self.settings.plan.deployment).map_err(|error| chain(&error))
     }
 
     /// Every binding and tombstone: one query.
     pub(crate) async fn bindings(&self) -> Result<BTreeMap<DominoName, BindingRecord>, String> {
         let mut view = View::default();
-        view.query(self.reader, bindings_partition(), "").await.map_err(|error| chain(&error))?;
-        let all = view.all_keyed_from::<BindingRecord>(bindings_partition(), "");
-        let all = all.map_err(|error| chain(&error))?;
+        view.query(self.reader, bindings_partition(), "").await?;
+        let all = view.all_keyed_from::<BindingRecord>(bindings_partition(), "")?;
         Ok(all.into_iter().filter_map(|(name, it)| Some((name.parse().ok()?, it))).collect())
     }
 
@@ -109,10 +108,10 @@ impl<'a, R: Looks, K: KubernetesReader, C: Clock> Desk<'a, R, K, C> {
     ) -> Result<BTreeMap<(DominoName, ClusterArn), Condition>, String> {
         let keys: Vec<_> = of.into_iter().map(|(name, at)| condition_key(name, at)).collect();
         let mut view = View::default();
-        view.read(self.reader, &keys).await.map_err(|error| chain(&error))?;
+        view.read(self.reader, &keys).await?;
         let mut found = BTreeMap::new();
         for key in &keys {
-            let stored = view.get::<Condition>(key).map_err(|error| chain(&error))?;
+            let stored = view.get::<Condition>(key)?;
             if let Some(condition) = stored.map(|stored| stored.record) {
                 found.insert(
                     (condition.service_account.clone(), condition.cluster.clone()),

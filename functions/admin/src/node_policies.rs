@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pod_identity_core::node_policy::{self, Shard};
 use pod_identity_core::{PolicyArn, RoleArn};
-use pod_identity_engine::chain;
 use pod_identity_engine::ledger::{NodePolicyRecord, View, node_policy_key};
 use pod_identity_engine::ports::{Clock, ClusterAccess, KubernetesReader};
 
@@ -67,8 +66,8 @@ pub(crate) async fn read(
     let cluster = &access.cluster;
     let key = node_policy_key(cluster);
     let mut view = View::default();
-    view.read(desk.reader, std::slice::from_ref(&key)).await.map_err(|error| chain(&error))?;
-    let stored = view.get::<NodePolicyRecord>(&key).map_err(|error| chain(&error))?;
+    view.read(desk.reader, std::slice::from_ref(&key)).await?;
+    let stored = view.get::<NodePolicyRecord>(&key)?;
     let Some(record) = stored.map(|stored| stored.record) else { return Ok(None) };
     let mut found = NodePolicies { broad_grant: record.broad_grant.clone(), ..Default::default() };
     for (&number, _) in record.projection.staying() {

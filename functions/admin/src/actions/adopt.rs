@@ -10,7 +10,7 @@ use futures::stream::{self, StreamExt};
 use pod_identity_core::ClusterArn;
 use pod_identity_engine::ledger::View;
 use pod_identity_engine::ports::{Clock, KubernetesReader};
-use pod_identity_engine::{Adoption, Rehearsal, Scope, chain, permit_adoption, request_clusters};
+use pod_identity_engine::{Adoption, Rehearsal, Scope, permit_adoption, request_clusters};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -101,12 +101,12 @@ pub(super) async fn answer(
     let others = associations::unknown(desk, &registry, &cluster, &bindings).await?;
     let claims = Claims::of(&bindings, record);
     let mut view = View::default();
-    view.read(desk.reader, &claims.keys()).await.map_err(|error| chain(&error))?;
+    view.read(desk.reader, &claims.keys()).await?;
     let known = Known {
         bindings: &bindings,
         others: &others,
         record,
-        claims: claims.held_by(&view).map_err(|error| chain(&error))?,
+        claims: claims.held_by(&view)?,
         deployment: &desk.settings.plan.deployment,
         template: &desk.settings.rules.service_account_template,
     };

@@ -1,7 +1,6 @@
 //! What Domino's lists say about the bindings, as reconcile recorded it.
 
 use jiff::Timestamp;
-use pod_identity_engine::chain;
 use pod_identity_engine::ledger::{
     DominoComparison, DominoFailure, DominoRecord, NameList, View, domino_key,
 };
@@ -34,8 +33,8 @@ pub(super) async fn answer(
     let Asked {} = request.fields()?;
     desk.registry().await?;
     let mut view = View::default();
-    view.read(desk.reader, &[domino_key()]).await.map_err(|error| chain(&error))?;
-    let stored = view.get::<DominoRecord>(&domino_key()).map_err(|error| chain(&error))?;
+    view.read(desk.reader, &[domino_key()]).await?;
+    let stored = view.get::<DominoRecord>(&domino_key())?;
     let DominoRecord { comparison, failure } = stored.map(|it| it.record).unwrap_or_default();
     let plans = desk.deployment.reconcile_plans;
     if comparison.is_none() && failure.is_none() {

@@ -1,7 +1,6 @@
 //! Who bound what, when, by which event.
 
 use pod_identity_core::{ClusterArn, DominoName};
-use pod_identity_engine::chain;
 use pod_identity_engine::ledger::{HistoryOutcome, HistoryRecord, View, history_partition};
 use pod_identity_engine::ports::{Clock, KubernetesReader};
 use serde::Deserialize;
@@ -49,8 +48,8 @@ pub(super) async fn answer(
     };
     let partition = history_partition(&of);
     let mut view = View::default();
-    view.query(desk.reader, &partition, "").await.map_err(|error| chain(&error))?;
-    let all = view.all::<HistoryRecord>(&partition, "").map_err(|error| chain(&error))?;
+    view.query(desk.reader, &partition, "").await?;
+    let all = view.all::<HistoryRecord>(&partition, "")?;
     let known = all.len();
     let newest: Vec<HistoryRecord> =
         all.into_iter().rev().take(asked.limit.unwrap_or(50)).map(|stored| stored.record).collect();

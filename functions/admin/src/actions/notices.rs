@@ -4,7 +4,6 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 use pod_identity_core::parse_unique;
-use pod_identity_engine::chain;
 use pod_identity_engine::ledger::{NoticeKind, NoticeRecord, View, notice_partition};
 use pod_identity_engine::ports::{Clock, KubernetesReader};
 use serde::Deserialize;
@@ -82,8 +81,8 @@ pub(super) async fn answer(
         desk.hurry()?;
         let partition = notice_partition(kind, midnight(day));
         let mut view = View::default();
-        view.query(desk.reader, &partition, "").await.map_err(|error| chain(&error))?;
-        let all = view.all::<NoticeRecord>(&partition, "").map_err(|error| chain(&error))?;
+        view.query(desk.reader, &partition, "").await?;
+        let all = view.all::<NoticeRecord>(&partition, "")?;
         found.extend(all.into_iter().map(|stored| stored.record));
     }
     let known = found.len();

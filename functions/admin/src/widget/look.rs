@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pod_identity_core::{ClusterArn, DominoName};
-use pod_identity_engine::chain;
 use pod_identity_engine::ledger::{BindingRecord, SweepCount, Sweeps, View, sweeps_key};
 use pod_identity_engine::ports::{Clock, KubernetesReader};
 
@@ -59,10 +58,10 @@ async fn sweeps<'c>(
 ) -> Result<BTreeMap<&'c ClusterArn, Vec<SweepCount>>, String> {
     let keys: Vec<_> = clusters.iter().map(|cluster| sweeps_key(cluster)).collect();
     let mut view = View::default();
-    view.read(desk.reader, &keys).await.map_err(|error| chain(&error))?;
+    view.read(desk.reader, &keys).await?;
     let mut all = BTreeMap::new();
     for (cluster, key) in clusters.iter().zip(&keys) {
-        let stored = view.get::<Sweeps>(key).map_err(|error| chain(&error))?;
+        let stored = view.get::<Sweeps>(key)?;
         all.insert(*cluster, stored.map(|stored| stored.record.sweeps).unwrap_or_default());
     }
     Ok(all)

@@ -66,13 +66,11 @@ pub(crate) fn read(payload: &Value) -> Option<Asked> {
 
 /// Answers a widget with what CloudWatch shows: HTML, or Markdown for the description. `arn` is
 /// the function's own, which a click calls.
-pub(crate) async fn answer<R, K, W, C>(desk: Desk<'_, R, K, C>, asked: Asked, arn: &str) -> Value
-where
-    R: Looks,
-    K: KubernetesReader,
-    W: LedgerWriter + Bus,
-    C: Clock,
-{
+pub(crate) async fn answer<R: Looks, K: KubernetesReader, W: LedgerWriter + Bus, C: Clock>(
+    desk: Desk<'_, R, K, C>,
+    asked: Asked,
+    arn: &str,
+) -> Value {
     let view = match asked {
         Asked::Description => return Value::String(DESCRIPTION.to_owned()),
         Asked::View(view) => view,
@@ -103,13 +101,10 @@ pub(crate) fn too_late(asked: Asked) -> Value {
 }
 
 /// The words of an action's answer.
-async fn action<R, K, W, C>(desk: Desk<'_, R, K, C>, fields: Map<String, Value>) -> String
-where
-    R: Looks,
-    K: KubernetesReader,
-    W: LedgerWriter + Bus,
-    C: Clock,
-{
+async fn action<R: Looks, K: KubernetesReader, W: LedgerWriter + Bus, C: Clock>(
+    desk: Desk<'_, R, K, C>,
+    fields: Map<String, Value>,
+) -> String {
     let request = match request::read(&Value::Object(fields)) {
         Ok(request) => request,
         Err(help) => {

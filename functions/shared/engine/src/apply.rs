@@ -130,16 +130,11 @@ impl<R, W, C: Clock> Target<'_, R, W, C> {
 }
 
 /// Applies a plan. Steps that do not depend on a failed one are still done.
-pub(crate) async fn apply<R, W, C>(
+pub(crate) async fn apply<R: EksReader + IamReader, W: EksWriter + IamWriter, C: Clock>(
     plan: &Plan,
     target: &Target<'_, R, W, C>,
     record: Option<&mut NodePolicyRecord>,
-) -> Applied
-where
-    R: EksReader + IamReader,
-    W: EksWriter + IamWriter,
-    C: Clock,
-{
+) -> Applied {
     let mut applied = Applied::default();
     if let Some(record) = record {
         policies::apply(plan, target, record, &mut applied).await;

@@ -60,7 +60,7 @@ struct Accepted {
 ///
 /// `deadline` is the time by which everything has to be over; no step starts
 /// that might end later.
-pub async fn process<R, W, C>(
+pub async fn process<R: Reads, W: Writes, C: Clock>(
     records: &[Record],
     reader: &R,
     writer: &W,
@@ -68,12 +68,7 @@ pub async fn process<R, W, C>(
     run: &Run,
     settings: &Settings,
     deadline: Timestamp,
-) -> BatchReport
-where
-    R: Reads,
-    W: Writes,
-    C: Clock,
-{
+) -> BatchReport {
     let context = Context { reader, writer, clock, run, settings, deadline };
     let Taken { accepted, decided, lease, view, mut reports } = take(&context, records, true).await;
     let (leased, lease) = lease.unzip();
@@ -126,12 +121,11 @@ struct Taken {
 
 /// Parses, validates, and takes into the ledger what breaks no rule, perhaps with the lease of the cluster that
 /// is to be worked on.
-async fn take<R, W, C>(context: &Context<'_, R, W, C>, records: &[Record], leases: bool) -> Taken
-where
-    R: LedgerReader,
-    W: LedgerWriter + Bus,
-    C: Clock,
-{
+async fn take<R: LedgerReader, W: LedgerWriter + Bus, C: Clock>(
+    context: &Context<'_, R, W, C>,
+    records: &[Record],
+    leases: bool,
+) -> Taken {
     let mut reports: Vec<Option<RecordReport>> = records.iter().map(|_| None).collect();
     let mut accepted = Vec::new();
     let mut rejections = Vec::new();

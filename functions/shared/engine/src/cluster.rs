@@ -158,7 +158,7 @@ pub(crate) async fn under_lease<R: Reads, W: Writes, C: Clock, T>(
     lease.release(context.run, &mut writes);
     let released = writes.commit(context.reader, context.writer).await;
     let decided = decided?;
-    released.map_err(|error| chain(&error))?;
+    released?;
     Ok(decided)
 }
 

@@ -2,6 +2,11 @@
 
 use std::error::Error;
 
+use crate::apply::Failure;
+use crate::lease::LeaseError;
+use crate::ledger::LedgerError;
+use crate::ports::{PortError, WriteError};
+
 /// The whole chain of an error in one line, for logs and answers.
 #[must_use]
 pub fn chain(error: &dyn Error) -> String {
@@ -18,3 +23,22 @@ pub fn chain(error: &dyn Error) -> String {
     }
     text
 }
+
+/// A failed call or a ledger that cannot be read ends in words for a person: the whole chain of it.
+macro_rules! in_words {
+    ($($error:ty),+) => {$(
+        impl From<$error> for String {
+            fn from(error: $error) -> Self {
+                chain(&error)
+            }
+        }
+
+        impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                Self::Passing(chain(&error))
+            }
+        }
+    )+};
+}
+
+in_words!(PortError, LedgerError, WriteError, LeaseError);

@@ -169,7 +169,7 @@ pub async fn preview_inside<A: OutsideReads, K: KubernetesReader, C: Clock>(
     };
     let access = &access;
     let context = Inside { aws, kubernetes, clock, run, settings, inside, access, deadline };
-    let known = Known::read(aws, &scope.cluster).await.map_err(|error| chain(&error))?;
+    let known = Known::read(aws, &scope.cluster).await?;
     let (mut report, told) = begin(&context, &known).await;
     let mut way_in = WayIn::Open;
     match domino::plan(&context, &known).await {
@@ -191,7 +191,13 @@ pub async fn preview_inside<A: OutsideReads, K: KubernetesReader, C: Clock>(
 /// # Errors
 /// When the ledger cannot be read or written, or another run is at work on the cluster.
 #[allow(clippy::too_many_arguments)]
-pub async fn work_inside<A, K, B, W, C>(
+pub async fn work_inside<
+    A: OutsideReads,
+    K: KubernetesReader,
+    B: OutsideWrites,
+    W: KubernetesWriter,
+    C: Clock,
+>(
     scope: &InsideScope,
     aws: &A,
     kubernetes: &K,
@@ -202,14 +208,7 @@ pub async fn work_inside<A, K, B, W, C>(
     settings: &Settings,
     inside: &InsideSettings,
     deadline: Timestamp,
-) -> Result<InsideReport, String>
-where
-    A: OutsideReads,
-    K: KubernetesReader,
-    B: OutsideWrites,
-    W: KubernetesWriter,
-    C: Clock,
-{
+) -> Result<InsideReport, String> {
     let access = match access(scope, aws, settings).await? {
         Ok(access) => access,
         Err(why) => return Ok(skipped(why)),
@@ -221,8 +220,7 @@ where
     }
     let cluster = &scope.cluster;
     let writing = context.writing(outside);
-    let lease = Lease::take(inside_lease_key(cluster), cluster, &writing).await;
-    let lease = lease.map_err(|error| chain(&error))?;
+    let lease = Lease::take(inside_lease_key(cluster), cluster, &writing).await?;
     let known = match Known::read(aws, cluster).await {
         Ok(known) => known,
         Err(error) => {
@@ -249,8 +247,8 @@ async fn access(
 ) -> Result<Result<ClusterAccess, String>, String> {
     let cluster = &scope.cluster;
     let mut view = View::default();
-    view.read(ledger, &[registry_key()]).await.map_err(|error| chain(&error))?;
-    let registry = registry(&view, &settings.plan.deployment).map_err(|error| chain(&error))?;
+    view.read(ledger, &[registry_key()]).await?;
+    let registry = registry(&view, &settings.plan.deployment)?;
     let record = match registry.admitted(cluster, &settings.rules) {
         Ok(record) => record,
         Err(why) => return Ok(Err(why)),
@@ -271,19 +269,18 @@ async fn begin<A: OutsideReads, K, C>(
 /// What EKS tells of the cluster, then the Domino side, then the pods, and what the cluster lacks
 /// by all of that. What fails in one part does not
 /// keep the others from being done, except that a cluster into which nobody can look is left.
-async fn look_after<A, K, B, W, C>(
-    context: &Inside<'_, A, K, C>,
-    hands: &Hands<'_, B, W>,
-    scope: &InsideScope,
-    known: &Known,
-) -> InsideReport
-where
+async fn look_after<
     A: OutsideReads,
     K: KubernetesReader,
     B: OutsideWrites,
     W: KubernetesWriter,
     C: Clock,
-{
+>(
+    context: &Inside<'_, A, K, C>,
+    hands: &Hands<'_, B, W>,
+    scope: &InsideScope,
+    known: &Known,
+) -> InsideReport {
     let (mut report, told) = begin(context, known).await;
     let mut way_in = WayIn::Open;
     match domino::plan(context, known).await {

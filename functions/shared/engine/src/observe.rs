@@ -26,12 +26,9 @@ use crate::ports::{
 const FILTERED_LISTS: usize = 10;
 
 /// Follows the pages of a list.
-pub(crate) async fn pages<T, F>(
+pub(crate) async fn pages<T, F: Future<Output = Result<Page<T>, PortError>>>(
     mut page_of: impl FnMut(Option<String>) -> F,
-) -> Result<Vec<T>, PortError>
-where
-    F: Future<Output = Result<Page<T>, PortError>>,
-{
+) -> Result<Vec<T>, PortError> {
     let (mut all, mut token) = (Vec::new(), None);
     loop {
         let page = page_of(token).await?;

@@ -168,7 +168,7 @@ pub async fn preview<R: Reads, C: Clock>(
 /// # Errors
 /// When the look at it fails for a passing reason; what fails for one service account only is
 /// in [`Reconciled::failures`].
-pub async fn reconcile<R, W, C>(
+pub async fn reconcile<R: Reads, W: Writes, C: Clock>(
     scope: &Scope,
     reader: &R,
     writer: &W,
@@ -176,12 +176,7 @@ pub async fn reconcile<R, W, C>(
     run: &Run,
     settings: &Settings,
     deadline: Timestamp,
-) -> Result<Reconciled, String>
-where
-    R: Reads,
-    W: Writes,
-    C: Clock,
-{
+) -> Result<Reconciled, String> {
     let context = Context { reader, writer, clock, run, settings, deadline };
     let mut done = Reconciled::default();
     let mut overview = match look(&context, scope, &mut done).await? {
@@ -240,7 +235,7 @@ async fn look<R: Reads, W, C: Clock>(
     scope: &Scope,
     done: &mut Reconciled,
 ) -> Result<Look, String> {
-    let look = Overview::read(context, scope).await.map_err(|error| chain(&error))?;
+    let look = Overview::read(context, scope).await?;
     if let Look::Open(overview) = &look {
         done.noted = overview.noted();
     }
@@ -277,7 +272,7 @@ async fn needs<R: Reads, W, C: Clock>(
     done: &mut Reconciled,
     used: &mut BTreeSet<RoleArn>,
 ) -> Result<Option<Found>, String> {
-    let found = overview.compare(context, chunk).await.map_err(|error| chain(&error))?;
+    let found = overview.compare(context, chunk).await?;
     used.extend(found.used.iter().cloned());
     done.note(&found, chunk);
     Ok(Some(found).filter(|found| !found.needed.is_empty()))

@@ -5,7 +5,6 @@ use jiff::Timestamp;
 use pod_identity_core::ClusterArn;
 use pod_identity_events::Outgoing;
 
-use crate::error::chain;
 use crate::ledger::{View, registry, registry_key};
 use crate::ports::{Bus, Clock, LedgerReader};
 use crate::publish::publish;
@@ -22,8 +21,8 @@ pub(crate) async fn registered(
         return Err("the invocation's time is nearly over, so nothing was asked for".to_owned());
     }
     let mut view = View::default();
-    view.read(reader, &[registry_key()]).await.map_err(|error| chain(&error))?;
-    let registry = registry(&view, &settings.plan.deployment).map_err(|error| chain(&error))?;
+    view.read(reader, &[registry_key()]).await?;
+    let registry = registry(&view, &settings.plan.deployment)?;
     Ok(registry.clusters.into_keys().collect())
 }
 

@@ -18,7 +18,6 @@ use pod_identity_events::{Envelope, SCHEMA_VERSION, detail_type, source};
 use serde_json::json;
 
 use crate::batch::{Outcome, Record, record};
-use crate::error::chain;
 use crate::ledger::{BindingRecord, View, bindings, bindings_partition, registry, registry_key};
 use crate::outcome::time;
 use crate::ports::{Bus, Clock, DominoReader, LedgerReader, LedgerWriter};
@@ -81,7 +80,7 @@ struct Compared {
 /// # Errors
 /// When Domino or the ledger cannot be read completely, in words with the remediation; then nothing
 /// was written. No call starts that might end after `deadline`.
-pub async fn check_domino<R, W, C>(
+pub async fn check_domino<R: LedgerReader, W: LedgerWriter + Bus, C: Clock>(
     domino: &DominoSource<'_>,
     reader: &R,
     writer: &W,
@@ -89,12 +88,7 @@ pub async fn check_domino<R, W, C>(
     run: &Run,
     settings: &Settings,
     deadline: Timestamp,
-) -> Result<DominoCheck, String>
-where
-    R: LedgerReader,
-    W: LedgerWriter + Bus,
-    C: Clock,
-{
+) -> Result<DominoCheck, String> {
     let Compared { found, bindings, at } = look(domino, reader, clock, settings, deadline).await?;
     let mut done = DominoCheck { found, ..DominoCheck::default() };
     let names = if domino.unbinds { done.found.to_unbind() } else { &[] };
@@ -159,10 +153,10 @@ async fn bound(
     settings: &Settings,
 ) -> Result<BTreeMap<DominoName, BindingRecord>, String> {
     let mut view = View::default();
-    view.read(reader, &[registry_key()]).await.map_err(|error| chain(&error))?;
-    registry(&view, &settings.plan.deployment).map_err(|error| chain(&error))?;
-    view.query(reader, bindings_partition(), "").await.map_err(|error| chain(&error))?;
-    let mut all = bindings(&view).map_err(|error| chain(&error))?;
+    view.read(reader, &[registry_key()]).await?;
+    registry(&view, &settings.plan.deployment)?;
+    view.query(reader, bindings_partition(), "").await?;
+    let mut all = bindings(&view)?;
     all.retain(|_, record| record.binding().is_some());
     Ok(all)
 }

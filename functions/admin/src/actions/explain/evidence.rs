@@ -204,13 +204,12 @@ pub(super) async fn collect(
     let keys = [condition_at.clone(), inside_at.clone(), inside_key(cluster)];
     let keys: Vec<_> = keys.into_iter().chain(account_at.clone()).collect();
     let mut view = View::default();
-    view.read(desk.reader, &keys).await.map_err(|error| chain(&error))?;
-    let condition = view.get::<Condition>(&condition_at).map_err(|error| chain(&error))?;
-    let inside = view.get::<InsideBinding>(&inside_at).map_err(|error| chain(&error))?;
+    view.read(desk.reader, &keys).await?;
+    let condition = view.get::<Condition>(&condition_at)?;
+    let inside = view.get::<InsideBinding>(&inside_at)?;
     let remembered = account_at.map(|at| view.get::<AccountRecord>(&at)).transpose();
-    let remembered = remembered.map_err(|error| chain(&error))?.flatten();
-    let inside_cluster =
-        view.get::<InsideCluster>(&inside_key(cluster)).map_err(|error| chain(&error))?;
+    let remembered = remembered?.flatten();
+    let inside_cluster = view.get::<InsideCluster>(&inside_key(cluster))?;
     let mut evidence = Evidence {
         now: desk.clock.now(),
         deployment: desk.settings.plan.deployment.clone(),

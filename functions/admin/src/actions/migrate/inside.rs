@@ -8,7 +8,7 @@ use pod_identity_engine::ledger::{
     AssociationRecord, BindingRecord, Condition, ConditionState, View, WriteSet, condition_key,
 };
 use pod_identity_engine::ports::{Clock, KubernetesReader, LedgerWriter, MAX_WRITE};
-use pod_identity_engine::{InsideReport, InsideScope, InsideSettings, chain, preview_inside};
+use pod_identity_engine::{InsideReport, InsideScope, InsideSettings, preview_inside};
 
 use super::verdict::Words;
 use crate::desk::{Desk, Looks};
@@ -110,11 +110,9 @@ pub(super) async fn presume(
                 request_id: ahead.run.request_id().to_owned(),
             };
             let (key, revision) = (condition_key(name, green), ahead.run.revision());
-            writes
-                .put_anyway(&mut View::default(), key, &condition, &revision, None)
-                .map_err(|error| chain(&error))?;
+            writes.put_anyway(&mut View::default(), key, &condition, &revision, None)?;
         }
-        writes.commit(ahead.reader, rehearsal).await.map_err(|error| chain(&error))?;
+        writes.commit(ahead.reader, rehearsal).await?;
     }
     Ok(())
 }

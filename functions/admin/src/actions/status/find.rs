@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pod_identity_core::{Binding, ClusterArn, Clusters, DominoName};
-use pod_identity_engine::chain;
 use pod_identity_engine::ledger::{
     BindingRecord, Condition, ConditionState, InsideBinding, Registry, View, inside_binding_key,
 };
@@ -214,10 +213,10 @@ async fn look_inside(
     };
     let keys: Vec<_> = rows.iter().filter_map(key).collect();
     let mut view = View::default();
-    view.read(desk.reader, &keys).await.map_err(|error| chain(&error))?;
+    view.read(desk.reader, &keys).await?;
     for row in rows {
         let Some(key) = key(row) else { continue };
-        let inside = view.get::<InsideBinding>(&key).map_err(|error| chain(&error))?;
+        let inside = view.get::<InsideBinding>(&key)?;
         row.inside = inside.map(|stored| stored.record);
     }
     Ok(())

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pod_identity_core::ClusterArn;
-use pod_identity_engine::chain;
 use pod_identity_engine::ledger::{
     InsideCluster, ReconciledRecord, View, inside_key, reconciled_key,
 };
@@ -32,11 +31,11 @@ pub(crate) async fn at_a_glance<'c>(
     let keys: Vec<_> =
         clusters.iter().flat_map(|one| [reconciled_key(one), inside_key(one)]).collect();
     let mut view = View::default();
-    view.read(desk.reader, &keys).await.map_err(|error| chain(&error))?;
+    view.read(desk.reader, &keys).await?;
     let mut all = BTreeMap::new();
     for cluster in clusters {
-        let reconciled = view.get(&reconciled_key(cluster)).map_err(|error| chain(&error))?;
-        let inside = view.get(&inside_key(cluster)).map_err(|error| chain(&error))?;
+        let reconciled = view.get(&reconciled_key(cluster))?;
+        let inside = view.get(&inside_key(cluster))?;
         let glance = AtAGlance {
             counts: None,
             reconciled: reconciled.map(|stored| stored.record),

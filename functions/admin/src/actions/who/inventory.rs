@@ -1,7 +1,6 @@
 //! Every association of a cluster.
 
 use pod_identity_core::DominoName;
-use pod_identity_engine::chain;
 use pod_identity_engine::ledger::Condition;
 use pod_identity_engine::ports::{AssociationFilter, Clock, KubernetesReader};
 use serde_json::{Value, json};
@@ -23,8 +22,7 @@ pub(super) async fn answer(
     let cluster = desk.named(&registry, cluster)?;
     let bindings = desk.bindings().await?;
     let access = desk.access(&registry, &cluster);
-    let listed = associations::seen(desk, &access, &AssociationFilter::default()).await;
-    let listed = listed.map_err(|error| chain(&error))?;
+    let listed = associations::seen(desk, &access, &AssociationFilter::default()).await?;
     let conditions = desk.conditions(bindings.keys().map(|name| (name, &cluster))).await?;
     let deployment = &desk.settings.plan.deployment;
     let mut table = Table::new(&[

@@ -12,14 +12,11 @@ use aws_smithy_types::error::metadata::{ErrorMetadata, ProvideErrorMetadata};
 use pod_identity_engine::ports::{ErrorKind, PortError};
 
 /// Turns an SDK's error into a port's.
-pub(crate) fn port_error<E>(
+pub(crate) fn port_error<E: Error + ProvideErrorMetadata + Send + Sync + 'static>(
     operation: &'static str,
     object: impl Into<String>,
     error: SdkError<E, HttpResponse>,
-) -> PortError
-where
-    E: Error + ProvideErrorMetadata + Send + Sync + 'static,
-{
+) -> PortError {
     let Class { kind, code, message } = classify(&error);
     PortError { operation, object: object.into(), kind, code, message, source: Box::new(error) }
 }
@@ -62,10 +59,7 @@ impl Class {
     }
 }
 
-fn classify<E>(error: &SdkError<E, HttpResponse>) -> Class
-where
-    E: Error + ProvideErrorMetadata + 'static,
-{
+fn classify<E: Error + ProvideErrorMetadata + 'static>(error: &SdkError<E, HttpResponse>) -> Class {
     match error {
         SdkError::ServiceError(service) => {
             let code = service.err().code();

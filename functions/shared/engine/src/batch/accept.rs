@@ -76,18 +76,15 @@ async fn accept_group<R: LedgerReader, W: LedgerWriter, C: Clock>(
         let mut view = View::default();
         // A run that was under way when the ledger was lost leaves conditions without a binding.
         let conditions_of_all = attempt > 0;
-        let keys = read(context, events, conditions_of_all, &mut view)
-            .await
-            .map_err(|error| chain(&error))?;
-        let Group { view, mut writes, decisions } =
-            decide(context, events, &view).map_err(|error| chain(&error))?;
+        let keys = read(context, events, conditions_of_all, &mut view).await?;
+        let Group { view, mut writes, decisions } = decide(context, events, &view)?;
         let whole = with_lease && decisions.len() == events.len() && writes.len() < MAX_WRITE;
         let only = whole.then(|| only_cluster(events, &decisions, &view)).flatten();
         let lease = only.map(|cluster| {
             let lease = Lease::with(&mut writes, lease_key(&cluster), context);
             lease.map(|lease| (cluster, lease))
         });
-        let lease = lease.transpose().map_err(|error| chain(&error))?;
+        let lease = lease.transpose()?;
         match writes.commit(context.reader, context.writer).await {
             Ok(()) => {
                 shared.take_in(&keys, view);

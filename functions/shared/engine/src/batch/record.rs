@@ -26,7 +26,7 @@ pub struct Recorded {
 /// concern, see [`crate::request_clusters`]. It is given nothing that could change AWS.
 ///
 /// Rules, versions and rejections are those of [`super::process`].
-pub async fn record<R, W, C>(
+pub async fn record<R: LedgerReader, W: LedgerWriter + Bus, C: Clock>(
     records: &[Record],
     reader: &R,
     writer: &W,
@@ -34,12 +34,7 @@ pub async fn record<R, W, C>(
     run: &Run,
     settings: &Settings,
     deadline: Timestamp,
-) -> Recorded
-where
-    R: LedgerReader,
-    W: LedgerWriter + Bus,
-    C: Clock,
-{
+) -> Recorded {
     let context = Context { reader, writer, clock, run, settings, deadline };
     let Taken { accepted, decided, view, mut reports, .. } = take(&context, records, false).await;
     let clusters: BTreeSet<ClusterArn> =

@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::error::chain;
 use crate::lease::Lease;
 use crate::ledger::{
-    LedgerError, NodePolicyRecord, WriteSet, account_key, binding_key, claims_key, condition_key,
+    NodePolicyRecord, WriteSet, account_key, binding_key, claims_key, condition_key,
     node_policy_key,
 };
 use crate::ports::{Clock, LedgerReader, LedgerWriter, MAX_WRITE, WriteError};
@@ -65,18 +65,17 @@ pub(super) async fn record<R: LedgerReader, W: LedgerWriter, C: Clock>(
                 writes.put(view, key, &loaded.conditions[name], &revision)
             }
         };
-        written.map_err(|error| chain(&error))?;
+        written?;
         places.push(place);
     }
-    let said = |error: LedgerError| chain(&error);
-    let known = loaded.view.get::<NodePolicyRecord>(&node_policy_key(cluster)).map_err(said)?;
+    let known = loaded.view.get::<NodePolicyRecord>(&node_policy_key(cluster))?;
     let known = known.map(|stored| stored.record.projection);
     let is_new = |record: &&NodePolicyRecord| known.as_ref() != Some(&record.projection);
     let assigned = assigned.filter(|_| !plan.policy_steps.is_empty()).filter(is_new);
     if let Some(record) = assigned {
         let mut writes = WriteSet::default();
         let key = node_policy_key(cluster);
-        writes.put(&mut loaded.view, key, record, &revision).map_err(said)?;
+        writes.put(&mut loaded.view, key, record, &revision)?;
         lease.fence(&mut writes);
         transactions.push((Vec::new(), writes));
     }

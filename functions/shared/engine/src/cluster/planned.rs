@@ -15,7 +15,7 @@ use super::places::{Loaded, expected};
 use crate::apply::{Failure, association_failure};
 use crate::context::Context;
 use crate::error::chain;
-use crate::ledger::{LedgerError, NodePolicyRecord, node_policy_key};
+use crate::ledger::{NodePolicyRecord, node_policy_key};
 use crate::observe::{self, FoundPolicies};
 use crate::ports::{Clock, ErrorKind, PortError, Reads};
 use crate::settings::Settings;
@@ -47,13 +47,12 @@ pub(super) async fn planned<R: Reads, W, C: Clock>(
 ) -> Result<Planned, String> {
     let Context { reader, clock, settings, .. } = *context;
     let (cluster, access, at_once) = (job.cluster, &job.access(), settings.concurrency);
-    let said = |error: LedgerError| chain(&error);
     // The allow-lists may have been narrowed since the cluster was registered. Node roles
     // are looked at where something is granted: a removal touches none.
     let mut reach = job.record.registration.clone();
     reach.node_roles.clear();
     let admitted = settings.rules.admits_registration(&reach);
-    let (mut places, mut roles) = expected(job, settings).map_err(said)?;
+    let (mut places, mut roles) = expected(job, settings)?;
     if admitted.is_err() {
         (places, roles) = (BTreeSet::new(), BTreeSet::new());
     }
@@ -63,10 +62,10 @@ pub(super) async fn planned<R: Reads, W, C: Clock>(
         observe::associations(reader, access, &places, at_once),
         job.seen_roles.read(reader, access, &roles, at_once),
     );
-    let mut loaded = loaded.map_err(said)?;
+    let mut loaded = loaded?;
     loaded.visibility.abandoned_until = abandoned_until;
     let ahead = Ahead { places, associations, roles };
-    let stored = loaded.view.get::<NodePolicyRecord>(&node_policy_key(cluster)).map_err(said)?;
+    let stored = loaded.view.get::<NodePolicyRecord>(&node_policy_key(cluster))?;
     let stored = stored.map(|stored| stored.record);
     let known = stored.is_some();
     let observed = match admitted {
@@ -104,17 +103,13 @@ pub(super) async fn planned<R: Reads, W, C: Clock>(
 }
 
 /// Observes what the plan looks at. What a removal does not need is not asked for.
-async fn observe_all<R, W, C>(
+async fn observe_all<R: Reads, W, C: Clock>(
     context: &Context<'_, R, W, C>,
     job: Job<'_>,
     loaded: &mut Loaded,
     remembered: Option<NodePolicyRecord>,
     ahead: Ahead,
-) -> Result<(Observation, Option<FoundPolicies>), Failure>
-where
-    R: Reads,
-    C: Clock,
-{
+) -> Result<(Observation, Option<FoundPolicies>), Failure> {
     let Context { reader: aws, settings, clock, .. } = *context;
     let access = &job.access();
     let failed = |error: PortError| association_failure(&error, access);

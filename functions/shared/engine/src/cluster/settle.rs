@@ -44,7 +44,7 @@ enum About {
     Policy(u32),
 }
 
-pub(super) async fn settle<R, W, C>(
+pub(super) async fn settle<R: LedgerReader, W: LedgerWriter + Bus, C: Clock>(
     context: &Context<'_, R, W, C>,
     cluster: &ClusterArn,
     lease: &Lease,
@@ -52,12 +52,7 @@ pub(super) async fn settle<R, W, C>(
     plan: &Plan,
     applied: &Applied,
     node_policy: Option<NodePolicyRecord>,
-) -> Result<ClusterReport, String>
-where
-    R: LedgerReader,
-    W: LedgerWriter + Bus,
-    C: Clock,
-{
+) -> Result<ClusterReport, String> {
     let now = context.clock.now();
     let outcomes = Outcomes { cluster, now, request_id: context.run.request_id() };
     let mut settling = Settling {

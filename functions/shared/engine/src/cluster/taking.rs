@@ -51,18 +51,17 @@ pub(super) async fn planned<R: Reads, W: LedgerWriter, C: Clock>(
 ) -> Result<Planned, Failure> {
     let Context { reader, clock, settings, .. } = *context;
     let cluster = job.cluster;
-    let said = |error: LedgerError| chain(&error);
-    let mut loaded = Loaded::read(context, job, &BTreeSet::new()).await.map_err(said)?;
+    let mut loaded = Loaded::read(context, job, &BTreeSet::new()).await?;
     let view = &mut loaded.view;
-    view.query(reader, &cluster_partition(cluster), account_prefix()).await.map_err(said)?;
-    view.query(reader, bindings_partition(), "").await.map_err(said)?;
-    let bindings = ledger::bindings(view).map_err(said)?;
+    view.query(reader, &cluster_partition(cluster), account_prefix()).await?;
+    view.query(reader, bindings_partition(), "").await?;
+    let bindings = ledger::bindings(view)?;
     let keys = ledger::condition_keys(&bindings, cluster);
-    view.read(reader, &keys).await.map_err(said)?;
-    let conditions = ledger::conditions(view, &bindings, cluster).map_err(said)?;
+    view.read(reader, &keys).await?;
+    let conditions = ledger::conditions(view, &bindings, cluster)?;
     let mut here = loaded.record.clone();
     settings.rules.admits_registration(&here.registration).map_err(|reasons| reasons.join("; "))?;
-    let stored = loaded.view.get::<NodePolicyRecord>(&node_policy_key(cluster)).map_err(said)?;
+    let stored = loaded.view.get::<NodePolicyRecord>(&node_policy_key(cluster))?;
     let mut remembered = stored.map(|stored| stored.record);
     let (known, access, looked_at) = (remembered.is_some(), &job.access(), clock.now());
     let mut needed = named(&bindings, &conditions);
@@ -99,7 +98,7 @@ pub(super) async fn planned<R: Reads, W: LedgerWriter, C: Clock>(
         Taking::Everything { .. } => plan::empty(cluster, policies, &settings.plan),
         Taking::Unused => {
             let shared = shared(reader, &loaded.registry, cluster, &policies.node_roles).await;
-            if let Some(why) = shared.map_err(said)? {
+            if let Some(why) = shared? {
                 return Err(why.into());
             }
             found.record.unused = unused(&found.record, policies, &needed, seen_at);
@@ -137,11 +136,9 @@ async fn used<R: Reads, W: LedgerWriter, C: Clock>(
     loaded: &Loaded,
 ) -> Result<BTreeSet<RoleArn>, String> {
     let Context { reader, clock, settings, .. } = *context;
-    let said = |error: PortError| chain(&error);
-    let accounts =
-        ledger::accounts(&loaded.view, &access.cluster).map_err(|error| chain(&error))?;
+    let accounts = ledger::accounts(&loaded.view, &access.cluster)?;
     let looked_at = clock.now();
-    let all = observe::list(reader, access, AssociationFilter::default()).await.map_err(said)?;
+    let all = observe::list(reader, access, AssociationFilter::default()).await?;
     let mut associations: Vec<Association> = Vec::new();
     for chunk in all.chunks(CHUNK) {
         if context.is_over() {
@@ -149,7 +146,7 @@ async fn used<R: Reads, W: LedgerWriter, C: Clock>(
         }
         lease.keep(context).await?;
         let described = observe::describe(reader, access, chunk.to_vec(), settings.concurrency);
-        associations.extend(described.await.map_err(said)?);
+        associations.extend(described.await?);
     }
     if let Some(problem) = of_another_account(&access.cluster, associations.iter()) {
         return Err(format!("{}; {}", problem.reason, problem.way_out));

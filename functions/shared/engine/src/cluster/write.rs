@@ -10,8 +10,8 @@ use crate::context::Context;
 use crate::error::chain;
 use crate::lease::Lease;
 use crate::ledger::{
-    AccountRecord, Condition, LedgerError, NodePolicyRecord, View, WriteSet, account_key,
-    claims_key, condition_key, lease_key, node_policy_key,
+    AccountRecord, Condition, NodePolicyRecord, View, WriteSet, account_key, claims_key,
+    condition_key, lease_key, node_policy_key,
 };
 use crate::ports::{Clock, Key, LedgerReader, LedgerWriter, MAX_WRITE, WriteError};
 
@@ -35,7 +35,7 @@ pub(super) struct Memory {
 /// Writes the conditions under the lease's fence and gives the lease back with
 /// the last of them. A condition that a newer event has changed meanwhile is
 /// left to that event.
-pub(super) async fn write<R, W, C>(
+pub(super) async fn write<R: LedgerReader, W: LedgerWriter, C: Clock>(
     context: &Context<'_, R, W, C>,
     cluster: &ClusterArn,
     lease: &Lease,
@@ -43,15 +43,9 @@ pub(super) async fn write<R, W, C>(
     conditions: &mut BTreeMap<DominoName, Condition>,
     failures: &mut BTreeMap<DominoName, String>,
     memory: Memory,
-) -> Result<(), String>
-where
-    R: LedgerReader,
-    W: LedgerWriter,
-    C: Clock,
-{
+) -> Result<(), String> {
     let policy_key = node_policy_key(cluster);
-    let remembered =
-        loaded.view.get::<NodePolicyRecord>(&policy_key).map_err(|error| chain(&error))?;
+    let remembered = loaded.view.get::<NodePolicyRecord>(&policy_key)?;
     let Memory { node_policy, mut accounts, left: mut places_left } = memory;
     let mut node_policy =
         node_policy.filter(|record| remembered.as_ref().is_none_or(|was| was.record != *record));
@@ -74,20 +68,14 @@ where
         for place in &places {
             let (key, record) = (account_key(cluster, place), &accounts[place]);
             let expires_at = forgotten_at(record, context.clock.now());
-            writes
-                .put_until(&mut attempt, key, record, &revision, expires_at)
-                .map_err(|error| chain(&error))?;
+            writes.put_until(&mut attempt, key, record, &revision, expires_at)?;
         }
         for name in &chunk {
             let key = condition_key(name, cluster);
-            writes
-                .put(&mut attempt, key, &conditions[name], &revision)
-                .map_err(|error: LedgerError| chain(&error))?;
+            writes.put(&mut attempt, key, &conditions[name], &revision)?;
         }
         if let Some(record) = node_policy.as_ref().filter(|_| is_last) {
-            writes
-                .put(&mut attempt, policy_key.clone(), record, &revision)
-                .map_err(|error| chain(&error))?;
+            writes.put(&mut attempt, policy_key.clone(), record, &revision)?;
         }
         if is_last {
             lease.release(context.run, &mut writes)
@@ -181,7 +169,7 @@ async fn reread<R: LedgerReader, W, C>(
     keys.append(&mut more);
     keys.extend([node_policy_key(cluster), lease_key(cluster)]);
     let mut view = View::default();
-    view.read(context.reader, &keys).await.map_err(|error| chain(&error))?;
+    view.read(context.reader, &keys).await?;
     if lease.is_held(&view) {
         Ok(view)
     } else {

@@ -94,15 +94,10 @@ impl DominoPlan {
 }
 
 /// Looks at service accounts and Mutations, and plans.
-pub(super) async fn plan<A, K, C>(
+pub(super) async fn plan<A: OutsideReads, K: KubernetesReader, C: Clock>(
     context: &Inside<'_, A, K, C>,
     known: &Known,
-) -> Result<DominoPlan, InsideError>
-where
-    A: OutsideReads,
-    K: KubernetesReader,
-    C: Clock,
-{
+) -> Result<DominoPlan, InsideError> {
     let inside = context.inside;
     let options = domino::Options {
         deployment: context.settings.plan.deployment.clone(),

@@ -13,17 +13,12 @@ use crate::ledger::{
 use crate::ports::{Clock, Key, MAX_WRITE};
 
 /// Writes what is new, and gives the lease back with the last of it.
-pub(super) async fn write<A, K, B, W, C>(
+pub(super) async fn write<A: OutsideReads, K, B: OutsideWrites, W, C: Clock>(
     context: &Inside<'_, A, K, C>,
     hands: &Hands<'_, B, W>,
     known: &Known,
     report: &InsideReport,
-) -> Result<(), String>
-where
-    A: OutsideReads,
-    B: OutsideWrites,
-    C: Clock,
-{
+) -> Result<(), String> {
     let mut writing =
         Writing { context, hands, view: known.view.clone(), writes: WriteSet::default() };
     for (name, binding) in &report.bindings {

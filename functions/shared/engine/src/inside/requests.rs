@@ -6,7 +6,6 @@ use pod_identity_core::{ClusterArn, DominoName, fingerprint};
 use pod_identity_events::{Cause, Outgoing, SCHEMA_VERSION, SweepRequested, detail_type};
 
 use super::{InsideScope, InsideSettings, OutsideWrites};
-use crate::error::chain;
 use crate::ledger::{InsideCluster, View, inside_key, registry, registry_key};
 use crate::outcome::time;
 use crate::ports::{Bus, Clock, LedgerReader};
@@ -84,9 +83,9 @@ pub async fn is_covered(
     let Some(sweep) = &inside.sweep else { return Ok(false) };
     let mut view = View::default();
     let keys = [registry_key(), inside_key(cluster)];
-    view.read(reader, &keys).await.map_err(|error| chain(&error))?;
-    registry(&view, &settings.plan.deployment).map_err(|error| chain(&error))?;
-    let found = view.get::<InsideCluster>(&inside_key(cluster)).map_err(|error| chain(&error))?;
+    view.read(reader, &keys).await?;
+    registry(&view, &settings.plan.deployment)?;
+    let found = view.get::<InsideCluster>(&inside_key(cluster))?;
     let swept_at = found.and_then(|stored| stored.record.swept_at);
     // Pods that were admitted around the change are judged only after the grace period.
     let settled = since.checked_add(sweep.rules.grace).unwrap_or(Timestamp::MAX);

@@ -88,17 +88,12 @@ struct Observation {
 }
 
 /// Looks at pods and associations, and plans; notes which bindings are effective or shadowed.
-pub(super) async fn plan<A, K, C>(
+pub(super) async fn plan<A: OutsideReads, K: KubernetesReader, C: Clock>(
     context: &Inside<'_, A, K, C>,
     known: &Known,
     scope: &InsideScope,
     report: &mut InsideReport,
-) -> Result<Option<SweepPlan>, InsideError>
-where
-    A: OutsideReads,
-    K: KubernetesReader,
-    C: Clock,
-{
+) -> Result<Option<SweepPlan>, InsideError> {
     let Some(settings) = &context.inside.sweep else { return Ok(None) };
     let began = context.clock.now();
     let only = scope.service_account.as_ref().map(|name| places::of_binding(known, name));
@@ -174,19 +169,14 @@ where
 
 /// Associations before pods: one that is made in between is looked for again, one that goes in
 /// between makes its pods be passed over.
-async fn observe<A, K, C>(
+async fn observe<A: OutsideReads, K: KubernetesReader, C: Clock>(
     context: &Inside<'_, A, K, C>,
     settings: &SweepSettings,
     known: &Known,
     only: Option<&BTreeSet<KubernetesName>>,
     inside: &BTreeMap<DominoName, InsideBinding>,
     annotated: &BTreeMap<KubernetesName, String>,
-) -> Result<Observation, InsideError>
-where
-    A: OutsideReads,
-    K: KubernetesReader,
-    C: Clock,
-{
+) -> Result<Observation, InsideError> {
     let mut places = places::of_ledger(known, inside);
     let of_eks = |why: String| format!("associations of EKS: {why}");
     let (mut listed, mut incomplete) = match places::list(context, only).await {
@@ -263,20 +253,19 @@ fn judge_all(
 }
 
 /// Evicts and tells, and proves what a dry run can prove.
-pub(super) async fn apply<A, K, B, W, C>(
-    context: &Inside<'_, A, K, C>,
-    hands: &Hands<'_, B, W>,
-    known: &Known,
-    mut plan: SweepPlan,
-    bindings: &mut BTreeMap<DominoName, InsideBinding>,
-) -> SweepReport
-where
+pub(super) async fn apply<
     A: OutsideReads,
     K: KubernetesReader,
     B: OutsideWrites,
     W: KubernetesWriter,
     C: Clock,
-{
+>(
+    context: &Inside<'_, A, K, C>,
+    hands: &Hands<'_, B, W>,
+    known: &Known,
+    mut plan: SweepPlan,
+    bindings: &mut BTreeMap<DominoName, InsideBinding>,
+) -> SweepReport {
     let words = Words {
         cluster: context.access.cluster.as_str(),
         request_id: context.run.request_id(),

@@ -36,7 +36,7 @@ pub async fn note_reconciled(
     if done.bindings.is_none() && done.skipped.is_some() {
         // Conditions stay as they were where nobody could look.
         let mut view = View::default();
-        view.read(reader, std::slice::from_ref(&key)).await.map_err(|error| chain(&error))?;
+        view.read(reader, std::slice::from_ref(&key)).await?;
         let before = view.get::<ReconciledRecord>(&key).ok().flatten();
         let before = before.map(|stored| stored.record);
         if let Some(before) = before.filter(ReconciledRecord::is_counted) {
@@ -60,15 +60,11 @@ pub async fn note_reconciled(
         record.goes_on.clone_from(&done.left);
     }
     let mut writes = WriteSet::default();
-    writes
-        .put_anyway(&mut View::default(), key, &record, &run.revision(), None)
-        .map_err(|error| chain(&error))?;
+    writes.put_anyway(&mut View::default(), key, &record, &run.revision(), None)?;
     // What acceptance counts may fall behind while several invocations count at once.
     if let Some(count) = done.names {
         let (names, record) = (names_key(), CountRecord { count });
-        writes
-            .put_anyway(&mut View::default(), names, &record, &run.revision(), None)
-            .map_err(|error| chain(&error))?;
+        writes.put_anyway(&mut View::default(), names, &record, &run.revision(), None)?;
     }
     writes.commit(reader, writer).await.map_err(|error| chain(&error))
 }

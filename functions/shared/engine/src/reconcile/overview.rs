@@ -112,6 +112,12 @@ pub(super) enum LookError {
     Port(#[from] PortError),
 }
 
+impl From<LookError> for String {
+    fn from(error: LookError) -> Self {
+        chain(&error)
+    }
+}
+
 impl Overview {
     /// What there is, or why the cluster is left alone.
     pub(super) async fn read<R: Reads, W, C: Clock>(

@@ -96,7 +96,7 @@ async fn whole<R: Reads, W, C: Clock>(
         return Ok(Some(None));
     }
     let look = Overview::read(context, &Scope::of(scope.cluster.clone())).await;
-    Ok(look.map_err(|error| chain(&error))?.open().map(Some))
+    Ok(look?.open().map(Some))
 }
 
 /// Takes what the whole cluster shows over to a part of it, and says how many associations may be
@@ -125,15 +125,12 @@ async fn look_again<R: Reads, W: Writes, C: Clock>(
     cluster: &ClusterArn,
 ) -> Result<(Option<HaltRecord>, WriteSet), String> {
     let mut writes = WriteSet::default();
-    let look = Overview::read(context, &Scope::of(cluster.clone()))
-        .await
-        .map_err(|error| chain(&error))?;
+    let look = Overview::read(context, &Scope::of(cluster.clone())).await?;
     let Look::Open(mut overview) = look else { return Ok((None, writes)) };
     if overview.guard.halted.is_none() {
         overview.guard.halted = sign(&overview, context.clock.now());
         let (key, revision) = (guard_key(cluster), context.run.revision());
-        let put = writes.put(&mut overview.view, key, &overview.guard, &revision);
-        put.map_err(|error| chain(&error))?;
+        writes.put(&mut overview.view, key, &overview.guard, &revision)?;
     }
     Ok((overview.guard.halted, writes))
 }
@@ -201,7 +198,7 @@ pub async fn plan_resumption<R: Reads, C: Clock>(
 ) -> Result<Resumption, String> {
     let context = Context { reader, writer: &(), clock, run, settings, deadline };
     let scope = Scope::of(cluster.clone());
-    let overview = match Overview::read(&context, &scope).await.map_err(|error| chain(&error))? {
+    let overview = match Overview::read(&context, &scope).await? {
         Look::Open(overview) => overview,
         Look::LeftAlone(why) => return Err(why),
         Look::Emptied { .. } => return Err(format!("cluster {cluster} is retired")),
@@ -214,7 +211,7 @@ pub async fn plan_resumption<R: Reads, C: Clock>(
     let halted = stored.or_else(|| sign(&overview, clock.now()));
     // Where nothing is halted reconcile corrects what was changed, without anybody's word.
     let corrections = match &halted {
-        Some(_) => overview.corrections(&context).await.map_err(|error| chain(&error))?,
+        Some(_) => overview.corrections(&context).await?,
         None => Vec::new(),
     };
     let sign = halted.as_ref().map(|halted| format!("{halted_at} {}", halted.association_id));

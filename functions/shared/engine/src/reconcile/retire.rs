@@ -20,7 +20,6 @@ use super::drift::What;
 use super::overview::{Found, Overview};
 use crate::cluster::{self, Beyond, CHUNK, ClusterReport, guard};
 use crate::context::Context;
-use crate::error::chain;
 use crate::ledger::{
     self, BindingRecord, ClusterRecord, ConditionState, LedgerError, Registry, View, WriteSet,
     bindings_partition, registry_key,
@@ -115,9 +114,9 @@ async fn may_begin<R: Reads, W, C: Clock>(
     let has = |name: &DominoName| {
         overview.conditions.get(name).is_some_and(|condition| condition.association.is_some())
     };
-    let registry = overview.registry(context).map_err(|error| chain(&error))?;
-    let held = holders(context.reader, &registry, &overview.record, &overview.bindings, has).await;
-    let held = held.map_err(|error| chain(&error))?;
+    let registry = overview.registry(context)?;
+    let held =
+        holders(context.reader, &registry, &overview.record, &overview.bindings, has).await?;
     let may = held.is_empty();
     if !may {
         hold_up(&overview.access.cluster, held, done);
@@ -171,23 +170,21 @@ async fn decide<R: Reads, W, C: Clock>(
     done: &mut Reconciled,
 ) -> Result<(bool, WriteSet), String> {
     let cluster = &overview.access.cluster;
-    let said = |error: LedgerError| chain(&error);
     let mut view = View::default();
-    view.read(context.reader, &[registry_key()]).await.map_err(said)?;
-    let mut registry = ledger::registry(&view, &context.settings.plan.deployment).map_err(said)?;
+    view.read(context.reader, &[registry_key()]).await?;
+    let mut registry = ledger::registry(&view, &context.settings.plan.deployment)?;
     let Some(record) = registry.clusters.get(cluster).filter(|record| record.retired.is_some())
     else {
         return Ok((false, WriteSet::default()));
     };
     if overview.gone.is_none() {
-        view.query(context.reader, bindings_partition(), "").await.map_err(said)?;
-        let bindings = ledger::bindings(&view).map_err(said)?;
+        view.query(context.reader, bindings_partition(), "").await?;
+        let bindings = ledger::bindings(&view)?;
         let keys = ledger::condition_keys(&bindings, cluster);
-        view.read(context.reader, &keys).await.map_err(said)?;
-        let conditions = ledger::conditions(&view, &bindings, cluster).map_err(said)?;
+        view.read(context.reader, &keys).await?;
+        let conditions = ledger::conditions(&view, &bindings, cluster)?;
         let has = |name: &DominoName| conditions.get(name).is_some_and(|c| c.association.is_some());
-        let held = holders(context.reader, &registry, record, &bindings, has).await;
-        let held = held.map_err(said)?;
+        let held = holders(context.reader, &registry, record, &bindings, has).await?;
         if !held.is_empty() {
             hold_up(cluster, held, done);
             return Ok((false, WriteSet::default()));
@@ -197,7 +194,7 @@ async fn decide<R: Reads, W, C: Clock>(
     let retirement = registry.clusters.get_mut(cluster).and_then(|one| one.retired.as_mut());
     retirement.into_iter().for_each(|retirement| _ = retirement.begun_at.get_or_insert(now));
     let (mut writes, revision) = (WriteSet::default(), context.run.revision());
-    writes.put(&mut view, registry_key(), &registry, &revision).map_err(said)?;
+    writes.put(&mut view, registry_key(), &registry, &revision)?;
     Ok((true, writes))
 }
 
@@ -224,7 +221,7 @@ impl Taking {
         chunk: &[KubernetesName],
         done: &mut Reconciled,
     ) -> Result<Option<Found>, String> {
-        let mut found = overview.compare(context, chunk).await.map_err(|error| chain(&error))?;
+        let mut found = overview.compare(context, chunk).await?;
         done.note(&found, chunk);
         self.others.append(&mut found.others);
         let orphans = found.orphans.iter();

@@ -15,7 +15,6 @@ use super::overview::Overview;
 use super::{Reconciled, Scope};
 use crate::cluster::{self, Beyond, Taking};
 use crate::context::Context;
-use crate::error::chain;
 use crate::ledger::{NodePolicyRecord, View, WriteSet, node_policy_key};
 use crate::ports::{Clock, Reads, Writes};
 
@@ -121,16 +120,16 @@ async fn planned<R: Reads, W, C: Clock>(
         done.untrimmed = (!before.unused.is_empty()).then(why);
         return Ok(None);
     }
-    used.extend(overview.used_nowhere(context).await.map_err(|error| chain(&error))?);
+    used.extend(overview.used_nowhere(context).await?);
     used.extend(overview.named());
     let (now, settings) = (context.clock.now(), context.settings);
     let unused = cluster::unused(&before, found, &used, now);
     let plan = cluster::trim(&scope.cluster, found, &unused, now, settings);
     done.untrimmed = plan.warnings.first().cloned();
     if !plan.is_empty() {
-        let registry = overview.registry(context).map_err(|error| chain(&error))?;
+        let registry = overview.registry(context)?;
         let shared = cluster::shared(context.reader, &registry, &scope.cluster, &found.node_roles);
-        done.untrimmed = shared.await.map_err(|error| chain(&error))?;
+        done.untrimmed = shared.await?;
     }
     Ok(Some((unused, plan)))
 }
@@ -149,12 +148,11 @@ async fn remember<R: Reads, W: Writes, C: Clock>(
     let write = async || {
         let (key, revision) = (node_policy_key(cluster), context.run.revision());
         let (mut view, mut writes) = (View::default(), WriteSet::default());
-        let read = view.read(context.reader, std::slice::from_ref(&key)).await;
-        read.map_err(|error| chain(&error))?;
+        view.read(context.reader, std::slice::from_ref(&key)).await?;
         let mut record = remembered(&view, cluster)?;
         record.unused.clone_from(unused);
         record.forget_unlisted();
-        writes.put(&mut view, key, &record, &revision).map_err(|error| chain(&error))?;
+        writes.put(&mut view, key, &record, &revision)?;
         Ok(((), writes))
     };
     cluster::under_lease(context, cluster, write).await
@@ -163,5 +161,5 @@ async fn remember<R: Reads, W: Writes, C: Clock>(
 /// What a view has of the cluster's node policies.
 fn remembered(view: &View, cluster: &ClusterArn) -> Result<NodePolicyRecord, String> {
     let stored = view.get::<NodePolicyRecord>(&node_policy_key(cluster));
-    Ok(stored.map_err(|error| chain(&error))?.map(|stored| stored.record).unwrap_or_default())
+    Ok(stored?.map(|stored| stored.record).unwrap_or_default())
 }

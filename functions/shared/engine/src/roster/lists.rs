@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use pod_identity_core::roster::Roster;
 
-use crate::error::chain;
 use crate::ports::{Clock, DominoQuery, DominoReader};
 use crate::settings::Settings;
 
@@ -48,7 +47,7 @@ impl<C: Clock> Asking<'_, C> {
                 ));
             }
             let query = DominoQuery { include_deactivated, offset, limit: PART };
-            let part = self.reader.service_accounts(query).await.map_err(|error| chain(&error))?;
+            let part = self.reader.service_accounts(query).await?;
             let count = part.accounts.len();
             let before = found.len();
             found.extend(part.accounts.into_iter().map(|account| (account.id, account.username)));

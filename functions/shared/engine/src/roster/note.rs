@@ -26,8 +26,8 @@ pub async fn record_domino_check(
     settings: &Settings,
 ) -> Result<(), String> {
     let mut view = View::default();
-    view.read(reader, &[registry_key(), domino_key()]).await.map_err(|error| chain(&error))?;
-    registry(&view, &settings.plan.deployment).map_err(|error| chain(&error))?;
+    view.read(reader, &[registry_key(), domino_key()]).await?;
+    registry(&view, &settings.plan.deployment)?;
     let record = match check {
         Ok(check) => DominoRecord {
             comparison: Some(comparison(check, asked_at, run)),
@@ -41,9 +41,7 @@ pub async fn record_domino_check(
         }
     };
     let mut writes = WriteSet::default();
-    writes
-        .put_anyway(&mut view, domino_key(), &record, &run.revision(), None)
-        .map_err(|error| chain(&error))?;
+    writes.put_anyway(&mut view, domino_key(), &record, &run.revision(), None)?;
     writes.commit(reader, writer).await.map_err(|error| chain(&error))
 }
 

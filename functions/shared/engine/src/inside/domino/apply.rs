@@ -19,19 +19,18 @@ use crate::ports::{
 use crate::publish::publish;
 
 /// Does what was planned, and notes for each binding what became of it.
-pub(in super::super) async fn apply<A, K, B, W, C>(
-    context: &Inside<'_, A, K, C>,
-    hands: &Hands<'_, B, W>,
-    plan: DominoPlan,
-    bindings: &mut BTreeMap<DominoName, InsideBinding>,
-) -> DominoReport
-where
+pub(in super::super) async fn apply<
     A: OutsideReads,
     K: KubernetesReader,
     B: OutsideWrites,
     W: KubernetesWriter,
     C: Clock,
-{
+>(
+    context: &Inside<'_, A, K, C>,
+    hands: &Hands<'_, B, W>,
+    plan: DominoPlan,
+    bindings: &mut BTreeMap<DominoName, InsideBinding>,
+) -> DominoReport {
     let hand = Hand { context, writer: hands.kubernetes, lease: hands.lease };
     let mut report = plan.report.clone();
     let failed = hand.create(&plan.plan, &mut report).await;

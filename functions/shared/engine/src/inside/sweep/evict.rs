@@ -69,18 +69,12 @@ struct Evicting<'a, A, K, B, W, C> {
 }
 
 /// Evicts what was planned, and tells of it.
-pub(super) async fn evict<A, K, B, W, C>(
+pub(super) async fn evict<A: OutsideReads, K, B: OutsideWrites, W: KubernetesWriter, C: Clock>(
     context: &Inside<'_, A, K, C>,
     hands: &Hands<'_, B, W>,
     known: &Known,
     plan: &SweepPlan,
-) -> SweepReport
-where
-    A: OutsideReads,
-    B: OutsideWrites,
-    W: KubernetesWriter,
-    C: Clock,
-{
+) -> SweepReport {
     let evicting = Evicting { context, hands, known, plan };
     let mut report = plan.report.clone();
     let new = |finding| Target { finding, attempts: 0, blockade: None, failed: None, sent: false };
@@ -249,9 +243,7 @@ where
         let Inside { aws, run, access, .. } = *self.context;
         let (mut view, mut writes) = (View::default(), WriteSet::default());
         let key = intended_key(&access.cluster);
-        writes
-            .put_anyway(&mut view, key, intended, &run.revision(), None)
-            .map_err(|error| chain(&error))?;
+        writes.put_anyway(&mut view, key, intended, &run.revision(), None)?;
         self.hands.lease.fence(&mut writes);
         writes.commit(aws, self.hands.outside).await.map_err(|error| chain(&error))
     }

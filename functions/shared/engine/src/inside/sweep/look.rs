@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use pod_identity_core::{Association, DominoName, KubernetesName};
 
 use super::places::says_the_same;
-use crate::error::chain;
 use crate::inside::known::Known;
 use crate::inside::{Inside, OutsideReads};
 use crate::ledger::{ClaimsRecord, Condition, LedgerError, View, claims_key, condition_key};
@@ -23,14 +22,13 @@ pub(super) async fn is_as_planned<A: OutsideReads, K, C>(
 ) -> Result<bool, String> {
     let Inside { aws, access, settings, .. } = *context;
     let places = BTreeSet::from([place.clone()]);
-    let found = observe::associations(aws, access, &places, settings.concurrency).await;
-    let found = found.map_err(|error| chain(&error))?;
+    let found = observe::associations(aws, access, &places, settings.concurrency).await?;
     if !gives_the_same(planned, found.get(place)) {
         return Ok(false);
     }
     for place in [Some(place), also].into_iter().flatten() {
         let same = is_remembered_alike(context, known, place).await;
-        if !same.map_err(|error| chain(&error))? {
+        if !same? {
             return Ok(false);
         }
     }

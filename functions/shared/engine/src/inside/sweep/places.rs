@@ -6,7 +6,6 @@ use futures::stream::{self, StreamExt};
 use pod_identity_core::sweep::{Bound, Places, Removal, Worked};
 use pod_identity_core::{Association, DominoName, KubernetesName, Pod};
 
-use crate::error::chain;
 use crate::inside::known::Known;
 use crate::inside::{Inside, OutsideReads};
 use crate::ledger::{Condition, InsideBinding, WorkedRecord};
@@ -158,8 +157,7 @@ pub(super) async fn describe<A: OutsideReads, K, C>(
     // The associations were listed before the pods: one that was made in between would make its
     // pods look as if they had lost it.
     if !bare.is_empty() {
-        let late = observe::summaries(aws, access, &bare, settings.concurrency).await;
-        let late = late.map_err(|error| chain(&error))?;
+        let late = observe::summaries(aws, access, &bare, settings.concurrency).await?;
         listed.count += late.len();
         listed.summaries.extend(by_place(late));
     }
@@ -173,7 +171,7 @@ pub(super) async fn describe<A: OutsideReads, K, C>(
         .await;
     let mut shown = Shown::default();
     for (place, found) in found {
-        match found.map_err(|error| chain(&error))? {
+        match found? {
             Some(association) => _ = shown.associations.insert(place, association),
             None => _ = shown.moving.insert(place),
         }

@@ -57,15 +57,10 @@ struct Listed {
 }
 
 /// Lists the pods of all namespaces.
-pub(super) async fn list<A, K, C>(
+pub(super) async fn list<A: OutsideReads, K: KubernetesReader, C: Clock>(
     context: &Inside<'_, A, K, C>,
     wanted: &Wanted<'_>,
-) -> Result<Pods, InsideError>
-where
-    A: OutsideReads,
-    K: KubernetesReader,
-    C: Clock,
-{
+) -> Result<Pods, InsideError> {
     let cluster = &context.access.cluster;
     let mut pods = Pods::default();
     let namespaces = &wanted.settings.rules.namespaces;
@@ -98,15 +93,11 @@ where
     }
 }
 
-async fn list_one<A, K, C>(
+async fn list_one<A, K: KubernetesReader, C: Clock>(
     context: &Inside<'_, A, K, C>,
     wanted: &Wanted<'_>,
     namespace: &str,
-) -> Result<Listed, Unread>
-where
-    K: KubernetesReader,
-    C: Clock,
-{
+) -> Result<Listed, Unread> {
     let query = PodQuery {
         namespace: namespace.to_owned(),
         selector: wanted.settings.selector.clone(),

@@ -212,16 +212,11 @@ pub(super) struct Spoken {
 }
 
 /// Tells the bus, and remembers what it took.
-pub(super) async fn tell<A, K, B, W, C>(
+pub(super) async fn tell<A: OutsideReads, K, B: OutsideWrites, W, C: Clock>(
     context: &Inside<'_, A, K, C>,
     hands: &Hands<'_, B, W>,
     words: Vec<Word>,
-) -> Spoken
-where
-    A: OutsideReads,
-    B: OutsideWrites,
-    C: Clock,
-{
+) -> Spoken {
     let events: Vec<Outgoing> = words.iter().filter_map(|word| word.event.clone()).collect();
     let mut results = publish(hands.outside, context.clock, &events).await.into_iter();
     let (mut spoken, mut remembered) = (Spoken::default(), Vec::new());
@@ -244,24 +239,17 @@ where
     spoken
 }
 
-async fn remember<A, K, B, W, C>(
+async fn remember<A: OutsideReads, K, B: OutsideWrites, W, C: Clock>(
     context: &Inside<'_, A, K, C>,
     hands: &Hands<'_, B, W>,
     words: &[Word],
-) -> Result<(), String>
-where
-    A: OutsideReads,
-    B: OutsideWrites,
-    C: Clock,
-{
+) -> Result<(), String> {
     let Inside { aws, clock, run, access, .. } = *context;
     let expires_at = clock.now().as_second().saturating_add(REMEMBERED);
     let (mut view, mut writes) = (View::default(), WriteSet::default());
     for Word { uid, told, .. } in words {
         let (key, revision) = (told_key(&access.cluster, uid), run.revision());
-        writes
-            .put_anyway(&mut view, key, told, &revision, Some(expires_at))
-            .map_err(|error| chain(&error))?;
+        writes.put_anyway(&mut view, key, told, &revision, Some(expires_at))?;
     }
     writes.commit(aws, hands.outside).await.map_err(|error| chain(&error))
 }

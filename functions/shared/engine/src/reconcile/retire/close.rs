@@ -8,8 +8,7 @@ use super::Retirement;
 use crate::apply::Failure;
 use crate::cluster::{self, Beyond, Taking};
 use crate::context::Context;
-use crate::error::chain;
-use crate::ledger::{self, LedgerError, Registry, View, WriteSet, registry_key};
+use crate::ledger::{self, Registry, View, WriteSet, registry_key};
 use crate::ports::{Clock, Reads, Writes};
 use crate::reconcile::overview::Overview;
 
@@ -46,10 +45,9 @@ pub(in super::super) async fn finish<R: Reads, W: Writes, C: Clock>(
     cluster: &ClusterArn,
     is_gone: bool,
 ) -> Result<Option<Retirement>, String> {
-    let said = |error: LedgerError| chain(&error);
     let mut view = View::default();
-    view.read(context.reader, &[registry_key()]).await.map_err(said)?;
-    let mut registry = ledger::registry(&view, &context.settings.plan.deployment).map_err(said)?;
+    view.read(context.reader, &[registry_key()]).await?;
+    let mut registry = ledger::registry(&view, &context.settings.plan.deployment)?;
     let record = registry.clusters.get_mut(cluster).filter(|record| record.is_retiring());
     let Some(retirement) = record.and_then(|record| record.retired.as_mut()) else {
         return Ok(None);
@@ -62,8 +60,8 @@ pub(in super::super) async fn finish<R: Reads, W: Writes, C: Clock>(
         Retirement::Emptied
     };
     let (mut writes, revision) = (WriteSet::default(), context.run.revision());
-    writes.put(&mut view, registry_key(), &registry, &revision).map_err(said)?;
-    writes.commit(context.reader, context.writer).await.map_err(|error| chain(&error))?;
+    writes.put(&mut view, registry_key(), &registry, &revision)?;
+    writes.commit(context.reader, context.writer).await?;
     Ok(Some(finished))
 }
 
