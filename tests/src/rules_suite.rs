@@ -151,8 +151,8 @@ pub async fn suite<R: LedgerReader, W: LedgerWriter>(reader: &R, writer: &W) {
         .unwrap()
         .into_iter()
         .map(|stored| {
-            let at = stored.record.version.occurred_at().as_second() - 1_760_000_000;
-            (at, stored.record.outcome)
+            let at = stored.version.occurred_at().as_second() - 1_760_000_000;
+            (at, stored.outcome)
         })
         .collect();
     let (accepted, superseded) = (HistoryOutcome::Accepted, HistoryOutcome::Superseded);

@@ -331,7 +331,7 @@ async fn standing(
     for name in names {
         let stored = view.get::<BindingRecord>(&binding_key(&name))?;
         if let Some(stored) = stored {
-            let at = stored.record.version.occurred_at();
+            let at = stored.version.occurred_at();
             standing.insert(About::ServiceAccount(name.to_string()), at);
         }
     }

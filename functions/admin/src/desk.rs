@@ -112,7 +112,7 @@ impl<'a, R: Looks, K: KubernetesReader, C: Clock> Desk<'a, R, K, C> {
         let mut found = BTreeMap::new();
         for key in &keys {
             let stored = view.get::<Condition>(key)?;
-            if let Some(condition) = stored.map(|stored| stored.record) {
+            if let Some(condition) = stored {
                 found.insert(
                     (condition.service_account.clone(), condition.cluster.clone()),
                     condition,

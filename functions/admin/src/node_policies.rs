@@ -68,7 +68,7 @@ pub(crate) async fn read(
     let mut view = View::default();
     view.read(desk.reader, std::slice::from_ref(&key)).await?;
     let stored = view.get::<NodePolicyRecord>(&key)?;
-    let Some(record) = stored.map(|stored| stored.record) else { return Ok(None) };
+    let Some(record) = stored else { return Ok(None) };
     let mut found = NodePolicies { broad_grant: record.broad_grant.clone(), ..Default::default() };
     for (&number, _) in record.projection.staying() {
         let arn = node_policy::policy_arn(&desk.settings.plan.deployment, cluster, number);

@@ -140,7 +140,7 @@ impl House {
     fn recorded(&self) -> DominoRecord {
         let mut view = View::default();
         drive(view.read(&self.ports, &[domino_key()])).unwrap();
-        view.get(&domino_key()).unwrap().map(|stored| stored.record).unwrap_or_default()
+        view.get(&domino_key()).unwrap().unwrap_or_default()
     }
 
     /// Reasons of the requests for reconciliation on the bus.

@@ -35,7 +35,7 @@ pub(super) async fn answer(
     let mut view = View::default();
     view.read(desk.reader, &[domino_key()]).await?;
     let stored = view.get::<DominoRecord>(&domino_key())?;
-    let DominoRecord { comparison, failure } = stored.map(|it| it.record).unwrap_or_default();
+    let DominoRecord { comparison, failure } = stored.unwrap_or_default();
     let plans = desk.deployment.reconcile_plans;
     if comparison.is_none() && failure.is_none() {
         return Err(Refusal(not_asked(plans)));

@@ -52,7 +52,7 @@ pub(super) async fn answer(
     let all = view.all::<HistoryRecord>(&partition, "")?;
     let known = all.len();
     let newest: Vec<HistoryRecord> =
-        all.into_iter().rev().take(asked.limit.unwrap_or(50)).map(|stored| stored.record).collect();
+        all.into_iter().rev().take(asked.limit.unwrap_or(50)).collect();
     let mut table = Table::new(&[
         "when",
         "what",

@@ -83,7 +83,7 @@ pub(super) async fn answer(
         let mut view = View::default();
         view.query(desk.reader, &partition, "").await?;
         let all = view.all::<NoticeRecord>(&partition, "")?;
-        found.extend(all.into_iter().map(|stored| stored.record));
+        found.extend(all);
     }
     let known = found.len();
     found.sort_by(|a, b| b.recorded_at.cmp(&a.recorded_at).then(a.original.cmp(&b.original)));

@@ -62,7 +62,7 @@ async fn sweeps<'c>(
     let mut all = BTreeMap::new();
     for (cluster, key) in clusters.iter().zip(&keys) {
         let stored = view.get::<Sweeps>(key)?;
-        all.insert(*cluster, stored.map(|stored| stored.record.sweeps).unwrap_or_default());
+        all.insert(*cluster, stored.map(|stored| stored.sweeps).unwrap_or_default());
     }
     Ok(all)
 }

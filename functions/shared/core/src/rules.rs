@@ -174,8 +174,8 @@ impl Rules {
         broken: &mut Broken,
     ) -> Option<KubernetesName> {
         let given = event.kubernetes.clone().unwrap_or_default();
-        let namespace = given.namespace.or_else(|| self.namespaces.first().cloned());
-        let namespace = namespace.unwrap_or_default();
+        let namespace =
+            given.namespace.or_else(|| self.namespaces.first().cloned()).unwrap_or_default();
         // The name is judged even beside a namespace that is refused.
         let place = if self.allow_namespace(&namespace, broken) { &namespace } else { "default" };
         if let Some(name) = given.service_account {

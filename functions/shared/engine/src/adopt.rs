@@ -4,9 +4,7 @@ use pod_identity_core::{ClusterArn, DominoName};
 
 use crate::act::Act;
 use crate::error::chain;
-use crate::ledger::{
-    Condition, ConditionState, LedgerError, Stored, View, WriteSet, condition_key,
-};
+use crate::ledger::{Condition, ConditionState, LedgerError, View, WriteSet, condition_key};
 use crate::ports::{Clock, LedgerReader, LedgerWriter, WriteError};
 use crate::run::Run;
 
@@ -55,7 +53,7 @@ pub async fn permit_adoption(
     for _ in 0..ATTEMPTS {
         let mut view = View::default();
         view.read(reader, std::slice::from_ref(&key)).await.map_err(failed)?;
-        let Some(Stored { record, .. }) = view.get::<Condition>(&key).map_err(failed)? else {
+        let Some(record) = view.get::<Condition>(&key).map_err(failed)? else {
             return Err(format!(
                 "the ledger has no condition of {name} on cluster {cluster}: it was never bound there, or \
                  the cluster was not reconciled since it was registered"

@@ -8,7 +8,7 @@ use pod_identity_core::ClusterArn;
 
 use crate::context::Context;
 use crate::error::chain;
-use crate::ledger::{LeaseRecord, LedgerError, Stored, View, WriteSet};
+use crate::ledger::{LeaseRecord, LedgerError, View, WriteSet};
 use crate::ports::{Clock, Key, LedgerReader, LedgerWriter, WriteError};
 use crate::run::Run;
 use crate::settings::{Settings, later};
@@ -89,7 +89,6 @@ impl Lease {
                 abandoned_until = None;
                 view.read(reader, std::slice::from_ref(&key)).await?;
                 let Some(held) = view.get::<LeaseRecord>(&key)? else { break };
-                let Stored { record: held, .. } = held;
                 let now = clock.now();
                 let died = held.owner.as_ref().map(|_| later(held.expires_at, settings.lease));
                 abandoned_until = died.max(held.abandoned_until).filter(|until| *until > now);

@@ -48,7 +48,7 @@ impl<'a> Claims<'a> {
         let contested: Vec<_> = self.contested().collect();
         for place in contested {
             let claims = view.get::<ClaimsRecord>(&claims_key(place))?;
-            let holder = claims.and_then(|claims| claims.record.holder(self.cluster).cloned());
+            let holder = claims.and_then(|claims| claims.holder(self.cluster).cloned());
             self.holders.extend(holder.map(|holder| (place, holder)));
         }
         Ok(self)

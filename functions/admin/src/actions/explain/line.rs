@@ -162,8 +162,8 @@ impl Checklist {
     }
 
     pub(super) fn text(&self) -> String {
-        let width = self.lines.iter().map(|line| line.check.chars().count()).max();
-        let width = width.unwrap_or_default();
+        let width =
+            self.lines.iter().map(|line| line.check.chars().count()).max().unwrap_or_default();
         let mut text = format!("cluster {}\n", self.cluster.name());
         for line in &self.lines {
             let Line { check, verdict, evidence, way_out, .. } = line;

@@ -217,7 +217,7 @@ async fn look_inside(
     for row in rows {
         let Some(key) = key(row) else { continue };
         let inside = view.get::<InsideBinding>(&key)?;
-        row.inside = inside.map(|stored| stored.record);
+        row.inside = inside;
     }
     Ok(())
 }

@@ -36,11 +36,7 @@ pub(crate) async fn at_a_glance<'c>(
     for cluster in clusters {
         let reconciled = view.get(&reconciled_key(cluster))?;
         let inside = view.get(&inside_key(cluster))?;
-        let glance = AtAGlance {
-            counts: None,
-            reconciled: reconciled.map(|stored| stored.record),
-            inside: inside.map(|stored| stored.record),
-        };
+        let glance = AtAGlance { counts: None, reconciled, inside };
         all.insert(*cluster, glance);
     }
     Ok(all)

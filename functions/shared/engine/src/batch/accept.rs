@@ -205,7 +205,7 @@ async fn read<R: LedgerReader, W, C: Clock>(
         }
         let partition = service_account_partition(name);
         view.query(context.reader, &partition, condition_prefix()).await?;
-        let binding = current.as_ref().and_then(|current| current.record.binding());
+        let binding = current.as_ref().and_then(|current| current.binding());
         more.extend(binding.map(|binding| claims_key(&binding.kubernetes)));
     }
     let more: Vec<Key> = more.into_iter().filter(|key| !keys.contains(key)).collect();
@@ -234,7 +234,7 @@ pub(super) fn jobs(events: &[Accepted], decided: &[Result<Decision, String>], vi
 }
 
 pub(super) fn registry(view: &View) -> Registry {
-    view.get::<Registry>(&registry_key()).ok().flatten().map(|s| s.record).unwrap_or_default()
+    view.get::<Registry>(&registry_key()).ok().flatten().unwrap_or_default()
 }
 
 /// Clusters whose condition is not finished, and those that have none yet.
@@ -242,7 +242,6 @@ fn unfinished(name: &DominoName, registry: &Registry, view: &View) -> BTreeSet<C
     let Ok(Some(current)) = view.get::<BindingRecord>(&binding_key(name)) else {
         return BTreeSet::new();
     };
-    let current = current.record;
     let conditions = conditions(name, view);
     let selected = registry
         .clusters
@@ -268,5 +267,5 @@ fn unfinished(name: &DominoName, registry: &Registry, view: &View) -> BTreeSet<C
 pub(super) fn conditions(name: &DominoName, view: &View) -> Vec<Condition> {
     let partition = service_account_partition(name);
     let stored = view.all::<Condition>(&partition, condition_prefix()).unwrap_or_default();
-    stored.into_iter().map(|stored| stored.record).collect()
+    stored.into_iter().collect()
 }

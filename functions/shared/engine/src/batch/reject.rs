@@ -138,7 +138,7 @@ async fn keep<R: LedgerReader, W: LedgerWriter, C: Clock>(
     let failed = |error: LedgerError| chain(&error);
     let counted = notice_count_key(NoticeKind::Rejected, now, "ALL");
     let count = day.get::<CountRecord>(&counted).map_err(failed)?;
-    let count = count.map_or(0, |stored| stored.record.count);
+    let count = count.map_or(0, |stored| stored.count);
     // They cost nothing to send. The bus has each of them whole.
     let original = match count < MAX_REJECTED {
         true => rejection.text.clone(),

@@ -84,7 +84,7 @@ pub(super) fn busiest(
         let name = service_account(&event.command)?;
         let taken = matches!(decision, Ok(Decision::Accepted));
         let current = view.get::<BindingRecord>(&binding_key(name)).ok().flatten();
-        Some((name.clone(), current.filter(|_| taken)?.record.pace.changes))
+        Some((name.clone(), current.filter(|_| taken)?.pace.changes))
     });
     changed.max_by_key(|(_, changes)| *changes)
 }
@@ -192,7 +192,7 @@ fn progress(
         return (Outcome::Applied, Vec::new());
     };
     let current = view.get::<BindingRecord>(&binding_key(name)).ok().flatten();
-    if current.is_some_and(|current| current.record.version > command.version) {
+    if current.is_some_and(|current| current.version > command.version) {
         return (
             Outcome::Overtaken,
             vec!["a newer event of the same batch replaced it".to_owned()],

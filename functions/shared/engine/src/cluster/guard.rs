@@ -7,7 +7,7 @@ use pod_identity_core::{ClusterArn, DominoName, GivenUp};
 use pod_identity_events::BlockedCode;
 
 use crate::ledger::{
-    self, BindingRecord, Condition, ConditionState, LedgerError, Registry, Stored, View,
+    self, BindingRecord, Condition, ConditionState, LedgerError, Registry, View,
     bindings_partition, condition_key, registry_key,
 };
 use crate::ports::{Key, LedgerReader};
@@ -41,7 +41,7 @@ pub(crate) async fn left_behind(
         let mut ready = BTreeSet::new();
         for (name, record) in &left {
             let condition = view.get::<Condition>(&condition_key(name, other))?;
-            let is_ready = condition.is_some_and(|Stored { record: condition, .. }| {
+            let is_ready = condition.is_some_and(|condition: Condition| {
                 condition.state == ConditionState::Ready && condition.version == record.version
             });
             if is_ready {

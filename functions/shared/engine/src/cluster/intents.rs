@@ -69,7 +69,7 @@ pub(super) async fn record<R: LedgerReader, W: LedgerWriter, C: Clock>(
         places.push(place);
     }
     let known = loaded.view.get::<NodePolicyRecord>(&node_policy_key(cluster))?;
-    let known = known.map(|stored| stored.record.projection);
+    let known = known.map(|stored| stored.projection);
     let is_new = |record: &&NodePolicyRecord| known.as_ref() != Some(&record.projection);
     let assigned = assigned.filter(|_| !plan.policy_steps.is_empty()).filter(is_new);
     if let Some(record) = assigned {

@@ -92,7 +92,7 @@ impl Loaded {
         loaded.view.read(context.reader, &keys).await?;
         loaded.registry = ledger::registry(&loaded.view, &context.settings.plan.deployment)?;
         let guard = loaded.view.get::<GuardRecord>(&guard_key(cluster))?;
-        loaded.guard = guard.map(|stored| stored.record).unwrap_or_default();
+        loaded.guard = guard.unwrap_or_default();
         loaded.guard.halted = loaded.guard.halted.or_else(|| job.beyond.halted.clone());
         loaded.guard.resumed.extend(job.beyond.free.iter().cloned());
         if !job.presumed {
@@ -106,12 +106,14 @@ impl Loaded {
         loaded.view.read(context.reader, &unread).await?;
         let mut others = BTreeSet::new();
         for place in loaded.kubernetes() {
-            let account = loaded.view.get::<AccountRecord>(&account_key(cluster, &place))?;
-            let account = account.map(|stored| stored.record).unwrap_or_default();
+            let account = loaded
+                .view
+                .get::<AccountRecord>(&account_key(cluster, &place))?
+                .unwrap_or_default();
             others.extend(account.held.as_ref().map(|held| held.service_account.clone()));
             loaded.accounts.insert(place.clone(), account);
-            let claims = loaded.view.get::<ClaimsRecord>(&claims_key(&place))?;
-            let mut claims = claims.map(|stored| stored.record).unwrap_or_default();
+            let mut claims =
+                loaded.view.get::<ClaimsRecord>(&claims_key(&place))?.unwrap_or_default();
             for name in loaded.waiting(&place, job) {
                 let Some(binding) = loaded.binding(&name) else { continue };
                 if claims.enqueue(binding) {
@@ -162,18 +164,11 @@ impl Loaded {
                 continue;
             };
             let before = self.view.get::<Condition>(&condition_key(&name, cluster))?;
-            let condition = current_condition(
-                &name,
-                &self.record,
-                &record.record,
-                before.map(|stored| stored.record),
-                context,
-            );
-            let refused =
-                record.record.binding().and_then(|b| refused(b, cluster, context.settings));
+            let condition = current_condition(&name, &self.record, &record, before, context);
+            let refused = record.binding().and_then(|b| refused(b, cluster, context.settings));
             self.refused.extend(refused.map(|reasons| (name.clone(), reasons)));
             self.conditions.insert(name.clone(), condition);
-            self.bindings.insert(name, record.record);
+            self.bindings.insert(name, record);
         }
         Ok(())
     }
@@ -409,11 +404,11 @@ pub(super) fn expected(
     let (mut places, mut roles) = (job.beyond.places.clone(), BTreeSet::new());
     for name in job.names {
         if let Some(stored) = job.hint.get::<Condition>(&condition_key(name, job.cluster))? {
-            let Condition { wanted, leaving, .. } = stored.record;
+            let Condition { wanted, leaving, .. } = stored;
             places.extend(wanted.into_iter().chain(leaving.into_keys()));
         }
         let binding = job.hint.get::<BindingRecord>(&binding_key(name))?;
-        let binding = binding.as_ref().and_then(|stored| stored.record.binding());
+        let binding = binding.as_ref().and_then(|stored| stored.binding());
         let Some(binding) = binding.filter(|binding| job.record.takes(binding)) else { continue };
         places.insert(binding.kubernetes.clone());
         if refused(binding, job.cluster, settings).is_none() {

@@ -66,7 +66,6 @@ pub(super) async fn planned<R: Reads, W, C: Clock>(
     loaded.visibility.abandoned_until = abandoned_until;
     let ahead = Ahead { places, associations, roles };
     let stored = loaded.view.get::<NodePolicyRecord>(&node_policy_key(cluster))?;
-    let stored = stored.map(|stored| stored.record);
     let known = stored.is_some();
     let observed = match admitted {
         Err(reasons) => Err(Failure::Blocked(Problem {

@@ -62,7 +62,7 @@ pub(super) async fn planned<R: Reads, W: LedgerWriter, C: Clock>(
     let mut here = loaded.record.clone();
     settings.rules.admits_registration(&here.registration).map_err(|reasons| reasons.join("; "))?;
     let stored = loaded.view.get::<NodePolicyRecord>(&node_policy_key(cluster))?;
-    let mut remembered = stored.map(|stored| stored.record);
+    let mut remembered = stored;
     let (known, access, looked_at) = (remembered.is_some(), &job.access(), clock.now());
     let mut needed = named(&bindings, &conditions);
     match taking {
@@ -216,7 +216,7 @@ pub(crate) async fn shared(
     view.read(reader, &keys).await?;
     for (other, record) in others() {
         let found = view.get::<NodePolicyRecord>(&node_policy_key(other))?;
-        let found = found.map(|stored| stored.record.node_roles).unwrap_or_default();
+        let found = found.map(|stored| stored.node_roles).unwrap_or_default();
         let both = record.registration.node_roles.union(&found).find(|r| node_roles.contains(*r));
         if let Some(role) = both {
             return Ok(Some(format!(

@@ -48,7 +48,7 @@ pub(super) async fn write<R: LedgerReader, W: LedgerWriter, C: Clock>(
     let remembered = loaded.view.get::<NodePolicyRecord>(&policy_key)?;
     let Memory { node_policy, mut accounts, left: mut places_left } = memory;
     let mut node_policy =
-        node_policy.filter(|record| remembered.as_ref().is_none_or(|was| was.record != *record));
+        node_policy.filter(|record| remembered.as_ref().is_none_or(|was| was != record));
     let mut view = loaded.view.clone();
     let mut left: Vec<DominoName> = conditions.keys().cloned().collect();
     let mut conflicts = 0;

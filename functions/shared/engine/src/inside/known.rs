@@ -49,9 +49,9 @@ impl Known {
             conditions: ledger::conditions(&view, &bindings, cluster)?,
             bindings,
             inside: ledger::by_name(&view, &inside_partition(cluster))?,
-            cluster: stored.map(|stored| stored.record).unwrap_or_default(),
-            intended: intended.map(|stored| stored.record).unwrap_or_default(),
-            sweeps: sweeps.map(|stored| stored.record).unwrap_or_default(),
+            cluster: stored.unwrap_or_default(),
+            intended: intended.unwrap_or_default(),
+            sweeps: sweeps.unwrap_or_default(),
             told: view.all_keyed_from(&told_partition(cluster), "")?.into_iter().collect(),
             view,
         })

@@ -86,7 +86,7 @@ pub async fn is_covered(
     view.read(reader, &keys).await?;
     registry(&view, &settings.plan.deployment)?;
     let found = view.get::<InsideCluster>(&inside_key(cluster))?;
-    let swept_at = found.and_then(|stored| stored.record.swept_at);
+    let swept_at = found.and_then(|stored| stored.swept_at);
     // Pods that were admitted around the change are judged only after the grace period.
     let settled = since.checked_add(sweep.rules.grace).unwrap_or(Timestamp::MAX);
     Ok(swept_at.is_some_and(|at| at >= settled))

@@ -111,7 +111,7 @@ pub fn accept(
 /// # Errors
 /// When the ledger is another deployment's, or the registry does not read as one.
 pub fn registry(view: &View, deployment: &str) -> Result<Registry, LedgerError> {
-    let registry = view.get::<Registry>(&registry_key())?.map(|s| s.record).unwrap_or_default();
+    let registry = view.get::<Registry>(&registry_key())?.unwrap_or_default();
     if registry.format != REGISTRY_FORMAT {
         return Err(LedgerError::OtherFormat { found: registry.format });
     }
@@ -132,7 +132,7 @@ fn accept_binding(
     writes: &mut WriteSet,
 ) -> Result<Decision, LedgerError> {
     let command = acceptance.command;
-    let current = view.get::<BindingRecord>(&binding_key(name))?.map(|stored| stored.record);
+    let current = view.get::<BindingRecord>(&binding_key(name))?;
     let described = match change {
         Ok(binding) => json!(binding),
         Err(reason) => json!({ "removal": reason }),
@@ -149,7 +149,7 @@ fn accept_binding(
         }
     }
     if current.is_none() {
-        let known = view.get::<CountRecord>(&names_key())?.map_or(0, |stored| stored.record.count);
+        let known = view.get::<CountRecord>(&names_key())?.map_or(0, |stored| stored.count);
         if known >= acceptance.max_names {
             return Ok(Decision::Refused(format!(
                 "{name} is a new service account, and the ledger knows {known}, unbound ones included, where MAX_NAMES admits {}; raise MAX_NAMES, or find out who sends so many names",
@@ -200,7 +200,7 @@ fn reused(
 ) -> Result<Option<Decision>, LedgerError> {
     let command = acceptance.command;
     let version = &command.version;
-    let known = view.get::<HistoryRecord>(&history_key(of, version))?.map(|stored| stored.record);
+    let known = view.get::<HistoryRecord>(&history_key(of, version))?;
     let other = known.is_some_and(|known| {
         known.change != *described || known.detail_type != command.detail_type
     });
@@ -231,7 +231,7 @@ fn older(
         return Ok(Some(Decision::Repeated));
     }
     let known = view.get::<HistoryRecord>(&history_key(of, version))?;
-    let known = known.map(|known| known.record.outcome);
+    let known = known.map(|known| known.outcome);
     if known == Some(HistoryOutcome::Accepted) {
         return Ok(Some(Decision::Overtaken));
     }
@@ -249,7 +249,7 @@ fn older(
     // They cost nothing to send: beyond the day's limit they are only counted, and the first of
     // those is the last that the bus is told of.
     let counted = superseded_count_key(acceptance.command, of, acceptance.now);
-    let count = view.get::<CountRecord>(&counted)?.map_or(0, |stored| stored.record.count);
+    let count = view.get::<CountRecord>(&counted)?.map_or(0, |stored| stored.count);
     let (revision, expires_at) = (acceptance.revision, Some(acceptance.notice_expires_at));
     let next = CountRecord { count: count.saturating_add(1) };
     writes.put_anyway(view, counted, &next, revision, expires_at)?;
@@ -316,7 +316,7 @@ fn move_claim(
 ) -> Result<(), LedgerError> {
     let mut change = |kubernetes: &KubernetesName, with: &dyn Fn(&mut ClaimsRecord)| {
         let key = claims_key(kubernetes);
-        let before = view.get::<ClaimsRecord>(&key)?.map(|s| s.record).unwrap_or_default();
+        let before = view.get::<ClaimsRecord>(&key)?.unwrap_or_default();
         let mut claims = before.clone();
         with(&mut claims);
         if claims == before {
@@ -346,7 +346,7 @@ fn conditions(
 ) -> Result<Result<Vec<Condition>, String>, LedgerError> {
     let (binding, reason) = (change.ok(), change.err().unwrap_or(RemovalReason::Moved));
     let mut conditions = Vec::new();
-    let registry = view.get::<Registry>(&registry_key())?.map(|s| s.record).unwrap_or_default();
+    let registry = view.get::<Registry>(&registry_key())?.unwrap_or_default();
     let (partition, prefix) = (service_account_partition(name), condition_prefix());
     // What an older event of the same transaction asked for was never carried out: a binding leaves
     // none of it behind, and no creation can have been made for it.
@@ -355,16 +355,16 @@ fn conditions(
         binding.is_some() && (is_condition || *key == binding_key(name))
     };
     let seen = writes.as_before(view, own);
-    let previous = seen.get::<BindingRecord>(&binding_key(name))?.map(|stored| stored.record);
+    let previous = seen.get::<BindingRecord>(&binding_key(name))?;
     let previous = previous.as_ref().and_then(BindingRecord::binding);
     let before: BTreeMap<ClusterArn, Condition> = seen
         .all::<Condition>(&partition, prefix)?
         .into_iter()
-        .map(|stored| (stored.record.cluster.clone(), stored.record))
+        .map(|stored| (stored.cluster.clone(), stored))
         .collect();
     let written = view.all::<Condition>(&partition, prefix)?;
     let mut clusters: BTreeSet<ClusterArn> =
-        written.into_iter().map(|stored| stored.record.cluster).collect();
+        written.into_iter().map(|stored| stored.cluster).collect();
     // A cluster that was registered after the previous binding has no condition yet, and may
     // have an association all the same.
     for binding in previous.iter().chain(&binding) {

@@ -58,7 +58,7 @@ pub(crate) fn conditions(
     let mut conditions = BTreeMap::new();
     for name in bindings.keys() {
         if let Some(stored) = view.get::<Condition>(&condition_key(name, cluster))? {
-            conditions.insert(name.clone(), stored.record);
+            conditions.insert(name.clone(), stored);
         }
     }
     Ok(conditions)

@@ -36,7 +36,7 @@ pub use records::{
     NoticeKind, NoticeRecord, ReconciledRecord, RemovalRecord, WorkedRecord, WrittenRecord,
 };
 pub use registry::{ClusterRecord, Registry, Retirement};
-pub use view::{LedgerError, Stored, View, WriteSet};
+pub use view::{LedgerError, View, WriteSet};
 
 /// Most superseded events of one type about one name that the ledger keeps in a day; the rest is counted.
 pub const MAX_SUPERSEDED: usize = 100;

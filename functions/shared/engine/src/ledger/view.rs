@@ -72,15 +72,6 @@ pub enum LedgerError {
     },
 }
 
-/// A record and the revision it was read at.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Stored<T> {
-    /// What the item says.
-    pub record: T,
-    /// The revision that a write has to expect.
-    pub revision: String,
-}
-
 /// Items as they were read, with the run's own writes on top.
 #[derive(Debug, Clone, Default)]
 pub struct View {
@@ -137,7 +128,7 @@ impl View {
     ///
     /// # Errors
     /// When the item does not read as one.
-    pub fn get<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<Stored<T>>, LedgerError> {
+    pub fn get<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, LedgerError> {
         self.items.get(key).map(stored).transpose()
     }
 
@@ -149,7 +140,7 @@ impl View {
         &self,
         partition: &str,
         prefix: &str,
-    ) -> Result<Vec<Stored<T>>, LedgerError> {
+    ) -> Result<Vec<T>, LedgerError> {
         self.part(partition, prefix).map(stored).collect()
     }
 
@@ -171,7 +162,7 @@ impl View {
         prefix: &str,
     ) -> Result<Vec<(String, T)>, LedgerError> {
         let items = self.part(partition, prefix);
-        items.map(|item| Ok((item.key.sort.clone(), stored(item)?.record))).collect()
+        items.map(|item| Ok((item.key.sort.clone(), stored(item)?))).collect()
     }
 
     /// The revision that an item was read at, if it exists.
@@ -194,13 +185,12 @@ impl View {
     }
 }
 
-fn stored<T: DeserializeOwned>(item: &Item) -> Result<Stored<T>, LedgerError> {
-    let record = T::deserialize(&item.body).map_err(|source| LedgerError::Malformed {
+fn stored<T: DeserializeOwned>(item: &Item) -> Result<T, LedgerError> {
+    T::deserialize(&item.body).map_err(|source| LedgerError::Malformed {
         partition: item.key.partition.clone(),
         sort: item.key.sort.clone(),
         source,
-    })?;
-    Ok(Stored { record, revision: item.revision.clone() })
+    })
 }
 
 /// Writes to be done together. Writing one key twice keeps the first

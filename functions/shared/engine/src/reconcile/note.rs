@@ -38,7 +38,6 @@ pub async fn note_reconciled(
         let mut view = View::default();
         view.read(reader, std::slice::from_ref(&key)).await?;
         let before = view.get::<ReconciledRecord>(&key).ok().flatten();
-        let before = before.map(|stored| stored.record);
         if let Some(before) = before.filter(ReconciledRecord::is_counted) {
             record.counted_at = Some(before.counted_at.unwrap_or(before.at));
             record.states = before.states;

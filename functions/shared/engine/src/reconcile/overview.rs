@@ -165,7 +165,7 @@ impl Overview {
             accounts: ledger::accounts(&view, cluster)?,
             intents: BTreeMap::new(),
             strangers: BTreeMap::new(),
-            guard: view.get::<GuardRecord>(&guard)?.map(|s| s.record).unwrap_or_default(),
+            guard: view.get::<GuardRecord>(&guard)?.unwrap_or_default(),
             conditions: ledger::conditions(&view, &bindings, cluster)?,
             bindings,
             view,
@@ -254,7 +254,6 @@ impl Overview {
     ) -> Result<(), LookError> {
         let key = node_policy_key(&self.access.cluster);
         let Some(before) = self.view.get::<NodePolicyRecord>(&key)? else { return Ok(()) };
-        let before = before.record;
         let found = observe::node_policies(
             context.reader,
             &self.access,
@@ -300,7 +299,7 @@ impl Overview {
     /// What was noted of the cluster before. A note that cannot be read holds nothing up.
     pub(super) fn noted(&self) -> Option<ReconciledRecord> {
         let noted = self.view.get::<ReconciledRecord>(&reconciled_key(&self.access.cluster));
-        noted.ok().flatten().map(|stored| stored.record)
+        noted.ok().flatten()
     }
 
     pub(super) fn last(&self) -> Option<&KubernetesName> {

@@ -269,7 +269,7 @@ pub async fn resume(
         let mut view = View::default();
         view.read(reader, std::slice::from_ref(&key)).await.map_err(failed)?;
         let stored = view.get::<GuardRecord>(&key).map_err(failed)?;
-        let mut guard = stored.map(|stored| stored.record).unwrap_or_default();
+        let mut guard = stored.unwrap_or_default();
         guard.halted = None;
         // What was resumed before has been made by now, or is among these.
         guard.resumed =

@@ -161,5 +161,5 @@ async fn remember<R: Reads, W: Writes, C: Clock>(
 /// What a view has of the cluster's node policies.
 fn remembered(view: &View, cluster: &ClusterArn) -> Result<NodePolicyRecord, String> {
     let stored = view.get::<NodePolicyRecord>(&node_policy_key(cluster));
-    Ok(stored?.map(|stored| stored.record).unwrap_or_default())
+    Ok(stored?.unwrap_or_default())
 }

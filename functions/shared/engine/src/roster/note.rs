@@ -36,7 +36,7 @@ pub async fn record_domino_check(
         Err(cause) => {
             // A record that cannot be read is replaced.
             let before = view.get::<DominoRecord>(&domino_key()).ok().flatten();
-            let comparison = before.and_then(|stored| stored.record.comparison);
+            let comparison = before.and_then(|stored| stored.comparison);
             DominoRecord { comparison, failure: Some(DominoFailure::new(asked_at, cause)) }
         }
     };

@@ -31,7 +31,7 @@ fn bound(count: usize) -> Scenario {
 fn note(scenario: &Scenario) -> Option<ReconciledRecord> {
     let (key, mut view) = (reconciled_key(&cluster("blue")), View::default());
     drive(view.read(&scenario.ports, std::slice::from_ref(&key)), || {}).unwrap();
-    view.get(&key).unwrap().map(|stored| stored.record)
+    view.get(&key).unwrap()
 }
 
 /// As the function does it. Time is over once so many associations are there.

@@ -59,7 +59,7 @@ async fn is_remembered_alike<A: OutsideReads, K, C>(
     keys.push(claims.clone());
     let mut view = View::default();
     view.read(context.aws, &keys).await?;
-    let claims = view.get::<ClaimsRecord>(&claims)?.map(|stored| stored.record);
+    let claims = view.get::<ClaimsRecord>(&claims)?;
     let claimed = |name: &DominoName| {
         let binding = known.bindings.get(name).and_then(|record| record.binding());
         binding.is_some_and(|binding| binding.kubernetes == *place)
@@ -70,7 +70,7 @@ async fn is_remembered_alike<A: OutsideReads, K, C>(
     }
     for (name, before) in concerned {
         let now = view.get::<Condition>(&condition_key(name, cluster))?;
-        if !says_the_same(Some(before), now.as_ref().map(|stored| &stored.record)) {
+        if !says_the_same(Some(before), now.as_ref()) {
             return Ok(false);
         }
     }
