@@ -113,7 +113,7 @@ pub async fn suite<R: LedgerReader, W: LedgerWriter>(reader: &R, writer: &W) {
     let view = read(reader, &bind(20, "sa-2")).await;
     let claims = |view: &View, service_account: &str| {
         let claims = view.get::<ClaimsRecord>(&claims_key(&kubernetes(service_account)));
-        claims.unwrap().unwrap().record.queue.len()
+        claims.unwrap().unwrap().queue.len()
     };
     assert_eq!((claims(&view, "sa-1"), claims(&view, "sa-2")), (0, 1));
     // The cluster is not registered, so nothing was made at the first place.
@@ -138,7 +138,7 @@ pub async fn suite<R: LedgerReader, W: LedgerWriter>(reader: &R, writer: &W) {
     let old = send(reader, writer, &bind(25, "sa-1"), "r8").await;
     assert!(matches!(old, Decision::Superseded { .. }));
     let view = read(reader, &unbind(30)).await;
-    let binding = view.get::<BindingRecord>(&binding_key(&name())).unwrap().unwrap().record;
+    let binding = view.get::<BindingRecord>(&binding_key(&name())).unwrap().unwrap();
     assert_eq!(binding.state, BindingState::Unbound { reason: RemovalReason::Unassigned });
     assert_eq!((claims(&view, "sa-1"), claims(&view, "sa-2")), (0, 0));
 
@@ -167,7 +167,7 @@ fn condition(view: &View) -> Condition {
     let partition = service_account_partition(&name());
     let mut all = view.all::<Condition>(&partition, condition_prefix()).unwrap();
     assert_eq!(all.len(), 1);
-    all.remove(0).record
+    all.remove(0)
 }
 
 /// Of two writers that read the same, one fails and decides anew; a write that

@@ -199,7 +199,7 @@ pub(crate) async fn take(
 ) -> Result<Changed, String> {
     let mut changed = note(desk, hands, request, wishes).await?;
     let why = "what service accounts work as was changed";
-    changed.unasked = request_clusters(&changed.clusters, why, hands, desk.clock, desk.run).await;
+    changed.unasked = request_clusters(desk.context().with(hands), &changed.clusters, why).await;
     Ok(changed)
 }
 
@@ -225,9 +225,7 @@ pub(crate) async fn note(
             Err(reasons) => _ = refused.insert(at, as_asked(reasons)),
         }
     }
-    let (clock, run, settings, deadline) = (desk.clock, desk.run, desk.settings, desk.deadline);
-    let recorded: Recorded =
-        record(&records, desk.reader, hands, clock, run, settings, deadline).await;
+    let recorded: Recorded = record(desk.context().with(hands), &records).await;
     reports.extend(recorded.records.into_iter().map(|report| (report.id.clone(), report)));
     changed.clusters = recorded.clusters;
     for at in 0..wishes.len() {
@@ -304,7 +302,7 @@ pub(crate) async fn ahead_of<K>(
     desk: &Desk<'_, impl Looks, K, impl Clock>,
     scope: &Scope,
 ) -> Result<Reconciled, String> {
-    preview(scope, desk.reader, desk.clock, desk.run, desk.settings, desk.deadline).await
+    preview(desk.context(), scope).await
 }
 
 fn places<'a>(conditions: impl Iterator<Item = &'a Condition>) -> BTreeSet<KubernetesName> {

@@ -11,7 +11,7 @@ use pod_identity_engine::ledger::{
 use pod_identity_engine::ports::{
     Bus, Clock, ClusterAccess, ClusterReader, KubernetesReader, LedgerWriter, PortError, Reads,
 };
-use pod_identity_engine::{InsideSettings, Run, Settings, chain};
+use pod_identity_engine::{Context, InsideSettings, Run, Settings, chain};
 
 use crate::handler::Deployment;
 
@@ -48,6 +48,14 @@ impl<R, K, C> Clone for Desk<'_, R, K, C> {
 }
 
 impl<R, K, C> Copy for Desk<'_, R, K, C> {}
+
+impl<'a, R, K, C> Desk<'a, R, K, C> {
+    /// What the engine is given to look.
+    pub(crate) fn context(&self) -> Context<'a, R, (), C> {
+        let Self { reader, clock, run, settings, deadline, .. } = *self;
+        Context { reader, writer: &(), clock, run, settings, deadline }
+    }
+}
 
 impl<'a, R: Looks, K: KubernetesReader, C: Clock> Desk<'a, R, K, C> {
     /// The same desk over another reader, such as a rehearsal.

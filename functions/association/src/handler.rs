@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use lambda_runtime::Error;
 use pod_identity_core::{ClusterArn, Json};
 use pod_identity_engine::ports::{Clock, Reads, Writes};
-use pod_identity_engine::{BatchReport, Outcome, RecordReport, Run, Settings, process};
+use pod_identity_engine::{BatchReport, Context, Outcome, RecordReport, Run, Settings, process};
 use pod_identity_function::{Payload, batch_answer};
 use serde_json::{Value, json};
 
@@ -44,10 +44,9 @@ impl<R: Reads, W: Writes, C: Clock> Function<'_, R, W, C> {
         let deadline = pod_identity_function::deadline(deadline, self.deadline_margin);
         let run = Run::new(request_id, self.clock.now());
         let payload = pod_identity_function::read(&payload.into());
-        let records = payload.records();
-        let report =
-            process(records, self.reader, self.writer, self.clock, &run, self.settings, deadline)
-                .await;
+        let Self { reader, writer, clock, settings, .. } = *self;
+        let context = Context { reader, writer, clock, run: &run, settings, deadline };
+        let report = process(context, payload.records()).await;
         for record in &report.records {
             log(record);
         }

@@ -8,9 +8,9 @@ use lambda_runtime::Error;
 use pod_identity_core::{ClusterArn, Json, Pattern, RoleArn};
 use pod_identity_engine::ports::{Clock, Reads, Writes};
 use pod_identity_engine::{
-    DominoCheck, DominoSource, Reconciled, Record, Retirement, Run, Scope, Settings, check_domino,
-    note_reconciled, preview, reconcile, record_domino_check, request_again, request_all,
-    request_rest,
+    Context, DominoCheck, DominoSource, Reconciled, Record, Retirement, Run, Scope, Settings,
+    check_domino, note_reconciled, preview, reconcile, record_domino_check, request_again,
+    request_all, request_rest,
 };
 use pod_identity_function::Answers;
 use serde_json::{Value, json};
@@ -71,6 +71,12 @@ impl<R: Reads, W: Writes, C: Clock> Function<'_, R, W, C> {
         Invocation { answer, clusters, domino }
     }
 
+    /// What the engine is given to look.
+    fn context<'b>(&'b self, run: &'b Run, deadline: Timestamp) -> Context<'b, R, (), C> {
+        let Self { reader, clock, settings, .. } = *self;
+        Context { reader, writer: &(), clock, run, settings, deadline }
+    }
+
     /// What is no request will be none later either: it is answered, not delivered again.
     async fn handle(
         &self,
@@ -116,19 +122,20 @@ impl<R: Reads, W: Writes, C: Clock> Function<'_, R, W, C> {
         run: &Run,
         deadline: Timestamp,
     ) -> Result<Reconciled, String> {
-        let Self { reader, clock, settings, .. } = *self;
+        let context = self.context(run, deadline);
         let (Some(writer), false) = (self.writer, plan_only) else {
-            return preview(scope, reader, clock, run, settings, deadline).await;
+            return preview(context, scope).await;
         };
-        let done = reconcile(scope, reader, writer, clock, run, settings, deadline).await?;
-        if let Err(why) = note_reconciled(scope, &done, reader, writer, clock, run).await {
+        let context = context.with(writer);
+        let done = reconcile(context, scope).await?;
+        if let Err(why) = note_reconciled(context, scope, &done).await {
             tracing::warn!(cluster = scope.cluster.name(), "not noted for status: {why}");
         }
         if let Some(left) = &done.left {
-            request_rest(scope, left, handed_on + 1, writer, clock, run).await?;
+            request_rest(context, scope, left, handed_on + 1).await?;
         }
         if done.retirement == Some(Retirement::UnderWay { goes_on: true }) {
-            request_again(scope, handed_on + 1, writer, clock, run).await?;
+            request_again(context, scope, handed_on + 1).await?;
         }
         Ok(done)
     }
@@ -142,21 +149,20 @@ impl<R: Reads, W: Writes, C: Clock> Function<'_, R, W, C> {
         let Some(writer) = self.writer else {
             return Ok("plan mode looks at one cluster: name it as clusterArn".to_owned());
         };
-        let Self { reader, clock, settings, .. } = *self;
+        let context = self.context(run, deadline).with(writer);
         // Before the clusters, which then find its deactivations in the ledger. Whatever comes of
         // it, they are asked for; once is enough for a batch.
         if let (Some(source), None) = (&self.domino, &domino) {
-            let asked_at = clock.now();
+            let asked_at = self.clock.now();
             let end = domino::half_way(asked_at, deadline);
-            let check = check_domino(source, reader, writer, clock, run, settings, end).await;
+            let check = check_domino(Context { deadline: end, ..context }, source).await;
             domino::log(&check);
-            let recorded = record_domino_check(&check, asked_at, reader, writer, run, settings);
-            if let Err(why) = recorded.await {
+            if let Err(why) = record_domino_check(context, &check, asked_at).await {
                 tracing::warn!(why, "the comparison with Domino was not recorded");
             }
             *domino = Some(check);
         }
-        let asked = request_all(reader, writer, clock, run, settings, deadline).await?;
+        let asked = request_all(context).await?;
         let said = domino.as_ref().map(domino::words).unwrap_or_default();
         Ok(format!("asked for {} clusters{said}", asked.len()))
     }

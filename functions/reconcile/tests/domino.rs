@@ -108,7 +108,7 @@ impl House {
         let records = [Record { id: "m".to_owned(), text: event.to_string() }];
         let (ports, run) = (&self.ports, Run::new("r", now));
         let deadline = self.in_seconds(60);
-        let done = drive(record(&records, ports, ports, ports, &run, &self.settings, deadline));
+        let done = drive(record(ports.context(&run, &self.settings, deadline), &records));
         assert!(done.records[0].lines.iter().all(|line| !line.contains("must")), "{done:?}");
     }
 

@@ -8,8 +8,8 @@ use lambda_runtime::Error;
 use pod_identity_core::{ClusterArn, Json};
 use pod_identity_engine::ports::{Clock, KubernetesReader, KubernetesWriter};
 use pod_identity_engine::{
-    InsideReport, InsideSettings, OutsideReads, OutsideWrites, Record, Run, Settings, is_covered,
-    preview_inside, request_sweep_rest, request_sweeps, work_inside,
+    Context, InsideReport, InsideSettings, OutsideReads, OutsideWrites, Record, Run, Settings,
+    is_covered, preview_inside, request_sweep_rest, request_sweeps, work_inside,
 };
 use pod_identity_function::Answers;
 use serde_json::{Value, json};
@@ -120,6 +120,12 @@ where
         }
     }
 
+    /// What the engine is given to look.
+    fn context<'b>(&'b self, run: &'b Run, deadline: Timestamp) -> Context<'b, A, (), C> {
+        let Self { aws: reader, clock, settings, .. } = *self;
+        Context { reader, writer: &(), clock, run, settings, deadline }
+    }
+
     /// Looks after one cluster; none when somebody has seen already what there was to see.
     async fn one(
         &self,
@@ -127,12 +133,10 @@ where
         run: &Run,
         deadline: Timestamp,
     ) -> Result<Option<InsideReport>, String> {
-        let Self { aws, kubernetes, clock, settings, inside, .. } = *self;
-        let scope = &asked.scope;
+        let Self { aws, kubernetes, settings, inside, .. } = *self;
+        let (scope, context) = (&asked.scope, self.context(run, deadline));
         let (Some(hands), false) = (&self.hands, asked.plan_only) else {
-            return preview_inside(scope, aws, kubernetes, clock, run, settings, inside, deadline)
-                .await
-                .map(Some);
+            return preview_inside(context, kubernetes, scope, inside).await.map(Some);
         };
         if let Some(since) = asked.since
             && is_covered(&scope.cluster, since, aws, settings, inside).await?
@@ -140,17 +144,15 @@ where
             return Ok(None);
         }
         let Hands { outside, kubernetes: changes } = *hands;
-        let report = work_inside(
-            scope, aws, kubernetes, outside, changes, clock, run, settings, inside, deadline,
-        )
-        .await?;
+        let context = context.with(outside);
+        let report = work_inside(context, kubernetes, changes, scope, inside).await?;
         let sweep = report.sweep.as_ref();
         let is_left = report.domino.as_ref().is_some_and(|domino| domino.left)
             || sweep.is_some_and(|sweep| sweep.left);
         if is_left {
             let mut rest = scope.clone();
             rest.evicted += sweep.map_or(0, |done| done.evicted.len() + done.deleted.len());
-            request_sweep_rest(&rest, asked.handed_on + 1, outside, clock, run).await?;
+            request_sweep_rest(context, &rest, asked.handed_on + 1).await?;
         }
         Ok(Some(report))
     }
@@ -159,8 +161,8 @@ where
         let Some(hands) = &self.hands else {
             return Ok("plan mode looks at one cluster: name it as clusterArn".to_owned());
         };
-        let Self { aws, clock, settings, .. } = *self;
-        let asked = request_sweeps(aws, hands.outside, clock, run, settings, deadline).await?;
+        let context = self.context(run, deadline).with(hands.outside);
+        let asked = request_sweeps(context).await?;
         Ok(format!("asked for {} clusters", asked.len()))
     }
 }

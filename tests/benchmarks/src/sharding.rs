@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use local::table;
-use pod_identity_core::node_policy::{Shard, extend};
+use pod_identity_core::node_policy::extend;
 use pod_identity_core::{ClusterArn, RoleArn};
 
 use crate::Failure;

@@ -197,7 +197,7 @@ impl<'a> Play<'a> {
         let run = Run::new("other", self.now());
         let records = records(&texts.iter().map(String::as_str).collect::<Vec<_>>());
         let deadline = later(self.now(), 60);
-        let future = process(&records, &ports, &ports, &ports, &run, &settings, deadline);
+        let future = process(ports.context(&run, &settings, deadline), &records);
         let mut future = Box::pin(future);
         while poll(future.as_mut()).is_pending() {}
         let mut world = self.world.lock().unwrap();
@@ -359,7 +359,7 @@ impl<'a> Play<'a> {
         let came = came.map(stage::name).collect();
         self.watch.queues.came.insert(self.next_request(), came);
         self.begin(index, messages, None, async move |ports, run, settings, deadline| {
-            Ended::Batch(process(&records, ports, ports, ports, run, settings, deadline).await)
+            Ended::Batch(process(ports.context(run, settings, deadline), &records).await)
         });
     }
 
@@ -371,7 +371,7 @@ impl<'a> Play<'a> {
         let scope = Scope::of(stage::cluster(cluster));
         let named = self.setup.trims.then(|| watch::named(&self.world.lock().unwrap()));
         self.begin(index, Vec::new(), named, async move |ports, run, settings, deadline| {
-            let done = reconcile(&scope, ports, ports, ports, run, settings, deadline).await;
+            let done = reconcile(ports.context(run, settings, deadline), &scope).await;
             drop(done);
             Ended::Reconciled
         });

@@ -211,7 +211,7 @@ async fn carry_out(
         let word = Adoption { name: &name, cluster, association_id: &id, act };
         let permitted = async {
             desk.hurry()?;
-            permit_adoption(desk.reader, hands, desk.clock, desk.run, &word).await
+            permit_adoption(desk.context().with(hands), &word).await
         };
         (at, permitted.await)
     };
@@ -224,7 +224,7 @@ async fn carry_out(
     }
     // The last of all: a reconciliation that ran before the permission would not take it over.
     let why = "an administrator let bindings adopt associations";
-    let unasked = request_clusters(&clusters, why, hands, desk.clock, desk.run).await;
+    let unasked = request_clusters(desk.context().with(hands), &clusters, why).await;
     let first = unasked.into_iter().next();
     Ok(first.map(|(cluster, why)| format!("cluster {}: {why}", cluster.name())))
 }

@@ -194,10 +194,11 @@ async fn apply(
         None => {
             let change = json!({ "fill": to.green, "from": blue });
             let act = request.act(RECONCILIATION_REQUESTED, change);
-            note_act(&act, to.green.as_str(), desk.reader, hands, desk.clock, desk.run).await?;
+            let context = desk.context().with(hands);
+            note_act(context, &act, to.green.as_str()).await?;
             let reason = format!("what works on cluster {} shall work there", blue.name());
             let clusters = [to.green.clone()].into();
-            let unasked = request_clusters(&clusters, &reason, hands, desk.clock, desk.run).await;
+            let unasked = request_clusters(context, &clusters, &reason).await;
             if let Some(why) = unasked.get(&to.green) {
                 return Err(Refusal(format!(
                     "migrate: reconciliation of cluster {green} could not be asked for: {why}; ask again, or wait for the scheduled one"

@@ -44,8 +44,7 @@ pub(super) async fn answer(
 ) -> Result<Answer, Refusal> {
     let params: ResumeParams = request.fields()?;
     let cluster = desk.named(&desk.registry().await?, &params.cluster)?;
-    let Desk { reader, clock, run, settings, deadline, .. } = *desk;
-    let resumption = plan_resumption(&cluster, reader, clock, run, settings, deadline).await?;
+    let resumption = plan_resumption(desk.context(), &cluster).await?;
     if params.plan.is_none() && request.mode == Mode::Apply {
         return Err(
             request.wrong("mode apply resumes what a plan has shown, and `plan` is not given")
@@ -62,10 +61,11 @@ pub(super) async fn answer(
     if let Some(writers) = writers {
         let change = json!({ "clusterArn": cluster, "digest": resumption.digest });
         let act = request.act(RESUMED, change);
-        resume(&cluster, &resumption, &act, reader, writers, clock, run).await?;
+        let context = desk.context().with(writers);
+        resume(context, &cluster, &resumption, &act).await?;
         let why = "an administrator resumed it";
         let asked = [cluster.clone()].into();
-        let failed = request_clusters(&asked, why, writers, clock, run).await;
+        let failed = request_clusters(context, &asked, why).await;
         text += match failed.is_empty() {
             true => "\nIt goes on: reconcile was requested.\n",
             false => {

@@ -123,16 +123,7 @@ async fn plan(
     let mut unseen = Vec::new();
     for cluster in clusters {
         let scope = scope(cluster, only);
-        let look = preview_inside(
-            &scope,
-            desk.reader,
-            desk.kubernetes,
-            desk.clock,
-            desk.run,
-            desk.settings,
-            desk.inside,
-            desk.deadline,
-        );
+        let look = preview_inside(desk.context(), desk.kubernetes, &scope, desk.inside);
         let seen: Seen = match desk.hurry() {
             Ok(()) => look.await,
             Err(why) => Err(why),
@@ -177,14 +168,15 @@ async fn apply(
     let act = request.act(SWEEP_REQUESTED, json!({ "sweep": clusters, "serviceAccount": only }));
     let mut of: Vec<String> = clusters.iter().map(ToString::to_string).collect();
     of.extend(only.map(ToString::to_string));
+    let context = desk.context().with(hands);
     for of in &of {
         desk.hurry()?;
-        note_act(&act, of, desk.reader, hands, desk.clock, desk.run).await?;
+        note_act(context, &act, of).await?;
     }
     let reason = request.reason.as_deref().unwrap_or("an administrator asked for it");
     let mut unasked: BTreeMap<&str, String> = BTreeMap::new();
     for cluster in clusters {
-        let sent = request_sweep(&scope(cluster, only), reason, hands, desk.clock, desk.run).await;
+        let sent = request_sweep(context, &scope(cluster, only), reason).await;
         unasked.extend(sent.err().map(|why| (cluster.name(), why)));
     }
     let asked: Vec<&str> = clusters

@@ -131,7 +131,7 @@ impl Office {
         let (ports, settings) = (&self.ports, &self.settings);
         let records = [Record { id: "m-1".to_owned(), text: event.to_owned() }];
         let deadline = self.in_seconds(120);
-        let done = drive(record(&records, ports, ports, ports, &run, settings, deadline));
+        let done = drive(record(ports.context(&run, settings, deadline), &records));
         done.records.into_iter().next().unwrap()
     }
 
@@ -195,9 +195,14 @@ impl Office {
         let run = Run::new(self.next_request(), self.ports.world().now);
         let (ports, scope) = (&self.ports, Scope::of(cluster(name)));
         let deadline = self.in_seconds(120);
-        let done = drive(reconcile(&scope, ports, ports, ports, &run, &self.settings, deadline));
+        let done = drive(reconcile(ports.context(&run, &self.settings, deadline), &scope));
         let done = done.unwrap();
-        drive(note_reconciled(&scope, &done, ports, ports, ports, &run)).unwrap();
+        drive(note_reconciled(
+            ports.context(&run, &self.settings, self.in_seconds(60)),
+            &scope,
+            &done,
+        ))
+        .unwrap();
         done
     }
 
@@ -206,7 +211,8 @@ impl Office {
         let now = self.ports.world().now;
         let run = Run::new(self.next_request(), now);
         let (ports, settings) = (&self.ports, &self.settings);
-        drive(record_domino_check(check, now, ports, ports, &run, settings)).unwrap();
+        drive(record_domino_check(ports.context(&run, settings, self.in_seconds(60)), check, now))
+            .unwrap();
     }
 
     /// A part of a reconciliation: its time is over once so many associations are there. Answers
@@ -221,7 +227,7 @@ impl Office {
         let run = Run::new(self.next_request(), self.ports.world().now);
         let scope = Scope { after, ..Scope::of(cluster(name)) };
         let (ports, deadline, mut over) = (&self.ports, self.in_seconds(20), false);
-        let part = reconcile(&scope, ports, ports, ports, &run, &self.settings, deadline);
+        let part = reconcile(ports.context(&run, &self.settings, deadline), &scope);
         let done = pod_identity_world::drive(part, || {
             if !over && ports.world().eks.associations(&scope.cluster).len() == there {
                 over = true;
@@ -229,7 +235,12 @@ impl Office {
             }
         });
         let done = done.expect("the future ends").unwrap();
-        drive(note_reconciled(&scope, &done, ports, ports, ports, &run)).unwrap();
+        drive(note_reconciled(
+            ports.context(&run, &self.settings, self.in_seconds(60)),
+            &scope,
+            &done,
+        ))
+        .unwrap();
         done.left
     }
 
@@ -239,9 +250,8 @@ impl Office {
         let (ports, scope) = (&self.ports, InsideScope::of(cluster(name)));
         let (settings, inside) = (&self.settings, &self.inside);
         let deadline = self.in_seconds(300);
-        let work = work_inside(
-            &scope, ports, ports, ports, ports, ports, &run, settings, inside, deadline,
-        );
+        let work =
+            work_inside(ports.context(&run, settings, deadline), ports, ports, &scope, inside);
         drive(Box::pin(work)).unwrap()
     }
 
@@ -252,8 +262,7 @@ impl Office {
         let run = Run::new(self.next_request(), self.ports.world().now);
         let (ports, scope) = (&self.ports, Scope::of(cluster(name)));
         let deadline = self.in_seconds(120);
-        let mut future =
-            Box::pin(reconcile(&scope, ports, ports, ports, &run, &self.settings, deadline));
+        let mut future = Box::pin(reconcile(ports.context(&run, &self.settings, deadline), &scope));
         let mut context = Context::from_waker(Waker::noop());
         for _ in 0..polls {
             if let Poll::Ready(done) = future.as_mut().poll(&mut context) {

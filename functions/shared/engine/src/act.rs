@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use pod_identity_core::Version;
 use serde_json::Value;
 
+use crate::context::Context;
 use crate::error::chain;
 use crate::ledger::{HistoryOutcome, HistoryRecord, LedgerError, View, WriteSet, history_key};
 use crate::ports::{Clock, LedgerReader, LedgerWriter, WriteError};
@@ -54,14 +55,12 @@ impl Act<'_> {
 ///
 /// # Errors
 /// When the ledger cannot be written.
-pub async fn note_act(
+pub async fn note_act<R: LedgerReader, W: LedgerWriter, C: Clock>(
+    context: Context<'_, R, W, C>,
     act: &Act<'_>,
     of: &str,
-    reader: &impl LedgerReader,
-    writer: &impl LedgerWriter,
-    clock: &impl Clock,
-    run: &Run,
 ) -> Result<(), String> {
+    let Context { reader, writer, clock, run, .. } = context;
     let failed = |why: String| format!("failed to write the history of {of}: {why}");
     let mut writes = WriteSet::default();
     act.note(of, &mut View::default(), &mut writes, clock.now(), run)

@@ -3,10 +3,10 @@
 use pod_identity_core::{ClusterArn, DominoName};
 
 use crate::act::Act;
+use crate::context::Context;
 use crate::error::chain;
 use crate::ledger::{Condition, ConditionState, LedgerError, View, WriteSet, condition_key};
 use crate::ports::{Clock, LedgerReader, LedgerWriter, WriteError};
-use crate::run::Run;
 
 /// How often the word is written anew when others got in between.
 const ATTEMPTS: usize = 5;
@@ -34,13 +34,11 @@ pub struct Adoption<'a> {
 /// # Errors
 /// When the ledger has no condition of the binding on the cluster, the binding wants no Kubernetes service
 /// account there, or the ledger cannot be read or written.
-pub async fn permit_adoption(
-    reader: &impl LedgerReader,
-    writer: &impl LedgerWriter,
-    clock: &impl Clock,
-    run: &Run,
+pub async fn permit_adoption<R: LedgerReader, W: LedgerWriter, C: Clock>(
+    context: Context<'_, R, W, C>,
     adoption: &Adoption<'_>,
 ) -> Result<(), String> {
+    let Context { reader, writer, clock, run, .. } = context;
     let &Adoption { name, cluster, association_id, ref act } = adoption;
     let failed = |error: LedgerError| {
         format!(

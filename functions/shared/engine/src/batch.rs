@@ -25,7 +25,6 @@ use crate::lease::Lease;
 use crate::ledger::{ClusterRecord, Decision, View};
 use crate::observe::SeenRoles;
 use crate::ports::{Bus, Clock, LedgerReader, LedgerWriter, Reads, Writes};
-use crate::run::Run;
 use crate::settings::Settings;
 use reject::Rejection;
 
@@ -58,18 +57,10 @@ struct Accepted {
 /// Every record gets a report. One whose outcome is [`Outcome::Failed`] should
 /// be delivered again; all others are in the ledger or on the bus.
 ///
-/// `deadline` is the time by which everything has to be over; no step starts
-/// that might end later.
 pub async fn process<R: Reads, W: Writes, C: Clock>(
+    context: Context<'_, R, W, C>,
     records: &[Record],
-    reader: &R,
-    writer: &W,
-    clock: &C,
-    run: &Run,
-    settings: &Settings,
-    deadline: Timestamp,
 ) -> BatchReport {
-    let context = Context { reader, writer, clock, run, settings, deadline };
     let Taken { accepted, decided, lease, view, mut reports } = take(&context, records, true).await;
     let (leased, lease) = lease.unzip();
     let lease = RefCell::new(lease);

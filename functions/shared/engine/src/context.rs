@@ -6,14 +6,21 @@ use crate::ports::Clock;
 use crate::run::Run;
 use crate::settings::Settings;
 
-/// Everything that work on a cluster needs.
-pub(crate) struct Context<'a, R, W, C> {
-    pub(crate) reader: &'a R,
-    pub(crate) writer: &'a W,
-    pub(crate) clock: &'a C,
-    pub(crate) run: &'a Run,
-    pub(crate) settings: &'a Settings,
-    pub(crate) deadline: Timestamp,
+/// What all work is given.
+#[derive(Debug)]
+pub struct Context<'a, R, W, C> {
+    /// Reads AWS and the ledger.
+    pub reader: &'a R,
+    /// Changes AWS and the ledger, and puts events on the bus; `()` where nothing is written.
+    pub writer: &'a W,
+    /// Tells the time.
+    pub clock: &'a C,
+    /// The invocation.
+    pub run: &'a Run,
+    /// Settings of the deployment.
+    pub settings: &'a Settings,
+    /// By when everything has to be over; no call starts that might end later.
+    pub deadline: Timestamp,
 }
 
 // Not derived: what is referred to need not be `Copy`.
@@ -24,6 +31,21 @@ impl<R, W, C> Clone for Context<'_, R, W, C> {
 }
 
 impl<R, W, C> Copy for Context<'_, R, W, C> {}
+
+impl<'a, R, W, C> Context<'a, R, W, C> {
+    /// The same with another writer.
+    #[must_use]
+    pub fn with<B>(self, writer: &'a B) -> Context<'a, R, B, C> {
+        let Self { reader, clock, run, settings, deadline, .. } = self;
+        Context { reader, writer, clock, run, settings, deadline }
+    }
+
+    /// The same for who only looks: it is given nothing that writes.
+    #[must_use]
+    pub fn read_only(self) -> Context<'a, R, (), C> {
+        self.with(&())
+    }
+}
 
 impl<R, W, C: Clock> Context<'_, R, W, C> {
     /// Whether a call that starts now might end after the deadline.

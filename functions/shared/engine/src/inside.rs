@@ -152,17 +152,13 @@ pub struct InsideReport {
 ///
 /// # Errors
 /// When a call fails for a passing reason.
-#[allow(clippy::too_many_arguments)]
-pub async fn preview_inside<A: OutsideReads, K: KubernetesReader, C: Clock>(
-    scope: &InsideScope,
-    aws: &A,
+pub async fn preview_inside<A: OutsideReads, K: KubernetesReader, W, C: Clock>(
+    outside: Context<'_, A, W, C>,
     kubernetes: &K,
-    clock: &C,
-    run: &Run,
-    settings: &Settings,
+    scope: &InsideScope,
     inside: &InsideSettings,
-    deadline: Timestamp,
 ) -> Result<InsideReport, String> {
+    let Context { reader: aws, clock, run, settings, deadline, .. } = outside;
     let access = match access(scope, aws, settings).await? {
         Ok(access) => access,
         Err(why) => return Ok(skipped(why)),
@@ -190,7 +186,6 @@ pub async fn preview_inside<A: OutsideReads, K: KubernetesReader, C: Clock>(
 ///
 /// # Errors
 /// When the ledger cannot be read or written, or another run is at work on the cluster.
-#[allow(clippy::too_many_arguments)]
 pub async fn work_inside<
     A: OutsideReads,
     K: KubernetesReader,
@@ -198,17 +193,13 @@ pub async fn work_inside<
     W: KubernetesWriter,
     C: Clock,
 >(
-    scope: &InsideScope,
-    aws: &A,
+    outside: Context<'_, A, B, C>,
     kubernetes: &K,
-    outside: &B,
     changes: &W,
-    clock: &C,
-    run: &Run,
-    settings: &Settings,
+    scope: &InsideScope,
     inside: &InsideSettings,
-    deadline: Timestamp,
 ) -> Result<InsideReport, String> {
+    let Context { reader: aws, clock, run, settings, deadline, .. } = outside;
     let access = match access(scope, aws, settings).await? {
         Ok(access) => access,
         Err(why) => return Ok(skipped(why)),
@@ -219,16 +210,15 @@ pub async fn work_inside<
         return Err("the invocation's time is nearly over, so nothing was begun".to_owned());
     }
     let cluster = &scope.cluster;
-    let writing = context.writing(outside);
-    let lease = Lease::take(inside_lease_key(cluster), cluster, &writing).await?;
+    let lease = Lease::take(inside_lease_key(cluster), cluster, &outside).await?;
     let known = match Known::read(aws, cluster).await {
         Ok(known) => known,
         Err(error) => {
-            lease.give_back(&writing).await;
+            lease.give_back(&outside).await;
             return Err(chain(&error));
         }
     };
-    let hands = Hands { outside, kubernetes: changes, lease: &lease };
+    let hands = Hands { outside: outside.writer, kubernetes: changes, lease: &lease };
     let report = look_after(&context, &hands, scope, &known).await;
     memory::write(&context, &hands, &known, &report).await?;
     Ok(report)

@@ -31,6 +31,7 @@ pub use apply::Failure;
 pub use batch::{BatchReport, Outcome, Record, RecordReport, Recorded, process, record};
 pub use calls::Calls;
 pub use cluster::{ClusterReport, held_up};
+pub use context::Context;
 pub use error::chain;
 pub use inside::{
     DominoReport, InsideReport, InsideScope, InsideSettings, MappingSettings, OutsideReads,

@@ -17,7 +17,6 @@ mod trim;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
 use pod_identity_core::plan::Plan;
 use pod_identity_core::{ClusterArn, DominoName, KubernetesName, PolicyArn, RoleArn};
 use pod_identity_events::PolicyCapacity;
@@ -28,8 +27,6 @@ use crate::error::chain;
 use crate::ledger::{Condition, ConditionState, ReconciledRecord};
 use crate::ports::{Clock, ErrorKind, PortError, Reads, Writes};
 use crate::publish::publish;
-use crate::run::Run;
-use crate::settings::Settings;
 use drift::Drift;
 use overview::{Found, Look, Overview};
 
@@ -125,15 +122,11 @@ pub struct Reconciled {
 ///
 /// # Errors
 /// When a call fails for a passing reason.
-pub async fn preview<R: Reads, C: Clock>(
+pub async fn preview<R: Reads, W, C: Clock>(
+    context: Context<'_, R, W, C>,
     scope: &Scope,
-    reader: &R,
-    clock: &C,
-    run: &Run,
-    settings: &Settings,
-    deadline: Timestamp,
 ) -> Result<Reconciled, String> {
-    let context = Context { reader, writer: &(), clock, run, settings, deadline };
+    let settings = context.settings;
     let mut done = Reconciled::default();
     let Some(mut overview) = look(&context, scope, &mut done).await?.open() else {
         return Ok(done);
@@ -169,15 +162,10 @@ pub async fn preview<R: Reads, C: Clock>(
 /// When the look at it fails for a passing reason; what fails for one service account only is
 /// in [`Reconciled::failures`].
 pub async fn reconcile<R: Reads, W: Writes, C: Clock>(
+    context: Context<'_, R, W, C>,
     scope: &Scope,
-    reader: &R,
-    writer: &W,
-    clock: &C,
-    run: &Run,
-    settings: &Settings,
-    deadline: Timestamp,
 ) -> Result<Reconciled, String> {
-    let context = Context { reader, writer, clock, run, settings, deadline };
+    let settings = context.settings;
     let mut done = Reconciled::default();
     let mut overview = match look(&context, scope, &mut done).await? {
         Look::Open(overview) => overview,

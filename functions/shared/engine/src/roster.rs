@@ -18,11 +18,11 @@ use pod_identity_events::{Envelope, SCHEMA_VERSION, detail_type, source};
 use serde_json::json;
 
 use crate::batch::{Outcome, Record, record};
+use crate::context::Context;
 use crate::ledger::{BindingRecord, View, bindings, bindings_partition, registry, registry_key};
 use crate::outcome::time;
 use crate::ports::{Bus, Clock, DominoReader, LedgerReader, LedgerWriter};
 use crate::reconcile::request_clusters;
-use crate::run::Run;
 use crate::settings::Settings;
 use lists::Asking;
 
@@ -81,15 +81,11 @@ struct Compared {
 /// When Domino or the ledger cannot be read completely, in words with the remediation; then nothing
 /// was written. No call starts that might end after `deadline`.
 pub async fn check_domino<R: LedgerReader, W: LedgerWriter + Bus, C: Clock>(
+    context: Context<'_, R, W, C>,
     domino: &DominoSource<'_>,
-    reader: &R,
-    writer: &W,
-    clock: &C,
-    run: &Run,
-    settings: &Settings,
-    deadline: Timestamp,
 ) -> Result<DominoCheck, String> {
-    let Compared { found, bindings, at } = look(domino, reader, clock, settings, deadline).await?;
+    let Context { clock, run, .. } = context;
+    let Compared { found, bindings, at } = look(context, domino).await?;
     let mut done = DominoCheck { found, ..DominoCheck::default() };
     let names = if domino.unbinds { done.found.to_unbind() } else { &[] };
     if names.is_empty() {
@@ -102,9 +98,9 @@ pub async fn check_domino<R: LedgerReader, W: LedgerWriter + Bus, C: Clock>(
         let text = serde_json::to_string(&event).map_err(|error| error.to_string())?;
         records.push(Record { id: name.to_string(), text });
     }
-    let recorded = record(&records, reader, writer, clock, run, settings, deadline).await;
+    let recorded = record(context, &records).await;
     let why = "what service accounts work as was changed";
-    for (cluster, why) in request_clusters(&recorded.clusters, why, writer, clock, run).await {
+    for (cluster, why) in request_clusters(context, &recorded.clusters, why).await {
         let cluster = cluster.name();
         tracing::warn!(
             cluster,
@@ -126,13 +122,11 @@ pub async fn check_domino<R: LedgerReader, W: LedgerWriter + Bus, C: Clock>(
     Ok(done)
 }
 
-async fn look(
+async fn look<R: LedgerReader, W, C: Clock>(
+    context: Context<'_, R, W, C>,
     domino: &DominoSource<'_>,
-    reader: &impl LedgerReader,
-    clock: &impl Clock,
-    settings: &Settings,
-    deadline: Timestamp,
 ) -> Result<Compared, String> {
+    let Context { reader, clock, settings, deadline, .. } = context;
     let at = clock.now();
     let bindings = bound(reader, settings).await?;
     let asking = Asking { reader: domino.reader, clock, settings, deadline };

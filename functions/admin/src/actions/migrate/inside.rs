@@ -58,13 +58,10 @@ pub(super) async fn look(
         let way_out = "raise the function's time-out and ask again";
         return Inside::unknown(green, "the time was over", way_out);
     }
-    let Desk { reader, kubernetes, clock, run, settings, deadline, .. } = *ahead;
     let scope = InsideScope::of(green.clone());
     // There is nothing to sweep on a cluster that nobody works on.
     let only_domino = InsideSettings { sweep: None, ..ahead.inside.clone() };
-    let looked =
-        preview_inside(&scope, reader, kubernetes, clock, run, settings, &only_domino, deadline);
-    match looked.await {
+    match preview_inside(ahead.context(), ahead.kubernetes, &scope, &only_domino).await {
         Ok(report) => told(green, &report, moving),
         Err(why) => Inside::unknown(green, &why, "ask again"),
     }

@@ -2,15 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
 use pod_identity_core::ClusterArn;
 
 use super::report::RecordReport;
 use super::{Record, Taken, accept, announce, report, take};
 use crate::context::Context;
 use crate::ports::{Bus, Clock, LedgerReader, LedgerWriter};
-use crate::run::Run;
-use crate::settings::Settings;
 
 /// What became of changes that were only taken into the ledger.
 #[derive(Debug)]
@@ -27,15 +24,9 @@ pub struct Recorded {
 ///
 /// Rules, versions and rejections are those of [`super::process`].
 pub async fn record<R: LedgerReader, W: LedgerWriter + Bus, C: Clock>(
+    context: Context<'_, R, W, C>,
     records: &[Record],
-    reader: &R,
-    writer: &W,
-    clock: &C,
-    run: &Run,
-    settings: &Settings,
-    deadline: Timestamp,
 ) -> Recorded {
-    let context = Context { reader, writer, clock, run, settings, deadline };
     let Taken { accepted, decided, view, mut reports, .. } = take(&context, records, false).await;
     let clusters: BTreeSet<ClusterArn> =
         accept::jobs(&accepted, &decided, &view).into_keys().collect();

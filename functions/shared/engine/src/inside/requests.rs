@@ -5,12 +5,12 @@ use jiff::Timestamp;
 use pod_identity_core::{ClusterArn, DominoName, fingerprint};
 use pod_identity_events::{Cause, Outgoing, SCHEMA_VERSION, SweepRequested, detail_type};
 
-use super::{InsideScope, InsideSettings, OutsideWrites};
+use super::{InsideScope, InsideSettings};
+use crate::context::Context;
 use crate::ledger::{InsideCluster, View, inside_key, registry, registry_key};
 use crate::outcome::time;
 use crate::ports::{Bus, Clock, LedgerReader};
 use crate::requests::{registered, send};
-use crate::run::Run;
 use crate::settings::Settings;
 
 /// Asks for a sweep of every registered cluster, each by an event of its own, so that they run
@@ -18,23 +18,13 @@ use crate::settings::Settings;
 ///
 /// # Errors
 /// When the registry cannot be read, or one of the events was not sent.
-pub async fn request_sweeps(
-    reader: &impl LedgerReader,
-    writer: &impl OutsideWrites,
-    clock: &impl Clock,
-    run: &Run,
-    settings: &Settings,
-    deadline: Timestamp,
+pub async fn request_sweeps<R: LedgerReader, W: Bus, C: Clock>(
+    context: Context<'_, R, W, C>,
 ) -> Result<Vec<ClusterArn>, String> {
-    let clusters = registered(reader, clock, settings, deadline).await?;
-    let events: Vec<Outgoing> = clusters
-        .iter()
-        .map(|cluster| {
-            let scope = InsideScope::of(cluster.clone());
-            request(&scope, 0, "every cluster is looked after", clock, run)
-        })
-        .collect();
-    send(&events, writer, clock).await?;
+    let clusters = registered(context).await?;
+    let scopes = clusters.iter().cloned().map(InsideScope::of);
+    let event = |scope| request(context, &scope, 0, "every cluster is looked after");
+    send(context, &scopes.map(event).collect::<Vec<_>>()).await?;
     Ok(clusters)
 }
 
@@ -42,29 +32,24 @@ pub async fn request_sweeps(
 ///
 /// # Errors
 /// When the event was not sent.
-pub async fn request_sweep(
+pub async fn request_sweep<R, W: Bus, C: Clock>(
+    context: Context<'_, R, W, C>,
     scope: &InsideScope,
     reason: &str,
-    bus: &impl Bus,
-    clock: &impl Clock,
-    run: &Run,
 ) -> Result<(), String> {
-    send(&[request(scope, 0, reason, clock, run)], bus, clock).await
+    send(context, &[request(context, scope, 0, reason)]).await
 }
 
 /// Asks for the rest of a sweep.
 ///
 /// # Errors
 /// When the event was not sent.
-pub async fn request_sweep_rest(
+pub async fn request_sweep_rest<R, W: Bus, C: Clock>(
+    context: Context<'_, R, W, C>,
     rest: &InsideScope,
     handed_on: u32,
-    writer: &impl OutsideWrites,
-    clock: &impl Clock,
-    run: &Run,
 ) -> Result<(), String> {
-    let event = request(rest, handed_on, "an invocation's time was over", clock, run);
-    send(&[event], writer, clock).await
+    send(context, &[request(context, rest, handed_on, "an invocation's time was over")]).await
 }
 
 /// Whether a run that saw everything began to look well after a time, so that nobody has to look
@@ -92,12 +77,11 @@ pub async fn is_covered(
     Ok(swept_at.is_some_and(|at| at >= settled))
 }
 
-fn request(
+fn request<R, W, C: Clock>(
+    Context { clock, run, .. }: Context<'_, R, W, C>,
     scope: &InsideScope,
     handed_on: u32,
     reason: &str,
-    clock: &impl Clock,
-    run: &Run,
 ) -> Outgoing {
     let InsideScope { cluster, service_account, evicted } = scope;
     let name = service_account.as_ref().map(DominoName::as_str);

@@ -7,21 +7,18 @@ use crate::context::Context;
 use crate::error::chain;
 use crate::ledger::{CountRecord, ReconciledRecord, View, WriteSet, names_key, reconciled_key};
 use crate::ports::{Clock, LedgerReader, LedgerWriter, Reads, Writes};
-use crate::run::Run;
 
 /// Leaves a note in the ledger of what the reconciliation of a whole cluster found so far, also
 /// where it is handed on.
 ///
 /// # Errors
 /// When the ledger cannot be written, or read where that is needed.
-pub async fn note_reconciled(
+pub async fn note_reconciled<R: LedgerReader, W: LedgerWriter, C: Clock>(
+    context: Context<'_, R, W, C>,
     scope: &Scope,
     done: &Reconciled,
-    reader: &impl LedgerReader,
-    writer: &impl LedgerWriter,
-    clock: &impl Clock,
-    run: &Run,
 ) -> Result<(), String> {
+    let Context { reader, writer, clock, run, .. } = context;
     if !scope.places.is_empty() {
         return Ok(());
     }
@@ -77,8 +74,7 @@ pub(super) async fn so_far<R: Reads, W: Writes, C: Clock>(
     done: &mut Reconciled,
 ) {
     done.count(overview);
-    let Context { reader, writer, clock, run, .. } = *context;
-    if let Err(why) = note_reconciled(scope, done, reader, writer, clock, run).await {
+    if let Err(why) = note_reconciled(*context, scope, done).await {
         tracing::warn!(cluster = scope.cluster.name(), "not noted for status: {why}");
     }
 }

@@ -3,51 +3,39 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
 use pod_identity_core::{ClusterArn, KubernetesName, fingerprint};
 use pod_identity_events::{Cause, Outgoing, ReconciliationRequested, SCHEMA_VERSION, detail_type};
 
 use super::Scope;
+use crate::context::Context;
 use crate::outcome::time;
-use crate::ports::{Bus, Clock, LedgerReader, Writes};
+use crate::ports::{Bus, Clock, LedgerReader};
 use crate::publish::publish;
 use crate::requests::{registered, send};
-use crate::run::Run;
-use crate::settings::Settings;
 
 /// Asks for the reconciliation of every registered cluster, each by an event of its own, so that
 /// they run side by side.
 ///
 /// # Errors
 /// When the registry cannot be read, or one of the events was not sent.
-pub async fn request_all(
-    reader: &impl LedgerReader,
-    writer: &impl Writes,
-    clock: &impl Clock,
-    run: &Run,
-    settings: &Settings,
-    deadline: Timestamp,
+pub async fn request_all<R: LedgerReader, W: Bus, C: Clock>(
+    context: Context<'_, R, W, C>,
 ) -> Result<Vec<ClusterArn>, String> {
-    let clusters = registered(reader, clock, settings, deadline).await?;
-    let events: Vec<Outgoing> = clusters
-        .iter()
-        .map(|cluster| request(cluster, None, 0, "every cluster is reconciled", clock, run))
-        .collect();
-    send(&events, writer, clock).await?;
+    let clusters = registered(context).await?;
+    let event = |one| request(context, one, None, 0, "every cluster is reconciled");
+    send(context, &clusters.iter().map(event).collect::<Vec<_>>()).await?;
     Ok(clusters)
 }
 
 /// Asks for the reconciliation of some clusters; answers those whose event was not sent, and why.
-pub async fn request_clusters(
+pub async fn request_clusters<R, W: Bus, C: Clock>(
+    context: Context<'_, R, W, C>,
     clusters: &BTreeSet<ClusterArn>,
     reason: &str,
-    bus: &impl Bus,
-    clock: &impl Clock,
-    run: &Run,
 ) -> BTreeMap<ClusterArn, String> {
     let events: Vec<Outgoing> =
-        clusters.iter().map(|cluster| request(cluster, None, 0, reason, clock, run)).collect();
-    let sent = publish(bus, clock, &events).await;
+        clusters.iter().map(|one| request(context, one, None, 0, reason)).collect();
+    let sent = publish(context.writer, context.clock, &events).await;
     clusters.iter().zip(sent).filter_map(|(one, sent)| Some((one.clone(), sent.err()?))).collect()
 }
 
@@ -55,42 +43,35 @@ pub async fn request_clusters(
 ///
 /// # Errors
 /// When the event was not sent.
-pub async fn request_rest(
+pub async fn request_rest<R, W: Bus, C: Clock>(
+    context: Context<'_, R, W, C>,
     scope: &Scope,
     left: &KubernetesName,
     handed_on: u32,
-    writer: &impl Writes,
-    clock: &impl Clock,
-    run: &Run,
 ) -> Result<(), String> {
     let reason = "an invocation's time was over";
-    let event = request(&scope.cluster, Some(left), handed_on, reason, clock, run);
-    send(&[event], writer, clock).await
+    send(context, &[request(context, &scope.cluster, Some(left), handed_on, reason)]).await
 }
 
 /// Asks for another reconciliation of the whole cluster, because one run's ceiling was reached.
 ///
 /// # Errors
 /// When the event was not sent.
-pub async fn request_again(
+pub async fn request_again<R, W: Bus, C: Clock>(
+    context: Context<'_, R, W, C>,
     scope: &Scope,
     handed_on: u32,
-    writer: &impl Writes,
-    clock: &impl Clock,
-    run: &Run,
 ) -> Result<(), String> {
-    let event =
-        request(&scope.cluster, None, handed_on, "the cluster's retirement goes on", clock, run);
-    send(&[event], writer, clock).await
+    let reason = "the cluster's retirement goes on";
+    send(context, &[request(context, &scope.cluster, None, handed_on, reason)]).await
 }
 
-fn request(
+fn request<R, W, C: Clock>(
+    Context { clock, run, .. }: Context<'_, R, W, C>,
     cluster: &ClusterArn,
     after: Option<&KubernetesName>,
     handed_on: u32,
     reason: &str,
-    clock: &impl Clock,
-    run: &Run,
 ) -> Outgoing {
     let after = after.map(KubernetesName::to_string);
     let parts = [

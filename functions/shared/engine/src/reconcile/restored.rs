@@ -17,8 +17,7 @@ use crate::context::Context;
 use crate::error::chain;
 use crate::ledger::{GuardRecord, HaltRecord, LedgerError, View, WriteSet, guard_key};
 use crate::ports::{Clock, LedgerReader, LedgerWriter, Reads, WriteError, Writes};
-use crate::run::Run;
-use crate::settings::{Settings, later};
+use crate::settings::later;
 
 /// How often a resumption is written when others got in between.
 const ATTEMPTS: usize = 5;
@@ -188,15 +187,10 @@ pub struct Resumption {
 ///
 /// # Errors
 /// When a call fails, or the cluster is not registered or cannot be looked at.
-pub async fn plan_resumption<R: Reads, C: Clock>(
+pub async fn plan_resumption<R: Reads, W, C: Clock>(
+    context: Context<'_, R, W, C>,
     cluster: &ClusterArn,
-    reader: &R,
-    clock: &C,
-    run: &Run,
-    settings: &Settings,
-    deadline: jiff::Timestamp,
 ) -> Result<Resumption, String> {
-    let context = Context { reader, writer: &(), clock, run, settings, deadline };
     let scope = Scope::of(cluster.clone());
     let overview = match Overview::read(&context, &scope).await? {
         Look::Open(overview) => overview,
@@ -208,7 +202,7 @@ pub async fn plan_resumption<R: Reads, C: Clock>(
     }
     let stored = overview.guard.halted.clone();
     let halted_at = stored.as_ref().map(|halted| halted.at.to_string()).unwrap_or_default();
-    let halted = stored.or_else(|| sign(&overview, clock.now()));
+    let halted = stored.or_else(|| sign(&overview, context.clock.now()));
     // Where nothing is halted reconcile corrects what was changed, without anybody's word.
     let corrections = match &halted {
         Some(_) => overview.corrections(&context).await?,
@@ -253,15 +247,13 @@ pub async fn plan_resumption<R: Reads, C: Clock>(
 ///
 /// # Errors
 /// When the ledger cannot be read or written.
-pub async fn resume(
+pub async fn resume<R: LedgerReader, W: LedgerWriter, C: Clock>(
+    context: Context<'_, R, W, C>,
     cluster: &ClusterArn,
     resumption: &Resumption,
     act: &Act<'_>,
-    reader: &impl LedgerReader,
-    writer: &impl LedgerWriter,
-    clock: &impl Clock,
-    run: &Run,
 ) -> Result<(), String> {
+    let Context { reader, writer, clock, run, .. } = context;
     let failed =
         |error: LedgerError| format!("failed to resume cluster {cluster}: {}", chain(&error));
     let key = guard_key(cluster);

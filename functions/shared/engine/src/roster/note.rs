@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::DominoCheck;
+use crate::context::Context;
 use crate::error::chain;
 use crate::ledger::{
     DominoComparison, DominoFailure, DominoRecord, NameList, View, WriteSet, domino_key, registry,
@@ -10,21 +11,18 @@ use crate::ledger::{
 };
 use crate::ports::{LedgerReader, LedgerWriter};
 use crate::run::Run;
-use crate::settings::Settings;
 
 /// Records in the ledger what a comparison with Domino found. After a failure the record keeps the
 /// comparison before it. `asked_at` is when Domino was asked.
 ///
 /// # Errors
 /// When the ledger cannot be read or written, or belongs to another deployment.
-pub async fn record_domino_check(
+pub async fn record_domino_check<R: LedgerReader, W: LedgerWriter, C>(
+    context: Context<'_, R, W, C>,
     check: &Result<DominoCheck, String>,
     asked_at: Timestamp,
-    reader: &impl LedgerReader,
-    writer: &impl LedgerWriter,
-    run: &Run,
-    settings: &Settings,
 ) -> Result<(), String> {
+    let Context { reader, writer, run, settings, .. } = context;
     let mut view = View::default();
     view.read(reader, &[registry_key(), domino_key()]).await?;
     registry(&view, &settings.plan.deployment)?;

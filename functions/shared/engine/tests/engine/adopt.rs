@@ -22,7 +22,13 @@ pub(crate) fn permit(scenario: &mut Scenario, name: &str, id: &str) -> Result<()
     let run = scenario.next_run();
     let ports = &scenario.ports;
     let (name, blue) = (name.parse().unwrap(), cluster("blue"));
-    drive(permit_adoption(ports, ports, ports, &run, &word(&name, &blue, id)), || {})
+    drive(
+        permit_adoption(
+            ports.context(&run, &scenario.settings, scenario.in_seconds(60)),
+            &word(&name, &blue, id),
+        ),
+        || {},
+    )
 }
 
 fn word<'a>(name: &'a DominoName, cluster: &'a ClusterArn, id: &'a str) -> Adoption<'a> {
@@ -38,7 +44,7 @@ fn run(scenario: &mut Scenario) -> Result<Reconciled, String> {
     let (ports, node_roles) = (&scenario.ports, &scenario.node_roles);
     let scope = Scope::of(cluster("blue"));
     let mut seen = ports.world().calls.len();
-    let future = reconcile(&scope, ports, ports, ports, &run, &scenario.settings, deadline);
+    let future = reconcile(ports.context(&run, &scenario.settings, deadline), &scope);
     drive(future, || {
         let world = ports.world();
         nothing_is_bound_before_it_is_granted(&world, node_roles, seen);
@@ -311,7 +317,12 @@ fn of_two_words_at_once_none_is_lost_unseen() {
     let (ports, blue) = (&scenario.ports, cluster("blue"));
     let name = "svc-etl".parse().unwrap();
     let words = [word(&name, &blue, "a-other"), word(&name, &blue, &theirs.id)];
-    let permit = |at: usize| permit_adoption(ports, ports, ports, &runs[at], &words[at]);
+    let permit = |at: usize| {
+        permit_adoption(
+            ports.context(&runs[at], &scenario.settings, scenario.in_seconds(60)),
+            &words[at],
+        )
+    };
     let both = async { join!(permit(0), permit(1)) };
     let began = ports.world().count("TransactWriteItems");
     assert_eq!(drive(both, || {}), (Ok(()), Ok(())));

@@ -298,8 +298,10 @@ fn a_target_role_that_eks_does_not_clear_is_gone_with_a_new_association() {
     let (records, run) = (records(&[without.to_string()]), scenario.next_run());
     let (ports, deadline) = (&scenario.ports, scenario.in_seconds(60));
     let writer = Unhearing(ports);
-    let report =
-        drive(process(&records, ports, &writer, ports, &run, &scenario.settings, deadline), || ());
+    let report = drive(
+        process(ports.context(&run, &scenario.settings, deadline).with(&writer), &records),
+        || (),
+    );
     Scenario::assert_outcome(&report.records[0], Outcome::Applied);
     assert_eq!(target(&scenario), None);
     assert_eq!(scenario.associations("blue")[0].1, "etl-2");

@@ -523,8 +523,8 @@ fn of_two_runs_at_once_one_does_the_work() {
     let (a, inside) = (&house.scenario.ports, &house.inside);
     let b = &other;
     let both = join(
-        work_inside(&scope, a, a, a, a, a, &first, settings, inside, deadline),
-        work_inside(&scope, b, b, b, b, b, &second, settings, inside, deadline),
+        work_inside(a.context(&first, settings, deadline), a, a, &scope, inside),
+        work_inside(b.context(&second, settings, deadline), b, b, &scope, inside),
     );
     let (first, second) = drive(both, || {});
     let (first, second) = (first.unwrap().domino.unwrap(), second.unwrap().domino.unwrap());

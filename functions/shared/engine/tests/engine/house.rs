@@ -76,16 +76,11 @@ impl House {
         let scope = InsideScope { cluster: cluster("blue"), service_account: None, evicted: 0 };
         let (ports, settings) = (&self.scenario.ports, &self.scenario.settings);
         let work = work_inside(
+            ports.context(&run, settings, deadline),
+            ports,
+            ports,
             &scope,
-            ports,
-            ports,
-            ports,
-            ports,
-            ports,
-            &run,
-            settings,
             &self.inside,
-            deadline,
         );
         drive(work, || {})
     }
@@ -109,8 +104,12 @@ impl House {
         let deadline = self.scenario.in_seconds(60);
         let scope = InsideScope { cluster: cluster("blue"), service_account: None, evicted: 0 };
         let (ports, settings) = (&self.scenario.ports, &self.scenario.settings);
-        let look =
-            preview_inside(&scope, ports, ports, ports, &run, settings, &self.inside, deadline);
+        let look = preview_inside(
+            ports.context(&run, settings, deadline).read_only(),
+            ports,
+            &scope,
+            &self.inside,
+        );
         drive(look, || {}).unwrap()
     }
 

@@ -127,10 +127,9 @@ fn two_runs_at_once_both_finish_and_end_as_one_after_the_other() {
         let mut reports = (None, None);
         {
             let mut one =
-                std::pin::pin!(process(&first, &ours, &ours, &ours, &runs.0, &settings, deadline));
-            let mut other = std::pin::pin!(process(
-                &second, &theirs, &theirs, &theirs, &runs.1, &settings, deadline
-            ));
+                std::pin::pin!(process(ours.context(&runs.0, &settings, deadline), &first));
+            let mut other =
+                std::pin::pin!(process(theirs.context(&runs.1, &settings, deadline), &second));
             let mut context = Context::from_waker(Waker::noop());
             for turn in 0.. {
                 assert!(turn < 100_000, "they never end");

@@ -23,7 +23,7 @@ fn bound(count: usize) -> Scenario {
         .collect();
     let (run, deadline) = (scenario.next_run(), scenario.in_seconds(600));
     let (ports, settings) = (&scenario.ports, &scenario.settings);
-    drive(record(&records, ports, ports, ports, &run, settings, deadline), || {});
+    drive(record(ports.context(&run, settings, deadline), &records), || {});
     scenario.advance(300);
     scenario
 }
@@ -39,7 +39,7 @@ fn run_until(scenario: &mut Scenario, after: Option<KubernetesName>, there: usiz
     let (run, deadline) = (scenario.next_run(), scenario.in_seconds(20));
     let scope = Scope { after, ..Scope::of(cluster("blue")) };
     let (ports, settings, mut over) = (&scenario.ports, &scenario.settings, false);
-    let future = reconcile(&scope, ports, ports, ports, &run, settings, deadline);
+    let future = reconcile(ports.context(&run, settings, deadline), &scope);
     let done = drive(future, || {
         if !over && ports.world().eks.associations(&cluster("blue")).len() == there {
             over = true;
@@ -47,7 +47,15 @@ fn run_until(scenario: &mut Scenario, after: Option<KubernetesName>, there: usiz
         }
     });
     let done = done.unwrap();
-    drive(note_reconciled(&scope, &done, ports, ports, ports, &run), || {}).unwrap();
+    drive(
+        note_reconciled(
+            ports.context(&run, &scenario.settings, scenario.in_seconds(60)),
+            &scope,
+            &done,
+        ),
+        || {},
+    )
+    .unwrap();
     scenario.advance(300);
     done
 }
@@ -76,7 +84,7 @@ fn what_dies_between_two_parts_has_noted_the_first() {
     let (run, deadline) = (scenario.next_run(), scenario.in_seconds(60));
     let (scope, ports) = (Scope::of(cluster("blue")), &scenario.ports);
     let mut halfway = None;
-    let future = reconcile(&scope, ports, ports, ports, &run, &scenario.settings, deadline);
+    let future = reconcile(ports.context(&run, &scenario.settings, deadline), &scope);
     drive(future, || {
         if halfway.is_none() && ports.world().eks.associations(&scope.cluster).len() > 401 {
             halfway = note(&scenario);
@@ -133,7 +141,7 @@ fn ready_as_before_the_last_change_is_not_counted_as_ready() {
     let records = [Record { id: "1".to_owned(), text: event.to_string() }];
     let (run, deadline) = (scenario.next_run(), scenario.in_seconds(600));
     let (ports, settings) = (&scenario.ports, &scenario.settings);
-    drive(record(&records, ports, ports, ports, &run, settings, deadline), || {});
+    drive(record(ports.context(&run, settings, deadline), &records), || {});
     let beyond = KubernetesName::new("x", "x").ok();
     run_until(&mut scenario, beyond, NEVER);
     let note = note(&scenario).unwrap();

@@ -81,7 +81,7 @@ fn reconcile_blue(scenario: &mut Scenario) -> (Reconciled, usize) {
     let before = scenario.ports.world().calls.len();
     let done = {
         let (ports, scope) = (&scenario.ports, Scope::of(cluster("blue")));
-        let future = reconcile(&scope, ports, ports, ports, &run, &scenario.settings, deadline);
+        let future = reconcile(ports.context(&run, &scenario.settings, deadline), &scope);
         drive(future, || {}).unwrap()
     };
     let world = scenario.ports.world();

@@ -21,14 +21,15 @@ fn access() -> ClusterAccess {
 fn run(scenario: &mut Scenario, scope: &Scope, seconds: i64) -> Reconciled {
     let (run, deadline) = (scenario.next_run(), scenario.in_seconds(seconds));
     let ports = &scenario.ports;
-    let future = reconcile(scope, ports, ports, ports, &run, &scenario.settings, deadline);
+    let future = reconcile(ports.context(&run, &scenario.settings, deadline), scope);
     drive(future, || {}).unwrap()
 }
 
 fn look(scenario: &mut Scenario) -> Reconciled {
     let (run, deadline) = (scenario.next_run(), scenario.in_seconds(60));
     let ports = &scenario.ports;
-    drive(preview(&scope(), ports, ports, &run, &scenario.settings, deadline), || {}).unwrap()
+    drive(preview(ports.context(&run, &scenario.settings, deadline).read_only(), &scope()), || {})
+        .unwrap()
 }
 
 /// svc-etl and svc-train are bound on blue; svc-gone was.

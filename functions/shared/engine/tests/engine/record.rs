@@ -9,7 +9,8 @@ use pod_identity_engine::ports::{
     Expect, Item, Key, LedgerReader, LedgerWriter, Write, WriteError,
 };
 use pod_identity_engine::{
-    Outcome, Record, Recorded, Rehearsal, Scope, note_reconciled, preview, reconcile, record,
+    Context, Outcome, Record, Recorded, Rehearsal, Scope, note_reconciled, preview, reconcile,
+    record,
 };
 use serde_json::{Value, json};
 
@@ -24,7 +25,7 @@ fn records(events: &[Value]) -> Vec<Record> {
 fn take(scenario: &mut Scenario, events: &[Value]) -> Recorded {
     let (run, deadline) = (scenario.next_run(), scenario.in_seconds(60));
     let (ports, settings) = (&scenario.ports, &scenario.settings);
-    drive(record(&records(events), ports, ports, ports, &run, settings, deadline), || {})
+    drive(record(ports.context(&run, settings, deadline), &records(events)), || {})
 }
 
 #[test]
@@ -45,15 +46,23 @@ fn what_is_only_recorded_touches_the_ledger_and_the_bus_and_comes_true_by_reconc
     let (run, deadline) = (scenario.next_run(), scenario.in_seconds(60));
     let (ports, settings) = (&scenario.ports, &scenario.settings);
     let scope = Scope::of(cluster("blue"));
-    let done = drive(reconcile(&scope, ports, ports, ports, &run, settings, deadline), || {});
+    let done = drive(reconcile(ports.context(&run, settings, deadline), &scope), || {});
     let done = done.unwrap();
     assert_eq!(scenario.condition("svc-etl", "blue").unwrap().state, ConditionState::Ready);
     assert_eq!(done.states.get(&ConditionState::Ready), Some(&1));
-    drive(note_reconciled(&scope, &done, ports, ports, ports, &run), || {}).unwrap();
+    drive(
+        note_reconciled(
+            ports.context(&run, &scenario.settings, scenario.in_seconds(60)),
+            &scope,
+            &done,
+        ),
+        || {},
+    )
+    .unwrap();
     let mut view = View::default();
     drive(view.read(ports, &[reconciled_key(&cluster("blue"))]), || {}).unwrap();
     let note = view.get::<ReconciledRecord>(&reconciled_key(&cluster("blue"))).unwrap().unwrap();
-    assert_eq!((note.record.states, note.record.capacity), (done.states, done.capacity));
+    assert_eq!((note.states, note.capacity), (done.states, done.capacity));
 }
 
 #[test]
@@ -65,8 +74,15 @@ fn a_rehearsal_shows_what_it_wrote_and_leaves_no_trace() {
     let (ports, settings) = (&scenario.ports, &scenario.settings);
     let rehearsal = Rehearsal::of(ports);
     let events = records(&[event]);
-    let rehearsed = record(&events, &rehearsal, &rehearsal, ports, &run, settings, deadline);
-    let done = drive(rehearsed, || {});
+    let context = Context {
+        reader: &rehearsal,
+        writer: &rehearsal,
+        clock: ports,
+        run: &run,
+        settings,
+        deadline,
+    };
+    let done = drive(record(context, &events), || {});
     assert_eq!(done.records[0].outcome, Outcome::Applied);
     let mut view = View::default();
     let key = binding_key(&"svc-etl".parse().unwrap());
@@ -75,7 +91,7 @@ fn a_rehearsal_shows_what_it_wrote_and_leaves_no_trace() {
     let found = drive(rehearsal.query("BINDINGS", "svc", None), || {}).unwrap();
     assert_eq!((found.items.len(), found.next), (1, None));
     let scope = Scope::of(cluster("blue"));
-    let ahead = drive(preview(&scope, &rehearsal, ports, &run, settings, deadline), || {});
+    let ahead = drive(preview(context.read_only(), &scope), || {});
     assert!(ahead.unwrap().plans[0].to_string().contains("svc-etl-sa -> role/domino/etl"));
     assert_eq!(format!("{:?}", scenario.ports.world().ledger), before);
 }

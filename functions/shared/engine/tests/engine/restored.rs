@@ -18,20 +18,22 @@ use crate::scenario::{Scenario, cluster, drive, node_role, role};
 fn run(scenario: &mut Scenario) -> Reconciled {
     let (run, deadline) = (scenario.next_run(), scenario.in_seconds(60));
     let (ports, scope) = (&scenario.ports, Scope::of(cluster("blue")));
-    let future = reconcile(&scope, ports, ports, ports, &run, &scenario.settings, deadline);
+    let future = reconcile(ports.context(&run, &scenario.settings, deadline), &scope);
     drive(future, || {}).unwrap()
 }
 
 fn look(scenario: &mut Scenario) -> Reconciled {
     let (run, deadline) = (scenario.next_run(), scenario.in_seconds(60));
     let (ports, scope) = (&scenario.ports, Scope::of(cluster("blue")));
-    drive(preview(&scope, ports, ports, &run, &scenario.settings, deadline), || {}).unwrap()
+    drive(preview(ports.context(&run, &scenario.settings, deadline).read_only(), &scope), || {})
+        .unwrap()
 }
 
 fn resumption(scenario: &mut Scenario) -> Resumption {
     let (run, deadline) = (scenario.next_run(), scenario.in_seconds(60));
     let (ports, blue) = (&scenario.ports, cluster("blue"));
-    let future = plan_resumption(&blue, ports, ports, &run, &scenario.settings, deadline);
+    let future =
+        plan_resumption(ports.context(&run, &scenario.settings, deadline).read_only(), &blue);
     drive(future, || {}).unwrap()
 }
 
@@ -40,7 +42,16 @@ fn go_on(scenario: &mut Scenario, resumption: &Resumption) {
     let ports = &scenario.ports;
     let change = json!({ "digest": resumption.digest });
     let act = Act { what: "Cluster Resumed", change, actor: Some("ada"), reason: None };
-    drive(resume(&blue, resumption, &act, ports, ports, ports, &run), || {}).unwrap();
+    drive(
+        resume(
+            ports.context(&run, &scenario.settings, scenario.in_seconds(60)),
+            &blue,
+            resumption,
+            &act,
+        ),
+        || {},
+    )
+    .unwrap();
 }
 
 fn backup(scenario: &Scenario) -> Ledger {
@@ -122,7 +133,15 @@ fn an_event_that_comes_before_the_first_look_does_not_hide_the_sign() {
     let mut scenario = bound(3);
     let done = run(&mut scenario);
     let (noted, ports, scope) = (scenario.next_run(), &scenario.ports, Scope::of(cluster("blue")));
-    drive(note_reconciled(&scope, &done, ports, ports, ports, &noted), || {}).unwrap();
+    drive(
+        note_reconciled(
+            ports.context(&noted, &scenario.settings, scenario.in_seconds(60)),
+            &scope,
+            &done,
+        ),
+        || {},
+    )
+    .unwrap();
     scenario.advance(3_600);
     let before = backup(&scenario);
     let since = [scenario.unassigned("svc-00"), scenario.assigned("svc-new", "report")];
@@ -223,7 +242,7 @@ fn run_at(scenario: &mut Scenario, name: &str) -> Reconciled {
     let place = KubernetesName::new("domino-compute", name).unwrap();
     let scope = Scope { places: [place].into(), ..Scope::of(cluster("blue")) };
     let ports = &scenario.ports;
-    let future = reconcile(&scope, ports, ports, ports, &run, &scenario.settings, deadline);
+    let future = reconcile(ports.context(&run, &scenario.settings, deadline), &scope);
     drive(future, || {}).unwrap()
 }
 

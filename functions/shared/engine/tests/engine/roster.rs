@@ -91,7 +91,7 @@ fn check_until(
 ) -> Result<DominoCheck, String> {
     let run = scenario.next_run();
     let ports = &scenario.ports;
-    let future = check_domino(source, ports, ports, ports, &run, &scenario.settings, deadline);
+    let future = check_domino(ports.context(&run, &scenario.settings, deadline), source);
     drive(future, || {})
 }
 
@@ -233,8 +233,7 @@ fn a_binding_that_is_made_while_domino_is_read_stays() {
     // The assignment arrives between the look at the bindings and the write.
     let settings = scenario.settings.clone();
     let source = source(&domino);
-    let mut future =
-        std::pin::pin!(check_domino(&source, &slow, &slow, &slow, &run, &settings, deadline));
+    let mut future = std::pin::pin!(check_domino(slow.context(&run, &settings, deadline), &source));
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     let done = loop {
         if let std::task::Poll::Ready(done) = future.as_mut().poll(&mut context) {
@@ -258,7 +257,11 @@ fn a_binding_that_is_made_while_domino_is_read_stays() {
 fn record(scenario: &mut Scenario, check: &Result<DominoCheck, String>) -> Result<(), String> {
     let (run, asked_at) = (scenario.next_run(), scenario.now());
     let ports = &scenario.ports;
-    let future = record_domino_check(check, asked_at, ports, ports, &run, &scenario.settings);
+    let future = record_domino_check(
+        ports.context(&run, &scenario.settings, scenario.in_seconds(60)),
+        check,
+        asked_at,
+    );
     drive(future, || {})
 }
 

@@ -175,7 +175,7 @@ impl Scenario {
         let (records, run) = (records(texts), self.next_run());
         let ports = &self.ports;
         let mut seen = ports.world().calls.len();
-        let future = process(&records, ports, ports, ports, &run, &self.settings, deadline);
+        let future = process(ports.context(&run, &self.settings, deadline), &records);
         drive(future, || {
             let mut world = ports.world();
             meddle(&mut world);

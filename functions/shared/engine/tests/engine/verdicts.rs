@@ -117,7 +117,7 @@ fn role_there(scenario: &Scenario) -> Option<String> {
 fn run(scenario: &mut Scenario) -> Reconciled {
     let (run, deadline) = (scenario.next_run(), scenario.in_seconds(60));
     let (ports, scope) = (&scenario.ports, Scope::of(cluster("blue")));
-    let future = reconcile(&scope, ports, ports, ports, &run, &scenario.settings, deadline);
+    let future = reconcile(ports.context(&run, &scenario.settings, deadline), &scope);
     drive(future, || {}).unwrap()
 }
 

@@ -14,8 +14,9 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use pod_identity_engine::ports::{ClusterAccess, PortError};
+use pod_identity_engine::{Context, Run, Settings};
 
 pub use faults::{PortFault, When};
 
@@ -52,6 +53,17 @@ impl fmt::Debug for Latency {
 }
 
 impl WorldPorts {
+    /// A context in which these ports read, write and tell the time.
+    #[must_use]
+    pub fn context<'a>(
+        &'a self,
+        run: &'a Run,
+        settings: &'a Settings,
+        deadline: Timestamp,
+    ) -> Context<'a, Self, Self, Self> {
+        Context { reader: self, writer: self, clock: self, run, settings, deadline }
+    }
+
     /// Ports for a caller, by the name that the log shows. Faults are this handle's own.
     #[must_use]
     pub fn new(world: Arc<Mutex<World>>, caller: &str) -> Self {

@@ -20,7 +20,11 @@ fn die_after(stage: &mut Stage, calls: usize) -> bool {
     let (settings, inside) = (stage.scenario.settings.clone(), stage.inside.clone());
     let scope = Stage::scope();
     let mut dying = Box::pin(work_inside(
-        &scope, &ports, &ports, &ports, &ports, &ports, &run, &settings, &inside, deadline,
+        ports.context(&run, &settings, deadline),
+        &ports,
+        &ports,
+        &scope,
+        &inside,
     ));
     ports.allow(calls);
     let mut context = Context::from_waker(Waker::noop());

@@ -157,9 +157,8 @@ impl Stage {
         let Self { scenario, ports, inside } = self;
         let (run, deadline) = (scenario.next_run(), scenario.in_seconds(seconds));
         let settings = scenario.settings.clone();
-        let future = work_inside(
-            scope, ports, ports, ports, ports, ports, &run, &settings, inside, deadline,
-        );
+        let future =
+            work_inside(ports.context(&run, &settings, deadline), ports, ports, scope, inside);
         drive(Box::pin(future), || look(scenario, ports))
     }
 
@@ -175,8 +174,12 @@ impl Stage {
         let (run, deadline) = (self.scenario.next_run(), self.scenario.in_seconds(300));
         let (ports, scope) = (&self.ports, Self::scope());
         let settings = &self.scenario.settings;
-        let future =
-            preview_inside(&scope, ports, ports, ports, &run, settings, &self.inside, deadline);
+        let future = preview_inside(
+            ports.context(&run, settings, deadline).read_only(),
+            ports,
+            &scope,
+            &self.inside,
+        );
         drive(Box::pin(future), || {}).unwrap().sweep.unwrap()
     }
 

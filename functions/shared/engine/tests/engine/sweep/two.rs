@@ -13,7 +13,11 @@ fn while_one_sweeps_another_waits_and_fails() {
     let (settings, inside) = (stage.scenario.settings.clone(), stage.inside.clone());
     let scope = Stage::scope();
     let mut slow = Box::pin(work_inside(
-        &scope, &other, &other, &other, &other, &other, &run, &settings, &inside, deadline,
+        other.context(&run, &settings, deadline),
+        &other,
+        &other,
+        &scope,
+        &inside,
     ));
     other.allow(2);
     let mut context = Context::from_waker(Waker::noop());
@@ -43,16 +47,11 @@ fn interleaved(calls: usize) -> bool {
     let deadline = stage.scenario.in_seconds(900);
     slow_ports.allow(calls);
     let mut slow = Box::pin(work_inside(
+        slow_ports.context(&slow_run, &settings, deadline),
+        &slow_ports,
+        &slow_ports,
         &scope,
-        &slow_ports,
-        &slow_ports,
-        &slow_ports,
-        &slow_ports,
-        &slow_ports,
-        &slow_run,
-        &settings,
         &inside,
-        deadline,
     ));
     let mut context = Context::from_waker(Waker::noop());
     for _ in 0..200 {
@@ -62,16 +61,11 @@ fn interleaved(calls: usize) -> bool {
     }
     stage.scenario.advance(i64::try_from(settings.lease.as_secs()).unwrap() + 1);
     let mut quick = Box::pin(work_inside(
+        quick_ports.context(&quick_run, &settings, deadline),
+        &quick_ports,
+        &quick_ports,
         &scope,
-        &quick_ports,
-        &quick_ports,
-        &quick_ports,
-        &quick_ports,
-        &quick_ports,
-        &quick_run,
-        &settings,
         &inside,
-        deadline,
     ));
     let (mut slow_done, mut quick_done) = (None, None);
     quick_ports.allow(0);
