@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use pod_identity_aws::{Aws, Settings, SystemClock};
+use pod_identity_aws::{Aws, Settings, SettingsError, SystemClock};
 use pod_identity_core::Json;
 
 use crate::handler::Function;
@@ -17,11 +17,7 @@ use crate::metrics;
 /// Runtime API fails.
 pub async fn run() -> Result<(), Error> {
     pod_identity_function::start_logging();
-    let settings = Settings::from_env().inspect_err(|error| {
-        for problem in &error.problems {
-            tracing::error!(variable = problem.variable, "{problem}");
-        }
-    })?;
+    let settings = Settings::from_env().inspect_err(SettingsError::log)?;
     let aws = Aws::new(&settings);
     let function = Function {
         reader: &aws.reader(),

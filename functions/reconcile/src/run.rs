@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use pod_identity_aws::{Aws, DominoSettings, Settings, SystemClock};
+use pod_identity_aws::{Aws, DominoSettings, Settings, SettingsError, SystemClock};
 use pod_identity_core::Json;
 
 use crate::handler::Function;
@@ -19,11 +19,7 @@ pub async fn run() -> Result<(), Error> {
     pod_identity_function::start_logging();
     let read =
         Settings::from_env().and_then(|settings| Ok((settings, DominoSettings::from_env()?)));
-    let (settings, domino) = read.inspect_err(|error| {
-        for problem in &error.problems {
-            tracing::error!(variable = problem.variable, "{problem}");
-        }
-    })?;
+    let (settings, domino) = read.inspect_err(SettingsError::log)?;
     let aws = Aws::new(&settings);
     let writer = (!settings.plan_only).then(|| aws.writer());
     let domino = domino.as_ref().map(|domino| (domino, aws.domino(domino)));

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use pod_identity_aws::{Aws, AwsReader, Settings, SystemClock, WorkloadSettings};
+use pod_identity_aws::{Aws, AwsReader, Settings, SettingsError, SystemClock, WorkloadSettings};
 use pod_identity_core::Json;
 use pod_identity_kubernetes::Kubernetes;
 
@@ -20,11 +20,7 @@ pub async fn run() -> Result<(), Error> {
     pod_identity_function::start_logging();
     let read =
         Settings::from_env().and_then(|settings| Ok((settings, WorkloadSettings::from_env()?)));
-    let (settings, workloads) = read.inspect_err(|error| {
-        for problem in &error.problems {
-            tracing::error!(variable = problem.variable, "{problem}");
-        }
-    })?;
+    let (settings, workloads) = read.inspect_err(SettingsError::log)?;
     let aws = Aws::new(&settings);
     let kubernetes = kubernetes(&aws, &settings, &workloads);
     let hands = (!workloads.plan_only).then(|| (aws.writer(), kubernetes.writer()));

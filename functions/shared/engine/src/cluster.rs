@@ -24,7 +24,7 @@ use crate::ledger::{
     ClusterRecord, Condition, HaltRecord, NodePolicyRecord, View, WriteSet, lease_key,
 };
 use crate::observe::SeenRoles;
-use crate::ports::{Clock, ClusterAccess, Reads, Writes};
+use crate::ports::{Clock, Reads, Writes};
 use planned::Planned;
 
 pub use guard::held_up;
@@ -94,24 +94,17 @@ pub(crate) struct Job<'a> {
     pub(crate) seen_roles: &'a SeenRoles,
 }
 
-impl Job<'_> {
-    fn access(&self) -> ClusterAccess {
-        ClusterAccess {
-            cluster: self.cluster.clone(),
-            assume_role: self.record.registration.assume_role.clone(),
-        }
-    }
-}
-
 /// Makes the ledger's word about some service accounts true on one cluster.
 pub(crate) async fn work<R: Reads, W: Writes, C: Clock>(
     context: &Context<'_, R, W, C>,
     job: Job<'_>,
-) -> Result<ClusterReport, Failure> {
-    work_with(context, job, None).await
+) -> ClusterReport {
+    let worked = work_with(context, job, None).await;
+    worked.unwrap_or_else(|why| ClusterReport::failed(job.names, &why))
 }
 
-/// The same, perhaps with the lease that was taken when the ledger accepted what is to be done.
+/// The same, or why all of it failed; perhaps with the lease that was taken when the ledger accepted what is to
+/// be done.
 pub(crate) async fn work_with<R: Reads, W: Writes, C: Clock>(
     context: &Context<'_, R, W, C>,
     job: Job<'_>,
@@ -190,12 +183,12 @@ async fn work_leased<R: Reads, W: Writes, C: Clock>(
     job: Job<'_>,
     lease: &Lease,
 ) -> Result<ClusterReport, Broken> {
-    let (cluster, access) = (job.cluster, job.access());
+    let (cluster, access) = (job.cluster, &job.record.access());
     let Planned { mut plan, mut loaded, found, known } = match job.beyond.taking {
         None => planned::planned(context, job, lease.abandoned_until).await?,
         Some(taking) => taking::planned(context, job, taking, lease).await?,
     };
-    let understood = found.as_ref().is_some_and(|found| found.understood);
+    let understood = found.as_ref().is_some_and(|found| found.problem.is_none());
     // A first observation is complete, and is not remembered before what it found is listed.
     let listed = !plan.policy_steps.is_empty() || plan.places.iter().any(|p| p.bound.is_some());
     let mut record = found.filter(|_| known || listed).map(|found| found.record);
@@ -212,7 +205,6 @@ async fn work_leased<R: Reads, W: Writes, C: Clock>(
     let applied = if plan.is_empty() {
         Applied::default()
     } else {
-        let access = &access;
         let target = Target { context, access, lease };
         Box::pin(apply::apply(&plan, &target, record.as_mut())).await
     };

@@ -33,17 +33,11 @@ impl<R, W, C> Clone for Context<'_, R, W, C> {
 impl<R, W, C> Copy for Context<'_, R, W, C> {}
 
 impl<'a, R, W, C> Context<'a, R, W, C> {
-    /// The same with another writer.
+    /// The same with another writer; with `&()` for who only looks.
     #[must_use]
     pub fn with<B>(self, writer: &'a B) -> Context<'a, R, B, C> {
         let Self { reader, clock, run, settings, deadline, .. } = self;
         Context { reader, writer, clock, run, settings, deadline }
-    }
-
-    /// The same for who only looks: it is given nothing that writes.
-    #[must_use]
-    pub fn read_only(self) -> Context<'a, R, (), C> {
-        self.with(&())
     }
 }
 

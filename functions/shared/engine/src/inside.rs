@@ -243,8 +243,7 @@ async fn access(
         Ok(record) => record,
         Err(why) => return Ok(Err(why)),
     };
-    let assume_role = record.registration.assume_role.clone();
-    Ok(Ok(ClusterAccess { cluster: cluster.clone(), assume_role }))
+    Ok(Ok(record.access()))
 }
 
 /// What the ledger remembers, and what EKS tells of the cluster.

@@ -200,7 +200,6 @@ pub async fn reconcile<R: Reads, W: Writes, C: Clock>(
             settings.plan.max_recreations = recreations_left;
             let bounded = Context { settings: &settings, ..context };
             let report = cluster::work(&bounded, job).await;
-            let report = report.unwrap_or_else(|why| ClusterReport::failed(&names, &why));
             let made = report.plan.as_ref().map(|plan| overview.recreated(plan));
             recreations_left = recreations_left.saturating_sub(made.unwrap_or_default());
             let drifts = overview.corrected(&found, &report);

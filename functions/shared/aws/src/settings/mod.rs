@@ -117,6 +117,15 @@ pub struct Problem {
     pub value: Option<String>,
 }
 
+impl SettingsError {
+    /// Logs each problem by itself, so that it can be found by its variable.
+    pub fn log(&self) {
+        for problem in &self.problems {
+            tracing::error!(variable = problem.variable, "{problem}");
+        }
+    }
+}
+
 impl fmt::Display for SettingsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the settings are wrong:")?;

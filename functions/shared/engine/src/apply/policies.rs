@@ -239,22 +239,18 @@ async fn write<R: IamReader, W: IamWriter, C: Clock>(
     for _ in 0..=MERGES {
         target.pass()?;
         let written = match assigned.unmerged.clone() {
-            Some(version) => Ok(version),
-            None => write_version(policy, base, assigned, target).await,
+            Some(version) => Some(version),
+            None => write_version(policy, base, assigned, target).await?,
         };
-        let version = match written {
+        let Some(version) = written else {
             // One that was made a moment ago may not be known everywhere.
-            Err(Failed::Gone) if !(is_recent && base <= 1) => {
-                record.replace(number);
-                return Err(Failure::Passing(format!(
-                    "policy {policy} was deleted by somebody; the next attempt makes another"
-                )));
-            }
-            Err(Failed::Gone) => {
+            if is_recent && base <= 1 {
                 return Err(policy_failure(&observe::not_shown(policy, "v1"), access));
             }
-            Err(Failed::Other(failure)) => return Err(failure),
-            Ok(version) => version,
+            record.replace(number);
+            return Err(Failure::Passing(format!(
+                "policy {policy} was deleted by somebody; the next attempt makes another"
+            )));
         };
         let written = version_number(&version).unwrap_or_default();
         if written <= base + 1 {
@@ -314,39 +310,26 @@ async fn skipped<R: IamReader, W, C: Clock>(
     Err(failed(observe::not_shown(policy, written)))
 }
 
-/// Why a version was not written.
-enum Failed {
-    /// IAM knows no such policy.
-    Gone,
-    Other(Failure),
-}
-
-impl From<Failure> for Failed {
-    fn from(failure: Failure) -> Self {
-        Self::Other(failure)
-    }
-}
-
-/// Writes a version; when there are five, the oldest ones make room.
+/// Writes a version; when there are five, the oldest ones make room. None where IAM knows no such policy.
 async fn write_version<R: IamReader, W: IamWriter, C: Clock>(
     policy: &PolicyArn,
     base: u64,
     assigned: &mut AssignedPolicy,
     target: &Target<'_, R, W, C>,
-) -> Result<String, Failed> {
+) -> Result<Option<String>, Failure> {
     let (writer, access) = (target.context.writer, target.access);
-    let failed = |error: PortError| match error.kind {
-        ErrorKind::NotFound => Failed::Gone,
-        _ => Failed::Other(policy_failure(&error, access)),
-    };
     let text = document(assigned, access);
-    match writer.create_policy_version(access, policy, &text).await {
-        Err(error) if error.kind == ErrorKind::LimitReached => {}
-        result => return result.map_err(failed),
+    let mut written = writer.create_policy_version(access, policy, &text).await;
+    if written.as_ref().is_err_and(|error| error.kind == ErrorKind::LimitReached) {
+        make_room(policy, base, assigned, target).await?;
+        target.pass()?;
+        written = writer.create_policy_version(access, policy, &text).await;
     }
-    make_room(policy, base, assigned, target).await?;
-    target.pass()?;
-    writer.create_policy_version(access, policy, &text).await.map_err(failed)
+    match written {
+        Ok(version) => Ok(Some(version)),
+        Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(policy_failure(&error, access)),
+    }
 }
 
 /// Deletes versions: all but the one in force and the newest old one, to go back to. Several go at once,
@@ -356,7 +339,7 @@ async fn make_room<R: IamReader, W: IamWriter, C: Clock>(
     base: u64,
     assigned: &mut AssignedPolicy,
     target: &Target<'_, R, W, C>,
-) -> Result<(), Failed> {
+) -> Result<(), Failure> {
     let (Context { reader, writer, .. }, access) = (*target.context, target.access);
     let failed = |error: PortError| policy_failure(&error, access);
     let mut versions = observe::versions(reader, access, policy).await.map_err(failed)?;
@@ -372,8 +355,7 @@ async fn make_room<R: IamReader, W: IamWriter, C: Clock>(
         assigned.take_in(&theirs);
         return Err(Failure::Passing(format!(
             "policy {policy} has versions of another writer; what they list is written down first, and the next attempt goes on"
-        ))
-        .into());
+        )));
     }
     for version in versions {
         target.pass()?;

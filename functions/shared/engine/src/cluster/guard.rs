@@ -68,14 +68,24 @@ pub async fn held_up(
     view.read(ledger, &[registry_key()]).await?;
     let registry = ledger::registry(&view, &settings.plan.deployment)?;
     view.query(ledger, bindings_partition(), "").await?;
-    let mut here = ledger::bindings(&view)?;
-    view.read(ledger, &ledger::condition_keys(&here, cluster)).await?;
-    let conditions = ledger::conditions(&view, &here, cluster)?;
-    here.retain(|name, record| {
+    let (bindings, conditions) = ledger::on_cluster(&mut view, ledger, cluster, &[]).await?;
+    holders(ledger, &registry, cluster, given_up, bindings, &conditions).await
+}
+
+/// The same by bindings and conditions that were read.
+pub(crate) async fn holders(
+    ledger: &impl LedgerReader,
+    registry: &Registry,
+    cluster: &ClusterArn,
+    given_up: &GivenUp,
+    mut bindings: BTreeMap<DominoName, BindingRecord>,
+    conditions: &BTreeMap<DominoName, Condition>,
+) -> Result<BTreeSet<DominoName>, LedgerError> {
+    bindings.retain(|name, record| {
         let has = conditions.get(name).is_some_and(|one| one.association.is_some());
         record.binding().is_some_and(|binding| binding.selects(cluster) || has)
     });
-    left_behind(ledger, &registry, cluster, given_up, &here).await
+    left_behind(ledger, registry, cluster, given_up, &bindings).await
 }
 
 /// Why somebody keeps the association on a cluster that is being retired.

@@ -46,7 +46,7 @@ pub(super) async fn planned<R: Reads, W, C: Clock>(
     abandoned_until: Option<Timestamp>,
 ) -> Result<Planned, String> {
     let Context { reader, clock, settings, .. } = *context;
-    let (cluster, access, at_once) = (job.cluster, &job.access(), settings.concurrency);
+    let (cluster, access, at_once) = (job.cluster, &job.record.access(), settings.concurrency);
     // The allow-lists may have been narrowed since the cluster was registered. Node roles
     // are looked at where something is granted: a removal touches none.
     let mut reach = job.record.registration.clone();
@@ -109,8 +109,8 @@ async fn observe_all<R: Reads, W, C: Clock>(
     remembered: Option<NodePolicyRecord>,
     ahead: Ahead,
 ) -> Result<(Observation, Option<FoundPolicies>), Failure> {
-    let Context { reader: aws, settings, clock, .. } = *context;
-    let access = &job.access();
+    let Context { reader: aws, settings, .. } = *context;
+    let access = &job.record.access();
     let failed = |error: PortError| association_failure(&error, access);
     let concurrency = settings.concurrency;
     let Ahead { places, associations, roles } = ahead;
@@ -158,24 +158,21 @@ async fn observe_all<R: Reads, W, C: Clock>(
     let more = job.seen_roles.read(aws, access, &unread.collect(), concurrency).await;
     observation.roles.extend(more.map_err(failed)?);
     let (known, anew) = (remembered.is_some(), job.beyond.anew);
-    let found = observe::node_policies(aws, access, job.record, remembered, anew, settings, clock);
-    let mut found = found.await.map_err(failed)?;
-    let policies = &mut found.policies;
-    policies.other_roles.extend(job.beyond.other_roles.iter().cloned());
-    policies.other_roles.extend(foreign_roles(&observation.places, settings));
+    let found = observe::node_policies(context, access, job.record, remembered, anew).await;
+    let mut found = found.map_err(failed)?;
+    found.other_roles.extend(job.beyond.other_roles.iter().cloned());
+    found.other_roles.extend(foreign_roles(&observation.places, settings));
     let statement = settings.plan.cluster_statement.then_some(&access.cluster);
-    let listed = wanted.union(&policies.other_roles).cloned().collect();
+    let listed = wanted.union(&found.other_roles).cloned().collect();
+    let policies = found.policies();
     // Free slots only matter when a policy has to be attached, and then as they are now.
     let attaches = !policies.are_attached()
         || node_policy::needs_new_shard(&policies.projection.shards(), &listed, statement);
     if attaches && !found.counted {
-        observe::attachments(aws, access, settings, &mut found.record, policies)
-            .await
-            .map_err(failed)?;
-        found.counted = true;
+        observe::attachments(aws, access, settings, &mut found).await.map_err(failed)?;
     }
-    observation.policies = std::mem::take(&mut found.policies);
-    let found = Some(found).filter(|found| known || found.understood);
+    observation.policies = found.policies();
+    let found = Some(found).filter(|found| known || found.problem.is_none());
     Ok((observation, found))
 }
 

@@ -55,15 +55,12 @@ pub(super) async fn planned<R: Reads, W: LedgerWriter, C: Clock>(
     let view = &mut loaded.view;
     view.query(reader, &cluster_partition(cluster), account_prefix()).await?;
     view.query(reader, bindings_partition(), "").await?;
-    let bindings = ledger::bindings(view)?;
-    let keys = ledger::condition_keys(&bindings, cluster);
-    view.read(reader, &keys).await?;
-    let conditions = ledger::conditions(view, &bindings, cluster)?;
+    let (bindings, conditions) = ledger::on_cluster(view, reader, cluster, &[]).await?;
     let mut here = loaded.record.clone();
     settings.rules.admits_registration(&here.registration).map_err(|reasons| reasons.join("; "))?;
     let stored = loaded.view.get::<NodePolicyRecord>(&node_policy_key(cluster))?;
     let mut remembered = stored;
-    let (known, access, looked_at) = (remembered.is_some(), &job.access(), clock.now());
+    let (known, access, looked_at) = (remembered.is_some(), &job.record.access(), clock.now());
     let mut needed = named(&bindings, &conditions);
     match taking {
         Taking::Unused if !known => {
@@ -88,9 +85,9 @@ pub(super) async fn planned<R: Reads, W: LedgerWriter, C: Clock>(
         }
     }
     let seen_at = clock.now();
-    let found = observe::node_policies(reader, access, &here, remembered, true, settings, clock);
-    let mut found = found.await.map_err(|error| observation_failure(&error, access))?;
-    let policies = &found.policies;
+    let found = observe::node_policies(context, access, &here, remembered, true).await;
+    let mut found = found.map_err(|error| observation_failure(&error, access))?;
+    let policies = &found.policies();
     if let Some(problem) = &policies.problem {
         return Err(Failure::Blocked(problem.clone()));
     }

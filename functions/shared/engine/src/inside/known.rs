@@ -36,17 +36,15 @@ impl Known {
     ) -> Result<Self, LedgerError> {
         let mut view = View::default();
         view.query(reader, bindings_partition(), "").await?;
-        let bindings = ledger::bindings(&view)?;
-        let mut keys = ledger::condition_keys(&bindings, cluster);
-        keys.extend([inside_key(cluster), intended_key(cluster), sweeps_key(cluster)]);
-        view.read(reader, &keys).await?;
+        let more = [inside_key(cluster), intended_key(cluster), sweeps_key(cluster)];
+        let (bindings, conditions) = ledger::on_cluster(&mut view, reader, cluster, &more).await?;
         view.query(reader, &inside_partition(cluster), "").await?;
         view.query(reader, &told_partition(cluster), "").await?;
         let stored = view.get::<InsideCluster>(&inside_key(cluster))?;
         let intended = view.get::<Intended>(&intended_key(cluster))?;
         let sweeps = view.get::<Sweeps>(&sweeps_key(cluster))?;
         Ok(Self {
-            conditions: ledger::conditions(&view, &bindings, cluster)?,
+            conditions,
             bindings,
             inside: ledger::by_name(&view, &inside_partition(cluster))?,
             cluster: stored.unwrap_or_default(),

@@ -9,7 +9,7 @@ use super::keys::{account_prefix, bindings_partition, cluster_partition, conditi
 use super::records::{AccountRecord, BindingRecord, Condition};
 use super::registry::{ClusterRecord, Registry};
 use super::view::{LedgerError, View};
-use crate::ports::Key;
+use crate::ports::{Key, LedgerReader};
 
 /// Every binding and tombstone of a view that holds their partition.
 pub(crate) fn bindings(view: &View) -> Result<BTreeMap<DominoName, BindingRecord>, LedgerError> {
@@ -41,27 +41,25 @@ pub fn accounts(
     Ok(all.into_iter().filter_map(|(sort, record)| Some((place(&sort)?, record))).collect())
 }
 
-/// Where the conditions of bindings on a cluster are.
-pub(crate) fn condition_keys(
-    bindings: &BTreeMap<DominoName, BindingRecord>,
+/// Every binding and tombstone of a view that holds their partition, and their conditions on a cluster, which are
+/// read, together with more.
+pub(crate) async fn on_cluster(
+    view: &mut View,
+    reader: &impl LedgerReader,
     cluster: &ClusterArn,
-) -> Vec<Key> {
-    bindings.keys().map(|name| condition_key(name, cluster)).collect()
-}
-
-/// The conditions of bindings on a cluster that a view holds.
-pub(crate) fn conditions(
-    view: &View,
-    bindings: &BTreeMap<DominoName, BindingRecord>,
-    cluster: &ClusterArn,
-) -> Result<BTreeMap<DominoName, Condition>, LedgerError> {
+    more: &[Key],
+) -> Result<(BTreeMap<DominoName, BindingRecord>, BTreeMap<DominoName, Condition>), LedgerError> {
+    let bindings = bindings(view)?;
+    let mut keys: Vec<Key> = bindings.keys().map(|name| condition_key(name, cluster)).collect();
+    keys.extend_from_slice(more);
+    view.read(reader, &keys).await?;
     let mut conditions = BTreeMap::new();
     for name in bindings.keys() {
         if let Some(stored) = view.get::<Condition>(&condition_key(name, cluster))? {
             conditions.insert(name.clone(), stored);
         }
     }
-    Ok(conditions)
+    Ok((bindings, conditions))
 }
 
 impl Registry {

@@ -28,7 +28,7 @@ pub use keys::{
     registry_key, service_account_partition, sweeps_key, told_key, told_partition,
 };
 pub use known::accounts;
-pub(crate) use known::{bindings, by_name, condition_keys, conditions};
+pub(crate) use known::{bindings, by_name, on_cluster};
 pub(crate) use records::MAX_REMOVALS;
 pub use records::{
     AccountRecord, AssociationRecord, BindingRecord, BindingState, BlockedRecord, Condition,

@@ -6,6 +6,8 @@ use jiff::Timestamp;
 use pod_identity_core::{Binding, ClusterArn, GivenUp, KubernetesName, Registration, Version};
 use serde::{Deserialize, Serialize};
 
+use crate::ports::ClusterAccess;
+
 /// The clusters of the deployment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -63,6 +65,13 @@ pub struct ClusterRecord {
 }
 
 impl ClusterRecord {
+    /// How its EKS and IAM are reached.
+    #[must_use]
+    pub fn access(&self) -> ClusterAccess {
+        let Registration { cluster, assume_role, .. } = &self.registration;
+        ClusterAccess { cluster: cluster.clone(), assume_role: assume_role.clone() }
+    }
+
     /// Whether its retirement has begun: nothing is made there any more.
     #[must_use]
     pub fn is_retiring(&self) -> bool {

@@ -10,6 +10,7 @@ use pod_identity_core::{ClusterArn, DEPLOYMENT_TAG, PolicyArn, RoleArn};
 use pod_identity_events::BlockedCode;
 
 use super::{describe, list, pages, problem_of};
+use crate::context::Context;
 use crate::ledger::{ClusterRecord, NodePolicyRecord};
 use crate::ports::{
     AssociationFilter, Clock, ClusterAccess, EksReader, ErrorKind, IamReader, PolicyVersion,
@@ -29,14 +30,31 @@ pub fn is_broad_policy(arn: &str) -> bool {
 
 /// What was found of the node policies.
 pub(crate) struct FoundPolicies {
-    /// What planning looks at.
-    pub(crate) policies: NodePolicies,
     /// What to remember of them.
     pub(crate) record: NodePolicyRecord,
+    /// Roles of associations that are not ours, which the list names as well.
+    pub(crate) other_roles: BTreeSet<RoleArn>,
+    /// What keeps them from being understood.
+    pub(crate) problem: Option<Problem>,
     /// Whether the attachments were read just now, and not remembered.
     pub(crate) counted: bool,
-    /// Whether all of it was understood.
-    pub(crate) understood: bool,
+}
+
+impl FoundPolicies {
+    /// What planning looks at.
+    pub(crate) fn policies(&self) -> NodePolicies {
+        let NodePolicyRecord { projection, node_roles, attached, max_shards, broad_grant, .. } =
+            self.record.clone();
+        NodePolicies {
+            projection,
+            node_roles,
+            attached,
+            max_shards,
+            broad_grant: broad_grant.is_some(),
+            other_roles: self.other_roles.clone(),
+            problem: self.problem.clone(),
+        }
+    }
 }
 
 /// The node policies of a cluster, and what to remember of them.
@@ -44,19 +62,19 @@ pub(crate) struct FoundPolicies {
 /// The ledger says what they list, so an event reads none of them. A cluster that it does not know yet
 /// is observed completely, foreign associations included, because the list is to be exhaustive; and a
 /// reconciliation, which looks `anew`, takes in what others have listed.
-pub(crate) async fn node_policies<A: EksReader + IamReader>(
-    aws: &A,
+pub(crate) async fn node_policies<A: EksReader + IamReader, W, C: Clock>(
+    context: &Context<'_, A, W, C>,
     access: &ClusterAccess,
     cluster: &ClusterRecord,
     remembered: Option<NodePolicyRecord>,
     anew: bool,
-    settings: &Settings,
-    clock: &impl Clock,
 ) -> Result<FoundPolicies, PortError> {
+    let Context { reader: aws, settings, clock, .. } = *context;
     let known = remembered.is_some();
-    let mut record = remembered.unwrap_or_default();
-    let mut found = NodePolicies::default();
-    let registration = &cluster.registration;
+    let record = remembered.unwrap_or_default();
+    let mut found =
+        FoundPolicies { record, other_roles: BTreeSet::new(), problem: None, counted: false };
+    let (record, registration) = (&mut found.record, &cluster.registration);
     if anew || record.guessed || record.registration.as_ref() != Some(&cluster.version) {
         record.node_roles.clear();
         record.guessed = false;
@@ -80,30 +98,24 @@ pub(crate) async fn node_policies<A: EksReader + IamReader>(
     // Attachments of roles that are no longer node roles do not bound anything.
     record.attached.retain(|role, _| record.node_roles.contains(role));
     let unseen = record.node_roles.iter().any(|role| !record.attached.contains_key(role));
-    let counted = !known || anew || unseen;
-    if counted {
-        attachments(aws, access, settings, &mut record, &mut found).await?;
+    if !known || anew || unseen {
+        attachments(aws, access, settings, &mut found).await?;
     }
     if !known || anew {
+        let record = &mut found.record;
         let attached = record.attached.values().flatten();
         let numbers: BTreeSet<u32> =
             attached.chain(record.projection.policies.keys()).copied().collect();
         let is_recent = record.is_recent(clock.now());
         for number in numbers {
-            take_in(aws, access, number, &mut record, is_recent, settings).await?;
+            take_in(aws, access, number, record, is_recent, settings).await?;
         }
     }
     // Thousands of calls perhaps: not for a plan that will only say what is wrong.
     if !known && found.problem.is_none() {
         found.other_roles.extend(other_roles(aws, access, settings).await?);
     }
-    found.projection.clone_from(&record.projection);
-    found.node_roles.clone_from(&record.node_roles);
-    found.attached.clone_from(&record.attached);
-    found.max_shards = record.max_shards;
-    found.broad_grant = record.broad_grant.is_some();
-    let understood = found.problem.is_none();
-    Ok(FoundPolicies { policies: found, record, counted, understood })
+    Ok(found)
 }
 
 /// Takes in what IAM has of a policy beyond the ledger's word, and notes what it has not of it.
@@ -222,9 +234,10 @@ pub(crate) async fn attachments(
     aws: &impl IamReader,
     access: &ClusterAccess,
     settings: &Settings,
-    record: &mut NodePolicyRecord,
-    found: &mut NodePolicies,
+    found: &mut FoundPolicies,
 ) -> Result<(), PortError> {
+    found.counted = true;
+    let record = &mut found.record;
     record.max_shards = u32::MAX;
     record.broad_grant = None;
     let number =
@@ -257,9 +270,6 @@ pub(crate) async fn attachments(
     if record.node_roles.is_empty() {
         record.max_shards = 0;
     }
-    found.attached.clone_from(&record.attached);
-    found.max_shards = record.max_shards;
-    found.broad_grant = record.broad_grant.is_some();
     Ok(())
 }
 

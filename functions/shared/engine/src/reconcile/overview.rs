@@ -136,8 +136,7 @@ impl Overview {
             Ok(record) => record.clone(),
             Err(why) => return Ok(Look::LeftAlone(why)),
         };
-        let assume_role = record.registration.assume_role.clone();
-        let access = ClusterAccess { cluster: cluster.clone(), assume_role };
+        let access = record.access();
         if record.retired.as_ref().is_some_and(|retirement| retirement.emptied_at.is_some()) {
             return is_gone(context, &access).await;
         }
@@ -159,14 +158,13 @@ impl Overview {
         bindings?;
         accounts?;
         view.take_in(&[], remembered);
-        let bindings = ledger::bindings(&view)?;
-        view.read(reader, &ledger::condition_keys(&bindings, cluster)).await?;
+        let (bindings, conditions) = ledger::on_cluster(&mut view, reader, cluster, &[]).await?;
         let mut overview = Self {
             accounts: ledger::accounts(&view, cluster)?,
             intents: BTreeMap::new(),
             strangers: BTreeMap::new(),
             guard: view.get::<GuardRecord>(&guard)?.unwrap_or_default(),
-            conditions: ledger::conditions(&view, &bindings, cluster)?,
+            conditions,
             bindings,
             view,
             record,
@@ -254,19 +252,13 @@ impl Overview {
     ) -> Result<(), LookError> {
         let key = node_policy_key(&self.access.cluster);
         let Some(before) = self.view.get::<NodePolicyRecord>(&key)? else { return Ok(()) };
-        let found = observe::node_policies(
-            context.reader,
-            &self.access,
-            &self.record,
-            Some(before.clone()),
-            true,
-            context.settings,
-            context.clock,
-        )
-        .await?;
+        let (access, record) = (&self.access, &self.record);
+        let found =
+            observe::node_policies(context, access, record, Some(before.clone()), true).await?;
+        let policies = found.policies();
         self.policies.changed = found.record != before || !before.projection.is_settled();
-        self.policies.granted = Some(found.policies.granted());
-        self.policies.found = Some(found.policies).filter(|found| found.problem.is_none());
+        self.policies.granted = Some(policies.granted());
+        self.policies.found = Some(policies).filter(|policies| policies.problem.is_none());
         Ok(())
     }
 

@@ -18,13 +18,10 @@ use pod_identity_events::BlockedCode;
 use super::Reconciled;
 use super::drift::What;
 use super::overview::{Found, Overview};
-use crate::cluster::{self, Beyond, CHUNK, ClusterReport, guard};
+use crate::cluster::{self, Beyond, CHUNK, guard};
 use crate::context::Context;
-use crate::ledger::{
-    self, BindingRecord, ClusterRecord, ConditionState, LedgerError, Registry, View, WriteSet,
-    bindings_partition, registry_key,
-};
-use crate::ports::{Clock, LedgerReader, Reads, Writes};
+use crate::ledger::{self, ConditionState, View, WriteSet, registry_key};
+use crate::ports::{Clock, Reads, Writes};
 
 pub(super) use close::finish;
 
@@ -81,47 +78,31 @@ impl fmt::Display for Retirement {
     }
 }
 
-/// Who holds the retirement up: all who have or want an association here and are left behind.
-async fn holders(
-    ledger: &impl LedgerReader,
-    registry: &Registry,
-    record: &ClusterRecord,
-    bindings: &BTreeMap<DominoName, BindingRecord>,
-    has: impl Fn(&DominoName) -> bool,
-) -> Result<BTreeSet<DominoName>, LedgerError> {
-    let cluster = &record.registration.cluster;
-    let Some(retirement) = &record.retired else { return Ok(BTreeSet::new()) };
-    let mut here = bindings.clone();
-    here.retain(|name, record| {
-        record.binding().is_some_and(|binding| binding.selects(cluster) || has(name))
-    });
-    guard::left_behind(ledger, registry, cluster, &retirement.given_up, &here).await
-}
-
 /// By what was read for the overview, whether the retirement may begin; if not, who holds it up.
 async fn may_begin<R: Reads, W, C: Clock>(
     context: &Context<'_, R, W, C>,
     overview: &Overview,
     done: &mut Reconciled,
 ) -> Result<bool, String> {
-    if overview.record.retired.is_none() || overview.record.is_retiring() {
+    let Some(retirement) = overview.record.retired.as_ref().filter(|it| it.begun_at.is_none())
+    else {
         return Ok(false);
-    }
+    };
     // What is gone with its cluster leaves nobody behind any more.
     if overview.gone.is_some() {
         return Ok(true);
     }
-    let has = |name: &DominoName| {
-        overview.conditions.get(name).is_some_and(|condition| condition.association.is_some())
-    };
-    let registry = overview.registry(context)?;
+    let Overview { access, bindings, conditions, .. } = overview;
+    let (registry, given_up) = (overview.registry(context)?, &retirement.given_up);
+    let bindings = bindings.clone();
     let held =
-        holders(context.reader, &registry, &overview.record, &overview.bindings, has).await?;
-    let may = held.is_empty();
-    if !may {
-        hold_up(&overview.access.cluster, held, done);
+        guard::holders(context.reader, &registry, &access.cluster, given_up, bindings, conditions)
+            .await?;
+    if held.is_empty() {
+        return Ok(true);
     }
-    Ok(may)
+    hold_up(&access.cluster, held, done);
+    Ok(false)
 }
 
 fn hold_up(cluster: &ClusterArn, names: BTreeSet<DominoName>, done: &mut Reconciled) {
@@ -173,26 +154,19 @@ async fn decide<R: Reads, W, C: Clock>(
     let mut view = View::default();
     view.read(context.reader, &[registry_key()]).await?;
     let mut registry = ledger::registry(&view, &context.settings.plan.deployment)?;
-    let Some(record) = registry.clusters.get(cluster).filter(|record| record.retired.is_some())
-    else {
+    let record = registry.clusters.get_mut(cluster);
+    let Some(retirement) = record.and_then(|record| record.retired.as_mut()) else {
         return Ok((false, WriteSet::default()));
     };
     if overview.gone.is_none() {
-        view.query(context.reader, bindings_partition(), "").await?;
-        let bindings = ledger::bindings(&view)?;
-        let keys = ledger::condition_keys(&bindings, cluster);
-        view.read(context.reader, &keys).await?;
-        let conditions = ledger::conditions(&view, &bindings, cluster)?;
-        let has = |name: &DominoName| conditions.get(name).is_some_and(|c| c.association.is_some());
-        let held = holders(context.reader, &registry, record, &bindings, has).await?;
+        let given_up = &retirement.given_up;
+        let held = guard::held_up(context.reader, context.settings, cluster, given_up).await?;
         if !held.is_empty() {
             hold_up(cluster, held, done);
             return Ok((false, WriteSet::default()));
         }
     }
-    let now = context.clock.now();
-    let retirement = registry.clusters.get_mut(cluster).and_then(|one| one.retired.as_mut());
-    retirement.into_iter().for_each(|retirement| _ = retirement.begun_at.get_or_insert(now));
+    retirement.begun_at.get_or_insert(context.clock.now());
     let (mut writes, revision) = (WriteSet::default(), context.run.revision());
     writes.put(&mut view, registry_key(), &registry, &revision)?;
     Ok((true, writes))
@@ -313,7 +287,6 @@ pub(super) async fn retire<R: Reads, W: Writes, C: Clock>(
             settings.plan.max_deletions = taking.deletions_left;
             let bounded = Context { settings: &settings, ..*context };
             let report = cluster::work(&bounded, overview.job(&names, &beyond)).await;
-            let report = report.unwrap_or_else(|why| ClusterReport::failed(&names, &why));
             if let Some(plan) = &report.plan {
                 taking.count(plan);
             }

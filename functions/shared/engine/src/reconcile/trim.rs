@@ -66,7 +66,7 @@ async fn try_trim<R: Reads, W: Writes, C: Clock>(
     }
     let (nobody, beyond) =
         (BTreeSet::new(), Beyond { taking: Some(Taking::Unused), ..Beyond::default() });
-    let worked = cluster::work(context, overview.job(&nobody, &beyond)).await;
+    let worked = cluster::work_with(context, overview.job(&nobody, &beyond), None).await;
     let report = worked.map_err(|failure| failure.to_string())?;
     let (Some(plan), Some(now)) = (report.plan, report.node_policies) else { return Ok(()) };
     let undone = report.undone.map(|failure| failure.to_string());

@@ -105,7 +105,7 @@ impl House {
         let scope = InsideScope { cluster: cluster("blue"), service_account: None, evicted: 0 };
         let (ports, settings) = (&self.scenario.ports, &self.scenario.settings);
         let look = preview_inside(
-            ports.context(&run, settings, deadline).read_only(),
+            ports.context(&run, settings, deadline).with(&()),
             ports,
             &scope,
             &self.inside,

@@ -91,7 +91,7 @@ fn a_rehearsal_shows_what_it_wrote_and_leaves_no_trace() {
     let found = drive(rehearsal.query("BINDINGS", "svc", None), || {}).unwrap();
     assert_eq!((found.items.len(), found.next), (1, None));
     let scope = Scope::of(cluster("blue"));
-    let ahead = drive(preview(context.read_only(), &scope), || {});
+    let ahead = drive(preview(context.with(&()), &scope), || {});
     assert!(ahead.unwrap().plans[0].to_string().contains("svc-etl-sa -> role/domino/etl"));
     assert_eq!(format!("{:?}", scenario.ports.world().ledger), before);
 }

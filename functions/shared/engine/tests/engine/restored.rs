@@ -25,7 +25,7 @@ fn run(scenario: &mut Scenario) -> Reconciled {
 fn look(scenario: &mut Scenario) -> Reconciled {
     let (run, deadline) = (scenario.next_run(), scenario.in_seconds(60));
     let (ports, scope) = (&scenario.ports, Scope::of(cluster("blue")));
-    drive(preview(ports.context(&run, &scenario.settings, deadline).read_only(), &scope), || {})
+    drive(preview(ports.context(&run, &scenario.settings, deadline).with(&()), &scope), || {})
         .unwrap()
 }
 
@@ -33,7 +33,7 @@ fn resumption(scenario: &mut Scenario) -> Resumption {
     let (run, deadline) = (scenario.next_run(), scenario.in_seconds(60));
     let (ports, blue) = (&scenario.ports, cluster("blue"));
     let future =
-        plan_resumption(ports.context(&run, &scenario.settings, deadline).read_only(), &blue);
+        plan_resumption(ports.context(&run, &scenario.settings, deadline).with(&()), &blue);
     drive(future, || {}).unwrap()
 }
 

@@ -170,7 +170,7 @@ fn one_run_deletes_no_more_than_the_ceiling_and_another_goes_on() {
 fn look(scenario: &mut Scenario, seconds: i64) -> Reconciled {
     let (run, deadline) = (scenario.next_run(), scenario.in_seconds(seconds));
     let (ports, scope) = (&scenario.ports, Scope::of(cluster("blue")));
-    drive(preview(ports.context(&run, &scenario.settings, deadline).read_only(), &scope), || {})
+    drive(preview(ports.context(&run, &scenario.settings, deadline).with(&()), &scope), || {})
         .unwrap()
 }
 
@@ -401,7 +401,7 @@ fn a_preview_shows_what_would_be_deleted_and_writes_nothing() {
     let before = (End::of(&scenario), scenario.ports.world().ledger.items().count());
     let (run, deadline) = (scenario.next_run(), scenario.in_seconds(60));
     let (ports, scope) = (&scenario.ports, Scope::of(cluster("blue")));
-    let look = preview(ports.context(&run, &scenario.settings, deadline).read_only(), &scope);
+    let look = preview(ports.context(&run, &scenario.settings, deadline).with(&()), &scope);
     let done = drive(look, || {}).unwrap();
     let text = done.plans[0].to_string();
     assert_eq!(text.matches("- association").count(), 2, "{text}");

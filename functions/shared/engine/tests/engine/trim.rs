@@ -51,7 +51,7 @@ fn run(scenario: &mut Scenario) -> Reconciled {
 fn look(scenario: &mut Scenario) -> Reconciled {
     let (run, deadline) = (scenario.next_run(), scenario.in_seconds(60));
     let ports = &scenario.ports;
-    drive(preview(ports.context(&run, &scenario.settings, deadline).read_only(), &scope()), || {})
+    drive(preview(ports.context(&run, &scenario.settings, deadline).with(&()), &scope()), || {})
         .unwrap()
 }
 

@@ -21,7 +21,7 @@ pub(super) async fn close<R: Reads, W: Writes, C: Clock>(
     let is_gone = overview.gone.is_some();
     let taking = Some(Taking::Everything { is_gone });
     let (nobody, beyond) = (BTreeSet::new(), Beyond { taking, ..Beyond::default() });
-    let worked = cluster::work(context, overview.job(&nobody, &beyond)).await;
+    let worked = cluster::work_with(context, overview.job(&nobody, &beyond), None).await;
     let undone = worked.as_ref().map_or_else(Some, |report| report.undone.as_ref());
     match undone {
         Some(failure @ Failure::Blocked(_)) => Ok(Retirement::PoliciesStay(failure.to_string())),

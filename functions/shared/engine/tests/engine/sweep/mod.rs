@@ -175,7 +175,7 @@ impl Stage {
         let (ports, scope) = (&self.ports, Self::scope());
         let settings = &self.scenario.settings;
         let future = preview_inside(
-            ports.context(&run, settings, deadline).read_only(),
+            ports.context(&run, settings, deadline).with(&()),
             ports,
             &scope,
             &self.inside,
