@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 /// API version of a `Mutation`.
 pub const MUTATION_API_VERSION: &str = "apps.dominodatalab.com/v1alpha1";
@@ -53,12 +54,24 @@ pub struct CloudWorkloadIdentity {
     /// The Kubernetes service account of everybody else; empty for Domino's own.
     #[serde(default)]
     pub default_sa: String,
-    /// What it does is not documented. Domino's tutorials map names with `false`, and none sets it.
-    #[serde(default)]
+    /// What it does is not documented. Domino's tutorials map names with `false`, and none sets it. Not written
+    /// where it is the default of domsed's definition: an older one does not know it, and refuses the whole
+    /// object under strict validation.
+    #[serde(default, skip_serializing_if = "is_off")]
     pub assume_sa_mapping: bool,
-    /// Domino name to Kubernetes service account.
-    #[serde(default)]
+    /// Domino name to Kubernetes service account. The definition of domsed lets any value stand here: one that is
+    /// no text reads as words that no service account is called.
+    #[serde(default, deserialize_with = "texts")]
     pub user_mappings: BTreeMap<String, String>,
+}
+
+fn texts<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let all = Option::<BTreeMap<String, Value>>::deserialize(from)?.unwrap_or_default();
+    let text = |value: Value| match value {
+        Value::String(text) => text,
+        other => format!("{other}, which is no text"),
+    };
+    Ok(all.into_iter().map(|(name, value)| (name, text(value))).collect())
 }
 
 fn on() -> bool {
@@ -68,4 +81,9 @@ fn on() -> bool {
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
 fn is_on(enabled: &bool) -> bool {
     *enabled
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_off(set: &bool) -> bool {
+    !*set
 }

@@ -105,8 +105,15 @@ impl Refusal {
         self.status == 409 && words.contains("uid") && words.contains("precondition")
     }
 
+    /// Whether an apply does not fit the schema, of which Kubernetes makes an error of its own (500) and names no
+    /// reason.
+    fn is_of_schema(&self) -> bool {
+        self.status == 500 && self.words().starts_with("failed to create typed patch object")
+    }
+
     pub(crate) fn kind(&self) -> ErrorKind {
         match self.status {
+            500 if self.is_of_schema() => ErrorKind::Invalid,
             401 | 403 => ErrorKind::Denied,
             404 => ErrorKind::NotFound,
             409 => ErrorKind::InUse,

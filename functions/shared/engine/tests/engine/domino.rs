@@ -197,6 +197,30 @@ fn a_conflict_blocks_and_is_told_once_and_unblocks_when_it_goes_away() {
 }
 
 #[test]
+fn a_mutation_that_the_cluster_does_not_take_blocks_whom_it_would_map_and_is_not_tried_for_ever() {
+    let mut house = House::with(&["svc-a"]);
+    house.settle();
+    house.assign("svc-b");
+    house.scenario.ports.fault(PortFault {
+        operation: Some("patch mutations".to_owned()),
+        nth: 1,
+        lasting: true,
+        when: When::Before,
+        kind: ErrorKind::Invalid,
+    });
+    let done = house.work().domino.unwrap();
+    assert_eq!(done.failures, [""; 0], "what fails is delivered again at once");
+    assert!(done.kept[0].contains("install a version of domsed"), "{done:?}");
+    assert!(house.remembered("svc-b").blocked.unwrap().way_out.contains("version of domsed"));
+    let svc_a = house.remembered("svc-a");
+    assert!(svc_a.blocked.is_none() && svc_a.mapped_since.is_some(), "{svc_a:?}");
+    house.scenario.ports.clear_faults();
+    house.settle();
+    assert_eq!(house.remembered("svc-b").blocked, None);
+    assert_eq!(house.mapped(), Some(json!({ "svc-a": "svc-a-sa", "svc-b": "svc-b-sa" })));
+}
+
+#[test]
 fn bindings_of_one_account_name_in_two_namespaces_are_not_mapped() {
     const BATCH: &str = "domino-batch";
     let mut house = House::with(&["svc-a", "svc-b"]);
@@ -505,7 +529,10 @@ fn any_call_that_fails_once_keeps_only_what_depends_on_it_undone() {
                 let mut house = busy();
                 house.scenario.ports.fault(PortFault::nth(operation, 1, when, kind));
                 let done = house.work().domino.unwrap();
-                assert_eq!(done.failures.len(), 1, "{done:?}");
+                // A Mutation that is refused would be refused again.
+                let refused = kind == ErrorKind::Invalid && operation == "patch mutations";
+                let said = if refused { &done.kept } else { &done.failures };
+                assert_eq!(said.len(), 1, "{done:?}");
                 house.settle();
                 assert_eq!(house.end(&names), expected, "{operation} {when:?}");
             }

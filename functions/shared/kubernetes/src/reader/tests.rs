@@ -210,16 +210,24 @@ async fn mutations_are_listed_with_the_rules_that_are_about_identities() {
                 "user_mappings": {"svc-etl": "svc-etl-sa"}}},
         ]},
         {"metadata": {"name": "empty"}, "rules": null},
+        {"metadata": {"name": "odd"}, "rules": [{"cloudWorkloadIdentity": {"cloud_type": "aws",
+            "user_mappings": {"john": "sa-john", "jane": null, "joe": 7, "jim": {"a": true}}}}]},
     ]);
     let server = Server::always(Reply::Json(200, list(items, ""))).await;
     let reader = server.kubernetes().reader();
     let page = reader.mutations(&access(), "domino-platform", None).await.unwrap();
-    let [theirs, empty] = &page.items[..] else { panic!("{page:#?}") };
+    let [theirs, empty, odd] = &page.items[..] else { panic!("{page:#?}") };
     assert_eq!((theirs.name.as_str(), empty.name.as_str()), ("theirs", "empty"));
     assert_eq!(theirs.rules[0].cloud_workload_identity, None);
     let identity = theirs.rules[1].cloud_workload_identity.as_ref().unwrap();
     assert_eq!(identity.user_mappings["svc-etl"], "svc-etl-sa");
     assert!(empty.rules.is_empty());
+    // What is no text is nobody's service account, and the rest of it reads as it stands.
+    let odd = &odd.rules[0].cloud_workload_identity.as_ref().unwrap().user_mappings;
+    assert_eq!(odd["john"], "sa-john");
+    for (name, said) in [("jane", "null"), ("joe", "7"), ("jim", "{\"a\":true}")] {
+        assert_eq!(odd[name], format!("{said}, which is no text"));
+    }
     let line = "GET /apis/apps.dominodatalab.com/v1alpha1/namespaces/domino-platform/mutations\
         ?limit=500";
     assert_eq!(server.one().line, line);

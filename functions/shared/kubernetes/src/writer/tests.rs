@@ -279,7 +279,6 @@ async fn a_mutation_is_applied_with_our_field_manager_and_never_forced() {
                 "cloudWorkloadIdentity": {
                     "cloud_type": "aws",
                     "default_sa": "",
-                    "assume_sa_mapping": false,
                     "user_mappings": {"svc-etl": "svc-etl-sa"},
                 },
             }],
@@ -304,11 +303,21 @@ async fn a_field_that_somebody_else_owns_is_in_use_in_the_words_of_the_server() 
     );
 }
 
+const NOT_DECLARED: &str = "failed to create typed patch object (domino-platform/domino-pod-identity; \
+    apps.dominodatalab.com/v1alpha1, Kind=Mutation): .rules[0].cloudWorkloadIdentity.assume_sa_mapping: \
+    field not declared in schema";
+
 #[tokio::test]
 async fn a_mutation_without_domsed_is_not_found_and_an_unknown_field_is_invalid() {
     for (reply, kind) in [
         (Reply::Text(404, "404 page not found"), ErrorKind::NotFound),
         (Reply::Json(400, status(400, "BadRequest", "unknown field")), ErrorKind::Invalid),
+        // A real server says so of a field that the definition does not have, and gives no reason.
+        (Reply::Json(500, status(500, "", NOT_DECLARED)), ErrorKind::Invalid),
+        (
+            Reply::Json(500, status(500, "InternalError", "etcdserver: no leader")),
+            ErrorKind::Passing,
+        ),
     ] {
         let server = Server::always(reply).await;
         let writer = server.kubernetes().writer();

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
 use pod_identity_core::domino::{AccountDeletion, Mapping, Plan, service_account_labels};
-use pod_identity_core::plan::Blocked;
+use pod_identity_core::plan::{Blocked, Problem};
 use pod_identity_core::{DominoName, KubernetesName};
 
 use super::super::{Hands, Inside, OutsideReads, OutsideWrites};
@@ -28,7 +28,7 @@ pub(in super::super) async fn apply<
 >(
     context: &Inside<'_, A, K, C>,
     hands: &Hands<'_, B, W>,
-    plan: DominoPlan,
+    mut plan: DominoPlan,
     bindings: &mut BTreeMap<DominoName, InsideBinding>,
 ) -> DominoReport {
     let hand = Hand { context, writer: hands.kubernetes, lease: hands.lease };
@@ -38,8 +38,15 @@ pub(in super::super) async fn apply<
     let (mut since, mut left_as_it_was) = (context.clock.now(), false);
     if let Some(mapping) = plan.plan.mapping.as_ref().map(|mapping| mapping.without(&failed)) {
         match hand.map(&mapping, &mut report).await {
-            Some(at) => (mapped, since) = (Some(mapping.names()), at),
-            None => left_as_it_was = true,
+            Mapped::At(at) => (mapped, since) = (Some(mapping.names()), at),
+            Mapped::Left => left_as_it_was = true,
+            Mapped::Refused(problem) => {
+                left_as_it_was = true;
+                let in_force = mapping.in_force();
+                for name in mapping.names().into_iter().filter(|name| !in_force.contains(name)) {
+                    plan.plan.blocked.entry(name).or_insert_with(|| problem.clone());
+                }
+            }
         }
     }
     // While ours may still lead to one, pods of its name would be refused without it.
@@ -143,23 +150,29 @@ impl<A: OutsideReads, K, C: Clock, W: KubernetesWriter> Hand<'_, A, K, C, W> {
         failed
     }
 
-    /// Applies our Mutation, and answers when it was so; none when it was not.
-    async fn map(&self, mapping: &Mapping, report: &mut DominoReport) -> Option<Timestamp> {
+    /// Applies our Mutation.
+    async fn map(&self, mapping: &Mapping, report: &mut DominoReport) -> Mapped {
         let Inside { access, clock, .. } = *self.context;
-        let Some(mutation) = mapping.change() else { return Some(clock.now()) };
+        let Some(mutation) = mapping.change() else { return Mapped::At(clock.now()) };
         if !self.may_start() {
             report.left = true;
-            return None;
+            return Mapped::Left;
         }
         match self.writer.apply_mutation(access, mapping.namespace(), &mutation).await {
             Ok(()) => {
                 report.steps.extend(mapping.steps());
-                Some(clock.now())
+                Mapped::At(clock.now())
+            }
+            // It would be refused again and again.
+            Err(error) if error.kind == ErrorKind::Invalid => {
+                let problem = words::mapping_refused(&error);
+                report.kept.push(format!("{}; {}", problem.reason, problem.way_out));
+                Mapped::Refused(problem)
             }
             Err(error) => {
                 let (namespace, name) = (mapping.namespace(), mapping.name());
                 report.failures.push(words::mapping_failed(namespace, name, &error));
-                None
+                Mapped::Left
             }
         }
     }
@@ -228,6 +241,16 @@ impl<A: OutsideReads, K, C: Clock, W: KubernetesWriter> Hand<'_, A, K, C, W> {
             }
         }
     }
+}
+
+/// What became of our Mutation.
+enum Mapped {
+    /// It is as it should be, since this time at the latest.
+    At(Timestamp),
+    /// It was left as it was, for a passing reason.
+    Left,
+    /// The cluster does not take it.
+    Refused(Problem),
 }
 
 enum Deleted {

@@ -2,6 +2,8 @@
 
 use pod_identity_core::KubernetesName;
 use pod_identity_core::domino::{MANAGED_BY, MappingSettings};
+use pod_identity_core::plan::Problem;
+use pod_identity_events::BlockedCode;
 
 use super::super::{Inside, InsideError};
 use crate::error::chain;
@@ -74,6 +76,17 @@ pub(super) fn account_failed(place: &KubernetesName, error: &PortError) -> Strin
         ),
         ErrorKind::Denied => format!("{}: {BIND}", chain(error)),
         _ => chain(error),
+    }
+}
+
+/// The definition of Mutations on the cluster, or an admission webhook, does not take ours.
+pub(super) fn mapping_refused(error: &PortError) -> Problem {
+    let said = error.message.as_ref().map(|said| format!(": {said}"));
+    Problem {
+        code: BlockedCode::InvalidRequest,
+        reason: format!("{error}{}", said.unwrap_or_default()),
+        way_out: "install a version of domsed whose definition of Mutations has rules[].cloudWorkloadIdentity with cloud_type, default_sa and user_mappings, or switch the mapping off"
+            .to_owned(),
     }
 }
 
