@@ -163,6 +163,11 @@ fn what_is_read_whole_is_counted_as_it_is_now() {
     assert!(line(&part, "blue").contains("1 of 1 (100 %)"), "{}", text(&part));
     assert!(text(&part).contains("! blue: counted at "), "{}", text(&part));
     assert!(text(&part).contains("1 bindings were changed since"), "{}", text(&part));
+    // One that was unbound is no binding, and keeps nobody from counting.
+    office.applied(json!({ "action": "unbind", "serviceAccount": "svc-new" }));
+    let whole = office.done(json!({ "action": "status" }));
+    assert!(line(&whole, "blue").contains("1 of 1 (100 %)"), "{}", text(&whole));
+    assert_eq!(of(&whole, "blue")["counts"]["changedSince"], 0);
 }
 
 #[test]

@@ -315,7 +315,8 @@ impl Reconciled {
         self.conditions.extend(report.conditions);
         self.failures.extend(report.failures);
         self.steps += report.steps;
-        self.capacity = report.capacity;
+        // A part that only takes something away looks at no policy.
+        self.capacity = report.capacity.or(self.capacity.take());
         self.plans.extend(report.plan);
     }
 

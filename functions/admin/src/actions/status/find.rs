@@ -134,7 +134,10 @@ pub(super) async fn find<'a>(
 ) -> Result<Rows<'a>, String> {
     let chosen: Vec<_> = bindings.iter().filter(|(name, it)| asked.fits(name, it)).collect();
     let mut found = search(desk, places, &chosen, asked.state, limit).await?;
-    if chosen.len() < bindings.len() {
+    // Removals are no bindings: who is not asked for them has counted all the same.
+    let is_left_out =
+        |(name, it): (&DominoName, &BindingRecord)| it.binding().is_some() && !asked.fits(name, it);
+    if bindings.iter().any(is_left_out) {
         found.counted = None;
     }
     look_inside(desk, places, &mut found.rows).await?;

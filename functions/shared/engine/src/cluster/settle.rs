@@ -253,12 +253,15 @@ impl Settling<'_> {
                 return;
             }
         };
-        let change = match &place.step {
-            Some(AssociationStep::CreateAssociation { .. }) => AssociationChange::Created,
-            Some(_) => AssociationChange::Updated,
-            None => AssociationChange::Unchanged,
-        };
         let (id, arn, external_id) = found;
+        let change = match &place.step {
+            None => AssociationChange::Unchanged,
+            Some(AssociationStep::UpdateAssociation { id: of, .. }) if *of == id => {
+                AssociationChange::Updated
+            }
+            // EKS kept a value that was to go, so it was made again.
+            Some(_) => AssociationChange::Created,
+        };
         let record = AssociationRecord {
             id,
             arn,

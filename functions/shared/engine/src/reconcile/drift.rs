@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use pod_identity_core::plan::Plan;
 use pod_identity_core::{
     Association, Binding, ClusterArn, DominoName, KubernetesName, RoleArn, Verdict,
     association_tags, fingerprint,
@@ -19,6 +20,8 @@ use crate::ports::Clock;
 pub(super) struct What {
     object: String,
     found: String,
+    /// The role that is not granted; none where it is about an association.
+    ungranted: Option<RoleArn>,
 }
 
 /// What was found, and what it is again.
@@ -41,7 +44,7 @@ impl What {
         let last = condition.association.as_ref();
         let Some((shown, verdict)) = shown else {
             let object = last.map_or_else(|| place.to_string(), |last| last.arn.clone());
-            return Some(Self { object, found: format!("the association of {place} is gone") });
+            return Some(Self::at(object, format!("the association of {place} is gone")));
         };
         let found = match verdict {
             Verdict::AddOnOwned { owner, .. } => format!("it is owned by add-on {owner}"),
@@ -66,7 +69,11 @@ impl What {
                 }
             }
         };
-        Some(Self { object: shown.arn.clone(), found: format!("{place}: {found}") })
+        Some(Self::at(shown.arn.clone(), format!("{place}: {found}")))
+    }
+
+    fn at(object: String, found: String) -> Self {
+        Self { object, found, ungranted: None }
     }
 
     /// A role that no node policy lists any more, or that a node role does not have.
@@ -74,6 +81,7 @@ impl What {
         Self {
             object: format!("node policies of cluster {}", cluster.name()),
             found: format!("role {role} is not granted to every node role"),
+            ungranted: Some(role.clone()),
         }
     }
 
@@ -84,7 +92,20 @@ impl What {
         association: &Association,
     ) -> Self {
         let found = format!("{place}: role {} for {name}, which has none", association.role_arn);
-        Self { object: association.arn.clone(), found }
+        Self::at(association.arn.clone(), found)
+    }
+
+    /// Whether a plan that was made under the lease has put it right for a service account: what was found by a
+    /// look without it may have been an event's doing, or not shown yet.
+    pub(super) fn is_changed_by(&self, plan: &Plan, name: &DominoName) -> bool {
+        if let Some(role) = &self.ungranted {
+            return plan.policy_steps.iter().any(|step| step.grants().contains(role));
+        }
+        plan.places.iter().filter(|place| place.step.is_some()).any(|place| {
+            let bound = place.bound.iter().map(|bound| &bound.service_account);
+            let left = place.removed.iter().map(|removed| &removed.service_account);
+            bound.chain(left).any(|of| of == name)
+        })
     }
 
     pub(super) fn corrected(&self, condition: &Condition) -> Drift {
@@ -105,7 +126,7 @@ impl Drift {
         context: &Context<'_, R, W, C>,
         scope: &Scope,
     ) -> Outgoing {
-        let Self { what: What { object, found }, corrected } = self;
+        let Self { what: What { object, found, .. }, corrected } = self;
         let request_id = context.run.request_id();
         let cluster = scope.cluster.as_str();
         let by = scope.actor.as_ref().map(|actor| format!("; changed by {actor}"));
@@ -131,7 +152,7 @@ impl Drift {
 
 impl fmt::Display for Drift {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { what: What { object, found }, corrected } = self;
+        let Self { what: What { object, found, .. }, corrected } = self;
         write!(f, "{object}: {found}; now {corrected}")
     }
 }

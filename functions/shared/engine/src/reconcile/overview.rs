@@ -437,19 +437,24 @@ impl Overview {
         Job { presumed: true, ..self.job(names, beyond) }
     }
 
-    /// What was put back, by what was found and how the work ended.
+    /// What was put back, by what was found, what the plan under the lease changed of it, and how the work
+    /// ended. What an event has changed since is no drift.
     pub(super) fn corrected(&self, found: &Found, report: &ClusterReport) -> Vec<Drift> {
+        let Some(plan) = &report.plan else { return Vec::new() };
         let done = |name: &DominoName| {
             let condition = report.conditions.get(name).filter(|condition| {
-                matches!(condition.state, ConditionState::Ready | ConditionState::Removed)
+                let is_same =
+                    self.bindings.get(name).is_some_and(|b| b.version == condition.version);
+                is_same
+                    && matches!(condition.state, ConditionState::Ready | ConditionState::Removed)
             });
             condition.filter(|_| !report.failures.contains_key(name))
         };
-        let drifts = found
-            .needed
-            .iter()
-            .filter_map(|(name, what)| Some(what.as_ref()?.corrected(done(name)?)));
-        drifts.collect()
+        let drift = |(name, what): (&DominoName, &Option<What>)| {
+            let what = what.as_ref().filter(|what| what.is_changed_by(plan, name))?;
+            Some(what.corrected(done(name)?))
+        };
+        found.needed.iter().filter_map(drift).collect()
     }
 }
 

@@ -189,11 +189,10 @@ fn a_policy_that_was_made_before_its_maker_died_is_finished_by_the_next_delivery
 fn somebody_elses_policy(world: &mut World, tags: &[(&str, &str)]) {
     let document = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:GetObject","Resource":"*"}]}"#;
     let arn = policy(1);
-    let name = arn.rsplit('/').next().unwrap();
+    let (path, name) = arn.rsplit_once('/').unwrap();
+    let path = format!("{}/", path.split_once(":policy").unwrap().1);
     let tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    world
-        .create_policy(&administrator(), name, node_policy::POLICY_PATH, "", document, &tags)
-        .unwrap();
+    world.create_policy(&administrator(), name, &path, "", document, &tags).unwrap();
 }
 
 #[test]

@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::future::join;
 use pod_identity_core::{DEPLOYMENT_TAG, KubernetesName, SERVICE_ACCOUNT_TAG};
-use pod_identity_engine::ports::{AssociationUpdate, ClusterAccess, EksWriter};
-use pod_identity_engine::{Outcome, Reconciled, Scope, preview, reconcile};
+use pod_identity_engine::ports::{AssociationUpdate, ClusterAccess, EksWriter, ErrorKind};
+use pod_identity_engine::{Outcome, Reconciled, Scope, preview, process, reconcile};
+use pod_identity_world::{PortFault, When};
 
 use crate::check::End;
 use crate::policies::administrator;
-use crate::scenario::{Scenario, cluster, drive, role};
+use crate::scenario::{Scenario, cluster, drive, records, role};
 
 fn scope() -> Scope {
     Scope::of(cluster("blue"))
@@ -124,6 +126,46 @@ fn an_association_changed_by_hand_is_put_back_and_the_event_says_by_whom() {
     let found = told[0]["found"].as_str().unwrap();
     assert!(found.contains("other role") && found.contains("assumed-role/admin/jo"), "{found}");
     assert!(scenario.associations("blue").iter().any(|(_, role)| role == "etl"));
+}
+
+#[test]
+fn a_role_that_an_event_changes_while_a_cluster_is_looked_at_is_no_drift() {
+    let mut scenario = Scenario::new();
+    scenario.register("blue");
+    let events: Vec<_> =
+        (10..90).map(|n| scenario.assigned(&format!("svc-{n}"), "report")).collect();
+    scenario.batch(&events);
+    scenario.advance(300);
+    assert!(run(&mut scenario, &scope(), 60).needed.is_empty());
+    let event = scenario.assigned("svc-89", "etl");
+    let (runs, deadline) = ([scenario.next_run(), scenario.next_run()], scenario.in_seconds(60));
+    let (ports, settings, records) =
+        (&scenario.ports, &scenario.settings, records(&[event.to_string()]));
+    let scope = scope();
+    let both = join(
+        reconcile(ports.context(&runs[0], settings, deadline), &scope),
+        process(ports.context(&runs[1], settings, deadline), &records),
+    );
+    let (done, report) = drive(both, || {});
+    let done = done.unwrap();
+    Scenario::assert_outcome(&report.records[0], Outcome::Applied);
+    let name = "svc-89".parse().unwrap();
+    assert_eq!(done.needed, BTreeSet::from([name]), "the look saw the change");
+    assert_eq!((done.corrected, done.steps), (Vec::new(), 0));
+    assert!(scenario.outcomes("Drift Corrected").is_empty());
+}
+
+#[test]
+fn a_part_that_only_removes_something_does_not_hide_how_full_the_policies_are() {
+    let mut scenario = bound();
+    let gone = scenario.unassigned("svc-train");
+    let fault = PortFault::nth("DeletePodIdentityAssociation", 1, When::Before, ErrorKind::Passing);
+    scenario.ports.fault(fault);
+    Scenario::assert_outcome(&scenario.send(&gone), Outcome::Failed);
+    scenario.advance(300);
+    let done = run(&mut scenario, &scope(), 60);
+    assert_eq!(done.steps, 1);
+    assert_eq!(done.capacity.map(|capacity| capacity.policies), Some(1));
 }
 
 #[test]
