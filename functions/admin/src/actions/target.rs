@@ -34,11 +34,21 @@ impl Hop {
         }
     }
 
-    /// What EKS sends as `sts:ExternalId`.
+    /// What EKS sends as `sts:ExternalId` where session tags are disabled. With them AWS's guide promises none, and
+    /// an author of EKS says that none is sent (awsdocs/amazon-eks-user-guide, pull request 1059).
     pub(super) fn external_id(&self) -> String {
         let (cluster, place) = (&self.cluster, &self.kubernetes);
         let (region, account, name) = (cluster.region(), cluster.account(), cluster.name());
         format!("{region}/{account}/{name}/{}/{}", place.namespace(), place.service_account())
+    }
+
+    /// The same in words, for who writes a condition on it.
+    pub(super) fn sends(&self) -> String {
+        if self.session_tags {
+            "nobody promises that EKS sends any while session tags are enabled".to_owned()
+        } else {
+            format!("EKS sends `{}`", self.external_id())
+        }
     }
 
     /// EKS's session tags are transitive, so the second role has to let them in as well.
@@ -50,7 +60,7 @@ impl Hop {
     fn sent(&self, key: &str) -> Option<String> {
         let tag = key.strip_prefix("aws:requesttag/").filter(|_| self.session_tags);
         Some(match (key, tag) {
-            ("sts:externalid", _) => self.external_id(),
+            ("sts:externalid", _) if !self.session_tags => self.external_id(),
             ("aws:principalarn", _) => self.role.to_string(),
             ("aws:principalaccount", _) => self.role.account().to_owned(),
             (_, Some("eks-cluster-arn")) => self.cluster.to_string(),
@@ -258,7 +268,9 @@ pub(super) fn statements(hops: &BTreeSet<Hop>, sids_taken: &BTreeSet<String>) ->
     }
     for (role, ids) in untagged {
         let ids = ids.iter().map(String::as_str).collect();
-        statement(role, json!("sts:AssumeRole"), json!({ "sts:ExternalId": values(&ids) }));
+        // AWS's own sample allows the tags although they are disabled.
+        let actions = json!(["sts:AssumeRole", "sts:TagSession"]);
+        statement(role, actions, json!({ "sts:ExternalId": values(&ids) }));
     }
     all
 }
@@ -323,10 +335,6 @@ mod tests {
         use TrustVerdict::{Trusted, Unknown, Untrusted};
         let blue = "eu-west-1/111122223333/blue/domino-compute/svc-etl-sa";
         for (condition, expected) in [
-            (json!({ "StringEquals": { "STS:externalId": [blue, ID] } }), Trusted),
-            (json!({ "StringEquals": { "sts:ExternalId": blue } }), Untrusted),
-            (json!({ "StringLike": { "sts:ExternalId": "eu-west-1/*/svc-etl-sa" } }), Trusted),
-            (json!({ "StringLike": { "sts:ExternalId": "*/blu?/*" } }), Unknown),
             (
                 json!({ "ArnEquals": { "aws:PrincipalArn": "arn:aws:iam::*:role/domino/*" } }),
                 Trusted,
@@ -334,11 +342,22 @@ mod tests {
             (json!({ "ArnEquals": { "aws:PrincipalArn": "arn:*:role/domino/etl" } }), Unknown),
             (json!({ "StringEquals": { "aws:RequestTag/eks-cluster-name": "blue" } }), Untrusted),
             (json!({ "StringEquals": { "aws:RequestTag/team": "x" } }), Unknown),
-            (json!({ "StringNotEquals": { "sts:ExternalId": blue } }), Unknown),
             (json!({ "Bool": { "aws:MultiFactorAuthPresent": "true" } }), Unknown),
         ] {
             let statement = allow(json!("*"), condition);
             assert_eq!(verdict(std::slice::from_ref(&statement), true), expected, "{statement}");
+        }
+        // With session tags nobody knows whether there is an external id.
+        for (condition, expected) in [
+            (json!({ "StringEquals": { "STS:externalId": [blue, ID] } }), Trusted),
+            (json!({ "StringEquals": { "sts:ExternalId": blue } }), Untrusted),
+            (json!({ "StringLike": { "sts:ExternalId": "eu-west-1/*/svc-etl-sa" } }), Trusted),
+            (json!({ "StringLike": { "sts:ExternalId": "*/blu?/*" } }), Unknown),
+            (json!({ "StringNotEquals": { "sts:ExternalId": blue } }), Unknown),
+        ] {
+            let statement = [allow(json!("*"), condition)];
+            assert_eq!(verdict(&statement, false), expected, "{statement:?}");
+            assert_eq!(verdict(&statement, true), Unknown, "{statement:?}");
         }
         let tags =
             json!({ "StringEquals": { "aws:RequestTag/kubernetes-namespace": "domino-compute" } });
@@ -365,7 +384,7 @@ mod tests {
     fn a_condition_that_is_not_judged_tells_both_sides_and_no_wish() {
         let condition = json!({ "StringNotEquals": { "sts:ExternalId": ID } });
         let policy = document(&[allow(json!("*"), condition)]);
-        let because = evaluate(&policy, &hop("green", true)).because;
+        let because = evaluate(&policy, &hop("green", false)).because;
         let both = format!("compares with `{ID}` what EKS sends, `{ID}`, and whether it holds");
         assert!(because.contains(&both) && !because.contains("wants"), "{because}");
     }

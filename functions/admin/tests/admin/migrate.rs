@@ -72,6 +72,7 @@ fn a_preflight_says_of_every_binding_whether_it_will_work_on_green() {
         &office,
         json!({
             "serviceAccount": "svc-target", "roleArn": role("etl"), "targetRoleArn": target,
+            "disableSessionTags": true,
         }),
     );
     let other = "arn:aws:iam::444455556666:role/lake";
@@ -79,6 +80,7 @@ fn a_preflight_says_of_every_binding_whether_it_will_work_on_green() {
         &office,
         json!({
             "serviceAccount": "svc-lake", "roleArn": role("etl"), "targetRoleArn": other,
+            "disableSessionTags": true,
         }),
     );
     bind(

@@ -102,7 +102,8 @@ pub struct ServiceAccount {
 }
 
 impl ServiceAccount {
-    /// The role that IRSA gives its pods, which takes precedence over Pod Identity.
+    /// The role that IRSA gives its pods. Where there is an association as well, EKS's webhook gives a pod that one
+    /// at its admission: <https://github.com/aws/amazon-eks-pod-identity-webhook>
     #[must_use]
     pub fn irsa_role(&self) -> Option<&str> {
         self.annotations.get(IRSA_ANNOTATION).map(String::as_str)

@@ -227,8 +227,8 @@ fn target_role(evidence: &Evidence, binding: &Binding) -> Option<Line> {
         Err(why) => {
             let why = format!("the trust policy of target role {target} is not read: {why}");
             let way_out = format!(
-                "have its owner see that it says what this statement does: {statement}; where it asks for sts:ExternalId, EKS sends {}",
-                hop.external_id()
+                "have its owner see that it says what this statement does: {statement}; where it asks for sts:ExternalId, {}",
+                hop.sends()
             );
             return Some(Line::unknown(check, why).way_out(way_out));
         }

@@ -217,9 +217,9 @@ fn target_verdict(seen: &Seen, binding: &Binding) -> Verdict {
     let Some(target) = &binding.desired.target_role else { return Verdict::Ready };
     let hop = Hop::of(binding, &seen.green);
     let way_out = format!(
-        "have the owner of role {target} let it in as on cluster {} (action trust-policy); where it asks for sts:ExternalId, EKS sends `{}`",
+        "have the owner of role {target} let it in as on cluster {} (action trust-policy); where it asks for sts:ExternalId, {}",
         seen.blue.name(),
-        hop.external_id()
+        hop.sends()
     );
     if target.account() != seen.green.account() {
         let why = format!("target role {target} is in another account and cannot be read");

@@ -196,7 +196,7 @@ fn with_target(target: &str) -> Office {
     office.settings.rules.target_roles.push(own);
     office.done(json!({
         "action": "bind", "serviceAccount": "svc-etl", "roleArn": role("etl"),
-        "targetRoleArn": target, "mode": "apply",
+        "targetRoleArn": target, "disableSessionTags": true, "mode": "apply",
     }));
     office.reconcile("blue");
     office
