@@ -7,6 +7,7 @@ import re
 import sys
 import unittest
 
+import botocore
 import rules
 from template import of_type, path, raw, transformed
 
@@ -292,6 +293,23 @@ class Schemas(unittest.TestCase):
         self.assertEqual(named, expected)
         for one in resources:
             self.assertIsInstance(json.loads(one["Content"]), dict)
+
+
+class Partitions(unittest.TestCase):
+    """The table of partitions is botocore's."""
+
+    SOURCE = (ROOT / "functions/shared/core/src/partition.rs").read_text()
+    TABLE = re.findall(r'Partition \{ name: "([^"]+)", region_prefix: "([^"]*)", domain: "([^"]+)" \}', SOURCE)
+
+    def test_every_region_is_in_its_partition(self):
+        for partition in json.loads(
+            (pathlib.Path(botocore.__file__).parent / "data" / "partitions.json").read_text()
+        )["partitions"]:
+            for region in partition["regions"]:
+                if region.endswith("-global"):
+                    continue
+                name, _, domain = next(one for one in self.TABLE if region.startswith(one[1]))
+                self.assertEqual((name, domain), (partition["id"], partition["outputs"]["dnsSuffix"]), region)
 
 
 if __name__ == "__main__":

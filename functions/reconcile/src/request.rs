@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use percent_encoding::percent_decode_str;
-use pod_identity_core::{ClusterArn, Json, KubernetesName, Pattern};
+use pod_identity_core::{ClusterArn, Json, KubernetesName, Partition, Pattern};
 use pod_identity_engine::Scope;
 use pod_identity_events::detail_type::RECONCILIATION_REQUESTED;
 use serde::Deserialize;
@@ -137,8 +137,9 @@ fn called(detail: Value, own_roles: &[Pattern]) -> Result<Request, String> {
     // An AWS service that calls has no ARN.
     let arn = actor.clone().or_else(|| text(response_elements, "/association/associationArn"));
     let told = arn.as_deref().and_then(|arn| arn.split(':').nth(1));
-    let cluster = ClusterArn::new(told.unwrap_or(partition_of(region)), region, account, &name)
-        .map_err(|error| format!("{event_name} is on no cluster: {error}"))?;
+    let cluster =
+        ClusterArn::new(told.unwrap_or(Partition::of_region(region).name), region, account, &name)
+            .map_err(|error| format!("{event_name} is on no cluster: {error}"))?;
     let place = ["/association/namespace", "/association/serviceAccount"]
         .map(|at| text(response_elements, at));
     let places = match place {
@@ -149,15 +150,6 @@ fn called(detail: Value, own_roles: &[Pattern]) -> Result<Request, String> {
     };
     let scope = Scope { places, actor, ..Scope::of(cluster) };
     Ok(Request::One { scope, handed_on: 0, plan_only: false })
-}
-
-/// The partition of a region, of those that EKS is in and that are documented.
-fn partition_of(region: &str) -> &'static str {
-    match () {
-        () if region.starts_with("cn-") => "aws-cn",
-        () if region.starts_with("us-gov-") => "aws-us-gov",
-        () => "aws",
-    }
 }
 
 /// A parameter of a request's path, which CloudTrail records as it was sent: percent-encoded.

@@ -12,6 +12,7 @@ mod mutation;
 mod names;
 pub mod node_policy;
 mod ownership;
+mod partition;
 mod pattern;
 pub mod plan;
 mod pod;
@@ -32,6 +33,7 @@ pub use names::{DominoName, KubernetesName, NameError};
 pub use ownership::{
     CLOCK_DIFFERENCE, Evidence, HeldAssociation, INTENT_KEPT, Intent, MAX_INTENTS, Verdict,
 };
+pub use partition::Partition;
 pub use pattern::Pattern;
 pub use pod::{
     Credentials, IRSA_ANNOTATION, Obstacle, Owner, Phase, Pod, SKIP_CONTAINERS_ANNOTATION,

@@ -18,7 +18,7 @@ use aws_smithy_runtime_api::client::identity::Identity;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderValue, Request};
-use pod_identity_core::ClusterArn;
+use pod_identity_core::{ClusterArn, Partition};
 
 const PREFIX: &str = "k8s-aws-v1.";
 /// Binds the signature to one cluster: no other accepts it.
@@ -92,7 +92,7 @@ fn presigned(
     let url = format!(
         "https://sts.{}.{}/?Action=GetCallerIdentity&Version=2011-06-15",
         cluster.region(),
-        domain(cluster.partition()),
+        Partition::called(cluster.partition()).domain,
     );
     let identity = Identity::from(credentials.clone());
     let mut settings = SigningSettings::default();
@@ -112,17 +112,4 @@ fn presigned(
     let mut request = Request::get(&url).body(())?;
     instructions.apply_to_request_http1x(&mut request);
     Ok(request.uri().to_string())
-}
-
-/// The domain of AWS's services in a partition.
-fn domain(partition: &str) -> &'static str {
-    match partition {
-        "aws-cn" => "amazonaws.com.cn",
-        "aws-eusc" => "amazonaws.eu",
-        "aws-iso" => "c2s.ic.gov",
-        "aws-iso-b" => "sc2s.sgov.gov",
-        "aws-iso-e" => "cloud.adc-e.uk",
-        "aws-iso-f" => "csp.hci.ic.gov",
-        _ => "amazonaws.com",
-    }
 }

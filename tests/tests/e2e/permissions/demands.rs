@@ -124,7 +124,7 @@ fn of_iam(call: &Call) -> Vec<Demand> {
         "AttachRolePolicy" => attachment("iam:AttachRolePolicy"),
         "DetachRolePolicy" => attachment("iam:DetachRolePolicy"),
         "CreatePolicy" => {
-            let policy = iam(&format!("policy/domino-pod-identity/{first}"));
+            let policy = iam(&format!("policy/domino-pod-identity/{DEPLOYMENT}/eu-west-1/{first}"));
             let tagged = demand("iam:TagPolicy", &policy).with(OUR_REQUEST, DEPLOYMENT);
             vec![demand("iam:CreatePolicy", policy), tagged]
         }

@@ -9,8 +9,8 @@ use std::sync::OnceLock;
 
 use local::scene::{self, ACCOUNT, DEPLOYMENT, DOMINO_SECRET, REGION};
 use pod_identity_aws::{DominoSettings, Settings, WorkloadSettings};
-use pod_identity_core::DEPLOYMENT_TAG;
 use pod_identity_core::sweep::Ceilings;
+use pod_identity_core::{DEPLOYMENT_TAG, node_policy};
 use pod_identity_world::Call;
 use serde_json::{Value, json};
 
@@ -435,8 +435,11 @@ fn a_call_that_a_role_does_not_allow_is_found() {
         status: 200,
         error: None,
     };
-    let ours =
-        format!("arn:aws:iam::{ACCOUNT}:policy/domino-pod-identity/{DEPLOYMENT}-eu-west-1-blue-1");
+    let policy_of = |deployment: &str| {
+        let blue = "arn:aws:eks:eu-west-1:111122223333:cluster/blue".parse().unwrap();
+        node_policy::policy_arn(deployment, &blue, 1).unwrap().to_string()
+    };
+    let ours = policy_of(DEPLOYMENT);
     assert!(missing(&[call("AttachRolePolicy", &format!("{ours} blue-eks-nodes"))]).is_empty());
     for (operation, object) in [
         ("AttachRolePolicy", format!("{ours} etl")),
@@ -446,7 +449,7 @@ fn a_call_that_a_role_does_not_allow_is_found() {
         ),
         ("CreatePolicyVersion", format!("arn:aws:iam::{ACCOUNT}:policy/other")),
         // Of a deployment whose id begins like ours.
-        ("CreatePolicyVersion", ours.replace("local-", "local-test-")),
+        ("CreatePolicyVersion", policy_of(&format!("{DEPLOYMENT}-eu"))),
         ("DeletePolicy", ours.clone()),
         ("DeletePodIdentityAssociation", "a-1 in cluster red".to_owned()),
     ] {

@@ -125,7 +125,8 @@ fn in_force(scenario: &Scenario, cluster: &str, body: &mut Value) -> Result<(), 
     let world = scenario.stage.world();
     for (number, policy) in body["projection"]["policies"].as_object_mut().unwrap() {
         let name = format!("local-{region}-{}-{number}", cluster.name());
-        let arn = format!("arn:aws:iam::{account}:policy/domino-pod-identity/{name}");
+        let arn =
+            format!("arn:aws:iam::{account}:policy/domino-pod-identity/local/{region}/{name}");
         let in_force = world.get_policy(&caller, &arn).unwrap().default_version;
         if policy["version"] != in_force.as_str() {
             let known = &policy["version"];

@@ -277,8 +277,8 @@ pub(crate) fn known_policy() -> Flow {
         let roles = [scene::role("report").unwrap()].into();
         let document = node_policy::document(&roles, None);
         let tags = [(DEPLOYMENT_TAG.to_owned(), "local".to_owned())].into();
-        let path = node_policy::POLICY_PATH;
-        world.create_policy(&somebody(), arn.name(), path, "", &document, &tags).unwrap();
+        let path = node_policy::policy_path("local", &blue);
+        world.create_policy(&somebody(), arn.name(), &path, "", &document, &tags).unwrap();
     };
     flow
 }

@@ -13,7 +13,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use percent_encoding::percent_decode_str;
-use pod_identity_core::hex;
+use pod_identity_core::{Partition, hex};
 use sha2::{Digest, Sha256};
 
 use crate::wire::SECRET_ACCESS_KEY;
@@ -150,7 +150,7 @@ fn is_signature(pair: &str) -> bool {
 
 /// STS in a region, or everywhere, which is us-east-1 to a signature.
 fn is_sts(host: &str, region: &str) -> bool {
-    let suffix = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+    let suffix = Partition::of_region(region).domain;
     let regional = ["sts", "sts-fips"].map(|name| format!("{name}.{region}.{suffix}"));
     regional.iter().any(|one| one == host) || (host == "sts.amazonaws.com" && region == "us-east-1")
 }

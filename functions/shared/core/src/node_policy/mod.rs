@@ -29,8 +29,12 @@ pub const MAX_POLICY_CHARACTERS: usize = 6_144;
 /// IAM's limit for the name of a policy.
 const MAX_NAME: usize = 128;
 
-/// Path of all policies made here, so that one resource pattern names them.
-pub const POLICY_PATH: &str = "/domino-pod-identity/";
+/// Path of the policies that a deployment makes for the clusters of a region, so that a resource pattern names those
+/// of one deployment and no other's, whose id may begin alike.
+#[must_use]
+pub fn policy_path(deployment: &str, cluster: &ClusterArn) -> String {
+    format!("/domino-pod-identity/{deployment}/{}/", cluster.region())
+}
 
 /// The number of a node policy of a cluster by its ARN; none when it is none of the deployment's there.
 #[must_use]
@@ -40,7 +44,7 @@ pub fn policy_number(deployment: &str, cluster: &ClusterArn, arn: &str) -> Optio
 }
 
 /// ARN of a cluster's node policy by its number, counted from 1:
-/// `DEPLOYMENT-REGION-CLUSTER-NUMBER` under [`POLICY_PATH`].
+/// `DEPLOYMENT-REGION-CLUSTER-NUMBER` under [`policy_path`]. Names are unique in an account, whatever their path.
 ///
 /// A cluster name that is too long for IAM is cut, and told apart by a hash.
 ///
@@ -64,9 +68,10 @@ pub fn policy_arn(
         format!("{}-{hash}", &name[..kept.min(name.len())])
     };
     format!(
-        "arn:{}:iam::{}:policy{POLICY_PATH}{prefix}{name}{suffix}",
+        "arn:{}:iam::{}:policy{}{prefix}{name}{suffix}",
         cluster.partition(),
         cluster.account(),
+        policy_path(deployment, cluster),
     )
     .parse()
 }

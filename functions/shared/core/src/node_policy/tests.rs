@@ -141,10 +141,14 @@ fn policy_names_carry_region_and_cluster_and_fit_iam() {
     let arn = policy_arn("acme", &cluster(), 1).unwrap();
     assert_eq!(
         arn.as_str(),
-        "arn:aws:iam::111122223333:policy/domino-pod-identity/acme-eu-west-1-blue-1"
+        "arn:aws:iam::111122223333:policy/domino-pod-identity/acme/eu-west-1/acme-eu-west-1-blue-1"
     );
     assert_eq!(policy_number("acme", &cluster(), arn.as_str()), Some(1));
     assert_eq!(policy_number("acme-eu", &cluster(), arn.as_str()), None);
+    // The rights of one deployment are on its own path.
+    let other = policy_arn("acme-eu", &cluster(), 1).unwrap();
+    assert!(arn.as_str().contains(":policy/domino-pod-identity/acme/"));
+    assert!(!other.as_str().contains(":policy/domino-pod-identity/acme/"));
     let long = |end: char| {
         let name = format!("{}{end}", "c".repeat(99));
         let cluster = ClusterArn::new("aws", "ap-southeast-1", "111122223333", &name).unwrap();

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use pod_identity_core::Partition;
 
 use super::{Policy, delete_conflict, document, invalid_input};
 use crate::error::AwsError;
@@ -69,13 +70,7 @@ impl World {
                 format!("A policy called {name} already exists. Duplicate names are not allowed."),
             ));
         }
-        let partition = if caller.region.starts_with("cn-") {
-            "aws-cn"
-        } else if caller.region.starts_with("us-gov-") {
-            "aws-us-gov"
-        } else {
-            "aws"
-        };
+        let partition = Partition::of_region(&caller.region).name;
         let arn = format!("arn:{partition}:iam::{}:policy{path}{name}", caller.account);
         let mut policy = Policy::new(self.random.iam_id("ANPA"), policy_document, self.now);
         description.clone_into(&mut policy.description);
