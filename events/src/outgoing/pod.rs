@@ -30,6 +30,8 @@ wire! {
         Changed,
         /// Its association was made anew, with another role, after it was admitted.
         Recreated,
+        /// A label or an annotation keeps the association from it: it opted out.
+        Excluded,
         /// It was admitted without credentials although there is an association.
         Missing,
         /// Web identity or static keys in its environment hide the association.

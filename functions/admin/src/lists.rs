@@ -61,7 +61,13 @@ pub(crate) async fn pods(
     loop {
         match desk.kubernetes.pods(access, &query, token.as_deref()).await {
             Ok(page) => {
-                pods.found.extend(page.items.into_iter().filter(&wanted));
+                let judged = page.items.into_iter().map(|mut pod| {
+                    if let Some(sweep) = &desk.inside.sweep {
+                        pod.judge(&sweep.rules.workload_containers);
+                    }
+                    pod
+                });
+                pods.found.extend(judged.filter(&wanted));
                 read += 1;
                 token = page.next;
             }

@@ -60,6 +60,7 @@ fn name(case: Case) -> &'static str {
         Case::Changed => "PodsChanged",
         Case::Recreated => "PodsRecreated",
         Case::Shadowed => "PodsShadowed",
+        Case::Excluded => "PodsExcluded",
         Case::Missing => "PodsMissing",
         Case::Unmapped => "PodsUnmapped",
     }

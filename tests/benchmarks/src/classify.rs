@@ -138,7 +138,9 @@ fn pods(admitted: Timestamp) -> Vec<Pod> {
             .map(|(name, value)| (format!("dominodatalab.com/{name}"), value)),
         ),
         annotations: BTreeMap::new(),
-        credentials: Credentials { pod_identity: true, ..Credentials::default() },
+        containers: Vec::new(),
+        has_token: true,
+        credentials: Credentials { can_get: true, pod_identity: true, ..Credentials::default() },
         obstacles: BTreeSet::new(),
     };
     (0..PODS).map(pod).collect()

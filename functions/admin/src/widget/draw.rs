@@ -27,6 +27,7 @@ pub(crate) fn colour(case: Case) -> &'static str {
         Case::Changed => "c-changed",
         Case::Recreated => "c-recreated",
         Case::Shadowed => "c-shadowed",
+        Case::Excluded => "c-excluded",
         Case::Missing => "c-missing",
         Case::Unmapped => "c-unmapped",
     }

@@ -96,6 +96,7 @@ const LIGHT: &str = "
 .dpi .c-changed{fill:#e08a1e;background:#e08a1e}
 .dpi .c-recreated{fill:#c9b300;background:#c9b300}
 .dpi .c-shadowed{fill:#8456ce;background:#8456ce}
+.dpi .c-excluded{fill:#687078;background:#687078}
 .dpi .c-missing{fill:#2f7fd3;background:#2f7fd3}
 .dpi .c-unmapped{fill:#7d8998;background:#7d8998}
 ";
@@ -123,6 +124,7 @@ const DARK: &str = "
 .dpi .c-changed{fill:#f0a04b;background:#f0a04b}
 .dpi .c-recreated{fill:#e0cf45;background:#e0cf45}
 .dpi .c-shadowed{fill:#b08cf0;background:#b08cf0}
+.dpi .c-excluded{fill:#95a0aa;background:#95a0aa}
 .dpi .c-missing{fill:#63a9f2;background:#63a9f2}
 .dpi .c-unmapped{fill:#9aa6b4;background:#9aa6b4}
 ";

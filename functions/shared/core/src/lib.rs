@@ -36,8 +36,8 @@ pub use ownership::{
 pub use partition::Partition;
 pub use pattern::Pattern;
 pub use pod::{
-    Credentials, IRSA_ANNOTATION, Obstacle, Owner, Phase, Pod, SKIP_CONTAINERS_ANNOTATION,
-    ServiceAccount,
+    ContainerIdentity, Credentials, IRSA_ANNOTATION, Obstacle, Owner, Phase, Pod,
+    SKIP_CONTAINERS_ANNOTATION, SKIP_LABEL, ServiceAccount, WORKLOAD_CONTAINER,
 };
 pub use rules::{MAX_MINUTES_AHEAD, Rules};
 pub use text::{is_plain, plain};

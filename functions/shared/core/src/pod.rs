@@ -15,6 +15,10 @@ pub use obstacle::Obstacle;
 /// Annotation on a service account that names the role of IAM roles for service accounts (IRSA).
 pub const IRSA_ANNOTATION: &str = "eks.amazonaws.com/role-arn";
 
+/// Variables that give a container another identity.
+pub(crate) const WEB_IDENTITY: &str = "AWS_WEB_IDENTITY_TOKEN_FILE";
+pub(crate) const STATIC_KEY: &str = "AWS_ACCESS_KEY_ID";
+
 /// Annotation on a pod that names the containers, separated by commas, which EKS's webhook leaves
 /// out.
 pub const SKIP_CONTAINERS_ANNOTATION: &str = "eks.amazonaws.com/skip-containers";
@@ -39,18 +43,44 @@ pub struct Owner {
     pub name: String,
 }
 
+/// Label on a pod with which EKS's webhook passes over it.
+pub const SKIP_LABEL: &str = "eks.amazonaws.com/skip-pod-identity-webhook";
+
 /// The identities that a pod was given, by what its containers' environment and volumes say.
+///
+/// What was taken away concerns every container. What is given concerns the workload's own: Domino puts
+/// sidecars beside it, some with keys of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Credentials {
-    /// EKS Pod Identity: its credentials endpoint in a container's environment, and the token.
+    /// A container has a token that the agent takes, whoever put it there: it can get what the association
+    /// gives, whether or not an SDK finds that by itself.
+    pub can_get: bool,
+    /// Each of the workload's containers has that token, and a variable that points it at the agent.
     pub pod_identity: bool,
-    /// IRSA: a web identity token in a container's environment.
+    /// IRSA: a web identity token in the environment of one of the workload's containers.
     pub web_identity: bool,
-    /// Access keys in a container's environment.
+    /// Access keys in the environment of one of the workload's containers.
     pub static_keys: bool,
-    /// No container takes EKS Pod Identity, and that is no oversight: the annotation leaves all
-    /// of them out, or the webhook gave the token and found no container to point at it.
+    /// The workload takes no EKS Pod Identity, and that is no oversight: a label or an annotation leaves it
+    /// out, or the webhook gave the token and found none of its containers to point at it.
     pub left_out: bool,
+}
+
+/// One container of a pod, as far as credentials are concerned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerIdentity {
+    /// Its name.
+    pub name: String,
+    /// Whether it runs before the others and ends.
+    pub is_init: bool,
+    /// Whether it mounts a token that the agent takes.
+    pub has_token: bool,
+    /// Whether it has the variable that points SDKs at the agent, or may have it.
+    pub is_pointed: bool,
+    /// Whether the annotation leaves it out.
+    pub is_skipped: bool,
+    /// The variables that give it another identity.
+    pub others: BTreeSet<&'static str>,
 }
 
 /// A pod. Reads from the JSON that Kubernetes answers; everything else in it is passed over.
@@ -77,10 +107,53 @@ pub struct Pod {
     pub labels: BTreeMap<String, String>,
     /// Annotations.
     pub annotations: BTreeMap<String, String>,
+    /// Its containers.
+    pub containers: Vec<ContainerIdentity>,
+    /// Whether it has a token that the agent takes, be it that no container mounts it.
+    pub has_token: bool,
     /// The identities that it was given.
     pub credentials: Credentials,
     /// What can keep it from them.
     pub obstacles: BTreeSet<Obstacle>,
+}
+
+/// The containers of a Domino execution that run what its user wrote.
+pub const WORKLOAD_CONTAINER: &str = "run";
+
+impl Pod {
+    /// The workload's own containers: those of these names, or all but those that run before them where there is
+    /// none of these.
+    #[must_use]
+    pub fn own_containers(&self, names: &BTreeSet<String>) -> Vec<&ContainerIdentity> {
+        let all: Vec<_> = self.containers.iter().filter(|one| !one.is_init).collect();
+        let own: Vec<_> = all.iter().copied().filter(|one| names.contains(&one.name)).collect();
+        if own.is_empty() { all } else { own }
+    }
+
+    /// Judges its credentials by which containers are the workload's own.
+    pub fn judge(&mut self, names: &BTreeSet<String>) {
+        let own = self.own_containers(names);
+        let has = |variable| own.iter().any(|one| one.others.contains(variable));
+        let passed_over = self.labels.contains_key(SKIP_LABEL);
+        let unpointed = self.has_token && !own.iter().any(|one| one.is_pointed);
+        let credentials = Credentials {
+            can_get: self.containers.iter().any(|one| one.has_token),
+            pod_identity: !own.is_empty() && own.iter().all(|one| one.has_token && one.is_pointed),
+            web_identity: has(WEB_IDENTITY),
+            static_keys: has(STATIC_KEY),
+            left_out: passed_over || unpointed || own.iter().any(|one| one.is_skipped),
+        };
+        self.credentials = credentials;
+    }
+
+    /// Whether its workload surely gets what its association gives, and nothing else instead.
+    #[must_use]
+    pub fn works(&self) -> bool {
+        let Credentials { pod_identity, web_identity, static_keys, left_out, .. } =
+            self.credentials;
+        let can_work = !self.obstacles.iter().any(|one| one.is_sure());
+        pod_identity && can_work && !web_identity && !static_keys && !left_out
+    }
 }
 
 /// A Kubernetes service account. Reads from the JSON that Kubernetes answers.

@@ -332,7 +332,7 @@ async fn elsewhere(
     let places: BTreeSet<KubernetesName> = pods
         .found
         .iter()
-        .filter(|pod| pod.credentials.pod_identity)
+        .filter(|pod| pod.credentials.can_get)
         .filter_map(|pod| lists::place(&pod.namespace, &pod.service_account))
         .filter(|place| evidence.place.as_ref() != Some(place))
         .collect();
@@ -382,7 +382,7 @@ async fn within(
     let held = |pod: &Pod| {
         let admitted = |until: &Timestamp| pod.created_at < *until;
         let mut had = had.iter().filter(|(place, _)| of(pod, place));
-        pod.credentials.pod_identity && had.any(|(_, until)| until.as_ref().is_none_or(admitted))
+        pod.credentials.can_get && had.any(|(_, until)| until.as_ref().is_none_or(admitted))
     };
     let concerns =
         |pod: &Pod| lives(pod) && (of(pod, &place) || evidence.started(pod) || held(pod));

@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use pod_identity_core::sweep::{Bound, Case, Finding, Place, Places, Removal, Survey, Worked};
-use pod_identity_core::{
-    Association, DominoName, KubernetesName, Obstacle, Pod, SKIP_CONTAINERS_ANNOTATION,
-};
+use pod_identity_core::{Association, DominoName, KubernetesName, Obstacle, Pod};
 use pod_identity_engine::ledger::{Effective, Proof, WorkedRecord};
 
 use super::evidence::Evidence;
@@ -104,13 +102,13 @@ impl<'a> Sorted<'a> {
             match (stale.remove(&pod.uid), here) {
                 (Some(finding), _) => sorted.stale.push((finding, pod)),
                 (None, false) => match of_pod(evidence, pod) {
-                    Some(Err(why)) if pod.credentials.pod_identity => {
+                    Some(Err(why)) if pod.credentials.can_get => {
                         sorted.unread.push((pod, why));
                     }
                     _ if concerns(pod) => sorted.elsewhere.push(pod),
                     _ => {}
                 },
-                (None, true) if pod.credentials.pod_identity => sorted.right.push(pod),
+                (None, true) if pod.works() => sorted.right.push(pod),
                 (None, true) => sorted.bare.push(pod),
             }
         }
@@ -133,7 +131,8 @@ impl<'a> Sorted<'a> {
         }));
         let Some(binding) = evidence.wanted() else { return lines };
         if asked {
-            lines.extend(self.bare.iter().map(|pod| bare(evidence, pod)));
+            let bare_ones = self.bare.iter().filter(|pod| !pod.credentials.pod_identity);
+            lines.extend(bare_ones.map(|pod| bare(evidence, pod)));
         }
         lines.extend(self.elsewhere.iter().map(|pod| elsewhere(evidence, place, pod, asked)));
         let others = self.right.iter().filter_map(|pod| {
@@ -151,10 +150,10 @@ impl<'a> Sorted<'a> {
             ))
         });
         lines.extend(others);
-        let obstacles = self
-            .right
-            .iter()
-            .flat_map(|pod| pod.obstacles.iter().map(|one| obstacle(pod, *one, asked)));
+        let here = self.right.iter().chain(&self.bare);
+        let none_works = asked || self.right.is_empty();
+        let obstacles =
+            here.flat_map(|pod| pod.obstacles.iter().map(|one| obstacle(pod, *one, none_works)));
         lines.extend(obstacles);
         lines
     }
@@ -181,9 +180,10 @@ fn of_pod<'a>(
 fn summary(evidence: &Evidence, place: &KubernetesName, sorted: &Sorted<'_>, cut: bool) -> Line {
     let check = "pods";
     let mut words = Vec::new();
-    for (what, pods) in
-        [("with what EKS injects", &sorted.right), ("without what EKS injects", &sorted.bare)]
-    {
+    for (what, pods) in [
+        ("with what EKS injects", &sorted.right),
+        ("without it, or where it is of no use", &sorted.bare),
+    ] {
         if !pods.is_empty() {
             let names = some(pods.iter().map(|pod| pod.name.as_str()), NAMES);
             words.push(format!("{} {what}: {names}", pods.len()));
@@ -218,7 +218,8 @@ fn stale(finding: &Finding, pod: &Pod, evidence: &Evidence, all: bool) -> Line {
         false => &finding.way_out,
     };
     // What it held is the same whenever it ended; what was changed may have been so after that.
-    let settled = matches!(finding.case, Case::Shadowed | Case::Missing | Case::Unmapped);
+    let settled =
+        matches!(finding.case, Case::Excluded | Case::Shadowed | Case::Missing | Case::Unmapped);
     if over && !settled {
         let why = format!("it has ended, and whether before this or after it is not known: {why}");
         return Line::unknown(check(pod), why).way_out(
@@ -231,7 +232,7 @@ fn stale(finding: &Finding, pod: &Pod, evidence: &Evidence, all: bool) -> Line {
     let effect = match finding.case {
         Case::Revoked if evidence.wanted().is_none() => Effect::Left,
         _ if !all => Effect::Some,
-        Case::Missing | Case::Unmapped => Effect::None,
+        Case::Excluded | Case::Missing | Case::Unmapped => Effect::None,
         Case::Revoked | Case::Changed | Case::Recreated | Case::Shadowed => Effect::Other,
     };
     Line::broken(check(pod), effect, why, way_out)
@@ -240,13 +241,6 @@ fn stale(finding: &Finding, pod: &Pod, evidence: &Evidence, all: bool) -> Line {
 /// The pod that was asked for, of the right service account, without credentials and by no case of
 /// the sweep.
 fn bare(evidence: &Evidence, pod: &Pod) -> Line {
-    if pod.credentials.left_out {
-        let why = format!(
-            "EKS injects nothing into its containers: annotation {SKIP_CONTAINERS_ANNOTATION} leaves them out, or they set the same variables themselves"
-        );
-        let way_out = "take that out of the workload, and start it again";
-        return Line::broken(check(pod), Effect::None, why, way_out);
-    }
     let why = format!(
         "EKS injected nothing when it was admitted at {}, and never does so later",
         pod.created_at
@@ -256,11 +250,11 @@ fn bare(evidence: &Evidence, pod: &Pod) -> Line {
 }
 
 /// What can keep a pod from what EKS injected.
-fn obstacle(pod: &Pod, obstacle: Obstacle, asked: bool) -> Line {
+fn obstacle(pod: &Pod, obstacle: Obstacle, none_works: bool) -> Line {
     let (why, way_out) = (obstacle.to_string(), obstacle.way_out());
     match obstacle.is_sure() {
         true => {
-            let effect = if asked { Effect::None } else { Effect::Some };
+            let effect = if none_works { Effect::None } else { Effect::Some };
             Line::broken(check(pod), effect, why, way_out)
         }
         false => Line::unknown(check(pod), why).way_out(way_out),
@@ -273,7 +267,7 @@ fn elsewhere(evidence: &Evidence, place: &KubernetesName, pod: &Pod, asked: bool
     let runs = format!("it runs as {namespace}/{service_account}, not as {place}");
     let effect = |whole| if asked { whole } else { Effect::Some };
     match of_pod(evidence, pod) {
-        Some(Ok(Some(one))) if pod.credentials.pod_identity => {
+        Some(Ok(Some(one))) if pod.credentials.can_get => {
             let why = format!("{runs}: it works as {} by {}", one.role_arn, one.id);
             Line::broken(check(pod), effect(Effect::Other), why, mapped(evidence))
         }

@@ -78,7 +78,7 @@ impl Holder {
         let early = self.admitted_before.is_none_or(|at| pod.created_at < at);
         let has = match self.through {
             IRSA => pod.credentials.web_identity,
-            _ => pod.credentials.pod_identity,
+            _ => pod.credentials.can_get,
         };
         is_of && early && has
     }

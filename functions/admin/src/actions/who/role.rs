@@ -236,6 +236,6 @@ async fn by_irsa(
 /// Whether a pod has credentials of one of these service accounts.
 fn holds(pod: &Pod, accounts: &BTreeSet<&str>) -> bool {
     let lives = pod.phase != Phase::Over && !pod.terminating;
-    let has = pod.credentials.pod_identity || pod.credentials.web_identity;
+    let has = pod.credentials.can_get || pod.credentials.web_identity;
     lives && has && accounts.contains(pod.service_account.as_str())
 }

@@ -327,7 +327,10 @@ fn a_pod_whose_containers_are_left_out_is_told_when_it_is_asked_for() {
     let name = add(&office, &skipping);
     let (evidence, _) = broken(&of_pod(&office, &name), &format!("pod {name}"));
     assert!(evidence.contains(SKIP_CONTAINERS_ANNOTATION), "{evidence}");
-    assert_eq!(wrong(&explain(&office)), []);
+    // It opted out, which concerns nobody else.
+    let [(check, _, evidence)] = &wrong(&explain(&office))[..] else { panic!() };
+    assert_eq!(check, &format!("pod {name}"));
+    assert!(evidence.starts_with("excluded: "), "{evidence}");
 }
 
 #[test]

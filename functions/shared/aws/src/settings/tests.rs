@@ -361,6 +361,7 @@ mod workloads {
             ("MAPPING_SELECTORS", "a in (B,C) ; d=e"),
             ("SWEEP_POLICY", "changed=report"),
             ("EVICTION_GRACE_SECONDS", "0"),
+            ("WORKLOAD_CONTAINERS", "run app"),
             ("RESTARTING_KINDS", "ReplicaSet Rollout"),
         ])
         .unwrap();

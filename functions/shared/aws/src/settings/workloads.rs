@@ -21,6 +21,7 @@
 //! | `WORKLOAD_TYPE_LABEL` | `dominodatalab.com/workload-type` | label with the Domino workload type |
 //! | `USER_LABEL` | `dominodatalab.com/starting-user-username` | label with the Domino name |
 //! | `KEEP_ANNOTATION` | `domino-pod-identity/keep` | annotation by which, with `true`, a pod asks not to be evicted |
+//! | `WORKLOAD_CONTAINERS` | `run` | containers that are the workload's own, by which it is judged what a pod was given; where a pod has none of them, all of its containers |
 //! | `RESTARTING_KINDS` | `ReplicaSet,StatefulSet,DaemonSet,ReplicationController` | kinds of owners that start a pod again |
 //! | `DRY_RUN` | `off` | `off` or `on`: whether a dry run of a pod's creation proves that a binding is effective |
 //! | `KUBERNETES_PAGE` | 500 | 10 to 1000 objects of one page of a list |
@@ -183,6 +184,10 @@ fn sweep<G: Fn(&str) -> Option<String>>(vars: &mut Variables<G>) -> SweepSetting
     ] {
         *label =
             vars.text(name, label, "a Kubernetes label key, such as `example.com/name`", is_key);
+    }
+    let containers = vars.list("WORKLOAD_CONTAINERS");
+    if !containers.is_empty() {
+        rules.workload_containers = containers.into_iter().collect();
     }
     let kinds = vars.list("RESTARTING_KINDS");
     if !kinds.is_empty() {

@@ -1,20 +1,26 @@
 //! The JSON of Kubernetes' objects, only what is looked at, so that a page of pods stays small.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::{Credentials, Owner, Phase, Pod, SKIP_CONTAINERS_ANNOTATION, ServiceAccount};
+use super::{
+    ContainerIdentity, Credentials, Owner, Phase, Pod, SKIP_CONTAINERS_ANNOTATION, STATIC_KEY,
+    ServiceAccount, WEB_IDENTITY, WORKLOAD_CONTAINER,
+};
 
 /// What EKS's webhook sets, by IP version of the cluster.
 /// <https://github.com/aws/amazon-eks-pod-identity-webhook>
 const CREDENTIALS_URI: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
-const POD_IDENTITY_HOSTS: [&str; 2] = ["http://169.254.170.23/", "http://[fd00:ec2::23]/"];
+const POD_IDENTITY_HOSTS: [&str; 4] = [
+    "http://169.254.170.23/",
+    "http://169.254.170.23:80/",
+    "http://[fd00:ec2::23]/",
+    "http://[fd00:ec2::23]:80/",
+];
 /// Audience of the token that the agent takes.
 const POD_IDENTITY_AUDIENCE: &str = "pods.eks.amazonaws.com";
-const WEB_IDENTITY: &str = "AWS_WEB_IDENTITY_TOKEN_FILE";
-const STATIC_KEY: &str = "AWS_ACCESS_KEY_ID";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -67,11 +73,19 @@ pub(super) struct Os {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Container {
     #[serde(default)]
     name: String,
     #[serde(default)]
     env: Vec<Variable>,
+    #[serde(default)]
+    volume_mounts: Vec<Mount>,
+}
+
+#[derive(Deserialize)]
+struct Mount {
+    name: String,
 }
 
 #[derive(Deserialize)]
@@ -93,17 +107,29 @@ impl Container {
         variable.value.as_deref()
     }
 
-    /// Whether EKS's webhook pointed it at the agent. Other tools use the same variable with
-    /// endpoints of their own.
-    pub(super) fn is_injected(&self) -> bool {
-        let uri = self.value(CREDENTIALS_URI).unwrap_or_default();
-        POD_IDENTITY_HOSTS.iter().any(|host| uri.starts_with(host))
+    /// Whether it is pointed at the agent, or may be: what comes from somewhere else may say anything. Other tools
+    /// use the same variable with endpoints of their own.
+    fn is_pointed(&self) -> bool {
+        let agent = |uri: &str| POD_IDENTITY_HOSTS.iter().any(|host| uri.starts_with(host));
+        self.has(CREDENTIALS_URI) && self.value(CREDENTIALS_URI).is_none_or(agent)
     }
 }
 
 #[derive(Deserialize)]
 struct Volume {
+    #[serde(default)]
+    name: String,
     projected: Option<Projected>,
+}
+
+impl Volume {
+    /// Whether it has a token that the agent takes.
+    fn is_token(&self) -> bool {
+        let sources = self.projected.iter().flat_map(|projected| &projected.sources);
+        sources
+            .filter_map(|source| source.service_account_token.as_ref())
+            .any(|token| token.audience == POD_IDENTITY_AUDIENCE)
+    }
 }
 
 #[derive(Deserialize)]
@@ -140,13 +166,14 @@ impl TryFrom<PodObject> for Pod {
         })?;
         let owners = metadata.owner_references.into_iter();
         let skipped = metadata.annotations.get(SKIP_CONTAINERS_ANNOTATION);
-        let credentials = spec.credentials(skipped.map_or("", String::as_str));
+        let containers = spec.identities(skipped.map_or("", String::as_str));
+        let has_token = spec.volumes.iter().any(Volume::is_token);
         let phase = match status.phase.as_deref() {
             Some("Running") => Phase::Running,
             Some("Pending") | None => Phase::Pending,
             Some(_) => Phase::Over,
         };
-        Ok(Self {
+        let mut pod = Self {
             namespace: metadata.namespace,
             name: metadata.name,
             uid: metadata.uid,
@@ -156,36 +183,33 @@ impl TryFrom<PodObject> for Pod {
             owner: owners.filter(|one| one.controller).map(|one| one.owner).next(),
             labels: metadata.labels,
             annotations: metadata.annotations,
-            credentials,
+            containers,
+            has_token,
+            credentials: Credentials::default(),
             obstacles,
             // Kubernetes' own admission sets it where a pod names none.
             service_account: spec.service_account_name.unwrap_or_else(|| "default".to_owned()),
-        })
+        };
+        pod.judge(&BTreeSet::from([WORKLOAD_CONTAINER.to_owned()]));
+        Ok(pod)
     }
 }
 
 impl Spec {
-    fn credentials(&self, skipped: &str) -> Credentials {
-        let containers = || self.init_containers.iter().chain(&self.containers);
-        let has = |name: &str| containers().any(|one| one.has(name));
-        let endpoint = containers().any(Container::is_injected);
-        let token = self
-            .volumes
-            .iter()
-            .filter_map(|volume| volume.projected.as_ref())
-            .flat_map(|projected| &projected.sources)
-            .filter_map(|source| source.service_account_token.as_ref())
-            .any(|token| token.audience == POD_IDENTITY_AUDIENCE);
-        let is_skipped = |one: &Container| skipped.split(',').any(|name| name.trim() == one.name);
-        // The webhook adds the token also when it leaves every container out, or when all of them
-        // have these variables already. It knew the association then.
-        let all_skipped = !skipped.is_empty() && containers().all(is_skipped);
-        Credentials {
-            pod_identity: endpoint && token,
-            web_identity: has(WEB_IDENTITY),
-            static_keys: has(STATIC_KEY),
-            left_out: !endpoint && (token || all_skipped),
-        }
+    fn identities(&self, skipped: &str) -> Vec<ContainerIdentity> {
+        let tokens: BTreeSet<&str> =
+            self.volumes.iter().filter(|one| one.is_token()).map(|one| one.name.as_str()).collect();
+        let init = self.init_containers.iter().map(|one| (one, true));
+        let all = init.chain(self.containers.iter().map(|one| (one, false)));
+        let identity = |(one, is_init): (&Container, bool)| ContainerIdentity {
+            name: one.name.clone(),
+            is_init,
+            has_token: one.volume_mounts.iter().any(|mount| tokens.contains(mount.name.as_str())),
+            is_pointed: one.is_pointed(),
+            is_skipped: skipped.split(',').any(|name| name.trim() == one.name),
+            others: [WEB_IDENTITY, STATIC_KEY].into_iter().filter(|name| one.has(name)).collect(),
+        };
+        all.map(identity).collect()
     }
 }
 

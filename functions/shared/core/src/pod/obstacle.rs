@@ -7,8 +7,8 @@ use super::object::{Container, PodObject};
 
 /// Label that EKS puts on pods that run on Fargate.
 const FARGATE_LABEL: &str = "eks.amazonaws.com/fargate-profile";
-/// Node label, and what it is set to, by which pods choose Windows.
-const OS_LABEL: &str = "kubernetes.io/os";
+/// Node labels, and what they are set to, by which pods choose Windows.
+const OS_LABELS: [&str; 2] = ["kubernetes.io/os", "beta.kubernetes.io/os"];
 const WINDOWS: &str = "windows";
 /// Variables that lead AWS SDKs to profiles, which come before what EKS gives.
 const PROFILES: [&str; 4] =
@@ -29,8 +29,6 @@ pub enum Obstacle {
     Proxy,
     /// A container has a variable that names a profile or a file with profiles.
     Profile,
-    /// EKS injected into some containers only.
-    SomeContainers,
 }
 
 impl Obstacle {
@@ -53,9 +51,6 @@ impl Obstacle {
             Self::Profile => {
                 "see in the pod whether that profile has credentials (aws sts get-caller-identity), and take the variable out if so"
             }
-            Self::SomeContainers => {
-                "see annotation eks.amazonaws.com/skip-containers, and which container the job runs in"
-            }
         }
     }
 }
@@ -71,7 +66,6 @@ impl fmt::Display for Obstacle {
             Self::Profile => {
                 "a container has a variable that names a profile of AWS, whose credentials SDKs may take first"
             }
-            Self::SomeContainers => "EKS injected into some of its containers only",
         })
     }
 }
@@ -82,14 +76,13 @@ impl PodObject {
         let Self { metadata, spec, .. } = self;
         let containers = || spec.init_containers.iter().chain(&spec.containers);
         let os = spec.os.as_ref().map(|os| os.name.as_str());
-        let windows = [os, spec.node_selector.get(OS_LABEL).map(String::as_str)];
-        let injected = spec.containers.iter().filter(|one| one.is_injected()).count();
+        let selected = OS_LABELS.iter().filter_map(|label| spec.node_selector.get(*label));
+        let windows = selected.map(String::as_str).chain(os).any(|os| os == WINDOWS);
         let seen = [
             (Obstacle::Fargate, metadata.labels.contains_key(FARGATE_LABEL)),
-            (Obstacle::Windows, windows.contains(&Some(WINDOWS))),
+            (Obstacle::Windows, windows),
             (Obstacle::Proxy, containers().any(proxied)),
             (Obstacle::Profile, containers().any(|one| PROFILES.iter().any(|it| one.has(it)))),
-            (Obstacle::SomeContainers, injected > 0 && injected < spec.containers.len()),
         ];
         seen.into_iter().filter(|(_, seen)| *seen).map(|(obstacle, _)| obstacle).collect()
     }

@@ -18,7 +18,7 @@ fn pod(changes: &[(&str, Value)]) -> Value {
             "containers": [{ "name": "run", "image": "x", "env": [
                 { "name": "AWS_CONTAINER_CREDENTIALS_FULL_URI", "value": "http://169.254.170.23/v1/credentials" },
                 { "name": "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "value": "/var/run/secrets/pods.eks.amazonaws.com/serviceaccount/eks-pod-identity-token" },
-            ]}],
+            ], "volumeMounts": [{ "name": "eks-pod-identity-token", "mountPath": "/x" }] }],
             "volumes": [{ "name": "eks-pod-identity-token", "projected": { "sources": [
                 { "serviceAccountToken": { "audience": "pods.eks.amazonaws.com", "expirationSeconds": 86400, "path": "eks-pod-identity-token" } },
             ]}}],
@@ -38,10 +38,84 @@ fn read(changes: &[(&str, Value)]) -> Pod {
 #[test]
 fn a_pod_that_the_webhook_injected_has_pod_identity_credentials() {
     let pod = read(&[]);
-    let only = Credentials { pod_identity: true, ..Credentials::default() };
-    assert_eq!(pod.credentials, only);
+    assert_eq!(pod.credentials, GIVEN);
+    assert!(pod.works());
     assert_eq!((pod.phase, pod.terminating, pod.owner), (Phase::Running, false, None));
     assert_eq!(pod.service_account, "svc-etl-sa");
+}
+
+const GIVEN: Credentials = Credentials {
+    can_get: true,
+    pod_identity: true,
+    web_identity: false,
+    static_keys: false,
+    left_out: false,
+};
+
+/// A pod with one more container than `run`.
+fn beside(container: Value) -> Pod {
+    let mut object = pod(&[]);
+    object["spec"]["containers"].as_array_mut().unwrap().push(container);
+    serde_json::from_value(object).unwrap()
+}
+
+#[test]
+fn a_sidecar_with_keys_of_its_own_shadows_nothing() {
+    let keys =
+        json!({ "name": "executor", "env": [{ "name": "AWS_ACCESS_KEY_ID", "value": "k" }] });
+    assert_eq!(beside(keys.clone()).credentials, GIVEN);
+    // Where no container is the workload's by name, all of them are.
+    let mut pod = beside(keys);
+    pod.judge(&BTreeSet::from(["main".to_owned()]));
+    let all = Credentials { pod_identity: false, static_keys: true, ..GIVEN };
+    assert_eq!(pod.credentials, all);
+    pod.judge(&BTreeSet::from(["executor".to_owned()]));
+    let own = Credentials { left_out: true, ..all };
+    assert_eq!(pod.credentials, own);
+}
+
+#[test]
+fn a_workload_that_is_left_out_is_not_given_what_a_sidecar_has() {
+    let mut object = pod(&[("/spec/containers/0/name", json!("sidecar"))]);
+    object["metadata"]["annotations"] = json!({ "eks.amazonaws.com/skip-containers": "run" });
+    object["spec"]["containers"].as_array_mut().unwrap().push(json!({ "name": "run" }));
+    let skipped: Pod = serde_json::from_value(object).unwrap();
+    let expected = Credentials { pod_identity: false, left_out: true, ..GIVEN };
+    assert_eq!(skipped.credentials, expected);
+    let mut labelled = pod(&[]);
+    labelled["metadata"]["labels"] = json!({ "eks.amazonaws.com/skip-pod-identity-webhook": "x" });
+    labelled["spec"]["containers"] = json!([{ "name": "run" }]);
+    labelled["spec"]["volumes"] = json!([]);
+    let labelled: Pod = serde_json::from_value(labelled).unwrap();
+    assert_eq!(labelled.credentials, Credentials { left_out: true, ..Credentials::default() });
+}
+
+#[test]
+fn whoever_mounts_the_token_can_get_the_role_however_it_is_pointed_there() {
+    let uri = "/spec/containers/0/env/0";
+    let name = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
+    let port = json!({ "name": name, "value": "http://169.254.170.23:80/v1/credentials" });
+    let from =
+        json!({ "name": name, "valueFrom": { "configMapKeyRef": { "name": "c", "key": "k" } } });
+    for own in [port, from] {
+        assert_eq!(read(&[(uri, own)]).credentials, GIVEN);
+    }
+    let by_hand = read(&[("/spec/containers/0/env", json!([]))]).credentials;
+    assert!(by_hand.can_get && !by_hand.pod_identity);
+}
+
+#[test]
+fn a_pod_without_an_agent_beside_it_does_not_work_whatever_it_has() {
+    for (at, value) in [
+        ("/metadata/labels", json!({ "eks.amazonaws.com/fargate-profile": "p" })),
+        ("/spec/nodeSelector", json!({ "beta.kubernetes.io/os": "windows" })),
+    ] {
+        let mut object = pod(&[]);
+        object["spec"]["nodeSelector"] = json!({});
+        *object.pointer_mut(at).unwrap() = value;
+        let pod: Pod = serde_json::from_value(object).unwrap();
+        assert_eq!((pod.credentials, pod.works()), (GIVEN, false));
+    }
 }
 
 #[test]
@@ -56,15 +130,13 @@ fn the_endpoint_without_the_token_or_of_another_host_is_no_pod_identity() {
 }
 
 #[test]
-fn web_identity_and_keys_are_seen_in_any_container_wherever_their_value_comes_from() {
+fn web_identity_and_keys_of_the_workload_are_seen_wherever_their_value_comes_from() {
     let env = json!([{ "name": "AWS_WEB_IDENTITY_TOKEN_FILE", "value": "/var/run/x" }]);
     let irsa = read(&[("/spec/containers/0/env", env), ("/spec/volumes", json!([]))]);
     let only = Credentials { web_identity: true, ..Credentials::default() };
     assert_eq!(irsa.credentials, only);
     let env = json!([{ "name": "AWS_ACCESS_KEY_ID", "valueFrom": { "secretKeyRef": { "name": "s", "key": "k" } } }]);
-    let mut keys = pod(&[("/spec/containers/0/env", json!([])), ("/spec/volumes", json!([]))]);
-    keys["spec"]["initContainers"] = json!([{ "name": "init", "env": env }]);
-    let keys: Pod = serde_json::from_value(keys).unwrap();
+    let keys = read(&[("/spec/containers/0/env", env), ("/spec/volumes", json!([]))]);
     assert_eq!(keys.credentials, Credentials { static_keys: true, ..Credentials::default() });
 }
 
@@ -84,8 +156,8 @@ fn a_pod_whose_containers_are_all_skipped_is_left_out_and_not_missed() {
     };
     // Without an association at its admission there is no token either.
     assert!(!left_out(json!([]), false, None));
-    assert!(!left_out(json!([]), false, Some("run")));
-    assert!(left_out(json!([]), false, Some("run, init")));
+    assert!(left_out(json!([]), false, Some("run")));
+    assert!(!left_out(json!([]), false, Some("init")));
     // The webhook saw the association and gave the token to nobody.
     assert!(left_out(json!([]), true, Some("run,init")));
     let own =
@@ -171,9 +243,4 @@ fn what_can_keep_a_pod_from_its_credentials_is_seen() {
         let windows: Pod = serde_json::from_value(object).unwrap();
         assert_eq!(windows.obstacles, only(Obstacle::Windows));
     }
-    let mut object = pod(&[]);
-    let containers = object["spec"]["containers"].as_array_mut().unwrap();
-    containers.push(json!({ "name": "sidecar" }));
-    let some: Pod = serde_json::from_value(object).unwrap();
-    assert_eq!(some.obstacles, only(Obstacle::SomeContainers));
 }

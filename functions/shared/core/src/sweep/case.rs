@@ -16,6 +16,8 @@ pub enum Case {
     Changed,
     /// Its association was made anew after it was admitted, and gives something else.
     Recreated,
+    /// A label or an annotation keeps its association from it: it opted out, and is in no other case.
+    Excluded,
     /// Web identity or access keys in it hide the association.
     Shadowed,
     /// It has no credentials although there is an association.
@@ -27,16 +29,17 @@ pub enum Case {
 /// A text names no case. States the rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is not a case of stale pods: revoked, changed, recreated, shadowed, missing or unmapped"
+    "`{0}` is not a case of stale pods: revoked, changed, recreated, excluded, shadowed, missing or unmapped"
 )]
 pub struct CaseError(String);
 
 impl Case {
     /// All of them, the first that fits counts.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Revoked,
         Self::Changed,
         Self::Recreated,
+        Self::Excluded,
         Self::Shadowed,
         Self::Missing,
         Self::Unmapped,
@@ -50,6 +53,7 @@ impl Case {
             Self::Changed => "changed",
             Self::Recreated => "recreated",
             Self::Shadowed => "shadowed",
+            Self::Excluded => "excluded",
             Self::Missing => "missing",
             Self::Unmapped => "unmapped",
         }
@@ -78,6 +82,7 @@ impl From<Case> for StalePodCase {
             Case::Changed => Self::Changed,
             Case::Recreated => Self::Recreated,
             Case::Shadowed => Self::Shadowed,
+            Case::Excluded => Self::Excluded,
             Case::Missing => Self::Missing,
             Case::Unmapped => Self::Unmapped,
         }

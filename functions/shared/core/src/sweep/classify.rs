@@ -32,6 +32,7 @@ pub(super) enum Because<'a> {
     /// What it worked as before, if that is remembered, and what its association gives now.
     Other(Option<&'a Desired>, &'a Association),
     Hidden(&'a Association),
+    LeftOut(&'a Association),
     Annotated(&'a str, &'a Association),
     Never(&'a Association),
     Elsewhere(&'a Bound, &'a str),
@@ -82,11 +83,11 @@ pub(super) fn classify<'a>(
     bound_to: Option<(&'a Bound, &'a str)>,
     clock: Clock,
 ) -> Option<Verdict<'a>> {
-    let identities = pod.credentials;
     let of_place = match place.and_then(|place| Some((place, place.association.as_ref()?))) {
-        None if identities.pod_identity => Some(revoked(pod, place, clock)),
+        None if pod.credentials.can_get => Some(revoked(pod, place, clock)),
         None => None,
         Some((place, association)) => other_than_before(pod, place, association, clock)
+            .or_else(|| excluded(pod, place, association))
             .or_else(|| hidden(pod, place, association, clock))
             .or_else(|| missing(pod, place, association, clock)),
     };
@@ -130,7 +131,7 @@ fn other_than_before<'a>(
     association: &'a Association,
     clock: Clock,
 ) -> Option<Verdict<'a>> {
-    if !pod.credentials.pod_identity {
+    if !pod.credentials.can_get {
         return None;
     }
     let made_since = association.created_at.filter(|made| pod.created_at < *made);
@@ -186,6 +187,17 @@ fn before<'a>(
     Some((made, Some(&bound.desired)))
 }
 
+fn excluded<'a>(pod: &Pod, place: &'a Place, association: &'a Association) -> Option<Verdict<'a>> {
+    pod.credentials.left_out.then(|| Verdict {
+        case: Case::Excluded,
+        since: both(pod, association),
+        remembered: place.bound.is_some(),
+        doubt: None,
+        settles_at: None,
+        because: Because::LeftOut(association),
+    })
+}
+
 fn hidden<'a>(
     pod: &Pod,
     place: &'a Place,
@@ -217,8 +229,7 @@ fn missing<'a>(
     association: &'a Association,
     clock: Clock,
 ) -> Option<Verdict<'a>> {
-    let has_any = pod.credentials.pod_identity || pod.credentials.left_out;
-    (!has_any).then(|| Verdict {
+    (!pod.credentials.pod_identity).then(|| Verdict {
         case: Case::Missing,
         since: both(pod, association),
         remembered: place.bound.is_some(),

@@ -77,6 +77,9 @@ pub struct Settings {
     pub grace: SignedDuration,
     /// How long credentials last at most. Default 6 h, as long as EKS gives any.
     pub credentials_last: SignedDuration,
+    /// Containers that are the workload's own; where a pod has none of them, all of its containers are. Default
+    /// `run`, as Domino calls the one of an execution.
+    pub workload_containers: BTreeSet<String>,
     /// Kinds of controllers that start a pod again. Default `ReplicaSet`, `StatefulSet`,
     /// `DaemonSet`, `ReplicationController`. What a Job's pod had done is lost, and a kind that is
     /// not known here promises nothing.
@@ -102,6 +105,7 @@ impl Settings {
             ceilings: Ceilings::default(),
             grace: SignedDuration::from_secs(30),
             credentials_last: SignedDuration::from_hours(6),
+            workload_containers: BTreeSet::from([crate::WORKLOAD_CONTAINER.to_owned()]),
             restarting: restarting.map(str::to_owned).into(),
             workload_label: "dominodatalab.com/workload-type".to_owned(),
             user_label: "dominodatalab.com/starting-user-username".to_owned(),

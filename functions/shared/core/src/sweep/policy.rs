@@ -69,7 +69,7 @@ pub enum PolicyError {
 /// does less wins. What no rule fits is done by default: `revoked=evict`, `changed=restart`,
 /// `recreated=restart`, `*=report`.
 ///
-/// No rule makes an eviction of a finding that carries a doubt, such as a removal that the
+/// What is excluded is reported, whatever a rule says. No rule makes an eviction of a finding that carries a doubt, such as a removal that the
 /// ledger does not remember.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Policy {
@@ -80,6 +80,10 @@ impl Policy {
     /// What is to be done about a case of a workload type, whatever its doubt.
     #[must_use]
     pub fn action(&self, case: Case, workload_type: Option<&str>) -> Action {
+        // What opted out would do so again.
+        if case == Case::Excluded {
+            return Action::Report;
+        }
         let rule =
             |case, kind: Option<&str>| self.rules.get(&(case, kind.map(str::to_owned))).copied();
         let typed = |case| workload_type.and_then(|kind| rule(case, Some(kind)));
@@ -87,7 +91,7 @@ impl Policy {
         typed(Some(case)).or(either).or_else(|| rule(None, None)).unwrap_or(match case {
             Case::Revoked => Action::Evict,
             Case::Changed | Case::Recreated => Action::Restart,
-            Case::Shadowed | Case::Missing | Case::Unmapped => Action::Report,
+            Case::Excluded | Case::Shadowed | Case::Missing | Case::Unmapped => Action::Report,
         })
     }
 

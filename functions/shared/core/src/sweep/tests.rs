@@ -95,8 +95,13 @@ fn removed() -> Place {
     Place { removals: vec![removal("svc-etl", 0.0, worked("old", -1e5))], ..Place::default() }
 }
 
-const INJECTED: Credentials =
-    Credentials { pod_identity: true, web_identity: false, static_keys: false, left_out: false };
+const INJECTED: Credentials = Credentials {
+    can_get: true,
+    pod_identity: true,
+    web_identity: false,
+    static_keys: false,
+    left_out: false,
+};
 
 /// A Workspace on `svc-etl-sa` that a ReplicaSet owns, injected.
 fn pod(name: &str, created: f64) -> Pod {
@@ -114,6 +119,8 @@ fn pod(name: &str, created: f64) -> Pod {
             "Workspace".to_owned(),
         )]),
         annotations: BTreeMap::new(),
+        containers: Vec::new(),
+        has_token: true,
         credentials: INJECTED,
         obstacles: BTreeSet::new(),
     }

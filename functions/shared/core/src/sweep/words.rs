@@ -2,7 +2,7 @@
 
 use super::classify::{Because, Verdict};
 use super::{Case, Settings};
-use crate::{Association, Desired, Pod};
+use crate::{Association, Desired, Pod, SKIP_CONTAINERS_ANNOTATION, SKIP_LABEL};
 
 /// A reason and a way out.
 pub(super) fn words(pod: &Pod, verdict: &Verdict<'_>, settings: &Settings) -> (String, String) {
@@ -49,12 +49,11 @@ fn reason(pod: &Pod, verdict: &Verdict<'_>, settings: &Settings) -> String {
             )
         }
         Because::Hidden(association) => {
-            let (shown, hide) = match (pod.credentials.web_identity, pod.credentials.static_keys) {
-                (true, true) => ("a web identity token and access keys", "hide"),
-                (true, false) => ("a web identity token", "hides"),
-                _ => ("access keys", "hide"),
-            };
-            format!("{pod_of} has {shown} in its environment, which {hide} {}", gives(association))
+            let others = others(pod, settings);
+            format!("{pod_of} has another identity by {others}, which hides {}", gives(association))
+        }
+        Because::LeftOut(association) => {
+            format!("{pod_of} is left out of {}: {}", gives(association), left_out(pod, settings))
         }
         Because::Annotated(role, association) => format!(
             "{pod_of}, which is annotated with role {role}: a pod that is admitted while EKS does not show the association gets that instead of {}",
@@ -93,8 +92,12 @@ fn way_out(pod: &Pod, verdict: &Verdict<'_>, settings: &Settings) -> String {
             )
         }
         Because::Other(..) | Because::Never(_) => restart,
-        Because::Hidden(_) => {
-            "take AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ACCESS_KEY_ID out of the environment that the pod is given, or bind it to no role".to_owned()
+        Because::Hidden(_) => format!(
+            "take out {}: see the workload, its environment in Domino, and modifyEnv of the Mutations; or bind it to no role",
+            others(pod, settings)
+        ),
+        Because::LeftOut(_) => {
+            format!("if the workload is to work as that role, take that off; then {restart}")
         }
         Because::Annotated(..) => {
             format!("take the annotation {} off the service account", crate::IRSA_ANNOTATION)
@@ -102,6 +105,29 @@ fn way_out(pod: &Pod, verdict: &Verdict<'_>, settings: &Settings) -> String {
         Because::Elsewhere(..) => {
             format!("check that domsed is up and its label selectors admit the pod; then {restart}")
         }
+    }
+}
+
+/// What gives the workload another identity, and where it stands.
+fn others(pod: &Pod, settings: &Settings) -> String {
+    let own = pod.own_containers(&settings.workload_containers);
+    let of = own.iter().flat_map(|one| {
+        one.others.iter().map(|variable| format!("{variable} of container {}", one.name))
+    });
+    of.collect::<Vec<_>>().join(" and ")
+}
+
+/// What keeps the association from a workload that opted out.
+fn left_out(pod: &Pod, settings: &Settings) -> String {
+    if pod.labels.contains_key(SKIP_LABEL) {
+        return format!("label {SKIP_LABEL} has EKS's webhook pass over it");
+    }
+    let own = pod.own_containers(&settings.workload_containers);
+    match own.iter().find(|one| one.is_skipped) {
+        Some(one) => {
+            format!("annotation {SKIP_CONTAINERS_ANNOTATION} leaves container {} out", one.name)
+        }
+        None => "its containers set the variables of AWS's SDKs themselves".to_owned(),
     }
 }
 

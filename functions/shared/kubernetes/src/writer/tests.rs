@@ -337,6 +337,8 @@ async fn a_pod_is_tried_without_being_made() {
             "name": "AWS_CONTAINER_CREDENTIALS_FULL_URI",
             "value": "http://169.254.170.23/v1/credentials",
         }]);
+        pod["spec"]["containers"][0]["volumeMounts"] =
+            json!([{"name": "eks-pod-identity-token", "mountPath": "/x"}]);
         pod["spec"]["volumes"] = json!([{"name": "eks-pod-identity-token", "projected": {
             "sources": [{"serviceAccountToken": {"audience": "pods.eks.amazonaws.com"}}],
         }}]);

@@ -2,7 +2,7 @@
 
 use super::*;
 
-const NOTHING: Credentials = Credentials { pod_identity: false, ..INJECTED };
+const NOTHING: Credentials = Credentials { can_get: false, pod_identity: false, ..INJECTED };
 
 fn without(pod: Pod) -> Pod {
     Pod { credentials: NOTHING, ..pod }
@@ -157,10 +157,18 @@ fn missing_is_reported_whichever_came_first() {
 }
 
 #[test]
-fn a_pod_that_was_left_out_is_not_missing() {
-    let left_out = Credentials { left_out: true, ..NOTHING };
-    let pod = Pod { credentials: left_out, ..pod("p", -60.0) };
-    assert_eq!(judged(steady("old"), pod), "right");
+fn a_pod_that_opted_out_is_reported_as_that_and_never_evicted() {
+    let left_out = Credentials { left_out: true, static_keys: true, ..NOTHING };
+    let opted_out = || Pod { credentials: left_out, ..pod("p", -60.0) };
+    assert_eq!(judged(steady("old"), opted_out()), "excluded report Policy");
+    let evicting = "excluded=evict,*=evict";
+    assert_eq!(judged_by(evicting, steady("old"), opted_out(), HOUR), "excluded report Policy");
+    assert_eq!(judged(Place::default(), opted_out()), "right");
+    // With a token of its own it held what was taken away.
+    let own = Credentials { can_get: true, ..left_out };
+    let own = Pod { credentials: own, ..pod("p", -60.0) };
+    assert_eq!(judged(removed(), own.clone()), "revoked evict");
+    assert_eq!(judged(updated(), own), "changed evict");
 }
 
 #[test]
@@ -261,6 +269,6 @@ fn names_of_cases_read_as_they_are_written_everywhere() {
     }
     insta::assert_snapshot!(
         "Revoked".parse::<Case>().unwrap_err(),
-        @"`Revoked` is not a case of stale pods: revoked, changed, recreated, shadowed, missing or unmapped"
+        @"`Revoked` is not a case of stale pods: revoked, changed, recreated, excluded, shadowed, missing or unmapped"
     );
 }

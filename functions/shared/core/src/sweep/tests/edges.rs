@@ -72,7 +72,7 @@ fn an_eviction_waits_until_what_comes_instead_is_admitted_late_enough() {
     // What is taken away does not wait for anything.
     assert_eq!(judged_by("", removed(), pod(), 0.0), "revoked evict");
     // Neither does a report.
-    let nothing = Credentials { pod_identity: false, ..INJECTED };
+    let nothing = Credentials { can_get: false, pod_identity: false, ..INJECTED };
     let bare = || Pod { credentials: nothing, ..pod() };
     let late = || Place { association: association("old", 0.0, 0.0), ..steady("old") };
     assert_eq!(judged_by("", late(), bare(), 1.0), "missing report Policy");

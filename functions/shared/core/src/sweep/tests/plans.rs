@@ -232,13 +232,32 @@ fn words_name_the_pod_its_service_account_and_the_roles() {
     };
     let gone = Place { association: None, ..steady("old") };
     let web = Credentials { web_identity: true, static_keys: true, ..INJECTED };
+    let run = |others: &[&'static str]| {
+        vec![ContainerIdentity {
+            name: "run".to_owned(),
+            is_init: false,
+            has_token: true,
+            is_pointed: true,
+            is_skipped: others.is_empty(),
+            others: others.iter().copied().collect(),
+        }]
+    };
+    let (skipped, left_out) = (run(&[]), Credentials { left_out: true, ..INJECTED });
     let told: Vec<String> = [
         (removed(), pod("p", -60.0)),
         (gone, pod("p", -60.0)),
         (updated(), pod("p", -60.0)),
         (updated(), Pod { owner: None, ..pod("p", -10.0) }),
         (recreated, pod("p", -60.0)),
-        (steady("old"), Pod { credentials: web, ..pod("p", -60.0) }),
+        (
+            steady("old"),
+            Pod {
+                credentials: web,
+                containers: run(&[crate::pod::STATIC_KEY, crate::pod::WEB_IDENTITY]),
+                ..pod("p", -60.0)
+            },
+        ),
+        (steady("old"), Pod { credentials: left_out, containers: skipped, ..pod("p", -60.0) }),
         (annotated, pod("p", -60.0)),
         (steady("old"), Pod { credentials: nothing, ..pod("p", -60.0) }),
         (late, Pod { credentials: nothing, ..pod("p", -60.0) }),
@@ -265,8 +284,10 @@ fn words_name_the_pod_its_service_account_and_the_roles() {
         stop the run in Domino and start it again
     pod domino-compute/p of service account svc-etl-sa was admitted at 2026-11-20T11:59:00Z with role arn:aws:iam::111122223333:role/domino/old; its association was made anew and gives role arn:aws:iam::111122223333:role/domino/new since 2026-11-20T12:00:00.000Z
         delete the pod; ReplicaSet workspace starts another
-    pod domino-compute/p of service account svc-etl-sa has a web identity token and access keys in its environment, which hide role arn:aws:iam::111122223333:role/domino/old
-        take AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ACCESS_KEY_ID out of the environment that the pod is given, or bind it to no role
+    pod domino-compute/p of service account svc-etl-sa has another identity by AWS_ACCESS_KEY_ID of container run and AWS_WEB_IDENTITY_TOKEN_FILE of container run, which hides role arn:aws:iam::111122223333:role/domino/old
+        take out AWS_ACCESS_KEY_ID of container run and AWS_WEB_IDENTITY_TOKEN_FILE of container run: see the workload, its environment in Domino, and modifyEnv of the Mutations; or bind it to no role
+    pod domino-compute/p of service account svc-etl-sa is left out of role arn:aws:iam::111122223333:role/domino/old: annotation eks.amazonaws.com/skip-containers leaves container run out
+        if the workload is to work as that role, take that off; then delete the pod; ReplicaSet workspace starts another
     pod domino-compute/p of service account svc-etl-sa, which is annotated with role arn:aws:iam::111122223333:role/irsa: a pod that is admitted while EKS does not show the association gets that instead of role arn:aws:iam::111122223333:role/domino/old; its own environment shows nothing of it
         take the annotation eks.amazonaws.com/role-arn off the service account
     pod domino-compute/p of service account svc-etl-sa was admitted at 2026-11-20T11:59:00Z without credentials although its association gives role arn:aws:iam::111122223333:role/domino/old

@@ -77,7 +77,7 @@ fn a_text_that_is_no_policy_is_answered_with_the_rule_that_it_breaks() {
     insta::assert_snapshot!(errors.join("\n"), @r#"
     `evict` is not a rule for stale pods, `CASE[:WORKLOAD-TYPE]=report|restart|evict`, with `*` for every case or type
     `revoked=delete` is not a rule for stale pods, `CASE[:WORKLOAD-TYPE]=report|restart|evict`, with `*` for every case or type
-    `gone` is not a case of stale pods: revoked, changed, recreated, shadowed, missing or unmapped
+    `gone` is not a case of stale pods: revoked, changed, recreated, excluded, shadowed, missing or unmapped
     `changed:=evict` is not a rule for stale pods, `CASE[:WORKLOAD-TYPE]=report|restart|evict`, with `*` for every case or type
     `changed:*` is ruled on twice: give each case and workload type one rule
     `changed : Batch` is ruled on twice: give each case and workload type one rule

@@ -102,7 +102,8 @@ impl History {
     /// A pod, and whether it is right, or may be although its role changed.
     fn pod(&self, name: &str, admitted: f64, start: f64) -> (Pod, bool) {
         let injected = self.gives(admitted).is_some();
-        let credentials = Credentials { pod_identity: injected, ..Credentials::default() };
+        let credentials =
+            Credentials { can_get: injected, pod_identity: injected, ..Credentials::default() };
         let pod = Pod { credentials, ..pod(name, admitted.floor()) };
         let wanted = self.now_gives();
         if !injected {

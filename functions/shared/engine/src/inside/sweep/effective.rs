@@ -134,12 +134,7 @@ impl Seen<'_> {
         }
         let surely = self.after(self.last_change(place, changed_at)?);
         let proves = |pod: &&Pod| {
-            let has = pod.credentials;
-            place_of(pod).as_ref() == Some(place)
-                && pod.created_at >= surely
-                && has.pod_identity
-                && !has.web_identity
-                && !has.static_keys
+            place_of(pod).as_ref() == Some(place) && pod.created_at >= surely && pod.works()
         };
         self.pods.iter().filter(proves).max_by_key(|pod| (pod.created_at, &pod.uid))
     }

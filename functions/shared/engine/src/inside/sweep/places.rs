@@ -149,7 +149,7 @@ pub(super) async fn describe<A: OutsideReads, K, C>(
     let (mut with_pods, mut bare) = (BTreeSet::new(), BTreeSet::new());
     for pod in pods {
         let Some(place) = place_of(pod) else { continue };
-        if pod.credentials.pod_identity && !listed.summaries.contains_key(&place) {
+        if pod.credentials.can_get && !listed.summaries.contains_key(&place) {
             bare.insert(place.clone());
         }
         with_pods.insert(place);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pod_identity_core::{ClusterArn, KubernetesName, Pod};
+use pod_identity_core::{ClusterArn, KubernetesName, Pod, SKIP_LABEL};
 
 use crate::inside::{Inside, InsideError, OutsideReads, SweepSettings};
 use crate::ports::{Clock, ErrorKind, KubernetesReader, PodQuery, PortError};
@@ -153,7 +153,7 @@ impl Wanted<'_> {
             return place.is_some_and(|place| only.contains(&place));
         }
         let user = || pod.labels.get(&self.settings.rules.user_label);
-        pod.credentials.pod_identity
+        pod.credentials.can_get
             || place.is_some_and(|place| self.places.contains(&place))
             || (pod.service_account.starts_with(OF_A_RUN)
                 && user().is_some_and(|user| self.mapped.contains(user.as_str())))
@@ -162,7 +162,9 @@ impl Wanted<'_> {
     /// Only what a sweep reads, so that thousands of pods stay small.
     fn boiled_down(&self, mut pod: Pod) -> Pod {
         let rules = &self.settings.rules;
-        pod.labels.retain(|name, _| *name == rules.workload_label || *name == rules.user_label);
+        pod.judge(&rules.workload_containers);
+        let labels = [rules.workload_label.as_str(), rules.user_label.as_str(), SKIP_LABEL];
+        pod.labels.retain(|name, _| labels.contains(&name.as_str()));
         pod.annotations.retain(|name, _| *name == rules.keep_annotation);
         pod
     }

@@ -39,8 +39,7 @@ pub(super) async fn prove<A, K, B, W, C>(
     for (one, answer) in tried {
         let nothing = match answer {
             Ok(Admission::Admitted(pod)) => {
-                let has = pod.credentials;
-                if has.pod_identity && !has.web_identity && !has.static_keys {
+                if pod.works() {
                     let proof = one.proven(Proof::DryRun, context.clock.now());
                     bindings.entry(one.name.clone()).or_default().effective = Some(proof);
                     continue;

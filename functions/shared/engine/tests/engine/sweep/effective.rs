@@ -58,7 +58,7 @@ fn a_binding_whose_pods_carry_access_keys_is_shadowed_and_never_effective() {
     stage.scenario.advance(100);
     stage.sweep();
     let inside = stage.inside_of("svc-etl");
-    assert!(inside.shadowed.unwrap().reason.contains("access keys"));
+    assert!(inside.shadowed.unwrap().reason.contains("AWS_ACCESS_KEY_ID of container run"));
     assert_eq!(inside.effective, None);
     // It is over, but nobody can say so who did not see everything.
     stage.ports.world().set_pod_phase(&cluster("blue"), NAMESPACE, &keyed, "Succeeded").unwrap();
