@@ -21,25 +21,40 @@ impl Table {
         self.rows.len() - 1
     }
 
-    /// Rows as comma-separated values (RFC 4180), the header first.
-    pub(crate) fn csv(&self) -> String {
-        let mut text = String::new();
-        for row in &self.rows {
-            let fields: Vec<String> = row.iter().map(|field| csv_field(field)).collect();
-            text += &fields.join(",");
-            text += "\r\n";
-        }
-        text
+    /// Rows as comma-separated values, the header first.
+    ///
+    /// # Errors
+    /// As [`csv`].
+    pub(crate) fn csv(&self) -> Result<String, String> {
+        csv(&self.rows)
     }
 }
 
-/// A field of comma-separated values, quoted where it has to be.
-pub(crate) fn csv_field(field: &str) -> String {
-    if field.contains([',', '"', '\r', '\n']) {
-        format!("\"{}\"", field.replace('"', "\"\""))
-    } else {
-        field.to_owned()
+/// Rows as comma-separated values (RFC 4180). Senders choose names, and a person opens this in a
+/// spreadsheet: a cell that it would take for a formula has an apostrophe before it.
+///
+/// # Errors
+/// When they cannot be written, which memory does not do.
+pub(crate) fn csv(rows: &[Vec<String>]) -> Result<String, String> {
+    let mut writer =
+        ::csv::WriterBuilder::new().terminator(::csv::Terminator::CRLF).from_writer(Vec::new());
+    for row in rows {
+        let cell = |cell: &String| if is_formula(cell) { format!("'{cell}") } else { cell.clone() };
+        writer.write_record(row.iter().map(cell)).map_err(|error| error.to_string())?;
     }
+    let bytes = writer.into_inner().map_err(|error| error.to_string())?;
+    String::from_utf8(bytes).map_err(|error| error.to_string())
+}
+
+/// What a cell that [`csv`] wrote stands for.
+pub(crate) fn of_cell(cell: &str) -> &str {
+    cell.strip_prefix('\'').filter(|rest| is_formula(rest)).unwrap_or(cell)
+}
+
+/// Whether a spreadsheet would take a cell for a formula, at once or without its apostrophe.
+/// <https://owasp.org/www-community/attacks/CSV_Injection>
+fn is_formula(cell: &str) -> bool {
+    cell.trim_start_matches('\'').starts_with(['=', '+', '-', '@', '\t', '\r'])
 }
 
 impl std::fmt::Display for Table {
@@ -59,5 +74,24 @@ impl std::fmt::Display for Table {
             writeln!(f, "{}", line.trim_end())?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_cell_is_taken_for_a_formula_and_each_reads_back() {
+        for name in ["=HYPERLINK(1)", "+1", "-svc", "@svc", "\t=1", "\r=1", "svc", "'svc", "'=1"] {
+            let mut table = Table::new(&["name", "role"]);
+            table.row([name.to_owned(), "etl".to_owned()]);
+            let text = table.csv().unwrap();
+            let mut reader = ::csv::Reader::from_reader(text.as_bytes());
+            let record = reader.records().next().unwrap().unwrap();
+            assert!(!record[0].starts_with(['=', '+', '-', '@', '\t', '\r']), "{text}");
+            assert_eq!(of_cell(&record[0]), name);
+        }
     }
 }

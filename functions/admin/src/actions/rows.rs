@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::change::{About, Wish};
+use crate::table;
 
 /// The columns, in their order.
 pub(super) const COLUMNS: [&str; 8] = [
@@ -197,6 +198,7 @@ fn of_record(header: &csv::StringRecord, record: &csv::StringRecord) -> Result<R
     for (name, text) in header.iter().zip(record) {
         // A policy is kept to the letter.
         let text = if name == "sessionPolicy" { text } else { text.trim() };
+        let text = table::of_cell(text);
         let value = match (name, text) {
             (_, "") => continue,
             ("disableSessionTags", text) => match text.to_ascii_lowercase().as_str() {
@@ -216,12 +218,10 @@ fn of_record(header: &csv::StringRecord, record: &csv::StringRecord) -> Result<R
 /// # Errors
 /// When they cannot be written, which memory does not do.
 pub(super) fn to_csv(rows: &[Row]) -> Result<String, String> {
-    let mut writer =
-        csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
-    writer.write_record(COLUMNS).map_err(|error| error.to_string())?;
-    for row in rows {
-        let given = |value: &Option<String>| value.clone().unwrap_or_default();
-        let fields = [
+    let header = COLUMNS.iter().map(|name| (*name).to_owned()).collect();
+    let given = |value: &Option<String>| value.clone().unwrap_or_default();
+    let cells = rows.iter().map(|row| {
+        vec![
             row.service_account.clone(),
             row.role_arn.clone(),
             given(&row.namespace),
@@ -230,9 +230,7 @@ pub(super) fn to_csv(rows: &[Row]) -> Result<String, String> {
             given(&row.target_role_arn),
             row.disable_session_tags.to_string(),
             given(&row.session_policy),
-        ];
-        writer.write_record(&fields).map_err(|error| error.to_string())?;
-    }
-    let bytes = writer.into_inner().map_err(|error| error.to_string())?;
-    String::from_utf8(bytes).map_err(|error| error.to_string())
+        ]
+    });
+    table::csv(&std::iter::once(header).chain(cells).collect::<Vec<_>>())
 }

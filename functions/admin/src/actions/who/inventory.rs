@@ -79,7 +79,7 @@ pub(super) async fn answer(
         )));
     }
     let text = match format {
-        Format::Csv => table.csv(),
+        Format::Csv => table.csv()?,
         Format::Json => format!("{:#}\n", Value::Array(rows.clone())),
         Format::Table => {
             let mut text =
