@@ -4,24 +4,38 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use pod_identity_core::is_plain;
+use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
 
-/// Starts logging, at the level that Lambda's logging configuration asks for.
+/// Starts logging, at the level that Lambda's logging configuration asks for: DEBUG at the lowest, since
+/// at TRACE libraries write requests with their credentials.
 pub fn start() {
     let level = std::env::var("AWS_LAMBDA_LOG_LEVEL")
         .ok()
         .and_then(|level| level.parse().ok())
         .unwrap_or(LevelFilter::INFO);
-    let subscriber = tracing_subscriber::fmt()
+    // Two starts in one process: the first one's subscriber stays.
+    let _ = tracing::subscriber::set_global_default(subscriber(level, || Escaping(io::stdout())));
+}
+
+fn subscriber(
+    level: LevelFilter,
+    writer: impl for<'a> MakeWriter<'a> + Send + Sync + 'static,
+) -> impl Subscriber + Send + Sync {
+    let targets = Targets::new()
+        .with_default(level.min(LevelFilter::DEBUG))
+        // The signer has session tokens in its hands.
+        .with_target("aws_sigv4", level.min(LevelFilter::INFO));
+    let lines = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)
         .with_current_span(true)
         .with_span_list(false)
-        .with_max_level(level)
-        .with_writer(|| Escaping(io::stdout()))
-        .finish();
-    // Two starts in one process: the first one's subscriber stays.
-    let _ = tracing::subscriber::set_global_default(subscriber);
+        .with_writer(writer);
+    tracing_subscriber::registry().with(targets).with(lines)
 }
 
 /// Writes JSON lines in which what JSON leaves as it is, but a terminal does not, is escaped: C1
@@ -58,9 +72,29 @@ impl<W: Write> Write for Escaping<W> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use std::fs::File;
+    use std::sync::Arc;
+
     use serde_json::{Value, json};
 
     use super::*;
+
+    #[test]
+    fn no_level_brings_a_session_token_into_the_log() {
+        let path = std::env::temp_dir().join(format!("log-{}.json", std::process::id()));
+        let subscriber = subscriber(LevelFilter::TRACE, Arc::new(File::create(&path).unwrap()));
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::trace!(target: "aws_sigv4::http_request::sign", "token of the signer");
+            tracing::debug!(target: "aws_sigv4::http_request::sign", "token of the signer");
+            tracing::trace!(target: "hyper::proto", "token of a library");
+            tracing::debug!(target: "hyper::proto", "connected");
+            tracing::info!("applied");
+        });
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert!(!text.contains("token"), "{text}");
+        assert!(text.contains("connected") && text.contains("applied"), "{text}");
+    }
 
     #[test]
     fn log_lines_are_the_same_json_without_what_a_terminal_would_act_on() {
