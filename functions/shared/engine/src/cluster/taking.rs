@@ -58,8 +58,7 @@ pub(super) async fn planned<R: Reads, W: LedgerWriter, C: Clock>(
     let (bindings, conditions) = ledger::on_cluster(view, reader, cluster, &[]).await?;
     let mut here = loaded.record.clone();
     settings.rules.admits_registration(&here.registration).map_err(|reasons| reasons.join("; "))?;
-    let stored = loaded.view.get::<NodePolicyRecord>(&node_policy_key(cluster))?;
-    let mut remembered = stored;
+    let mut remembered = loaded.view.get::<NodePolicyRecord>(&node_policy_key(cluster))?;
     let (known, access, looked_at) = (remembered.is_some(), &job.record.access(), clock.now());
     let mut needed = named(&bindings, &conditions);
     match taking {

@@ -3,7 +3,7 @@
 use pod_identity_core::KubernetesName;
 use pod_identity_engine::ledger::{ConditionState, ReconciledRecord, View, reconciled_key};
 use pod_identity_engine::ports::ErrorKind;
-use pod_identity_engine::{Reconciled, Record, Scope, note_reconciled, reconcile, record};
+use pod_identity_engine::{Reconciled, Record, Scope, reconcile, record};
 use pod_identity_world::{PortFault, When};
 
 use crate::scenario::{Scenario, cluster, drive};
@@ -47,15 +47,7 @@ fn run_until(scenario: &mut Scenario, after: Option<KubernetesName>, there: usiz
         }
     });
     let done = done.unwrap();
-    drive(
-        note_reconciled(
-            ports.context(&run, &scenario.settings, scenario.in_seconds(60)),
-            &scope,
-            &done,
-        ),
-        || {},
-    )
-    .unwrap();
+    scenario.note_reconciled(&run, &scope, &done);
     scenario.advance(300);
     done
 }

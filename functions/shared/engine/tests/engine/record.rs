@@ -9,8 +9,7 @@ use pod_identity_engine::ports::{
     Expect, Item, Key, LedgerReader, LedgerWriter, Write, WriteError,
 };
 use pod_identity_engine::{
-    Context, Outcome, Record, Recorded, Rehearsal, Scope, note_reconciled, preview, reconcile,
-    record,
+    Context, Outcome, Record, Recorded, Rehearsal, Scope, preview, reconcile, record,
 };
 use serde_json::{Value, json};
 
@@ -50,15 +49,7 @@ fn what_is_only_recorded_touches_the_ledger_and_the_bus_and_comes_true_by_reconc
     let done = done.unwrap();
     assert_eq!(scenario.condition("svc-etl", "blue").unwrap().state, ConditionState::Ready);
     assert_eq!(done.states.get(&ConditionState::Ready), Some(&1));
-    drive(
-        note_reconciled(
-            ports.context(&run, &scenario.settings, scenario.in_seconds(60)),
-            &scope,
-            &done,
-        ),
-        || {},
-    )
-    .unwrap();
+    scenario.note_reconciled(&run, &scope, &done);
     let mut view = View::default();
     drive(view.read(ports, &[reconciled_key(&cluster("blue"))]), || {}).unwrap();
     let note = view.get::<ReconciledRecord>(&reconciled_key(&cluster("blue"))).unwrap().unwrap();

@@ -4,8 +4,7 @@ use pod_identity_core::{DEPLOYMENT_TAG, KubernetesName, SERVICE_ACCOUNT_TAG};
 use pod_identity_engine::ledger::ConditionState;
 use pod_identity_engine::ports::ErrorKind;
 use pod_identity_engine::{
-    Act, Outcome, Reconciled, Resumption, Scope, note_reconciled, plan_resumption, preview,
-    reconcile, resume,
+    Act, Outcome, Reconciled, Resumption, Scope, plan_resumption, preview, reconcile, resume,
 };
 use pod_identity_events::BlockedCode;
 use pod_identity_world::{Ledger, PortFault, UpdateAssociation, When};
@@ -132,16 +131,8 @@ fn what_was_made_since_the_restore_point_halts_what_would_be_made_again() {
 fn an_event_that_comes_before_the_first_look_does_not_hide_the_sign() {
     let mut scenario = bound(3);
     let done = run(&mut scenario);
-    let (noted, ports, scope) = (scenario.next_run(), &scenario.ports, Scope::of(cluster("blue")));
-    drive(
-        note_reconciled(
-            ports.context(&noted, &scenario.settings, scenario.in_seconds(60)),
-            &scope,
-            &done,
-        ),
-        || {},
-    )
-    .unwrap();
+    let (noted, scope) = (scenario.next_run(), Scope::of(cluster("blue")));
+    scenario.note_reconciled(&noted, &scope, &done);
     scenario.advance(3_600);
     let before = backup(&scenario);
     let since = [scenario.unassigned("svc-00"), scenario.assigned("svc-new", "report")];

@@ -6,7 +6,10 @@ use std::sync::{Arc, Mutex};
 use jiff::{SignedDuration, Timestamp};
 use pod_identity_core::{ClusterArn, DominoName, RoleArn};
 use pod_identity_engine::ledger::{Condition, condition_key};
-use pod_identity_engine::{BatchReport, Outcome, Record, RecordReport, Run, Settings, process};
+use pod_identity_engine::{
+    BatchReport, Outcome, Reconciled, Record, RecordReport, Run, Scope, Settings, note_reconciled,
+    process,
+};
 use pod_identity_events::BlockedCode;
 use pod_identity_world::{World, WorldPorts, deployment_settings};
 use serde_json::{Value, json};
@@ -189,6 +192,12 @@ impl Scenario {
     pub(crate) fn next_run(&mut self) -> Run {
         self.invocations += 1;
         Run::new(format!("request-{:06}", self.invocations), self.now())
+    }
+
+    /// Notes a reconciliation as the function does after it.
+    pub(crate) fn note_reconciled(&self, run: &Run, scope: &Scope, done: &Reconciled) {
+        let context = self.ports.context(run, &self.settings, self.in_seconds(60));
+        drive(note_reconciled(context, scope, done), || {}).unwrap();
     }
 
     pub(crate) fn in_seconds(&self, seconds: i64) -> Timestamp {
