@@ -23,6 +23,12 @@ pub(crate) const STATIC_KEY: &str = "AWS_ACCESS_KEY_ID";
 /// out.
 pub const SKIP_CONTAINERS_ANNOTATION: &str = "eks.amazonaws.com/skip-containers";
 
+/// Label on a pod with which EKS's webhook passes over it.
+pub const SKIP_LABEL: &str = "eks.amazonaws.com/skip-pod-identity-webhook";
+
+/// The container of a Domino execution that runs what its user wrote.
+pub const WORKLOAD_CONTAINER: &str = "run";
+
 /// Where a pod is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
@@ -42,9 +48,6 @@ pub struct Owner {
     /// Name.
     pub name: String,
 }
-
-/// Label on a pod with which EKS's webhook passes over it.
-pub const SKIP_LABEL: &str = "eks.amazonaws.com/skip-pod-identity-webhook";
 
 /// The identities that a pod was given, by what its containers' environment and volumes say.
 ///
@@ -116,9 +119,6 @@ pub struct Pod {
     /// What can keep it from them.
     pub obstacles: BTreeSet<Obstacle>,
 }
-
-/// The containers of a Domino execution that run what its user wrote.
-pub const WORKLOAD_CONTAINER: &str = "run";
 
 impl Pod {
     /// The workload's own containers: those of these names, or all but those that run before them where there is
