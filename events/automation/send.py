@@ -52,6 +52,16 @@ def checked(what, value, rule):
     return value
 
 
+def on_the_calendar(at):
+    """A time of the right form that is one."""
+    checked("time", at, TIME)
+    try:
+        datetime.strptime(at[:19], "%Y-%m-%dT%H:%M:%S")
+    except ValueError:
+        raise Refused(f"there is no time `{at}`") from None
+    return at
+
+
 def now():
     at = datetime.now(timezone.utc)
     return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z"
@@ -76,7 +86,7 @@ def event(verb, name, event_id, at, role=None, namespace=None, account=None, clu
     detail = {
         "schemaVersion": 1,
         "eventId": checked("event id", event_id, ID),
-        "occurredAt": checked("time", at, TIME),
+        "occurredAt": on_the_calendar(at),
         "serviceAccount": name,
         "kubernetes": {key: value for key, value in kubernetes.items() if value},
         "roleArn": checked("role", role, ROLE),

@@ -31,6 +31,15 @@ check() {
     [[ $2 =~ $3 ]] || refuse "$1 \`$2\` is not $4"
 }
 
+# Whether a time of the right form is on the calendar. 10# because 08 would be octal.
+exists() {
+    local year=$((10#${1:0:4})) month=$((10#${1:5:2})) day=$((10#${1:8:2}))
+    local days=(31 28 31 30 31 30 31 31 30 31 30 31)
+    if ((year % 4 == 0 && (year % 100 != 0 || year % 400 == 0))); then days[1]=29; fi
+    ((month >= 1 && month <= 12 && day >= 1 && day <= days[month - 1])) &&
+        ((10#${1:11:2} <= 23 && 10#${1:14:2} <= 59 && 10#${1:17:2} <= 59))
+}
+
 # A JSON string. Only printable ASCII gets here, so that nothing else has to be escaped.
 json() {
     local text=$1
@@ -140,6 +149,7 @@ check 'event id' "$id" '^[!-~]{1,128}$' "1 to 128 visible ASCII characters"
 [[ -n $at ]] || at=$(now)
 check time "$at" '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?Z$' \
     "a time in UTC such as 2026-11-03T09:00:00.000Z; pass one with --occurred-at"
+exists "$at" || refuse "there is no time \`$at\`; pass one with --occurred-at"
 
 detail='{"schemaVersion":1'$(field eventId "$id")$(field occurredAt "$at")$(field serviceAccount "$name")
 if [[ $verb == assign ]]; then

@@ -1,9 +1,10 @@
 """Rules that no tool checks. Each takes the transformed template and answers what breaks it."""
 
+import fnmatch
 import json
 import re
 
-from template import as_list, of_type, target
+from template import as_list, evaluated, of_type, target
 
 OWN_SOURCE = "domino.pod-identity"
 SENDERS = {"domino.automation", "domino.administration", OWN_SOURCE}
@@ -40,8 +41,10 @@ def queue_policies_admit_their_rules(template):
                 admitted |= {(target(rule), queue) for rule in as_list(rules)}
     for name, rule in of_type(template, "AWS::Events::Rule").items():
         for one in rule["Targets"]:
+            if "DeadLetterConfig" not in one:
+                yield f"what rule {name} cannot deliver is lost"
             for queue in (target(one["Arn"]), target(one.get("DeadLetterConfig", {}).get("Arn"))):
-                if (name, queue) not in admitted:
+                if queue in of_type(template, "AWS::SQS::Queue") and (name, queue) not in admitted:
                     yield f"{queue} does not admit rule {name}"
 
 
@@ -71,8 +74,9 @@ def consumers_may_take_from_their_queue(template):
             yield f"{name} delivers whole batches again"
         timeout = functions[target(mapping["FunctionName"])]["Timeout"]
         visibility = of_type(template, "AWS::SQS::Queue")[queue]["VisibilityTimeout"]
-        if visibility < 6 * timeout + mapping.get("MaximumBatchingWindowInSeconds", 0) - 60:
-            yield f"{queue} shows messages again after {visibility} s; six time-outs are {6 * timeout} s"
+        least = 6 * timeout + mapping.get("MaximumBatchingWindowInSeconds", 0)
+        if visibility < least:
+            yield f"{queue} shows messages again after {visibility} s; six time-outs and the batching window are {least} s"
 
 
 def event_sources_fit_the_reserved_concurrency(template):
@@ -92,7 +96,7 @@ def event_sources_fit_the_reserved_concurrency(template):
         needed[target(mapping["FunctionName"])] += bound(most, "MaxValue")
     for name, function in functions.items():
         reserved = function.get("ReservedConcurrentExecutions")
-        if reserved is not None and needed[name] > bound(reserved, "MinValue"):
+        if reserved is not None and needed[name] and needed[name] > bound(reserved, "MinValue"):
             yield f"the event sources of {name} may take {needed[name]}, more than is reserved"
 
 
@@ -158,38 +162,62 @@ def dashboards_are_json_over_what_exists(template):
             yield f"two widgets of {name} overlap"
 
 
-def the_bus_is_closed(template):
-    """Each source is denied to all but its own, and every other source to everybody."""
-    denied = set()
-    others = set()
-    for name, policy in of_type(template, "AWS::Events::EventBusPolicy").items():
-        statement = policy["Statement"]
-        condition = statement.get("Condition", {})
-        if statement["Effect"] == "Allow":
-            if statement["Principal"] in ("*", {"AWS": "*"}) or not condition:
-                yield f"{name} opens the bus to everybody"
+def denies(policy, sender, sources):
+    """Whether a bus's policy denies a call of PutEvents with entries of these sources."""
+    for statement in policy["Statement"]:
+        if statement["Effect"] != "Deny":
             continue
-        if "aws:PrincipalArn" in condition.get("ArnNotLike", {}):
-            denied |= set(as_list(condition["ForAnyValue:StringEquals"]["events:source"]))
-        others |= set(condition.get("ForAnyValue:StringNotEquals", {}).get("events:source", []))
-    for source in sorted(SENDERS - denied):
-        yield f"anybody may send {source}"
-    if others != SENDERS | {"aws.eks"}:
-        yield f"other sources than {sorted(others)} are denied, which is not what the rules listen to"
+        holds = True
+        for operator, keys in statement.get("Condition", {}).items():
+            for key, values in keys.items():
+                values = as_list(values)
+                if (operator, key) == ("ForAnyValue:StringEquals", "events:source"):
+                    holds &= any(source in values for source in sources)
+                elif (operator, key) == ("ForAnyValue:StringNotEquals", "events:source"):
+                    holds &= any(source not in values for source in sources)
+                elif (operator, key) == ("ArnNotLike", "aws:PrincipalArn"):
+                    holds &= not any(fnmatch.fnmatchcase(sender, value) for value in values)
+                else:
+                    raise ValueError(f"{operator} of {key} is not judged here")
+        if holds:
+            return True
+    return False
 
 
-def a_second_deployment_fits_beside_it(template):
-    """CloudFormation knows a statement by its StatementId alone, in the whole account and region."""
-    for name, policy in of_type(template, "AWS::Events::EventBusPolicy").items():
-        id = policy["StatementId"]
-        text = id.get("Fn::Sub", "") if isinstance(id, dict) else id
-        if "${DeploymentId}" not in text:
-            yield f"statement {text} of {name} is called the same in every deployment"
-        # DeploymentId has at most 32 characters, a StatementId 64.
-        if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", text.replace("${DeploymentId}", "x" * 32)):
-            yield f"{text} of {name} is no id of a statement"
-        if policy["Statement"]["Sid"] != id:
-            yield f"{name} has two ids"
+def bus_calls():
+    """Calls of PutEvents, by sender and sources, and whether each has to be denied."""
+    role = "arn:aws:iam::111122223333:role/"
+    own = {f"{role}acme-eu-west-1-{name}" for name in ("association", "reconcile", "workloads", "admin")}
+    speaks = {
+        "domino.automation": {f"{role}senders/automation"},
+        "domino.administration": {f"{role}senders/administration"},
+        OWN_SOURCE: own,
+    }
+    strangers = {f"{role}stranger", f"{role}acme-eu-west-1-admin-read", "arn:aws:iam::111122223333:user/senders/automation"}
+    for sender in strangers.union(*speaks.values()):
+        for source, senders in speaks.items():
+            yield sender, [source], sender not in senders
+            # One entry that is not the sender's is enough.
+            yield sender, [source, "aws.eks", "domino.other"], True
+        yield sender, ["domino.other"], True
+
+
+def the_bus_is_closed(template):
+    """Each source is denied to all but its own, and every other source to everybody; in one policy of the bus."""
+    for name in of_type(template, "AWS::Events::EventBusPolicy"):
+        yield f"{name} is a statement of its own, which CloudFormation may lose beside others"
+    bus = of_type(template, "AWS::Events::EventBus")["Bus"]
+    policy = evaluated(template, bus.get("Policy", {"Statement": []}))
+    arn = f"arn:aws:events:eu-west-1:111122223333:event-bus/{evaluated(template, bus['Name'])}"
+    for statement in policy["Statement"]:
+        if statement["Resource"] != arn:
+            yield f"{statement['Sid']} is about {statement['Resource']}, and the bus is {arn}"
+        opens = statement["Principal"] in ("*", {"AWS": "*"}) or not statement.get("Condition")
+        if statement["Effect"] == "Allow" and opens:
+            yield f"{statement['Sid']} opens the bus to everybody"
+    for sender, sources, denied in bus_calls():
+        if denies(policy, sender, sources) != denied:
+            yield f"{sender} {'may' if denied else 'may not'} send {sources}"
 
 
 def nothing_is_allowed_everywhere(template):
@@ -264,6 +292,13 @@ def functions_are_watched_and_logged(template):
                 yield f"no alarm of the age of messages in {name}"
 
 
+def the_dashboard_shows_every_alarm(template):
+    text = of_type(template, "AWS::CloudWatch::Dashboard")["Dashboard"]["DashboardBody"]["Fn::Sub"]
+    shown = set(re.findall(r"\$\{(\w+Alarm)\.Arn\}", text))
+    for name in set(of_type(template, "AWS::CloudWatch::Alarm")) - shown:
+        yield f"the dashboard does not show {name}"
+
+
 def alarms_and_dashboards_are_of_metrics_that_are_written(template, written):
     """`written`: the dimension beside Deployment (none where metrics count over clusters), and the metrics."""
     for name, alarm in of_type(template, "AWS::CloudWatch::Alarm").items():
@@ -320,7 +355,7 @@ ALL = [
     transformers_use_what_they_define,
     dashboards_are_json_over_what_exists,
     the_bus_is_closed,
-    a_second_deployment_fits_beside_it,
+    the_dashboard_shows_every_alarm,
     nothing_is_allowed_everywhere,
     rights_on_the_ledger_name_partitions,
     the_ledger_is_kept_safe,

@@ -74,6 +74,9 @@ SAMPLE = {
     "NodeRoles": ["arn:aws:iam::111122223333:role/*-eks-nodes"],
     "AssumeRoles": ["arn:aws:iam::444455556666:role/acme-clusters-eu-west-1"],
     "DominoKeyName": "domino",
+    "AutomationSenders": ["arn:aws:iam::111122223333:role/senders/automation"],
+    "AdministrationSenders": ["arn:aws:iam::111122223333:role/senders/administration"],
+    "TrailAccounts": ["444455556666"],
     "BusArn": "arn:aws:events:eu-west-1:111122223333:event-bus/acme-pod-identity",
 }
 ARNS = {

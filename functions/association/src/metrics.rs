@@ -51,6 +51,12 @@ pub(crate) fn lines(
             ("Latency", "Milliseconds", json!(took.as_secs_f64() * 1000.0)),
         ],
     )];
+    // Nothing when there is none: only a reconciliation knows that nothing is blocked.
+    let blocked = count(&[Outcome::Blocked]);
+    if blocked > 0 {
+        let blocked = ("BindingsBlocked", "Count", json!(blocked));
+        lines.push(line(now, json!({ "Deployment": deployment }), &[blocked]));
+    }
     for (cluster, report) in &report.clusters {
         if let Some(found) = &report.capacity {
             let cluster = json!({ "Deployment": deployment, "Cluster": cluster.name() });

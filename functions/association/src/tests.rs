@@ -45,7 +45,8 @@ fn metrics_are_embedded_metric_format() {
         Duration::from_millis(250),
         Duration::from_secs(1_790_000_000),
     );
-    let [counts, capacity] = lines.as_slice() else { panic!("{lines:?}") };
+    let [counts, blocked, capacity] = lines.as_slice() else { panic!("{lines:?}") };
+    assert_eq!(blocked["BindingsBlocked"], 1);
     for line in &lines {
         let definition = &line["_aws"]["CloudWatchMetrics"][0];
         assert_eq!(line["_aws"]["Timestamp"], 1_790_000_000_000_u64);

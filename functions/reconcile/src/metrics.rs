@@ -43,7 +43,7 @@ pub(crate) fn metrics(
         ("PoliciesGivenUp", "Count", json!(done.given_up.len())),
         ("RetirementHeldUp", "Count", json!(held_up)),
         ("Steps", "Count", json!(done.steps)),
-        ("Latency", "Milliseconds", json!(took.as_secs_f64() * 1000.0)),
+        ("ReconcileLatency", "Milliseconds", json!(took.as_secs_f64() * 1000.0)),
     ];
     let percent = |names: usize| names.saturating_mul(100) / max_names.max(1);
     metrics.extend(done.names.map(|names| ("NamesUsed", "Percent", json!(percent(names)))));

@@ -47,6 +47,7 @@ struct Inner {
     calls: Calls,
     table: String,
     bus: String,
+    external_id: Option<String>,
     config: OnceCell<SdkConfig>,
     dynamodb: OnceCell<aws_sdk_dynamodb::Client>,
     eventbridge: OnceCell<aws_sdk_eventbridge::Client>,
@@ -110,6 +111,7 @@ impl Aws {
                 calls: settings.calls.clone(),
                 table: settings.ledger_table.clone(),
                 bus: settings.event_bus.clone(),
+                external_id: settings.external_id.clone(),
                 config,
                 dynamodb: OnceCell::new(),
                 eventbridge: OnceCell::new(),
@@ -236,11 +238,11 @@ impl Aws {
         };
         // STS of our own region: its tokens are good everywhere, and it may
         // be the only one that a VPC endpoint leads to.
-        let provider = AssumeRoleProvider::builder(role.as_str())
-            .session_name(SESSION_NAME)
-            .configure(own)
-            .build()
-            .await;
+        let mut provider = AssumeRoleProvider::builder(role.as_str()).session_name(SESSION_NAME);
+        if let Some(external_id) = &self.inner.external_id {
+            provider = provider.external_id(external_id);
+        }
+        let provider = provider.configure(own).build().await;
         builder.credentials_provider(SharedCredentialsProvider::new(provider)).build()
     }
 }

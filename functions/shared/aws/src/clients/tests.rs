@@ -32,6 +32,20 @@ async fn a_role_that_may_not_be_assumed_is_a_denial_that_keeps_its_code() {
     let asked = &script.asked()[0];
     assert!(asked.uri.starts_with("https://sts.eu-west-1.amazonaws.com"), "{}", asked.uri);
     assert!(asked.body.contains("RoleSessionName=domino-pod-identity"), "{}", asked.body);
+    assert!(!asked.body.contains("ExternalId"), "{}", asked.body);
+}
+
+#[tokio::test]
+async fn a_role_is_assumed_with_the_external_id_of_the_settings() {
+    let script = Script::always(403, "");
+    let aws = script.aws_with(&[("ASSUME_ROLE_EXTERNAL_ID", "acme:7")]);
+    let access = ClusterAccess {
+        assume_role: Some("arn:aws:iam::444455556666:role/reach".parse().unwrap()),
+        ..access()
+    };
+    aws.reader().association(&access, "a-1").await.unwrap_err();
+    let asked = &script.asked()[0];
+    assert!(asked.body.contains("ExternalId=acme%3A7"), "{}", asked.body);
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@
 //! | `NODE_ROLES` | | patterns of node role ARNs |
 //! | `TARGET_ROLES` | none | patterns of role ARNs that may be targets |
 //! | `ASSUME_ROLES` | none | patterns of role ARNs that may be assumed to reach a cluster |
+//! | `ASSUME_ROLE_EXTERNAL_ID` | none | 2 to 1224 letters, digits and `_+=,.@:/-` |
 //! | `NAMESPACES` | `domino-compute` | Kubernetes namespaces, the first is the default |
 //! | `SERVICE_ACCOUNT_NAME` | `{name}-sa` | holds `{name}` once |
 //! | `EVENT_BUS` | `domino-pod-identity` | name or ARN of the bus |
@@ -60,6 +61,8 @@ pub struct Settings {
     pub ledger_table: String,
     /// Name or ARN of the bus.
     pub event_bus: String,
+    /// External id with which roles are assumed; none when their trust policies ask for none.
+    pub external_id: Option<String>,
     /// The region of the function, its table and its bus.
     pub region: String,
     /// What events may ask for.

@@ -38,6 +38,14 @@ impl Settings {
             is_region,
         );
         let rules = vars.rules(&region);
+        let external_id = vars.value("ASSUME_ROLE_EXTERNAL_ID");
+        if let Some(id) = external_id.as_deref().filter(|id| !is_name(id, 2..=1224, b"_+=,.@:/-")) {
+            vars.problem(
+                "ASSUME_ROLE_EXTERNAL_ID",
+                "an external id, 2 to 1224 letters, digits and `_+=,.@:/-`",
+                Some(id),
+            );
+        }
         let trust =
             vars.choice("TRUST", &[("enforce", TrustMode::Enforce), ("warn", TrustMode::Warn)]);
         let strict = vars.choice("NODE_POLICY", &[("record", false), ("strict", true)]);
@@ -71,6 +79,7 @@ impl Settings {
             deployment_id,
             ledger_table,
             event_bus,
+            external_id,
             region,
             rules,
             trust,

@@ -35,6 +35,7 @@ fn the_defaults_are_those_of_the_table() {
     assert_eq!(settings.rules.clusters.len(), 1);
     assert!(settings.rules.target_roles.is_empty());
     assert!(settings.rules.assume_roles.is_empty());
+    assert_eq!(settings.external_id, None);
     assert_eq!(settings.rules.namespaces, ["domino-compute"]);
     assert_eq!(settings.rules.service_account_template, "{name}-sa");
     assert_eq!(settings.trust, TrustMode::Enforce);
@@ -60,6 +61,7 @@ fn every_variable_is_read() {
         ("ROLES", "arn:aws:iam::*:role/a, arn:aws:iam::*:role/b\n\tarn:aws:iam::*:role/c,"),
         ("TARGET_ROLES", "arn:aws:iam::444455556666:role/*"),
         ("ASSUME_ROLES", "arn:aws:iam::444455556666:role/pod-identity"),
+        ("ASSUME_ROLE_EXTERNAL_ID", "acme:7"),
         ("NAMESPACES", "first second"),
         ("SERVICE_ACCOUNT_NAME", "sa-{name}.x"),
         ("TRUST", "warn"),
@@ -85,6 +87,7 @@ fn every_variable_is_read() {
     assert_eq!(settings.rules.assume_roles.len(), 1);
     assert_eq!(settings.rules.namespaces, ["first", "second"]);
     assert_eq!(settings.rules.service_account_template, "sa-{name}.x");
+    assert_eq!(settings.external_id.as_deref(), Some("acme:7"));
     assert_eq!(settings.trust, TrustMode::Warn);
     assert!(settings.strict);
     assert!(!settings.cluster_statement);
@@ -140,6 +143,11 @@ fn everything_wrong_is_listed_at_once_with_rule_and_value() {
         ("NODE_ROLES", ",", "not `,`"),
         ("ASSUME_ROLES", "*", "not `*`"),
         ("SERVICE_ACCOUNT_NAME", "{name}-{name}", "that holds `{name}` once, not `{name}-{name}`"),
+        (
+            "ASSUME_ROLE_EXTERNAL_ID",
+            "a b",
+            "an external id, 2 to 1224 letters, digits and `_+=,.@:/-`, not `a b`",
+        ),
         ("TRUST", "maybe", "must be `enforce` or `warn`, not `maybe`"),
         ("NODE_POLICY", "Strict", "must be `record` or `strict`, not `Strict`"),
         ("CLUSTER_STATEMENT", "yes", "must be `true` or `false`, not `yes`"),

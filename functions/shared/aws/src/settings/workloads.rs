@@ -14,10 +14,10 @@
 //! | `SWEEP_SELECTOR` | none | label selector of the pods that are looked at |
 //! | `SWEEP_MAX` | 50 | most evictions of one sweep |
 //! | `SWEEP_MAX_PER_NAMESPACE` | 50 | most evictions in one namespace |
-//! | `SWEEP_MAX_PERCENT` | 50 | 1 to 100, largest share of a namespace's pods |
+//! | `SWEEP_MAX_PERCENT` | 50 | 1 to 100, largest share of a namespace's pods; removals that the ledger remembers are no part of it |
 //! | `SWEEP_SETTLE_SECONDS` | 30 | 1 to 600 around a change in which a pod may have seen either side |
 //! | `EVICTION_GRACE_SECONDS` | the pod's own | 0 to 3600 that an evicted pod has to end |
-//! | `BLOCKED_DELETE_MINUTES` | 60 | 1 to 10080 that a budget may block a revoked pod before it is deleted; 0: for ever |
+//! | `BLOCKED_DELETE_MINUTES` | 60 | 1 to 10080; a sweep deletes a revoked pod whose eviction a budget still blocks so long after it first did; 0: never |
 //! | `WORKLOAD_TYPE_LABEL` | `dominodatalab.com/workload-type` | label with the Domino workload type |
 //! | `USER_LABEL` | `dominodatalab.com/starting-user-username` | label with the Domino name |
 //! | `KEEP_ANNOTATION` | `domino-pod-identity/keep` | annotation by which, with `true`, a pod asks not to be evicted |
