@@ -220,7 +220,7 @@ pub(crate) async fn note(
         match desk.settings.rules.validate(&envelope, desk.clock.now()) {
             Ok(_) => {
                 let text = serde_json::to_string(&envelope).map_err(|error| error.to_string())?;
-                records.push(Record { id: at.to_string(), text });
+                records.push(Record { id: at.to_string(), text, deliveries: 0 });
             }
             Err(reasons) => _ = refused.insert(at, as_asked(reasons)),
         }

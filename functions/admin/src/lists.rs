@@ -55,6 +55,7 @@ pub(crate) async fn pods(
     let query = PodQuery {
         namespace: namespace.to_owned(),
         selector: String::new(),
+        name: None,
         limit: desk.inside.page,
     };
     let (mut pods, mut token, mut begun, mut read) = (Pods::default(), None::<String>, 1, 0);

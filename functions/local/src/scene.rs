@@ -171,12 +171,10 @@ pub fn access() -> Vec<AccessRule> {
     vec![
         compute("pods", &[Verb::List, Verb::Delete]),
         compute("pods/eviction", &[Verb::Create]),
-        compute("serviceaccounts", &[Verb::Get, Verb::List, Verb::Create, Verb::Delete]),
-        AccessRule::in_namespace(
-            "domino-platform",
-            "mutations",
-            &[Verb::List, Verb::Patch, Verb::Create],
-        ),
+        compute("serviceaccounts", &[Verb::List, Verb::Create, Verb::Delete]),
+        AccessRule::in_namespace("domino-platform", "mutations", &[Verb::List]),
+        AccessRule::in_namespace("domino-platform", "mutations", &[Verb::Create, Verb::Patch])
+            .named("domino-pod-identity"),
     ]
 }
 

@@ -105,7 +105,7 @@ impl House {
             "account": ACCOUNT, "region": "eu-west-1", "time": now.to_string(), "resources": [],
             "detail": detail,
         });
-        let records = [Record { id: "m".to_owned(), text: event.to_string() }];
+        let records = [Record { id: "m".to_owned(), text: event.to_string(), deliveries: 0 }];
         let (ports, run) = (&self.ports, Run::new("r", now));
         let deadline = self.in_seconds(60);
         let done = drive(record(ports.context(&run, &self.settings, deadline), &records));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
+use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
 use lambda_runtime::Error;
 use pod_identity_core::{ClusterArn, Json};
@@ -16,6 +17,12 @@ use serde_json::{Value, json};
 
 use crate::request::{self, Asked, Request};
 use crate::words::words;
+
+/// Most clusters that one invocation works on at once: each holds the pods of its cluster that matter.
+const SIDE_BY_SIDE: usize = 4;
+
+/// Most pods that an answer shows of those that are evicted, reported or held back: Lambda takes 6 MB.
+const SHOWN: usize = 100;
 
 /// The function and everything that it works with.
 #[derive(Debug)]
@@ -62,7 +69,8 @@ where
     W: KubernetesWriter,
     C: Clock,
 {
-    /// Handles one invocation, whatever was sent, until `deadline` at the latest.
+    /// Handles one invocation, whatever was sent, until `deadline` at the latest. Clusters are worked on side by
+    /// side: one whose API hangs, or whose budgets block, delays no other.
     pub async fn invoke(
         &self,
         payload: impl Into<Json>,
@@ -72,52 +80,102 @@ where
         let deadline = pod_identity_function::deadline(deadline, self.deadline_margin);
         let run = Run::new(request_id, self.clock.now());
         let payload = pod_identity_function::read(&payload.into());
+        let records: Vec<&Record> = payload.records().iter().collect();
+        let mut said: Vec<Option<Result<String, String>>> = Vec::with_capacity(records.len());
+        let mut by_cluster: BTreeMap<ClusterArn, Vec<(usize, Asked)>> = BTreeMap::new();
+        for (at, record) in records.iter().enumerate() {
+            said.push(match request::read(&record.text) {
+                // What is no request will be none later either: it is answered, not delivered again.
+                Err(why) => Some(Ok(format!("left alone: {why}"))),
+                Ok(Request::All) => Some(self.fan_out(&run, deadline).await),
+                Ok(Request::One(asked)) => {
+                    let of_cluster = by_cluster.entry(asked.scope.cluster.clone()).or_default();
+                    of_cluster.push((at, asked));
+                    None
+                }
+            });
+        }
+        let mut waiting = by_cluster.len();
+        let shares = by_cluster.into_iter().map(|(cluster, asked)| {
+            // Whoever comes later has what those before leave, and each of the rest as much.
+            let turns = waiting.div_ceil(SIDE_BY_SIDE);
+            waiting -= 1;
+            (cluster, asked, turns)
+        });
+        let done: Vec<_> = stream::iter(shares)
+            .map(|(cluster, asked, turns)| self.cluster(cluster, asked, &run, deadline, turns))
+            .buffer_unordered(SIDE_BY_SIDE)
+            .collect()
+            .await;
         let mut clusters = BTreeMap::new();
-        let mut looked_after = BTreeMap::new();
+        for (cluster, answers, report) in done {
+            for (at, answer) in answers {
+                said[at] = Some(answer);
+            }
+            clusters.extend(report.map(|report| (cluster, report)));
+        }
         let mut answers = Answers::default();
-        for record in payload.records() {
-            let said = self.handle(record, &run, deadline, &mut clusters, &mut looked_after).await;
-            answers.note(record, said);
+        for (record, said) in records.into_iter().zip(said) {
+            answers.note(record, said.unwrap_or_else(|| Ok(String::new())));
         }
         let answer = answers.answer(&payload, |said| single_answer(&said, &clusters));
         let answer = answer.map_err(Error::from);
         Invocation { answer, clusters }
     }
 
-    /// What is no request will be none later either: it is answered, not delivered again. A
-    /// cluster is looked after once for all that one batch asks of it.
-    async fn handle(
+    /// All that one batch asks of a cluster, one after the other; the whole of it is looked after once. It has as
+    /// much of the time as each of so many turns.
+    async fn cluster(
         &self,
-        record: &Record,
+        cluster: ClusterArn,
+        asked: Vec<(usize, Asked)>,
         run: &Run,
         deadline: Timestamp,
-        clusters: &mut BTreeMap<ClusterArn, InsideReport>,
-        looked_after: &mut BTreeMap<ClusterArn, Result<(), String>>,
+        turns: usize,
+    ) -> (ClusterArn, Vec<(usize, Result<String, String>)>, Option<InsideReport>) {
+        let now = self.clock.now();
+        let share = deadline.duration_since(now) / i32::try_from(turns).unwrap_or(i32::MAX);
+        let deadline = now.checked_add(share).unwrap_or(deadline);
+        let (mut answers, mut last, mut whole) = (Vec::new(), None, None);
+        for (at, asked) in asked {
+            let is_whole = asked.scope.service_account.is_none();
+            if let (Some(done), true) = (whole.clone(), is_whole) {
+                let done: Result<(), String> = done;
+                answers.push((at, done.map(|()| format!("{cluster} was just looked after"))));
+                continue;
+            }
+            let done = self.one(&asked, run, deadline).await;
+            if is_whole {
+                whole = Some(done.as_ref().map(|_| ()).map_err(Clone::clone));
+            }
+            answers.push((at, self.said(&asked, done, &mut last)));
+        }
+        (cluster, answers, last)
+    }
+
+    /// What is answered to one that asked, and the report for the metrics.
+    fn said(
+        &self,
+        asked: &Asked,
+        done: Result<Option<InsideReport>, String>,
+        last: &mut Option<InsideReport>,
     ) -> Result<String, String> {
-        let asked = match request::read(&record.text) {
-            Err(why) => return Ok(format!("left alone: {why}")),
-            Ok(Request::All) => return self.fan_out(run, deadline).await,
-            Ok(Request::One(asked)) => asked,
-        };
-        let cluster = asked.scope.cluster.clone();
-        let whole = asked.scope.service_account.is_none();
-        if let (Some(done), true) = (looked_after.get(&cluster), whole) {
-            return done.clone().map(|()| format!("{cluster} was just looked after"));
-        }
-        let done = self.one(&asked, run, deadline).await;
-        if whole {
-            looked_after.insert(cluster.clone(), done.as_ref().map(|_| ()).map_err(Clone::clone));
-        }
+        let cluster = &asked.scope.cluster;
         let Some(report) = done? else {
             return Ok(format!("{cluster} was looked after since"));
         };
-        let said = words(&cluster, &report);
+        let said = words(cluster, &report, self.is_plan(asked));
         let failed = report.failures.first().cloned();
-        clusters.insert(cluster, report);
+        *last = Some(report);
         match failed {
             None => Ok(said),
             Some(why) => Err(format!("{said}; {why}")),
         }
+    }
+
+    /// Whether nothing is written.
+    fn is_plan(&self, asked: &Asked) -> bool {
+        self.hands.is_none() || asked.plan_only
     }
 
     /// What the engine is given to look.
@@ -135,7 +193,7 @@ where
     ) -> Result<Option<InsideReport>, String> {
         let Self { aws, kubernetes, settings, inside, .. } = *self;
         let (scope, context) = (&asked.scope, self.context(run, deadline));
-        let (Some(hands), false) = (&self.hands, asked.plan_only) else {
+        let (Some(hands), false) = (&self.hands, self.is_plan(asked)) else {
             return preview_inside(context, kubernetes, scope, inside).await.map(Some);
         };
         if let Some(since) = asked.since
@@ -171,8 +229,10 @@ fn single_answer(said: &str, clusters: &BTreeMap<ClusterArn, InsideReport>) -> V
     let plans: Vec<Value> = clusters
         .iter()
         .filter_map(|(cluster, report)| {
-            let sweep = &report.sweep.as_ref()?.sweep;
-            Some(json!({ "cluster": cluster, "text": sweep.to_string(), "sweep": sweep }))
+            let done = report.sweep.as_ref()?;
+            let sweep = done.sweep.shown(SHOWN);
+            let text = sweep.to_string();
+            Some(json!({ "cluster": cluster, "text": text, "stale": done.stale, "sweep": sweep }))
         })
         .collect();
     json!({ "text": said, "sweeps": plans })

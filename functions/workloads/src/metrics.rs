@@ -31,7 +31,8 @@ pub(crate) fn metrics(
         ("BindingsEffective", "Count", of(|binding| binding.effective.is_some())),
         ("BindingsShadowed", "Count", of(|binding| binding.shadowed.is_some())),
         ("BindingsUnmapped", "Count", of(|binding| binding.blocked.is_some())),
-        ("Latency", "Milliseconds", json!(took.as_secs_f64() * 1000.0)),
+        ("InsideFailed", "Count", count(report.failed().count())),
+        ("WorkloadsLatency", "Milliseconds", json!(took.as_secs_f64() * 1000.0)),
     ];
     if let Some(done) = &report.sweep {
         let sweep = &done.sweep;

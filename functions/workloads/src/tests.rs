@@ -96,9 +96,9 @@ fn a_cluster_that_nobody_can_look_into_is_counted_and_said() {
     assert_eq!(line["LookedInside"], json!(0));
     assert_eq!(line["ClusterLacks"], json!(1));
     assert_eq!(line.get("PodsEvicted"), None);
-    let said = words(&cluster(), &report);
+    let said = words(&cluster(), &report, false);
     assert_eq!(
         said,
-        "blue\n  no agent: install it\n  nobody looked inside: cluster blue: no route"
+        "blue\n  no agent: install it\n  the inside was not looked at: cluster blue: no route"
     );
 }

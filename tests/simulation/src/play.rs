@@ -621,8 +621,11 @@ fn is_late(call: &Call) -> bool {
 }
 
 fn records(texts: &[&str]) -> Vec<Record> {
-    let record =
-        |(at, text): (usize, &&str)| Record { id: format!("m-{at}"), text: (*text).to_owned() };
+    let record = |(at, text): (usize, &&str)| Record {
+        id: format!("m-{at}"),
+        text: (*text).to_owned(),
+        deliveries: 0,
+    };
     texts.iter().enumerate().map(record).collect()
 }
 

@@ -8,13 +8,12 @@ use pod_identity_events::detail_type;
 use pod_identity_world::{AccessRule, DominoPod, KubernetesRequest, Resource, Verb};
 use serde_json::{Value, json};
 
-use crate::scenario::Scenario;
-use crate::workloads::{ask, blue, invoke, kubernetes_calls, running, sweep, with_stale_pods};
+use crate::scenario::{Scenario, assigned};
+use crate::workloads::{
+    SETTLES, ask, blue, invoke, kubernetes_calls, running, sweep, with_pods, with_stale_pods,
+};
 
 const NAMESPACE: &str = "domino-compute";
-
-/// Every pod of a test may be stale.
-const NO_SHARE: (&str, &str) = ("SWEEP_MAX_PERCENT", "100");
 
 fn request() -> String {
     json!({ "clusterArn": blue() }).to_string()
@@ -74,7 +73,7 @@ async fn a_pod_that_is_terminating_is_let_be() {
 
 #[tokio::test]
 async fn a_list_whose_page_token_expires_begins_again_and_misses_nobody() {
-    let (scenario, pods) = with_stale_pods(&[NO_SHARE, ("KUBERNETES_PAGE", "10")], 25).await;
+    let (scenario, pods) = with_stale_pods(&[("KUBERNETES_PAGE", "10")], 25).await;
     scenario.stage.wire().world().kubernetes(&blue()).unwrap().settings.tokens_survive = 0;
     let mut held = scenario.stage.wire().hold("list pods", 2, When::Before);
     let change = async {
@@ -133,7 +132,7 @@ async fn an_eviction_that_rbac_forbids_is_told_with_the_way_out() {
 
 #[tokio::test]
 async fn a_sweep_evicts_no_more_than_its_ceiling_and_says_so() {
-    let (scenario, _) = with_stale_pods(&[NO_SHARE, ("SWEEP_MAX", "2")], 5).await;
+    let (scenario, _) = with_stale_pods(&[("SWEEP_MAX", "2")], 5).await;
     let answer = sweep(&scenario).await;
     assert_eq!(running(&scenario).len(), 3);
     assert!(text(&answer).contains("one sweep evicts at most 2 pods"), "{answer}");
@@ -143,7 +142,11 @@ async fn a_sweep_evicts_no_more_than_its_ceiling_and_says_so() {
 
 #[tokio::test]
 async fn a_share_of_a_namespace_that_is_too_large_evicts_nobody() {
-    let (scenario, pods) = with_stale_pods(&[("SWEEP_MAX_PERCENT", "10")], 30).await;
+    let settings = [("SWEEP_MAX_PERCENT", "10"), ("SWEEP_POLICY", "changed=evict")];
+    let (mut scenario, pods) = with_pods(&settings, 30).await;
+    tokio::time::sleep(SETTLES).await;
+    scenario.deliver(&[assigned("svc-first", "report", 9)]).await;
+    tokio::time::sleep(SETTLES).await;
     let answer = sweep(&scenario).await;
     assert_eq!(running(&scenario).len(), pods.len(), "{answer}");
     assert!(text(&answer).contains("a plausible share"), "{answer}");
@@ -157,7 +160,7 @@ fn another(scenario: &Scenario, timeout: Duration) -> Function {
 
 #[tokio::test]
 async fn of_two_sweeps_at_once_one_waits_and_no_pod_is_evicted_twice() {
-    let (mut scenario, pods) = with_stale_pods(&[NO_SHARE], 3).await;
+    let (mut scenario, pods) = with_stale_pods(&[], 3).await;
     let other = another(&scenario, Duration::from_secs(60));
     let mut held = scenario.stage.wire().hold("create pods/eviction", 1, When::Before);
     let second = async {
@@ -181,7 +184,6 @@ async fn of_two_sweeps_at_once_one_waits_and_no_pod_is_evicted_twice() {
 #[tokio::test]
 async fn what_the_time_does_not_suffice_for_is_handed_on_and_finished() {
     let changes = [
-        NO_SHARE,
         ("CALL_TIMEOUT_MS", "1000"),
         ("CALL_ATTEMPTS", "1"),
         ("CONCURRENCY", "1"),

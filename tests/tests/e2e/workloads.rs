@@ -14,7 +14,7 @@ use crate::scenario::{Changes, SHORT_LEASE, Scenario, registered, unassigned};
 
 /// Longer than the scene's SWEEP_SETTLE_SECONDS, and than what Kubernetes cuts off the time of a
 /// pod's admission.
-const SETTLES: Duration = Duration::from_millis(2_200);
+pub(crate) const SETTLES: Duration = Duration::from_millis(2_200);
 
 pub(crate) fn blue() -> ClusterArn {
     scene::cluster("blue").unwrap()
@@ -170,7 +170,7 @@ async fn a_cluster_that_cannot_be_reached_is_said_and_keeps_nothing_else_from_wo
     scenario.stage.wire().world().kubernetes(&blue()).unwrap().settings.reachable = false;
     let said = sweep(&scenario).await;
     let text = said["text"].as_str().unwrap();
-    assert!(text.contains("nobody looked inside: cluster blue"), "{text}");
+    assert!(text.contains("the inside was not looked at: cluster blue"), "{text}");
     assert!(item(&scenario, "INSIDE").await["unreachable"].as_str().unwrap().contains("blue"));
     let green = scene::cluster("green").unwrap();
     let said = ask(&scenario, json!({ "clusterArn": green })).await;
@@ -193,7 +193,7 @@ async fn a_cluster_that_does_not_know_the_function_is_said_with_the_way_out() {
     scenario.stage.wire().world().kubernetes(&blue()).unwrap().settings.users = Some(nobody);
     let said = sweep(&scenario).await;
     let text = said["text"].as_str().unwrap();
-    assert!(text.contains("nobody looked inside") && text.contains("access entry"), "{text}");
+    assert!(text.contains("was not looked at") && text.contains("access entry"), "{text}");
     scenario.stage.wire().world().kubernetes(&blue()).unwrap().settings.users = None;
     assert_eq!(running(&scenario), pods);
 }

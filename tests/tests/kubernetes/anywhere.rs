@@ -2,7 +2,7 @@
 //! the cluster that the variables below name, if they do, so that the embedded one is held to it.
 //! Every test makes a namespace of its own and removes it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -143,7 +143,7 @@ impl Place {
 
     async fn list(&self, selector: &str, limit: u32) -> (Vec<Pod>, usize) {
         let (namespace, selector) = (self.namespace.clone(), selector.to_owned());
-        let query = PodQuery { namespace, selector, limit };
+        let query = PodQuery { namespace, selector, name: None, limit };
         let (mut all, mut token, mut pages) = (Vec::new(), None::<String>, 0);
         loop {
             let page = self.reader.pods(&self.access, &query, token.as_deref()).await.unwrap();
@@ -325,6 +325,7 @@ async fn the_mutation_is_applied_and_read_back_and_never_taken_from_another() {
         assert_eq!(absent.unwrap().items, []);
         let mutation = |account: &str| Mutation {
             name: "domino-pod-identity".to_owned(),
+            labels: BTreeMap::new(),
             rules: vec![MutationRule {
                 enabled: true,
                 label_selectors: vec!["dominodatalab.com/workload-type in (Batch)".to_owned()],
@@ -334,17 +335,18 @@ async fn the_mutation_is_applied_and_read_back_and_never_taken_from_another() {
                     assume_sa_mapping: false,
                     user_mappings: BTreeMap::from([("etl".to_owned(), account.to_owned())]),
                 }),
+                variables: BTreeSet::new(),
             }],
         };
         for account in ["svc-etl-sa", "svc-etl-sa", "svc-other-sa"] {
-            writer.apply_mutation(access, namespace, &mutation(account)).await.unwrap();
+            writer.apply_mutation(access, namespace, &mutation(account), false).await.unwrap();
             let found = reader.mutations(access, namespace, None).await.unwrap();
             assert_eq!(found.items, [mutation(account)]);
         }
         let kind = ("apps.dominodatalab.com/v1alpha1", "Mutation");
         place.create(kind, json!({ "metadata": { "name": "other" }, "rules": [] })).await;
         let taken = Mutation { name: "other".to_owned(), ..mutation("svc-etl-sa") };
-        let taken = writer.apply_mutation(access, namespace, &taken).await.unwrap_err();
+        let taken = writer.apply_mutation(access, namespace, &taken, false).await.unwrap_err();
         assert_eq!(taken.kind, ErrorKind::InUse);
     })
     .await;

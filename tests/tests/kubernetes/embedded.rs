@@ -1,7 +1,7 @@
 //! The Kubernetes client against the Kubernetes API of the embedded clusters, over TLS and
 //! with tokens of EKS.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -104,7 +104,12 @@ impl Scene {
         limit: u32,
         page: Option<&str>,
     ) -> Result<(Vec<Pod>, Option<String>), PortError> {
-        let query = PodQuery { namespace: NAMESPACE.to_owned(), selector: String::new(), limit };
+        let query = PodQuery {
+            namespace: NAMESPACE.to_owned(),
+            selector: String::new(),
+            name: None,
+            limit,
+        };
         let page = self.reader.pods(&self.access, &query, page).await?;
         Ok((page.items, page.next))
     }
@@ -218,6 +223,7 @@ async fn the_mutation_is_applied_and_read_back_and_applied_again() {
     let scene = Scene::start().await;
     let mutation = |role: &str| Mutation {
         name: "domino-pod-identity".to_owned(),
+        labels: BTreeMap::new(),
         rules: vec![MutationRule {
             enabled: true,
             label_selectors: vec!["dominodatalab.com/workload-type in (Batch)".to_owned()],
@@ -227,10 +233,15 @@ async fn the_mutation_is_applied_and_read_back_and_applied_again() {
                 assume_sa_mapping: false,
                 user_mappings: BTreeMap::from([("etl".to_owned(), role.to_owned())]),
             }),
+            variables: BTreeSet::new(),
         }],
     };
     for account in ["svc-etl-sa", "svc-etl-sa", "svc-other-sa"] {
-        scene.writer.apply_mutation(&scene.access, PLATFORM, &mutation(account)).await.unwrap();
+        scene
+            .writer
+            .apply_mutation(&scene.access, PLATFORM, &mutation(account), false)
+            .await
+            .unwrap();
         let found = scene.reader.mutations(&scene.access, PLATFORM, None).await.unwrap();
         assert_eq!(found.items, [mutation(account)]);
     }

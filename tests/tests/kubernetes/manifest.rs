@@ -7,8 +7,8 @@ use local::scene;
 use pod_identity_world::AccessRule;
 use serde_json::Value;
 
-/// (namespace, resource, verb).
-type Right = (String, String, String);
+/// Namespace, resource, verb, and the names of the objects, of all where there are none.
+type Right = (String, String, String, Vec<String>);
 
 fn documents(name: &str) -> Vec<Value> {
     let path = format!("{}/../infra/kubernetes/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
@@ -24,9 +24,11 @@ fn granted(documents: &[Value]) -> BTreeSet<Right> {
     for role in documents.iter().filter(|one| one["kind"] == "Role") {
         let namespace = role["metadata"]["namespace"].as_str().unwrap();
         for rule in role["rules"].as_array().unwrap() {
+            let names = rule.get("resourceNames").map(|names| texts(names).collect());
+            let names: Vec<String> = names.unwrap_or_default();
             for resource in texts(&rule["resources"]) {
                 for verb in texts(&rule["verbs"]) {
-                    rights.insert((namespace.to_owned(), resource.clone(), verb));
+                    rights.insert((namespace.to_owned(), resource.clone(), verb, names.clone()));
                 }
             }
         }
@@ -39,7 +41,8 @@ fn had(rules: Vec<AccessRule>) -> BTreeSet<Right> {
     for rule in rules {
         let namespace = rule.namespace.unwrap();
         for verb in rule.verbs {
-            had.insert((namespace.clone(), rule.resource.clone(), verb.name().to_owned()));
+            let verb = verb.name().to_owned();
+            had.insert((namespace.clone(), rule.resource.clone(), verb, rule.names.clone()));
         }
     }
     had
@@ -53,16 +56,26 @@ fn the_manifests_grant_what_the_functions_have_in_the_embedded_clusters_and_noth
 
 #[test]
 fn readers_only_read_and_nothing_that_the_workloads_function_may_not() {
-    let readers = granted(&documents("readers"));
-    for (_, resource, verb) in &readers {
+    let access = granted(&documents("access"));
+    for (namespace, resource, verb, names) in granted(&documents("readers")) {
         assert!(["get", "list"].contains(&verb.as_str()), "{verb} {resource}");
+        let list = "list".to_owned();
+        assert!(access.contains(&(namespace, resource.clone(), list, names)), "{verb} {resource}");
     }
-    assert!(readers.is_subset(&granted(&documents("access"))));
+}
+
+#[test]
+fn of_mutations_nothing_but_ours_is_written() {
+    for (_, resource, verb, names) in granted(&documents("access")) {
+        let ours = names == ["domino-pod-identity"];
+        assert!(resource != "mutations" || verb == "list" || ours, "{verb} {names:?}");
+    }
 }
 
 #[test]
 fn creating_pods_is_granted_by_a_manifest_of_its_own_alone() {
-    let creation = ("domino-compute".to_owned(), "pods".to_owned(), "create".to_owned());
+    let creation =
+        ("domino-compute".to_owned(), "pods".to_owned(), "create".to_owned(), Vec::new());
     assert!(!granted(&documents("access")).contains(&creation));
     assert_eq!(granted(&documents("dry-run")), BTreeSet::from([creation]));
 }

@@ -129,7 +129,7 @@ impl Office {
     pub(crate) fn comes(&self, event: &str) -> RecordReport {
         let run = Run::new(self.next_request(), self.ports.world().now);
         let (ports, settings) = (&self.ports, &self.settings);
-        let records = [Record { id: "m-1".to_owned(), text: event.to_owned() }];
+        let records = [Record { id: "m-1".to_owned(), text: event.to_owned(), deliveries: 0 }];
         let deadline = self.in_seconds(120);
         let done = drive(record(ports.context(&run, settings, deadline), &records));
         done.records.into_iter().next().unwrap()

@@ -10,18 +10,21 @@ use super::request::{Request, pairs};
 
 pub(super) const NAMESPACE: &str = "https://iam.amazonaws.com/doc/2010-05-08/";
 
-const OPERATIONS: [&str; 11] = [
+const OPERATIONS: [&str; 14] = [
     "AttachRolePolicy",
     "CreatePolicy",
     "CreatePolicyVersion",
+    "CreateRole",
     "DeletePolicy",
     "DeletePolicyVersion",
+    "DeleteRole",
     "DetachRolePolicy",
     "GetPolicy",
     "GetPolicyVersion",
     "GetRole",
     "ListAttachedRolePolicies",
     "ListPolicyVersions",
+    "UpdateAssumeRolePolicy",
 ];
 
 pub(super) struct Operation {
@@ -144,6 +147,16 @@ impl Operation {
             "AttachRolePolicy" => {
                 world.attach_role_policy(caller, role_name()?, arn()?).map(|()| json!({}))
             }
+            "CreateRole" => {
+                let path = parameters.get("Path").unwrap_or_default();
+                let trust = parameters.required("AssumeRolePolicyDocument")?;
+                let made = world.create_role(caller, role_name()?, path, trust)?;
+                Ok(json!({ "Role": role(&made) }))
+            }
+            "UpdateAssumeRolePolicy" => world
+                .update_assume_role_policy(caller, role_name()?, document()?)
+                .map(|()| json!({})),
+            "DeleteRole" => world.delete_role(caller, role_name()?).map(|()| json!({})),
             _ => world.detach_role_policy(caller, role_name()?, arn()?).map(|()| json!({})),
         }
     }

@@ -3,7 +3,7 @@
 //! Not documented by Domino; what is known comes from its tutorials and its custom resource
 //! definition. `rules` stand at the top level, there is no `spec`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -16,11 +16,20 @@ pub const MUTATION_API_VERSION: &str = "apps.dominodatalab.com/v1alpha1";
 pub struct Mutation {
     /// Name.
     pub name: String,
+    /// Labels.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
     /// Its rules; those of other kinds have no `cloud_workload_identity`.
     pub rules: Vec<MutationRule>,
 }
 
 impl Mutation {
+    /// Names of the variables that its rules put into containers.
+    pub fn variables(&self) -> impl Iterator<Item = &str> {
+        let on = self.rules.iter().filter(|rule| rule.enabled);
+        on.flat_map(|rule| &rule.variables).map(String::as_str)
+    }
+
     /// The identities of its rules for AWS, except of those that are switched off. A rule that does
     /// not say of which cloud it is counts.
     pub fn identities(&self) -> impl Iterator<Item = &CloudWorkloadIdentity> {
@@ -43,6 +52,9 @@ pub struct MutationRule {
     /// The identity that they get.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cloud_workload_identity: Option<CloudWorkloadIdentity>,
+    /// Names of the variables that it puts into containers (`modifyEnv`). Never written.
+    #[serde(default, rename = "modifyEnv", deserialize_with = "variables", skip_serializing)]
+    pub variables: BTreeSet<String>,
 }
 
 /// Maps Domino names to Kubernetes service accounts.
@@ -63,6 +75,13 @@ pub struct CloudWorkloadIdentity {
     /// no text reads as words that no service account is called.
     #[serde(default, deserialize_with = "texts")]
     pub user_mappings: BTreeMap<String, String>,
+}
+
+/// The names under `modifyEnv.env`; anything else that may stand there is passed over.
+fn variables<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeSet<String>, D::Error> {
+    let all = Value::deserialize(from)?;
+    let names = all["env"].as_array().into_iter().flatten().filter_map(|one| one["name"].as_str());
+    Ok(names.map(str::to_owned).collect())
 }
 
 fn texts<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, String>, D::Error> {

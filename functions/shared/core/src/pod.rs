@@ -170,6 +170,8 @@ pub struct ServiceAccount {
     pub labels: BTreeMap<String, String>,
     /// Annotations.
     pub annotations: BTreeMap<String, String>,
+    /// Whether its deletion has begun: Kubernetes takes no new pods with it.
+    pub terminating: bool,
     /// Names of the secrets that it lists, those for pulling images among them.
     pub secrets: BTreeSet<String>,
 }

@@ -8,6 +8,7 @@ mod report;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
@@ -25,7 +26,7 @@ use crate::lease::Lease;
 use crate::ledger::{ClusterRecord, Decision, View};
 use crate::observe::SeenRoles;
 use crate::ports::{Bus, Clock, LedgerReader, LedgerWriter, Reads, Writes};
-use crate::settings::Settings;
+use crate::settings::{Settings, later};
 use reject::Rejection;
 
 /// Clusters that one batch works on side by side.
@@ -35,6 +36,11 @@ const CLUSTERS_AT_ONCE: usize = 4;
 /// alarm goes off at the same.
 const BUSY: usize = 120;
 
+/// Pauses before it is asked again what IAM may not show yet: a role that was made, or a trust policy that was
+/// changed, seconds ago. What it still does not show then comes back once.
+const SETTLES: [Duration; 3] =
+    [Duration::from_secs(5), Duration::from_secs(10), Duration::from_secs(15)];
+
 /// One incoming event as it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
@@ -42,6 +48,8 @@ pub struct Record {
     pub id: String,
     /// The EventBridge envelope as JSON text, or whatever else was sent.
     pub text: String,
+    /// How often it was delivered, this time included; 0 where nothing delivers it again.
+    pub deliveries: u32,
 }
 
 /// An event that breaks no rule, on its way.
@@ -62,22 +70,22 @@ pub async fn process<R: Reads, W: Writes, C: Clock>(
     records: &[Record],
 ) -> BatchReport {
     let Taken { accepted, decided, lease, view, mut reports } = take(&context, records, true).await;
-    let (leased, lease) = lease.unzip();
-    let lease = RefCell::new(lease);
-    let jobs = accept::jobs(&accepted, &decided, &view);
-    // Side by side: a cluster whose lease somebody else holds keeps no other waiting.
-    let beyond = Beyond::default();
-    let clusters: BTreeMap<ClusterArn, ClusterReport> = stream::iter(&jobs)
-        .map(async |(cluster, (record, names))| {
-            let (hint, beyond, seen_roles) = (&view, &beyond, &SeenRoles::default());
-            let job = Job { cluster, record, names, hint, presumed: false, beyond, seen_roles };
-            let lease = lease.take().filter(|_| leased.as_ref() == Some(cluster));
-            let report = cluster::work_with(&context, job, lease).await;
-            (cluster.clone(), report.unwrap_or_else(|why| ClusterReport::failed(names, &why)))
-        })
-        .buffer_unordered(CLUSTERS_AT_ONCE)
-        .collect()
-        .await;
+    let mut jobs = accept::jobs(&accepted, &decided, &view);
+    let first = accepted.iter().filter(|event| records[event.at].deliveries == 1);
+    let first = first.filter_map(|event| service_account(&event.command)).cloned();
+    let beyond = Beyond { patient: first.collect(), ..Beyond::default() };
+    let mut clusters = work(&context, &jobs, &view, &beyond, lease).await;
+    for pause in SETTLES {
+        jobs = unsettled(jobs, &clusters);
+        let next = later(later(context.clock.now(), pause), context.settings.longest_call);
+        if jobs.is_empty() || next >= context.deadline {
+            break;
+        }
+        context.clock.sleep(pause).await;
+        for (cluster, report) in work(&context, &jobs, &view, &beyond, None).await {
+            clusters.entry(cluster).or_default().merge(report);
+        }
+    }
     let announced = announce::announce(&context, &accepted, &decided, &view).await;
 
     let busiest = report::busiest(&accepted, &decided, &view);
@@ -96,6 +104,38 @@ pub async fn process<R: Reads, W: Writes, C: Clock>(
         reports[event.at] = Some(report);
     }
     BatchReport { records: reports.into_iter().flatten().collect(), clusters, busiest }
+}
+
+/// Works on clusters side by side: one whose lease another run holds keeps no other waiting.
+async fn work<R: Reads, W: Writes, C: Clock>(
+    context: &Context<'_, R, W, C>,
+    jobs: &Jobs,
+    hint: &View,
+    beyond: &Beyond,
+    lease: Option<(ClusterArn, Lease)>,
+) -> BTreeMap<ClusterArn, ClusterReport> {
+    let (leased, lease) = lease.unzip();
+    let lease = RefCell::new(lease);
+    stream::iter(jobs)
+        .map(async |(cluster, (record, names))| {
+            let seen_roles = &SeenRoles::default();
+            let job = Job { cluster, record, names, hint, presumed: false, beyond, seen_roles };
+            let lease = lease.take().filter(|_| leased.as_ref() == Some(cluster));
+            let report = cluster::work_with(context, job, lease).await;
+            (cluster.clone(), report.unwrap_or_else(|why| ClusterReport::failed(names, &why)))
+        })
+        .buffer_unordered(CLUSTERS_AT_ONCE)
+        .collect()
+        .await
+}
+
+/// The part of the work that waits for IAM.
+fn unsettled(jobs: Jobs, clusters: &BTreeMap<ClusterArn, ClusterReport>) -> Jobs {
+    let of = |(cluster, (record, _)): (ClusterArn, (ClusterRecord, BTreeSet<DominoName>))| {
+        let names = clusters.get(&cluster).map(|report| report.unsettled.clone())?;
+        (!names.is_empty()).then_some((cluster, (record, names)))
+    };
+    jobs.into_iter().filter_map(of).collect()
 }
 
 /// A batch once the ledger has it.

@@ -40,6 +40,8 @@ pub struct ClusterReport {
     pub conditions: BTreeMap<DominoName, Condition>,
     /// Service accounts whose work failed for a passing reason, and why.
     pub failures: BTreeMap<DominoName, String>,
+    /// Those of them that wait for what IAM may not show yet.
+    pub unsettled: BTreeSet<DominoName>,
     /// Steps that were done.
     pub steps: usize,
     /// How full the node policies are, when they were looked at.
@@ -55,6 +57,23 @@ impl ClusterReport {
     pub(crate) fn failed(names: &BTreeSet<DominoName>, why: &Failure) -> Self {
         let failures = names.iter().map(|name| (name.clone(), why.to_string())).collect();
         Self { failures, ..Self::default() }
+    }
+
+    /// Adds what became of those who waited for IAM.
+    pub(crate) fn merge(&mut self, again: Self) {
+        let Self { plan, conditions, failures, unsettled, steps, capacity, undone, node_policies } =
+            again;
+        for name in std::mem::take(&mut self.unsettled) {
+            self.failures.remove(&name);
+        }
+        self.plan = plan.or(self.plan.take());
+        self.conditions.extend(conditions);
+        self.failures.extend(failures);
+        self.unsettled = unsettled;
+        self.steps += steps;
+        self.capacity = capacity.or(self.capacity.take());
+        self.undone = self.undone.take().or(undone);
+        self.node_policies = node_policies.or(self.node_policies.take());
     }
 }
 
@@ -74,6 +93,8 @@ pub(crate) struct Beyond {
     pub(crate) knows_all: bool,
     /// Associations, by id, that may be made again without a ceiling.
     pub(crate) free: BTreeSet<String>,
+    /// Names whose events come back once: to them what IAM may not show yet is no block.
+    pub(crate) patient: BTreeSet<DominoName>,
     /// What is taken away from the node policies; then there is no batch.
     pub(crate) taking: Option<Taking>,
 }

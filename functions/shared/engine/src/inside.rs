@@ -14,6 +14,7 @@ mod sweep;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use pod_identity_core::sweep::Injected;
 use pod_identity_core::{ClusterArn, DominoName, KubernetesName};
 
 use crate::context::Context;
@@ -220,6 +221,9 @@ pub async fn work_inside<
     };
     let hands = Hands { outside: outside.writer, kubernetes: changes, lease: &lease };
     let report = look_after(&context, &hands, scope, &known).await;
+    for why in report.failed() {
+        tracing::error!(cluster = cluster.name(), "failed inside the cluster: {why}");
+    }
     memory::write(&context, &hands, &known, &report).await?;
     Ok(report)
 }
@@ -312,6 +316,17 @@ impl InsideReport {
     fn check(&mut self, told: &Told, way_in: WayIn) {
         self.missing = told.missing(way_in);
         self.failures.extend(told.failures.iter().cloned());
+    }
+
+    /// What failed: whatever is not as it should be inside the cluster for that.
+    pub fn failed(&self) -> impl Iterator<Item = &str> {
+        let of_domino = self.domino.iter().flat_map(|domino| &domino.failures);
+        self.failures.iter().chain(of_domino).map(String::as_str)
+    }
+
+    /// Mutations by the variables that they put into containers.
+    fn injected(&self) -> Injected {
+        self.domino.as_ref().map(|done| done.injected.clone()).unwrap_or_default()
     }
 
     /// Roles that IRSA annotations name, by service account.

@@ -96,7 +96,7 @@ pub async fn check_domino<R: LedgerReader, W: LedgerWriter + Bus, C: Clock>(
         let id = format!("domino-{}-{number}", run.request_id());
         let event = deactivated(name, bindings.get(name), at, id, clock.now());
         let text = serde_json::to_string(&event).map_err(|error| error.to_string())?;
-        records.push(Record { id: name.to_string(), text });
+        records.push(Record { id: name.to_string(), text, deliveries: 0 });
     }
     let recorded = record(context, &records).await;
     let why = "what service accounts work as was changed";

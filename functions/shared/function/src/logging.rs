@@ -28,7 +28,9 @@ fn subscriber(
     let targets = Targets::new()
         .with_default(level.min(LevelFilter::DEBUG))
         // The signer has session tokens in its hands.
-        .with_target("aws_sigv4", level.min(LevelFilter::INFO));
+        .with_target("aws_sigv4", level.min(LevelFilter::INFO))
+        // It makes an error of each connection that fails, and does not say to which cluster: we do, once.
+        .with_target("kube_client", LevelFilter::OFF);
     let lines = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)
@@ -88,6 +90,7 @@ mod tests {
             tracing::debug!(target: "aws_sigv4::http_request::sign", "token of the signer");
             tracing::trace!(target: "hyper::proto", "token of a library");
             tracing::debug!(target: "hyper::proto", "connected");
+            tracing::error!(target: "kube_client::client::builder", "failed with error token");
             tracing::info!("applied");
         });
         let text = std::fs::read_to_string(&path).unwrap();

@@ -33,7 +33,8 @@ pub fn read(payload: &Json) -> Payload {
     if let Some(records) = payload.value.get("Records").and_then(Value::as_array) {
         return Payload::Batch(records.iter().map(message).collect());
     }
-    Payload::Single(Record { id: text_of(&payload.value, "id"), text: payload.text() })
+    let id = text_of(&payload.value, "id");
+    Payload::Single(Record { id, text: payload.text(), deliveries: 0 })
 }
 
 /// One message of a batch. What is none is refused alone.
@@ -41,8 +42,12 @@ fn message(record: &Value) -> Record {
     // A list reads as a message too, its values taken for the fields in their order.
     let message = record.is_object().then(|| SqsMessage::deserialize(record).ok()).flatten();
     match message {
-        Some(SqsMessage { message_id: Some(id), body: Some(text), .. }) => Record { id, text },
-        _ => Record { id: text_of(record, "messageId"), text: record.to_string() },
+        Some(SqsMessage { message_id: Some(id), body: Some(text), attributes, .. }) => {
+            let count = attributes.get("ApproximateReceiveCount");
+            let deliveries = count.and_then(|count| count.parse().ok()).unwrap_or_default();
+            Record { id, text, deliveries }
+        }
+        _ => Record { id: text_of(record, "messageId"), text: record.to_string(), deliveries: 0 },
     }
 }
 

@@ -111,8 +111,17 @@ impl Refusal {
         self.status == 500 && self.words().starts_with("failed to create typed patch object")
     }
 
+    /// Whether the request was looked at and turned away: by a quota, a webhook, or a namespace that is going.
+    /// Admission and authorization both answer 403; only the latter says what the caller cannot do.
+    pub(crate) fn is_of_admission(&self) -> bool {
+        let words = self.words();
+        let refuses = words.contains("is forbidden: ") || words.contains("denied the request");
+        self.status == 403 && self.is_of_kubernetes() && refuses && !words.contains(" cannot ")
+    }
+
     pub(crate) fn kind(&self) -> ErrorKind {
         match self.status {
+            403 if self.is_of_admission() => ErrorKind::Invalid,
             500 if self.is_of_schema() => ErrorKind::Invalid,
             401 | 403 => ErrorKind::Denied,
             404 => ErrorKind::NotFound,

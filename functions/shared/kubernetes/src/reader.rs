@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use http::Method;
@@ -45,7 +46,8 @@ impl<E: ClusterReader> KubernetesReader for KubeReader<E> {
         page: Option<&str>,
     ) -> Result<Page<Pod>, PortError> {
         let path = format!("/api/v1/namespaces/{}/pods", part(&query.namespace));
-        let what = List { path, selector: &query.selector, limit: query.limit, page };
+        let name = query.name.as_deref();
+        let what = List { path, selector: &query.selector, name, limit: query.limit, page };
         let object = format!("namespace {}", query.namespace);
         self.list(access, "list pods of", object, &what).await
     }
@@ -71,7 +73,7 @@ impl<E: ClusterReader> KubernetesReader for KubeReader<E> {
         page: Option<&str>,
     ) -> Result<Page<ServiceAccount>, PortError> {
         let path = format!("/api/v1/namespaces/{}/serviceaccounts", part(namespace));
-        let what = List { path, selector, limit: PAGE, page };
+        let what = List { path, selector, name: None, limit: PAGE, page };
         let object = format!("namespace {namespace}");
         self.list(access, "list service accounts of", object, &what).await
     }
@@ -82,7 +84,8 @@ impl<E: ClusterReader> KubernetesReader for KubeReader<E> {
         namespace: &str,
         page: Option<&str>,
     ) -> Result<Page<Mutation>, PortError> {
-        let what = List { path: mutations_path(namespace), selector: "", limit: PAGE, page };
+        let path = mutations_path(namespace);
+        let what = List { path, selector: "", name: None, limit: PAGE, page };
         let object = format!("namespace {namespace}");
         let found: Page<MutationObject> =
             self.list(access, "list Mutations of", object, &what).await?;
@@ -103,6 +106,7 @@ pub(crate) fn mutations_path(namespace: &str) -> String {
 struct List<'a> {
     path: String,
     selector: &'a str,
+    name: Option<&'a str>,
     limit: u32,
     page: Option<&'a str>,
 }
@@ -119,6 +123,9 @@ impl<E: ClusterReader> KubeReader<E> {
         let mut path = format!("{}?limit={}", what.path, what.limit.max(1));
         if !what.selector.is_empty() {
             path = format!("{path}&labelSelector={}", part(what.selector));
+        }
+        if let Some(name) = what.name {
+            path = format!("{path}&fieldSelector={}", part(&format!("metadata.name={name}")));
         }
         if let Some(page) = what.page {
             path = format!("{path}&continue={}", part(page));
@@ -155,11 +162,14 @@ struct MutationObject {
 #[derive(Deserialize)]
 struct Named {
     name: String,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
 }
 
 impl From<MutationObject> for Mutation {
     fn from(object: MutationObject) -> Self {
-        Self { name: object.metadata.name, rules: object.rules }
+        let Named { name, labels } = object.metadata;
+        Self { name, labels, rules: object.rules }
     }
 }
 

@@ -130,13 +130,19 @@ impl<E: ClusterReader> KubernetesWriter for KubeWriter<E> {
         access: &ClusterAccess,
         namespace: &str,
         mutation: &Mutation,
+        force: bool,
     ) -> Result<(), PortError> {
-        // Not forced: what somebody else owns stays, and is told.
-        let path = format!("{}/{}?{STRICT}", mutations_path(namespace), part(&mutation.name));
+        let force = if force { "&force=true" } else { "" };
+        let path =
+            format!("{}/{}?{STRICT}{force}", mutations_path(namespace), part(&mutation.name));
         let body = json!({
             "apiVersion": MUTATION_API_VERSION,
             "kind": "Mutation",
-            "metadata": {"name": mutation.name, "namespace": namespace},
+            "metadata": {
+                "name": mutation.name,
+                "namespace": namespace,
+                "labels": mutation.labels,
+            },
             "rules": mutation.rules,
         });
         let object = format!("{namespace}/{}", mutation.name);
@@ -207,14 +213,10 @@ fn lost_race(error: PortError) -> PortError {
     PortError { kind, ..error }
 }
 
-/// Whether the pod was looked at and turned away. Admission and authorization both answer 403;
-/// only the latter says what the caller cannot do.
+/// Whether the pod was looked at and turned away.
 fn is_refused_admission(refusal: &Refusal) -> bool {
-    match refusal.status() {
-        403 => refusal.is_of_kubernetes() && !refusal.words().contains("cannot create resource"),
-        400 | 409 | 422 => refusal.is_of_kubernetes(),
-        _ => false,
-    }
+    refusal.is_of_admission()
+        || (matches!(refusal.status(), 400 | 409 | 422) && refusal.is_of_kubernetes())
 }
 
 /// A pod that the restricted Pod Security Standard and a namespace with quotas admit.

@@ -58,6 +58,8 @@ pub struct Settings {
     pub put_events_bytes: usize,
     /// How long reads do not see a change of an association or a policy.
     pub visible_after: SignedDuration,
+    /// How much later than IAM's reads EKS sees a role and its trust policy.
+    pub eks_sees_roles_after: SignedDuration,
     /// Whether EKS remembers the client token of an association that was
     /// deleted since, and answers with it instead of making another. AWS does
     /// not say; true is the harder case.
@@ -79,6 +81,7 @@ impl Default for Settings {
             policies_per_role: 10,
             put_events_bytes: 1024 * 1024,
             visible_after: SignedDuration::ZERO,
+            eks_sees_roles_after: SignedDuration::ZERO,
             tokens_outlive_associations: true,
             checks_trust: true,
             clears_empty_values: true,
@@ -155,12 +158,12 @@ impl World {
     /// checked: what is on an account may be anything.
     pub fn add_role(&mut self, arn: &RoleArn, trust_policy: &str) {
         let id = self.random.iam_id("AROA");
-        self.iam.put_role(arn, id, trust_policy, self.now);
+        self.iam.put_role(arn, id, trust_policy, self.now, Timestamp::MIN);
     }
 
     /// Changes the trust policy of a role, if there is such a role.
     pub fn set_trust(&mut self, role: &RoleArn, trust_policy: &str) {
-        self.iam.set_trust(role, trust_policy);
+        self.iam.set_trust(role, trust_policy, self.now, SignedDuration::ZERO);
     }
 
     /// Makes an association as somebody else would: no tag of ours. Its role

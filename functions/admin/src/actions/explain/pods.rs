@@ -74,7 +74,10 @@ impl<'a> Sorted<'a> {
         }
         let mut rules = evidence.sweep.clone();
         rules.namespaces.extend(pods.iter().map(|pod| pod.namespace.clone()));
-        let mut survey = Survey::new(&places, &rules, evidence.now);
+        let mapping = evidence.mapping.as_ref().zip(evidence.mutations.as_ref().ok());
+        let injected = mapping.map(|(mapping, all)| all.injected(&mapping.namespace));
+        let survey = Survey::new(&places, &rules, evidence.now);
+        let mut survey = survey.injected_by(injected.unwrap_or_default());
         // What its association is, nobody can say of a pod whose place could not be read.
         let known = |pod: &&Pod| !matches!(of_pod(evidence, pod), Some(Err(_)));
         pods.iter().filter(known).for_each(|pod| survey.look_at(pod));

@@ -96,10 +96,11 @@ fn table(glance: &BTreeMap<&ClusterArn, AtAGlance>) -> Table {
         let way_in = match inside {
             None => "never looked".to_owned(),
             Some(inside) => match &inside.unreachable {
-                Some(_) => "nobody can look".to_owned(),
-                None => match inside.missing.len() {
-                    0 => "ok".to_owned(),
-                    lacks => format!("lacks {lacks} things"),
+                Some(_) => "not reachable".to_owned(),
+                None => match (inside.failures.len(), inside.missing.len()) {
+                    (0, 0) => "ok".to_owned(),
+                    (0, lacks) => format!("lacks {lacks} things"),
+                    _ => "failed".to_owned(),
                 },
             },
         };
@@ -168,9 +169,10 @@ fn notes(AtAGlance { counts, reconciled, inside }: &AtAGlance) -> Vec<String> {
         }
         None => format!("left alone by reconcile: {why}"),
     }));
-    if let Some(InsideCluster { unreachable, missing, .. }) = inside {
+    if let Some(InsideCluster { unreachable, missing, failures, .. }) = inside {
         notes.extend(unreachable.iter().map(|why| format!("nobody can look inside: {why}")));
         notes.extend(missing.iter().map(|it| format!("{}; {}", it.reason, it.way_out)));
+        notes.extend(failures.iter().map(|why| format!("failed inside: {why}")));
     }
     notes
 }

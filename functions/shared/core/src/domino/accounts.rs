@@ -4,26 +4,29 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pod_identity_events::BlockedCode;
 
-use super::input::{Mutations, Observation, Options};
+use super::input::{MappingSettings, Mutations, Observation, Options};
 use super::step::{AccountDeletion, Plan};
-use super::{DEPLOYMENT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, service_account_labels};
+use super::{DEPLOYMENT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, own_labels};
 use crate::plan::Problem;
 use crate::{DominoName, KubernetesName, ServiceAccount};
 
 /// The Kubernetes service accounts that were seen, by their names.
 pub(super) struct Accounts<'a> {
     observation: &'a Observation,
+    /// Those that pods can use: a terminating one is there no more.
     seen: BTreeMap<KubernetesName, &'a ServiceAccount>,
+    terminating: BTreeSet<KubernetesName>,
     used: BTreeSet<&'a KubernetesName>,
 }
 
 impl<'a> Accounts<'a> {
     pub(super) fn of(observation: &'a Observation) -> Self {
         let all = observation.service_accounts.values().flatten();
-        let seen =
+        let all =
             all.filter_map(|one| Some((KubernetesName::new(&one.namespace, &one.name).ok()?, one)));
+        let (going, seen): (BTreeMap<_, _>, _) = all.partition(|(_, one)| one.terminating);
         let used = observation.claims.values().flat_map(|claim| &claim.uses).collect();
-        Self { observation, seen: seen.collect(), used }
+        Self { observation, seen, terminating: going.into_keys().collect(), used }
     }
 
     /// Sees to it that whoever holds a place has its service account there, and answers who is to
@@ -49,7 +52,19 @@ impl<'a> Accounts<'a> {
                 continue;
             }
             let is_read = self.observation.service_accounts.contains_key(namespace);
-            if is_read && !self.seen.contains_key(place) {
+            if !is_read {
+                // Kubernetes refuses pods of a service account that does not exist, and whether this one does is
+                // not known. Whoever is mapped to it already stays so.
+                if options.mapping.as_ref().is_some_and(|one| self.is_mapped(name, place, one)) {
+                    entries.insert(name.clone(), place.clone());
+                }
+                continue;
+            }
+            if self.terminating.contains(place) {
+                plan.blocked.insert(name.clone(), self.terminates(name, place));
+                continue;
+            }
+            if !self.seen.contains_key(place) {
                 if options.service_accounts {
                     plan.creates.entry(place.clone()).or_default().insert(name.clone());
                 } else if options.mapping.is_some() {
@@ -61,6 +76,28 @@ impl<'a> Accounts<'a> {
             entries.insert(name.clone(), place.clone());
         }
         entries
+    }
+
+    /// Whether our Mutation, as it was seen, maps a name to an account.
+    fn is_mapped(&self, name: &DominoName, place: &KubernetesName, ours: &MappingSettings) -> bool {
+        let Mutations::Seen(all) = &self.observation.mutations else { return false };
+        let entries = all.iter().find(|one| one.name == ours.name).map(super::mapping::entries);
+        entries.is_some_and(|all| all.get(name.as_str()) == Some(&place.service_account()))
+    }
+
+    fn terminates(&self, name: &DominoName, place: &KubernetesName) -> Problem {
+        let cluster = self.observation.cluster.name();
+        Problem {
+            code: BlockedCode::ServiceAccountMissing,
+            reason: format!(
+                "Kubernetes service account {place} in cluster {cluster} is being deleted, so {name} is not mapped to it"
+            ),
+            way_out: format!(
+                "find out which finalizer keeps it (kubectl -n {} get serviceaccount {} -o yaml); the sweep after it is gone goes on",
+                place.namespace(),
+                place.service_account()
+            ),
+        }
     }
 
     fn missing(&self, name: &DominoName, place: &KubernetesName) -> Problem {
@@ -156,7 +193,7 @@ fn is_ours(one: &ServiceAccount, deployment: &str) -> bool {
 
 /// What is on a service account that we did not put there.
 fn added(one: &ServiceAccount, deployment: &str) -> Vec<String> {
-    let own = service_account_labels(deployment);
+    let own = own_labels(deployment);
     let labels = one.labels.keys().filter(|label| !own.contains_key(*label));
     let labels = labels.map(|label| format!("label {label}"));
     let annotations = one.annotations.keys().map(|name| format!("annotation {name}"));

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::sweep::Injected;
 use crate::{ClusterArn, DominoName, KubernetesName, Mutation, ServiceAccount};
 
 /// The ledger's word on one Domino name on the cluster.
@@ -43,6 +44,22 @@ pub struct Observation {
     pub service_accounts: BTreeMap<String, Vec<ServiceAccount>>,
     /// Everybody's Mutations, ours among them.
     pub mutations: Mutations,
+}
+
+impl Mutations {
+    /// By variable: the Mutations of a namespace that put it into containers, as `namespace/name`.
+    #[must_use]
+    pub fn injected(&self, namespace: &str) -> Injected {
+        let mut injected = Injected::new();
+        let Self::Seen(all) = self else { return injected };
+        for mutation in all {
+            for variable in mutation.variables() {
+                let of = injected.entry(variable.to_owned()).or_default();
+                of.insert(format!("{namespace}/{}", mutation.name));
+            }
+        }
+        injected
+    }
 }
 
 /// Settings of the one `Mutation` that is ours.

@@ -7,6 +7,7 @@ use pod_identity_events::BlockedCode;
 
 use super::crossing::Usage;
 use super::input::{MappingSettings, Mutations, Observation, Options};
+use super::own_labels;
 use super::step::Plan;
 use crate::plan::Problem;
 use crate::{CloudWorkloadIdentity, DominoName, KubernetesName, Mutation, MutationRule};
@@ -19,6 +20,8 @@ pub const MAX_MUTATION_BYTES: usize = 1_400_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mapping {
     settings: MappingSettings,
+    /// The labels of what is ours.
+    labels: BTreeMap<String, String>,
     /// Who is mapped, and to which.
     pub(super) entries: BTreeMap<DominoName, KubernetesName>,
     pub(super) before: Option<Mutation>,
@@ -42,9 +45,19 @@ impl Mapping {
     pub fn change(&self) -> Option<Mutation> {
         let mutation = self.mutation();
         match &self.before {
-            Some(before) => (before.rules != mutation.rules).then_some(mutation),
+            Some(before) => (before.rules != mutation.rules || !self.is_ours()).then_some(mutation),
             None => (!self.entries.is_empty()).then_some(mutation),
         }
+    }
+
+    /// Whether what was seen has our labels: another field manager has it only because somebody applied a copy
+    /// of it, as Domino's reinstallation of domsed does.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        let has = |before: &Mutation| {
+            self.labels.iter().all(|(name, value)| before.labels.get(name) == Some(value))
+        };
+        self.before.as_ref().is_some_and(has)
     }
 
     /// The same without those whose service account could not be made, except where they are
@@ -93,7 +106,8 @@ impl Mapping {
     fn mutation(&self) -> Mutation {
         let entries = self.entries.iter();
         let entries = entries.map(|(name, to)| (name.to_string(), to.service_account().to_owned()));
-        Mutation { name: self.settings.name.clone(), rules: vec![self.rule(entries.collect())] }
+        let (name, labels) = (self.settings.name.clone(), self.labels.clone());
+        Mutation { name, labels, rules: vec![self.rule(entries.collect())] }
     }
 
     fn rule(&self, user_mappings: BTreeMap<String, String>) -> MutationRule {
@@ -106,6 +120,7 @@ impl Mapping {
                 assume_sa_mapping: false,
                 user_mappings,
             }),
+            variables: BTreeSet::new(),
         }
     }
 }
@@ -127,7 +142,8 @@ pub(super) fn map(
         is_mapped
     });
     let before = all.iter().find(|one| one.name == settings.name).cloned();
-    let mapping = Mapping { settings: settings.clone(), entries, before };
+    let labels = own_labels(&options.deployment);
+    let mapping = Mapping { settings: settings.clone(), labels, entries, before };
     let (namespace, name) = (mapping.namespace(), mapping.name());
     let Some(change) = mapping.change() else {
         plan.mapping = Some(mapping);

@@ -29,14 +29,14 @@ pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 /// Value of [`MANAGED_BY_LABEL`] on what we make.
 pub const MANAGED_BY: &str = "domino-pod-identity";
 
-/// Label that carries the id of the deployment that made a Kubernetes service account. An id is
+/// Label that carries the id of the deployment that made an object. An id is
 /// at most 32 lower case letters, digits and `-` with a letter or digit at both ends, which a
 /// label takes.
 pub const DEPLOYMENT_LABEL: &str = "domino-pod-identity/deployment";
 
-/// The labels of a Kubernetes service account that this deployment makes.
+/// The labels of what this deployment makes inside a cluster: Kubernetes service accounts and its Mutation.
 #[must_use]
-pub fn service_account_labels(deployment: &str) -> BTreeMap<String, String> {
+pub fn own_labels(deployment: &str) -> BTreeMap<String, String> {
     BTreeMap::from([
         (MANAGED_BY_LABEL.to_owned(), MANAGED_BY.to_owned()),
         (DEPLOYMENT_LABEL.to_owned(), deployment.to_owned()),

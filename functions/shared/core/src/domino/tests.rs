@@ -64,18 +64,20 @@ fn account(of: &str) -> ServiceAccount {
         uid: format!("uid-{of}"),
         labels: BTreeMap::new(),
         annotations: BTreeMap::new(),
+        terminating: false,
         secrets: BTreeSet::new(),
     }
 }
 
 fn ours(of: &str) -> ServiceAccount {
-    ServiceAccount { labels: service_account_labels("acme"), ..account(of) }
+    ServiceAccount { labels: own_labels("acme"), ..account(of) }
 }
 
 fn mutation(of: &str, cloud_type: &str, entries: &[(&str, &str)]) -> Mutation {
     let entries = entries.iter().map(|(name, to)| ((*name).to_owned(), (*to).to_owned()));
     Mutation {
         name: of.to_owned(),
+        labels: BTreeMap::new(),
         rules: vec![MutationRule {
             enabled: true,
             label_selectors: options().mapping.unwrap().label_selectors,
@@ -85,12 +87,13 @@ fn mutation(of: &str, cloud_type: &str, entries: &[(&str, &str)]) -> Mutation {
                 assume_sa_mapping: false,
                 user_mappings: entries.collect(),
             }),
+            variables: BTreeSet::new(),
         }],
     }
 }
 
 fn our_mutation(entries: &[(&str, &str)]) -> Mutation {
-    mutation("pod-identity", "aws", entries)
+    Mutation { labels: own_labels("acme"), ..mutation("pod-identity", "aws", entries) }
 }
 
 impl Observation {

@@ -232,9 +232,11 @@ struct Reference {
 
 impl From<ServiceAccountObject> for ServiceAccount {
     fn from(object: ServiceAccountObject) -> Self {
-        let Metadata { namespace, name, uid, labels, annotations, .. } = object.metadata;
+        let Metadata { namespace, name, uid, labels, annotations, deletion_timestamp, .. } =
+            object.metadata;
         let secrets = object.secrets.into_iter().chain(object.image_pull_secrets);
         let secrets = secrets.map(|secret| secret.name).collect();
-        Self { namespace, name, uid, labels, annotations, secrets }
+        let terminating = deletion_timestamp.is_some();
+        Self { namespace, name, uid, labels, annotations, terminating, secrets }
     }
 }

@@ -14,7 +14,8 @@ pub struct Ceilings {
     pub per_sweep: usize,
     /// Most evictions in a namespace. Default 50.
     pub per_namespace: usize,
-    /// Largest share of a namespace's pods that were looked at, in percent. Default 50.
+    /// Largest share of a namespace's pods that were looked at, in percent. Default 50. Removals that the ledger
+    /// remembers are no part of it, nor is what a budget blocked before.
     pub share_percent: u8,
     /// So many pods are no large share, however few there are. Default 5.
     pub share_from: usize,
@@ -65,7 +66,7 @@ impl fmt::Display for CeilingHit {
             ),
             Ceiling::Share(name) => write!(
                 f,
-                "{waiting} pods of namespace {name} would be evicted, more than the {limit} that are a plausible share, so none of them is; check that so many were meant, then raise the share, or end them in Domino"
+                "{waiting} pods of namespace {name} would be evicted, those aside whose removal the ledger remembers: more than the {limit} that are a plausible share, so none of them is; check that so many were meant, then raise the share, or end them in Domino"
             ),
         }
     }
@@ -77,7 +78,7 @@ pub(super) struct Budget<'a> {
     ceilings: Ceilings,
     /// Pods that were looked at, by namespace.
     pods: &'a BTreeMap<String, usize>,
-    /// Evictions that are wanted, by namespace.
+    /// Evictions that are wanted and rest on this observation alone, by namespace.
     wanted: BTreeMap<String, usize>,
     granted: BTreeMap<String, usize>,
     total: usize,
@@ -92,7 +93,7 @@ impl<'a> Budget<'a> {
         wanted: impl IntoIterator<Item = &'f Finding>,
     ) -> Self {
         let mut by_namespace = BTreeMap::new();
-        for finding in wanted {
+        for finding in wanted.into_iter().filter(|finding| !finding.is_plausible()) {
             *by_namespace.entry(finding.pod.namespace.clone()).or_default() += 1;
         }
         let (granted, hits) = (BTreeMap::new(), BTreeMap::new());
@@ -100,14 +101,15 @@ impl<'a> Budget<'a> {
     }
 
     /// Takes one eviction, or says which ceiling forbids it.
-    pub(super) fn take(&mut self, namespace: &str) -> Result<(), Ceiling> {
+    pub(super) fn take(&mut self, finding: &Finding) -> Result<(), Ceiling> {
+        let namespace = finding.pod.namespace.as_str();
         let count = |of: &BTreeMap<String, usize>| of.get(namespace).copied().unwrap_or(0);
         let Ceilings { per_sweep, per_namespace, share_percent, share_from } = self.ceilings;
         let share = count(self.pods).saturating_mul(share_percent.into()) / 100;
         let share = share.max(share_from);
         // An observation that makes most pods stale is more likely wrong than right: then the
         // first few would be as wrong as the others.
-        let (ceiling, limit) = if count(&self.wanted) > share {
+        let (ceiling, limit) = if !finding.is_plausible() && count(&self.wanted) > share {
             (Ceiling::Share(namespace.to_owned()), share)
         } else if count(&self.granted) >= per_namespace {
             (Ceiling::Namespace(namespace.to_owned()), per_namespace)

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Finding, HeldBack, Reported, Sweep, WhyHeldBack, WhyReported};
+use super::{Finding, HeldBack, Omitted, Reported, Sweep, WhyHeldBack, WhyReported};
 
 impl fmt::Display for WhyReported {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -30,8 +30,11 @@ type Row<'a> = (&'a Finding, &'static str, Option<String>);
 
 impl fmt::Display for Sweep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { pods, halted, evictions, reports, held_back, ceilings, again_at } = self;
-        let (evicted, reported, waiting) = (evictions.len(), reports.len(), held_back.len());
+        let Self { pods, halted, evictions, reports, held_back, ceilings, again_at, omitted } =
+            self;
+        let evicted = evictions.len() + omitted.evictions;
+        let reported = reports.len() + omitted.reports;
+        let waiting = held_back.len() + omitted.held_back;
         writeln!(
             f,
             "{pods} pods looked at: {evicted} to evict, {reported} to report, {waiting} held back"
@@ -64,6 +67,11 @@ impl fmt::Display for Sweep {
                 Some(why) => writeln!(f, "      {}; {why}", finding.reason)?,
                 None => writeln!(f, "      {}", finding.reason)?,
             }
+        }
+        let Omitted { evictions, reports, held_back } = omitted;
+        let more = evictions + reports + held_back;
+        if more > 0 {
+            writeln!(f, "  {more} more are not shown")?;
         }
         if let Some(note) = halted {
             writeln!(f, "  ! nobody is evicted: {note}")?;

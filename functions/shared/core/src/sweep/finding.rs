@@ -99,6 +99,9 @@ pub struct Finding {
     pub doubt: Option<Doubt>,
     /// Whether it asks not to be evicted.
     pub asks_to_be_kept: bool,
+    /// Since when a PodDisruptionBudget blocks its eviction for the same case; none where none was seen to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blocked_since: Option<Timestamp>,
     /// Until then a pod that comes instead could be admitted too early as well.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub settles_at: Option<Timestamp>,
@@ -109,6 +112,12 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// Whether it says nothing about the plausibility of an observation: the ledger remembers that the role was taken
+    /// away, or an earlier sweep found the same.
+    pub(super) fn is_plausible(&self) -> bool {
+        (self.case == Case::Revoked && self.remembered) || self.blocked_since.is_some()
+    }
+
     /// The order in which findings are acted on: what was taken away, longest ago, first.
     pub(super) fn rank(&self) -> (Case, Option<Timestamp>, &PodName) {
         (self.case, self.since, &self.pod)

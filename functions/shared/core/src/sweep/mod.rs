@@ -67,6 +67,7 @@ pub use case::{Case, CaseError};
 pub use ceilings::{Ceiling, CeilingHit, Ceilings};
 pub use finding::{Doubt, Finding, PodName};
 pub use input::{Bound, Place, Places, Removal, Settings, Worked};
-pub use plan::{HeldBack, Reported, Sweep, WhyHeldBack, WhyReported};
+pub use plan::{HeldBack, Omitted, Reported, Sweep, WhyHeldBack, WhyReported};
 pub use policy::{Action, Policy, PolicyError};
 pub use survey::Survey;
+pub use words::Injected;

@@ -9,7 +9,7 @@ use super::ceilings::Budget;
 use super::{Action, Case, Ceiling, CeilingHit, Doubt, Finding, Settings};
 
 /// What one sweep of a cluster does.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Sweep {
     /// How many pods were looked at.
@@ -17,7 +17,8 @@ pub struct Sweep {
     /// Why nobody is evicted or reported at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub halted: Option<String>,
-    /// Pods to evict, in this order: what was taken away longest ago first.
+    /// Pods to evict, in this order: what was taken away longest ago first, and last of all
+    /// what a budget blocked before.
     pub evictions: Vec<Finding>,
     /// Pods to report and leave alone.
     pub reports: Vec<Reported>,
@@ -28,14 +29,60 @@ pub struct Sweep {
     /// When the first of those that wait for a change to settle can be looked at again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub again_at: Option<Timestamp>,
+    /// What this one leaves out, where it shows only a part of what is done ([`Sweep::shown`]).
+    #[serde(skip_serializing_if = "Omitted::is_nothing")]
+    pub omitted: Omitted,
+}
+
+/// How many pods are not shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Omitted {
+    /// Of those that are evicted.
+    pub evictions: usize,
+    /// Of those that are reported.
+    pub reports: usize,
+    /// Of those that are held back.
+    pub held_back: usize,
+}
+
+impl Omitted {
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+    fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl Sweep {
+    /// The same with at most so many pods of each kind, and how many were left out.
+    #[must_use]
+    pub fn shown(&self, most: usize) -> Self {
+        fn first<T: Clone>(all: &[T], most: usize) -> Vec<T> {
+            all.iter().take(most).cloned().collect()
+        }
+        let beyond = |count: usize| count.saturating_sub(most);
+        Self {
+            pods: self.pods,
+            halted: self.halted.clone(),
+            evictions: first(&self.evictions, most),
+            reports: first(&self.reports, most),
+            held_back: first(&self.held_back, most),
+            ceilings: self.ceilings.clone(),
+            again_at: self.again_at,
+            omitted: Omitted {
+                evictions: beyond(self.evictions.len()),
+                reports: beyond(self.reports.len()),
+                held_back: beyond(self.held_back.len()),
+            },
+        }
+    }
+
     /// Whether nothing is stale, and nothing stood in the way of finding out.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         // A new field does not compile until somebody has decided about it.
-        let Self { pods: _, halted, evictions, reports, held_back, ceilings, again_at } = self;
+        let Self { pods: _, halted, evictions, reports, held_back, ceilings, again_at, omitted: _ } =
+            self;
         halted.is_none()
             && evictions.is_empty()
             && reports.is_empty()
@@ -101,15 +148,7 @@ pub(super) fn plan(
     now: Timestamp,
 ) -> Sweep {
     findings.sort_by(|a, b| a.rank().cmp(&b.rank()));
-    let mut sweep = Sweep {
-        pods: pods.values().sum(),
-        halted,
-        evictions: Vec::new(),
-        reports: Vec::new(),
-        held_back: Vec::new(),
-        ceilings: Vec::new(),
-        again_at: None,
-    };
+    let mut sweep = Sweep { pods: pods.values().sum(), halted, ..Sweep::default() };
     let mut wanted = Vec::new();
     for finding in findings {
         if sweep.halted.is_some() {
@@ -124,9 +163,11 @@ pub(super) fn plan(
             wanted.push(finding);
         }
     }
+    // Those that a budget blocks come last: they would use up every sweep's evictions otherwise.
+    wanted.sort_by_key(|finding| finding.blocked_since.is_some());
     let mut budget = Budget::new(settings.ceilings, pods, evicted, &wanted);
     for finding in wanted {
-        match budget.take(&finding.pod.namespace) {
+        match budget.take(&finding) {
             Ok(()) => sweep.evictions.push(finding),
             Err(ceiling) => {
                 let because = WhyHeldBack::Ceiling(ceiling);

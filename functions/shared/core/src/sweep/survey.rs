@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::classify::{Clock, classify};
-use super::words::words;
-use super::{Bound, Finding, Place, Places, PodName, Settings, Sweep, plan};
+use super::words::{Injected, words};
+use super::{Bound, Case, Finding, Place, Places, PodName, Settings, Sweep, plan};
 use crate::Pod;
 
 /// Namespace and name, of a pod's service account.
@@ -26,6 +26,8 @@ pub struct Survey<'a> {
     /// Associations that EKS listed, also at places that are not given.
     listed: usize,
     evicted: usize,
+    blocked: BTreeMap<String, (Case, Timestamp)>,
+    injected: Injected,
 }
 
 impl<'a> Survey<'a> {
@@ -53,6 +55,8 @@ impl<'a> Survey<'a> {
             findings: BTreeMap::new(),
             listed: 0,
             evicted: 0,
+            blocked: BTreeMap::new(),
+            injected: Injected::new(),
         }
     }
 
@@ -67,6 +71,18 @@ impl<'a> Survey<'a> {
     #[must_use]
     pub fn evicted_before(self, pods: usize) -> Self {
         Self { evicted: pods, ..self }
+    }
+
+    /// Names the pods, by uid, whose eviction a budget blocked before, for which case and since when.
+    #[must_use]
+    pub fn blocked_before(self, blocked: BTreeMap<String, (Case, Timestamp)>) -> Self {
+        Self { blocked, ..self }
+    }
+
+    /// Names the Mutations that put variables into containers.
+    #[must_use]
+    pub fn injected_by(self, injected: Injected) -> Self {
+        Self { injected, ..self }
     }
 
     /// Counts pods of a namespace that [`Settings::looks_at`] and that need no look, because they
@@ -88,8 +104,9 @@ impl<'a> Survey<'a> {
         let user = pod.labels.get(&self.settings.user_label);
         let bound_to = user.and_then(|user| self.names.get(&(&*pod.namespace, user)).copied());
         let Some(verdict) = classify(pod, place, bound_to, self.clock) else { return };
-        let (reason, way_out) = words(pod, &verdict, self.settings);
+        let (reason, way_out) = words(pod, &verdict, self.settings, &self.injected);
         let keep = pod.annotations.get(&self.settings.keep_annotation);
+        let blocked = self.blocked.get(&pod.uid).filter(|(case, _)| *case == verdict.case);
         let finding = Finding {
             pod: PodName::of(pod),
             owner: pod.owner.clone(),
@@ -99,6 +116,7 @@ impl<'a> Survey<'a> {
             remembered: verdict.remembered,
             doubt: verdict.doubt,
             asks_to_be_kept: keep.is_some_and(|keep| keep == "true"),
+            blocked_since: blocked.map(|(_, since)| *since),
             settles_at: verdict.settles_at,
             reason,
             way_out,
@@ -110,7 +128,7 @@ impl<'a> Survey<'a> {
     /// read: some pods, or some associations.
     #[must_use]
     pub fn plan(self, incomplete: Option<&str>) -> Sweep {
-        let Self { settings, clock, places, pods, findings, listed, evicted, names: _ } = self;
+        let Self { settings, clock, places, pods, findings, listed, evicted, .. } = self;
         let halted = incomplete
             .map(|what| format!("the observation is incomplete: {what}"))
             .or_else(|| shows_none(listed, places.values().copied()));

@@ -1,16 +1,26 @@
 //! What a verdict means, and what to do about it, in words.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::classify::{Because, Verdict};
 use super::{Case, Settings};
 use crate::{Association, Desired, Pod, SKIP_CONTAINERS_ANNOTATION, SKIP_LABEL};
 
+/// By variable: the Mutations whose rules put it into containers, as `namespace/name`.
+pub type Injected = BTreeMap<String, BTreeSet<String>>;
+
 /// A reason and a way out.
-pub(super) fn words(pod: &Pod, verdict: &Verdict<'_>, settings: &Settings) -> (String, String) {
+pub(super) fn words(
+    pod: &Pod,
+    verdict: &Verdict<'_>,
+    settings: &Settings,
+    injected: &Injected,
+) -> (String, String) {
     let mut reason = reason(pod, verdict, settings);
     if let Some(doubt) = verdict.doubt {
         reason = format!("{reason}; {doubt}");
     }
-    (reason, way_out(pod, verdict, settings))
+    (reason, way_out(pod, verdict, settings, injected))
 }
 
 fn reason(pod: &Pod, verdict: &Verdict<'_>, settings: &Settings) -> String {
@@ -75,7 +85,7 @@ fn reason(pod: &Pod, verdict: &Verdict<'_>, settings: &Settings) -> String {
     }
 }
 
-fn way_out(pod: &Pod, verdict: &Verdict<'_>, settings: &Settings) -> String {
+fn way_out(pod: &Pod, verdict: &Verdict<'_>, settings: &Settings, injected: &Injected) -> String {
     let owner = pod.owner.as_ref().filter(|owner| settings.restarting.contains(&owner.kind));
     let restart = match owner {
         Some(owner) => format!("delete the pod; {} {} starts another", owner.kind, owner.name),
@@ -93,8 +103,9 @@ fn way_out(pod: &Pod, verdict: &Verdict<'_>, settings: &Settings) -> String {
         }
         Because::Other(..) | Because::Never(_) => restart,
         Because::Hidden(_) => format!(
-            "take out {}: see the workload, its environment in Domino, and modifyEnv of the Mutations; or bind it to no role",
-            others(pod, settings)
+            "take out {}: {}; or bind it to no role",
+            others(pod, settings),
+            put_there_by(pod, settings, injected)
         ),
         Because::LeftOut(_) => {
             format!("if the workload is to work as that role, take that off; then {restart}")
@@ -115,6 +126,21 @@ fn others(pod: &Pod, settings: &Settings) -> String {
         one.others.iter().map(|variable| format!("{variable} of container {}", one.name))
     });
     of.collect::<Vec<_>>().join(" and ")
+}
+
+/// Where the variables that give the workload another identity come from, as far as the Mutations say.
+fn put_there_by(pod: &Pod, settings: &Settings, injected: &Injected) -> String {
+    let own = pod.own_containers(&settings.workload_containers);
+    let variables: BTreeSet<&str> = own.iter().flat_map(|one| one.others.iter().copied()).collect();
+    let of = variables.into_iter().filter_map(|variable| {
+        let all: Vec<&str> = injected.get(variable)?.iter().map(String::as_str).collect();
+        Some(format!("modifyEnv of Mutation {} puts {variable} there", all.join(" and ")))
+    });
+    let of: Vec<String> = of.collect();
+    if of.is_empty() {
+        return "see the workload and its environment in Domino".to_owned();
+    }
+    of.join(", and ")
 }
 
 /// What keeps the association from a workload that opted out.

@@ -27,6 +27,8 @@ pub(super) struct Loaded {
     pub(super) view: View,
     /// The service accounts that the batch is about.
     pub(super) names: BTreeSet<DominoName>,
+    /// Those of them whose events come back once.
+    pub(super) patient: BTreeSet<DominoName>,
     /// Kubernetes service accounts to look at although none of them wants or leaves them.
     beyond: BTreeSet<KubernetesName>,
     /// By service account: those of the batch and those that share a place with them.
@@ -67,6 +69,7 @@ impl Loaded {
         let mut loaded = Self {
             view: View::default(),
             names: names.clone(),
+            patient: names.intersection(&job.beyond.patient).cloned().collect(),
             beyond: job.beyond.places.clone(),
             conditions: BTreeMap::new(),
             bindings: BTreeMap::new(),

@@ -1,7 +1,7 @@
 //! After the plan was applied: outcome events first, then conditions, then
 //! the lease goes back. A run that dies in between sends its events again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use pod_identity_core::plan::{AssociationStep, Blocked, Bound, PlacePlan, Plan, Problem};
@@ -9,7 +9,9 @@ use pod_identity_core::{
     Association, ClusterArn, DominoName, HeldAssociation, INTENT_KEPT, Intent, KubernetesName,
     MAX_INTENTS,
 };
-use pod_identity_events::{AssociationChange, Outgoing, PolicyCapacity, RemovalReason};
+use pod_identity_events::{
+    AssociationChange, BlockedCode, Outgoing, PolicyCapacity, RemovalReason, TrustVerdict,
+};
 
 use super::ClusterReport;
 use super::places::Loaded;
@@ -35,6 +37,8 @@ struct Settling<'a> {
     /// What is remembered of each place now.
     accounts: BTreeMap<KubernetesName, AccountRecord>,
     failures: BTreeMap<DominoName, String>,
+    /// Those whose failure IAM may end by itself.
+    unsettled: BTreeSet<DominoName>,
     events: Vec<(About, Outgoing)>,
 }
 
@@ -61,6 +65,7 @@ pub(super) async fn settle<R: LedgerReader, W: LedgerWriter + Bus, C: Clock>(
         conditions: BTreeMap::new(),
         accounts: loaded.accounts.clone(),
         failures: BTreeMap::new(),
+        unsettled: BTreeSet::new(),
         events: Vec::new(),
     };
     settling.policy_events(node_policy.as_ref(), applied, context.settings, &plan.capacity);
@@ -81,7 +86,7 @@ pub(super) async fn settle<R: LedgerReader, W: LedgerWriter + Bus, C: Clock>(
     for (place, written) in visibility::written(plan, applied, now) {
         settling.accounts.entry(place).or_default().last_write = Some(written);
     }
-    let Settling { mut conditions, mut accounts, mut failures, events, .. } = settling;
+    let Settling { mut conditions, mut accounts, mut failures, unsettled, events, .. } = settling;
 
     let mut record = node_policy;
     let outgoing: Vec<Outgoing> = events.iter().map(|(_, event)| event.clone()).collect();
@@ -134,7 +139,8 @@ pub(super) async fn settle<R: LedgerReader, W: LedgerWriter + Bus, C: Clock>(
     });
     let memory = Memory { node_policy: record.clone(), accounts, left: left.collect() };
     write(context, cluster, lease, &loaded, &mut conditions, &mut failures, memory).await?;
-    Ok(ClusterReport { conditions, failures, node_policies: record, ..ClusterReport::default() })
+    let node_policies = record;
+    Ok(ClusterReport { conditions, failures, unsettled, node_policies, ..ClusterReport::default() })
 }
 
 impl Settling<'_> {
@@ -192,8 +198,34 @@ impl Settling<'_> {
     fn bound_is_blocked(&mut self, place: &PlacePlan, problem: &Problem) {
         let Some(bound) = &place.bound else { return };
         let (version, role) = (Some(&bound.version), Some(&bound.desired.role));
-        let blocked = Blocked::by(problem, &bound.service_account, version, role);
+        let mut blocked = Blocked::by(problem, &bound.service_account, version, role);
+        if blocked.code == BlockedCode::UntrustedRole
+            && bound.trust.verdict == TrustVerdict::Trusted
+        {
+            if self.may_settle(&blocked) {
+                return;
+            }
+            blocked.way_out = format!(
+                "the trust policy of role {} reads as trusted by now: wait some minutes, then send the event again; if EKS still refuses it, compare the policy with EKS's documentation",
+                bound.desired.role
+            );
+        }
         self.blocked(&place.kubernetes, &blocked);
+    }
+
+    /// Whether IAM may show by itself soon what a binding lacks, and its event comes back.
+    fn may_settle(&mut self, blocked: &Blocked) -> bool {
+        let name = &blocked.service_account;
+        if !self.loaded.patient.contains(name) {
+            return false;
+        }
+        let why = format!(
+            "{}; IAM may not show yet what was changed just now, so it is looked at again",
+            blocked.reason
+        );
+        self.failures.entry(name.clone()).or_insert(why);
+        self.unsettled.insert(name.clone());
+        true
     }
 
     fn place(&mut self, place: &PlacePlan, result: Option<&Result<Option<Association>, Failure>>) {
@@ -217,7 +249,9 @@ impl Settling<'_> {
             None => self.done(place, None),
         }
         for blocked in &place.blocked {
-            self.blocked(kubernetes, blocked);
+            if blocked.code != BlockedCode::RoleNotFound || !self.may_settle(blocked) {
+                self.blocked(kubernetes, blocked);
+            }
         }
     }
 

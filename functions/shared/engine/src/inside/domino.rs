@@ -7,6 +7,8 @@ mod words;
 use std::collections::{BTreeMap, BTreeSet};
 
 use pod_identity_core::domino::{self, Mapping};
+use pod_identity_core::plan::Problem;
+use pod_identity_core::sweep::Injected;
 use pod_identity_core::{DominoName, KubernetesName, RoleArn, Version};
 
 use super::known::Known;
@@ -21,6 +23,8 @@ pub struct DominoReport {
     /// Roles that IRSA annotations of Kubernetes service accounts name, by service account that a
     /// binding uses.
     pub annotated: BTreeMap<KubernetesName, String>,
+    /// The Mutations that put variables into containers, by variable.
+    pub injected: Injected,
     /// What was done, or would be, in words.
     pub steps: Vec<String>,
     /// What was left alone, and why.
@@ -36,8 +40,11 @@ pub(super) struct DominoPlan {
     plan: domino::Plan,
     /// The bindings of the cluster.
     subjects: BTreeMap<DominoName, Subject>,
-    /// Whether nobody can be mapped: the mapping is off, or domsed is not installed.
+    /// Whether no name can be mapped: the mapping is off, or domsed is not installed.
     unmapped: bool,
+    /// What stands in the way of a binding and may end by itself, or stands in the way of all: no event tells of
+    /// it.
+    remarks: BTreeMap<DominoName, Problem>,
     report: DominoReport,
 }
 
@@ -50,7 +57,12 @@ struct Subject {
 
 impl DominoPlan {
     /// The plan as it is shown where nothing is written.
-    pub(super) fn shown(self, bindings: &mut BTreeMap<DominoName, InsideBinding>) -> DominoReport {
+    pub(super) fn shown(
+        mut self,
+        bindings: &mut BTreeMap<DominoName, InsideBinding>,
+    ) -> DominoReport {
+        // Who only looks does not know what could not be read: it stands in the way of no binding.
+        self.remarks.clear();
         let in_force = self.in_force();
         self.remember(bindings, in_force, |_| None);
         DominoReport { steps: self.plan.steps(), ..self.report }
@@ -80,11 +92,16 @@ impl DominoPlan {
                 let kubernetes = Some(subject.kubernetes.clone());
                 *binding = InsideBinding { kubernetes, ..InsideBinding::default() };
             }
-            let Some(mapped) = &mapped else { continue };
-            binding.blocked = self.plan.blocked.get(name).map(|problem| Missing {
+            let problem = self.plan.blocked.get(name).or_else(|| self.remarks.get(name));
+            let blocked = problem.map(|problem| Missing {
                 reason: problem.reason.clone(),
                 way_out: problem.way_out.clone(),
             });
+            // Where nothing is known of the mapping, what stood in its way may still do so.
+            if mapped.is_some() || blocked.is_some() {
+                binding.blocked = blocked;
+            }
+            let Some(mapped) = &mapped else { continue };
             binding.mapped_since = match mapped.contains(name) {
                 true => binding.mapped_since.or_else(|| since(name)),
                 false => None,
@@ -109,13 +126,28 @@ pub(super) async fn plan<A: OutsideReads, K: KubernetesReader, C: Clock>(
     let seen = observe::observe(context, known).await?;
     let plan = domino::plan(&seen.observation, &options);
     let installed = seen.observation.mutations != domino::Mutations::NotInstalled;
-    let failures = seen.failures.into_iter().chain(plan.failures.iter().cloned());
+    let mappings = inside.mapping.as_ref();
+    let injected = mappings.map(|it| seen.observation.mutations.injected(&it.namespace));
+    let injected = injected.unwrap_or_default();
+    let unseen = seen.unread.values().chain(&seen.unmapped).map(failure);
+    let failures = unseen.chain(plan.failures.iter().cloned());
     let report = DominoReport {
         annotated: plan.annotated.clone(),
+        injected,
         kept: plan.kept.clone(),
         failures: failures.collect(),
         ..DominoReport::default()
     };
     let unmapped = inside.mapping.is_none() || !installed;
-    Ok(DominoPlan { plan, subjects: seen.subjects, unmapped, report })
+    let remark = |(name, subject): (&DominoName, &Subject)| {
+        let of_account = seen.unread.get(subject.kubernetes.namespace());
+        Some((name.clone(), of_account.or(seen.unmapped.as_ref())?.clone()))
+    };
+    let remarks = seen.subjects.iter().filter_map(remark).collect();
+    Ok(DominoPlan { plan, subjects: seen.subjects, unmapped, remarks, report })
+}
+
+/// A problem in one line.
+fn failure(problem: &Problem) -> String {
+    format!("{}; {}", problem.reason, problem.way_out)
 }

@@ -60,6 +60,7 @@ fn cluster(known: &Known, report: &InsideReport, clock: &impl Clock) -> InsideCl
     cluster.looked_at = Some(clock.now());
     cluster.unreachable.clone_from(&report.skipped);
     cluster.missing.clone_from(&report.missing);
+    cluster.note_failures(report.failed());
     if let Some(sweep) = &report.sweep
         && let Some(looked_at) = sweep.looked_at
     {

@@ -26,7 +26,7 @@ use crate::ports::{Clock, KubernetesReader, KubernetesWriter, PodId};
 use effective::{Seen, Unproven, judge};
 use places::{Listed, Shown, place_of};
 use pods::{Pods, Wanted};
-use tell::{Word, Words};
+use tell::Words;
 
 /// What became of a sweep.
 #[derive(Debug, Clone)]
@@ -108,6 +108,7 @@ pub(super) async fn plan<A: OutsideReads, K: KubernetesReader, C: Clock>(
     let now = context.clock.now();
     let survey = Survey::new(&seen.places, &settings.rules, now);
     let mut survey = survey.listed(seen.listed.count).evicted_before(scope.evicted);
+    survey = survey.blocked_before(blocked(known)).injected_by(report.injected());
     for (namespace, pods) in &seen.pods.passed_over {
         survey.pass_over(namespace, *pods);
     }
@@ -273,13 +274,14 @@ pub(super) async fn apply<
         known,
         delete_after: context.inside.sweep.as_ref().and_then(|sweep| sweep.delete_after),
     };
-    let reports: Vec<Word> =
-        plan.report.sweep.reports.iter().filter_map(|one| words.reported(one)).collect();
     let ended = std::mem::take(&mut plan.ended).into_iter().map(tell::after_death);
-    let spoken = tell::tell(context, hands, ended.chain(reports).collect()).await;
+    let reports = plan.report.sweep.reports.iter().filter_map(|one| words.reported(one));
+    let spoken = tell::tell(context, hands, ended.chain(reports)).await;
     let untold = spoken.untold.iter().filter_map(|(word, _)| word.eviction().cloned());
     plan.report.untold.extend(untold);
-    let mut report = evict::evict(context, hands, known, &plan).await;
+    let sweep = std::mem::take(&mut plan.report.sweep);
+    let mut report = evict::evict(context, hands, known, &plan, &sweep.evictions).await;
+    report.sweep = sweep;
     report.told += spoken.told;
     for (_, why) in spoken.untold {
         tracing::warn!(
@@ -291,6 +293,12 @@ pub(super) async fn apply<
         prove::prove(context, hands, &plan.unproven, bindings).await;
     }
     report
+}
+
+/// The pods whose eviction a budget blocked, as the bus was told.
+fn blocked(known: &Known) -> BTreeMap<String, (Case, Timestamp)> {
+    let told = known.told.iter();
+    told.filter_map(|(uid, told)| Some((uid.clone(), (told.case, told.blocked_since?)))).collect()
 }
 
 fn uid(intended: &IntendedEviction) -> &str {

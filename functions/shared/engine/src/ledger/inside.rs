@@ -22,12 +22,31 @@ pub struct InsideCluster {
     /// What is missing on the cluster, and the way out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<Missing>,
+    /// What failed inside in the last run: at most [`MAX_FAILURES`], and how many more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<String>,
     /// When the last sweep that saw all pods began to look.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub swept_at: Option<Timestamp>,
     /// Stale pods of that sweep, by case.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub stale: BTreeMap<Case, usize>,
+}
+
+/// Most failures that the ledger remembers of a cluster, and most characters of each.
+const MAX_FAILURES: usize = 5;
+const MAX_FAILURE_LENGTH: usize = 1_000;
+
+impl InsideCluster {
+    /// Takes note of what failed.
+    pub(crate) fn note_failures<'a>(&mut self, failed: impl Iterator<Item = &'a str>) {
+        let all: Vec<&str> = failed.collect();
+        let cut = |why: &&str| why.chars().take(MAX_FAILURE_LENGTH).collect();
+        self.failures = all.iter().take(MAX_FAILURES).map(cut).collect();
+        if let Some(more) = all.len().checked_sub(MAX_FAILURES).filter(|more| *more > 0) {
+            self.failures.push(format!("{more} more; the workloads function's log has them"));
+        }
+    }
 }
 
 /// Most sweeps that the ledger remembers of a cluster: half a day of the default schedule.

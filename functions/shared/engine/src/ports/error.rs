@@ -42,3 +42,11 @@ pub struct PortError {
     #[source]
     pub source: Box<dyn std::error::Error + Send + Sync>,
 }
+
+impl PortError {
+    /// Whether the service answered. Without an answer a call may have had its effect.
+    #[must_use]
+    pub fn is_answered(&self) -> bool {
+        self.code.is_some() || self.message.is_some()
+    }
+}

@@ -14,8 +14,19 @@ pub struct PodQuery {
     pub namespace: String,
     /// Label selector, as Kubernetes writes it; empty for all.
     pub selector: String,
+    /// Only the one of this name; all when there is none.
+    pub name: Option<String>,
     /// Most pods of a page.
     pub limit: u32,
+}
+
+impl PodQuery {
+    /// The pod that has a pod's name now.
+    #[must_use]
+    pub fn named(pod: &PodId) -> Self {
+        let (namespace, name) = (pod.namespace.clone(), Some(pod.name.clone()));
+        Self { namespace, selector: String::new(), name, limit: 1 }
+    }
 }
 
 /// One pod, and no other that took its name later.
@@ -146,16 +157,18 @@ pub trait KubernetesWriter {
         uid: &str,
     ) -> Result<(), PortError>;
 
-    /// Makes a `Mutation` be as it is given, by server-side apply with our field manager.
+    /// Makes a `Mutation` be as it is given, by server-side apply with our field manager. With `force` it takes
+    /// the fields that another manager owns.
     ///
     /// # Errors
-    /// `InUse` when somebody else owns a field of it, `NotFound` when the cluster does not know
+    /// `InUse` when another manager owns a field of it and nothing is forced, `NotFound` when the cluster does not know
     /// the resource.
     async fn apply_mutation(
         &self,
         access: &ClusterAccess,
         namespace: &str,
         mutation: &Mutation,
+        force: bool,
     ) -> Result<(), PortError>;
 
     /// Asks what a pod with a service account would look like after admission, and makes none

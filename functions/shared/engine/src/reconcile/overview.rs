@@ -414,6 +414,7 @@ impl Overview {
             halted: self.guard.halted.clone(),
             knows_all: true,
             free: self.built_before(),
+            patient: BTreeSet::new(),
             taking: None,
         }
     }

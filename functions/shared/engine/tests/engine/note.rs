@@ -18,7 +18,7 @@ fn bound(count: usize) -> Scenario {
     let records: Vec<Record> = (0..count)
         .map(|at| {
             let event = scenario.assigned(&format!("svc-{at:04}"), "etl");
-            Record { id: at.to_string(), text: event.to_string() }
+            Record { id: at.to_string(), text: event.to_string(), deliveries: 0 }
         })
         .collect();
     let (run, deadline) = (scenario.next_run(), scenario.in_seconds(600));
@@ -130,7 +130,7 @@ fn ready_as_before_the_last_change_is_not_counted_as_ready() {
     run_until(&mut scenario, None, NEVER);
     assert_eq!(ready(&note(&scenario).unwrap()), Some(1));
     let event = scenario.assigned("svc-0000", "report");
-    let records = [Record { id: "1".to_owned(), text: event.to_string() }];
+    let records = [Record { id: "1".to_owned(), text: event.to_string(), deliveries: 0 }];
     let (run, deadline) = (scenario.next_run(), scenario.in_seconds(600));
     let (ports, settings) = (&scenario.ports, &scenario.settings);
     drive(record(ports.context(&run, settings, deadline), &records), || {});

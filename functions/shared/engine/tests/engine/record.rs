@@ -16,8 +16,11 @@ use serde_json::{Value, json};
 use crate::scenario::{Scenario, cluster, drive};
 
 fn records(events: &[Value]) -> Vec<Record> {
-    let text =
-        |(at, event): (usize, &Value)| Record { id: at.to_string(), text: event.to_string() };
+    let text = |(at, event): (usize, &Value)| Record {
+        id: at.to_string(),
+        text: event.to_string(),
+        deliveries: 0,
+    };
     events.iter().enumerate().map(text).collect()
 }
 

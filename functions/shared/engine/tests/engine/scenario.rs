@@ -168,6 +168,18 @@ impl Scenario {
         self.texts(&texts, deadline, meddle)
     }
 
+    /// One delivery of an event by a queue that delivers again what fails.
+    pub(crate) fn deliver(&mut self, event: &Value, deliveries: u32) -> RecordReport {
+        if !self.sent.contains(event) {
+            self.sent.push(event.clone());
+        }
+        let mut records = records(&[event.to_string()]);
+        records[0].deliveries = deliveries;
+        let (run, deadline) = (self.next_run(), self.in_seconds(60));
+        let context = self.ports.context(&run, &self.settings, deadline);
+        drive(process(context, &records), || {}).records.remove(0)
+    }
+
     /// One invocation with records of any text.
     pub(crate) fn texts(
         &mut self,
@@ -256,7 +268,10 @@ impl Scenario {
 
 /// Records with ids in order.
 pub(crate) fn records(texts: &[String]) -> Vec<Record> {
-    let record =
-        |(at, text): (usize, &String)| Record { id: format!("m-{at}"), text: text.clone() };
+    let record = |(at, text): (usize, &String)| Record {
+        id: format!("m-{at}"),
+        text: text.clone(),
+        deliveries: 0,
+    };
     texts.iter().enumerate().map(record).collect()
 }

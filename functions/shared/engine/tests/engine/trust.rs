@@ -1,14 +1,15 @@
 //! What the role's own trust policy, or its absence, means for a binding.
 
+use jiff::SignedDuration;
 use pod_identity_core::plan::TrustMode;
-use pod_identity_engine::Outcome;
 use pod_identity_engine::ports::ErrorKind;
+use pod_identity_engine::{Outcome, process};
 use pod_identity_events::{BlockedCode, TrustVerdict};
-use pod_identity_world::{PortFault, When};
+use pod_identity_world::{Caller, PortFault, When};
 use serde_json::json;
 
 use crate::check::settled;
-use crate::scenario::{Scenario, TRUSTED, role};
+use crate::scenario::{ACCOUNT, Scenario, TRUSTED, UNTRUSTED, drive, records, role};
 
 #[test]
 fn an_untrusted_role_is_blocked_with_the_exact_policy_until_it_is_repaired() {
@@ -123,4 +124,95 @@ fn a_role_of_the_same_name_under_another_path_is_a_missing_role() {
     Scenario::assert_outcome(&scenario.send(&event), Outcome::Blocked);
     assert_eq!(scenario.code("svc-etl", "blue"), Some(BlockedCode::RoleNotFound));
     settled(&mut scenario);
+}
+
+fn iam() -> Caller {
+    let (name, region) = ("owner".to_owned(), "eu-west-1".to_owned());
+    Caller { name, account: ACCOUNT.to_owned(), region }
+}
+
+#[test]
+fn a_role_that_was_made_just_now_is_asked_for_again_within_the_invocation() {
+    let mut scenario = Scenario::new();
+    scenario.register("blue");
+    {
+        let mut world = scenario.ports.world();
+        world.settings.visible_after = SignedDuration::from_secs(12);
+        world.create_role(&iam(), "fresh", "/domino/", TRUSTED).unwrap();
+        world.settings.visible_after = SignedDuration::ZERO;
+    }
+    let began = scenario.now();
+    let event = scenario.assigned("svc-etl", "fresh");
+    Scenario::assert_outcome(&scenario.deliver(&event, 1), Outcome::Applied);
+    // Seen with the second of three pauses.
+    let took = scenario.now().duration_since(began);
+    assert!(
+        took >= SignedDuration::from_secs(15) && took < SignedDuration::from_secs(20),
+        "{took}"
+    );
+    assert_eq!(scenario.associations("blue")[0].1, "fresh");
+    assert!(scenario.outcomes("Pod Identity Association Blocked").is_empty());
+    settled(&mut scenario);
+}
+
+#[test]
+fn a_role_that_does_not_exist_comes_back_once_and_then_blocks_and_delays_nothing_else() {
+    let mut scenario = Scenario::new();
+    scenario.register("blue");
+    let event = scenario.assigned("svc-etl", "absent");
+    let began = scenario.now();
+    Scenario::assert_outcome(&scenario.deliver(&event, 1), Outcome::Failed);
+    assert_eq!(scenario.now().duration_since(began), SignedDuration::from_secs(30));
+    assert!(scenario.outcomes("Pod Identity Association Blocked").is_empty());
+    let began = scenario.now();
+    Scenario::assert_outcome(&scenario.deliver(&event, 2), Outcome::Blocked);
+    assert_eq!(scenario.now(), began);
+    assert_eq!(scenario.code("svc-etl", "blue"), Some(BlockedCode::RoleNotFound));
+    assert_eq!(scenario.outcomes("Pod Identity Association Blocked").len(), 1);
+    // Where nothing delivers it again, it blocks at once.
+    let other = scenario.assigned("svc-train", "absent");
+    Scenario::assert_outcome(&scenario.send(&other), Outcome::Blocked);
+    settled(&mut scenario);
+}
+
+#[test]
+fn a_trust_policy_that_eks_does_not_see_yet_is_waited_for_and_then_said_to_be_right() {
+    let mut scenario = Scenario::new();
+    scenario.register("blue");
+    scenario.ports.world().settings.eks_sees_roles_after = SignedDuration::from_secs(14);
+    scenario.ports.world().set_trust(&role("untrusted"), TRUSTED);
+    let event = scenario.assigned("svc-etl", "untrusted");
+    Scenario::assert_outcome(&scenario.deliver(&event, 1), Outcome::Applied);
+    assert_eq!(scenario.associations("blue")[0].1, "untrusted");
+
+    scenario.ports.world().set_trust(&role("train"), UNTRUSTED);
+    scenario.advance(60);
+    scenario.ports.world().set_trust(&role("train"), TRUSTED);
+    let event = scenario.assigned("svc-train", "train");
+    Scenario::assert_outcome(&scenario.deliver(&event, 2), Outcome::Blocked);
+    let told = scenario.outcomes("Pod Identity Association Blocked");
+    assert_eq!(told[0]["code"], "untrustedRole");
+    assert!(told[0]["wayOut"].as_str().unwrap().contains("reads as trusted by now"), "{told:?}");
+    scenario.advance(60);
+    Scenario::assert_outcome(&scenario.deliver(&event, 3), Outcome::Applied);
+}
+
+#[test]
+fn who_waits_for_iam_keeps_the_others_of_a_batch_from_nothing() {
+    let mut scenario = Scenario::new();
+    scenario.register("blue");
+    let events = [scenario.assigned("svc-etl", "etl"), scenario.assigned("svc-lost", "absent")];
+    let mut records = records(&events.map(|event| event.to_string()));
+    records.iter_mut().for_each(|record| record.deliveries = 1);
+    let (run, deadline) = (scenario.next_run(), scenario.in_seconds(60));
+    let ports = &scenario.ports;
+    let (began, mut made) = (scenario.now(), None);
+    let done = drive(process(ports.context(&run, &scenario.settings, deadline), &records), || {
+        let world = ports.world();
+        let ready = world.bus.events.iter().any(|event| event.detail_type.ends_with("Ready"));
+        made = made.or(ready.then_some(world.now));
+    });
+    assert_eq!(made, Some(began), "before anything is waited for");
+    let outcomes: Vec<Outcome> = done.records.iter().map(|record| record.outcome).collect();
+    assert_eq!(outcomes, [Outcome::Applied, Outcome::Failed]);
 }

@@ -16,8 +16,12 @@ async fn pods<E: ClusterReader>(
     kubernetes: &Kubernetes<E>,
     access: &ClusterAccess,
 ) -> Result<Page<Pod>, PortError> {
-    let query =
-        PodQuery { namespace: "domino-compute".to_owned(), selector: String::new(), limit: 1 };
+    let query = PodQuery {
+        namespace: "domino-compute".to_owned(),
+        selector: String::new(),
+        name: None,
+        limit: 1,
+    };
     kubernetes.reader().pods(access, &query, None).await
 }
 

@@ -72,3 +72,25 @@ fn credentials_that_sts_refuses_are_a_denial_with_its_words_and_others_pass() {
     assert_eq!(other(CredentialsError::provider_error("reset")), Passing);
     assert_eq!(other(CredentialsError::provider_timed_out(Duration::from_secs(1))), Passing);
 }
+
+#[test]
+fn a_quota_a_webhook_or_a_namespace_that_is_going_is_no_missing_right() {
+    for (words, kind) in [
+        (
+            "serviceaccounts \"a\" is forbidden: exceeded quota: q, requested: count/serviceaccounts=1, used: count/serviceaccounts=1, limited: count/serviceaccounts=1",
+            Invalid,
+        ),
+        (
+            "serviceaccounts \"a\" is forbidden: unable to create new content in namespace n because it is being terminated",
+            Invalid,
+        ),
+        ("admission webhook \"deny.example.com\" denied the request: no", Invalid),
+        (
+            "serviceaccounts is forbidden: User \"u\" cannot create resource \"serviceaccounts\" in API group \"\" in the namespace \"n\"",
+            Denied,
+        ),
+        ("no", Denied),
+    ] {
+        assert_eq!(refusal(403, &status(403, "Forbidden", words)).kind(), kind, "{words}");
+    }
+}

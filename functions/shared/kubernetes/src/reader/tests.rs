@@ -13,6 +13,7 @@ fn query() -> PodQuery {
     PodQuery {
         namespace: "domino-compute".to_owned(),
         selector: "dominodatalab.com/workload-type in (Batch,Job)".to_owned(),
+        name: None,
         limit: 250,
     }
 }

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use pod_identity_core::{CloudWorkloadIdentity, MutationRule};
@@ -243,6 +244,10 @@ async fn only_the_service_account_of_the_uid_is_deleted() {
 fn mutation() -> Mutation {
     Mutation {
         name: "domino-pod-identity".to_owned(),
+        labels: BTreeMap::from([(
+            "app.kubernetes.io/managed-by".to_owned(),
+            "domino-pod-identity".to_owned(),
+        )]),
         rules: vec![MutationRule {
             enabled: true,
             label_selectors: vec!["dominodatalab.com/workload-type in (Batch)".to_owned()],
@@ -252,15 +257,16 @@ fn mutation() -> Mutation {
                 assume_sa_mapping: false,
                 user_mappings: BTreeMap::from([("svc-etl".to_owned(), "svc-etl-sa".to_owned())]),
             }),
+            variables: BTreeSet::new(),
         }],
     }
 }
 
 #[tokio::test]
-async fn a_mutation_is_applied_with_our_field_manager_and_never_forced() {
+async fn a_mutation_is_applied_with_our_field_manager_and_forced_only_where_that_is_asked() {
     let server = Server::always(Reply::Json(200, json!({}))).await;
     let writer = server.kubernetes().writer();
-    writer.apply_mutation(&access(), "domino-platform", &mutation()).await.unwrap();
+    writer.apply_mutation(&access(), "domino-platform", &mutation(), false).await.unwrap();
     let one = server.one();
     assert_eq!(
         one.line,
@@ -273,7 +279,11 @@ async fn a_mutation_is_applied_with_our_field_manager_and_never_forced() {
         json!({
             "apiVersion": "apps.dominodatalab.com/v1alpha1",
             "kind": "Mutation",
-            "metadata": {"name": "domino-pod-identity", "namespace": "domino-platform"},
+            "metadata": {
+                "name": "domino-pod-identity",
+                "namespace": "domino-platform",
+                "labels": {"app.kubernetes.io/managed-by": "domino-pod-identity"},
+            },
             "rules": [{
                 "labelSelectors": ["dominodatalab.com/workload-type in (Batch)"],
                 "cloudWorkloadIdentity": {
@@ -284,6 +294,10 @@ async fn a_mutation_is_applied_with_our_field_manager_and_never_forced() {
             }],
         })
     );
+    let server = Server::always(Reply::Json(200, json!({}))).await;
+    let writer = server.kubernetes().writer();
+    writer.apply_mutation(&access(), "domino-platform", &mutation(), true).await.unwrap();
+    assert!(server.one().line.ends_with("&fieldValidation=Strict&force=true"));
 }
 
 #[tokio::test]
@@ -295,7 +309,8 @@ async fn a_field_that_somebody_else_owns_is_in_use_in_the_words_of_the_server() 
     }]});
     let server = Server::always(Reply::Json(409, said)).await;
     let writer = server.kubernetes().writer();
-    let error = writer.apply_mutation(&access(), "domino-platform", &mutation()).await.unwrap_err();
+    let error =
+        writer.apply_mutation(&access(), "domino-platform", &mutation(), false).await.unwrap_err();
     assert_eq!((error.kind, error.message.as_deref()), (ErrorKind::InUse, Some(words)));
     assert_eq!(
         error.to_string(),
@@ -321,7 +336,7 @@ async fn a_mutation_without_domsed_is_not_found_and_an_unknown_field_is_invalid(
     ] {
         let server = Server::always(reply).await;
         let writer = server.kubernetes().writer();
-        let error = writer.apply_mutation(&access(), "domino-platform", &mutation()).await;
+        let error = writer.apply_mutation(&access(), "domino-platform", &mutation(), false).await;
         assert_eq!(error.unwrap_err().kind, kind);
     }
 }

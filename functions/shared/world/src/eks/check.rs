@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{invalid_parameter, invalid_request};
 use crate::error::AwsError;
+use crate::settling::after;
 use crate::world::World;
 
 impl World {
@@ -22,9 +23,10 @@ impl World {
         if arn.account() != cluster.account() {
             return Err(invalid_request("Cross-account pass role is not allowed."));
         }
+        let seen = after(self.now, -self.settings.eks_sees_roles_after);
         let trust = self
             .iam
-            .trust(&arn)
+            .trust_at(&arn, seen)
             .ok_or_else(|| invalid_parameter("Role provided in the request does not exist."))?;
         if self.settings.checks_trust && !trusts_eks(trust, disable_session_tags) {
             return Err(invalid_parameter(

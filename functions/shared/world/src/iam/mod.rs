@@ -35,7 +35,7 @@ struct Role {
     arn: RoleArn,
     id: String,
     created: Timestamp,
-    trust: String,
+    trust: Settling<String>,
     attached: Settling<BTreeSet<String>>,
 }
 
@@ -75,20 +75,34 @@ impl Iam {
         self.policies.insert(format!("arn:aws:iam::aws:policy/{name}"), Settling::new(policy, now));
     }
 
-    pub(crate) fn put_role(&mut self, arn: &RoleArn, id: String, trust: &str, now: Timestamp) {
+    /// Adds a role that reads see from a time on.
+    pub(crate) fn put_role(
+        &mut self,
+        arn: &RoleArn,
+        id: String,
+        trust: &str,
+        now: Timestamp,
+        visible_from: Timestamp,
+    ) {
         let role = Role {
             arn: arn.clone(),
             id,
             created: now,
-            trust: trust.to_owned(),
+            trust: Settling::new(trust.to_owned(), visible_from),
             attached: Settling::new(BTreeSet::new(), now),
         };
         self.roles.insert((arn.account().to_owned(), arn.name().to_owned()), role);
     }
 
-    pub(crate) fn set_trust(&mut self, arn: &RoleArn, trust: &str) {
+    pub(crate) fn set_trust(
+        &mut self,
+        arn: &RoleArn,
+        trust: &str,
+        now: Timestamp,
+        delay: SignedDuration,
+    ) {
         if let Some(role) = self.role_mut(arn) {
-            trust.clone_into(&mut role.trust);
+            role.trust.set(Some(trust.to_owned()), now, delay);
         }
     }
 
@@ -105,13 +119,20 @@ impl Iam {
         self.roles.get_mut(&(arn.account().to_owned(), arn.name().to_owned()))
     }
 
-    /// The trust policy of exactly this role: same account, path and name.
+    /// The trust policy of exactly this role: same account, path and name; seen or not yet.
     #[must_use]
     pub fn trust(&self, arn: &RoleArn) -> Option<&str> {
-        self.roles
-            .get(&(arn.account().to_owned(), arn.name().to_owned()))
-            .filter(|role| role.arn == *arn)
-            .map(|role| role.trust.as_str())
+        self.exactly(arn)?.trust.latest().map(String::as_str)
+    }
+
+    /// The same as who reads sees it at a time.
+    pub(crate) fn trust_at(&self, arn: &RoleArn, at: Timestamp) -> Option<&str> {
+        self.exactly(arn)?.trust.visible(at).map(String::as_str)
+    }
+
+    fn exactly(&self, arn: &RoleArn) -> Option<&Role> {
+        let role = self.roles.get(&(arn.account().to_owned(), arn.name().to_owned()));
+        role.filter(|role| role.arn == *arn)
     }
 
     /// The document in force of a policy, decoded, seen or not yet.

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
+use pod_identity_core::RoleArn;
 use pod_identity_engine::ports::Page;
 
-use super::{Role, encoded, invalid_input, limit, no_entity, own};
+use super::{Role, delete_conflict, encoded, invalid_input, limit, no_entity, own};
 use crate::error::AwsError;
 use crate::paging::cut;
-use crate::settling::Settling;
+use crate::settling::{Settling, after};
 use crate::world::{Caller, World};
 
 /// What `GetRole` tells.
@@ -37,12 +38,37 @@ pub struct AttachedPolicy {
     pub name: String,
 }
 
+fn no_role(name: &str) -> AwsError {
+    no_entity(format!("The role with name {name} cannot be found."))
+}
+
+/// AWS looks at more than that the document is one.
+fn check_trust(document: &str) -> Result<(), AwsError> {
+    let is_policy = serde_json::from_str::<serde_json::Value>(document).is_ok_and(|document| {
+        document["Statement"].is_array() || document["Statement"].is_object()
+    });
+    if is_policy {
+        return Ok(());
+    }
+    Err(AwsError::new(400, "MalformedPolicyDocument", "This policy contains invalid Json"))
+}
+
+fn output(role: &Role, trust: &str) -> RoleOutput {
+    let (arn, name) = (role.arn.to_string(), role.arn.name());
+    let (_, path_and_name) = arn.split_once(":role").unwrap_or_default();
+    RoleOutput {
+        path: path_and_name.strip_suffix(name).unwrap_or("/").to_owned(),
+        name: name.to_owned(),
+        id: role.id.clone(),
+        created: role.created,
+        assume_role_policy_document: encoded(trust),
+        arn,
+    }
+}
+
 impl World {
     fn role(&self, caller: &Caller, name: &str) -> Result<&Role, AwsError> {
-        self.iam
-            .roles
-            .get(&(caller.account.clone(), name.to_owned()))
-            .ok_or_else(|| no_entity(format!("The role with name {name} cannot be found.")))
+        self.iam.roles.get(&(caller.account.clone(), name.to_owned())).ok_or_else(|| no_role(name))
     }
 
     /// `GetRole`. IAM finds roles by name in the caller's account.
@@ -51,16 +77,65 @@ impl World {
     /// `NoSuchEntity`.
     pub fn get_role(&self, caller: &Caller, name: &str) -> Result<RoleOutput, AwsError> {
         let role = self.role(caller, name)?;
-        let arn = role.arn.to_string();
-        let (_, path_and_name) = arn.split_once(":role").unwrap_or_default();
-        Ok(RoleOutput {
-            path: path_and_name.strip_suffix(name).unwrap_or("/").to_owned(),
-            name: name.to_owned(),
-            id: role.id.clone(),
-            created: role.created,
-            assume_role_policy_document: encoded(&role.trust),
-            arn,
-        })
+        let trust = role.trust.visible(self.now);
+        let trust = trust.ok_or_else(|| no_role(name))?;
+        Ok(output(role, trust))
+    }
+
+    /// `CreateRole`. Reads see it after a while.
+    ///
+    /// # Errors
+    /// `EntityAlreadyExists`, `InvalidInput`, `MalformedPolicyDocument`.
+    pub fn create_role(
+        &mut self,
+        caller: &Caller,
+        name: &str,
+        path: &str,
+        trust: &str,
+    ) -> Result<RoleOutput, AwsError> {
+        let path = if path.is_empty() { "/" } else { path };
+        let arn = format!("arn:aws:iam::{}:role{path}{name}", caller.account);
+        let arn: RoleArn = arn
+            .parse()
+            .map_err(|_| invalid_input(format!("The path {path} or name {name} is not valid.")))?;
+        check_trust(trust)?;
+        let taken = self.role(caller, name).is_ok_and(|role| role.trust.latest().is_some());
+        if taken {
+            let words = format!("Role with name {name} already exists.");
+            return Err(AwsError::new(409, "EntityAlreadyExists", words));
+        }
+        let (id, now) = (self.random.iam_id("AROA"), self.now);
+        let visible_from = after(now, self.settings.visible_after);
+        self.iam.put_role(&arn, id, trust, now, visible_from);
+        Ok(output(self.role(caller, name)?, trust))
+    }
+
+    /// `UpdateAssumeRolePolicy`. Reads see it after a while.
+    ///
+    /// # Errors
+    /// `NoSuchEntity`, `MalformedPolicyDocument`.
+    pub fn update_assume_role_policy(
+        &mut self,
+        caller: &Caller,
+        name: &str,
+        trust: &str,
+    ) -> Result<(), AwsError> {
+        check_trust(trust)?;
+        let arn = self.role(caller, name)?.arn.clone();
+        self.iam.set_trust(&arn, trust, self.now, self.settings.visible_after);
+        Ok(())
+    }
+
+    /// `DeleteRole`.
+    ///
+    /// # Errors
+    /// `NoSuchEntity`; `DeleteConflict` while policies are attached.
+    pub fn delete_role(&mut self, caller: &Caller, name: &str) -> Result<(), AwsError> {
+        if !self.attached(caller, name)?.is_empty() {
+            return Err(delete_conflict("Cannot delete entity, must detach all policies first."));
+        }
+        self.iam.roles.remove(&(caller.account.clone(), name.to_owned()));
+        Ok(())
     }
 
     /// `AttachRolePolicy`. Attached already is no error.

@@ -47,12 +47,27 @@ fn none_is_made_and_nobody_mapped_outside_the_namespaces_of_executions() {
 }
 
 #[test]
-fn none_is_made_where_they_could_not_be_read() {
-    let mut unread = observed([holder("svc-etl")]);
+fn none_is_made_and_no_name_newly_mapped_where_they_could_not_be_read() {
+    let there = our_mutation(&[("svc-etl", "svc-etl-sa"), ("svc-old", "another")]);
+    let mut unread =
+        observed(["svc-etl", "svc-new", "svc-old"].map(holder)).with_mutations([there]);
     unread.service_accounts.clear();
     let plan = plan(&unread, &options());
     assert!(plan.creates.is_empty());
-    assert!(plan.mapping.unwrap().names().contains(&name("svc-etl")));
+    assert_eq!(plan.mapping.unwrap().names(), BTreeSet::from([name("svc-etl")]));
+}
+
+#[test]
+fn one_that_is_being_deleted_is_not_there_and_not_deleted_again() {
+    let going = |of: &str| ServiceAccount { terminating: true, ..ours(of) };
+    let observation =
+        observed([holder("svc-etl"), tombstone("svc-old")]).with_lost(&["svc-old-sa"]);
+    let plan = planned(observation.with_accounts([going("svc-etl-sa"), going("svc-old-sa")]));
+    assert!(plan.creates.is_empty() && plan.deletes.is_empty(), "{plan}");
+    assert!(plan.mapping.unwrap().names().is_empty());
+    let problem = &plan.blocked[&name("svc-etl")];
+    assert_eq!(problem.code, pod_identity_events::BlockedCode::ServiceAccountMissing);
+    assert!(problem.reason.contains("is being deleted"), "{}", problem.reason);
 }
 
 #[test]

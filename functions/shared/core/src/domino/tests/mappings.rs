@@ -126,6 +126,15 @@ fn holder_elsewhere(of: &str, account: &str) -> (DominoName, Claim) {
     (name(of), claim)
 }
 
+impl Observation {
+    /// The other namespace was read, and has this account.
+    fn with_elsewhere(mut self, of: &str) -> Self {
+        let there = ServiceAccount { namespace: "domino-batch".to_owned(), ..account(of) };
+        self.service_accounts.insert("domino-batch".to_owned(), vec![there]);
+        self
+    }
+}
+
 fn two_namespaces() -> Options {
     Options {
         namespaces: vec![NAMESPACE.to_owned(), "domino-batch".to_owned()],
@@ -136,7 +145,7 @@ fn two_namespaces() -> Options {
 
 #[test]
 fn accounts_of_one_name_in_two_namespaces_are_not_mapped() {
-    let mut observation = settled(&["svc-a", "svc-b"]);
+    let mut observation = settled(&["svc-a", "svc-b"]).with_elsewhere("svc-a-sa");
     observation.claims.extend([holder_elsewhere("svc-c", "svc-a-sa")]);
     // An entry from before the second binding goes.
     let there = our_mutation(&[("svc-a", "svc-a-sa"), ("svc-b", "svc-b-sa")]);
@@ -176,7 +185,7 @@ fn an_account_that_another_name_wants_or_leaves_crosses_too() {
 
 #[test]
 fn accounts_in_several_namespaces_under_different_names_are_mapped() {
-    let mut observation = settled(&["svc-a", "svc-b"]);
+    let mut observation = settled(&["svc-a", "svc-b"]).with_elsewhere("svc-c-sa");
     // A name that moves from one namespace to the other crosses with no other name.
     let moving = observation.claims.get_mut(&name("svc-b")).unwrap();
     moving.uses.insert(elsewhere("svc-b-sa"));
@@ -208,9 +217,9 @@ fn who_got_no_service_account_is_left_out_unless_mapped_to_it_already() {
 fn five_thousand_entries_fit_and_too_many_leave_the_mutation_as_it_is() {
     let long = "x".repeat(100);
     let many = |count: usize, long: &str| {
-        let claims = (0..count).map(|n| holder(&format!("svc-{n:05}{long}")));
-        let mut observation = observed(claims);
-        observation.service_accounts.clear();
+        let names: Vec<String> = (0..count).map(|n| format!("svc-{n:05}{long}")).collect();
+        let observation = observed(names.iter().map(|name| holder(name)))
+            .with_accounts(names.iter().map(|name| account(&format!("{name}-sa"))));
         plan(&observation, &Options { service_accounts: false, ..options() })
     };
     let fits = many(5_000, "");

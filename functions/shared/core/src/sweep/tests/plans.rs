@@ -285,7 +285,7 @@ fn words_name_the_pod_its_service_account_and_the_roles() {
     pod domino-compute/p of service account svc-etl-sa was admitted at 2026-11-20T11:59:00Z with role arn:aws:iam::111122223333:role/domino/old; its association was made anew and gives role arn:aws:iam::111122223333:role/domino/new since 2026-11-20T12:00:00.000Z
         delete the pod; ReplicaSet workspace starts another
     pod domino-compute/p of service account svc-etl-sa has another identity by AWS_ACCESS_KEY_ID of container run and AWS_WEB_IDENTITY_TOKEN_FILE of container run, which hides role arn:aws:iam::111122223333:role/domino/old
-        take out AWS_ACCESS_KEY_ID of container run and AWS_WEB_IDENTITY_TOKEN_FILE of container run: see the workload, its environment in Domino, and modifyEnv of the Mutations; or bind it to no role
+        take out AWS_ACCESS_KEY_ID of container run and AWS_WEB_IDENTITY_TOKEN_FILE of container run: see the workload and its environment in Domino; or bind it to no role
     pod domino-compute/p of service account svc-etl-sa is left out of role arn:aws:iam::111122223333:role/domino/old: annotation eks.amazonaws.com/skip-containers leaves container run out
         if the workload is to work as that role, take that off; then delete the pod; ReplicaSet workspace starts another
     pod domino-compute/p of service account svc-etl-sa, which is annotated with role arn:aws:iam::111122223333:role/irsa: a pod that is admitted while EKS does not show the association gets that instead of role arn:aws:iam::111122223333:role/domino/old; its own environment shows nothing of it
@@ -311,8 +311,8 @@ fn associations_elsewhere_make_an_observation_that_shows_none_here_plausible() {
 
 #[test]
 fn pods_that_were_passed_over_are_part_of_the_share() {
-    let places = Places::from([(account("svc-etl-sa"), removed())]);
-    let settings = settings("");
+    let places = Places::from([(account("svc-etl-sa"), updated())]);
+    let settings = settings("changed=evict");
     let plan = |passed_over| {
         let mut survey = Survey::new(&places, &settings, at(HOUR));
         (0..6).for_each(|n| survey.look_at(&pod(&format!("run-{n}"), -60.0)));
@@ -338,4 +338,49 @@ fn what_was_evicted_before_counts_for_the_ceiling_of_the_sweep() {
         (plan.evictions.len(), plan.ceilings[0].limit, plan.ceilings[0].waiting),
         (2, 50, 2)
     );
+}
+
+#[test]
+fn the_remediation_of_a_shadowed_pod_names_the_mutation_that_puts_the_variable_there() {
+    let settings = settings("");
+    let places = Places::from([(account("svc-etl-sa"), steady("old"))]);
+    let object = serde_json::json!({
+        "name": "irsa",
+        "rules": [{ "modifyEnv": { "containerSelector": ["run"], "env": [
+            { "name": "AWS_ACCESS_KEY_ID", "value": "x" }, { "value": 7 },
+        ]}}, { "modifyEnv": null }, { "enabled": false, "modifyEnv": { "env": [{ "name": "OFF" }] } }],
+    });
+    let mutations = crate::domino::Mutations::Seen(vec![serde_json::from_value(object).unwrap()]);
+    let injected = mutations.injected("domino-platform");
+    assert_eq!(injected.keys().collect::<Vec<_>>(), ["AWS_ACCESS_KEY_ID"]);
+    let mut survey = Survey::new(&places, &settings, at(HOUR)).injected_by(injected);
+    let mut shadowed = pod("p", -60.0);
+    shadowed.containers = vec![ContainerIdentity {
+        name: "run".to_owned(),
+        is_init: false,
+        has_token: true,
+        is_pointed: true,
+        is_skipped: false,
+        others: BTreeSet::from(["AWS_ACCESS_KEY_ID"]),
+    }];
+    shadowed.judge(&settings.workload_containers);
+    survey.look_at(&shadowed);
+    let sweep = survey.plan(None);
+    assert_eq!(
+        sweep.reports[0].finding.way_out,
+        "take out AWS_ACCESS_KEY_ID of container run: modifyEnv of Mutation domino-platform/irsa puts AWS_ACCESS_KEY_ID there; or bind it to no role"
+    );
+}
+
+#[test]
+fn a_sweep_of_thousands_shows_a_part_and_says_how_many_it_leaves_out() {
+    let pods: Vec<Pod> = (0..10_000).map(|n| pod(&format!("pod-{n:05}"), -60.0)).collect();
+    let sweep = swept(Place::default(), &pods, HOUR, &settings(""));
+    let shown = sweep.shown(100);
+    assert_eq!((shown.reports.len(), shown.omitted.reports), (100, 9_900));
+    let (text, json) = (shown.to_string(), serde_json::to_string(&shown).unwrap());
+    assert!(text.starts_with("10000 pods looked at: 0 to evict, 10000 to report"), "{text}");
+    assert!(text.contains("9900 more are not shown"));
+    assert!(text.len() + json.len() < 200_000, "{} {}", text.len(), json.len());
+    assert_eq!(sweep.shown(10_000), sweep);
 }

@@ -222,7 +222,10 @@ proptest! {
             let evicted = sweep.evictions.iter().filter(|one| one.pod.namespace == *space).count();
             prop_assert!(evicted <= per_namespace);
             let share = counts.get(space).copied().unwrap_or(0) * usize::from(share_percent) / 100;
-            prop_assert!(evicted <= share.max(share_from));
+            let remembered = |one: &&Finding| one.case == Case::Revoked && one.remembered;
+            let here = sweep.evictions.iter().filter(|one| one.pod.namespace == *space);
+            let others = evicted - here.filter(remembered).count();
+            prop_assert!(others <= share.max(share_from));
         }
         let waiting: usize = sweep.ceilings.iter().map(|hit| hit.waiting).sum();
         let because = |one: &&HeldBack| matches!(one.because, WhyHeldBack::Ceiling(_));

@@ -1,20 +1,20 @@
 //! Carries the plan out: service accounts, then our Mutation, then what nobody uses any more.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
-use pod_identity_core::domino::{AccountDeletion, Mapping, Plan, service_account_labels};
+use pod_identity_core::domino::{AccountDeletion, Mapping, Plan, own_labels};
 use pod_identity_core::plan::{Blocked, Problem};
 use pod_identity_core::{DominoName, KubernetesName};
 
 use super::super::{Hands, Inside, OutsideReads, OutsideWrites};
-use super::{DominoPlan, DominoReport, words};
+use super::{DominoPlan, DominoReport, failure, words};
 use crate::error::chain;
 use crate::ledger::InsideBinding;
 use crate::outcome::Outcomes;
 use crate::ports::{
-    AssociationFilter, Clock, EksReader, ErrorKind, KubernetesReader, KubernetesWriter,
+    AssociationFilter, Clock, EksReader, ErrorKind, KubernetesReader, KubernetesWriter, PortError,
 };
 use crate::publish::publish;
 
@@ -34,17 +34,19 @@ pub(in super::super) async fn apply<
     let hand = Hand { context, writer: hands.kubernetes, lease: hands.lease };
     let mut report = plan.report.clone();
     let failed = hand.create(&plan.plan, &mut report).await;
+    plan.note_missing(&failed);
+    let failed = failed.into_keys().collect();
     let mut mapped = plan.in_force();
     let (mut since, mut left_as_it_was) = (context.clock.now(), false);
     if let Some(mapping) = plan.plan.mapping.as_ref().map(|mapping| mapping.without(&failed)) {
         match hand.map(&mapping, &mut report).await {
             Mapped::At(at) => (mapped, since) = (Some(mapping.names()), at),
             Mapped::Left => left_as_it_was = true,
-            Mapped::Refused(problem) => {
+            Mapped::Failed(problem, passes) => {
                 left_as_it_was = true;
                 let in_force = mapping.in_force();
                 for name in mapping.names().into_iter().filter(|name| !in_force.contains(name)) {
-                    plan.plan.blocked.entry(name).or_insert_with(|| problem.clone());
+                    plan.note(name, &problem, passes);
                 }
             }
         }
@@ -61,6 +63,23 @@ pub(in super::super) async fn apply<
     plan.remember(bindings, mapped, |_| Some(since));
     tell(context, hands, &plan, &before, bindings, &mut report).await;
     report
+}
+
+impl DominoPlan {
+    /// Notes what stands in the way of a binding, and tells the bus unless it can end by itself.
+    fn note(&mut self, name: DominoName, problem: &Problem, passes: bool) {
+        let noted = if passes { &mut self.remarks } else { &mut self.plan.blocked };
+        noted.entry(name).or_insert_with(|| problem.clone());
+    }
+
+    fn note_missing(&mut self, failed: &BTreeMap<KubernetesName, Option<(Problem, bool)>>) {
+        let of = self.subjects.iter().filter_map(|(name, subject)| {
+            Some((name.clone(), failed.get(&subject.kubernetes)?.clone()?))
+        });
+        for (name, (problem, passes)) in of.collect::<Vec<_>>() {
+            self.note(name, &problem, passes);
+        }
+    }
 }
 
 /// Tells the bus of names that are newly blocked. What could not be told is not remembered, so
@@ -117,10 +136,15 @@ impl<A: OutsideReads, K, C: Clock, W: KubernetesWriter> Hand<'_, A, K, C, W> {
         !self.context.is_over() && self.lease.covers(clock.now(), settings.longest_call)
     }
 
-    /// Makes service accounts, and answers which are not there.
-    async fn create(&self, plan: &Plan, report: &mut DominoReport) -> BTreeSet<KubernetesName> {
+    /// Makes service accounts, and answers which are not there: with why, and whether it may end by itself, or
+    /// without where the time was over.
+    async fn create(
+        &self,
+        plan: &Plan,
+        report: &mut DominoReport,
+    ) -> BTreeMap<KubernetesName, Option<(Problem, bool)>> {
         let Inside { access, settings, .. } = *self.context;
-        let labels = &service_account_labels(&settings.plan.deployment);
+        let labels = &own_labels(&settings.plan.deployment);
         let results: Vec<_> = stream::iter(&plan.creates)
             .map(|(place, of)| async move {
                 if !self.may_start() {
@@ -131,19 +155,20 @@ impl<A: OutsideReads, K, C: Clock, W: KubernetesWriter> Hand<'_, A, K, C, W> {
             .buffered(settings.concurrency.max(1))
             .collect()
             .await;
-        let mut failed = BTreeSet::new();
+        let mut failed = BTreeMap::new();
         for (place, of, result) in results {
             match result {
                 Some(Ok(_)) => report.steps.push(Plan::creation(place, of)),
                 // Somebody else was faster, and it is there.
                 Some(Err(error)) if error.kind == ErrorKind::InUse => {}
                 Some(Err(error)) => {
-                    report.failures.push(words::account_failed(place, &error));
-                    failed.insert(place.clone());
+                    let problem = words::account_failed(place, &error);
+                    report.failures.push(failure(&problem));
+                    failed.insert(place.clone(), Some((problem, words::is_passing(&error))));
                 }
                 None => {
                     report.left = true;
-                    failed.insert(place.clone());
+                    failed.insert(place.clone(), None);
                 }
             }
         }
@@ -158,21 +183,26 @@ impl<A: OutsideReads, K, C: Clock, W: KubernetesWriter> Hand<'_, A, K, C, W> {
             report.left = true;
             return Mapped::Left;
         }
-        match self.writer.apply_mutation(access, mapping.namespace(), &mutation).await {
+        let (namespace, name) = (mapping.namespace(), mapping.name());
+        let mut applied = self.writer.apply_mutation(access, namespace, &mutation, false).await;
+        let is_taken = |error: &PortError| error.kind == ErrorKind::InUse && mapping.is_ours();
+        if applied.as_ref().is_err_and(is_taken) && self.may_start() {
+            applied = self.writer.apply_mutation(access, namespace, &mutation, true).await;
+            if applied.is_ok() {
+                report.steps.push(format!(
+                    "~ Mutation {namespace}/{name}, which has our labels, taken back from another field manager"
+                ));
+            }
+        }
+        match applied {
             Ok(()) => {
                 report.steps.extend(mapping.steps());
                 Mapped::At(clock.now())
             }
-            // It would be refused again and again.
-            Err(error) if error.kind == ErrorKind::Invalid => {
-                let problem = words::mapping_refused(&error);
-                report.kept.push(format!("{}; {}", problem.reason, problem.way_out));
-                Mapped::Refused(problem)
-            }
             Err(error) => {
-                let (namespace, name) = (mapping.namespace(), mapping.name());
-                report.failures.push(words::mapping_failed(namespace, name, &error));
-                Mapped::Left
+                let problem = words::mapping_failed(namespace, name, &error);
+                report.failures.push(failure(&problem));
+                Mapped::Failed(problem, words::is_passing(&error))
             }
         }
     }
@@ -216,7 +246,7 @@ impl<A: OutsideReads, K, C: Clock, W: KubernetesWriter> Hand<'_, A, K, C, W> {
         match self.writer.delete_service_account(access, &one.kubernetes, &one.uid).await {
             Ok(()) => Ok(Deleted::Done),
             Err(error) if error.kind == ErrorKind::InUse => Ok(Deleted::Replaced),
-            Err(error) => Err(words::account_failed(&one.kubernetes, &error)),
+            Err(error) => Err(failure(&words::account_failed(&one.kubernetes, &error))),
         }
     }
 
@@ -247,10 +277,10 @@ impl<A: OutsideReads, K, C: Clock, W: KubernetesWriter> Hand<'_, A, K, C, W> {
 enum Mapped {
     /// It is as it should be, since this time at the latest.
     At(Timestamp),
-    /// It was left as it was, for a passing reason.
+    /// The time was over.
     Left,
-    /// The cluster does not take it.
-    Refused(Problem),
+    /// Why it was left as it was, and whether that may end by itself.
+    Failed(Problem, bool),
 }
 
 enum Deleted {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pod_identity_core::domino::{Claim, DEPLOYMENT_LABEL, Mutations, Observation};
+use pod_identity_core::plan::Problem;
 use pod_identity_core::{ClusterArn, DominoName, KubernetesName, Mutation, ServiceAccount};
 
 use super::super::known::Known;
@@ -17,8 +18,10 @@ const LISTS: u32 = 3;
 pub(super) struct Seen {
     pub(super) observation: Observation,
     pub(super) subjects: BTreeMap<DominoName, Subject>,
-    /// What could not be read.
-    pub(super) failures: Vec<String>,
+    /// What could not be read: by namespace of service accounts.
+    pub(super) unread: BTreeMap<String, Problem>,
+    /// Why Mutations could not be read, or there are none.
+    pub(super) unmapped: Option<Problem>,
 }
 
 /// Looks at what the settings ask for. What fails in one part keeps no other from being seen,
@@ -42,7 +45,8 @@ pub(super) async fn observe<A, K: KubernetesReader, C: Clock>(
                 seen.observation.service_accounts.insert(namespace.clone(), found);
             }
             Err(error) => {
-                seen.failures.push(words::accounts_unread(context, namespace, &error)?);
+                let problem = words::accounts_unread(context, &error)?;
+                seen.unread.insert(namespace.clone(), problem);
             }
         }
     }
@@ -50,7 +54,7 @@ pub(super) async fn observe<A, K: KubernetesReader, C: Clock>(
         seen.observation.mutations = match mutations(context, &settings.namespace).await {
             Ok(found) => Mutations::Seen(found),
             Err(error) => {
-                seen.failures.push(words::mutations_unread(context, settings, &error)?);
+                seen.unmapped = Some(words::mutations_unread(context, settings, &error)?);
                 match error.kind {
                     ErrorKind::NotFound => Mutations::NotInstalled,
                     _ => Mutations::Unseen,
@@ -82,7 +86,7 @@ fn of_ledger(known: &Known, cluster: &ClusterArn) -> Seen {
         service_accounts: BTreeMap::new(),
         mutations: Mutations::Unseen,
     };
-    Seen { observation, subjects, failures: Vec::new() }
+    Seen { observation, subjects, unread: BTreeMap::new(), unmapped: None }
 }
 
 fn claim(record: &BindingRecord, condition: Option<&Condition>, cluster: &ClusterArn) -> Claim {
@@ -105,7 +109,7 @@ fn claim(record: &BindingRecord, condition: Option<&Condition>, cluster: &Cluste
 
 /// The service accounts of a namespace that bindings use or that may be ours. Domino makes one for
 /// each execution, and all others are forgotten page by page.
-async fn service_accounts<A, K: KubernetesReader, C>(
+async fn service_accounts<A, K: KubernetesReader, C: Clock>(
     context: &Inside<'_, A, K, C>,
     namespace: &str,
     used: &BTreeSet<KubernetesName>,
@@ -121,10 +125,10 @@ async fn service_accounts<A, K: KubernetesReader, C>(
     let page = async |token: Option<String>| {
         kubernetes.service_accounts(access, namespace, "", token.as_deref()).await
     };
-    list(page, keep).await
+    list(context, &format!("service accounts of namespace {namespace}"), page, keep).await
 }
 
-async fn mutations<A, K: KubernetesReader, C>(
+async fn mutations<A, K: KubernetesReader, C: Clock>(
     context: &Inside<'_, A, K, C>,
     namespace: &str,
 ) -> Result<Vec<Mutation>, PortError> {
@@ -132,16 +136,21 @@ async fn mutations<A, K: KubernetesReader, C>(
     let page = async |token: Option<String>| {
         kubernetes.mutations(access, namespace, token.as_deref()).await
     };
-    list(page, |_| true).await
+    list(context, &format!("Mutations of namespace {namespace}"), page, |_| true).await
 }
 
 /// All pages of a list, from the beginning when a page token became too old on the way.
-async fn list<T>(
+async fn list<A, K, C: Clock, T>(
+    context: &Inside<'_, A, K, C>,
+    what: &str,
     page: impl AsyncFn(Option<String>) -> Result<Page<T>, PortError>,
     keep: impl Fn(&T) -> bool,
 ) -> Result<Vec<T>, PortError> {
     let (mut found, mut token, mut lists) = (Vec::new(), None, 1);
     loop {
+        if context.is_over() {
+            return Err(over(context, what));
+        }
         match page(token.take()).await {
             Ok(Page { items, next }) => {
                 found.extend(items.into_iter().filter(&keep));
@@ -156,5 +165,18 @@ async fn list<T>(
             }
             Err(error) => return Err(error),
         }
+    }
+}
+
+/// Why nothing more is asked.
+fn over<A, K, C>(context: &Inside<'_, A, K, C>, what: &str) -> PortError {
+    let why = "the invocation's time was nearly over";
+    PortError {
+        operation: "list",
+        object: format!("{what} in cluster {}", context.access.cluster.name()),
+        kind: ErrorKind::Passing,
+        code: None,
+        message: Some(why.to_owned()),
+        source: why.into(),
     }
 }

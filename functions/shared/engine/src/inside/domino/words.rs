@@ -24,7 +24,22 @@ pub(super) fn is_closed(error: &PortError) -> bool {
     }
 }
 
-/// The error where nobody can look inside, so that no other part is tried.
+/// A failed call, in Kubernetes' words, and what to do about it.
+fn problem(code: BlockedCode, error: &PortError, way_out: String) -> Problem {
+    Problem { code, reason: chain(error), way_out }
+}
+
+/// What else can be done about a failure that has no remediation of its own.
+fn otherwise(error: &PortError) -> String {
+    match error.kind {
+        ErrorKind::Passing | ErrorKind::Expired => {
+            "the next sweep tries again; if it goes on failing, look at the cluster's API server and admission webhooks".to_owned()
+        }
+        _ => "do what Kubernetes says: a quota, an admission policy or a webhook of the cluster refuses it".to_owned(),
+    }
+}
+
+/// The error where the inside of the cluster cannot be reached, so that no other part is tried.
 fn open<A, K, C>(context: &Inside<'_, A, K, C>, error: &PortError) -> Result<(), InsideError> {
     match is_closed(error) {
         true => Err(InsideError::of(error, &context.access.cluster)),
@@ -34,73 +49,76 @@ fn open<A, K, C>(context: &Inside<'_, A, K, C>, error: &PortError) -> Result<(),
 
 pub(super) fn accounts_unread<A, K, C>(
     context: &Inside<'_, A, K, C>,
-    namespace: &str,
     error: &PortError,
-) -> Result<String, InsideError> {
+) -> Result<Problem, InsideError> {
     open(context, error)?;
-    Ok(match error.kind {
-        ErrorKind::Denied => format!(
-            "{}, so whatever concerns service accounts of namespace {namespace} was left: {BIND}",
-            chain(error)
-        ),
-        _ => chain(error),
-    })
+    let (code, way_out) = match error.kind {
+        ErrorKind::Denied => (BlockedCode::AccessDenied, BIND.to_owned()),
+        _ => (BlockedCode::ServiceAccountMissing, otherwise(error)),
+    };
+    Ok(problem(code, error, way_out))
 }
 
 pub(super) fn mutations_unread<A, K, C>(
     context: &Inside<'_, A, K, C>,
     settings: &MappingSettings,
     error: &PortError,
-) -> Result<String, InsideError> {
+) -> Result<Problem, InsideError> {
     open(context, error)?;
     let cluster = context.access.cluster.name();
     Ok(match error.kind {
-        ErrorKind::NotFound => format!(
-            "cluster {cluster} does not know Mutations, so no name is mapped: install domsed there, or switch the mapping off"
+        ErrorKind::NotFound => Problem {
+            code: BlockedCode::InvalidRequest,
+            reason: format!("cluster {cluster} does not know Mutations, so no name is mapped"),
+            way_out: "install domsed there, or switch the mapping off".to_owned(),
+        },
+        ErrorKind::Denied => problem(
+            BlockedCode::AccessDenied,
+            error,
+            format!("{BIND} in namespace {}, or switch the mapping off", settings.namespace),
         ),
-        ErrorKind::Denied => format!(
-            "{}, so the mapping was left as it is: {BIND} in namespace {}, or switch the mapping off",
-            chain(error),
-            settings.namespace
-        ),
-        _ => chain(error),
+        _ => problem(BlockedCode::InvalidRequest, error, otherwise(error)),
     })
 }
 
-pub(super) fn account_failed(place: &KubernetesName, error: &PortError) -> String {
-    match error.kind {
+pub(super) fn account_failed(place: &KubernetesName, error: &PortError) -> Problem {
+    let way_out = match error.kind {
         ErrorKind::NotFound => format!(
-            "{}: there is no namespace {}; make it, or correct the namespaces of executions",
-            chain(error),
+            "there is no namespace {}; make it, or correct the namespaces of executions",
             place.namespace()
         ),
-        ErrorKind::Denied => format!("{}: {BIND}", chain(error)),
-        _ => chain(error),
-    }
+        ErrorKind::Denied => BIND.to_owned(),
+        _ => otherwise(error),
+    };
+    problem(BlockedCode::ServiceAccountMissing, error, way_out)
 }
 
-/// The definition of Mutations on the cluster, or an admission webhook, does not take ours.
-pub(super) fn mapping_refused(error: &PortError) -> Problem {
-    let said = error.message.as_ref().map(|said| format!(": {said}"));
-    Problem {
-        code: BlockedCode::InvalidRequest,
-        reason: format!("{error}{}", said.unwrap_or_default()),
-        way_out: "install a version of domsed whose definition of Mutations has rules[].cloudWorkloadIdentity with cloud_type, default_sa and user_mappings, or switch the mapping off"
-            .to_owned(),
-    }
+pub(super) fn mapping_failed(namespace: &str, name: &str, error: &PortError) -> Problem {
+    let (code, way_out) = match error.kind {
+        // The definition of Mutations on the cluster, or an admission webhook, does not take ours.
+        ErrorKind::Invalid => (
+            BlockedCode::InvalidRequest,
+            "install a version of domsed whose definition of Mutations has rules[].cloudWorkloadIdentity with cloud_type, default_sa and user_mappings, or switch the mapping off".to_owned(),
+        ),
+        ErrorKind::InUse => (
+            BlockedCode::MappingConflict,
+            format!(
+                "Mutation {namespace}/{name} has another owner, at least in part, and was left alone; give ours another name, or have its owner give up its fields to the field manager {MANAGED_BY}"
+            ),
+        ),
+        ErrorKind::Denied => {
+            (BlockedCode::AccessDenied, format!("{BIND} in namespace {namespace}"))
+        }
+        ErrorKind::NotFound => (
+            BlockedCode::InvalidRequest,
+            "install domsed, correct the namespace of the Domino platform, or switch the mapping off".to_owned(),
+        ),
+        _ => (BlockedCode::InvalidRequest, otherwise(error)),
+    };
+    problem(code, error, way_out)
 }
 
-pub(super) fn mapping_failed(namespace: &str, name: &str, error: &PortError) -> String {
-    match error.kind {
-        ErrorKind::InUse => format!(
-            "{}: Mutation {namespace}/{name} is somebody else's, at least in part, and was left alone; give ours another name, or have them give up its fields to the field manager {MANAGED_BY}",
-            chain(error)
-        ),
-        ErrorKind::Denied => format!("{}: {BIND} in namespace {namespace}", chain(error)),
-        ErrorKind::NotFound => format!(
-            "{}: install domsed, correct the namespace of the Domino platform, or switch the mapping off",
-            chain(error)
-        ),
-        _ => chain(error),
-    }
+/// Whether it can work later without anything being done, so that no event tells of it.
+pub(super) fn is_passing(error: &PortError) -> bool {
+    matches!(error.kind, ErrorKind::Passing | ErrorKind::Expired)
 }

@@ -15,7 +15,9 @@ use crate::error::chain;
 use crate::inside::known::Known;
 use crate::inside::{Hands, Inside, OutsideReads, OutsideWrites};
 use crate::ledger::{Intended, IntendedEviction, View, WriteSet, intended_key};
-use crate::ports::{Clock, ErrorKind, Eviction, KubernetesWriter, PortError};
+use crate::ports::{
+    Clock, ErrorKind, Eviction, KubernetesReader, KubernetesWriter, PodQuery, PortError,
+};
 use crate::settings::later;
 
 /// First pause before what was blocked or throttled is tried again; it doubles up to
@@ -69,16 +71,23 @@ struct Evicting<'a, A, K, B, W, C> {
 }
 
 /// Evicts what was planned, and tells of it.
-pub(super) async fn evict<A: OutsideReads, K, B: OutsideWrites, W: KubernetesWriter, C: Clock>(
+pub(super) async fn evict<
+    A: OutsideReads,
+    K: KubernetesReader,
+    B: OutsideWrites,
+    W: KubernetesWriter,
+    C: Clock,
+>(
     context: &Inside<'_, A, K, C>,
     hands: &Hands<'_, B, W>,
     known: &Known,
     plan: &SweepPlan,
+    evictions: &[Finding],
 ) -> SweepReport {
     let evicting = Evicting { context, hands, known, plan };
     let mut report = plan.report.clone();
     let new = |finding| Target { finding, attempts: 0, blockade: None, failed: None, sent: false };
-    let mut waiting: Vec<Target<'_>> = plan.report.sweep.evictions.iter().map(new).collect();
+    let mut waiting: Vec<Target<'_>> = evictions.iter().map(new).collect();
     let wait_until = wait_until(context.clock.now(), context.deadline);
     let (mut pause, mut untold, mut over) = (FIRST_PAUSE, Vec::new(), false);
     let mut noted = BTreeSet::new();
@@ -172,6 +181,7 @@ fn wait_until(now: Timestamp, deadline: Timestamp) -> Timestamp {
 impl<'a, A, K, B, W, C> Evicting<'a, A, K, B, W, C>
 where
     A: OutsideReads,
+    K: KubernetesReader,
     B: OutsideWrites,
     W: KubernetesWriter,
     C: Clock,
@@ -334,10 +344,8 @@ where
             Ok(Eviction::Evicted) => Fate::Evicted,
             Ok(Eviction::Gone) => target.gone(Fate::Evicted),
             Ok(Eviction::Blocked(words)) => {
-                let told = self.known.told.get(&id.uid);
-                let told = told.filter(|told| told.case == target.finding.case);
                 let before = target.blockade.as_ref().map(|blockade| blockade.since);
-                let before = before.or(told.and_then(|told| told.blocked_since));
+                let before = before.or(target.finding.blocked_since);
                 let since = before.unwrap_or(clock.now());
                 target.blockade = Some(Blockade { since, words });
                 target.failed = None;
@@ -347,10 +355,10 @@ where
                 match kubernetes.delete_pod(access, &id, grace).await {
                     Ok(true) => Fate::Deleted,
                     Ok(false) => target.gone(Fate::Deleted),
-                    Err(error) => self.failed(target, &error),
+                    Err(error) => self.after(target, &error, Fate::Deleted).await,
                 }
             }
-            Err(error) => self.failed(target, &error),
+            Err(error) => self.after(target, &error, Fate::Evicted).await,
         }
     }
 
@@ -367,6 +375,24 @@ where
         }
         target.sent = true;
         target.again(why)
+    }
+
+    /// What became of a pod after a call that failed. Where there was no answer, the pod itself says it: the server
+    /// holds the eviction of a pod for ten seconds while another one has its name, and would do so each time.
+    async fn after(&self, target: &mut Target<'a>, error: &PortError, sent: Fate) -> Fate {
+        let failed = self.failed(target, error);
+        if !matches!(failed, Fate::Again) || error.is_answered() || self.is_over() {
+            return failed;
+        }
+        let Inside { access, kubernetes, .. } = *self.context;
+        let id = pod_id(target.finding);
+        let query = PodQuery::named(&id);
+        match kubernetes.pods(access, &query, None).await {
+            Ok(found) if !found.items.iter().any(|pod| pod.uid == id.uid && !pod.terminating) => {
+                sent
+            }
+            _ => failed,
+        }
     }
 
     fn log(&self, target: &Target<'_>, fate: &Fate) {

@@ -101,6 +101,7 @@ async fn list_one<A, K: KubernetesReader, C: Clock>(
     let query = PodQuery {
         namespace: namespace.to_owned(),
         selector: wanted.settings.selector.clone(),
+        name: None,
         limit: context.inside.page,
     };
     for _ in 0..BEGINNINGS {

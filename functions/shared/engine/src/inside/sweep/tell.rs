@@ -211,8 +211,37 @@ pub(super) struct Spoken {
     pub(super) untold: Vec<(Word, String)>,
 }
 
-/// Tells the bus, and remembers what it took.
+/// Tells the bus, and remembers what it took, a hundred pods at a time: ten thousand events at once would not fit
+/// beside the pods.
 pub(super) async fn tell<A: OutsideReads, K, B: OutsideWrites, W, C: Clock>(
+    context: &Inside<'_, A, K, C>,
+    hands: &Hands<'_, B, W>,
+    words: impl IntoIterator<Item = Word>,
+) -> Spoken {
+    let (mut words, mut spoken) = (words.into_iter().peekable(), Spoken::default());
+    while words.peek().is_some() {
+        if context.is_over() {
+            let (evicted, rest): (Vec<_>, Vec<_>) =
+                words.partition(|word| word.eviction().is_some());
+            let (cluster, reports) = (context.access.cluster.name(), rest.len());
+            tracing::warn!(
+                cluster,
+                reports,
+                "the time was over: the next sweep sends the reports of stale pods"
+            );
+            let why = "the invocation's time was nearly over";
+            spoken.untold.extend(evicted.into_iter().map(|word| (word, why.to_owned())));
+            break;
+        }
+        let some = words.by_ref().take(MAX_WRITE).collect();
+        let Spoken { told, untold } = tell_some(context, hands, some).await;
+        spoken.told += told;
+        spoken.untold.extend(untold);
+    }
+    spoken
+}
+
+async fn tell_some<A: OutsideReads, K, B: OutsideWrites, W, C: Clock>(
     context: &Inside<'_, A, K, C>,
     hands: &Hands<'_, B, W>,
     words: Vec<Word>,
@@ -229,12 +258,10 @@ pub(super) async fn tell<A: OutsideReads, K, B: OutsideWrites, W, C: Clock>(
             }
         }
     }
-    for chunk in remembered.chunks(MAX_WRITE) {
-        if let Err(why) = remember(context, hands, chunk).await {
-            // It is told again then, with the same ids.
-            let cluster = context.access.cluster.name();
-            tracing::warn!(cluster, "what was told of pods could not be written down: {why}");
-        }
+    if let Err(why) = remember(context, hands, &remembered).await {
+        // It is told again then, with the same ids.
+        let cluster = context.access.cluster.name();
+        tracing::warn!(cluster, "what was told of pods could not be written down: {why}");
     }
     spoken
 }

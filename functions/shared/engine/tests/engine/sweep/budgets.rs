@@ -42,6 +42,23 @@ fn a_blocked_eviction_is_tried_again_and_done_once_the_budget_allows_it() {
 }
 
 #[test]
+fn a_blocked_pod_uses_up_no_ceiling_of_later_sweeps() {
+    let (mut stage, blocked) = Stage::revoked();
+    budget(&stage);
+    let free = pod_identity_world::DominoPod::new("svc-train-sa", "svc-train");
+    let free = stage.add(&free.workload_type("App"));
+    stage.scenario.advance(100);
+    stage.unbind("svc-train");
+    stage.bind("svc-report", "report");
+    stage.scenario.advance(100);
+    stage.settings().rules.ceilings.per_sweep = 1;
+    let first = stage.sweep();
+    assert_eq!((first.blocked.len(), first.evicted.len()), (1, 0), "{first:?}");
+    assert_eq!(names(&stage.sweep().evicted), [free.as_str()]);
+    assert!(stage.is_there(&blocked));
+}
+
+#[test]
 fn a_blocked_pod_keeps_no_other_from_being_evicted() {
     let (mut stage, pod) = Stage::revoked();
     budget(&stage);

@@ -144,14 +144,18 @@ fn an_eviction_that_rbac_forbids_is_a_failure_that_says_the_way_out() {
     assert_eq!(stage.count(EVICT), 1);
 }
 
-fn many(stage: &mut Stage, pods: usize) {
-    for _ in 0..pods {
+fn pods(stage: &mut Stage, each: usize) {
+    for _ in 0..each {
         stage.pod("svc-etl");
     }
-    for _ in 0..pods {
+    for _ in 0..each {
         stage.pod("svc-train");
     }
     stage.scenario.advance(100);
+}
+
+fn many(stage: &mut Stage, each: usize) {
+    pods(stage, each);
     stage.unbind("svc-etl");
     stage.scenario.advance(100);
 }
@@ -188,7 +192,10 @@ fn a_namespace_has_a_ceiling_of_its_own() {
 fn an_implausible_share_evicts_nobody_also_in_a_sweep_of_one_service_account() {
     for (scope, evicted) in [(Stage::scope(), 0), (Stage::scope_of("svc-etl"), 0)] {
         let mut stage = Stage::bound();
-        many(&mut stage, 7);
+        stage.policy("changed=evict");
+        pods(&mut stage, 7);
+        stage.bind("svc-etl", "report");
+        stage.scenario.advance(100);
         let share = |percent| Ceilings { share_percent: percent, ..Ceilings::default() };
         stage.settings().rules.ceilings = share(49);
         let done = stage.work(&scope, 300).sweep.unwrap();

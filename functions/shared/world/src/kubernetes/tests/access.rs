@@ -8,7 +8,12 @@ fn a_user_with_rules_may_do_what_they_say_and_nothing_else() {
     let name = add(&mut world, &bare());
     let rules = vec![
         AccessRule::in_namespace(NAMESPACE, "pods", &[Verb::List, Verb::Get]),
-        AccessRule { namespace: None, resource: "namespaces".to_owned(), verbs: vec![Verb::List] },
+        AccessRule {
+            namespace: None,
+            resource: "namespaces".to_owned(),
+            verbs: vec![Verb::List],
+            names: Vec::new(),
+        },
     ];
     settings(&mut world).rules.insert("tester".to_owned(), rules);
     ok(&mut world, request(Verb::List, Resource::Pods));
@@ -27,6 +32,25 @@ fn a_user_with_rules_may_do_what_they_say_and_nothing_else() {
     assert!(status.message.ends_with("at the cluster scope"), "{status}");
     // Others have no rules, and may.
     world.ask_kubernetes(&blue(), "other", eviction(&name, json!({}))).unwrap();
+}
+
+#[test]
+fn a_name_limits_what_an_apply_creates_and_forbids_a_post() {
+    let mut world = cluster();
+    let rule =
+        AccessRule::in_namespace("domino-platform", "mutations", &[Verb::Create, Verb::Patch]);
+    settings(&mut world).rules.insert("tester".to_owned(), vec![rule.named("ours")]);
+    let apply = |name: &str| {
+        KubernetesRequest::new(Verb::Patch, Resource::Mutations, Some("domino-platform"))
+            .name(name)
+            .with("fieldManager", "us")
+            .body(json!({ "rules": [] }))
+    };
+    assert_eq!(ask(&mut world, apply("another")).unwrap_err().code, 403);
+    let post = KubernetesRequest::new(Verb::Create, Resource::Mutations, Some("domino-platform"))
+        .body(json!({ "metadata": { "name": "ours" }, "rules": [] }));
+    assert_eq!(ask(&mut world, post).unwrap_err().code, 403);
+    ok(&mut world, apply("ours"));
 }
 
 #[test]

@@ -107,6 +107,9 @@ impl KubernetesReader for WorldPorts {
         if !query.selector.is_empty() {
             request = request.with("labelSelector", &query.selector);
         }
+        if let Some(name) = &query.name {
+            request = request.with("fieldSelector", format!("metadata.name={name}"));
+        }
         let object = format!("pods of {}", query.namespace);
         self.page(access, "list", &object, request, page).await
     }
@@ -153,9 +156,10 @@ impl KubernetesReader for WorldPorts {
         let list: Page<Value> = self.page(access, "list", &object, request, page).await?;
         let items = list.items.into_iter().map(|mut item| {
             let name = item["metadata"]["name"].take();
-            let rules = item["rules"].take();
-            let rules = if rules.is_null() { json!([]) } else { rules };
-            read("list", &object, json!({ "name": name, "rules": rules }))
+            let or_empty = |value: Value, empty: Value| if value.is_null() { empty } else { value };
+            let labels = or_empty(item["metadata"]["labels"].take(), json!({}));
+            let rules = or_empty(item["rules"].take(), json!([]));
+            read("list", &object, json!({ "name": name, "labels": labels, "rules": rules }))
         });
         Ok(Page { items: items.collect::<Result<_, _>>()?, next: list.next })
     }
@@ -242,17 +246,21 @@ impl KubernetesWriter for WorldPorts {
         access: &ClusterAccess,
         namespace: &str,
         mutation: &Mutation,
+        force: bool,
     ) -> Result<(), PortError> {
         let object = format!("{namespace}/{}", mutation.name);
         let body = json!({
             "apiVersion": MUTATION_API_VERSION,
             "kind": "Mutation",
-            "metadata": { "name": mutation.name, "namespace": namespace },
+            "metadata": {
+                "name": mutation.name, "namespace": namespace, "labels": mutation.labels,
+            },
             "rules": mutation.rules,
         });
         let request = KubernetesRequest::new(Verb::Patch, Resource::Mutations, Some(namespace))
             .name(&mutation.name)
             .with("fieldManager", FIELD_MANAGER)
+            .with("force", force)
             .body(body);
         self.ask(access, "apply Mutation", object, request).await.map(drop)
     }

@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
@@ -41,7 +41,7 @@ fn account(name: &str) -> KubernetesName {
 }
 
 fn query(limit: u32) -> PodQuery {
-    PodQuery { namespace: NAMESPACE.to_owned(), selector: String::new(), limit }
+    PodQuery { namespace: NAMESPACE.to_owned(), selector: String::new(), name: None, limit }
 }
 
 fn add(ports: &WorldPorts, pod: &DominoPod) -> PodId {
@@ -66,8 +66,9 @@ fn mutation(target: &str) -> Mutation {
         enabled: true,
         label_selectors: vec!["dominodatalab.com/workload-type in (Batch)".to_owned()],
         cloud_workload_identity: Some(identity),
+        variables: BTreeSet::new(),
     };
-    Mutation { name: "domino-pod-identity".to_owned(), rules: vec![rule] }
+    Mutation { name: "domino-pod-identity".to_owned(), labels: BTreeMap::new(), rules: vec![rule] }
 }
 
 #[test]
@@ -156,8 +157,9 @@ fn a_service_account_lives_its_life_through_the_ports() {
 #[test]
 fn a_mutation_is_applied_read_back_and_not_taken_from_others() {
     let ports = ports();
-    let apply =
-        |mutation: &Mutation| wait(ports.apply_mutation(&access(), "domino-platform", mutation));
+    let apply = |mutation: &Mutation| {
+        wait(ports.apply_mutation(&access(), "domino-platform", mutation, false))
+    };
     apply(&mutation("svc-etl-sa")).unwrap();
     apply(&mutation("svc-etl-sa")).unwrap();
     let page = wait(ports.mutations(&access(), "domino-platform", None)).unwrap();
