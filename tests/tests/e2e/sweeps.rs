@@ -145,7 +145,7 @@ async fn a_share_of_a_namespace_that_is_too_large_evicts_nobody() {
     let settings = [("SWEEP_MAX_PERCENT", "10"), ("SWEEP_POLICY", "changed=evict")];
     let (mut scenario, pods) = with_pods(&settings, 30).await;
     tokio::time::sleep(SETTLES).await;
-    scenario.deliver(&[assigned("svc-first", "report", 9)]).await;
+    scenario.deliver(&[assigned("svc-first", "new", 9)]).await;
     tokio::time::sleep(SETTLES).await;
     let answer = sweep(&scenario).await;
     assert_eq!(running(&scenario).len(), pods.len(), "{answer}");

@@ -242,3 +242,43 @@ async fn a_death_at_any_call_that_changes_something_is_made_good_by_the_next_swe
         }
     }
 }
+
+#[tokio::test]
+async fn a_cluster_whose_api_hangs_delays_no_other_of_the_same_batch() {
+    let mut scenario = Scenario::on_blue(&[]).await;
+    scenario.deliver(&[registered("green", 3)]).await;
+    scenario.stage.new_events();
+    let green = scene::cluster("green").unwrap();
+    let of = |cluster: &pod_identity_core::ClusterArn| {
+        let detail = json!({ "clusterArn": cluster });
+        json!({
+            "messageId": cluster.name(), "attributes": {}, "messageAttributes": {},
+            "body": json!({ "detail-type": "Sweep Requested", "detail": detail }).to_string(),
+        })
+    };
+    let batch = json!({ "Records": [of(&blue()), of(&green)] });
+    // Of the two clusters blue is asked first.
+    let mut held = scenario.stage.wire().hold("list serviceaccounts", 1, When::Before);
+    let others = async {
+        assert!(held.arrived().await);
+        let is_done = async || {
+            let items = scenario.stage.ledger().await.unwrap();
+            items.iter().any(|item| {
+                item.key.sort == "INSIDE" && item.key.partition.ends_with(&green.to_string())
+            })
+        };
+        for _ in 0..100 {
+            if is_done().await {
+                held.release();
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+        held.release();
+        false
+    };
+    let (answer, green_was_done) = tokio::join!(ask(&scenario, batch), others);
+    assert!(green_was_done, "green waited for blue");
+    assert_eq!(answer, json!({ "batchItemFailures": [] }));
+    assert_ne!(item(&scenario, "INSIDE").await["sweptAt"], Value::Null);
+}

@@ -94,7 +94,8 @@ impl Place {
             .await
             .unwrap();
         let calls = Calls {
-            timeout: Duration::from_secs(10),
+            // A real server takes more than ten for an eviction by the uid of a pod that is gone.
+            timeout: Duration::from_secs(30),
             attempts: 2,
             backoff: Duration::from_millis(50),
             backoff_max: Duration::from_millis(50),

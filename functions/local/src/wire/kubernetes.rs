@@ -126,7 +126,10 @@ pub(super) async fn handle(
             Ok((status, body)) => {
                 (answer::answer(status, "application/json", body, &id), Ok(status))
             }
-            Err(status) => failed(status, &id),
+            Err(status) => {
+                tokio::time::sleep(status.after).await;
+                failed(status, &id)
+            }
         }
     };
     under(action, log, injected, perform).await
@@ -217,9 +220,10 @@ fn injected(kind: ErrorFault) -> ApiStatus {
 }
 
 fn failed(status: ApiStatus, id: &str) -> (Answer, Result<u16, AwsError>) {
-    let mut answer = match status.reason.as_str() {
-        "" => answer::answer(status.code, "text/plain; charset=utf-8", &status.message, id),
-        _ => answer::answer(status.code, "application/json", status.to_json(), id),
+    let mut answer = if status.is_plain_text() {
+        answer::answer(status.code, "text/plain; charset=utf-8", &status.message, id)
+    } else {
+        answer::answer(status.code, "application/json", status.to_json(), id)
     };
     if status.code == 429 && !status.is_budget() {
         answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));

@@ -677,3 +677,19 @@ fn a_binding_that_leaves_the_cluster_takes_everything_along() {
     assert_eq!(house.account_names(), ["svc-b-sa"]);
     assert!(house.remembered("svc-a").is_empty());
 }
+
+#[test]
+fn namespaces_are_not_listed_when_the_time_is_over() {
+    let mut house = House::with(&["svc-a"]);
+    house.inside.namespaces.extend((0..7).map(|n| format!("more-{n}")));
+    for namespace in house.inside.namespaces.clone() {
+        let _ = house.world().add_namespace(&cluster("blue"), &namespace);
+    }
+    house.world().settings.call_takes = std::time::Duration::from_secs(4);
+    house.world().calls.clear();
+    let (began, deadline) = (house.scenario.now(), house.scenario.in_seconds(45));
+    let report = house.try_work(deadline).unwrap();
+    assert!(house.world().count("list serviceaccounts") < 8, "{began}");
+    assert!(report.failed().any(|why| why.contains("time was nearly over")), "{report:?}");
+    assert!(house.scenario.now() <= deadline, "{}", house.scenario.now().duration_since(began));
+}

@@ -13,8 +13,8 @@ use super::{ApiStatus, KubernetesCluster, KubernetesRequest, Moment, Reply, Reso
 impl KubernetesCluster {
     pub(super) fn apply(&mut self, request: &KubernetesRequest, moment: &Moment<'_>) -> Reply {
         let (resource, wanted) = (request.resource, &request.body);
-        if resource != Resource::Mutations {
-            let words = "this Kubernetes applies Mutations only";
+        if !matches!(resource, Resource::Mutations | Resource::ServiceAccounts) {
+            let words = "this Kubernetes applies Mutations and service accounts only";
             return Err(ApiStatus::new(415, "UnsupportedMediaType", words));
         }
         let Some(manager) = request.parameter("fieldManager") else {
@@ -42,6 +42,7 @@ impl KubernetesCluster {
         let own = Manager::new(manager, "Apply", moment.now, paths);
         let Some(found) = self.objects.get(&key).map(Arc::clone) else {
             let mut object = wanted.clone();
+            self.fill_defaults(&key, &mut object)?;
             object["apiVersion"] = resource.api_version().into();
             fields::write(&mut object, &[own]);
             return self.insert(key, object, moment).map(|object| (201, object));
@@ -75,6 +76,7 @@ impl KubernetesCluster {
         for (path, value) in leaves {
             fields::set(&mut object, &path, value);
         }
+        self.fill_defaults(&key, &mut object)?;
         let unchanged = before.iter().any(|before| before.paths == own.paths)
             && conflicts.is_empty()
             && object == *found;

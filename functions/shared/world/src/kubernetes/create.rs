@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::pods::is_terminating;
 use super::store::Key;
 use super::webhook::inject;
 use super::{ApiStatus, KubernetesCluster, KubernetesRequest, Moment, Reply, Resource};
@@ -15,6 +16,7 @@ impl KubernetesCluster {
         check_kind(request.resource, &object)?;
         let key = self.new_key(request, &object)?;
         object["metadata"]["name"] = json!(key.name);
+        self.fill_defaults(&key, &mut object)?;
         if request.resource == Resource::Mutations {
             let manager = request.parameter("fieldManager").unwrap_or(moment.user);
             super::fields::own_all(&mut object, manager, moment.now);
@@ -31,14 +33,29 @@ impl KubernetesCluster {
     ) -> Result<Value, ApiStatus> {
         let (resource, now) = (key.resource, moment.now);
         let place = Key::new(Resource::Namespaces, "", &key.namespace);
-        if resource.is_namespaced() && !self.objects.contains_key(&place) {
-            return Err(place.not_found());
+        if resource.is_namespaced() {
+            let namespace = self.objects.get(&place).ok_or_else(|| place.not_found())?;
+            if is_terminating(namespace) {
+                let namespace = &key.namespace;
+                let why = format!(
+                    "unable to create new content in namespace {namespace} because it is being terminated"
+                );
+                let cause = format!("namespace {namespace} is being terminated");
+                let status = ApiStatus::forbidden(resource, &key.name, &why);
+                return Err(status.cause(
+                    "NamespaceTerminating",
+                    &cause,
+                    Some("metadata.namespace"),
+                ));
+            }
+            self.check_quota(&key)?;
         }
         let template = object.clone();
         if resource == Resource::Pods {
             self.admit_pod(&key, &mut object, moment)?;
         }
         check_name(&key)?;
+        check_labels(&key, &object)?;
         if self.objects.contains_key(&key) {
             return Err(ApiStatus::already_exists(resource, &key.name));
         }
@@ -50,6 +67,22 @@ impl KubernetesCluster {
                 Ok(self.put_pod(key, object, now))
             }
             _ => Ok(self.put_new(key, object, now)),
+        }
+    }
+
+    /// A quota of objects, as `count/serviceaccounts` is one.
+    fn check_quota(&self, key: &Key) -> Result<(), ApiStatus> {
+        let plural = key.resource.plural();
+        let quota = self.settings.quotas.get(&(key.namespace.clone(), plural.to_owned()));
+        let used = self.all(key.resource, &key.namespace).count();
+        match quota {
+            Some(limit) if used >= *limit => {
+                let why = format!(
+                    "exceeded quota: quota, requested: count/{plural}=1, used: count/{plural}={used}, limited: count/{plural}={limit}"
+                );
+                Err(ApiStatus::forbidden(key.resource, &key.name, &why))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -141,6 +174,23 @@ pub(super) fn check_name(key: &Key) -> Result<(), ApiStatus> {
         key.name
     );
     Err(ApiStatus::invalid(key.resource, &key.name, "metadata.name", &why))
+}
+
+/// Values of labels: at most 63 letters, digits and `-_.`, an alphanumeric character at both ends, or nothing.
+fn check_labels(key: &Key, object: &Value) -> Result<(), ApiStatus> {
+    let edge = |byte: Option<&u8>| byte.is_none_or(u8::is_ascii_alphanumeric);
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+    for value in object["metadata"]["labels"].as_object().into_iter().flat_map(|all| all.values()) {
+        let bytes = value.as_str().unwrap_or_default().as_bytes();
+        let fits = bytes.len() <= 63 && edge(bytes.first()) && edge(bytes.last());
+        if !fits || !bytes.iter().all(plain) {
+            let why = format!(
+                "Invalid value: {value}: a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character"
+            );
+            return Err(ApiStatus::invalid(key.resource, &key.name, "metadata.labels", &why));
+        }
+    }
+    Ok(())
 }
 
 fn check_containers(key: &Key, pod: &Value) -> Result<(), ApiStatus> {

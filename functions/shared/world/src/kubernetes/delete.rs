@@ -43,7 +43,9 @@ impl DeleteOptions {
                     "the {what} in the precondition ({wanted}) does not match the {what} in record \
                      ({found}). The object might have been deleted and then recreated"
                 );
-                return Err(ApiStatus::conflict(key.resource, &key.name, &why));
+                return Err(
+                    ApiStatus::conflict(key.resource, &key.name, &why).of_kind(key.resource)
+                );
             }
         }
         Ok(())
@@ -91,6 +93,17 @@ impl KubernetesCluster {
         options.check(key, &found)?;
         if key.resource == Resource::Pods {
             return Ok(self.remove_pod(key, &found, options.grace, moment));
+        }
+        let metadata = &found["metadata"];
+        if metadata["finalizers"].as_array().is_some_and(|all| !all.is_empty()) {
+            if is_terminating(&found) {
+                return Ok(found.as_ref().clone());
+            }
+            // It stays until whoever put the finalizers there takes them away.
+            let mut object = found.as_ref().clone();
+            object["metadata"]["deletionTimestamp"] = time(moment.now);
+            object["metadata"]["deletionGracePeriodSeconds"] = json!(0);
+            return Ok(self.put(key.clone(), object));
         }
         self.take(key);
         if key.resource == Resource::Namespaces {

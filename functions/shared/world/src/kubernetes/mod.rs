@@ -2,7 +2,7 @@
 //!
 //! Objects are the JSON that goes over the wire. Every operation follows the real API server:
 //! consistent pages, preconditions, grace periods, budgets, field managers, `Status` objects.
-//! Not here: watches, finalizers, `PUT`, and namespaces that take time to go.
+//! Not here: watches, `PUT`, and what a namespace does while it goes.
 
 mod access;
 mod apply;
@@ -54,6 +54,12 @@ pub struct KubernetesSettings {
     pub rules: BTreeMap<String, Vec<AccessRule>>,
     /// Whether domsed's custom resource is installed.
     pub has_mutations: bool,
+    /// Whether domsed's definition is an older one, which does not know `assume_sa_mapping`.
+    pub old_mutations: bool,
+    /// Whether domsed's definition was installed just now: the server answers 429 for a while.
+    pub mutations_initialize: bool,
+    /// Most objects of a resource in a namespace, by namespace and plural.
+    pub quotas: BTreeMap<(String, String), usize>,
     /// How many changes of objects a page token survives.
     pub tokens_survive: usize,
     /// Whether a pod of a `ReplicaSet` is started again under another name when it goes.
@@ -75,6 +81,9 @@ impl Default for KubernetesSettings {
             users: None,
             rules: BTreeMap::new(),
             has_mutations: true,
+            old_mutations: false,
+            mutations_initialize: false,
+            quotas: BTreeMap::new(),
             tokens_survive: 1_000,
             restarts: true,
             starts_after: SignedDuration::ZERO,
@@ -156,12 +165,18 @@ impl KubernetesCluster {
         if request.resource == Resource::Mutations && !self.settings.has_mutations {
             return Err(ApiStatus::page_not_found());
         }
+        if request.resource == Resource::Mutations && self.settings.mutations_initialize {
+            let words = "storage is (re)initializing";
+            let mut status = ApiStatus::new(429, "TooManyRequests", words);
+            status.details = json!({ "retryAfterSeconds": 1 });
+            return Err(status);
+        }
         self.authorize(&request, moment.user)?;
         if matches!(request.verb, Verb::Create | Verb::Delete)
             || (request.verb == Verb::Patch && request.patch == PatchKind::Apply)
         {
             let strict = self.is_strict(&request);
-            schema::check(&mut request, strict)?;
+            schema::check(&mut request, strict, self.settings.old_mutations)?;
         }
         if request.is_dry_run()? {
             // What is done to a copy is not kept.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::fields::{self, Manager, Path};
+use super::pods::is_terminating;
 use super::store::Key;
 use super::{ApiStatus, KubernetesCluster, KubernetesRequest, Moment, Reply, Resource};
 
@@ -25,6 +26,7 @@ impl KubernetesCluster {
                 object["metadata"][field] = value;
             }
         }
+        self.fill_defaults(&key, &mut object)?;
         if object == *found {
             return Ok((200, object));
         }
@@ -45,6 +47,12 @@ impl KubernetesCluster {
                 None => managers.push(Manager::new(manager, "Update", moment.now, changed)),
             }
             fields::write(&mut object, &managers);
+        }
+        let finalizers =
+            object["metadata"]["finalizers"].as_array().is_some_and(|all| !all.is_empty());
+        if is_terminating(&object) && key.resource != Resource::Pods && !finalizers {
+            self.take(&key);
+            return Ok((200, object));
         }
         let object = self.put(key.clone(), object);
         Ok((200, self.shown(&key, &object)))

@@ -161,11 +161,13 @@ impl KubernetesRequest {
             return Err(ApiStatus::no_such_resource());
         }
         let content_type = content_type.split(';').next().unwrap_or_default().trim();
+        // A custom resource has no strategic merge, and a patch says which kind it is.
+        let is_custom = resource == Resource::Mutations;
         let patch = match content_type {
-            "application/merge-patch+json" | "application/strategic-merge-patch+json" => {
-                PatchKind::Merge
-            }
-            "application/apply-patch+yaml" | "" | "application/json" => PatchKind::Apply,
+            "application/merge-patch+json" => PatchKind::Merge,
+            "application/strategic-merge-patch+json" if !is_custom => PatchKind::Merge,
+            "application/apply-patch+yaml" => PatchKind::Apply,
+            "" | "application/json" if verb != Verb::Patch => PatchKind::Apply,
             other => {
                 let words = format!("the body of the request was in an unknown format: {other}");
                 return Err(ApiStatus::new(415, "UnsupportedMediaType", words));

@@ -1,9 +1,10 @@
 //! Which fields objects have. Names that are not here are rejected, or dropped as the real server
 //! does when it is told to warn only.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{ApiStatus, KubernetesRequest, Resource};
+use super::store::Key;
+use super::{ApiStatus, KubernetesCluster, KubernetesRequest, Resource};
 
 /// What stands in a field.
 enum Shape {
@@ -162,31 +163,87 @@ const BUDGET: Shape = Fields(&[
 const MUTATION: Shape =
     Fields(&[("apiVersion", Text), ("kind", Text), ("metadata", METADATA), ("rules", Each(&RULE))]);
 
-const RULE: Shape = Fields(&[
-    ("labelSelectors", Each(&Text)),
-    ("enabled", Flag),
-    ("matchBuilds", Flag),
-    (
-        "cloudWorkloadIdentity",
-        Fields(&[
-            ("cloud_type", Text),
-            ("default_sa", Text),
-            ("assume_sa_mapping", Flag),
-            ("user_mappings", Texts),
-        ]),
-    ),
-    ("jqSelector", Any),
-    ("matchContexts", Any),
-    ("insertLabels", Any),
-    ("insertVolumes", Any),
-    ("insertContainer", Any),
-    ("insertTolerations", Any),
-    ("modifyAnnotation", Any),
-    ("modifyLabel", Any),
-    ("modifyEnv", Any),
-    ("modifySecurityContext", Any),
-    ("overlayScript", Any),
+/// The same as older versions of domsed define it.
+const OLD_MUTATION: Shape = Fields(&[
+    ("apiVersion", Text),
+    ("kind", Text),
+    ("metadata", METADATA),
+    ("rules", Each(&OLD_RULE)),
 ]);
+
+const IDENTITY: Shape = Fields(&[
+    ("cloud_type", Text),
+    ("default_sa", Text),
+    ("assume_sa_mapping", Flag),
+    // The definition preserves unknown fields there: any value goes.
+    ("user_mappings", Any),
+]);
+
+const OLD_IDENTITY: Shape =
+    Fields(&[("cloud_type", Text), ("default_sa", Text), ("user_mappings", Texts)]);
+
+macro_rules! rule {
+    ($identity:ident) => {
+        Fields(&[
+            ("labelSelectors", Each(&Text)),
+            ("enabled", Flag),
+            ("matchBuilds", Flag),
+            ("cloudWorkloadIdentity", $identity),
+            ("jqSelector", Any),
+            ("matchContexts", Any),
+            ("insertLabels", Any),
+            ("insertVolumes", Any),
+            ("insertContainer", Any),
+            ("insertTolerations", Any),
+            ("modifyAnnotation", Any),
+            ("modifyLabel", Any),
+            ("modifyEnv", Any),
+            ("modifySecurityContext", Any),
+            ("overlayScript", Any),
+        ])
+    };
+}
+
+const RULE: Shape = rule!(IDENTITY);
+const OLD_RULE: Shape = rule!(OLD_IDENTITY);
+
+impl KubernetesCluster {
+    /// What the definition of Mutations fills in, and what it demands.
+    pub(super) fn fill_defaults(&self, key: &Key, object: &mut Value) -> Result<(), ApiStatus> {
+        if key.resource != Resource::Mutations {
+            return Ok(());
+        }
+        let wrong =
+            |field: &str, why: &str| ApiStatus::invalid(key.resource, &key.name, field, why);
+        let Some(rules) = object["rules"].as_array_mut() else {
+            return Err(wrong("rules", "Required value"));
+        };
+        for (at, rule) in rules.iter_mut().enumerate() {
+            if rule["matchBuilds"].is_null() {
+                rule["matchBuilds"] = json!(false);
+            }
+            let identity = &mut rule["cloudWorkloadIdentity"];
+            if !identity.is_object() {
+                if let Some(rule) = rule.as_object_mut() {
+                    rule.remove("cloudWorkloadIdentity");
+                }
+                continue;
+            }
+            let cloud = identity["cloud_type"].as_str().unwrap_or_default();
+            if !["", "aws", "azure", "gcp"].contains(&cloud) {
+                let field = format!("rules[{at}].cloudWorkloadIdentity.cloud_type");
+                let why = format!(
+                    "Unsupported value: \"{cloud}\": supported values: \"aws\", \"azure\", \"gcp\""
+                );
+                return Err(wrong(&field, &why));
+            }
+            if !self.settings.old_mutations && identity["assume_sa_mapping"].is_null() {
+                identity["assume_sa_mapping"] = json!(false);
+            }
+        }
+        Ok(())
+    }
+}
 
 const DELETE_OPTIONS: Shape = Fields(&[
     ("apiVersion", Text),
@@ -206,7 +263,11 @@ const EVICTION: Shape = Fields(&[
 ]);
 
 /// Checks a body in place. With `strict` an unknown field is an error; without, it goes away.
-pub(super) fn check(request: &mut KubernetesRequest, strict: bool) -> Result<(), ApiStatus> {
+pub(super) fn check(
+    request: &mut KubernetesRequest,
+    strict: bool,
+    old_mutations: bool,
+) -> Result<(), ApiStatus> {
     use super::Verb;
     let (shape, kind) = match (request.verb, request.resource) {
         (Verb::Delete, _) => (&DELETE_OPTIONS, "DeleteOptions"),
@@ -215,6 +276,7 @@ pub(super) fn check(request: &mut KubernetesRequest, strict: bool) -> Result<(),
         (_, Resource::Namespaces) => (&NAMESPACE, "Namespace"),
         (_, Resource::ServiceAccounts) => (&SERVICE_ACCOUNT, "ServiceAccount"),
         (_, Resource::PodDisruptionBudgets) => (&BUDGET, "PodDisruptionBudget"),
+        (_, Resource::Mutations) if old_mutations => (&OLD_MUTATION, "Mutation"),
         (_, Resource::Mutations) => (&MUTATION, "Mutation"),
     };
     if request.body.is_null() && request.verb == Verb::Delete {
@@ -224,9 +286,17 @@ pub(super) fn check(request: &mut KubernetesRequest, strict: bool) -> Result<(),
         return Err(ApiStatus::bad_request(format!("the body is no {kind}")));
     }
     let mut unknown = Vec::new();
-    walk(shape, &mut request.body, "", &mut unknown).map_err(|error| {
-        ApiStatus::bad_request(format!("{kind} cannot be handled as a {kind}: {error}"))
+    let applies = request.verb == Verb::Patch;
+    let (namespace, name) = (request.namespace().to_owned(), request.object_name().to_owned());
+    let untyped = |why: &str| ApiStatus::untyped(request.resource, &namespace, &name, why);
+    walk(shape, &mut request.body, "", &mut unknown).map_err(|error| match applies {
+        true => untyped(&error),
+        false => ApiStatus::bad_request(format!("{kind} cannot be handled as a {kind}: {error}")),
     })?;
+    // An apply is held to the schema whatever it asks for.
+    if let (true, Some(field)) = (applies, unknown.first()) {
+        return Err(untyped(&format!(".{field}: field not declared in schema")));
+    }
     if unknown.is_empty() || !strict {
         return Ok(());
     }

@@ -1,5 +1,7 @@
 //! Errors as the Kubernetes API words them: `Status` objects.
 
+use std::time::Duration;
+
 use pod_identity_engine::ports::ErrorKind;
 use serde_json::{Value, json};
 
@@ -23,6 +25,8 @@ pub struct ApiStatus {
     pub details: Value,
     /// Where an inconsistent list could go on after `Expired`.
     pub continue_token: Option<String>,
+    /// How long the server takes to say it, where that is long.
+    pub after: Duration,
 }
 
 impl ApiStatus {
@@ -34,6 +38,7 @@ impl ApiStatus {
             message: message.into(),
             details: json!({}),
             continue_token: None,
+            after: Duration::ZERO,
         }
     }
 
@@ -44,16 +49,25 @@ impl ApiStatus {
         if let Some(token) = &self.continue_token {
             metadata["continue"] = json!(token);
         }
-        json!({
+        let mut status = json!({
             "kind": "Status",
             "apiVersion": "v1",
             "metadata": metadata,
             "status": "Failure",
             "message": self.message,
-            "reason": self.reason,
             "details": self.details,
             "code": self.code,
-        })
+        });
+        if !self.reason.is_empty() {
+            status["reason"] = json!(self.reason);
+        }
+        status
+    }
+
+    /// Whether it is plain text, from before there is anything that could say more.
+    #[must_use]
+    pub fn is_plain_text(&self) -> bool {
+        matches!(self.code, 404 | 429) && self.reason.is_empty()
     }
 
     /// What the error means to the engine.
@@ -107,13 +121,28 @@ impl ApiStatus {
         Self::new(409, "Conflict", message).of(resource, name)
     }
 
+    /// 409 of a precondition, and 422, name the kind and not the resource.
+    pub(super) fn of_kind(mut self, resource: Resource) -> Self {
+        self.details["kind"] = json!(resource.kind());
+        self
+    }
+
+    /// What an apply is told that does not fit the schema: no reason, and no error of the caller's.
+    pub(super) fn untyped(resource: Resource, namespace: &str, name: &str, why: &str) -> Self {
+        let (version, kind) = (resource.api_version(), resource.kind());
+        let message = format!(
+            "failed to create typed patch object ({namespace}/{name}; {version}, Kind={kind}): {why}"
+        );
+        Self::new(500, "", message)
+    }
+
     pub(super) fn invalid(resource: Resource, name: &str, field: &str, why: &str) -> Self {
         let kind = match resource.group() {
             "" => resource.kind().to_owned(),
             group => format!("{}.{group}", resource.kind()),
         };
         let message = format!("{kind} \"{name}\" is invalid: {field}: {why}");
-        Self::new(422, "Invalid", message).of(resource, name).cause(
+        Self::new(422, "Invalid", message).of(resource, name).of_kind(resource).cause(
             "FieldValueInvalid",
             why,
             Some(field),
@@ -153,6 +182,13 @@ impl From<ApiStatus> for AwsError {
             "" if status.code == 404 => "NotFound",
             reason => reason,
         };
-        Self::new(status.code, code, status.message.trim_end())
+        let words = status.message.trim_end();
+        // As the client reads them: neither an error of the server's nor a missing right.
+        let is_untyped = words.starts_with("failed to create typed patch object");
+        let is_refused = status.code == 403 && words.contains("is forbidden: ");
+        if is_untyped || (is_refused && !words.contains(" cannot ")) {
+            return Self::new(422, "Invalid", words);
+        }
+        Self::new(status.code, code, words)
     }
 }

@@ -52,6 +52,34 @@ fn somebody_else_who_is_bound_between_plan_and_eviction_spares_the_pod() {
 }
 
 #[test]
+fn a_pending_pod_that_took_the_name_costs_one_call_and_is_no_failure() {
+    let (mut stage, pod) = Stage::revoked();
+    let old = stage.object(&pod).unwrap();
+    let (mut acted, began) = (false, stage.scenario.now());
+    let done = stage.sweep_with(|world| {
+        if !acted && just_called(world, "list pods", 1) {
+            acted = true;
+            let by_hand = KubernetesRequest::new(Verb::Delete, Resource::Pods, Some(NAMESPACE));
+            let now = by_hand.name(&pod).body(json!({ "gracePeriodSeconds": 0 }));
+            world.ask_kubernetes(&cluster("blue"), "somebody", now).unwrap();
+            let create = KubernetesRequest::new(Verb::Create, Resource::Pods, Some(NAMESPACE));
+            let body = json!({
+                "metadata": { "name": pod, "labels": old["metadata"]["labels"] },
+                "spec": { "serviceAccountName": "svc-etl-sa", "containers": old["spec"]["containers"] },
+            });
+            world.ask_kubernetes(&cluster("blue"), "somebody", create.body(body)).unwrap();
+            world.set_pod_phase(&cluster("blue"), NAMESPACE, &pod, "Pending").unwrap();
+        }
+    });
+    // The server holds such an eviction for ten seconds; nothing waits for that, and nothing tries it again.
+    assert_eq!(stage.count(EVICT), 1, "{done:?}");
+    assert!(done.failures.is_empty() && done.blocked.is_empty(), "{done:?}");
+    let took = stage.scenario.now().duration_since(began);
+    assert!(took < jiff::SignedDuration::from_secs(10), "{took}");
+    assert!(stage.is_there(&pod));
+}
+
+#[test]
 fn another_pod_that_took_the_name_is_left_alone() {
     let (mut stage, pod) = Stage::revoked();
     let old = stage.object(&pod).unwrap();

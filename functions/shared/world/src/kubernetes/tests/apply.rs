@@ -11,6 +11,14 @@ fn rules(name: &str) -> Value {
              "cloudWorkloadIdentity": { "cloud_type": "aws", "user_mappings": { "etl": name } } }])
 }
 
+/// The same with what the definition fills in.
+fn filled(name: &str) -> Value {
+    let mut rules = rules(name);
+    rules[0]["matchBuilds"] = json!(false);
+    rules[0]["cloudWorkloadIdentity"]["assume_sa_mapping"] = json!(false);
+    rules
+}
+
 fn body(rules: Value) -> Value {
     json!({ "apiVersion": "apps.dominodatalab.com/v1alpha1", "kind": "Mutation",
             "metadata": { "name": "ours" }, "rules": rules })
@@ -38,7 +46,7 @@ fn apply_makes_changes_and_leaves_what_is_right_alone() {
     let (code, same) = ask(&mut world, apply("us", body(rules("a")))).unwrap();
     assert_eq!((code, &same), (200, &made));
     let changed = ok(&mut world, apply("us", body(rules("b"))));
-    assert_eq!(changed["rules"], rules("b"));
+    assert_eq!(changed["rules"], filled("b"));
     assert_eq!(changed["metadata"]["uid"], made["metadata"]["uid"]);
     assert_ne!(changed["metadata"]["resourceVersion"], made["metadata"]["resourceVersion"]);
 }
@@ -61,12 +69,13 @@ fn a_field_that_another_manager_set_otherwise_is_a_conflict_unless_forced() {
         (&json!("FieldManagerConflict"), &json!(".rules"))
     );
     assert_eq!(ok(&mut world, mutation(Verb::Get)), edited);
-    // The same value is no conflict: both own it then.
-    let shared = ok(&mut world, apply("us", body(rules("hand"))));
+    // The same value is no conflict: both own it then. What the definition fills in is part of it.
+    assert_eq!(refused(&mut world, apply("us", body(rules("hand")))).0, 409);
+    let shared = ok(&mut world, apply("us", body(filled("hand"))));
     assert_eq!(shared["metadata"]["managedFields"].as_array().unwrap().len(), 2);
     assert_eq!(refused(&mut world, apply("us", body(rules("a")))).0, 409);
     let forced = ok(&mut world, apply("us", body(rules("a"))).with("force", "true"));
-    assert_eq!(forced["rules"], rules("a"));
+    assert_eq!(forced["rules"], filled("a"));
     assert_eq!(forced["metadata"]["managedFields"].as_array().unwrap().len(), 1);
     ok(&mut world, apply("us", body(rules("b"))));
 }
@@ -110,7 +119,7 @@ fn apply_names_its_manager_and_its_object() {
     stale["metadata"]["managedFields"] = json!([{ "manager": "us" }]);
     assert_eq!(refused(&mut world, apply("us", stale)).0, 400);
     let spec = json!({ "spec": { "rules": [] } });
-    assert_eq!(refused(&mut world, apply("us", spec)).0, 400);
+    assert_eq!(refused(&mut world, apply("us", spec)).0, 500);
     let mut there = apply("us", body(rules("a")));
     there.namespace = Some("nowhere".to_owned());
     assert_eq!(refused(&mut world, there).0, 404);
@@ -137,4 +146,66 @@ fn a_cluster_without_domsed_knows_no_mutations() {
     // Plain text: nobody serves the group.
     assert_eq!((status.code, status.reason.as_str()), (404, ""));
     assert_eq!(status.message, "404 page not found\n");
+}
+
+#[test]
+fn what_does_not_fit_the_schema_is_an_error_of_the_servers_without_a_reason() {
+    let mut world = cluster();
+    let mut unknown = rules("a");
+    unknown[0]["cloudWorkloadIdentity"]["novel"] = json!(true);
+    let status = ask(&mut world, apply("us", body(unknown))).unwrap_err();
+    assert_eq!((status.code, status.reason.as_str()), (500, ""));
+    assert_eq!(
+        status.message,
+        "failed to create typed patch object (domino-platform/ours; \
+         apps.dominodatalab.com/v1alpha1, Kind=Mutation): \
+         .rules[0].cloudWorkloadIdentity.novel: field not declared in schema"
+    );
+    assert!(status.to_json().get("reason").is_none());
+    let mut typed = rules("a");
+    typed[0]["enabled"] = json!("yes");
+    assert_eq!(refused(&mut world, apply("us", body(typed))).0, 500);
+    // An older definition does not know the newest field.
+    let newest = body(filled("a"));
+    ok(&mut world, apply("us", newest.clone()).with("dryRun", "All"));
+    settings(&mut world).old_mutations = true;
+    assert_eq!(refused(&mut world, apply("us", newest)).0, 500);
+    ok(&mut world, apply("us", body(rules("a"))));
+}
+
+#[test]
+fn values_outside_an_enumeration_and_a_mutation_without_rules_are_invalid() {
+    let mut world = cluster();
+    let mut cloud = rules("a");
+    cloud[0]["cloudWorkloadIdentity"]["cloud_type"] = json!("moon");
+    let status = ask(&mut world, apply("us", body(cloud))).unwrap_err();
+    assert_eq!((status.code, status.reason.as_str()), (422, "Invalid"));
+    assert_eq!(status.to_json()["details"]["kind"], "Mutation");
+    let none = json!({ "metadata": { "name": "ours" } });
+    assert_eq!(refused(&mut world, apply("us", none)).0, 422);
+    // Any value may stand for a name.
+    let mut odd = rules("a");
+    odd[0]["cloudWorkloadIdentity"]["user_mappings"] = json!({ "a": null, "b": 7, "c": {} });
+    ok(&mut world, apply("us", body(odd)));
+}
+
+#[test]
+fn a_definition_that_was_installed_just_now_asks_for_patience() {
+    let mut world = cluster();
+    settings(&mut world).mutations_initialize = true;
+    let list = KubernetesRequest::new(Verb::List, Resource::Mutations, Some("domino-platform"));
+    let status = ask(&mut world, list).unwrap_err();
+    assert_eq!((status.code, status.message.as_str()), (429, "storage is (re)initializing"));
+    assert!(!status.is_plain_text());
+}
+
+#[test]
+fn a_service_account_is_applied_like_any_object() {
+    let mut world = cluster();
+    let apply = KubernetesRequest::new(Verb::Patch, Resource::ServiceAccounts, Some(NAMESPACE))
+        .name("applied")
+        .with("fieldManager", "us")
+        .body(json!({ "metadata": { "name": "applied" } }));
+    assert_eq!(ask(&mut world, apply.clone()).unwrap().0, 201);
+    assert_eq!(ask(&mut world, apply).unwrap().0, 200);
 }

@@ -121,3 +121,57 @@ fn unknown_fields_and_wrong_types_are_refused() {
     let made = ok(&mut world, create(strange));
     assert!(made.get("roleArn").is_none());
 }
+
+#[test]
+fn a_namespace_that_is_going_and_a_quota_refuse_what_is_new_and_name_no_right() {
+    let mut world = cluster();
+    let create = |name: &str| {
+        request(Verb::Create, Resource::ServiceAccounts)
+            .body(json!({ "metadata": { "name": name } }))
+    };
+    let used = world.kubernetes(&blue()).unwrap().all(Resource::ServiceAccounts, NAMESPACE).count();
+    let quota = (NAMESPACE.to_owned(), "serviceaccounts".to_owned());
+    settings(&mut world).quotas.insert(quota, used + 1);
+    ok(&mut world, create("first"));
+    let status = ask(&mut world, create("second")).unwrap_err();
+    assert_eq!((status.code, status.reason.as_str()), (403, "Forbidden"));
+    assert!(status.message.contains("exceeded quota: "), "{status}");
+    settings(&mut world).quotas.clear();
+
+    let finalizers = json!({ "metadata": { "finalizers": ["example.com/keep"] } });
+    let namespace = |verb| KubernetesRequest::new(verb, Resource::Namespaces, None).name(NAMESPACE);
+    let patch = KubernetesRequest { patch: PatchKind::Merge, ..namespace(Verb::Patch) };
+    ok(&mut world, patch.body(finalizers));
+    ok(&mut world, namespace(Verb::Delete));
+    let status = ask(&mut world, create("third")).unwrap_err();
+    assert_eq!(status.code, 403);
+    assert!(status.message.contains("because it is being terminated"), "{status}");
+    assert_eq!(status.to_json()["details"]["causes"][0]["reason"], "NamespaceTerminating");
+}
+
+#[test]
+fn an_object_with_finalizers_terminates_until_they_are_taken_away() {
+    let mut world = cluster();
+    let account = |verb| request(verb, Resource::ServiceAccounts).name("svc-etl-sa");
+    let patch = |finalizers: Value| {
+        KubernetesRequest { patch: PatchKind::Merge, ..account(Verb::Patch) }
+            .body(json!({ "metadata": { "finalizers": finalizers } }))
+    };
+    ok(&mut world, patch(json!(["example.com/keep"])));
+    let going = ok(&mut world, account(Verb::Delete));
+    assert!(going["metadata"]["deletionTimestamp"].is_string());
+    assert_eq!(ok(&mut world, account(Verb::Get)), going);
+    assert_eq!(ok(&mut world, account(Verb::Delete)), going);
+    ok(&mut world, patch(json!([])));
+    assert_eq!(refused(&mut world, account(Verb::Get)).0, 404);
+}
+
+#[test]
+fn a_label_is_held_to_its_rule() {
+    let mut world = cluster();
+    for (label, fits) in [("", true), ("a-1", true), ("-a", false), ("a b", false)] {
+        let body = json!({ "metadata": { "generateName": "a-", "labels": { "l": label } } });
+        let made = ask(&mut world, request(Verb::Create, Resource::ServiceAccounts).body(body));
+        assert_eq!(made.is_ok(), fits, "{label}: {made:?}");
+    }
+}

@@ -1,5 +1,7 @@
 //! How pods go: grace periods, evictions, budgets, controllers.
 
+use std::time::Duration;
+
 use super::*;
 
 fn set() -> DominoPod {
@@ -200,4 +202,17 @@ fn a_pod_of_a_name_that_was_free_again_is_another_one() {
     assert_ne!(first["metadata"]["uid"], second["metadata"]["uid"]);
     let stale = json!({ "preconditions": { "uid": first["metadata"]["uid"] } });
     assert_eq!(refused(&mut world, eviction("one", stale)).0, 409);
+}
+
+#[test]
+fn the_eviction_of_an_old_uid_is_answered_late_where_a_pending_pod_has_the_name() {
+    let mut world = cluster();
+    let name = add(&mut world, &bare());
+    let old = json!({ "preconditions": { "uid": "gone" } });
+    let status = ask(&mut world, eviction(&name, old.clone())).unwrap_err();
+    assert_eq!((status.code, status.after), (409, Duration::ZERO));
+    assert_eq!(status.to_json()["details"]["kind"], "Pod");
+    world.set_pod_phase(&blue(), NAMESPACE, &name, "Pending").unwrap();
+    let status = ask(&mut world, eviction(&name, old)).unwrap_err();
+    assert!(status.code == 409 && status.after > Duration::from_secs(10), "{status:?}");
 }

@@ -7,7 +7,8 @@ fn segments(path: &str) -> Vec<String> {
 }
 
 fn parse(method: &str, path: &str) -> Result<KubernetesRequest, ApiStatus> {
-    KubernetesRequest::parse(method, &segments(path), Vec::new(), "", b"")
+    let content_type = if method == "PATCH" { "application/apply-patch+yaml" } else { "" };
+    KubernetesRequest::parse(method, &segments(path), Vec::new(), content_type, b"")
 }
 
 #[test]
@@ -86,4 +87,23 @@ fn discovery_lists_groups_and_resources() {
     assert_eq!(groups(&world), 1);
     assert_eq!(discover(&world, domino), None);
     assert_eq!(discover(&world, "/api/v1/pods"), None);
+}
+
+#[test]
+fn a_patch_says_which_kind_it_is_and_a_custom_resource_has_no_strategic_merge() {
+    let mutation = "/apis/apps.dominodatalab.com/v1alpha1/namespaces/a/mutations/b";
+    let account = "/api/v1/namespaces/a/serviceaccounts/b";
+    for (path, content_type, expected) in [
+        (mutation, "application/merge-patch+json", Ok(PatchKind::Merge)),
+        (mutation, "application/apply-patch+yaml", Ok(PatchKind::Apply)),
+        (mutation, "application/strategic-merge-patch+json", Err(415)),
+        (mutation, "application/json", Err(415)),
+        (account, "application/strategic-merge-patch+json", Ok(PatchKind::Merge)),
+        (account, "application/json", Err(415)),
+    ] {
+        let parsed =
+            KubernetesRequest::parse("PATCH", &segments(path), Vec::new(), content_type, b"{}");
+        let parsed = parsed.map(|request| request.patch).map_err(|status| status.code);
+        assert_eq!(parsed, expected, "{path} {content_type}");
+    }
 }

@@ -4,7 +4,9 @@
 mod tests;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use jiff::SignedDuration;
 use pod_identity_core::{KubernetesName, MUTATION_API_VERSION};
 use pod_identity_engine::ports::{
     Admission, ClusterAccess, ErrorKind, Eviction, KubernetesReader, KubernetesWriter, Mutation,
@@ -17,6 +19,10 @@ use super::WorldPorts;
 use super::eks::found;
 use crate::error::AwsError;
 use crate::kubernetes::{DISRUPTION_BUDGET, KubernetesRequest, Resource, Verb};
+use crate::settling::after;
+
+/// How long a caller waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Field manager of what is applied.
 const FIELD_MANAGER: &str = "domino-pod-identity";
@@ -31,12 +37,30 @@ impl WorldPorts {
     ) -> Result<Value, PortError> {
         let (operation, name) = (request.operation(), access.cluster.name());
         let logged = format!("cluster {name} {}", request.path());
+        let mut slow = false;
         let outcome = self
             .call(("kubernetes", &operation), verb, logged, |world| {
                 let answer = world.ask_kubernetes(&access.cluster, &self.caller, request);
-                answer.map(|(_, body)| body).map_err(AwsError::from)
+                answer.map(|(_, body)| body).map_err(|status| {
+                    slow = status.after > PATIENCE;
+                    AwsError::from(status)
+                })
             })
             .await;
+        if slow {
+            let waited = SignedDuration::try_from(PATIENCE).unwrap_or_default();
+            let mut world = self.world();
+            world.now = after(world.now, waited);
+            let object = format!("{object} in cluster {name}");
+            return Err(PortError {
+                operation: verb,
+                object,
+                kind: ErrorKind::Passing,
+                code: None,
+                message: None,
+                source: "there was no complete answer".into(),
+            });
+        }
         // The log shows the path, people the object.
         outcome
             .map_err(|error| PortError { object: format!("{object} in cluster {name}"), ..error })
