@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use pod_identity_core::DuplicateKey;
+use pod_identity_core::{DuplicateKey, plain};
 use pod_identity_engine::Act;
 use pod_identity_events::MAX_REMARK_CHARS;
 use serde::Deserialize;
@@ -96,7 +96,9 @@ impl Request {
         }
         let mut remark = |name: &str| match self.fields.remove(name) {
             None => Ok(None),
-            Some(Value::String(text)) if text.chars().count() <= MAX_REMARK_CHARS => Ok(Some(text)),
+            Some(Value::String(text)) if text.chars().count() <= MAX_REMARK_CHARS => {
+                Ok(Some(plain(&text)))
+            }
             Some(_) => Err(format!("{name} is a text of at most {MAX_REMARK_CHARS} characters")),
         };
         self.actor = remark("actor")?;

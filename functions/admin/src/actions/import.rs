@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pod_identity_core::{Change, DominoName, parse_unique};
+use pod_identity_core::{Change, DominoName, JsonError, parse_unique};
 use pod_identity_engine::ledger::BindingRecord;
 use pod_identity_engine::ports::{Clock, KubernetesReader};
 use serde::{Deserialize, Serialize};
@@ -163,7 +163,14 @@ fn list(value: Value) -> Result<Vec<Value>, String> {
             match parse_unique(text) {
                 Ok(Value::String(_)) => Err("json is a list of rows".to_owned()),
                 Ok(value) => list(value),
-                Err(error) => Err(format!("json: {error}")),
+                Err(JsonError::Syntax(error)) => Err(format!(
+                    "json: no JSON at line {}, column {}",
+                    error.line(),
+                    error.column()
+                )),
+                Err(JsonError::Duplicate(_)) => {
+                    Err("json: a key occurs twice in one object".to_owned())
+                }
             }
         }
         _ => Err("json is a list of rows".to_owned()),

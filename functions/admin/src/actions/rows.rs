@@ -109,8 +109,25 @@ impl Row {
 
 /// Rows of a JSON list, numbered from 1.
 pub(super) fn of_json(list: &[Value]) -> Vec<Numbered> {
-    let row = |value: &Value| Row::deserialize(value).map_err(|error| error.to_string());
-    (1..).zip(list.iter().map(row)).collect()
+    (1..).zip(list.iter().map(read)).collect()
+}
+
+/// Reads a row. What is wrong is said by the rule and not by what stands there: a file that was meant for something
+/// else may hold secrets.
+fn read(value: &Value) -> Result<Row, String> {
+    Row::deserialize(value).map_err(|_| {
+        let Some(fields) = value.as_object() else {
+            return format!("a row is an object with {}", COLUMNS.join(", "));
+        };
+        let unknown = fields.keys().filter(|name| !COLUMNS.contains(&name.as_str())).count();
+        let missing: Vec<&str> =
+            NEEDED.into_iter().filter(|name| !fields.contains_key(*name)).collect();
+        match (unknown, missing.as_slice()) {
+            (0, []) => "a value is of the wrong type: disableSessionTags is true or false, clusters a text or a list, all others are texts".to_owned(),
+            (0, missing) => format!("it has no {}", missing.join(" and no ")),
+            (unknown, _) => format!("{unknown} of its fields are none of {}", COLUMNS.join(", ")),
+        }
+    })
 }
 
 /// Rows of comma-separated values (RFC 4180) under a header, each with the line where it begins.
@@ -127,14 +144,14 @@ pub(super) fn of_csv(text: &str) -> Result<Vec<Numbered>, String> {
         .from_reader(text.as_bytes());
     let header = reader.headers().map_err(|error| format!("csv: {error}"))?.clone();
     let named = || header.iter().filter(|name| !name.is_empty());
-    let unknown: Vec<&str> = named().filter(|name| !COLUMNS.contains(name)).collect();
+    // Not said by name: a file that was meant for something else may hold secrets.
+    let unknown = named().filter(|name| !COLUMNS.contains(name)).count();
     let missing: Vec<&str> =
         NEEDED.into_iter().filter(|name| !header.iter().any(|one| one == *name)).collect();
-    if !unknown.is_empty() || !missing.is_empty() {
+    if unknown > 0 || !missing.is_empty() {
         return Err(format!(
-            "csv: the first line names the columns, of which there are {}; unknown: [{}], missing: [{}]",
+            "csv: the first line names the columns, of which there are {}; unknown: {unknown}, missing: [{}]",
             COLUMNS.join(", "),
-            unknown.join(", "),
             missing.join(", ")
         ));
     }
@@ -204,13 +221,13 @@ fn of_record(header: &csv::StringRecord, record: &csv::StringRecord) -> Result<R
             ("disableSessionTags", text) => match text.to_ascii_lowercase().as_str() {
                 "true" => json!(true),
                 "false" => json!(false),
-                _ => return Err(format!("disableSessionTags is `true` or `false`, not `{text}`")),
+                _ => return Err("disableSessionTags is `true` or `false`".to_owned()),
             },
             (_, text) => json!(text),
         };
         fields.insert(name, value);
     }
-    Row::deserialize(json!(fields)).map_err(|error| error.to_string())
+    read(&json!(fields))
 }
 
 /// Rows as comma-separated values under a header.

@@ -99,7 +99,7 @@ fn a_bad_row_is_told_with_its_line_and_stops_no_other() {
     };
     assert!(line(3).contains("ROLES"), "{words}");
     assert!(line(4).contains("lines 4, 7") && line(7).contains("lines 4, 7"), "{words}");
-    assert!(line(5).contains("not `perhaps`") && line(6).contains("2 fields"), "{words}");
+    assert!(line(5).contains("is `true` or `false`") && line(6).contains("2 fields"), "{words}");
     let applied = office.applied(payload);
     assert_eq!((&applied["counts"]["new"], &applied["counts"]["refused"]), (&json!(1), &json!(5)));
     assert_eq!(known(&office, "svc-good"), 1);
@@ -163,17 +163,17 @@ fn with_stop_on_error_one_bad_row_stops_all() {
 fn a_file_that_is_none_is_refused_as_a_whole() {
     let office = Office::registered();
     for (payload, rule) in [
-        (json!({ "csv": "name,roleArn\n" }), "unknown: [name], missing: [serviceAccount]"),
+        (json!({ "csv": "name,roleArn\n" }), "unknown: 1, missing: [serviceAccount]"),
         (json!({ "csv": "serviceAccount,roleArn,roleArn\n" }), "roleArn is there twice"),
-        (json!({ "csv": "name,\n" }), "unknown: [name], missing: [serviceAccount, roleArn]"),
+        (json!({ "csv": "name,\n" }), "unknown: 1, missing: [serviceAccount, roleArn]"),
         (
             json!({ "csv": "serviceAccount,roleArn,\r\n\"svc-etl\",r,\r\nsvc-train,r,x\r\n" }),
             "csv: column 3 has no name in the first line, and a field in line 3",
         ),
-        (json!({ "json": "{" }), "json: "),
+        (json!({ "json": "{" }), "json: no JSON at line 1"),
         (
             json!({ "json": "[{\"serviceAccount\":\"a\",\"serviceAccount\":\"b\",\"roleArn\":\"r\"}]" }),
-            "json: key `[0].serviceAccount` occurs twice",
+            "json: a key occurs twice",
         ),
         (json!({ "json": 7 }), "a list of rows"),
         (json!({}), "exactly one of"),
@@ -196,4 +196,25 @@ fn a_changed_row_is_a_new_version_and_clusters_are_given_by_name() {
     assert_eq!(known(&office, "svc-etl"), 2);
     let rows = office.done(json!({ "action": "export", "limit": 1 }))["rows"].clone();
     assert_eq!(rows[0]["clusters"], json!(cluster("blue")));
+}
+
+#[test]
+fn what_is_wrong_with_an_import_is_told_without_its_contents() {
+    let office = Office::registered();
+    let secret = "AKIAVERYSECRET";
+    for payload in [
+        json!({ "csv": format!("aws_access_key_id = {secret}\nmore\n") }),
+        json!({ "csv": format!("serviceAccount,roleArn,disableSessionTags\nsvc-a,r,{secret}\n") }),
+        json!({ "csv": format!("serviceAccount,roleArn\n{secret}\n") }),
+        json!({ "json": format!("{{\"{secret}\": 1, \"{secret}\": 2}}") }),
+        json!({ "json": format!("{secret}") }),
+        json!({ "json": secret }),
+        json!({ "rows": [{ (secret): 1 }, secret, { "serviceAccount": [secret], "roleArn": "r" }] }),
+        json!({ "rows": [{ "serviceAccount": "svc-a", "roleArn": "r", "clusters": { "a": 1 }, "sessionPolicy": [secret] }] }),
+    ] {
+        let mut asked = payload;
+        asked["action"] = json!("import");
+        let answer = office.ask(asked).to_string();
+        assert!(!answer.contains(secret), "{answer}");
+    }
 }

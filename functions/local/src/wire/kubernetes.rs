@@ -15,7 +15,7 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER
 use hyper::body::Incoming;
 use jiff::Timestamp;
 use pod_identity_core::ClusterArn;
-use pod_identity_world::{ApiStatus, AwsError, KubernetesRequest, Resource, World};
+use pod_identity_world::{ApiStatus, AwsError, KubernetesRequest, LATE, Resource, World};
 use serde_json::Value;
 
 use super::answer::{self, Answer};
@@ -127,7 +127,9 @@ pub(super) async fn handle(
                 (answer::answer(status, "application/json", body, &id), Ok(status))
             }
             Err(status) => {
-                tokio::time::sleep(status.after).await;
+                if status.is_late {
+                    tokio::time::sleep(LATE).await;
+                }
                 failed(status, &id)
             }
         }

@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use crate::plain;
+
 /// API version of a `Mutation`.
 pub const MUTATION_API_VERSION: &str = "apps.dominodatalab.com/v1alpha1";
 
@@ -87,10 +89,10 @@ fn variables<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeSet<String>, D::
 fn texts<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, String>, D::Error> {
     let all = Option::<BTreeMap<String, Value>>::deserialize(from)?.unwrap_or_default();
     let text = |value: Value| match value {
-        Value::String(text) => text,
+        Value::String(text) => plain(&text),
         other => format!("{other}, which is no text"),
     };
-    Ok(all.into_iter().map(|(name, value)| (name, text(value))).collect())
+    Ok(all.into_iter().map(|(name, value)| (plain(&name), text(value))).collect())
 }
 
 fn on() -> bool {

@@ -22,7 +22,7 @@ use pod_identity_events::{
 
 use crate::{
     Binding, Change, ClusterArn, Clusters, Command, Desired, DominoName, KubernetesName, Pattern,
-    Registration, RoleArn,
+    Registration, RoleArn, plain,
 };
 use broken::Broken;
 pub use header::MAX_MINUTES_AHEAD;
@@ -77,8 +77,8 @@ impl Rules {
             (Some(version), Some(change)) if broken.is_empty() => Ok(Command {
                 version,
                 detail_type: envelope.detail_type.clone(),
-                actor: incoming.actor().map(str::to_owned),
-                reason: incoming.reason().map(str::to_owned),
+                actor: incoming.actor().map(plain),
+                reason: incoming.reason().map(plain),
                 change,
             }),
             _ => Err(broken.into_lines()),

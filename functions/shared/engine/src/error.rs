@@ -2,12 +2,15 @@
 
 use std::error::Error;
 
+use pod_identity_core::plain;
+
 use crate::apply::Failure;
 use crate::lease::LeaseError;
 use crate::ledger::LedgerError;
 use crate::ports::{PortError, WriteError};
 
-/// The whole chain of an error in one line, for logs and answers.
+/// The whole chain of an error in one line, for logs and answers. Services repeat what others wrote, such as an
+/// admission webhook of a cluster: line ends, and what is not seen, do not come through.
 #[must_use]
 pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
@@ -21,7 +24,7 @@ pub fn chain(error: &dyn Error) -> String {
         }
         source = error.source();
     }
-    text
+    plain(&text)
 }
 
 /// A failed call or a ledger that cannot be read ends in words for a person: the whole chain of it.

@@ -27,7 +27,7 @@ pub use error::AwsError;
 pub use iam::{AttachedPolicy, Iam, PolicyOutput, PolicyVersionOutput, RoleOutput};
 pub use kubernetes::{
     AccessRule, ApiStatus, Budget, DominoPod, KubernetesCluster, KubernetesRequest,
-    KubernetesSettings, PatchKind, Resource, Verb,
+    KubernetesSettings, LATE, PatchKind, Resource, Verb,
 };
 pub use ledger::{Ledger, LedgerRefusal};
 pub use ports::{PortFault, Waiting, When, WorldPorts};

@@ -432,3 +432,35 @@ fn a_pod_of_nobody_is_refused_with_the_way_out() {
     let both = json!({ "action": "explain", "pod": name });
     assert!(office.refused(both).contains("a pod goes with `cluster`"));
 }
+
+#[test]
+fn nobody_forges_a_line_of_explain_or_of_the_history() {
+    let office = at_work();
+    delete_account(&office);
+    let forged = "x\n  ok  pod  everything works\r\u{202e}\u{2028}";
+    {
+        let annotations = [("eks.amazonaws.com/role-arn", forged)];
+        let (mut world, blue) = (office.ports.world(), cluster("blue"));
+        world.add_service_account(&blue, NAMESPACE, "svc-etl-sa", &annotations).unwrap();
+    }
+    mutation(&office, "theirs", json!({ "svc-etl": forged }));
+    let event = json!({
+        "version": "0", "id": "d-9", "source": "domino.automation", "account": "111122223333",
+        "detail-type": "Service Account Role Assigned", "region": "eu-west-1",
+        "time": "2026-11-20T12:30:00Z", "resources": [],
+        "detail": {
+            "schemaVersion": 1, "eventId": "e-9", "occurredAt": office.ports.world().now.to_string(),
+            "serviceAccount": "svc-etl", "roleArn": role("etl"), "actor": forged, "reason": forged,
+        },
+    });
+    office.comes(&event.to_string());
+    let of_history = json!({ "action": "history", "serviceAccount": "svc-etl" });
+    for answer in [explain(&office), office.done(of_history)] {
+        let words = text(&answer);
+        assert!(words.contains("everything works"), "{words}");
+        for line in words.lines() {
+            assert!(!line.trim_start().starts_with("ok  pod"), "{words}");
+        }
+        assert!(!words.contains(['\r', '\u{202e}', '\u{2028}']), "{words}");
+    }
+}

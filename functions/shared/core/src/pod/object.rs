@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use crate::plain;
+
 use super::{
     ContainerIdentity, Credentials, Owner, Phase, Pod, SKIP_CONTAINERS_ANNOTATION, STATIC_KEY,
     ServiceAccount, WEB_IDENTITY, WORKLOAD_CONTAINER,
@@ -234,6 +236,9 @@ impl From<ServiceAccountObject> for ServiceAccount {
     fn from(object: ServiceAccountObject) -> Self {
         let Metadata { namespace, name, uid, labels, annotations, deletion_timestamp, .. } =
             object.metadata;
+        // Anybody who may annotate writes them, and they stand in lines of text.
+        let annotations =
+            annotations.into_iter().map(|(name, text)| (name, plain(&text))).collect();
         let secrets = object.secrets.into_iter().chain(object.image_pull_secrets);
         let secrets = secrets.map(|secret| secret.name).collect();
         let terminating = deletion_timestamp.is_some();

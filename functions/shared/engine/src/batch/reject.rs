@@ -1,6 +1,6 @@
 //! Events that break a rule: on the bus and in the ledger, with their original.
 
-use pod_identity_core::{Json, fingerprint, sha256};
+use pod_identity_core::{Json, fingerprint, plain, sha256};
 use pod_identity_events::{
     Cause, Outgoing, SCHEMA_VERSION, ServiceAccountEventRejected, detail_type,
 };
@@ -61,6 +61,7 @@ impl Rejection {
 }
 
 fn short(reason: String) -> String {
+    let reason = plain(&reason);
     if reason.len() <= MAX_REASON_BYTES {
         return reason;
     }

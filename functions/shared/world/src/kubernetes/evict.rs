@@ -1,7 +1,5 @@
 //! Evictions, and the budgets that forbid them.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use super::delete::DeleteOptions;
@@ -10,10 +8,6 @@ use super::selector::Selector;
 use super::status::DISRUPTION_BUDGET;
 use super::store::Key;
 use super::{ApiStatus, KubernetesCluster, KubernetesRequest, Moment, Reply, Resource};
-
-/// How long the real server answers nothing to an eviction by the uid of a pod whose name another one has, which is
-/// pending or terminating: measured on kube-apiserver 1.36.
-const CONFLICT_TAKES: Duration = Duration::from_millis(10_400);
 
 /// How the pods of a budget stand.
 struct Standing {
@@ -49,12 +43,9 @@ impl KubernetesCluster {
         }
         // The server tries again what a conflict refuses, and a precondition that fails for a pod that budgets
         // do not protect is one to it.
-        let slow = if passes_budgets(pod) { CONFLICT_TAKES } else { Duration::ZERO };
+        let slow = passes_budgets(pod);
         let removed = self.remove(&key, &DeleteOptions::of(&body["deleteOptions"]), moment);
-        removed.map_err(|status| ApiStatus {
-            after: if status.code == 409 { slow } else { Duration::ZERO },
-            ..status
-        })?;
+        removed.map_err(|status| ApiStatus { is_late: slow && status.code == 409, ..status })?;
         let done = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201,
         });

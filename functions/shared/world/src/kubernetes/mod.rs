@@ -36,8 +36,8 @@ pub use access::AccessRule;
 pub use fixtures::{Budget, DominoPod};
 pub use request::{KubernetesRequest, PatchKind, Verb};
 pub use resource::Resource;
-pub use status::ApiStatus;
 pub(crate) use status::DISRUPTION_BUDGET;
+pub use status::{ApiStatus, LATE};
 
 use crate::random::Random;
 use crate::world::World;

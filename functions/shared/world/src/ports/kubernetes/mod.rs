@@ -42,7 +42,7 @@ impl WorldPorts {
             .call(("kubernetes", &operation), verb, logged, |world| {
                 let answer = world.ask_kubernetes(&access.cluster, &self.caller, request);
                 answer.map(|(_, body)| body).map_err(|status| {
-                    slow = status.after > PATIENCE;
+                    slow = status.is_late;
                     AwsError::from(status)
                 })
             })
