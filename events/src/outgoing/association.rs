@@ -153,6 +153,8 @@ wire! {
         ClusterNotRegistered,
         /// EKS does not know the cluster.
         ClusterNotFound,
+        /// A node role of the cluster does not exist.
+        NodeRoleNotFound,
         /// The node role's policy has no room for the role.
         NodePolicyFull,
         /// A limit of EKS or IAM was reached.

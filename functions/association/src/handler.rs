@@ -2,11 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use lambda_runtime::Error;
 use pod_identity_core::{ClusterArn, Json};
 use pod_identity_engine::ports::{Clock, Reads, Writes};
 use pod_identity_engine::{BatchReport, Context, Outcome, RecordReport, Run, Settings, process};
-use pod_identity_function::{Payload, batch_answer};
+use pod_identity_function::{NotFinished, Payload, batch_answer};
 use serde_json::{Value, json};
 
 /// The function and everything that it works with.
@@ -28,9 +27,11 @@ pub struct Function<'a, R, W, C> {
 #[derive(Debug)]
 pub struct Invocation {
     /// What Lambda is told. An error makes it deliver a single event again.
-    pub answer: Result<Value, Error>,
+    pub answer: Result<Value, NotFinished>,
     /// What was done.
     pub report: BatchReport,
+    /// How many records wait for what ends by itself.
+    pub waiting: usize,
 }
 
 impl<R: Reads, W: Writes, C: Clock> Function<'_, R, W, C> {
@@ -47,18 +48,32 @@ impl<R: Reads, W: Writes, C: Clock> Function<'_, R, W, C> {
         let Self { reader, writer, clock, settings, .. } = *self;
         let context = Context { reader, writer, clock, run: &run, settings, deadline };
         let report = process(context, payload.records()).await;
+        let waits = |record: &RecordReport| {
+            let failed = record.outcome == Outcome::Failed;
+            failed.then(|| run.waits_until(record.lines.iter().map(String::as_str))).flatten()
+        };
+        let mut waiting = 0;
         for record in &report.records {
-            log(record);
+            let waits = waits(record).is_some();
+            waiting += usize::from(waits);
+            log(record, waits);
         }
         let answer = match payload {
             Payload::Batch(_) => Ok(batch_answer(report.failed())),
-            Payload::Single(_) => single_answer(&report),
+            Payload::Single(_) => {
+                match report.records.first().map(|record| (record, waits(record))) {
+                    Some((record, Some(until))) => {
+                        Ok(pod_identity_function::waits(&record.lines.join("; "), until))
+                    }
+                    _ => single_answer(&report),
+                }
+            }
         };
-        Invocation { answer, report }
+        Invocation { answer, report, waiting }
     }
 }
 
-fn log(record: &RecordReport) {
+fn log(record: &RecordReport, waits: bool) {
     let text = record.lines.join("; ");
     let failed = record.outcome == Outcome::Failed;
     macro_rules! event {
@@ -74,19 +89,23 @@ fn log(record: &RecordReport) {
             )
         };
     }
-    if failed { event!(error) } else { event!(info) }
+    match (failed, waits) {
+        (false, _) => event!(info),
+        (true, true) => event!(warn),
+        (true, false) => event!(error),
+    }
 }
 
 /// What a person in the console reads. Only what may work later is an error,
 /// because Lambda tries an asynchronous invocation again after one.
-fn single_answer(report: &BatchReport) -> Result<Value, Error> {
+fn single_answer(report: &BatchReport) -> Result<Value, NotFinished> {
     let Some(record) = report.records.first() else {
-        return Err(Error::from("the event was not processed; send it again"));
+        return Err(NotFinished("the event was not processed; send it again".to_owned()));
     };
     let text = record.lines.join("\n");
     if record.outcome == Outcome::Failed {
         let what = record.service_account.as_deref().or(record.event_id.as_deref());
-        return Err(Error::from(format!(
+        return Err(NotFinished(format!(
             "the event of {} is not finished; send it again: {text}",
             what.unwrap_or("an unknown sender"),
         )));

@@ -4,15 +4,14 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
-use lambda_runtime::Error;
 use pod_identity_core::{ClusterArn, Json, Pattern, RoleArn};
 use pod_identity_engine::ports::{Clock, Reads, Writes};
 use pod_identity_engine::{
-    Context, DominoCheck, DominoSource, Reconciled, Record, Retirement, Run, Scope, Settings,
-    check_domino, note_reconciled, preview, reconcile, record_domino_check, request_again,
-    request_all, request_rest,
+    Context, DominoCheck, DominoSource, Reconciled, Retirement, Run, Scope, Settings, check_domino,
+    note_reconciled, preview, reconcile, record_domino_check, request_again, request_all,
+    request_rest,
 };
-use pod_identity_function::Answers;
+use pod_identity_function::{Answers, NotFinished};
 use serde_json::{Value, json};
 
 use crate::domino;
@@ -41,11 +40,13 @@ pub struct Function<'a, R, W, C> {
 #[derive(Debug)]
 pub struct Invocation {
     /// What Lambda is told. An error makes it deliver a single event again.
-    pub answer: Result<Value, Error>,
+    pub answer: Result<Value, NotFinished>,
     /// What was done, by cluster.
     pub clusters: BTreeMap<ClusterArn, Reconciled>,
     /// What Domino said, or why it did not; none where it was not asked.
     pub domino: Option<Result<DominoCheck, String>>,
+    /// How many records wait for what ends by itself.
+    pub waiting: usize,
 }
 
 impl<R: Reads, W: Writes, C: Clock> Function<'_, R, W, C> {
@@ -61,14 +62,20 @@ impl<R: Reads, W: Writes, C: Clock> Function<'_, R, W, C> {
         let payload = pod_identity_function::read(&payload.into());
         let mut clusters = BTreeMap::new();
         let mut domino = None;
-        let mut answers = Answers::default();
+        let mut answers = Answers::of(&run);
         for record in payload.records() {
-            let said = self.handle(record, &run, deadline, &mut clusters, &mut domino).await;
-            answers.note(record, said);
+            let asked = request::read(&record.text, self.own_roles);
+            let cluster = match &asked {
+                Ok(Request::One { scope, .. }) => Some(scope.cluster.clone()),
+                _ => None,
+            };
+            let said = self.handle(asked, &run, deadline, &mut clusters, &mut domino).await;
+            answers.note(record, cluster.as_ref(), said);
         }
+        let waiting = answers.waiting();
         let answer = answers.answer(&payload, |said| single_answer(&said, &clusters));
-        let answer = answer.map_err(Error::from);
-        Invocation { answer, clusters, domino }
+        let answer = answer.map_err(NotFinished);
+        Invocation { answer, clusters, domino, waiting }
     }
 
     /// What the engine is given to look.
@@ -80,13 +87,13 @@ impl<R: Reads, W: Writes, C: Clock> Function<'_, R, W, C> {
     /// What is no request will be none later either: it is answered, not delivered again.
     async fn handle(
         &self,
-        record: &Record,
+        asked: Result<Request, String>,
         run: &Run,
         deadline: Timestamp,
         clusters: &mut BTreeMap<ClusterArn, Reconciled>,
         domino: &mut Option<Result<DominoCheck, String>>,
     ) -> Result<String, String> {
-        match request::read(&record.text, self.own_roles) {
+        match asked {
             Err(why) => Ok(format!("left alone: {why}")),
             Ok(Request::Nothing(why)) => Ok(format!("nothing to do: {why}")),
             Ok(Request::All) => self.fan_out(run, deadline, domino).await,
@@ -106,7 +113,9 @@ impl<R: Reads, W: Writes, C: Clock> Function<'_, R, W, C> {
                 if scope.places.is_empty() {
                     clusters.insert(scope.cluster.clone(), done);
                 }
-                match failures.iter().next() {
+                // What is an error is said before what ends by itself.
+                let ends = |why: &str| run.waits_until([why]).is_some();
+                match failures.iter().min_by_key(|(_, why)| ends(why)) {
                     None => Ok(said),
                     Some((name, why)) => Err(format!("{said}; {name}: {why}")),
                 }

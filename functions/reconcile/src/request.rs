@@ -122,7 +122,8 @@ fn called(detail: Value, own_roles: &[Pattern]) -> Result<Request, String> {
     if issuer.as_ref().is_some_and(|role| own_roles.iter().any(|own| own.matches(role))) {
         return Ok(Request::Nothing(format!("{event_name} is this deployment's own")));
     }
-    let actor = text(user_identity, "/arn").or(issuer);
+    let arn = text(user_identity, "/arn").or(issuer);
+    let actor = arn.clone().or_else(|| unnamed(user_identity));
     let tagged = text(request_parameters, "/resourceArn").and_then(|arn| cluster_of(&plain(&arn)));
     // What stands in the path of a request is recorded by the path's own name.
     let named = text(request_parameters, "/clusterName")
@@ -135,7 +136,7 @@ fn called(detail: Value, own_roles: &[Pattern]) -> Result<Request, String> {
     };
     let (region, account) = (&trail.aws_region, &trail.recipient_account_id);
     // An AWS service that calls has no ARN.
-    let arn = actor.clone().or_else(|| text(response_elements, "/association/associationArn"));
+    let arn = arn.or_else(|| text(response_elements, "/association/associationArn"));
     let told = arn.as_deref().and_then(|arn| arn.split(':').nth(1));
     let cluster =
         ClusterArn::new(told.unwrap_or(Partition::of_region(region).name), region, account, &name)
@@ -150,6 +151,16 @@ fn called(detail: Value, own_roles: &[Pattern]) -> Result<Request, String> {
     };
     let scope = Scope { places, actor, ..Scope::of(cluster) };
     Ok(Request::One { scope, handed_on: 0, plan_only: false })
+}
+
+/// Who called, of the kinds of identity that have no ARN: a service of AWS, a user of IAM Identity Center, and one of a
+/// web identity provider.
+/// <https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-user-identity.html>
+fn unnamed(user_identity: &Value) -> Option<String> {
+    let text = |at: &str| user_identity.pointer(at).and_then(Value::as_str);
+    let name = ["/invokedBy", "/onBehalfOf/userId", "/userName", "/principalId"];
+    let name = name.into_iter().find_map(text)?;
+    Some(format!("{} {name}", text("/type").unwrap_or("unknown identity")))
 }
 
 /// A parameter of a request's path, which CloudTrail records as it was sent: percent-encoded.

@@ -78,7 +78,7 @@ fn a_call_of_a_service_is_of_the_partition_of_its_association_or_region() {
         let Request::One { scope, .. } = asked(&trail("create", &changes)) else {
             panic!("nothing asked")
         };
-        assert_eq!(scope.actor, None);
+        assert_eq!(scope.actor.as_deref(), Some("AWSService eks.amazonaws.com"));
         scope.cluster.to_string()
     };
     for (region, partition) in
@@ -91,6 +91,29 @@ fn a_call_of_a_service_is_of_the_partition_of_its_association_or_region() {
     let response = json!({ "association": { "associationArn": arn } });
     let cluster = "arn:aws-eusc:eks:eusc-de-east-1:111122223333:cluster/blue";
     assert_eq!(of("eusc-de-east-1", response), cluster);
+}
+
+#[test]
+fn an_identity_without_an_arn_names_its_actor() {
+    for (identity, actor) in [
+        (
+            json!({ "type": "AWSService", "invokedBy": "eks.amazonaws.com" }),
+            "AWSService eks.amazonaws.com",
+        ),
+        (
+            json!({ "type": "IdentityCenterUser", "onBehalfOf": { "userId": "u-1", "identityStoreArn": "a" } }),
+            "IdentityCenterUser u-1",
+        ),
+        (
+            json!({ "type": "WebIdentityUser", "userName": "ada", "principalId": "p" }),
+            "WebIdentityUser ada",
+        ),
+        (json!({ "type": "Unknown", "principalId": "p-1" }), "Unknown p-1"),
+    ] {
+        let event = trail("create", &json!({ "userIdentity": identity }));
+        let Request::One { scope, .. } = asked(&event) else { panic!("nothing asked") };
+        assert_eq!(scope.actor.as_deref(), Some(actor));
+    }
 }
 
 #[test]

@@ -5,14 +5,13 @@ use std::time::{Duration, SystemTime};
 
 use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
-use lambda_runtime::Error;
 use pod_identity_core::{ClusterArn, Json};
 use pod_identity_engine::ports::{Clock, KubernetesReader, KubernetesWriter};
 use pod_identity_engine::{
     Context, InsideReport, InsideSettings, OutsideReads, OutsideWrites, Record, Run, Settings,
     is_covered, preview_inside, request_sweep_rest, request_sweeps, work_inside,
 };
-use pod_identity_function::Answers;
+use pod_identity_function::{Answers, NotFinished};
 use serde_json::{Value, json};
 
 use crate::request::{self, Asked, Request};
@@ -56,9 +55,11 @@ pub struct Hands<'a, B, W> {
 #[derive(Debug)]
 pub struct Invocation {
     /// What Lambda is told. An error makes it deliver a single event again.
-    pub answer: Result<Value, Error>,
+    pub answer: Result<Value, NotFinished>,
     /// What was found and done, by cluster.
     pub clusters: BTreeMap<ClusterArn, InsideReport>,
+    /// How many records wait for what ends by itself.
+    pub waiting: usize,
 }
 
 impl<A, K, B, W, C> Function<'_, A, K, B, W, C>
@@ -83,12 +84,14 @@ where
         let records: Vec<&Record> = payload.records().iter().collect();
         let mut said: Vec<Option<Result<String, String>>> = Vec::with_capacity(records.len());
         let mut by_cluster: BTreeMap<ClusterArn, Vec<(usize, Asked)>> = BTreeMap::new();
+        let mut of: Vec<Option<ClusterArn>> = vec![None; records.len()];
         for (at, record) in records.iter().enumerate() {
             said.push(match request::read(&record.text) {
                 // What is no request will be none later either: it is answered, not delivered again.
                 Err(why) => Some(Ok(format!("left alone: {why}"))),
                 Ok(Request::All) => Some(self.fan_out(&run, deadline).await),
                 Ok(Request::One(asked)) => {
+                    of[at] = Some(asked.scope.cluster.clone());
                     let of_cluster = by_cluster.entry(asked.scope.cluster.clone()).or_default();
                     of_cluster.push((at, asked));
                     None
@@ -114,13 +117,14 @@ where
             }
             clusters.extend(report.map(|report| (cluster, report)));
         }
-        let mut answers = Answers::default();
-        for (record, said) in records.into_iter().zip(said) {
-            answers.note(record, said.unwrap_or_else(|| Ok(String::new())));
+        let mut answers = Answers::of(&run);
+        for ((record, said), cluster) in records.into_iter().zip(said).zip(&of) {
+            answers.note(record, cluster.as_ref(), said.unwrap_or_else(|| Ok(String::new())));
         }
+        let waiting = answers.waiting();
         let answer = answers.answer(&payload, |said| single_answer(&said, &clusters));
-        let answer = answer.map_err(Error::from);
-        Invocation { answer, clusters }
+        let answer = answer.map_err(NotFinished);
+        Invocation { answer, clusters, waiting }
     }
 
     /// All that one batch asks of a cluster, one after the other; the whole of it is looked after once. It has as

@@ -5,6 +5,7 @@ use std::time::Instant;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use pod_identity_aws::{Aws, AwsReader, Settings, SettingsError, SystemClock, WorkloadSettings};
 use pod_identity_core::Json;
+use pod_identity_function::{now, waiting};
 use pod_identity_kubernetes::Kubernetes;
 
 use crate::handler::{Function, Hands};
@@ -41,6 +42,9 @@ pub async fn run() -> Result<(), Error> {
         let invocation = function.invoke(payload, &context.request_id, context.deadline()).await;
         for (cluster, report) in &invocation.clusters {
             metrics::write(deployment, cluster, report, started.elapsed());
+        }
+        if let Some(line) = waiting(now(), deployment, "workloads", invocation.waiting) {
+            println!("{line}");
         }
         invocation.answer
     }))

@@ -74,6 +74,7 @@ impl Scene {
             status: "ACTIVE".to_owned(),
             authentication_mode: None,
             auto_mode: false,
+            node_role: None,
             public_endpoint: true,
             private_endpoint: true,
             version: None,

@@ -10,7 +10,9 @@ use futures::stream::{self, StreamExt};
 use pod_identity_core::ClusterArn;
 use pod_identity_engine::ledger::View;
 use pod_identity_engine::ports::{Clock, KubernetesReader};
-use pod_identity_engine::{Adoption, Rehearsal, Scope, permit_adoption, request_clusters};
+use pod_identity_engine::{
+    Adoption, Reconciled, Rehearsal, Scope, permit_adoption, request_clusters,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -87,7 +89,7 @@ pub(super) async fn answer(
     let ways = [asked.all, asked.orphans, !asked.associations.is_empty()];
     if ways.into_iter().filter(|way| *way).count() != 1 {
         return Err(request.wrong(
-            "either name associations, or say `\"all\": true` or `\"orphans\": true`: one of the three",
+            "say which associations: `\"associations\": [{\"namespace\": ..., \"serviceAccount\": ..., \"as\": ...}]`, or `\"all\": true`, or `\"orphans\": true`; one of the three",
         ));
     }
     let registry = desk.registry().await?;
@@ -137,7 +139,8 @@ pub(super) async fn answer(
                 let scope = Scope { places, ..Scope::of(cluster.clone()) };
                 let preview = ahead_of(&ahead, &scope).await?;
                 let plan = preview_words(&cluster, &preview);
-                let mut answer = told(request, &cluster, &candidates, &plan, None);
+                let ahead = Some((&preview, plan.as_str()));
+                let mut answer = told(request, &cluster, &candidates, ahead, None);
                 // What was thought through is less than what was asked for, for want of time.
                 if candidate::digest(&cluster, &candidates) != digest {
                     answer.text += "\nThis is not all that was asked for, so there is nothing to apply yet: name fewer associations, or raise the function's time-out, and plan again.\n";
@@ -151,7 +154,7 @@ pub(super) async fn answer(
             None
         }
     };
-    let answer = told(request, &cluster, &candidates, "", unasked);
+    let answer = told(request, &cluster, &candidates, None, unasked);
     Ok(answer.with("plan", json!(digest)))
 }
 
@@ -252,24 +255,47 @@ fn beginning(all: &[Candidate], would: &str) -> String {
     format!("{}{more}", table(shown, would))
 }
 
+/// How many of those that are accepted a reconciliation would not take over.
+fn kept_from(all: &[Candidate], preview: &Reconciled) -> usize {
+    let accepted: Vec<Accepted> = all.iter().filter_map(Candidate::accepted).collect();
+    if preview.skipped.is_some() || preview.halted.is_some() {
+        return accepted.len();
+    }
+    let places = preview.plans.iter().flat_map(|plan| &plan.places);
+    let blocked: BTreeSet<_> = places
+        .flat_map(|place| {
+            let here = place.blocked.iter();
+            here.map(|blocked| (&place.kubernetes, &blocked.service_account))
+        })
+        .collect();
+    accepted.iter().filter(|one| blocked.contains(&(&one.place, &one.name))).count()
+}
+
 fn told(
     request: &Request,
     cluster: &ClusterArn,
     all: &[Candidate],
-    plan: &str,
+    ahead: Option<(&Reconciled, &str)>,
     unasked: Option<String>,
 ) -> Answer {
     let accepted = all.iter().filter(|one| one.accepted().is_some()).count();
+    let kept = ahead.map_or(0, |(preview, _)| kept_from(all, preview));
+    let (adopted, plan) = (accepted - kept, ahead.map_or("", |(_, plan)| plan));
     let is_plan = request.mode == Mode::Plan;
     let (would, is_done) = match is_plan {
         true => ("would be", " (mode is plan, nothing was done)"),
         false => ("is", ""),
     };
     let mut text = format!(
-        "Cluster {}: {accepted} of {} associations {would} adopted{is_done}.\n",
+        "Cluster {}: {adopted} of {} associations {would} adopted{is_done}.\n",
         cluster.name(),
         all.len()
     );
+    if kept > 0 {
+        text += &format!(
+            "{kept} more would be bound, and reconcile would leave their associations as they are: the plan below says what stands in the way.\n"
+        );
+    }
     if !all.is_empty() {
         text += &format!("\n{}", table(all, would));
     }
@@ -296,5 +322,6 @@ fn told(
         .with("mode", json!(request.mode.word()))
         .with("clusterArn", json!(cluster))
         .with("accepted", json!(accepted))
+        .with("adopted", json!(adopted))
         .with("associations", json!(rows.collect::<Vec<_>>()))
 }

@@ -225,7 +225,7 @@ fn two_associations_are_not_bound_as_one_service_account() {
     assert_eq!(planned["accepted"], 0, "{}", text(&planned));
     assert!(text(&planned).contains("several associations would be bound as svc-etl"));
     let neither = office.refused(json!({ "action": "adopt", "cluster": "blue" }));
-    assert!(neither.contains("either name associations"), "{neither}");
+    assert!(neither.contains("say which associations"), "{neither}");
 }
 
 #[test]
@@ -333,4 +333,27 @@ fn what_is_not_what_was_planned_is_told_for_the_first_two_hundred() {
     let why = office.refused(apply);
     assert!(why.contains("svc-199-sa") && !why.contains("svc-200-sa"), "{why}");
     assert!(why.contains("and 2 more, which the plan tells"), "{why}");
+}
+
+#[test]
+fn the_headline_of_a_plan_counts_what_reconcile_would_really_take_over() {
+    let office = Office::registered();
+    foreign(&office, "svc-etl-sa", "etl");
+    foreign(&office, "svc-train-sa", "report");
+    office.ports.world().set_trust(&role("report"), crate::office::UNTRUSTED);
+    let both = json!([one("svc-etl-sa", "svc-etl"), one("svc-train-sa", "svc-train")]);
+    let planned = office.planned(adopt(both));
+    let words = text(&planned);
+    assert!(words.starts_with("Cluster blue: 1 of 2 associations would be adopted"), "{words}");
+    assert!(words.contains("1 more would be bound"), "{words}");
+    assert_eq!((&planned["accepted"], &planned["adopted"]), (&json!(2), &json!(1)));
+}
+
+#[test]
+fn an_adoption_that_names_nothing_is_told_what_to_give() {
+    let office = Office::registered();
+    let why = office.refused(json!({ "action": "adopt", "cluster": "blue" }));
+    for way in ["\"associations\": [{\"namespace\"", "\"all\": true", "\"orphans\": true"] {
+        assert!(why.contains(way), "{why}");
+    }
 }

@@ -228,6 +228,7 @@ impl Operation {
             }
             Self::DescribeCluster { cluster } => {
                 let found = world.describe_cluster(caller, &cluster)?;
+                let node_role = Some(&found.node_role).filter(|role| !role.is_empty());
                 json!({"cluster": {
                     "name": found.name,
                     "arn": found.arn,
@@ -241,7 +242,7 @@ impl Operation {
                         "endpointPublicAccess": found.endpoint_public_access,
                         "endpointPrivateAccess": found.endpoint_private_access,
                     },
-                    "computeConfig": { "enabled": found.auto_mode },
+                    "computeConfig": { "enabled": found.auto_mode, "nodeRoleArn": node_role },
                 }})
             }
             Self::ListAddons { cluster, page } => {

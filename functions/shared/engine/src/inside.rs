@@ -162,7 +162,7 @@ pub async fn preview_inside<A: OutsideReads, K: KubernetesReader, W, C: Clock>(
     let Context { reader: aws, clock, run, settings, deadline, .. } = outside;
     let access = match access(scope, aws, settings).await? {
         Ok(access) => access,
-        Err(why) => return Ok(skipped(why)),
+        Err(why) => return Ok(skipped(scope, why)),
     };
     let access = &access;
     let context = Inside { aws, kubernetes, clock, run, settings, inside, access, deadline };
@@ -203,7 +203,7 @@ pub async fn work_inside<
     let Context { reader: aws, clock, run, settings, deadline, .. } = outside;
     let access = match access(scope, aws, settings).await? {
         Ok(access) => access,
-        Err(why) => return Ok(skipped(why)),
+        Err(why) => return Ok(skipped(scope, why)),
     };
     let access = &access;
     let context = Inside { aws, kubernetes, clock, run, settings, inside, access, deadline };
@@ -228,8 +228,8 @@ pub async fn work_inside<
     Ok(report)
 }
 
-fn skipped(why: String) -> InsideReport {
-    tracing::warn!("skipped: {why}");
+fn skipped(scope: &InsideScope, why: String) -> InsideReport {
+    tracing::warn!(cluster = scope.cluster.name(), "skipped: {why}");
     InsideReport { skipped: Some(why), ..InsideReport::default() }
 }
 

@@ -98,11 +98,12 @@ impl Lease {
                 // What follows the lease needs time as well.
                 let enough = later(later(now, pause), settings.longest_call) < deadline;
                 if !enough {
-                    return Err(LeaseError::Held {
-                        cluster: cluster.name().to_owned(),
-                        owner: held.owner.unwrap_or_default(),
-                        until: held.expires_at,
-                    });
+                    let until = held.expires_at;
+                    let cluster = cluster.name().to_owned();
+                    let owner = held.owner.unwrap_or_default();
+                    let error = LeaseError::Held { cluster, owner, until };
+                    run.waits(&error.to_string(), until);
+                    return Err(error);
                 }
                 clock.sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
@@ -189,7 +190,7 @@ impl Lease {
         let mut writes = WriteSet::default();
         self.release(context.run, &mut writes);
         if writes.commit(context.reader, context.writer).await.is_err() {
-            tracing::warn!(of = self.key.partition, "the lease could not be given back");
+            tracing::warn!(cluster = self.key.partition, "the lease could not be given back");
         }
     }
 }

@@ -261,7 +261,7 @@ async fn needs<R: Reads, W, C: Clock>(
 ) -> Result<Option<Found>, String> {
     let found = overview.compare(context, chunk).await?;
     used.extend(found.used.iter().cloned());
-    done.note(&found, chunk);
+    done.note(&overview.access.cluster, &found, chunk);
     Ok(Some(found).filter(|found| !found.needed.is_empty()))
 }
 
@@ -301,13 +301,13 @@ async fn tell<R, W: Writes, C: Clock>(
 }
 
 impl Reconciled {
-    fn note(&mut self, found: &Found, chunk: &[KubernetesName]) {
+    fn note(&mut self, cluster: &ClusterArn, found: &Found, chunk: &[KubernetesName]) {
         self.places += chunk.len();
         self.left = chunk.last().cloned();
         self.needed.extend(found.names());
         self.orphans.extend(found.orphans.iter().cloned());
         for orphan in &found.orphans {
-            tracing::warn!(place = %orphan.place, association = orphan.id, tag = orphan.tag, "orphan: our tag, and the ledger does not know it; it is kept");
+            tracing::warn!(cluster = cluster.name(), place = %orphan.place, association = orphan.id, tag = orphan.tag, "orphan: our tag, and the ledger does not know it; it is kept");
         }
     }
 

@@ -1,27 +1,59 @@
 //! What became of the records of an invocation that asks for something, one by one, and what
 //! Lambda is told of it.
 
-use pod_identity_engine::Record;
-use serde_json::Value;
+use jiff::Timestamp;
+use pod_identity_core::ClusterArn;
+use pod_identity_engine::{Record, Run};
+use serde_json::{Value, json};
 
 use crate::payload::{Payload, batch_answer};
 
 /// What became of each record, in words. An error is delivered again.
-#[derive(Debug, Default)]
-pub struct Answers(Vec<(String, Result<String, String>)>);
+#[derive(Debug)]
+pub struct Answers<'a> {
+    run: &'a Run,
+    said: Vec<(String, Result<String, String>)>,
+}
 
-impl Answers {
-    /// Notes what became of a record, and logs it.
-    pub fn note(&mut self, record: &Record, said: Result<String, String>) {
+impl<'a> Answers<'a> {
+    /// Of one invocation.
+    #[must_use]
+    pub fn of(run: &'a Run) -> Self {
+        Self { run, said: Vec::new() }
+    }
+
+    /// Notes what became of a record, perhaps about one cluster, and logs it. What ends by itself is no error.
+    pub fn note(
+        &mut self,
+        record: &Record,
+        cluster: Option<&ClusterArn>,
+        said: Result<String, String>,
+    ) {
+        let (message_id, cluster) = (record.id.as_str(), cluster.map(ClusterArn::name));
         match &said {
-            Ok(text) => tracing::info!(message_id = record.id, text, "request processed"),
-            Err(why) => tracing::error!(message_id = record.id, why, "request failed"),
+            Ok(text) => tracing::info!(message_id, cluster, text, "request processed"),
+            Err(why) if self.waits_until(why).is_some() => {
+                tracing::warn!(message_id, cluster, why, "request waits");
+            }
+            Err(why) => tracing::error!(message_id, cluster, why, "request failed"),
         }
-        self.0.push((record.id.clone(), said));
+        self.said.push((record.id.clone(), said));
+    }
+
+    fn waits_until(&self, why: &str) -> Option<Timestamp> {
+        self.run.waits_until([why])
+    }
+
+    /// How many records wait for what ends by itself.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        let failed = self.said.iter().filter_map(|(_, said)| said.as_ref().err());
+        failed.filter(|why| self.waits_until(why).is_some()).count()
     }
 
     /// What Lambda is told: of a batch the messages to deliver again, of a single record what
-    /// `single` makes of the words.
+    /// `single` makes of the words. A single record that waits is answered with when to ask again: to whoever
+    /// invokes by hand it is no error.
     ///
     /// # Errors
     /// Why a single record failed, which makes Lambda deliver it again.
@@ -31,11 +63,25 @@ impl Answers {
         single: impl FnOnce(String) -> Value,
     ) -> Result<Value, String> {
         if let Payload::Batch(_) = payload {
-            let failed = self.0.iter().filter(|(_, said)| said.is_err());
+            let failed = self.said.iter().filter(|(_, said)| said.is_err());
             return Ok(batch_answer(failed.map(|(id, _)| id.as_str())));
         }
-        let last = self.0.pop().map(|(_, said)| said);
+        let last = self.said.pop().map(|(_, said)| said);
         let lost = || Err("the request was not processed; send it again".to_owned());
-        last.unwrap_or_else(lost).map(single)
+        match last.unwrap_or_else(lost) {
+            Ok(said) => Ok(single(said)),
+            Err(why) => match self.waits_until(&why) {
+                Some(until) => Ok(waits(&why, until)),
+                None => Err(why),
+            },
+        }
     }
+}
+
+/// What is answered to whoever has to ask again.
+#[must_use]
+pub fn waits(why: &str, until: Timestamp) -> Value {
+    // Whole seconds, rounded up.
+    let at = Timestamp::from_second(until.as_second().saturating_add(1)).unwrap_or(until);
+    json!({ "text": format!("not done yet: {why}; ask again after {at}"), "askAgainAt": at.to_string() })
 }

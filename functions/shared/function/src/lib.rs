@@ -6,13 +6,15 @@ mod deadline;
 #[cfg(feature = "logging")]
 mod logging;
 mod metrics;
+mod not_finished;
 mod payload;
 #[cfg(test)]
 mod tests;
 
-pub use answers::Answers;
+pub use answers::{Answers, waits};
 pub use deadline::deadline;
 #[cfg(feature = "logging")]
 pub use logging::start as start_logging;
-pub use metrics::{Metric, capacity, line, now};
+pub use metrics::{Metric, capacity, line, now, waiting};
+pub use not_finished::NotFinished;
 pub use payload::{Payload, batch_answer, read};

@@ -113,6 +113,7 @@ impl Server {
             status: "ACTIVE".to_owned(),
             authentication_mode: Some("API".to_owned()),
             auto_mode: false,
+            node_role: None,
             public_endpoint: true,
             private_endpoint: false,
             version: Some("1.33".to_owned()),

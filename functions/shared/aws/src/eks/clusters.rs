@@ -54,6 +54,7 @@ impl ClusterReader for AwsReader {
 fn description(cluster: Cluster) -> ClusterDescription {
     let network = cluster.resources_vpc_config;
     let mode = cluster.access_config.and_then(|config| config.authentication_mode);
+    let compute = cluster.compute_config;
     let status = cluster.status.map(|status| status.as_str().to_owned());
     ClusterDescription {
         created_at: cluster.created_at.and_then(timestamp),
@@ -63,7 +64,8 @@ fn description(cluster: Cluster) -> ClusterDescription {
         authentication_mode: mode.map(|mode| mode.as_str().to_owned()),
         public_endpoint: network.as_ref().is_some_and(|network| network.endpoint_public_access),
         private_endpoint: network.as_ref().is_some_and(|network| network.endpoint_private_access),
-        auto_mode: cluster.compute_config.and_then(|one| one.enabled).unwrap_or_default(),
+        auto_mode: compute.as_ref().and_then(|one| one.enabled).unwrap_or_default(),
+        node_role: present(compute.and_then(|one| one.node_role_arn)),
         version: present(cluster.version),
     }
 }

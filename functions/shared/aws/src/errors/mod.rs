@@ -4,6 +4,7 @@
 mod tests;
 
 use std::error::Error;
+use std::fmt;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
@@ -18,8 +19,37 @@ pub(crate) fn port_error<E: Error + ProvideErrorMetadata + Send + Sync + 'static
     error: SdkError<E, HttpResponse>,
 ) -> PortError {
     let Class { kind, code, message } = classify(&error);
-    PortError { operation, object: object.into(), kind, code, message, source: Box::new(error) }
+    // What the SDK shows of an error that its model does not have is Rust's view of it.
+    let source: Box<dyn Error + Send + Sync> = match &error {
+        SdkError::ServiceError(service) => Box::new(Answered {
+            code: code.clone(),
+            message: message.clone(),
+            status: service.raw().status().as_u16(),
+        }),
+        _ => Box::new(error),
+    };
+    PortError { operation, object: object.into(), kind, code, message, source }
 }
+
+/// What a service answered instead of what was asked for.
+#[derive(Debug)]
+struct Answered {
+    code: Option<String>,
+    message: Option<String>,
+    status: u16,
+}
+
+impl fmt::Display for Answered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.code, &self.message) {
+            (Some(code), Some(message)) => write!(f, "{code}: {message}"),
+            (Some(words), None) | (None, Some(words)) => f.write_str(words),
+            (None, None) => write!(f, "AWS answered {} and said nothing", self.status),
+        }
+    }
+}
+
+impl Error for Answered {}
 
 /// A call succeeded, but its answer or its input is not what it must be.
 pub(crate) fn invalid(

@@ -143,8 +143,8 @@ fn the_message_names_the_object_and_leaves_the_cause_to_the_chain() {
         answered(403, Some("AccessDenied")),
     );
     assert_eq!(error.to_string(), "failed to describe association a-1 in cluster blue");
-    let cause = error.source().and_then(Error::source).unwrap();
-    assert!(format!("{cause:?}").contains("AccessDenied"));
+    let cause = error.source().unwrap();
+    assert!(cause.to_string().starts_with("AccessDenied"), "{cause}");
 }
 
 #[test]
@@ -154,4 +154,17 @@ fn absence_is_no_error() {
     assert!(absent(Ok(1)).unwrap().is_some());
     assert!(absent::<()>(Err(failed(404, "ResourceNotFoundException"))).unwrap().is_none());
     assert!(absent::<()>(Err(failed(500, "ServerException"))).is_err());
+}
+
+#[test]
+fn an_error_that_the_model_does_not_have_is_told_in_the_services_words() {
+    for (code, expected) in [(Some("NovelException"), "NovelException"), (None, "words")] {
+        let error = port_error("describe association", "a-1", answered(418, code));
+        let told = pod_identity_engine::chain(&error);
+        assert!(told.starts_with("failed to describe association a-1: "), "{told}");
+        assert!(told.contains(expected), "{told}");
+        for debug in ["Unhandled", "ErrorMetadata", "Error {", "Some(", "unhandled error"] {
+            assert!(!told.contains(debug), "{told}");
+        }
+    }
 }

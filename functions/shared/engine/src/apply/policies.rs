@@ -392,7 +392,7 @@ fn attach_failure(
             way_out: "raise IAM's quota of managed policies attached to a role, or detach policies from the node role; NODE_ROLE_POLICY_SLOTS must not be above that quota".to_owned(),
         }),
         ErrorKind::NotFound => Failure::Blocked(Problem {
-            code: BlockedCode::InvalidRequest,
+            code: BlockedCode::NodeRoleNotFound,
             reason: format!("node role {node_role} does not exist, so policy {policy} cannot be attached"),
             way_out: "register the cluster with the node roles that it has".to_owned(),
         }),

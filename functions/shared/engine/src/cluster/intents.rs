@@ -197,6 +197,7 @@ fn missing(
 }
 
 fn doubt(loaded: &mut Loaded, plan: &mut Plan, place: &KubernetesName, why: &str) {
+    tracing::info!(cluster = plan.cluster.name(), %place, "nothing is done: {why}");
     for planned in plan.places.iter_mut().filter(|planned| planned.kubernetes == *place) {
         loaded.visibility.set_aside(planned, why.to_owned());
     }

@@ -18,7 +18,7 @@ use crate::error::chain;
 use crate::ledger::{NodePolicyRecord, node_policy_key};
 use crate::observe::{self, FoundPolicies};
 use crate::ports::{Clock, ErrorKind, PortError, Reads};
-use crate::settings::Settings;
+use crate::settings::{Settings, later};
 
 /// A plan and what it rests on.
 pub(super) struct Planned {
@@ -97,6 +97,10 @@ pub(super) async fn planned<R: Reads, W, C: Clock>(
                 "the binding that held it was removed meanwhile; the next delivery looks again";
             loaded.visibility.set_aside(place, why.to_owned());
         }
+    }
+    for (place, why) in &loaded.visibility.doubts {
+        tracing::info!(cluster = cluster.name(), %place, "nothing is done: {why}");
+        context.run.waits(why, later(looked_at, settings.lease));
     }
     Ok(Planned { plan, loaded, found, known })
 }

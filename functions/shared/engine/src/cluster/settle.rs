@@ -2,6 +2,7 @@
 //! the lease goes back. A run that dies in between sends its events again.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use pod_identity_core::plan::{AssociationStep, Blocked, Bound, PlacePlan, Plan, Problem};
@@ -42,6 +43,9 @@ struct Settling<'a> {
     events: Vec<(About, Outgoing)>,
 }
 
+/// How long IAM takes at most to show a change, as a rule.
+const IAM_SHOWS: Duration = Duration::from_secs(60);
+
 /// What an outcome event is about, and so what stays unfinished without it.
 enum About {
     Binding(DominoName),
@@ -81,6 +85,9 @@ pub(super) async fn settle<R: LedgerReader, W: LedgerWriter + Bus, C: Clock>(
         }
         let result = applied.places.get(&place.kubernetes).or(ungranted.as_ref());
         settling.place(place, result);
+    }
+    for why in settling.unsettled.iter().filter_map(|name| settling.failures.get(name)) {
+        context.run.waits(why, later(now, IAM_SHOWS));
     }
     settling.finish();
     for (place, written) in visibility::written(plan, applied, now) {

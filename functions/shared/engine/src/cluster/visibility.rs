@@ -75,7 +75,6 @@ impl Visibility {
 
     /// Does nothing at a place, and keeps why: the next delivery looks again.
     pub(super) fn set_aside(&mut self, place: &mut PlacePlan, why: String) {
-        tracing::info!(place = %place.kubernetes, "nothing is done: {why}");
         place.step = None;
         self.doubts.insert(place.kubernetes.clone(), why);
     }

@@ -13,8 +13,8 @@ use super::{describe, list, pages, problem_of};
 use crate::context::Context;
 use crate::ledger::{ClusterRecord, NodePolicyRecord};
 use crate::ports::{
-    AssociationFilter, Clock, ClusterAccess, EksReader, ErrorKind, IamReader, PolicyVersion,
-    PortError,
+    AssociationFilter, Clock, ClusterAccess, ClusterReader, EksReader, ErrorKind, IamReader,
+    PolicyVersion, PortError,
 };
 use crate::settings::Settings;
 
@@ -62,7 +62,7 @@ impl FoundPolicies {
 /// The ledger says what they list, so an event reads none of them. A cluster that it does not know yet
 /// is observed completely, foreign associations included, because the list is to be exhaustive; and a
 /// reconciliation, which looks `anew`, takes in what others have listed.
-pub(crate) async fn node_policies<A: EksReader + IamReader, W, C: Clock>(
+pub(crate) async fn node_policies<A: ClusterReader + EksReader + IamReader, W, C: Clock>(
     context: &Context<'_, A, W, C>,
     access: &ClusterAccess,
     cluster: &ClusterRecord,
@@ -251,6 +251,10 @@ pub(crate) async fn attachments(
         let policies = match listed {
             Ok(policies) => policies,
             Err(error) if error.kind == ErrorKind::Passing => return Err(error),
+            Err(error) if error.kind == ErrorKind::NotFound => {
+                found.problem = Some(no_node_role(role, access, record.guessed));
+                continue;
+            }
             Err(error) => {
                 found.problem = Some(problem_of(
                     &error,
@@ -273,9 +277,28 @@ pub(crate) async fn attachments(
     Ok(())
 }
 
-/// Node roles of the cluster's node groups.
+/// A node role that IAM does not know.
+fn no_node_role(role: &RoleArn, access: &ClusterAccess, guessed: bool) -> Problem {
+    let cluster = access.cluster.name();
+    let whence = if guessed {
+        format!(
+            ". It is a guess: neither the registration of cluster {cluster} nor EKS names its node roles, and Domino's Terraform module calls them so"
+        )
+    } else {
+        String::new()
+    };
+    Problem {
+        code: BlockedCode::NodeRoleNotFound,
+        reason: format!("node role {role} of cluster {cluster} does not exist{whence}"),
+        way_out: format!(
+            "register cluster {cluster} again with nodeRoleArns, the roles that its nodes have (aws eks describe-nodegroup, or the EC2NodeClass of Karpenter)"
+        ),
+    }
+}
+
+/// Node roles of the cluster's node groups, and that of the nodes of EKS Auto Mode, which are of none.
 pub(crate) async fn node_roles_of(
-    aws: &impl EksReader,
+    aws: &(impl ClusterReader + EksReader),
     access: &ClusterAccess,
     concurrency: usize,
 ) -> Result<Result<BTreeSet<RoleArn>, Problem>, PortError> {
@@ -292,13 +315,24 @@ pub(crate) async fn node_roles_of(
         }
         Err(error) => return Err(error),
     };
+    let auto = match aws.cluster(access).await {
+        Ok(cluster) => cluster.and_then(|cluster| cluster.node_role),
+        Err(error) if error.kind == ErrorKind::Denied => {
+            return Ok(Err(problem_of(
+                &error,
+                access,
+                "register the cluster with its node roles, or allow eks:DescribeCluster",
+            )));
+        }
+        Err(error) => return Err(error),
+    };
     let roles: Vec<String> = stream::iter(groups)
         .map(|group| async move { aws.node_group_role(access, &group).await })
         .buffer_unordered(concurrency)
         .try_filter_map(|role| async move { Ok(role) })
         .try_collect()
         .await?;
-    Ok(Ok(roles.iter().filter_map(|role| role.parse().ok()).collect()))
+    Ok(Ok(roles.iter().chain(&auto).filter_map(|role| role.parse().ok()).collect()))
 }
 
 /// The name that Domino's module for EKS gives a cluster's node role.

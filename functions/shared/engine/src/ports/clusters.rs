@@ -28,6 +28,8 @@ pub struct ClusterDescription {
     pub private_endpoint: bool,
     /// Whether it runs in EKS Auto Mode, whose nodes have the EKS Pod Identity agent built in.
     pub auto_mode: bool,
+    /// ARN of the role of the nodes that EKS Auto Mode makes; none without.
+    pub node_role: Option<String>,
     /// Version of Kubernetes, such as `1.33`.
     pub version: Option<String>,
 }

@@ -196,7 +196,7 @@ impl Taking {
         done: &mut Reconciled,
     ) -> Result<Option<Found>, String> {
         let mut found = overview.compare(context, chunk).await?;
-        done.note(&found, chunk);
+        done.note(&overview.access.cluster, &found, chunk);
         self.others.append(&mut found.others);
         let orphans = found.orphans.iter();
         self.others.extend(

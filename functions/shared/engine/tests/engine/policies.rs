@@ -10,6 +10,7 @@ use pod_identity_world::{Caller, PortFault, When, World};
 use serde_json::{Value, json};
 
 use crate::check::{listed, settled};
+use crate::reconcile;
 use crate::scenario::{ACCOUNT, Scenario, TRUSTED, UNTRUSTED, cluster, node_role, role};
 
 pub(crate) fn policy(number: u32) -> String {
@@ -105,6 +106,50 @@ fn node_roles_come_from_the_node_groups_when_none_is_registered() {
         assert_eq!(listed(&scenario.ports.world(), &role), names(&["etl"]));
     }
     settled(&mut scenario);
+}
+
+#[test]
+fn the_node_role_of_eks_auto_mode_is_asked_for_once_and_again_by_reconcile() {
+    let mut scenario = Scenario::new();
+    let auto = node_role("auto-eks-nodes");
+    {
+        let mut world = scenario.ports.world();
+        world.add_role(&auto, UNTRUSTED);
+        let blue = world.eks.cluster_mut(&cluster("blue")).unwrap();
+        blue.node_groups.clear();
+        (blue.auto_mode, blue.node_role) = (true, auto.to_string());
+    }
+    scenario.node_roles.insert(cluster("blue"), vec![auto.clone()]);
+    register_without_node_roles(&mut scenario);
+    let event = scenario.assigned("svc-etl", "etl");
+    Scenario::assert_outcome(&scenario.send(&event), Outcome::Applied);
+    assert_eq!(scenario.ports.world().iam.attached_to(&auto).len(), 1);
+    let asked = scenario.ports.world().count("DescribeCluster");
+    let event = scenario.assigned("svc-train", "train");
+    Scenario::assert_outcome(&scenario.send(&event), Outcome::Applied);
+    assert_eq!(scenario.ports.world().count("DescribeCluster"), asked);
+    scenario.advance(300);
+    let done = reconcile::run(&mut scenario, &reconcile::scope(), 60);
+    assert!(done.skipped.is_none() && done.halted.is_none() && done.failures.is_empty());
+    assert!(scenario.ports.world().count("DescribeCluster") > asked);
+    settled(&mut scenario);
+}
+
+#[test]
+fn a_guessed_node_role_that_does_not_exist_is_said_to_be_a_guess() {
+    let mut scenario = Scenario::new();
+    {
+        let mut world = scenario.ports.world();
+        world.eks.cluster_mut(&cluster("blue")).unwrap().node_groups.clear();
+        world.delete_role(&administrator(), "blue-eks-nodes").unwrap();
+    }
+    register_without_node_roles(&mut scenario);
+    let event = scenario.assigned("svc-etl", "etl");
+    Scenario::assert_outcome(&scenario.send(&event), Outcome::Blocked);
+    assert_eq!(scenario.code("svc-etl", "blue"), Some(BlockedCode::NodeRoleNotFound));
+    let told = scenario.outcomes("Pod Identity Association Blocked");
+    let reason = told[0]["reason"].as_str().unwrap();
+    assert!(reason.contains("blue-eks-nodes") && reason.contains("It is a guess"), "{reason}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::check::End;
 use crate::policies::administrator;
 use crate::scenario::{Scenario, cluster, drive, records, role};
 
-fn scope() -> Scope {
+pub(crate) fn scope() -> Scope {
     Scope::of(cluster("blue"))
 }
 
@@ -20,7 +20,7 @@ fn access() -> ClusterAccess {
     ClusterAccess { cluster: cluster("blue"), assume_role: None }
 }
 
-fn run(scenario: &mut Scenario, scope: &Scope, seconds: i64) -> Reconciled {
+pub(crate) fn run(scenario: &mut Scenario, scope: &Scope, seconds: i64) -> Reconciled {
     let (run, deadline) = (scenario.next_run(), scenario.in_seconds(seconds));
     let ports = &scenario.ports;
     let future = reconcile(ports.context(&run, &scenario.settings, deadline), scope);

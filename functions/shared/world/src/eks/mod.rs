@@ -51,6 +51,8 @@ pub struct Cluster {
     pub endpoint_private_access: bool,
     /// Whether it runs in EKS Auto Mode.
     pub auto_mode: bool,
+    /// ARN of the role of the nodes that EKS Auto Mode makes; empty without.
+    pub node_role: String,
     /// Add-ons, by name. A new cluster has the Pod Identity agent.
     pub addons: BTreeMap<String, Addon>,
     pub(crate) associations: BTreeMap<String, Settling<Association>>,
@@ -75,6 +77,7 @@ impl Cluster {
             endpoint_public_access: true,
             endpoint_private_access: false,
             auto_mode: false,
+            node_role: String::new(),
             addons: [("eks-pod-identity-agent".to_owned(), agent)].into(),
             associations: BTreeMap::new(),
             tokens: BTreeMap::new(),

@@ -33,6 +33,8 @@ pub struct ClusterDescription {
     pub endpoint_private_access: bool,
     /// Whether it runs in EKS Auto Mode.
     pub auto_mode: bool,
+    /// ARN of the role of the nodes that EKS Auto Mode makes; empty without.
+    pub node_role: String,
 }
 
 impl World {
@@ -58,6 +60,7 @@ impl World {
             endpoint_public_access: found.endpoint_public_access,
             endpoint_private_access: found.endpoint_private_access,
             auto_mode: found.auto_mode,
+            node_role: found.node_role.clone(),
             arn: arn.to_string(),
         })
     }

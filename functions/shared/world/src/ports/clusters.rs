@@ -26,6 +26,7 @@ impl ClusterReader for WorldPorts {
             public_endpoint: found.endpoint_public_access,
             private_endpoint: found.endpoint_private_access,
             auto_mode: found.auto_mode,
+            node_role: filled(found.node_role),
             version: filled(found.version),
         }))
     }

@@ -14,7 +14,8 @@ async fn a_cluster_is_described_with_the_way_to_its_kubernetes_api() {
             "certificateAuthority":{"data":"LS0t"},
             "accessConfig":{"authenticationMode":"API_AND_CONFIG_MAP"},
             "resourcesVpcConfig":{"endpointPublicAccess":false,"endpointPrivateAccess":true},
-            "computeConfig":{"enabled":true,"nodePools":["system"]}}}"#,
+            "computeConfig":{"enabled":true,"nodePools":["system"],
+            "nodeRoleArn":"arn:aws:iam::111122223333:role/auto"}}}"#,
     );
     let found = script.aws().reader().cluster(&access()).await.unwrap().unwrap();
     assert_eq!(
@@ -26,6 +27,7 @@ async fn a_cluster_is_described_with_the_way_to_its_kubernetes_api() {
             status: "ACTIVE".to_owned(),
             authentication_mode: Some("API_AND_CONFIG_MAP".to_owned()),
             auto_mode: true,
+            node_role: Some("arn:aws:iam::111122223333:role/auto".to_owned()),
             public_endpoint: false,
             private_endpoint: true,
             version: Some("1.33".to_owned()),

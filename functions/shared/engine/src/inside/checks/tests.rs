@@ -10,6 +10,7 @@ fn description() -> ClusterDescription {
         status: "ACTIVE".to_owned(),
         authentication_mode: Some("API".to_owned()),
         auto_mode: false,
+        node_role: None,
         public_endpoint: true,
         private_endpoint: true,
         version: None,
