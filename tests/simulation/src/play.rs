@@ -39,6 +39,8 @@ pub(crate) struct Sent {
     pub(crate) id: String,
     pub(crate) at: i64,
     text: String,
+    /// How often it was taken off the queue.
+    deliveries: u32,
 }
 
 impl Sent {
@@ -195,7 +197,7 @@ impl<'a> Play<'a> {
         let settings = stage::settings(self.setup, OTHER);
         let ports = WorldPorts::new(Arc::clone(&self.world), "other");
         let run = Run::new("other", self.now());
-        let records = records(&texts.iter().map(String::as_str).collect::<Vec<_>>());
+        let records = records(texts.iter().map(|text| (text.as_str(), 1)));
         let deadline = later(self.now(), 60);
         let future = process(ports.context(&run, &settings, deadline), &records);
         let mut future = Box::pin(future);
@@ -217,7 +219,7 @@ impl<'a> Play<'a> {
         let index = self.sent.len();
         let id = format!("e-{}-{index}", event.tie);
         let text = stage::envelope(event, at, &id);
-        self.sent.push(Sent { event: event.clone(), id, at, text });
+        self.sent.push(Sent { event: event.clone(), id, at, text, deliveries: 0 });
         self.queue.push_back(index);
     }
 
@@ -353,8 +355,11 @@ impl<'a> Play<'a> {
         self.queue.rotate_left(from);
         let messages: Vec<usize> = self.queue.drain(..size.min(self.queue.len())).collect();
         self.queue.rotate_right(from.min(self.queue.len()));
-        let texts: Vec<&str> = messages.iter().map(|at| self.sent[*at].text.as_str()).collect();
-        let records = records(&texts);
+        for at in &messages {
+            self.sent[*at].deliveries += 1;
+        }
+        let sent = messages.iter().map(|at| &self.sent[*at]);
+        let records = records(sent.map(|sent| (sent.text.as_str(), sent.deliveries)));
         let came = messages.iter().filter_map(|at| self.sent[*at].event.asks.name());
         let came = came.map(stage::name).collect();
         self.watch.queues.came.insert(self.next_request(), came);
@@ -620,13 +625,14 @@ fn is_late(call: &Call) -> bool {
     watch::changes(&call.operation) && call.at.duration_since(call.began) > longest
 }
 
-fn records(texts: &[&str]) -> Vec<Record> {
-    let record = |(at, text): (usize, &&str)| Record {
+/// Messages, each with how often it was delivered.
+fn records<'a>(delivered: impl Iterator<Item = (&'a str, u32)>) -> Vec<Record> {
+    let record = |(at, (text, deliveries)): (usize, (&str, u32))| Record {
         id: format!("m-{at}"),
-        text: (*text).to_owned(),
-        deliveries: 0,
+        text: text.to_owned(),
+        deliveries,
     };
-    texts.iter().enumerate().map(record).collect()
+    delivered.enumerate().map(record).collect()
 }
 
 fn poll<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
