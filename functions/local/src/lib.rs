@@ -17,6 +17,7 @@ mod function;
 mod ledger;
 mod page;
 mod queue;
+mod running;
 mod runtime_api;
 pub mod scene;
 mod show;

@@ -23,6 +23,9 @@ use pod_identity_world::{Call, World};
 use crate::report::Violation;
 use crate::stage::{self, DEPLOYMENT, NAMESPACE};
 
+/// Seconds of the shortest pause before a run asks again what IAM may not show yet.
+const PAUSE: i64 = 5;
+
 /// Who made a step, and what is to be held against it.
 pub(crate) struct Step<'a> {
     /// Request id of the run.
@@ -66,7 +69,7 @@ pub(crate) struct Watch {
     /// What each run made again on each cluster, by Kubernetes service account.
     made_again: BTreeMap<(String, ClusterArn), BTreeSet<KubernetesName>>,
     /// How often each run wrote each policy.
-    written: BTreeMap<(String, String), usize>,
+    written: BTreeMap<(String, String), (Timestamp, usize)>,
     /// Who was recorded first.
     pub(crate) queues: queue::Queues,
 }
@@ -269,8 +272,13 @@ impl Watch {
             if !unknown(world, arn).is_subset(&listed(document).unwrap_or_default()) {
                 continue;
             }
-            let times = self.written.entry((step.request.to_owned(), arn.clone())).or_default();
-            *times += 1;
+            let by = (step.request.to_owned(), arn.clone());
+            let (at, times) = self.written.entry(by).or_insert((world.now, 0));
+            // After a pause the run looks again, and may find a role then that is to be listed too.
+            if world.now.as_second() - at.as_second() >= PAUSE {
+                *times = 0;
+            }
+            (*at, *times) = (world.now, *times + 1);
             // A reconciliation lists first, and trims afterwards.
             let most = if step.named.is_some() { 2 } else { 1 };
             if *times > most && !step.disturbed && !step.beyond && !step.late {

@@ -9,11 +9,11 @@ use http::Request;
 use http_body_util::Full;
 use serde_json::Value;
 
-use super::serve::note_path;
 use super::{CommandError, failure, last_words, register, say, stage};
 use crate::child::Log;
 use crate::client;
 use crate::front::{FUNCTION_ERROR, invoke_path};
+use crate::running;
 use crate::runtime_api::InvocationResult;
 use crate::show;
 
@@ -30,10 +30,11 @@ pub(super) async fn run(
             .await
             .map_err(|source| CommandError::Unreachable { endpoint, source });
     }
-    if let Ok(endpoint) = std::fs::read_to_string(note_path()) {
+    for left in running::place().map(|place| running::all(&place)).unwrap_or_default() {
+        let endpoint = left.endpoint.clone();
         match send(&endpoint, function, payload.clone()).await {
-            // A `serve` that was killed leaves its address behind.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
+            // A `serve` that was killed leaves its folder behind.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => left.forget(),
             result => {
                 return result.map_err(|source| CommandError::Unreachable { endpoint, source });
             }

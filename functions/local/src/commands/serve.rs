@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use super::{CommandError, ask, problem, register, say, stage};
 use crate::child::Log;
 use crate::front::Front;
 use crate::page::Page;
+use crate::running::{self, Running};
 use crate::scene::{EVENT_BUS, LEDGER_TABLE, REGION, cluster};
 use crate::show;
 use crate::stage::Stage;
@@ -36,12 +37,20 @@ pub(super) async fn run(port: Option<u16>, log: Log) -> Result<(), CommandError>
     }
     let stop = stop().map_err(CommandError::Start)?;
     tokio::pin!(stop);
-    let _note = Note::leave(&front.endpoint());
-    say(&help(&front.endpoint()));
+    let endpoint = front.endpoint();
+    say(&help(&endpoint));
     let page = Page::start(Arc::clone(stage.admin())).await.map_err(CommandError::Start)?;
     say(&format!("The page for administrators\n  {url}\n  {url}?theme=dark\n", url = page.url()));
-    let kubeconfig = Kubeconfig::leave(&stage);
-    say(&kubeconfig.help());
+    let blue = cluster("blue").ok();
+    let text = blue.and_then(|blue| stage.wire().kubeconfig(&blue, "me")).unwrap_or_default();
+    // Goes with this process.
+    let running = running::place().and_then(|place| Running::leave(&place, &endpoint, &text));
+    match &running {
+        Ok(running) => say(&kubectl(&running.kubeconfig(), &text)),
+        Err(error) => say(&format!(
+            "! `invoke` needs `--endpoint {endpoint}`, and there is no kubeconfig: no folder for them can be made: {error}"
+        )),
+    }
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -137,6 +146,10 @@ Look
   aws iam list-attached-role-policies --role-name blue-eks-nodes
   aws dynamodb scan --table-name {LEDGER_TABLE}
 
+Make a role, and change whom it trusts
+  aws iam create-role --role-name new --path /domino/ --assume-role-policy-document file://trust.json
+  aws iam update-assume-role-policy --role-name new --policy-document file://trust.json
+
 Invoke the function with an event
   cargo run -- invoke association events/samples/accepted/04-assigned-minimal.json
   aws lambda invoke --function-name association --cli-binary-format raw-in-base64-out \\
@@ -163,64 +176,10 @@ Ctrl-C ends it.
     )
 }
 
-/// Where a running `serve` leaves its address for `invoke`.
-pub(super) fn note_path() -> PathBuf {
-    let user = std::env::var("USER").or_else(|_| std::env::var("USERNAME")).unwrap_or_default();
-    let user: String = user.chars().filter(char::is_ascii_alphanumeric).collect();
-    std::env::temp_dir().join(format!("domino-pod-identity-{user}.endpoint"))
-}
-
-/// How kubectl reaches blue, in a file that goes when `serve` ends.
-struct Kubeconfig {
-    path: PathBuf,
-    text: String,
-}
-
-impl Kubeconfig {
-    fn leave(stage: &Stage) -> Self {
-        let path = note_path().with_extension("kubeconfig");
-        let blue = cluster("blue").ok();
-        let text = blue.and_then(|blue| stage.wire().kubeconfig(&blue, "me")).unwrap_or_default();
-        if let Err(error) = std::fs::write(&path, &text) {
-            say(&format!("! the kubeconfig could not be written: {error}"));
-        }
-        Self { path, text }
-    }
-
-    fn help(&self) -> String {
-        let Self { path, text } = self;
-        format!(
-            "The Kubernetes API of blue\n  kubectl --kubeconfig {} get pods\n\n{text}",
-            path.display()
-        )
-    }
-}
-
-impl Drop for Kubeconfig {
-    fn drop(&mut self) {
-        if std::fs::read_to_string(&self.path).is_ok_and(|text| text == self.text) {
-            let _ = std::fs::remove_file(&self.path);
-        }
-    }
-}
-
-/// The address in that file, which goes when `serve` ends.
-struct Note(String);
-
-impl Note {
-    fn leave(endpoint: &str) -> Self {
-        if let Err(error) = std::fs::write(note_path(), endpoint) {
-            say(&format!("! `invoke` will need `--endpoint {endpoint}`: {error}"));
-        }
-        Self(endpoint.to_owned())
-    }
-}
-
-impl Drop for Note {
-    fn drop(&mut self) {
-        // A later `serve` may have put its own there.
-        if std::fs::read_to_string(note_path()).is_ok_and(|text| text == self.0) {
-            let _ = std::fs::remove_file(note_path());
-        }
-    }
+/// How kubectl reaches blue; the file goes when `serve` ends.
+fn kubectl(path: &Path, text: &str) -> String {
+    format!(
+        "The Kubernetes API of blue\n  kubectl --kubeconfig {} get pods\n\n{text}",
+        path.display()
+    )
 }

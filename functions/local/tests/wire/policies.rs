@@ -88,3 +88,41 @@ async fn policy_lives_its_life() {
     let bad = iam.create_policy().policy_name("q").policy_document("{}").send().await.unwrap_err();
     assert!(bad.into_service_error().is_malformed_policy_document_exception());
 }
+
+#[tokio::test]
+async fn a_role_is_made_its_trust_policy_is_changed_and_it_is_deleted() {
+    let wire = wire().await;
+    let iam = aws_sdk_iam::Client::new(&config(&wire, 0).await);
+    let make = |trust: &str| {
+        iam.create_role().role_name("new").path("/domino/").assume_role_policy_document(trust)
+    };
+    let wrong = make("{").send().await.unwrap_err().into_service_error();
+    assert!(wrong.is_malformed_policy_document_exception(), "{wrong:?}");
+    let made = make(TRUST).send().await.unwrap().role.unwrap();
+    assert_eq!(made.arn(), format!("arn:aws:iam::{ACCOUNT}:role/domino/new"));
+    let again = make(TRUST).send().await.unwrap_err().into_service_error();
+    assert!(again.is_entity_already_exists_exception(), "{again:?}");
+
+    let trust = async || {
+        let found = iam.get_role().role_name("new").send().await.unwrap().role.unwrap();
+        let document = found.assume_role_policy_document().unwrap();
+        percent_encoding::percent_decode_str(document).decode_utf8().unwrap().into_owned()
+    };
+    assert_eq!(trust().await, TRUST);
+    let other = TRUST.replace("pods.eks", "ec2");
+    iam.update_assume_role_policy().role_name("new").policy_document(&other).send().await.unwrap();
+    assert_eq!(trust().await, other);
+
+    let policy = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"a:B","Resource":"*"}]}"#;
+    let made = iam.create_policy().policy_name("p").policy_document(policy).send().await.unwrap();
+    let arn = made.policy.unwrap().arn.unwrap();
+    iam.attach_role_policy().role_name("new").policy_arn(&arn).send().await.unwrap();
+    let attached = iam.delete_role().role_name("new").send().await.unwrap_err();
+    assert!(attached.into_service_error().is_delete_conflict_exception());
+    iam.detach_role_policy().role_name("new").policy_arn(&arn).send().await.unwrap();
+    iam.delete_role().role_name("new").send().await.unwrap();
+    let gone = iam.get_role().role_name("new").send().await.unwrap_err();
+    assert!(gone.into_service_error().is_no_such_entity_exception());
+    let gone = iam.delete_role().role_name("new").send().await.unwrap_err();
+    assert!(gone.into_service_error().is_no_such_entity_exception());
+}

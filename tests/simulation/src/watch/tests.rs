@@ -340,6 +340,18 @@ fn a_policy_that_is_written_twice_by_a_run_is_told() {
 }
 
 #[test]
+fn a_policy_may_be_written_again_when_the_run_looked_again_after_a_pause() {
+    let mut scene = Scene::leased();
+    scene.grants(&[0]);
+    assert_eq!(scene.look(), Ok(()));
+    scene.ports.world().now += SignedDuration::from_secs(PAUSE);
+    let arn = node_policy::policy_arn(DEPLOYMENT, &stage::cluster(0), 1).unwrap();
+    let document = node_policy::document(&[stage::role(0), stage::role(1)].into(), None);
+    wait(scene.ports.create_policy_version(&scene.access, &arn, &document)).unwrap();
+    assert_eq!(scene.look(), Ok(()));
+}
+
+#[test]
 fn a_policy_that_says_more_than_roles_is_told() {
     let mut scene = Scene::leased();
     let new = NewPolicy {
