@@ -88,11 +88,7 @@ impl Rig {
     /// So many service accounts work as so many roles in turns; each has its Kubernetes service
     /// account.
     pub(crate) async fn bind(&mut self, names: usize, roles: usize) -> Result<(), Failure> {
-        let all: Vec<Value> =
-            (0..names).map(|n| self.assigned(&format!("svc-{n}"), n % roles)).collect();
-        for batch in all.chunks(100) {
-            self.deliver(batch).await?;
-        }
+        self.assign(names, |n| n % roles).await?;
         let blue = scene::cluster("blue")?;
         let mut world = self.wire.world();
         for number in 0..names {
@@ -101,6 +97,25 @@ impl Rig {
             made.map_err(|error| error.message)?;
         }
         Ok(())
+    }
+
+    /// Gives so many service accounts the roles of these numbers.
+    pub(crate) async fn assign(
+        &mut self,
+        names: usize,
+        role: impl Fn(usize) -> usize,
+    ) -> Result<(), Failure> {
+        let all: Vec<Value> =
+            (0..names).map(|n| self.assigned(&format!("svc-{n}"), role(n))).collect();
+        for batch in all.chunks(100) {
+            self.deliver(batch).await?;
+        }
+        Ok(())
+    }
+
+    /// Sets what functions that are started from now on get.
+    pub(crate) fn set(&mut self, variable: &str, value: &str) {
+        self.settings.insert(variable.to_owned(), value.to_owned());
     }
 
     /// Starts so many pods of each of so many service accounts on blue.
