@@ -233,6 +233,19 @@ def nothing_is_allowed_everywhere(template):
                     yield f"{name} allows {action} everywhere"
 
 
+def every_role_takes_the_boundary(template):
+    for name, role in of_type(template, "AWS::IAM::Role").items():
+        if {"Ref": "PermissionsBoundary"} not in role.get("PermissionsBoundary", {}).get("Fn::If", []):
+            yield f"{name} does not take the permissions boundary"
+
+
+def what_a_region_may_lack_has_a_condition(template):
+    """EventBridge Schemas, which not every region has: a resource that cannot be made rolls the whole stack back."""
+    for name, resource in template["Resources"].items():
+        if resource["Type"] == "AWS::CloudFormation::Stack" and resource.get("Condition") != "HasSchemas":
+            yield f"{name} is made in regions without EventBridge Schemas too"
+
+
 def rights_on_the_ledger_name_partitions(template):
     tables = set(of_type(template, "AWS::DynamoDB::Table"))
     for role in of_type(template, "AWS::IAM::Role"):
@@ -357,6 +370,8 @@ ALL = [
     the_bus_is_closed,
     the_dashboard_shows_every_alarm,
     nothing_is_allowed_everywhere,
+    every_role_takes_the_boundary,
+    what_a_region_may_lack_has_a_condition,
     rights_on_the_ledger_name_partitions,
     the_ledger_is_kept_safe,
     functions_are_watched_and_logged,

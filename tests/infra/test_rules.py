@@ -175,6 +175,14 @@ BROKEN = {
         rules.nothing_is_allowed_everywhere,
         lambda t: resource(t, "ReadPolicy")["PolicyDocument"]["Statement"][0].update(Action="dynamodb:*"),
     ),
+    "a role without the boundary": (
+        rules.every_role_takes_the_boundary,
+        lambda t: resource(t, "SchedulerRole").pop("PermissionsBoundary"),
+    ),
+    "schemas in every region": (
+        rules.what_a_region_may_lack_has_a_condition,
+        lambda t: t["Resources"]["EventSchemas"].pop("Condition"),
+    ),
     "a right on the whole ledger": (
         rules.rights_on_the_ledger_name_partitions,
         lambda t: resource(t, "ReadPolicy")["PolicyDocument"]["Statement"][0].pop("Condition"),
@@ -237,7 +245,7 @@ class Rules(unittest.TestCase):
     def test_the_other_templates_keep_those_that_concern_them(self):
         for name in OTHERS:
             template = raw(name)
-            for rule in (rules.nothing_is_allowed_everywhere, rules.parameters_are_explained, rules.nobody_becomes_master, rules.queue_policies_admit_their_rules):
+            for rule in (rules.nothing_is_allowed_everywhere, rules.parameters_are_explained, rules.nobody_becomes_master, rules.queue_policies_admit_their_rules, rules.every_role_takes_the_boundary):
                 with self.subTest(f"{name} {rule.__name__}"):
                     self.assertEqual(list(rule(template)), [])
 
