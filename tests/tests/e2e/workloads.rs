@@ -155,6 +155,11 @@ async fn in_plan_mode_stale_pods_are_told_in_the_answer_and_nothing_is_written()
     let answer = sweep(&scenario).await;
     let table = answer["sweeps"][0]["text"].as_str().unwrap();
     assert!(table.contains(&pods[0]) && table.contains("revoked"), "{table}");
+    let text = answer["text"].as_str().unwrap();
+    for said in ["this is a plan: nothing was changed", "1 stale (1 revoked): 1 would be evicted"] {
+        assert!(text.contains(said), "{text}");
+    }
+    assert!(!text.contains(" evicted, "), "{text}");
     assert_eq!(running(&scenario), pods);
     let writes = ["create", "patch", "delete", "Transact", "Put"];
     let operations = scenario.operations_since(from);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::{faultless, flow};
 
 /// What the AWS crate can ask, but neither function ever does here: no flow has Domino as a source.
-const OF_OTHER_FUNCTIONS: [&str; 3] = ["DescribeCluster", "DescribeAddon", "GetSecretValue"];
+const OF_OTHER_FUNCTIONS: [&str; 2] = ["DescribeAddon", "GetSecretValue"];
 
 /// Every operation of the SDK that the AWS crate calls, by its source: what
 /// stands between a client and `.send()`. The SDK assumes roles by itself.

@@ -52,6 +52,14 @@ fn a_binding_gets_its_service_account_and_its_mapping() {
 }
 
 #[test]
+fn a_domsed_that_does_not_know_the_newest_field_maps_all_the_same() {
+    let mut house = House::with(&["svc-a"]);
+    house.world().kubernetes(&cluster("blue")).unwrap().settings.old_mutations = true;
+    house.settle();
+    assert_eq!(house.mapped(), Some(json!({ "svc-a": "svc-a-sa" })));
+}
+
+#[test]
 fn mapped_since_stays_while_it_is_mapped() {
     let mut house = House::with(&["svc-a"]);
     house.work();
