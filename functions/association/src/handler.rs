@@ -52,23 +52,20 @@ impl<R: Reads, W: Writes, C: Clock> Function<'_, R, W, C> {
             let failed = record.outcome == Outcome::Failed;
             failed.then(|| run.waits_until(record.lines.iter().map(String::as_str))).flatten()
         };
-        let mut waiting = 0;
-        for record in &report.records {
-            let waits = waits(record).is_some();
-            waiting += usize::from(waits);
-            log(record, waits);
+        let waits: Vec<_> = report.records.iter().map(waits).collect();
+        for (record, waits) in report.records.iter().zip(&waits) {
+            log(record, waits.is_some());
         }
         let answer = match payload {
             Payload::Batch(_) => Ok(batch_answer(report.failed())),
-            Payload::Single(_) => {
-                match report.records.first().map(|record| (record, waits(record))) {
-                    Some((record, Some(until))) => {
-                        Ok(pod_identity_function::waits(&record.lines.join("; "), until))
-                    }
-                    _ => single_answer(&report),
+            Payload::Single(_) => match (report.records.as_slice(), waits.as_slice()) {
+                ([record, ..], [Some(until), ..]) => {
+                    Ok(pod_identity_function::waits(&record.lines.join("; "), *until))
                 }
-            }
+                _ => single_answer(&report),
+            },
         };
+        let waiting = waits.iter().flatten().count();
         Invocation { answer, report, waiting }
     }
 }

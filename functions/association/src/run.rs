@@ -5,7 +5,7 @@ use std::time::Instant;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use pod_identity_aws::{Aws, Settings, SettingsError, SystemClock};
 use pod_identity_core::Json;
-use pod_identity_function::{now, waiting};
+use pod_identity_function::write_waiting;
 
 use crate::handler::Function;
 use crate::metrics;
@@ -34,9 +34,7 @@ pub async fn run() -> Result<(), Error> {
         let (payload, context) = event.into_parts();
         let invocation = function.invoke(payload, &context.request_id, context.deadline()).await;
         metrics::write(deployment, &invocation.report, started.elapsed());
-        if let Some(line) = waiting(now(), deployment, "association", invocation.waiting) {
-            println!("{line}");
-        }
+        write_waiting(deployment, "association", invocation.waiting);
         invocation.answer
     }))
     .await

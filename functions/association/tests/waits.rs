@@ -8,8 +8,7 @@ use association::{Function, Invocation};
 use jiff::{SignedDuration, Timestamp};
 use pod_identity_core::ClusterArn;
 use pod_identity_engine::Settings;
-use pod_identity_engine::ledger::{LeaseRecord, lease_key};
-use pod_identity_engine::ports::{ErrorKind, Expect, Item, Write};
+use pod_identity_engine::ports::ErrorKind;
 use pod_identity_world::{PortFault, When, World, WorldPorts, deployment_settings};
 use serde_json::{Value, json};
 
@@ -18,16 +17,8 @@ const NOW: &str = "2026-11-20T12:00:00Z";
 
 /// Another invocation holds the lease of cluster blue for an hour.
 fn hold(ports: &WorldPorts) {
-    let expires_at = in_seconds(ports, 3_600);
-    let owner = Some("somebody".to_owned());
-    let lease = LeaseRecord { owner, expires_at, abandoned_until: None };
-    let item = Item {
-        key: lease_key(&blue()),
-        revision: "somebody/1".to_owned(),
-        body: serde_json::to_value(lease).unwrap(),
-    };
-    let write = Write::Put { item, expires_at: None, expect: Expect::Absent };
-    ports.world().ledger_write(&[write]).unwrap();
+    let until = in_seconds(ports, 3_600);
+    ports.world().hold_lease(&blue(), until).unwrap();
 }
 
 fn in_seconds(ports: &WorldPorts, seconds: i64) -> Timestamp {

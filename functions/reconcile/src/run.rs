@@ -5,7 +5,7 @@ use std::time::Instant;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use pod_identity_aws::{Aws, DominoSettings, Settings, SettingsError, SystemClock};
 use pod_identity_core::Json;
-use pod_identity_function::{now, waiting};
+use pod_identity_function::write_waiting;
 
 use crate::handler::Function;
 use crate::metrics;
@@ -46,9 +46,7 @@ pub async fn run() -> Result<(), Error> {
         if let Some(check) = &invocation.domino {
             metrics::write_domino(deployment, check);
         }
-        if let Some(line) = waiting(now(), deployment, "reconcile", invocation.waiting) {
-            println!("{line}");
-        }
+        write_waiting(deployment, "reconcile", invocation.waiting);
         invocation.answer
     }))
     .await

@@ -5,7 +5,7 @@ use std::time::Instant;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use pod_identity_aws::{Aws, AwsReader, Settings, SettingsError, SystemClock, WorkloadSettings};
 use pod_identity_core::Json;
-use pod_identity_function::{now, waiting};
+use pod_identity_function::write_waiting;
 use pod_identity_kubernetes::Kubernetes;
 
 use crate::handler::{Function, Hands};
@@ -43,9 +43,7 @@ pub async fn run() -> Result<(), Error> {
         for (cluster, report) in &invocation.clusters {
             metrics::write(deployment, cluster, report, started.elapsed());
         }
-        if let Some(line) = waiting(now(), deployment, "workloads", invocation.waiting) {
-            println!("{line}");
-        }
+        write_waiting(deployment, "workloads", invocation.waiting);
         invocation.answer
     }))
     .await

@@ -15,6 +15,6 @@ pub use answers::{Answers, waits};
 pub use deadline::deadline;
 #[cfg(feature = "logging")]
 pub use logging::start as start_logging;
-pub use metrics::{Metric, capacity, line, now, waiting};
+pub use metrics::{Metric, capacity, line, now, write_waiting};
 pub use not_finished::NotFinished;
 pub use payload::{Payload, batch_answer, read};

@@ -21,11 +21,13 @@ pub fn capacity(capacity: &PolicyCapacity) -> [Metric; 2] {
     ]
 }
 
-/// How many records of an invocation wait for another run, or for AWS to show what was written; none where none do.
-#[must_use]
-pub fn waiting(now: Duration, deployment: &str, function: &str, records: usize) -> Option<Value> {
+/// Writes how many records of an invocation wait for another run, or for AWS to show what was written; nothing
+/// where none do.
+pub fn write_waiting(deployment: &str, function: &str, records: usize) {
     let dimensions = json!({ "Deployment": deployment, "Function": function });
-    (records > 0).then(|| line(now, dimensions, &[("Waiting", "Count", json!(records))]))
+    if records > 0 {
+        println!("{}", line(now(), dimensions, &[("Waiting", "Count", json!(records))]));
+    }
 }
 
 /// The time now, since 1970.

@@ -2,8 +2,8 @@
 
 use std::task::{Context, Poll, Waker};
 
-use pod_identity_engine::ledger::{LeaseRecord, lease_key};
-use pod_identity_engine::ports::{Expect, Item, Write};
+use pod_identity_engine::ledger::lease_key;
+use pod_identity_engine::ports::{Expect, Write};
 use pod_identity_engine::{Outcome, process};
 use pod_identity_world::World;
 
@@ -11,18 +11,8 @@ use crate::check::{End, settled};
 use crate::scenario::{Scenario, cluster, records};
 
 fn hold(scenario: &Scenario, seconds: i64) {
-    let lease = LeaseRecord {
-        owner: Some("somebody".to_owned()),
-        expires_at: scenario.in_seconds(seconds),
-        abandoned_until: None,
-    };
-    let item = Item {
-        key: lease_key(&cluster("blue")),
-        revision: "somebody/1".to_owned(),
-        body: serde_json::to_value(lease).unwrap(),
-    };
-    let write = Write::Put { item, expires_at: None, expect: Expect::Absent };
-    scenario.ports.world().ledger_write(&[write]).unwrap();
+    let until = scenario.in_seconds(seconds);
+    scenario.ports.world().hold_lease(&cluster("blue"), until).unwrap();
 }
 
 fn is_change(operation: &str) -> bool {

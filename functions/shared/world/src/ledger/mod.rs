@@ -6,7 +6,11 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
+use pod_identity_core::ClusterArn;
+use pod_identity_engine::ledger::{LeaseRecord, lease_key};
 use pod_identity_engine::ports::{Expect, Item, Key, MAX_READ, MAX_WRITE, Page, Write};
+use serde_json::json;
 
 use crate::error::AwsError;
 use crate::paging::cut;
@@ -115,6 +119,22 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// Another invocation, `somebody`, takes the lease of a cluster that no invocation has had yet, until a time.
+    ///
+    /// # Errors
+    /// As `ledger_write`.
+    pub fn hold_lease(
+        &mut self,
+        cluster: &ClusterArn,
+        until: Timestamp,
+    ) -> Result<(), LedgerRefusal> {
+        let owner = Some("somebody".to_owned());
+        let lease = LeaseRecord { owner, expires_at: until, abandoned_until: None };
+        let (key, revision) = (lease_key(cluster), "somebody/1".to_owned());
+        let item = Item { key, revision, body: json!(lease) };
+        self.ledger_write(&[Write::Put { item, expires_at: None, expect: Expect::Absent }])
     }
 
     /// Removes what may be forgotten, as DynamoDB does within some days. Until
