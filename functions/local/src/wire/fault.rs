@@ -75,10 +75,9 @@ impl Held {
         is_here
     }
 
-    /// Lets the call go on.
-    pub fn release(self) {
-        // The caller may have gone away by itself.
-        let _ = self.go.send(());
+    /// Lets the call go on. False when its caller had closed the connection by then.
+    pub fn release(self) -> bool {
+        self.go.send(()).is_ok()
     }
 }
 
