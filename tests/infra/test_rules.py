@@ -234,6 +234,38 @@ BROKEN = {
 }
 
 
+def refused(parameters):
+    """What CloudFormation says of a stack with these parameters, the others as they are by default."""
+    values = {name: one.get("Default", "given") for name, one in TEMPLATE["Parameters"].items()} | parameters
+
+    def holds(condition):
+        ((function, terms),) = condition.items()
+        if function == "Fn::Not":
+            return not holds(terms[0])
+        value, other = values[terms[0]["Ref"]], terms[1]
+        members = {"Fn::Equals": [value], "Fn::EachMemberEquals": value.split(",")}[function]
+        return all(member == other for member in members)
+
+    for rule in TEMPLATE["Rules"].values():
+        if "RuleCondition" not in rule or holds(rule["RuleCondition"]):
+            yield from (one["AssertDescription"] for one in rule["Assertions"] if not holds(one["Assert"]))
+
+
+class Parameters(unittest.TestCase):
+    def test_parameters_that_need_others_are_refused_without(self):
+        self.assertEqual(list(refused({})), [])
+        vpc = {"SubnetIds": "subnet-1,subnet-2", "SecurityGroupIds": "sg-1", "AdminInVpc": "true"}
+        self.assertEqual(list(refused(vpc)), [])
+        for parameters, said in [
+            ({"TestEvents": "default", "Schemas": "off"}, "TestEvents needs Schemas on"),
+            ({"NodePolicy": "strict", "ClusterStatement": "true"}, "NodePolicy strict needs ClusterStatement false"),
+            ({"DominoUrl": "https://domino.example"}, "DominoUrl needs DominoKeyName"),
+            (vpc | {"SecurityGroupIds": ""}, "SubnetIds needs SecurityGroupIds"),
+            (vpc | {"SubnetIds": ""}, "AdminInVpc true needs SubnetIds"),
+        ]:
+            self.assertEqual(list(refused(parameters)), [said])
+
+
 class Rules(unittest.TestCase):
     def test_every_rule_holds_for_the_template(self):
         template = transformed(TEMPLATE)
