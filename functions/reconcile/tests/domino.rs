@@ -1,6 +1,7 @@
 //! A look at Domino before all clusters are asked for, over the model of AWS.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use async_trait::async_trait;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -9,7 +10,7 @@ use pod_identity_core::roster::Ceilings;
 use pod_identity_core::{ClusterArn, Pattern};
 use pod_identity_engine::ledger::{DominoRecord, View, domino_key};
 use pod_identity_engine::ports::{
-    DominoAccount, DominoAnswer, DominoPage, DominoQuery, DominoReader, ErrorKind, PortError,
+    DominoAccount, DominoPage, DominoQuery, DominoReader, ErrorKind, PortError,
 };
 use pod_identity_engine::{DominoSource, Record, Run, Settings, record};
 use pod_identity_world::{World, WorldPorts, deployment_settings};
@@ -31,8 +32,9 @@ struct Domino {
     asked: Mutex<usize>,
 }
 
+#[async_trait(?Send)]
 impl DominoReader for Domino {
-    fn service_accounts(&self, query: DominoQuery) -> DominoAnswer<'_> {
+    async fn service_accounts(&self, query: DominoQuery) -> Result<DominoPage, PortError> {
         *self.asked.lock().unwrap() += 1;
         let mut world = self.ports.world();
         world.now = world.now.checked_add(SignedDuration::from_secs(self.slow)).unwrap();
@@ -58,7 +60,7 @@ impl DominoReader for Domino {
         } else {
             Ok(page)
         };
-        Box::pin(async move { answer })
+        answer
     }
 }
 

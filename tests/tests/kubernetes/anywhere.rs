@@ -2,6 +2,7 @@
 //! the cluster that the variables below name, if they do, so that the embedded one is held to it.
 //! Every test makes a namespace of its own and removes it.
 
+use async_trait::async_trait;
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::path::{Path, PathBuf};
@@ -44,6 +45,7 @@ const LABEL: &str = "domino-pod-identity/test";
 /// A kubeconfig knows its clusters; EKS is never asked.
 struct NoEks;
 
+#[async_trait(?Send)]
 impl ClusterReader for NoEks {
     async fn cluster(&self, _: &ClusterAccess) -> Result<Option<ClusterDescription>, PortError> {
         Ok(None)

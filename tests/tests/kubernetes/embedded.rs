@@ -1,6 +1,7 @@
 //! The Kubernetes client against the Kubernetes API of the embedded clusters, over TLS and
 //! with tokens of EKS.
 
+use async_trait::async_trait;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -29,6 +30,7 @@ const PLATFORM: &str = "domino-platform";
 #[derive(Clone)]
 struct Described(ClusterDescription);
 
+#[async_trait(?Send)]
 impl ClusterReader for Described {
     async fn cluster(&self, _: &ClusterAccess) -> Result<Option<ClusterDescription>, PortError> {
         Ok(Some(self.0.clone()))

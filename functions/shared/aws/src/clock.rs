@@ -1,5 +1,6 @@
 //! Time, by the system's clock and tokio's timer.
 
+use async_trait::async_trait;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,6 +10,7 @@ use pod_identity_engine::ports::Clock;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
+#[async_trait(?Send)]
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         Timestamp::now()

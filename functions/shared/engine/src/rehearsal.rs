@@ -1,6 +1,7 @@
 //! A change of the ledger that is only thought through: what is written stays in memory, and whoever
 //! reads sees it as written.
 
+use async_trait::async_trait;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
@@ -30,6 +31,7 @@ impl<'a, R> Rehearsal<'a, R> {
     }
 }
 
+#[async_trait(?Send)]
 impl<R: LedgerReader> LedgerReader for Rehearsal<'_, R> {
     async fn read(&self, keys: &[Key]) -> Result<Vec<Item>, PortError> {
         let (mut found, mut rest) = (Vec::new(), Vec::new());
@@ -74,6 +76,7 @@ impl<R: LedgerReader> LedgerReader for Rehearsal<'_, R> {
     }
 }
 
+#[async_trait(?Send)]
 impl<R: LedgerReader> LedgerWriter for Rehearsal<'_, R> {
     async fn write(&self, writes: &[Write]) -> Result<(), WriteError> {
         let parts = |write: &Write| match write {
@@ -115,12 +118,14 @@ impl<R: LedgerReader> LedgerWriter for Rehearsal<'_, R> {
     }
 }
 
+#[async_trait(?Send)]
 impl<R> Bus for Rehearsal<'_, R> {
     async fn put(&self, entries: &[BusEntry]) -> Result<Vec<Result<(), PutFailure>>, PortError> {
         Ok(entries.iter().map(|_| Ok(())).collect())
     }
 }
 
+#[async_trait(?Send)]
 impl<R: EksReader> EksReader for Rehearsal<'_, R> {
     async fn associations(
         &self,
@@ -156,6 +161,7 @@ impl<R: EksReader> EksReader for Rehearsal<'_, R> {
     }
 }
 
+#[async_trait(?Send)]
 impl<R: IamReader> IamReader for Rehearsal<'_, R> {
     async fn role(
         &self,
@@ -201,6 +207,7 @@ impl<R: IamReader> IamReader for Rehearsal<'_, R> {
     }
 }
 
+#[async_trait(?Send)]
 impl<R: ClusterReader> ClusterReader for Rehearsal<'_, R> {
     async fn cluster(
         &self,

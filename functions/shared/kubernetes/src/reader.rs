@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -38,6 +39,7 @@ impl<E> fmt::Debug for KubeReader<E> {
     }
 }
 
+#[async_trait(?Send)]
 impl<E: ClusterReader> KubernetesReader for KubeReader<E> {
     async fn pods(
         &self,

@@ -1,6 +1,7 @@
 //! A Kubernetes API over TLS that answers by a script, and an EKS that leads to it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use async_trait::async_trait;
 use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -222,6 +223,7 @@ impl Clusters {
     }
 }
 
+#[async_trait(?Send)]
 impl ClusterReader for Clusters {
     async fn cluster(
         &self,

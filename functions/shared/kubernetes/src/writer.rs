@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -45,6 +46,7 @@ impl<E> fmt::Debug for KubeWriter<E> {
     }
 }
 
+#[async_trait(?Send)]
 impl<E: ClusterReader> KubernetesWriter for KubeWriter<E> {
     async fn evict(
         &self,

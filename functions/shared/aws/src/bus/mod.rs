@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use async_trait::async_trait;
 use aws_sdk_eventbridge::types::{PutEventsRequestEntry, PutEventsResultEntry};
 use pod_identity_engine::ports::{Bus, BusEntry, ErrorKind, PortError, PutFailure};
 use pod_identity_events::source;
@@ -12,6 +13,7 @@ use crate::errors::port_error;
 
 const PUT: &str = "put events on";
 
+#[async_trait(?Send)]
 impl Bus for AwsWriter {
     async fn put(&self, entries: &[BusEntry]) -> Result<Vec<Result<(), PutFailure>>, PortError> {
         // EventBridge refuses a call without entries.

@@ -8,11 +8,10 @@ mod answer;
 mod tests;
 mod token;
 
+use async_trait::async_trait;
 use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
 use pod_identity_engine::chain;
-use pod_identity_engine::ports::{
-    DominoAnswer, DominoPage, DominoQuery, DominoReader, ErrorKind, PortError,
-};
+use pod_identity_engine::ports::{DominoPage, DominoQuery, DominoReader, ErrorKind, PortError};
 use tokio::sync::{Mutex, OnceCell};
 use tokio::time::{sleep, timeout};
 
@@ -135,8 +134,9 @@ impl Domino {
 
 const LIST: &str = "list";
 
+#[async_trait(?Send)]
 impl DominoReader for Domino {
-    fn service_accounts(&self, query: DominoQuery) -> DominoAnswer<'_> {
-        Box::pin(self.list(query))
+    async fn service_accounts(&self, query: DominoQuery) -> Result<DominoPage, PortError> {
+        self.list(query).await
     }
 }

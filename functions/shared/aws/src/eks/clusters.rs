@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use async_trait::async_trait;
 use aws_sdk_eks::types::Cluster;
 use pod_identity_engine::ports::{ClusterAccess, ClusterDescription, ClusterReader, PortError};
 
@@ -12,6 +13,7 @@ use crate::errors::{absent, invalid, port_error};
 
 const DESCRIBE: &str = "describe";
 
+#[async_trait(?Send)]
 impl ClusterReader for AwsReader {
     async fn cluster(
         &self,

@@ -4,6 +4,7 @@ mod clusters;
 #[cfg(test)]
 mod tests;
 
+use async_trait::async_trait;
 use std::collections::BTreeMap;
 
 use aws_sdk_eks::types::{PodIdentityAssociation, PodIdentityAssociationSummary};
@@ -24,6 +25,7 @@ const DESCRIBE: &str = "describe association";
 const CREATE: &str = "create association for";
 const UPDATE: &str = "update association of";
 
+#[async_trait(?Send)]
 impl EksReader for AwsReader {
     async fn associations(
         &self,
@@ -107,6 +109,7 @@ impl EksReader for AwsReader {
     }
 }
 
+#[async_trait(?Send)]
 impl EksWriter for AwsWriter {
     async fn create_association(
         &self,

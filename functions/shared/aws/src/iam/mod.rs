@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use async_trait::async_trait;
 use std::str::Utf8Error;
 
 use aws_sdk_iam::types::{Policy, Tag};
@@ -22,6 +23,7 @@ const GET_DOCUMENT: &str = "get policy version";
 const CREATE_POLICY: &str = "create policy";
 const CREATE_VERSION: &str = "create a version of policy";
 
+#[async_trait(?Send)]
 impl IamReader for AwsReader {
     async fn role(
         &self,
@@ -135,6 +137,7 @@ impl IamReader for AwsReader {
     }
 }
 
+#[async_trait(?Send)]
 impl IamWriter for AwsWriter {
     async fn create_policy(
         &self,

@@ -9,6 +9,7 @@ mod item;
 #[cfg(test)]
 mod tests;
 
+use async_trait::async_trait;
 use std::collections::{BTreeSet, HashMap};
 
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
@@ -29,6 +30,7 @@ const WRITE: &str = "write items of";
 /// DynamoDB's own map, which has no order.
 type Attributes = HashMap<String, AttributeValue>;
 
+#[async_trait(?Send)]
 impl LedgerReader for AwsReader {
     async fn read(&self, keys: &[Key]) -> Result<Vec<Item>, PortError> {
         let table = self.aws.table();
@@ -121,6 +123,7 @@ impl LedgerReader for AwsReader {
     }
 }
 
+#[async_trait(?Send)]
 impl LedgerWriter for AwsWriter {
     /// Always a transaction, be it of one write: the SDK gives it a
     /// `ClientRequestToken`, so that an attempt that is repeated after a lost

@@ -1,6 +1,7 @@
 //! The event bus.
 
 use super::PortError;
+use async_trait::async_trait;
 
 /// Most entries of one `PutEvents` call.
 pub const MAX_BUS_ENTRIES: usize = 10;
@@ -24,6 +25,7 @@ pub struct PutFailure {
 }
 
 /// Puts events on the bus.
+#[async_trait(?Send)]
 pub trait Bus {
     /// Puts at most [`MAX_BUS_ENTRIES`] entries (`PutEvents`). Answers one
     /// result an entry, in order: EventBridge can refuse some and take others.

@@ -1,5 +1,6 @@
 //! What EKS tells of a cluster itself.
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{ClusterAccess, PortError};
@@ -35,6 +36,7 @@ pub struct ClusterDescription {
 }
 
 /// Reads what EKS tells of clusters.
+#[async_trait(?Send)]
 pub trait ClusterReader {
     /// A cluster, or none when EKS does not know it (`DescribeCluster`).
     ///

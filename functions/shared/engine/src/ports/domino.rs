@@ -1,7 +1,6 @@
 //! What Domino tells of its service accounts.
 
-use std::future::Future;
-use std::pin::Pin;
+use async_trait::async_trait;
 
 use super::PortError;
 
@@ -38,17 +37,12 @@ pub struct DominoPage {
     pub total: Option<usize>,
 }
 
-/// What [`DominoReader`] answers with.
-pub type DominoAnswer<'a> = Pin<Box<dyn Future<Output = Result<DominoPage, PortError>> + 'a>>;
-
 /// Reads Domino's service accounts.
-///
-/// Unlike the other ports it can be used as a `dyn`: few deployments ask Domino, and those that do
-/// not carry no type for it.
+#[async_trait(?Send)]
 pub trait DominoReader {
     /// A part of the list of service accounts.
     ///
     /// # Errors
     /// `Passing`, `Denied`, `NotFound`, and `Invalid` for an answer that is no such list.
-    fn service_accounts(&self, query: DominoQuery) -> DominoAnswer<'_>;
+    async fn service_accounts(&self, query: DominoQuery) -> Result<DominoPage, PortError>;
 }

@@ -1,5 +1,6 @@
 //! Pod Identity associations and node groups of EKS.
 
+use async_trait::async_trait;
 use std::collections::BTreeMap;
 
 pub use pod_identity_core::Association;
@@ -59,6 +60,7 @@ pub struct AssociationUpdate {
 }
 
 /// Reads EKS.
+#[async_trait(?Send)]
 pub trait EksReader {
     /// One page of the associations of a cluster (`ListPodIdentityAssociations`).
     ///
@@ -103,6 +105,7 @@ pub trait EksReader {
 }
 
 /// Changes EKS.
+#[async_trait(?Send)]
 pub trait EksWriter {
     /// Makes an association (`CreatePodIdentityAssociation`).
     ///

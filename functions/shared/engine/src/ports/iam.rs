@@ -1,5 +1,6 @@
 //! Roles and customer managed policies of IAM.
 
+use async_trait::async_trait;
 use std::collections::BTreeMap;
 
 use pod_identity_core::{PolicyArn, RoleArn};
@@ -49,6 +50,7 @@ pub struct NewPolicy {
 }
 
 /// Reads IAM.
+#[async_trait(?Send)]
 pub trait IamReader {
     /// A role, or none when it does not exist (`GetRole`).
     ///
@@ -103,6 +105,7 @@ pub trait IamReader {
 }
 
 /// Changes IAM.
+#[async_trait(?Send)]
 pub trait IamWriter {
     /// Makes a policy (`CreatePolicy`).
     ///

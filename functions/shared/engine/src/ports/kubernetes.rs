@@ -1,5 +1,6 @@
 //! The Kubernetes API of a cluster.
 
+use async_trait::async_trait;
 use std::collections::BTreeMap;
 
 use pod_identity_core::KubernetesName;
@@ -64,6 +65,7 @@ pub enum Admission {
 ///
 /// All methods answer `Unreachable` when no connection can be made, `Denied` when the caller
 /// is not known to the cluster (401) or may not do that there (403).
+#[async_trait(?Send)]
 pub trait KubernetesReader {
     /// One page of pods.
     ///
@@ -112,6 +114,7 @@ pub trait KubernetesReader {
 }
 
 /// Changes things through a cluster's Kubernetes API.
+#[async_trait(?Send)]
 pub trait KubernetesWriter {
     /// Evicts a pod, by its uid. Never repeated by itself.
     ///

@@ -3,6 +3,7 @@
 //! The store knows nothing of bindings; the rules are the engine's, so that
 //! they are the same over DynamoDB and over `world`.
 
+use async_trait::async_trait;
 use serde_json::Value;
 
 use super::{Page, PortError};
@@ -84,6 +85,7 @@ pub enum WriteError {
 }
 
 /// Reads the ledger, always consistently.
+#[async_trait(?Send)]
 pub trait LedgerReader {
     /// At most [`MAX_READ`] different items by key, in any order; missing ones are left out.
     ///
@@ -104,6 +106,7 @@ pub trait LedgerReader {
 }
 
 /// Writes the ledger.
+#[async_trait(?Send)]
 pub trait LedgerWriter {
     /// Does all of at most [`MAX_WRITE`] writes to different keys, or none.
     ///

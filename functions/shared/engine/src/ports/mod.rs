@@ -5,7 +5,6 @@
 //! `pod-identity-kubernetes` over kube, `pod-identity-world` over a state machine.
 //!
 //! The futures need not be `Send`: every function runs on one thread.
-#![allow(async_fn_in_trait)]
 
 mod bus;
 mod clock;
@@ -20,7 +19,7 @@ mod ledger;
 pub use bus::{Bus, BusEntry, MAX_BUS_ENTRIES, PutFailure};
 pub use clock::Clock;
 pub use clusters::{AGENT_ADDON, ClusterDescription, ClusterReader};
-pub use domino::{DominoAccount, DominoAnswer, DominoPage, DominoQuery, DominoReader};
+pub use domino::{DominoAccount, DominoPage, DominoQuery, DominoReader};
 pub use eks::{
     Association, AssociationFilter, AssociationSummary, AssociationUpdate, EksReader, EksWriter,
     NewAssociation,

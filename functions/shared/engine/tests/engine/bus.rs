@@ -1,5 +1,6 @@
 //! Pages, outcome events, and what they carry.
 
+use async_trait::async_trait;
 use std::collections::BTreeMap;
 
 use pod_identity_core::{PolicyArn, RoleArn};
@@ -176,6 +177,7 @@ fn target(scenario: &Scenario) -> Option<String> {
 /// An EKS that takes an empty target role as "leave it as it is".
 struct Unhearing<'a>(&'a WorldPorts);
 
+#[async_trait(?Send)]
 impl EksWriter for Unhearing<'_> {
     async fn create_association(
         &self,
@@ -221,6 +223,7 @@ impl EksWriter for Unhearing<'_> {
     }
 }
 
+#[async_trait(?Send)]
 impl IamWriter for Unhearing<'_> {
     async fn create_policy(
         &self,
@@ -275,12 +278,14 @@ impl IamWriter for Unhearing<'_> {
     }
 }
 
+#[async_trait(?Send)]
 impl LedgerWriter for Unhearing<'_> {
     async fn write(&self, writes: &[Write]) -> Result<(), WriteError> {
         self.0.write(writes).await
     }
 }
 
+#[async_trait(?Send)]
 impl Bus for Unhearing<'_> {
     async fn put(&self, entries: &[BusEntry]) -> Result<Vec<Result<(), PutFailure>>, PortError> {
         self.0.put(entries).await

@@ -1,12 +1,13 @@
 //! Domino as a source: its lists against the ledger, and what is unbound after them.
 
+use async_trait::async_trait;
 use std::cell::RefCell;
 
 use jiff::Timestamp;
 use pod_identity_core::roster::{Ceilings, Doubt};
 use pod_identity_engine::ledger::{DominoRecord, MAX_DOMINO_NAMES, View, domino_key};
 use pod_identity_engine::ports::{
-    DominoAccount, DominoAnswer, DominoPage, DominoQuery, DominoReader, ErrorKind, PortError,
+    DominoAccount, DominoPage, DominoQuery, DominoReader, ErrorKind, PortError,
 };
 use pod_identity_engine::{DominoCheck, DominoSource, Outcome, check_domino, record_domino_check};
 
@@ -64,10 +65,10 @@ impl Domino {
     }
 }
 
+#[async_trait(?Send)]
 impl DominoReader for Domino {
-    fn service_accounts(&self, query: DominoQuery) -> DominoAnswer<'_> {
-        let page = self.page(query);
-        Box::pin(async move { page })
+    async fn service_accounts(&self, query: DominoQuery) -> Result<DominoPage, PortError> {
+        self.page(query)
     }
 }
 

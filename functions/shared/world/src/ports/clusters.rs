@@ -1,10 +1,12 @@
 //! What EKS tells of clusters, through the ports.
 
+use async_trait::async_trait;
 use pod_identity_engine::ports::{ClusterAccess, ClusterDescription, ClusterReader, PortError};
 
 use super::WorldPorts;
 use super::eks::{cluster, found};
 
+#[async_trait(?Send)]
 impl ClusterReader for WorldPorts {
     async fn cluster(
         &self,

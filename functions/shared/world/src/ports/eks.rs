@@ -1,5 +1,6 @@
 //! EKS through the ports.
 
+use async_trait::async_trait;
 use std::collections::BTreeMap;
 
 use pod_identity_engine::ports::{
@@ -23,6 +24,7 @@ pub(super) fn cluster(access: &ClusterAccess) -> String {
     format!("cluster {}", access.cluster.name())
 }
 
+#[async_trait(?Send)]
 impl EksReader for WorldPorts {
     async fn associations(
         &self,
@@ -84,6 +86,7 @@ impl EksReader for WorldPorts {
     }
 }
 
+#[async_trait(?Send)]
 impl EksWriter for WorldPorts {
     async fn create_association(
         &self,

@@ -1,5 +1,6 @@
 //! IAM through the ports.
 
+use async_trait::async_trait;
 use percent_encoding::percent_decode_str;
 use pod_identity_core::{PolicyArn, RoleArn};
 use pod_identity_engine::ports::{
@@ -24,6 +25,7 @@ fn managed(output: PolicyOutput) -> Result<ManagedPolicy, PortError> {
     Ok(ManagedPolicy { arn, default_version: output.default_version, tags: output.tags })
 }
 
+#[async_trait(?Send)]
 impl IamReader for WorldPorts {
     async fn role(
         &self,
@@ -110,6 +112,7 @@ impl IamReader for WorldPorts {
     }
 }
 
+#[async_trait(?Send)]
 impl IamWriter for WorldPorts {
     async fn create_policy(
         &self,

@@ -1,5 +1,6 @@
 //! The bus, the ledger and time through the ports.
 
+use async_trait::async_trait;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -14,6 +15,7 @@ use crate::ledger::LedgerRefusal;
 use crate::settling::after;
 use crate::world::Caller;
 
+#[async_trait(?Send)]
 impl Bus for WorldPorts {
     async fn put(&self, entries: &[BusEntry]) -> Result<Vec<Result<(), PutFailure>>, PortError> {
         let object = format!("{} events on bus {}", entries.len(), self.bus);
@@ -45,6 +47,7 @@ impl Bus for WorldPorts {
     }
 }
 
+#[async_trait(?Send)]
 impl LedgerReader for WorldPorts {
     async fn read(&self, keys: &[Key]) -> Result<Vec<Item>, PortError> {
         let object = format!("{} items of the ledger", keys.len());
@@ -74,6 +77,7 @@ impl LedgerReader for WorldPorts {
     }
 }
 
+#[async_trait(?Send)]
 impl LedgerWriter for WorldPorts {
     async fn write(&self, writes: &[Write]) -> Result<(), WriteError> {
         let object = format!("{} items of the ledger", writes.len());
@@ -89,6 +93,7 @@ impl LedgerWriter for WorldPorts {
     }
 }
 
+#[async_trait(?Send)]
 impl Clock for WorldPorts {
     fn now(&self) -> Timestamp {
         self.world().now

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -118,6 +119,7 @@ fn delete_options(uid: &str, grace_seconds: Option<u32>) -> Value {
     options
 }
 
+#[async_trait(?Send)]
 impl KubernetesReader for WorldPorts {
     async fn pods(
         &self,
@@ -189,6 +191,7 @@ impl KubernetesReader for WorldPorts {
     }
 }
 
+#[async_trait(?Send)]
 impl KubernetesWriter for WorldPorts {
     async fn evict(
         &self,
