@@ -8,11 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::stream::{self, StreamExt};
 use pod_identity_core::{Association, ClusterArn, DominoName};
 use pod_identity_engine::ledger::{BindingRecord, Registry};
-use pod_identity_engine::ports::{
-    AssociationFilter, AssociationSummary, Clock, ClusterAccess, KubernetesReader, PortError,
-};
+use pod_identity_engine::ports::{AssociationFilter, AssociationSummary, ClusterAccess, PortError};
 
-use crate::desk::{Desk, Looks, OVER};
+use crate::desk::{AdminContext, OVER};
 
 /// What a list shows, as far as there was time.
 struct Listed {
@@ -50,7 +48,7 @@ fn lack(unread: usize, more: bool) -> Option<String> {
 }
 
 async fn list(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    desk: &AdminContext<'_>,
     access: &ClusterAccess,
     filter: &AssociationFilter,
 ) -> Result<Listed, PortError> {
@@ -60,7 +58,7 @@ async fn list(
     let mut listed = Listed { summaries: Vec::new(), more: true };
     let mut next = None::<String>;
     while listed.more && !desk.is_over() {
-        let page = desk.reader.associations(access, filter, next.as_deref()).await?;
+        let page = desk.eks.associations(access, filter, next.as_deref()).await?;
         listed.summaries.extend(page.items.into_iter().filter(|one| {
             fits(&filter.namespace, &one.namespace)
                 && fits(&filter.service_account, &one.service_account)
@@ -72,14 +70,14 @@ async fn list(
 }
 
 async fn describe(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    desk: &AdminContext<'_>,
     access: &ClusterAccess,
     listed: Listed,
 ) -> Result<Associations, PortError> {
     let described: Vec<_> = stream::iter(&listed.summaries)
         .map(async |summary| match desk.is_over() {
             true => None,
-            false => Some(desk.reader.association(access, &summary.id).await),
+            false => Some(desk.eks.association(access, &summary.id).await),
         })
         .buffer_unordered(desk.settings.concurrency.max(1))
         .collect()
@@ -100,7 +98,7 @@ async fn describe(
 
 /// Those that a filter admits, as far as there is time: one call a page and one an association.
 pub(crate) async fn seen(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    desk: &AdminContext<'_>,
     access: &ClusterAccess,
     filter: &AssociationFilter,
 ) -> Result<Associations, PortError> {
@@ -109,10 +107,7 @@ pub(crate) async fn seen(
 }
 
 /// All of a cluster, as a list tells them; an error when there is no time for the whole list.
-async fn all(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
-    access: &ClusterAccess,
-) -> Result<Listed, String> {
+async fn all(desk: &AdminContext<'_>, access: &ClusterAccess) -> Result<Listed, String> {
     let listed = list(desk, access, &AssociationFilter::default()).await?;
     match lack(listed.summaries.len(), listed.more).filter(|_| listed.more) {
         Some(why) => Err(why),
@@ -122,7 +117,7 @@ async fn all(
 
 /// How many a cluster has.
 pub(crate) async fn count(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    desk: &AdminContext<'_>,
     access: &ClusterAccess,
 ) -> Result<usize, String> {
     Ok(all(desk, access).await?.summaries.len())
@@ -131,7 +126,7 @@ pub(crate) async fn count(
 /// Those of a cluster that no condition of the ledger names: foreign, owned by add-ons, or orphans.
 /// Only these are described, each of them or none.
 pub(crate) async fn unknown(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    desk: &AdminContext<'_>,
     registry: &Registry,
     cluster: &ClusterArn,
     bindings: &BTreeMap<DominoName, BindingRecord>,

@@ -7,15 +7,14 @@ use jiff::{SignedDuration, Timestamp};
 use pod_identity_core::plan::AssociationStep;
 use pod_identity_core::{Change, ClusterArn, DominoName, KubernetesName};
 use pod_identity_engine::ledger::{BindingRecord, Condition, View, binding_key};
-use pod_identity_engine::ports::{Clock, KubernetesReader};
 use pod_identity_engine::{
-    Outcome, Reconciled, Record, RecordReport, Recorded, Rehearsal, Retirement, Scope, preview,
+    DryRunLedger, Outcome, Reconciled, Record, RecordReport, Recorded, Retirement, Scope, preview,
     record, request_clusters,
 };
 use pod_identity_events::{Envelope, SCHEMA_VERSION, source};
 use serde_json::{Map, Value, json};
 
-use crate::desk::{Desk, Hands, Looks};
+use crate::desk::{AdminContext, AdminWriter};
 use crate::request::Request;
 
 /// One change, as the event that would make it.
@@ -173,15 +172,15 @@ fn deletions(done: &Reconciled) -> usize {
 /// Makes changes, or with nothing to write with, only thinks them through. Those that break a
 /// rule are told, and keep no other from being made.
 pub(crate) async fn make(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
-    hands: Option<&impl Hands>,
+    desk: &AdminContext<'_>,
+    writer: Option<&dyn AdminWriter>,
     request: &Request,
     wishes: &[Wish],
 ) -> Result<Changed, String> {
-    match hands {
-        Some(hands) => take(desk, hands, request, wishes).await,
+    match writer {
+        Some(writer) => take(desk, writer, request, wishes).await,
         None => {
-            let rehearsal = Rehearsal::of(desk.reader);
+            let rehearsal = DryRunLedger::of(desk.ledger);
             let ahead = desk.over(&rehearsal);
             let mut changed = take(&ahead, &rehearsal, request, wishes).await?;
             look_ahead(&ahead, wishes, &mut changed).await?;
@@ -192,21 +191,21 @@ pub(crate) async fn make(
 
 /// Takes changes into the ledger, be it a rehearsed one, and asks reconcile to go on.
 pub(crate) async fn take(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
-    hands: &impl Hands,
+    desk: &AdminContext<'_>,
+    writer: &dyn AdminWriter,
     request: &Request,
     wishes: &[Wish],
 ) -> Result<Changed, String> {
-    let mut changed = note(desk, hands, request, wishes).await?;
+    let mut changed = note(desk, writer, request, wishes).await?;
     let why = "what service accounts work as was changed";
-    changed.unasked = request_clusters(desk.context().with(hands), &changed.clusters, why).await;
+    changed.unasked = request_clusters(desk.context, writer, &changed.clusters, why).await;
     Ok(changed)
 }
 
 /// Takes changes into the ledger, and asks nobody to go on. They are newer than what stands.
 pub(crate) async fn note(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
-    hands: &impl Hands,
+    desk: &AdminContext<'_>,
+    writer: &dyn AdminWriter,
     request: &Request,
     wishes: &[Wish],
 ) -> Result<Changed, String> {
@@ -225,7 +224,7 @@ pub(crate) async fn note(
             Err(reasons) => _ = refused.insert(at, as_asked(reasons)),
         }
     }
-    let recorded: Recorded = record(desk.context().with(hands), &records).await;
+    let recorded: Recorded = record(desk.context, writer, writer, &records).await;
     reports.extend(recorded.records.into_iter().map(|report| (report.id.clone(), report)));
     changed.clusters = recorded.clusters;
     for at in 0..wishes.len() {
@@ -241,8 +240,8 @@ pub(crate) async fn note(
 }
 
 /// What a change would ask for, if it breaks no rule.
-pub(crate) fn judge<R, K>(
-    desk: &Desk<'_, R, K, impl Clock>,
+pub(crate) fn judge(
+    desk: &AdminContext<'_>,
     request: &Request,
     wish: &Wish,
 ) -> Result<Change, Vec<String>> {
@@ -268,7 +267,7 @@ fn as_asked(reasons: Vec<String>) -> Vec<String> {
 
 /// What reconcile would do now that the ledger says so.
 async fn look_ahead(
-    ahead: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    ahead: &AdminContext<'_>,
     wishes: &[Wish],
     changed: &mut Changed,
 ) -> Result<(), String> {
@@ -298,11 +297,8 @@ async fn look_ahead(
 }
 
 /// What reconcile would do in a scope.
-pub(crate) async fn ahead_of<K>(
-    desk: &Desk<'_, impl Looks, K, impl Clock>,
-    scope: &Scope,
-) -> Result<Reconciled, String> {
-    preview(desk.context(), scope).await
+pub(crate) async fn ahead_of(desk: &AdminContext<'_>, scope: &Scope) -> Result<Reconciled, String> {
+    preview(desk.cloud, scope).await
 }
 
 fn places<'a>(conditions: impl Iterator<Item = &'a Condition>) -> BTreeSet<KubernetesName> {
@@ -312,7 +308,7 @@ fn places<'a>(conditions: impl Iterator<Item = &'a Condition>) -> BTreeSet<Kuber
 
 /// When what stands of each was made.
 async fn standing(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    desk: &AdminContext<'_>,
     wishes: &[Wish],
 ) -> Result<BTreeMap<About, Timestamp>, String> {
     let names: Vec<DominoName> = wishes
@@ -324,7 +320,7 @@ async fn standing(
         .collect();
     let mut view = View::default();
     let keys: Vec<_> = names.iter().map(binding_key).collect();
-    view.read(desk.reader, &keys).await?;
+    view.read(desk.ledger, &keys).await?;
     let mut standing = BTreeMap::new();
     for name in names {
         let stored = view.get::<BindingRecord>(&binding_key(&name))?;
@@ -351,8 +347,8 @@ async fn standing(
 }
 
 /// An administrator's change is newer than what stands, whatever the clock says.
-fn envelope<R, K>(
-    desk: &Desk<'_, R, K, impl Clock>,
+fn envelope(
+    desk: &AdminContext<'_>,
     request: &Request,
     wish: &Wish,
     at: usize,

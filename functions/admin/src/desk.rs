@@ -1,83 +1,61 @@
 //! What the actions look things up with.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 
-use jiff::Timestamp;
 use pod_identity_core::{ClusterArn, DominoName, RoleArn, sweep};
 use pod_identity_engine::ledger::{
     BindingRecord, Condition, Registry, View, bindings_partition, condition_key, registry,
     registry_key,
 };
 use pod_identity_engine::ports::{
-    Bus, Clock, ClusterAccess, ClusterReader, KubernetesReader, LedgerWriter, PortError, Reads,
+    Bus, ClusterAccess, KubernetesReader, LedgerReader, LedgerWriter, PortError,
 };
-use pod_identity_engine::{Context, InsideSettings, Run, Settings, chain};
+use pod_identity_engine::{Cloud, Context, InsideSettings, Workloads, chain};
 
 use crate::handler::Deployment;
 
-/// Everything outside the clusters that is read.
-pub trait Looks: Reads + ClusterReader {}
-impl<T: Reads + ClusterReader> Looks for T {}
-
-/// Everything that a change is made with: the ledger is written, and others are asked to go on.
-pub(crate) trait Hands: LedgerWriter + Bus {}
-impl<T: LedgerWriter + Bus> Hands for T {}
+/// What a change is made with: the ledger is written, and others are asked to go on.
+pub trait AdminWriter: LedgerWriter + Bus {}
+impl<T: LedgerWriter + Bus> AdminWriter for T {}
 
 /// Why nothing more is looked at, and the way out.
 pub(crate) const OVER: &str =
     "the invocation's time is nearly over; raise the function's time-out and ask again";
 
 /// What one invocation looks things up with. It holds nothing that writes.
-#[derive(Debug)]
-pub(crate) struct Desk<'a, R, K, C> {
-    pub(crate) reader: &'a R,
-    pub(crate) kubernetes: &'a K,
-    pub(crate) clock: &'a C,
-    pub(crate) run: &'a Run,
-    pub(crate) settings: &'a Settings,
+#[derive(Clone, Copy)]
+pub(crate) struct AdminContext<'a> {
+    pub(crate) cloud: Cloud<'a>,
+    pub(crate) kubernetes: &'a dyn KubernetesReader,
     pub(crate) inside: &'a InsideSettings,
     pub(crate) deployment: Deployment<'a>,
-    pub(crate) deadline: Timestamp,
 }
 
-// Not derived: what is referred to need not be `Copy`.
-impl<R, K, C> Clone for Desk<'_, R, K, C> {
-    fn clone(&self) -> Self {
-        *self
+/// It reads EKS and IAM, and is passed on as what does.
+impl<'a> Deref for AdminContext<'a> {
+    type Target = Cloud<'a>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.cloud
     }
 }
 
-impl<R, K, C> Copy for Desk<'_, R, K, C> {}
-
-impl<'a, R, K, C> Desk<'a, R, K, C> {
-    /// What the engine is given to look.
-    pub(crate) fn context(&self) -> Context<'a, R, (), C> {
-        let Self { reader, clock, run, settings, deadline, .. } = *self;
-        Context { reader, writer: &(), clock, run, settings, deadline }
-    }
-}
-
-impl<'a, R: Looks, K: KubernetesReader, C: Clock> Desk<'a, R, K, C> {
-    /// The same desk over another reader, such as a rehearsal.
-    pub(crate) fn over<'b, S>(&self, reader: &'b S) -> Desk<'b, S, K, C>
+impl<'a> AdminContext<'a> {
+    /// The same over another ledger, such as one that is only thought of.
+    pub(crate) fn over<'b>(&self, ledger: &'b dyn LedgerReader) -> AdminContext<'b>
     where
         'a: 'b,
     {
-        Desk {
-            reader,
-            kubernetes: self.kubernetes,
-            clock: self.clock,
-            run: self.run,
-            settings: self.settings,
-            inside: self.inside,
-            deployment: self.deployment,
-            deadline: self.deadline,
-        }
+        let cloud = self.cloud;
+        let context = Context { ledger, ..cloud.context };
+        AdminContext { cloud: Cloud { context, ..cloud }, ..*self }
     }
 
-    /// Whether a call that starts now might end after the deadline.
-    pub(crate) fn is_over(&self) -> bool {
-        self.settings.is_over(self.clock.now(), self.deadline)
+    /// What the engine reads the inside of clusters with.
+    pub(crate) fn workloads(&self) -> Workloads<'a> {
+        let Cloud { context, eks, clusters, .. } = self.cloud;
+        Workloads { context, eks, clusters, kubernetes: self.kubernetes, inside: self.inside }
     }
 
     /// An error when no time is left for another call.
@@ -97,14 +75,14 @@ impl<'a, R: Looks, K: KubernetesReader, C: Clock> Desk<'a, R, K, C> {
     /// The registered clusters; an error when the ledger is another deployment's.
     pub(crate) async fn registry(&self) -> Result<Registry, String> {
         let mut view = View::default();
-        view.read(self.reader, &[registry_key()]).await?;
+        view.read(self.ledger, &[registry_key()]).await?;
         registry(&view, &self.settings.plan.deployment).map_err(|error| chain(&error))
     }
 
     /// Every binding and tombstone: one query.
     pub(crate) async fn bindings(&self) -> Result<BTreeMap<DominoName, BindingRecord>, String> {
         let mut view = View::default();
-        view.query(self.reader, bindings_partition(), "").await?;
+        view.query(self.ledger, bindings_partition(), "").await?;
         let all = view.all_keyed_from::<BindingRecord>(bindings_partition(), "")?;
         Ok(all.into_iter().filter_map(|(name, it)| Some((name.parse().ok()?, it))).collect())
     }
@@ -116,7 +94,7 @@ impl<'a, R: Looks, K: KubernetesReader, C: Clock> Desk<'a, R, K, C> {
     ) -> Result<BTreeMap<(DominoName, ClusterArn), Condition>, String> {
         let keys: Vec<_> = of.into_iter().map(|(name, at)| condition_key(name, at)).collect();
         let mut view = View::default();
-        view.read(self.reader, &keys).await?;
+        view.read(self.ledger, &keys).await?;
         let mut found = BTreeMap::new();
         for key in &keys {
             let stored = view.get::<Condition>(key)?;
@@ -142,7 +120,7 @@ impl<'a, R: Looks, K: KubernetesReader, C: Clock> Desk<'a, R, K, C> {
             return Err(format!("no cluster is registered in account {}", role.account()));
         };
         let access = self.access(registry, cluster);
-        let found = self.in_time(self.reader.role(&access, role)).await?;
+        let found = self.in_time(self.iam.role(&access, role)).await?;
         // Names are unique in an account, so GetRole finds a role by another path.
         Ok(found.filter(|found| found.arn == role.as_str()).map(|found| found.trust_policy))
     }

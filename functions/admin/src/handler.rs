@@ -3,13 +3,13 @@
 use std::time::{Duration, SystemTime};
 
 use pod_identity_core::Json;
-use pod_identity_engine::ports::{Bus, Clock, KubernetesReader, LedgerWriter};
-use pod_identity_engine::{InsideSettings, Run, Settings};
+use pod_identity_engine::ports::{Clock, KubernetesReader, Reads};
+use pod_identity_engine::{Cloud, InsideSettings, Run, Settings};
 use serde_json::Value;
 
 use crate::actions::{self, Other};
 use crate::answer::{Answer, Refusal};
-use crate::desk::{Desk, Looks, OVER};
+use crate::desk::{AdminContext, AdminWriter, OVER};
 use crate::request::{self, Mode, Request};
 use crate::widget;
 
@@ -50,16 +50,16 @@ impl Deployment<'_> {
 }
 
 /// The function and everything that it works with.
-pub struct Function<'a, R, K, W, C> {
+pub struct Function<'a> {
     /// Reads AWS and the ledger.
-    pub reader: &'a R,
+    pub reader: &'a dyn Reads,
     /// Reads the clusters' Kubernetes APIs.
-    pub kubernetes: &'a K,
+    pub kubernetes: &'a dyn KubernetesReader,
     /// Makes what writes the ledger and puts requests on the bus: only asked for when something is
     /// to be done. None where the function is deployed to be read only.
-    pub writer: Option<&'a dyn Fn() -> W>,
+    pub writer: Option<&'a dyn Fn() -> Box<dyn AdminWriter>>,
     /// Tells the time.
-    pub clock: &'a C,
+    pub clock: &'a dyn Clock,
     /// Settings of the deployment.
     pub settings: &'a Settings,
     /// Settings of what is done inside clusters.
@@ -81,19 +81,13 @@ pub(crate) fn too_late(payload: &Value) -> Option<Value> {
     Some(Refusal(format!("{}: {OVER}", action.name)).into_value(action))
 }
 
-impl<R, K, W, C> std::fmt::Debug for Function<'_, R, K, W, C> {
+impl std::fmt::Debug for Function<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Function").field("writes", &self.writer.is_some()).finish_non_exhaustive()
     }
 }
 
-impl<R, K, W, C> Function<'_, R, K, W, C>
-where
-    R: Looks,
-    K: KubernetesReader,
-    W: LedgerWriter + Bus,
-    C: Clock,
-{
+impl Function<'_> {
     /// Answers one invocation, whatever was sent, until its deadline at the latest. A request that
     /// is wrong, or cannot be answered, is answered with why and the way out: `ok` tells. A
     /// dashboard's widget gets HTML.
@@ -104,18 +98,14 @@ where
         };
         let deadline = pod_identity_function::deadline(invocation.deadline, self.deadline_margin);
         let run = Run::new(invocation.request_id, self.clock.now());
-        let desk = Desk {
-            reader: self.reader,
+        let desk = AdminContext {
+            cloud: Cloud::of(self.reader, self.clock, &run, self.settings, deadline),
             kubernetes: self.kubernetes,
-            clock: self.clock,
-            run: &run,
-            settings: self.settings,
             inside: self.inside,
             deployment: self.deployment,
-            deadline,
         };
         if let Some(asked) = widget::read(&payload) {
-            return widget::answer::<R, K, W, C>(desk, asked, invocation.arn).await;
+            return widget::answer(desk, asked, invocation.arn).await;
         }
         let request = match request::read(&payload) {
             Ok(request) => request,
@@ -142,9 +132,9 @@ where
         }
     }
 
-    async fn answer(&self, desk: Desk<'_, R, K, C>, request: &Request) -> Result<Answer, Refusal> {
+    async fn answer(&self, desk: AdminContext<'_>, request: &Request) -> Result<Answer, Refusal> {
         // Made here and nowhere else.
-        let hands = match (request.mode, self.writer) {
+        let writer = match (request.mode, self.writer) {
             (Mode::Plan, _) => None,
             (Mode::Apply, Some(make)) => Some(make()),
             (Mode::Apply, None) => {
@@ -154,6 +144,6 @@ where
                 )));
             }
         };
-        actions::answer(desk, hands.as_ref(), request).await
+        actions::answer(desk, writer.as_deref(), request).await
     }
 }

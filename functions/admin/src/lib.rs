@@ -20,5 +20,6 @@ mod run;
 mod table;
 mod widget;
 
+pub use desk::AdminWriter;
 pub use handler::{Deployment, Function, Invocation};
 pub use run::run;

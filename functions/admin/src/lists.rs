@@ -3,11 +3,9 @@
 use std::collections::BTreeSet;
 
 use pod_identity_core::{KubernetesName, Pod};
-use pod_identity_engine::ports::{
-    Clock, ClusterAccess, ErrorKind, KubernetesReader, Page, PodQuery, PortError,
-};
+use pod_identity_engine::ports::{ClusterAccess, ErrorKind, Page, PodQuery, PortError};
 
-use crate::desk::{Desk, Looks};
+use crate::desk::AdminContext;
 
 /// Most pages of pods of one namespace that one question reads.
 const MOST_PAGES: usize = 20;
@@ -47,7 +45,7 @@ pub(crate) struct Pods {
 
 /// The pods of a namespace that are wanted. Of all others nothing is kept.
 pub(crate) async fn pods(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    desk: &AdminContext<'_>,
     access: &ClusterAccess,
     namespace: &str,
     wanted: impl Fn(&Pod) -> bool,

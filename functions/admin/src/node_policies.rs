@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use pod_identity_core::node_policy::{self, Shard};
 use pod_identity_core::{PolicyArn, RoleArn};
 use pod_identity_engine::ledger::{NodePolicyRecord, View, node_policy_key};
-use pod_identity_engine::ports::{Clock, ClusterAccess, KubernetesReader};
+use pod_identity_engine::ports::ClusterAccess;
 
-use crate::desk::{Desk, Looks};
+use crate::desk::AdminContext;
 use crate::lists::pages;
 
 /// One policy in force.
@@ -60,23 +60,23 @@ impl NodePolicies {
 
 /// Reads them: two calls a policy and one a node role. None when the ledger remembers none.
 pub(crate) async fn read(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    desk: &AdminContext<'_>,
     access: &ClusterAccess,
 ) -> Result<Option<NodePolicies>, String> {
     let cluster = &access.cluster;
     let key = node_policy_key(cluster);
     let mut view = View::default();
-    view.read(desk.reader, std::slice::from_ref(&key)).await?;
+    view.read(desk.ledger, std::slice::from_ref(&key)).await?;
     let stored = view.get::<NodePolicyRecord>(&key)?;
     let Some(record) = stored else { return Ok(None) };
     let mut found = NodePolicies { broad_grant: record.broad_grant.clone(), ..Default::default() };
     for (&number, _) in record.projection.staying() {
         let arn = node_policy::policy_arn(&desk.settings.plan.deployment, cluster, number);
         let arn = arn.map_err(|error| error.to_string())?;
-        let policy = desk.in_time(desk.reader.policy(access, &arn)).await?;
+        let policy = desk.in_time(desk.iam.policy(access, &arn)).await?;
         // Somebody deleted it; those behind it are still there.
         let Some(version) = policy.map(|policy| policy.default_version) else { continue };
-        let document = desk.in_time(desk.reader.policy_document(access, &arn, &version)).await?;
+        let document = desk.in_time(desk.iam.policy_document(access, &arn, &version)).await?;
         let Some(document) = document else { continue };
         let shard = node_policy::parse(number, &document, cluster);
         let shard = shard.ok_or_else(|| {
@@ -87,7 +87,7 @@ pub(crate) async fn read(
     }
     for role in record.node_roles {
         let attached = pages(async |token: Option<String>| {
-            desk.reader.attached_policies(access, &role, token.as_deref()).await
+            desk.iam.attached_policies(access, &role, token.as_deref()).await
         });
         let attached = desk.in_time(attached).await?;
         found.attached.insert(role, attached.into_iter().collect());

@@ -9,6 +9,7 @@ use pod_identity_kubernetes::Kubernetes;
 use serde_json::Value;
 use tokio::time::timeout;
 
+use crate::desk::AdminWriter;
 use crate::handler::{Deployment, Function, Invocation, too_late};
 
 /// Reads the settings from the environment and serves invocations until
@@ -29,11 +30,11 @@ pub async fn run() -> Result<(), Error> {
         Some(path) => Kubernetes::kubeconfig(calls, path, workloads.context.as_deref()),
         None => Kubernetes::eks(calls, aws.reader(), move |access| credentials.credentials(access)),
     };
-    let writer = || aws.writer();
+    let writer = || -> Box<dyn AdminWriter> { Box::new(aws.writer()) };
     let function = Function {
         reader: &aws.reader(),
         kubernetes: &kubernetes.reader(),
-        writer: (!settings.read_only).then_some(&writer as &dyn Fn() -> _),
+        writer: (!settings.read_only).then_some(&writer as &dyn Fn() -> Box<dyn AdminWriter>),
         clock: &SystemClock,
         settings: &settings.engine(),
         inside: &workloads.inside(&settings.rules.namespaces),

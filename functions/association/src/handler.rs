@@ -4,19 +4,20 @@ use std::time::{Duration, SystemTime};
 
 use pod_identity_core::{ClusterArn, Json};
 use pod_identity_engine::ports::{Clock, Reads, Writes};
-use pod_identity_engine::{BatchReport, Context, Outcome, RecordReport, Run, Settings, process};
+use pod_identity_engine::{
+    BatchReport, Cloud, Outcome, RecordReport, Run, Settings, Writers, process,
+};
 use pod_identity_function::{NotFinished, Payload, batch_answer};
 use serde_json::{Value, json};
 
 /// The function and everything that it works with.
-#[derive(Debug)]
-pub struct Function<'a, R, W, C> {
+pub struct Function<'a> {
     /// Reads AWS and the ledger.
-    pub reader: &'a R,
+    pub reader: &'a dyn Reads,
     /// Changes AWS and the ledger, and puts events on the bus.
-    pub writer: &'a W,
+    pub writer: &'a dyn Writes,
     /// Tells the time.
-    pub clock: &'a C,
+    pub clock: &'a dyn Clock,
     /// Settings of the deployment.
     pub settings: &'a Settings,
     /// No step starts that might end later than this before the deadline.
@@ -34,7 +35,7 @@ pub struct Invocation {
     pub waiting: usize,
 }
 
-impl<R: Reads, W: Writes, C: Clock> Function<'_, R, W, C> {
+impl Function<'_> {
     /// Handles one invocation, whatever was sent, until `deadline` at the latest.
     pub async fn invoke(
         &self,
@@ -46,8 +47,8 @@ impl<R: Reads, W: Writes, C: Clock> Function<'_, R, W, C> {
         let run = Run::new(request_id, self.clock.now());
         let payload = pod_identity_function::read(&payload.into());
         let Self { reader, writer, clock, settings, .. } = *self;
-        let context = Context { reader, writer, clock, run: &run, settings, deadline };
-        let report = process(context, payload.records()).await;
+        let cloud = Cloud::of(reader, clock, &run, settings, deadline);
+        let report = process(cloud, Writers::of(writer), payload.records()).await;
         let waits = |record: &RecordReport| {
             let failed = record.outcome == Outcome::Failed;
             failed.then(|| run.waits_until(record.lines.iter().map(String::as_str))).flatten()

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use pod_identity_core::{ClusterArn, Json, Pattern, RoleArn};
 use pod_identity_engine::ports::{Clock, Reads, Writes};
 use pod_identity_engine::{
-    Context, DominoCheck, DominoSource, Reconciled, Retirement, Run, Scope, Settings, check_domino,
-    note_reconciled, preview, reconcile, record_domino_check, request_again, request_all,
-    request_rest,
+    Cloud, Context, DominoCheck, DominoSource, Reconciled, Retirement, Run, Scope, Settings,
+    Writers, check_domino, note_reconciled, preview, reconcile, record_domino_check, request_again,
+    request_all, request_rest,
 };
 use pod_identity_function::{Answers, NotFinished};
 use serde_json::{Value, json};
@@ -18,14 +18,13 @@ use crate::domino;
 use crate::request::{self, Request};
 
 /// The function and everything that it works with.
-#[derive(Debug)]
-pub struct Function<'a, R, W, C> {
+pub struct Function<'a> {
     /// Reads AWS and the ledger.
-    pub reader: &'a R,
+    pub reader: &'a dyn Reads,
     /// Changes AWS and the ledger, and puts events on the bus; none in plan mode.
-    pub writer: Option<&'a W>,
+    pub writer: Option<&'a dyn Writes>,
     /// Tells the time.
-    pub clock: &'a C,
+    pub clock: &'a dyn Clock,
     /// Settings of the deployment.
     pub settings: &'a Settings,
     /// Roles whose EKS calls are this deployment's own.
@@ -49,7 +48,7 @@ pub struct Invocation {
     pub waiting: usize,
 }
 
-impl<R: Reads, W: Writes, C: Clock> Function<'_, R, W, C> {
+impl Function<'_> {
     /// Handles one invocation, whatever was sent, until `deadline` at the latest.
     pub async fn invoke(
         &self,
@@ -79,9 +78,9 @@ impl<R: Reads, W: Writes, C: Clock> Function<'_, R, W, C> {
     }
 
     /// What the engine is given to look.
-    fn context<'b>(&'b self, run: &'b Run, deadline: Timestamp) -> Context<'b, R, (), C> {
+    fn cloud<'b>(&'b self, run: &'b Run, deadline: Timestamp) -> Cloud<'b> {
         let Self { reader, clock, settings, .. } = *self;
-        Context { reader, writer: &(), clock, run, settings, deadline }
+        Cloud::of(reader, clock, run, settings, deadline)
     }
 
     /// What is no request will be none later either: it is answered, not delivered again.
@@ -131,20 +130,21 @@ impl<R: Reads, W: Writes, C: Clock> Function<'_, R, W, C> {
         run: &Run,
         deadline: Timestamp,
     ) -> Result<Reconciled, String> {
-        let context = self.context(run, deadline);
+        let cloud = self.cloud(run, deadline);
         let (Some(writer), false) = (self.writer, plan_only) else {
-            return preview(context, scope).await;
+            return preview(cloud, scope).await;
         };
-        let context = context.with(writer);
-        let done = reconcile(context, scope).await?;
-        if let Err(why) = note_reconciled(context, scope, &done).await {
+        let writers = Writers::of(writer);
+        let done = reconcile(cloud, writers, scope).await?;
+        let context = cloud.context;
+        if let Err(why) = note_reconciled(context, writers.ledger, scope, &done).await {
             tracing::warn!(cluster = scope.cluster.name(), "not noted for status: {why}");
         }
         if let Some(left) = &done.left {
-            request_rest(context, scope, left, handed_on + 1).await?;
+            request_rest(context, writers.bus, scope, left, handed_on + 1).await?;
         }
         if done.retirement == Some(Retirement::UnderWay { goes_on: true }) {
-            request_again(context, scope, handed_on + 1).await?;
+            request_again(context, writers.bus, scope, handed_on + 1).await?;
         }
         Ok(done)
     }
@@ -158,20 +158,22 @@ impl<R: Reads, W: Writes, C: Clock> Function<'_, R, W, C> {
         let Some(writer) = self.writer else {
             return Ok("plan mode looks at one cluster: name it as clusterArn".to_owned());
         };
-        let context = self.context(run, deadline).with(writer);
+        let (context, Writers { ledger, bus, .. }) =
+            (self.cloud(run, deadline).context, Writers::of(writer));
         // Before the clusters, which then find its deactivations in the ledger. Whatever comes of
         // it, they are asked for; once is enough for a batch.
         if let (Some(source), None) = (&self.domino, &domino) {
             let asked_at = self.clock.now();
             let end = domino::half_way(asked_at, deadline);
-            let check = check_domino(Context { deadline: end, ..context }, source).await;
+            let half = Context { deadline: end, ..context };
+            let check = check_domino(half, ledger, bus, source).await;
             domino::log(&check);
-            if let Err(why) = record_domino_check(context, &check, asked_at).await {
+            if let Err(why) = record_domino_check(context, ledger, &check, asked_at).await {
                 tracing::warn!(why, "the comparison with Domino was not recorded");
             }
             *domino = Some(check);
         }
-        let asked = request_all(context).await?;
+        let asked = request_all(context, bus).await?;
         let said = domino.as_ref().map(domino::words).unwrap_or_default();
         Ok(format!("asked for {} clusters{said}", asked.len()))
     }

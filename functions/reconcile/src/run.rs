@@ -5,6 +5,7 @@ use std::time::Instant;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use pod_identity_aws::{Aws, DominoSettings, Settings, SettingsError, SystemClock};
 use pod_identity_core::Json;
+use pod_identity_engine::ports::Writes;
 use pod_identity_function::write_waiting;
 
 use crate::handler::Function;
@@ -26,7 +27,7 @@ pub async fn run() -> Result<(), Error> {
     let domino = domino.as_ref().map(|domino| (domino, aws.domino(domino)));
     let function = Function {
         reader: &aws.reader(),
-        writer: writer.as_ref(),
+        writer: writer.as_ref().map(|writer| writer as &dyn Writes),
         clock: &SystemClock,
         settings: &settings.engine(),
         own_roles: &settings.own_roles,

@@ -48,7 +48,7 @@ impl DominoReader for Domino {
             false => vec![account("svc-2")],
         };
         let page = DominoPage { accounts, ..DominoPage::default() };
-        let answer = if self.fails {
+        if self.fails {
             Err(PortError {
                 operation: "list",
                 object: "service accounts of Domino".to_owned(),
@@ -59,8 +59,7 @@ impl DominoReader for Domino {
             })
         } else {
             Ok(page)
-        };
-        answer
+        }
     }
 }
 
@@ -110,7 +109,12 @@ impl House {
         let records = [Record { id: "m".to_owned(), text: event.to_string(), deliveries: 0 }];
         let (ports, run) = (&self.ports, Run::new("r", now));
         let deadline = self.in_seconds(60);
-        let done = drive(record(ports.context(&run, &self.settings, deadline), &records));
+        let done = drive(record(
+            ports.context(&run, &self.settings, deadline),
+            ports.writers().ledger,
+            ports.writers().bus,
+            &records,
+        ));
         assert!(done.records[0].lines.iter().all(|line| !line.contains("must")), "{done:?}");
     }
 

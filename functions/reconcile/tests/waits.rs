@@ -76,7 +76,11 @@ fn scene() -> (WorldPorts, Settings) {
     .map(|event| Record { id: "m".to_owned(), text: event.to_string(), deliveries: 0 });
     let run = Run::new("r", ports.world().now);
     let context = ports.context(&run, &settings, in_seconds(&ports, 60));
-    pod_identity_world::drive(record(context, &records), || {}).unwrap();
+    pod_identity_world::drive(
+        record(context, ports.writers().ledger, ports.writers().bus, &records),
+        || {},
+    )
+    .unwrap();
     (ports, settings)
 }
 

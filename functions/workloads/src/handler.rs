@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime};
 use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
 use pod_identity_core::{ClusterArn, Json};
-use pod_identity_engine::ports::{Clock, KubernetesReader, KubernetesWriter};
+use pod_identity_engine::ports::{Clock, ClusterReader, EksReader, KubernetesReader, LedgerReader};
 use pod_identity_engine::{
-    Context, InsideReport, InsideSettings, OutsideReads, OutsideWrites, Record, Run, Settings,
+    Context, InsideReport, InsideSettings, Record, Run, Settings, Workloads, WorkloadsWriters,
     is_covered, preview_inside, request_sweep_rest, request_sweeps, work_inside,
 };
 use pod_identity_function::{Answers, NotFinished};
@@ -24,31 +24,25 @@ const SIDE_BY_SIDE: usize = 4;
 const SHOWN: usize = 100;
 
 /// The function and everything that it works with.
-#[derive(Debug)]
-pub struct Function<'a, A, K, B, W, C> {
-    /// Reads AWS and the ledger.
-    pub aws: &'a A,
+pub struct Function<'a> {
+    /// Reads the ledger.
+    pub ledger: &'a dyn LedgerReader,
+    /// Reads associations.
+    pub eks: &'a dyn EksReader,
+    /// Reads what EKS tells of a cluster itself.
+    pub clusters: &'a dyn ClusterReader,
     /// Reads the clusters' Kubernetes APIs.
-    pub kubernetes: &'a K,
+    pub kubernetes: &'a dyn KubernetesReader,
     /// What it changes things with; none in plan mode.
-    pub hands: Option<Hands<'a, B, W>>,
+    pub writers: Option<WorkloadsWriters<'a>>,
     /// Tells the time.
-    pub clock: &'a C,
+    pub clock: &'a dyn Clock,
     /// Settings of the deployment.
     pub settings: &'a Settings,
     /// Its settings of what is done inside clusters.
     pub inside: &'a InsideSettings,
     /// No step starts that might end later than this before the deadline.
     pub deadline_margin: Duration,
-}
-
-/// What the function changes things with.
-#[derive(Debug)]
-pub struct Hands<'a, B, W> {
-    /// The ledger and the bus.
-    pub outside: &'a B,
-    /// The clusters' Kubernetes APIs.
-    pub kubernetes: &'a W,
 }
 
 /// What came of an invocation.
@@ -62,14 +56,7 @@ pub struct Invocation {
     pub waiting: usize,
 }
 
-impl<A, K, B, W, C> Function<'_, A, K, B, W, C>
-where
-    A: OutsideReads,
-    K: KubernetesReader,
-    B: OutsideWrites,
-    W: KubernetesWriter,
-    C: Clock,
-{
+impl Function<'_> {
     /// Handles one invocation, whatever was sent, until `deadline` at the latest. Clusters are worked on side by
     /// side: one whose API hangs, or whose budgets block, delays no other.
     pub async fn invoke(
@@ -179,13 +166,14 @@ where
 
     /// Whether nothing is written.
     fn is_plan(&self, asked: &Asked) -> bool {
-        self.hands.is_none() || asked.plan_only
+        self.writers.is_none() || asked.plan_only
     }
 
     /// What the engine is given to look.
-    fn context<'b>(&'b self, run: &'b Run, deadline: Timestamp) -> Context<'b, A, (), C> {
-        let Self { aws: reader, clock, settings, .. } = *self;
-        Context { reader, writer: &(), clock, run, settings, deadline }
+    fn workloads<'b>(&'b self, run: &'b Run, deadline: Timestamp) -> Workloads<'b> {
+        let Self { ledger, eks, clusters, kubernetes, clock, settings, inside, .. } = *self;
+        let context = Context { ledger, clock, run, settings, deadline };
+        Workloads { context, eks, clusters, kubernetes, inside }
     }
 
     /// Looks after one cluster; none when somebody has seen already what there was to see.
@@ -195,36 +183,33 @@ where
         run: &Run,
         deadline: Timestamp,
     ) -> Result<Option<InsideReport>, String> {
-        let Self { aws, kubernetes, settings, inside, .. } = *self;
-        let (scope, context) = (&asked.scope, self.context(run, deadline));
-        let (Some(hands), false) = (&self.hands, self.is_plan(asked)) else {
-            return preview_inside(context, kubernetes, scope, inside).await.map(Some);
+        let (scope, workloads) = (&asked.scope, self.workloads(run, deadline));
+        let (Some(writers), false) = (self.writers, self.is_plan(asked)) else {
+            return preview_inside(workloads, scope).await.map(Some);
         };
         if let Some(since) = asked.since
-            && is_covered(&scope.cluster, since, aws, settings, inside).await?
+            && is_covered(&workloads, &scope.cluster, since).await?
         {
             return Ok(None);
         }
-        let Hands { outside, kubernetes: changes } = *hands;
-        let context = context.with(outside);
-        let report = work_inside(context, kubernetes, changes, scope, inside).await?;
+        let report = work_inside(workloads, writers, scope).await?;
         let sweep = report.sweep.as_ref();
         let is_left = report.domino.as_ref().is_some_and(|domino| domino.left)
             || sweep.is_some_and(|sweep| sweep.left);
         if is_left {
             let mut rest = scope.clone();
             rest.evicted += sweep.map_or(0, |done| done.evicted.len() + done.deleted.len());
-            request_sweep_rest(context, &rest, asked.handed_on + 1).await?;
+            request_sweep_rest(workloads.context, writers.bus, &rest, asked.handed_on + 1).await?;
         }
         Ok(Some(report))
     }
 
     async fn fan_out(&self, run: &Run, deadline: Timestamp) -> Result<String, String> {
-        let Some(hands) = &self.hands else {
+        let Some(writers) = self.writers else {
             return Ok("plan mode looks at one cluster: name it as clusterArn".to_owned());
         };
-        let context = self.context(run, deadline).with(hands.outside);
-        let asked = request_sweeps(context).await?;
+        let context = self.workloads(run, deadline).context;
+        let asked = request_sweeps(context, writers.bus).await?;
         Ok(format!("asked for {} clusters", asked.len()))
     }
 }

@@ -13,5 +13,5 @@ mod run;
 mod tests;
 mod words;
 
-pub use handler::{Function, Hands, Invocation};
+pub use handler::{Function, Invocation};
 pub use run::run;

@@ -5,10 +5,11 @@ use std::time::Instant;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use pod_identity_aws::{Aws, AwsReader, Settings, SettingsError, SystemClock, WorkloadSettings};
 use pod_identity_core::Json;
+use pod_identity_engine::WorkloadsWriters;
 use pod_identity_function::write_waiting;
 use pod_identity_kubernetes::Kubernetes;
 
-use crate::handler::{Function, Hands};
+use crate::handler::Function;
 use crate::metrics;
 
 /// Reads the settings from the environment and serves invocations until
@@ -24,11 +25,18 @@ pub async fn run() -> Result<(), Error> {
     let (settings, workloads) = read.inspect_err(SettingsError::log)?;
     let aws = Aws::new(&settings);
     let kubernetes = kubernetes(&aws, &settings, &workloads);
-    let hands = (!workloads.plan_only).then(|| (aws.writer(), kubernetes.writer()));
+    let writers = (!workloads.plan_only).then(|| (aws.writer(), kubernetes.writer()));
+    let reader = &aws.reader();
     let function = Function {
-        aws: &aws.reader(),
+        ledger: reader,
+        eks: reader,
+        clusters: reader,
         kubernetes: &kubernetes.reader(),
-        hands: hands.as_ref().map(|(outside, changes)| Hands { outside, kubernetes: changes }),
+        writers: writers.as_ref().map(|(outside, kubernetes)| WorkloadsWriters {
+            ledger: outside,
+            bus: outside,
+            kubernetes,
+        }),
         clock: &SystemClock,
         settings: &settings.engine(),
         inside: &workloads.inside(&settings.rules.namespaces),

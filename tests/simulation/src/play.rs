@@ -199,7 +199,7 @@ impl<'a> Play<'a> {
         let run = Run::new("other", self.now());
         let records = records(texts.iter().map(|text| (text.as_str(), 1)));
         let deadline = later(self.now(), 60);
-        let future = process(ports.context(&run, &settings, deadline), &records);
+        let future = process(ports.cloud(&run, &settings, deadline), ports.writers(), &records);
         let mut future = Box::pin(future);
         while poll(future.as_mut()).is_pending() {}
         let mut world = self.world.lock().unwrap();
@@ -364,7 +364,9 @@ impl<'a> Play<'a> {
         let came = came.map(stage::name).collect();
         self.watch.queues.came.insert(self.next_request(), came);
         self.begin(index, messages, None, async move |ports, run, settings, deadline| {
-            Ended::Batch(process(ports.context(run, settings, deadline), &records).await)
+            Ended::Batch(
+                process(ports.cloud(run, settings, deadline), ports.writers(), &records).await,
+            )
         });
     }
 
@@ -376,7 +378,8 @@ impl<'a> Play<'a> {
         let scope = Scope::of(stage::cluster(cluster));
         let named = self.setup.trims.then(|| watch::named(&self.world.lock().unwrap()));
         self.begin(index, Vec::new(), named, async move |ports, run, settings, deadline| {
-            let done = reconcile(ports.context(run, settings, deadline), &scope).await;
+            let done =
+                reconcile(ports.cloud(run, settings, deadline), ports.writers(), &scope).await;
             drop(done);
             Ended::Reconciled
         });

@@ -9,9 +9,8 @@ use std::collections::BTreeSet;
 use futures::stream::{self, StreamExt};
 use pod_identity_core::ClusterArn;
 use pod_identity_engine::ledger::View;
-use pod_identity_engine::ports::{Clock, KubernetesReader};
 use pod_identity_engine::{
-    Adoption, Reconciled, Rehearsal, Scope, permit_adoption, request_clusters,
+    Adoption, DryRunLedger, Reconciled, Scope, permit_adoption, request_clusters,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -21,7 +20,7 @@ use self::claims::Claims;
 use crate::answer::{Answer, Refusal};
 use crate::associations;
 use crate::change::{Wish, ahead_of, judge, note, preview_words, undone};
-use crate::desk::{Desk, Hands, Looks};
+use crate::desk::{AdminContext, AdminWriter};
 use crate::request::{Action, Mode, Request};
 use crate::table::Table;
 
@@ -81,8 +80,8 @@ struct Named {
 }
 
 pub(super) async fn answer(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
-    hands: Option<&impl Hands>,
+    desk: &AdminContext<'_>,
+    writer: Option<&dyn AdminWriter>,
     request: &Request,
 ) -> Result<Answer, Refusal> {
     let asked: Asked = request.fields()?;
@@ -103,7 +102,7 @@ pub(super) async fn answer(
     let others = associations::unknown(desk, &registry, &cluster, &bindings).await?;
     let claims = Claims::of(&bindings, record);
     let mut view = View::default();
-    view.read(desk.reader, &claims.keys()).await?;
+    view.read(desk.ledger, &claims.keys()).await?;
     let known = Known {
         bindings: &bindings,
         others: &others,
@@ -127,10 +126,10 @@ pub(super) async fn answer(
             beginning(&candidates, "would be")
         )));
     }
-    let unasked = match hands {
-        Some(hands) => carry_out(desk, hands, request, &cluster, &mut candidates).await?,
+    let unasked = match writer {
+        Some(writer) => carry_out(desk, writer, request, &cluster, &mut candidates).await?,
         None => {
-            let rehearsal = Rehearsal::of(desk.reader);
+            let rehearsal = DryRunLedger::of(desk.ledger);
             let ahead = desk.over(&rehearsal);
             carry_out(&ahead, &rehearsal, request, &cluster, &mut candidates).await?;
             let places: BTreeSet<_> =
@@ -174,8 +173,8 @@ fn unplanned(mode: Mode, planned: Option<&str>, digest: &str) -> Option<String> 
 /// Binds what is accepted, lets each binding take its association over, and asks reconcile for it;
 /// answers why that could not be asked for.
 async fn carry_out(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
-    hands: &impl Hands,
+    desk: &AdminContext<'_>,
+    writer: &dyn AdminWriter,
     request: &Request,
     cluster: &ClusterArn,
     candidates: &mut [Candidate],
@@ -190,7 +189,7 @@ async fn carry_out(
         .unzip();
     let mut clusters = BTreeSet::new();
     if !wishes.is_empty() {
-        let changed = note(desk, hands, request, &wishes).await?;
+        let changed = note(desk, writer, request, &wishes).await?;
         clusters.extend(changed.clusters);
         for (at, result) in at.into_iter().zip(changed.results) {
             match result {
@@ -214,7 +213,7 @@ async fn carry_out(
         let word = Adoption { name: &name, cluster, association_id: &id, act };
         let permitted = async {
             desk.hurry()?;
-            permit_adoption(desk.context().with(hands), &word).await
+            permit_adoption(desk.context, writer, &word).await
         };
         (at, permitted.await)
     };
@@ -227,7 +226,7 @@ async fn carry_out(
     }
     // The last of all: a reconciliation that ran before the permission would not take it over.
     let why = "an administrator let bindings adopt associations";
-    let unasked = request_clusters(desk.context().with(hands), &clusters, why).await;
+    let unasked = request_clusters(desk.context, writer, &clusters, why).await;
     let first = unasked.into_iter().next();
     Ok(first.map(|(cluster, why)| format!("cluster {}: {why}", cluster.name())))
 }

@@ -1,13 +1,12 @@
 //! Binding and unbinding by hand: as the events do.
 
 use pod_identity_engine::Outcome;
-use pod_identity_engine::ports::{Clock, KubernetesReader};
 use pod_identity_events::detail_type::{ROLE_ASSIGNED, ROLE_UNASSIGNED};
 use serde_json::json;
 
 use crate::answer::{Answer, Refusal};
 use crate::change::{About, Changed, Wish, make, undone};
-use crate::desk::{Desk, Hands, Looks};
+use crate::desk::{AdminContext, AdminWriter};
 use crate::request::{Action, Mode, Request};
 
 pub(super) const BIND: Action = Action {
@@ -33,24 +32,24 @@ pub(super) const UNBIND: Action = Action {
 };
 
 pub(super) async fn bind(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
-    hands: Option<&impl Hands>,
+    desk: &AdminContext<'_>,
+    writer: Option<&dyn AdminWriter>,
     request: &Request,
 ) -> Result<Answer, Refusal> {
-    one(desk, hands, request, ROLE_ASSIGNED).await
+    one(desk, writer, request, ROLE_ASSIGNED).await
 }
 
 pub(super) async fn unbind(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
-    hands: Option<&impl Hands>,
+    desk: &AdminContext<'_>,
+    writer: Option<&dyn AdminWriter>,
     request: &Request,
 ) -> Result<Answer, Refusal> {
-    one(desk, hands, request, ROLE_UNASSIGNED).await
+    one(desk, writer, request, ROLE_UNASSIGNED).await
 }
 
 async fn one(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
-    hands: Option<&impl Hands>,
+    desk: &AdminContext<'_>,
+    writer: Option<&dyn AdminWriter>,
     request: &Request,
     detail_type: &'static str,
 ) -> Result<Answer, Refusal> {
@@ -58,7 +57,7 @@ async fn one(
     let name = detail.get("serviceAccount").and_then(|name| name.as_str()).unwrap_or_default();
     let about = About::ServiceAccount(name.to_owned());
     let wish = Wish { about, detail_type, detail };
-    let changed = make(desk, hands, request, &[wish]).await?;
+    let changed = make(desk, writer, request, &[wish]).await?;
     Ok(told(request, &changed)?.applied_by(request, &[]))
 }
 

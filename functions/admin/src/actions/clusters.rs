@@ -1,7 +1,6 @@
 //! The registered clusters: listed, registered, changed, retired.
 
 use pod_identity_engine::ledger::Registry;
-use pod_identity_engine::ports::{Clock, KubernetesReader};
 use pod_identity_events::detail_type::{CLUSTER_REGISTERED, CLUSTER_RETIRED};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -9,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::bind::told;
 use crate::answer::{Answer, Refusal};
 use crate::change::{About, Wish, make};
-use crate::desk::{Desk, Hands, Looks};
+use crate::desk::{AdminContext, AdminWriter};
 use crate::request::{Action, Request};
 use crate::table::Table;
 
@@ -46,8 +45,8 @@ struct Retire {
 }
 
 pub(super) async fn answer(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
-    hands: Option<&impl Hands>,
+    desk: &AdminContext<'_>,
+    writer: Option<&dyn AdminWriter>,
     request: &Request,
 ) -> Result<Answer, Refusal> {
     let asked: Asked = request.fields()?;
@@ -66,7 +65,7 @@ pub(super) async fn answer(
             retirement(cluster.as_str(), &given_up)
         }
     };
-    let changed = make(desk, hands, request, &[wish]).await?;
+    let changed = make(desk, writer, request, &[wish]).await?;
     Ok(told(request, &changed)?.applied_by(request, &[]))
 }
 

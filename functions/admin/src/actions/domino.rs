@@ -4,12 +4,11 @@ use jiff::Timestamp;
 use pod_identity_engine::ledger::{
     DominoComparison, DominoFailure, DominoRecord, NameList, View, domino_key,
 };
-use pod_identity_engine::ports::{Clock, KubernetesReader};
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::answer::{Answer, Refusal};
-use crate::desk::{Desk, Looks};
+use crate::desk::AdminContext;
 use crate::request::{Action, Request};
 use crate::table::Table;
 use crate::widget::page::age;
@@ -26,14 +25,11 @@ pub(super) const ACTION: Action = Action {
 #[serde(deny_unknown_fields)]
 struct Asked {}
 
-pub(super) async fn answer(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
-    request: &Request,
-) -> Result<Answer, Refusal> {
+pub(super) async fn answer(desk: &AdminContext<'_>, request: &Request) -> Result<Answer, Refusal> {
     let Asked {} = request.fields()?;
     desk.registry().await?;
     let mut view = View::default();
-    view.read(desk.reader, &[domino_key()]).await?;
+    view.read(desk.ledger, &[domino_key()]).await?;
     let stored = view.get::<DominoRecord>(&domino_key())?;
     let DominoRecord { comparison, failure } = stored.unwrap_or_default();
     let plans = desk.deployment.reconcile_plans;

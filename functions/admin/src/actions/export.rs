@@ -3,13 +3,12 @@
 use std::ops::Bound;
 
 use pod_identity_core::DominoName;
-use pod_identity_engine::ports::{Clock, KubernetesReader};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::rows::{self, Row};
 use crate::answer::{Answer, MOST_BYTES, Refusal};
-use crate::desk::{Desk, Looks};
+use crate::desk::AdminContext;
 use crate::request::{Action, Request};
 
 pub(super) const ACTION: Action = Action {
@@ -44,10 +43,7 @@ enum Format {
     Csv,
 }
 
-pub(super) async fn answer(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
-    request: &Request,
-) -> Result<Answer, Refusal> {
+pub(super) async fn answer(desk: &AdminContext<'_>, request: &Request) -> Result<Answer, Refusal> {
     let asked: Asked = request.fields()?;
     let limit = asked.limit.unwrap_or(usize::MAX).max(1);
     let bindings = desk.bindings().await?;

@@ -2,12 +2,11 @@
 
 use pod_identity_core::{ClusterArn, DominoName};
 use pod_identity_engine::ledger::{HistoryOutcome, HistoryRecord, View, history_partition};
-use pod_identity_engine::ports::{Clock, KubernetesReader};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::answer::{Answer, Refusal};
-use crate::desk::{Desk, Looks};
+use crate::desk::AdminContext;
 use crate::request::{Action, Request};
 use crate::table::Table;
 
@@ -34,10 +33,7 @@ struct Asked {
     limit: Option<usize>,
 }
 
-pub(super) async fn answer(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
-    request: &Request,
-) -> Result<Answer, Refusal> {
+pub(super) async fn answer(desk: &AdminContext<'_>, request: &Request) -> Result<Answer, Refusal> {
     let asked: Asked = request.fields()?;
     let of = match (&asked.service_account, &asked.cluster) {
         (Some(name), None) => name.to_string(),
@@ -48,7 +44,7 @@ pub(super) async fn answer(
     };
     let partition = history_partition(&of);
     let mut view = View::default();
-    view.query(desk.reader, &partition, "").await?;
+    view.query(desk.ledger, &partition, "").await?;
     let all = view.all::<HistoryRecord>(&partition, "")?;
     let known = all.len();
     let newest: Vec<HistoryRecord> =

@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 
 use pod_identity_core::{Change, DominoName, JsonError, parse_unique};
 use pod_identity_engine::ledger::BindingRecord;
-use pod_identity_engine::ports::{Clock, KubernetesReader};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::rows::{self, Numbered};
 use crate::answer::{Answer, Refusal};
 use crate::change::{Changed, Wish, judge, make, undone};
-use crate::desk::{Desk, Hands, Looks};
+use crate::desk::{AdminContext, AdminWriter};
 use crate::request::{Action, Mode, Request};
 use crate::table::Table;
 
@@ -75,21 +74,21 @@ struct Line {
 }
 
 pub(super) async fn answer(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
-    hands: Option<&impl Hands>,
+    desk: &AdminContext<'_>,
+    writer: Option<&dyn AdminWriter>,
     request: &Request,
 ) -> Result<Answer, Refusal> {
     let asked: Asked = request.fields()?;
     let stops = asked.stop_on_error;
     let rows = read(request, asked)?;
-    let (answer, changes) = imported(desk, hands, request, stops, rows).await?;
+    let (answer, changes) = imported(desk, writer, request, stops, rows).await?;
     Ok(if changes { answer.applied_by(request, &[]) } else { answer })
 }
 
 /// The answer, and whether there is something to do.
 async fn imported(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
-    hands: Option<&impl Hands>,
+    desk: &AdminContext<'_>,
+    writer: Option<&dyn AdminWriter>,
     request: &Request,
     stops: bool,
     rows: Vec<Numbered>,
@@ -124,7 +123,7 @@ async fn imported(
             wishes.len()
         )));
     }
-    let changed = make(desk, hands, request, &wishes).await?;
+    let changed = make(desk, writer, request, &wishes).await?;
     for (at, result) in at.into_iter().zip(&changed.results) {
         let (fate, because) = match result {
             Err(reasons) => (Fate::Refused, reasons.join("; ")),

@@ -11,15 +11,14 @@ mod words;
 
 use pod_identity_core::{Change, ClusterArn};
 use pod_identity_engine::ledger::Registry;
-use pod_identity_engine::ports::{Clock, KubernetesReader};
-use pod_identity_engine::{Rehearsal, note_act, request_clusters};
+use pod_identity_engine::{DryRunLedger, note_act, request_clusters};
 use pod_identity_events::detail_type::{CLUSTER_REGISTERED, RECONCILIATION_REQUESTED};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::answer::{Answer, Refusal};
 use crate::change::{About, Changed, Wish, judge, take, undone};
-use crate::desk::{Desk, Hands, Looks};
+use crate::desk::{AdminContext, AdminWriter};
 use crate::request::{Action, Request};
 
 /// How a cluster is named that is to be registered.
@@ -61,8 +60,8 @@ struct Destination {
 }
 
 pub(super) async fn answer(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
-    hands: Option<&impl Hands>,
+    desk: &AdminContext<'_>,
+    writer: Option<&dyn AdminWriter>,
     request: &Request,
 ) -> Result<Answer, Refusal> {
     let asked: Asked = request.fields()?;
@@ -77,14 +76,14 @@ pub(super) async fn answer(
     if to.green == blue {
         return Err(Refusal(format!("migrate: from and to are one cluster, {blue}")));
     }
-    match hands {
+    match writer {
         None => plan(desk, request, &blue, &to).await,
-        Some(hands) => apply(desk, hands, request, &blue, &to).await,
+        Some(writer) => apply(desk, writer, request, &blue, &to).await,
     }
 }
 
 fn destination(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    desk: &AdminContext<'_>,
     request: &Request,
     registry: &Registry,
     to: To,
@@ -150,12 +149,12 @@ fn refused(request: &Request, changed: &Changed) -> Result<(), Refusal> {
 }
 
 async fn plan(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    desk: &AdminContext<'_>,
     request: &Request,
     blue: &ClusterArn,
     to: &Destination,
 ) -> Result<Answer, Refusal> {
-    let rehearsal = Rehearsal::of(desk.reader);
+    let rehearsal = DryRunLedger::of(desk.ledger);
     let ahead = desk.over(&rehearsal);
     if let Some(wish) = &to.registration {
         refused(request, &take(&ahead, &rehearsal, request, std::slice::from_ref(wish)).await?)?;
@@ -178,8 +177,8 @@ async fn plan(
 }
 
 async fn apply(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
-    hands: &impl Hands,
+    desk: &AdminContext<'_>,
+    writer: &dyn AdminWriter,
     request: &Request,
     blue: &ClusterArn,
     to: &Destination,
@@ -188,17 +187,16 @@ async fn apply(
     let done = match &to.registration {
         Some(wish) => {
             // Its registration asks for its reconciliation.
-            refused(request, &take(desk, hands, request, std::slice::from_ref(wish)).await?)?;
+            refused(request, &take(desk, writer, request, std::slice::from_ref(wish)).await?)?;
             format!("Cluster {green} is registered, and reconcile was asked to fill it.\n")
         }
         None => {
             let change = json!({ "fill": to.green, "from": blue });
             let act = request.act(RECONCILIATION_REQUESTED, change);
-            let context = desk.context().with(hands);
-            note_act(context, &act, to.green.as_str()).await?;
+            note_act(desk.context, writer, &act, to.green.as_str()).await?;
             let reason = format!("what works on cluster {} shall work there", blue.name());
             let clusters = [to.green.clone()].into();
-            let unasked = request_clusters(context, &clusters, &reason).await;
+            let unasked = request_clusters(desk.context, writer, &clusters, &reason).await;
             if let Some(why) = unasked.get(&to.green) {
                 return Err(Refusal(format!(
                     "migrate: reconciliation of cluster {green} could not be asked for: {why}; ask again, or wait for the scheduled one"

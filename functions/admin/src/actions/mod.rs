@@ -19,10 +19,8 @@ mod target;
 mod trust_policy;
 mod who;
 
-use pod_identity_engine::ports::{Clock, KubernetesReader};
-
 use crate::answer::{Answer, Refusal};
-use crate::desk::{Desk, Hands, Looks};
+use crate::desk::{AdminContext, AdminWriter};
 use crate::request::{Action, Request};
 
 /// Everything that can be asked for, in the order of the help.
@@ -66,24 +64,24 @@ pub(crate) fn goes_on(action: &str) -> Option<Other> {
 
 /// Answers a request, and does what it asks for if it is given something to write with.
 pub(crate) async fn answer(
-    desk: Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
-    hands: Option<&impl Hands>,
+    desk: AdminContext<'_>,
+    writer: Option<&dyn AdminWriter>,
     request: &Request,
 ) -> Result<Answer, Refusal> {
     let desk = &desk;
     match request.action.name {
         "status" => status::answer(desk, request).await,
-        "bind" => bind::bind(desk, hands, request).await,
-        "unbind" => bind::unbind(desk, hands, request).await,
+        "bind" => bind::bind(desk, writer, request).await,
+        "unbind" => bind::unbind(desk, writer, request).await,
         "history" => history::answer(desk, request).await,
-        "clusters" => clusters::answer(desk, hands, request).await,
-        "migrate" => migrate::answer(desk, hands, request).await,
-        "retire" => retire::answer(desk, hands, request).await,
-        "adopt" => adopt::answer(desk, hands, request).await,
-        "resume" => resume::answer(desk, hands, request).await,
+        "clusters" => clusters::answer(desk, writer, request).await,
+        "migrate" => migrate::answer(desk, writer, request).await,
+        "retire" => retire::answer(desk, writer, request).await,
+        "adopt" => adopt::answer(desk, writer, request).await,
+        "resume" => resume::answer(desk, writer, request).await,
         "export" => export::answer(desk, request).await,
-        "import" => import::answer(desk, hands, request).await,
-        "sweep" => sweep::answer(desk, hands, request).await,
+        "import" => import::answer(desk, writer, request).await,
+        "sweep" => sweep::answer(desk, writer, request).await,
         "explain" => explain::answer(desk, request).await,
         "who" => who::answer(desk, request).await,
         "trust-policy" => trust_policy::answer(desk, request).await,

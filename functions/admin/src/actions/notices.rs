@@ -5,12 +5,11 @@ use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 use pod_identity_core::parse_unique;
 use pod_identity_engine::ledger::{NoticeKind, NoticeRecord, View, notice_partition};
-use pod_identity_engine::ports::{Clock, KubernetesReader};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::answer::{Answer, Refusal};
-use crate::desk::{Desk, Looks};
+use crate::desk::AdminContext;
 use crate::request::{Action, Request};
 use crate::table::Table;
 
@@ -50,10 +49,7 @@ struct Asked {
     limit: Option<usize>,
 }
 
-pub(super) async fn answer(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
-    request: &Request,
-) -> Result<Answer, Refusal> {
+pub(super) async fn answer(desk: &AdminContext<'_>, request: &Request) -> Result<Answer, Refusal> {
     let asked: Asked = request.fields()?;
     let days = asked.days.unwrap_or(7);
     if !(1..=MOST_DAYS).contains(&days) {
@@ -81,7 +77,7 @@ pub(super) async fn answer(
         desk.hurry()?;
         let partition = notice_partition(kind, midnight(day));
         let mut view = View::default();
-        view.query(desk.reader, &partition, "").await?;
+        view.query(desk.ledger, &partition, "").await?;
         let all = view.all::<NoticeRecord>(&partition, "")?;
         found.extend(all);
     }

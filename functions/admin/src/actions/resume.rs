@@ -1,12 +1,11 @@
 //! Has a cluster go on with what is held back after a restore of the ledger, or for a ceiling.
 
-use pod_identity_engine::ports::{Clock, KubernetesReader};
 use pod_identity_engine::{Resumption, plan_resumption, request_clusters, resume};
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::answer::{Answer, Refusal};
-use crate::desk::{Desk, Hands, Looks};
+use crate::desk::{AdminContext, AdminWriter};
 use crate::request::{Action, Mode, Request};
 use crate::table::Table;
 
@@ -38,13 +37,13 @@ struct ResumeParams {
 }
 
 pub(super) async fn answer(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
-    writers: Option<&impl Hands>,
+    desk: &AdminContext<'_>,
+    writer: Option<&dyn AdminWriter>,
     request: &Request,
 ) -> Result<Answer, Refusal> {
     let params: ResumeParams = request.fields()?;
     let cluster = desk.named(&desk.registry().await?, &params.cluster)?;
-    let resumption = plan_resumption(desk.context(), &cluster).await?;
+    let resumption = plan_resumption(desk.cloud, &cluster).await?;
     if params.plan.is_none() && request.mode == Mode::Apply {
         return Err(
             request.wrong("mode apply resumes what a plan has shown, and `plan` is not given")
@@ -58,14 +57,13 @@ pub(super) async fn answer(
         )));
     }
     let mut text = format!("Cluster {}:\n{}", cluster.name(), render(&resumption));
-    if let Some(writers) = writers {
+    if let Some(writer) = writer {
         let change = json!({ "clusterArn": cluster, "digest": resumption.digest });
         let act = request.act(RESUMED, change);
-        let context = desk.context().with(writers);
-        resume(context, &cluster, &resumption, &act).await?;
+        resume(desk.context, writer, &cluster, &resumption, &act).await?;
         let why = "an administrator resumed it";
         let asked = [cluster.clone()].into();
-        let failed = request_clusters(context, &asked, why).await;
+        let failed = request_clusters(desk.context, writer, &asked, why).await;
         text += match failed.is_empty() {
             true => "\nIt goes on: reconcile was requested.\n",
             false => {

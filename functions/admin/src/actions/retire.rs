@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use pod_identity_core::{DominoName, GivenUp};
-use pod_identity_engine::ports::{Clock, KubernetesReader};
 use pod_identity_engine::{chain, held_up};
 use serde::Deserialize;
 use serde_json::json;
@@ -12,7 +11,7 @@ use super::bind::told;
 use super::clusters::retirement;
 use crate::answer::{Answer, Refusal};
 use crate::change::make;
-use crate::desk::{Desk, Hands, Looks};
+use crate::desk::{AdminContext, AdminWriter};
 use crate::request::{Action, Request};
 
 /// Most names in one sentence; all are in the data.
@@ -41,8 +40,8 @@ struct Asked {
 }
 
 pub(super) async fn answer(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
-    hands: Option<&impl Hands>,
+    desk: &AdminContext<'_>,
+    writer: Option<&dyn AdminWriter>,
     request: &Request,
 ) -> Result<Answer, Refusal> {
     let asked: Asked = request.fields()?;
@@ -50,14 +49,14 @@ pub(super) async fn answer(
         .map_err(|error| request.wrong(format!("givenUp: {error}")))?;
     let cluster = desk.named(&desk.registry().await?, &asked.cluster)?;
     let guard = async |given_up: &GivenUp| {
-        held_up(desk.reader, desk.settings, &cluster, given_up).await.map_err(|e| chain(&e))
+        held_up(desk.ledger, desk.settings, &cluster, given_up).await.map_err(|e| chain(&e))
     };
     let nobody = GivenUp::default();
     let before = guard(&nobody).await?;
     let wish = retirement(cluster.as_str(), &asked.given_up);
-    let changed = make(desk, hands, request, &[wish]).await?;
+    let changed = make(desk, writer, request, &[wish]).await?;
     let mut answer = told(request, &changed)?;
-    let after = match (guard(&given_up).await, hands) {
+    let after = match (guard(&given_up).await, writer) {
         (Ok(after), _) => after,
         // The ledger has it by now, whatever cannot be read.
         (Err(why), Some(_)) => {

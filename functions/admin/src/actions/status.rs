@@ -10,12 +10,11 @@ use std::collections::BTreeSet;
 
 use pod_identity_core::{ClusterArn, DominoName};
 use pod_identity_engine::ledger::{Condition, ConditionState, InsideBinding};
-use pod_identity_engine::ports::{Clock, KubernetesReader};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::answer::{Answer, Refusal};
-use crate::desk::{Desk, Looks};
+use crate::desk::AdminContext;
 use crate::request::{Action, Request};
 use crate::table::Table;
 use find::{Places, Rows, find};
@@ -60,10 +59,7 @@ struct Asked {
     after: Option<DominoName>,
 }
 
-pub(super) async fn answer(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
-    request: &Request,
-) -> Result<Answer, Refusal> {
+pub(super) async fn answer(desk: &AdminContext<'_>, request: &Request) -> Result<Answer, Refusal> {
     let asked: Asked = request.fields()?;
     let limit = asked.limit.unwrap_or(ROWS);
     if !(1..=MOST_ROWS).contains(&limit) {

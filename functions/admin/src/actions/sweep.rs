@@ -4,14 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pod_identity_core::{ClusterArn, DominoName};
 use pod_identity_engine::ledger::{BindingRecord, Registry};
-use pod_identity_engine::ports::{Clock, KubernetesReader};
 use pod_identity_engine::{InsideReport, InsideScope, note_act, preview_inside, request_sweep};
 use pod_identity_events::detail_type::SWEEP_REQUESTED;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::answer::{Answer, Refusal};
-use crate::desk::{Desk, Hands, Looks};
+use crate::desk::{AdminContext, AdminWriter};
 use crate::request::{Action, Request};
 
 pub(super) const ACTION: Action = Action {
@@ -41,8 +40,8 @@ type Seen = Result<InsideReport, String>;
 const OFF: &str = "the sweep is switched off (parameter Sweep, SWEEP of the functions), so the workloads function looks for no stale pods";
 
 pub(super) async fn answer(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
-    hands: Option<&impl Hands>,
+    desk: &AdminContext<'_>,
+    writer: Option<&dyn AdminWriter>,
     request: &Request,
 ) -> Result<Answer, Refusal> {
     let asked: Asked = request.fields()?;
@@ -60,18 +59,14 @@ pub(super) async fn answer(
             return Err(request.wrong(why));
         }
     };
-    match hands {
+    match writer {
         None => plan(desk, request, &clusters, only).await,
-        Some(hands) => apply(desk, hands, request, &clusters, only).await,
+        Some(writer) => apply(desk, writer, request, &clusters, only).await,
     }
 }
 
 /// The registered cluster that was named.
-fn one(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
-    registry: &Registry,
-    name: &str,
-) -> Result<ClusterArn, Refusal> {
+fn one(desk: &AdminContext<'_>, registry: &Registry, name: &str) -> Result<ClusterArn, Refusal> {
     let cluster = desk.named(registry, name)?;
     if registry.clusters.contains_key(&cluster) {
         return Ok(cluster);
@@ -84,7 +79,7 @@ fn one(
 /// The registered clusters that have a service account's binding, or had one: there its pods may
 /// hold what was taken away.
 async fn having(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    desk: &AdminContext<'_>,
     registry: &Registry,
     name: &DominoName,
 ) -> Result<Vec<ClusterArn>, Refusal> {
@@ -113,7 +108,7 @@ fn scope(cluster: &ClusterArn, only: Option<&DominoName>) -> InsideScope {
 }
 
 async fn plan(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    desk: &AdminContext<'_>,
     request: &Request,
     clusters: &[ClusterArn],
     only: Option<&DominoName>,
@@ -123,7 +118,7 @@ async fn plan(
     let mut unseen = Vec::new();
     for cluster in clusters {
         let scope = scope(cluster, only);
-        let look = preview_inside(desk.context(), desk.kubernetes, &scope, desk.inside);
+        let look = preview_inside(desk.workloads(), &scope);
         let seen: Seen = match desk.hurry() {
             Ok(()) => look.await,
             Err(why) => Err(why),
@@ -154,8 +149,8 @@ async fn plan(
 }
 
 async fn apply(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
-    hands: &impl Hands,
+    desk: &AdminContext<'_>,
+    writer: &dyn AdminWriter,
     request: &Request,
     clusters: &[ClusterArn],
     only: Option<&DominoName>,
@@ -168,15 +163,14 @@ async fn apply(
     let act = request.act(SWEEP_REQUESTED, json!({ "sweep": clusters, "serviceAccount": only }));
     let mut of: Vec<String> = clusters.iter().map(ToString::to_string).collect();
     of.extend(only.map(ToString::to_string));
-    let context = desk.context().with(hands);
     for of in &of {
         desk.hurry()?;
-        note_act(context, &act, of).await?;
+        note_act(desk.context, writer, &act, of).await?;
     }
     let reason = request.reason.as_deref().unwrap_or("an administrator asked for it");
     let mut unasked: BTreeMap<&str, String> = BTreeMap::new();
     for cluster in clusters {
-        let sent = request_sweep(context, &scope(cluster, only), reason).await;
+        let sent = request_sweep(desk.context, writer, &scope(cluster, only), reason).await;
         unasked.extend(sent.err().map(|why| (cluster.name(), why)));
     }
     let asked: Vec<&str> = clusters

@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pod_identity_core::{ClusterArn, DominoName};
 use pod_identity_engine::ledger::{BindingRecord, SweepCount, Sweeps, View, sweeps_key};
-use pod_identity_engine::ports::{Clock, KubernetesReader};
 
 use super::facts::{BlockedBinding, ClusterFacts, Facts, changes, leaving, moves, newest_first};
 use crate::actions::status::{Counts, at_a_glance};
-use crate::desk::{Desk, Looks};
+use crate::desk::AdminContext;
 
 /// Most blocked bindings that are shown.
 const MOST_BLOCKED: usize = 20;
@@ -17,9 +16,7 @@ const CHUNK: usize = 100;
 /// Most conditions that are read in search of blocked ones.
 const MOST_READ: usize = 1_000;
 
-pub(super) async fn look(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
-) -> Result<Facts, String> {
+pub(super) async fn look(desk: &AdminContext<'_>) -> Result<Facts, String> {
     let registry = desk.registry().await?;
     let arns: BTreeSet<&ClusterArn> = registry.clusters.keys().collect();
     let mut glance = at_a_glance(desk, &arns).await?;
@@ -53,12 +50,12 @@ pub(super) async fn look(
 }
 
 async fn sweeps<'c>(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    desk: &AdminContext<'_>,
     clusters: &BTreeSet<&'c ClusterArn>,
 ) -> Result<BTreeMap<&'c ClusterArn, Vec<SweepCount>>, String> {
     let keys: Vec<_> = clusters.iter().map(|cluster| sweeps_key(cluster)).collect();
     let mut view = View::default();
-    view.read(desk.reader, &keys).await?;
+    view.read(desk.ledger, &keys).await?;
     let mut all = BTreeMap::new();
     for (cluster, key) in clusters.iter().zip(&keys) {
         let stored = view.get::<Sweeps>(key)?;
@@ -70,7 +67,7 @@ async fn sweeps<'c>(
 /// Blocked bindings, those that changed last first: what was blocked since the last
 /// reconciliation, which counted the others, is among them. Also how many there are at least. One call while nothing is blocked.
 async fn blocked(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    desk: &AdminContext<'_>,
     newest_first: &[(&DominoName, &BindingRecord)],
     clusters: &BTreeSet<&ClusterArn>,
     counted: usize,

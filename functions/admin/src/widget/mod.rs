@@ -14,11 +14,10 @@ mod style;
 #[cfg(test)]
 mod tests;
 
-use pod_identity_engine::ports::{Bus, Clock, KubernetesReader, LedgerWriter};
 use serde_json::{Map, Value};
 
 use crate::actions;
-use crate::desk::{Desk, Looks, OVER};
+use crate::desk::{AdminContext, OVER};
 use crate::request::{self, Mode};
 use page::Links;
 use style::Theme;
@@ -66,17 +65,13 @@ pub(crate) fn read(payload: &Value) -> Option<Asked> {
 
 /// Answers a widget with what CloudWatch shows: HTML, or Markdown for the description. `arn` is
 /// the function's own, which a click calls.
-pub(crate) async fn answer<R: Looks, K: KubernetesReader, W: LedgerWriter + Bus, C: Clock>(
-    desk: Desk<'_, R, K, C>,
-    asked: Asked,
-    arn: &str,
-) -> Value {
+pub(crate) async fn answer(desk: AdminContext<'_>, asked: Asked, arn: &str) -> Value {
     let view = match asked {
         Asked::Description => return Value::String(DESCRIPTION.to_owned()),
         Asked::View(view) => view,
     };
     if view.fields.contains_key("action") {
-        let text = action::<R, K, W, C>(desk, view.fields).await;
+        let text = action(desk, view.fields).await;
         return Value::String(page::words(&text, view.theme));
     }
     let links = if view.plain { Links::Plain } else { Links::Dashboard { arn } };
@@ -101,10 +96,7 @@ pub(crate) fn too_late(asked: Asked) -> Value {
 }
 
 /// The words of an action's answer.
-async fn action<R: Looks, K: KubernetesReader, W: LedgerWriter + Bus, C: Clock>(
-    desk: Desk<'_, R, K, C>,
-    fields: Map<String, Value>,
-) -> String {
+async fn action(desk: AdminContext<'_>, fields: Map<String, Value>) -> String {
     let request = match request::read(&Value::Object(fields)) {
         Ok(request) => request,
         Err(help) => {
@@ -117,7 +109,7 @@ async fn action<R: Looks, K: KubernetesReader, W: LedgerWriter + Bus, C: Clock>(
             request.action.name
         );
     }
-    match actions::answer(desk, None::<&W>, &request).await {
+    match actions::answer(desk, None, &request).await {
         Ok(answer) => answer.text,
         Err(refusal) => refusal.0,
     }

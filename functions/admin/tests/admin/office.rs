@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
-use admin::{Deployment, Function, Invocation};
+use admin::{AdminWriter, Deployment, Function, Invocation};
 use jiff::{SignedDuration, Timestamp};
 use pod_identity_core::{Association, ClusterArn, Json, KubernetesName, RoleArn, sweep};
 use pod_identity_engine::{
@@ -131,7 +131,12 @@ impl Office {
         let (ports, settings) = (&self.ports, &self.settings);
         let records = [Record { id: "m-1".to_owned(), text: event.to_owned(), deliveries: 0 }];
         let deadline = self.in_seconds(120);
-        let done = drive(record(ports.context(&run, settings, deadline), &records));
+        let done = drive(record(
+            ports.context(&run, settings, deadline),
+            ports.writers().ledger,
+            ports.writers().bus,
+            &records,
+        ));
         done.records.into_iter().next().unwrap()
     }
 
@@ -147,11 +152,11 @@ impl Office {
 
     /// The same, while something else happens after each step of it.
     pub(crate) fn ask_while(&self, payload: impl Into<Json>, meanwhile: impl FnMut()) -> Value {
-        let make = || {
+        let make = || -> Box<dyn AdminWriter> {
             self.writers_made.set(self.writers_made.get() + 1);
-            self.ports.clone()
+            Box::new(self.ports.clone())
         };
-        let make: &dyn Fn() -> WorldPorts = &make;
+        let make: &dyn Fn() -> Box<dyn AdminWriter> = &make;
         let function = Function {
             reader: &self.ports,
             kubernetes: &self.ports,
@@ -195,10 +200,12 @@ impl Office {
         let run = Run::new(self.next_request(), self.ports.world().now);
         let (ports, scope) = (&self.ports, Scope::of(cluster(name)));
         let deadline = self.in_seconds(120);
-        let done = drive(reconcile(ports.context(&run, &self.settings, deadline), &scope));
+        let done =
+            drive(reconcile(ports.cloud(&run, &self.settings, deadline), ports.writers(), &scope));
         let done = done.unwrap();
         drive(note_reconciled(
             ports.context(&run, &self.settings, self.in_seconds(60)),
+            ports.writers().ledger,
             &scope,
             &done,
         ))
@@ -211,8 +218,13 @@ impl Office {
         let now = self.ports.world().now;
         let run = Run::new(self.next_request(), now);
         let (ports, settings) = (&self.ports, &self.settings);
-        drive(record_domino_check(ports.context(&run, settings, self.in_seconds(60)), check, now))
-            .unwrap();
+        drive(record_domino_check(
+            ports.context(&run, settings, self.in_seconds(60)),
+            ports.writers().ledger,
+            check,
+            now,
+        ))
+        .unwrap();
     }
 
     /// A part of a reconciliation: its time is over once so many associations are there. Answers
@@ -227,7 +239,7 @@ impl Office {
         let run = Run::new(self.next_request(), self.ports.world().now);
         let scope = Scope { after, ..Scope::of(cluster(name)) };
         let (ports, deadline, mut over) = (&self.ports, self.in_seconds(20), false);
-        let part = reconcile(ports.context(&run, &self.settings, deadline), &scope);
+        let part = reconcile(ports.cloud(&run, &self.settings, deadline), ports.writers(), &scope);
         let done = pod_identity_world::drive(part, || {
             if !over && ports.world().eks.associations(&scope.cluster).len() == there {
                 over = true;
@@ -237,6 +249,7 @@ impl Office {
         let done = done.expect("the future ends").unwrap();
         drive(note_reconciled(
             ports.context(&run, &self.settings, self.in_seconds(60)),
+            ports.writers().ledger,
             &scope,
             &done,
         ))
@@ -250,8 +263,11 @@ impl Office {
         let (ports, scope) = (&self.ports, InsideScope::of(cluster(name)));
         let (settings, inside) = (&self.settings, &self.inside);
         let deadline = self.in_seconds(300);
-        let work =
-            work_inside(ports.context(&run, settings, deadline), ports, ports, &scope, inside);
+        let work = work_inside(
+            ports.workloads(&run, settings, inside, deadline),
+            ports.workloads_writers(),
+            &scope,
+        );
         drive(Box::pin(work)).unwrap()
     }
 
@@ -262,7 +278,11 @@ impl Office {
         let run = Run::new(self.next_request(), self.ports.world().now);
         let (ports, scope) = (&self.ports, Scope::of(cluster(name)));
         let deadline = self.in_seconds(120);
-        let mut future = Box::pin(reconcile(ports.context(&run, &self.settings, deadline), &scope));
+        let mut future = Box::pin(reconcile(
+            ports.cloud(&run, &self.settings, deadline),
+            ports.writers(),
+            &scope,
+        ));
         let mut context = Context::from_waker(Waker::noop());
         for _ in 0..polls {
             if let Poll::Ready(done) = future.as_mut().poll(&mut context) {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::context::Context;
 use crate::error::chain;
 use crate::ledger::{HistoryOutcome, HistoryRecord, LedgerError, View, WriteSet, history_key};
-use crate::ports::{Clock, LedgerReader, LedgerWriter, WriteError};
+use crate::ports::{LedgerWriter, WriteError};
 use crate::run::Run;
 
 /// Something that was asked for or permitted.
@@ -55,17 +55,18 @@ impl Act<'_> {
 ///
 /// # Errors
 /// When the ledger cannot be written.
-pub async fn note_act<R: LedgerReader, W: LedgerWriter, C: Clock>(
-    context: Context<'_, R, W, C>,
+pub async fn note_act(
+    context: Context<'_>,
+    writer: &dyn LedgerWriter,
     act: &Act<'_>,
     of: &str,
 ) -> Result<(), String> {
-    let Context { reader, writer, clock, run, .. } = context;
+    let Context { ledger, clock, run, .. } = context;
     let failed = |why: String| format!("failed to write the history of {of}: {why}");
     let mut writes = WriteSet::default();
     act.note(of, &mut View::default(), &mut writes, clock.now(), run)
         .map_err(|error| failed(chain(&error)))?;
-    match writes.commit(reader, writer).await {
+    match writes.commit(ledger, writer).await {
         Ok(()) => Ok(()),
         Err(WriteError::Conflict) => Err(failed("somebody else is writing it".to_owned())),
         Err(WriteError::Port(error)) => Err(failed(chain(&error))),

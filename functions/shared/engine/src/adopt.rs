@@ -6,7 +6,7 @@ use crate::act::Act;
 use crate::context::Context;
 use crate::error::chain;
 use crate::ledger::{Condition, ConditionState, LedgerError, View, WriteSet, condition_key};
-use crate::ports::{Clock, LedgerReader, LedgerWriter, WriteError};
+use crate::ports::{LedgerWriter, WriteError};
 
 /// How often the word is written anew when others got in between.
 const ATTEMPTS: usize = 5;
@@ -34,11 +34,12 @@ pub struct Adoption<'a> {
 /// # Errors
 /// When the ledger has no condition of the binding on the cluster, the binding wants no Kubernetes service
 /// account there, or the ledger cannot be read or written.
-pub async fn permit_adoption<R: LedgerReader, W: LedgerWriter, C: Clock>(
-    context: Context<'_, R, W, C>,
+pub async fn permit_adoption(
+    context: Context<'_>,
+    writer: &dyn LedgerWriter,
     adoption: &Adoption<'_>,
 ) -> Result<(), String> {
-    let Context { reader, writer, clock, run, .. } = context;
+    let Context { ledger, clock, run, .. } = context;
     let &Adoption { name, cluster, association_id, ref act } = adoption;
     let failed = |error: LedgerError| {
         format!(
@@ -50,7 +51,7 @@ pub async fn permit_adoption<R: LedgerReader, W: LedgerWriter, C: Clock>(
     let key = condition_key(name, cluster);
     for _ in 0..ATTEMPTS {
         let mut view = View::default();
-        view.read(reader, std::slice::from_ref(&key)).await.map_err(failed)?;
+        view.read(ledger, std::slice::from_ref(&key)).await.map_err(failed)?;
         let Some(record) = view.get::<Condition>(&key).map_err(failed)? else {
             return Err(format!(
                 "the ledger has no condition of {name} on cluster {cluster}: it was never bound there, or \
@@ -63,7 +64,7 @@ pub async fn permit_adoption<R: LedgerReader, W: LedgerWriter, C: Clock>(
         let mut writes = WriteSet::default();
         writes.put(&mut view, key.clone(), &word, &run.revision()).map_err(failed)?;
         act.note(name.as_str(), &mut view, &mut writes, now, run).map_err(failed)?;
-        match writes.commit(reader, writer).await {
+        match writes.commit(ledger, writer).await {
             Ok(()) => return Ok(()),
             Err(WriteError::Conflict) => {}
             Err(WriteError::Port(error)) => return Err(failed(error.into())),

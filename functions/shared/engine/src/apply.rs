@@ -14,15 +14,12 @@ use pod_identity_core::{
 };
 use pod_identity_events::BlockedCode;
 
-use crate::context::Context;
+use crate::context::{Cloud, Context, Writers};
 use crate::error::chain;
 use crate::lease::Lease;
 use crate::ledger::NodePolicyRecord;
 use crate::observe::{self, problem_of};
-use crate::ports::{
-    AssociationUpdate, Clock, ClusterAccess, EksReader, EksWriter, ErrorKind, IamReader, IamWriter,
-    NewAssociation, PortError,
-};
+use crate::ports::{AssociationUpdate, ClusterAccess, ErrorKind, NewAssociation, PortError};
 use crate::settings::{Settings, later};
 
 /// A step that was not done.
@@ -106,18 +103,19 @@ impl Applied {
 }
 
 /// Where a plan is applied, and for how long steps may start.
-pub(crate) struct Target<'a, R, W, C> {
-    pub(crate) context: &'a Context<'a, R, W, C>,
+pub(crate) struct Target<'a> {
+    pub(crate) cloud: Cloud<'a>,
+    pub(crate) writers: Writers<'a>,
     pub(crate) access: &'a ClusterAccess,
     pub(crate) lease: &'a Lease,
 }
 
-impl<R, W, C: Clock> Target<'_, R, W, C> {
+impl Target<'_> {
     /// Whether one more step may start.
     fn pass(&self) -> Result<(), Failure> {
-        let Context { clock, settings, .. } = *self.context;
-        if self.context.is_over() {
-            return Err(Failure::Passing(self.context.over()));
+        let Context { clock, settings, .. } = *self.cloud;
+        if self.cloud.is_over() {
+            return Err(Failure::Passing(self.cloud.over()));
         }
         if !self.lease.covers(clock.now(), settings.longest_call) {
             return Err(Failure::Passing(format!(
@@ -130,9 +128,9 @@ impl<R, W, C: Clock> Target<'_, R, W, C> {
 }
 
 /// Applies a plan. Steps that do not depend on a failed one are still done.
-pub(crate) async fn apply<R: EksReader + IamReader, W: EksWriter + IamWriter, C: Clock>(
+pub(crate) async fn apply(
     plan: &Plan,
-    target: &Target<'_, R, W, C>,
+    target: &Target<'_>,
     record: Option<&mut NodePolicyRecord>,
 ) -> Applied {
     let mut applied = Applied::default();
@@ -150,7 +148,7 @@ pub(crate) async fn apply<R: EksReader + IamReader, W: EksWriter + IamWriter, C:
                 (place.kubernetes.clone(), result)
             }
         })
-        .buffer_unordered(target.context.settings.concurrency)
+        .buffer_unordered(target.cloud.settings.concurrency)
         .collect()
         .await;
     applied.steps += places.iter().filter(|(_, result)| result.is_ok()).count();
@@ -158,12 +156,12 @@ pub(crate) async fn apply<R: EksReader + IamReader, W: EksWriter + IamWriter, C:
     applied
 }
 
-async fn apply_place<R: EksReader, W: EksWriter, C: Clock>(
+async fn apply_place(
     place: &PlacePlan,
-    target: &Target<'_, R, W, C>,
+    target: &Target<'_>,
 ) -> Result<Option<Association>, Failure> {
     target.pass()?;
-    let (Context { reader, writer, .. }, access) = (*target.context, target.access);
+    let (reader, writer, access) = (target.cloud.eks, target.writers.eks, target.access);
     match &place.step {
         None => Ok(None),
         Some(AssociationStep::DeleteAssociation { id, arn, tags, .. }) => {
@@ -205,14 +203,14 @@ async fn apply_place<R: EksReader, W: EksWriter, C: Clock>(
 
 /// Writes our tags before a change, and says whether there were any to write. IAM lets the functions
 /// change only what carries their deployment's tag; what is gone needs none.
-async fn tag<R: EksReader, W: EksWriter, C: Clock>(
+async fn tag(
     arn: &str,
     tags: Option<&BTreeMap<String, String>>,
-    target: &Target<'_, R, W, C>,
+    target: &Target<'_>,
 ) -> Result<bool, Failure> {
     let Some(tags) = tags else { return Ok(false) };
     let access = target.access;
-    match target.context.writer.tag_association(access, arn, tags).await {
+    match target.writers.eks.tag_association(access, arn, tags).await {
         Err(error) if error.kind != ErrorKind::NotFound => {
             return Err(association_failure(&error, access));
         }
@@ -230,14 +228,14 @@ fn after_tagging(tagged: bool, error: &PortError, access: &ClusterAccess) -> Fai
     }
 }
 
-async fn update_association<R: EksReader, W: EksWriter, C: Clock>(
+async fn update_association(
     id: &str,
     arn: &str,
     update: Option<AssociationUpdate>,
     tags: Option<&BTreeMap<String, String>>,
-    target: &Target<'_, R, W, C>,
+    target: &Target<'_>,
 ) -> Result<Option<Association>, Failure> {
-    let (Context { reader, writer, .. }, access) = (*target.context, target.access);
+    let (reader, writer, access) = (target.cloud.eks, target.writers.eks, target.access);
     let tagged = tag(arn, tags, target).await?;
     let failed = |error: PortError| match error.kind {
         // It vanished between list and change; the next attempt sees that.
@@ -259,13 +257,13 @@ const RESERVED_TAGS: &str = "aws:";
 
 /// EKS takes an empty value as "none", but does not promise to. When a value
 /// that had to go is still there, only a new association is rid of it.
-async fn replace<R: EksReader, W: EksWriter, C: Clock>(
+async fn replace(
     update: AssociationUpdate,
     found: Association,
     tags: Option<&BTreeMap<String, String>>,
-    target: &Target<'_, R, W, C>,
+    target: &Target<'_>,
 ) -> Result<Association, Failure> {
-    let (Context { writer, .. }, access) = (*target.context, target.access);
+    let (writer, access) = (target.writers.eks, target.access);
     target.pass()?;
     let deleted = writer.delete_association(access, &found.id).await;
     deleted.map_err(|error| association_failure(&error, access))?;
@@ -293,11 +291,9 @@ async fn replace<R: EksReader, W: EksWriter, C: Clock>(
     })
 }
 
-async fn create<R: EksReader, W: EksWriter, C: Clock>(
-    new: &NewAssociation,
-    target: &Target<'_, R, W, C>,
-) -> Result<Association, Failure> {
-    let (Context { reader, writer, clock, .. }, access) = (*target.context, target.access);
+async fn create(new: &NewAssociation, target: &Target<'_>) -> Result<Association, Failure> {
+    let (reader, writer, access) = (target.cloud.eks, target.writers.eks, target.access);
+    let clock = target.cloud.clock;
     let failed = |error: PortError| association_failure(&error, access);
     let asked_at = clock.now();
     let mut answer = writer.create_association(access, new).await;

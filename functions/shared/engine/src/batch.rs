@@ -21,11 +21,11 @@ pub use record::{Recorded, record};
 pub use report::{BatchReport, Outcome, RecordReport};
 
 use crate::cluster::{self, Beyond, ClusterReport, Job};
-use crate::context::Context;
+use crate::context::{Cloud, Context, Writers};
 use crate::lease::Lease;
 use crate::ledger::{ClusterRecord, Decision, View};
 use crate::observe::SeenRoles;
-use crate::ports::{Bus, Clock, LedgerReader, LedgerWriter, Reads, Writes};
+use crate::ports::{Bus, LedgerWriter};
 use crate::settings::{Settings, later};
 use reject::Rejection;
 
@@ -65,28 +65,26 @@ struct Accepted {
 /// Every record gets a report. One whose outcome is [`Outcome::Failed`] should
 /// be delivered again; all others are in the ledger or on the bus.
 ///
-pub async fn process<R: Reads, W: Writes, C: Clock>(
-    context: Context<'_, R, W, C>,
-    records: &[Record],
-) -> BatchReport {
-    let Taken { accepted, decided, lease, view, mut reports } = take(&context, records, true).await;
+pub async fn process(cloud: Cloud<'_>, writers: Writers<'_>, records: &[Record]) -> BatchReport {
+    let Taken { accepted, decided, lease, view, mut reports } =
+        take(&cloud, writers.ledger, writers.bus, records, true).await;
     let mut jobs = accept::jobs(&accepted, &decided, &view);
     let first = accepted.iter().filter(|event| records[event.at].deliveries == 1);
     let first = first.filter_map(|event| service_account(&event.command)).cloned();
     let beyond = Beyond { patient: first.collect(), ..Beyond::default() };
-    let mut clusters = work(&context, &jobs, &view, &beyond, lease).await;
+    let mut clusters = work(&cloud, writers, &jobs, &view, &beyond, lease).await;
     for pause in SETTLES {
         jobs = unsettled(jobs, &clusters);
-        let next = later(later(context.clock.now(), pause), context.settings.longest_call);
-        if jobs.is_empty() || next >= context.deadline {
+        let next = later(later(cloud.clock.now(), pause), cloud.settings.longest_call);
+        if jobs.is_empty() || next >= cloud.deadline {
             break;
         }
-        context.clock.sleep(pause).await;
-        for (cluster, report) in work(&context, &jobs, &view, &beyond, None).await {
+        cloud.clock.sleep(pause).await;
+        for (cluster, report) in work(&cloud, writers, &jobs, &view, &beyond, None).await {
             clusters.entry(cluster).or_default().merge(report);
         }
     }
-    let announced = announce::announce(&context, &accepted, &decided, &view).await;
+    let announced = announce::announce(&cloud, writers.bus, &accepted, &decided, &view).await;
 
     let busiest = report::busiest(&accepted, &decided, &view);
     if let Some((name, changes)) = busiest.as_ref().filter(|(_, changes)| *changes > BUSY) {
@@ -107,8 +105,9 @@ pub async fn process<R: Reads, W: Writes, C: Clock>(
 }
 
 /// Works on clusters side by side: one whose lease another run holds keeps no other waiting.
-async fn work<R: Reads, W: Writes, C: Clock>(
-    context: &Context<'_, R, W, C>,
+async fn work(
+    cloud: &Cloud<'_>,
+    writers: Writers<'_>,
     jobs: &Jobs,
     hint: &View,
     beyond: &Beyond,
@@ -121,7 +120,7 @@ async fn work<R: Reads, W: Writes, C: Clock>(
             let seen_roles = &SeenRoles::default();
             let job = Job { cluster, record, names, hint, presumed: false, beyond, seen_roles };
             let lease = lease.take().filter(|_| leased.as_ref() == Some(cluster));
-            let report = cluster::work_with(context, job, lease).await;
+            let report = cluster::work_with(*cloud, writers, job, lease).await;
             (cluster.clone(), report.unwrap_or_else(|why| ClusterReport::failed(names, &why)))
         })
         .buffer_unordered(CLUSTERS_AT_ONCE)
@@ -152,8 +151,10 @@ struct Taken {
 
 /// Parses, validates, and takes into the ledger what breaks no rule, perhaps with the lease of the cluster that
 /// is to be worked on.
-async fn take<R: LedgerReader, W: LedgerWriter + Bus, C: Clock>(
-    context: &Context<'_, R, W, C>,
+async fn take(
+    context: &Context<'_>,
+    writer: &dyn LedgerWriter,
+    bus: &dyn Bus,
     records: &[Record],
     leases: bool,
 ) -> Taken {
@@ -180,7 +181,7 @@ async fn take<R: LedgerReader, W: LedgerWriter + Bus, C: Clock>(
     });
 
     let mut view = View::default();
-    let (decided, lease) = accept::accept_all(context, &accepted, leases, &mut view).await;
+    let (decided, lease) = accept::accept_all(context, writer, &accepted, leases, &mut view).await;
     for (event, decision) in accepted.iter().zip(&decided) {
         if let Ok(Decision::Refused(reason)) = decision {
             let text = &records[event.at].text;
@@ -188,7 +189,7 @@ async fn take<R: LedgerReader, W: LedgerWriter + Bus, C: Clock>(
             rejections.push(Rejection::new(event.at, text, original, vec![reason.clone()]));
         }
     }
-    for (at, report) in reject::reject(context, records, rejections).await {
+    for (at, report) in reject::reject(context, writer, bus, records, rejections).await {
         reports[at] = Some(report);
     }
     Taken { accepted, decided, lease, view, reports }

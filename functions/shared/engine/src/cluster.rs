@@ -17,14 +17,14 @@ use pod_identity_core::{ClusterArn, DominoName, KubernetesName, RoleArn};
 use pod_identity_events::PolicyCapacity;
 
 use crate::apply::{self, Applied, Failure, Target};
-use crate::context::Context;
+use crate::context::{Cloud, Context, Writers};
 use crate::error::chain;
 use crate::lease::Lease;
 use crate::ledger::{
     ClusterRecord, Condition, HaltRecord, NodePolicyRecord, View, WriteSet, lease_key,
 };
 use crate::observe::SeenRoles;
-use crate::ports::{Clock, Reads, Writes};
+use crate::ports::LedgerWriter;
 use planned::Planned;
 
 pub use guard::held_up;
@@ -116,61 +116,62 @@ pub(crate) struct Job<'a> {
 }
 
 /// Makes the ledger's word about some service accounts true on one cluster.
-pub(crate) async fn work<R: Reads, W: Writes, C: Clock>(
-    context: &Context<'_, R, W, C>,
-    job: Job<'_>,
-) -> ClusterReport {
-    let worked = work_with(context, job, None).await;
+pub(crate) async fn work(cloud: Cloud<'_>, writers: Writers<'_>, job: Job<'_>) -> ClusterReport {
+    let worked = work_with(cloud, writers, job, None).await;
     worked.unwrap_or_else(|why| ClusterReport::failed(job.names, &why))
 }
 
 /// The same, or why all of it failed; perhaps with the lease that was taken when the ledger accepted what is to
 /// be done.
-pub(crate) async fn work_with<R: Reads, W: Writes, C: Clock>(
-    context: &Context<'_, R, W, C>,
+pub(crate) async fn work_with(
+    cloud: Cloud<'_>,
+    writers: Writers<'_>,
     job: Job<'_>,
     lease: Option<Lease>,
 ) -> Result<ClusterReport, Failure> {
     let lease = match lease {
-        Some(lease) if context.is_over() => {
-            lease.give_back(context).await;
-            return Err(context.over().into());
+        Some(lease) if cloud.is_over() => {
+            lease.give_back(&cloud, writers.ledger).await;
+            return Err(cloud.over().into());
         }
         Some(lease) => lease,
-        None => take_lease(context, job.cluster).await?,
+        None => take_lease(&cloud, writers.ledger, job.cluster).await?,
     };
-    let worked = work_leased(context, job, &lease).await;
+    let access = &job.record.access();
+    let worked = work_leased(job, &Target { cloud, writers, access, lease: &lease }).await;
     // What is not written down shows to the next run as a lease that expired.
     if matches!(worked, Err(Broken { wrote: false, .. })) {
-        lease.give_back(context).await;
+        lease.give_back(&cloud, writers.ledger).await;
     }
     worked.map_err(|broken| broken.why)
 }
 
-async fn take_lease<R: Reads, W: Writes, C: Clock>(
-    context: &Context<'_, R, W, C>,
+async fn take_lease(
+    context: &Context<'_>,
+    writer: &dyn LedgerWriter,
     cluster: &ClusterArn,
 ) -> Result<Lease, String> {
     if context.is_over() {
         return Err(context.over());
     }
-    let lease = Lease::take(lease_key(cluster), cluster, context).await;
+    let lease = Lease::take(lease_key(cluster), cluster, context, writer).await;
     lease.map_err(|error| chain(&error))
 }
 
 /// Decides something under the lease of a cluster; what is to be written is written as the lease goes back.
-pub(crate) async fn under_lease<R: Reads, W: Writes, C: Clock, T>(
-    context: &Context<'_, R, W, C>,
+pub(crate) async fn under_lease<T>(
+    context: &Context<'_>,
+    writer: &dyn LedgerWriter,
     cluster: &ClusterArn,
     decide: impl AsyncFnOnce() -> Result<(T, WriteSet), String>,
 ) -> Result<T, String> {
-    let lease = take_lease(context, cluster).await?;
+    let lease = take_lease(context, writer, cluster).await?;
     let (decided, mut writes) = match decide().await {
         Ok((decided, writes)) => (Ok(decided), writes),
         Err(why) => (Err(why), WriteSet::default()),
     };
     lease.release(context.run, &mut writes);
-    let released = writes.commit(context.reader, context.writer).await;
+    let released = writes.commit(context.ledger, writer).await;
     let decided = decided?;
     released?;
     Ok(decided)
@@ -178,11 +179,8 @@ pub(crate) async fn under_lease<R: Reads, W: Writes, C: Clock, T>(
 
 /// The plan for some service accounts, made without the lease: to be looked at, not to be carried
 /// out. Needs no writer.
-pub(crate) async fn preview<R: Reads, W, C: Clock>(
-    context: &Context<'_, R, W, C>,
-    job: Job<'_>,
-) -> Result<Plan, String> {
-    Ok(planned::planned(context, job, None).await?.plan)
+pub(crate) async fn preview(cloud: &Cloud<'_>, job: Job<'_>) -> Result<Plan, String> {
+    Ok(planned::planned(cloud, job, None).await?.plan)
 }
 
 /// Why work broke off.
@@ -199,15 +197,11 @@ impl<T: Into<Failure>> From<T> for Broken {
 }
 
 /// The lease is given back only with success.
-async fn work_leased<R: Reads, W: Writes, C: Clock>(
-    context: &Context<'_, R, W, C>,
-    job: Job<'_>,
-    lease: &Lease,
-) -> Result<ClusterReport, Broken> {
-    let (cluster, access) = (job.cluster, &job.record.access());
+async fn work_leased(job: Job<'_>, target: &Target<'_>) -> Result<ClusterReport, Broken> {
+    let Target { cloud, writers, lease, .. } = target;
     let Planned { mut plan, mut loaded, found, known } = match job.beyond.taking {
-        None => planned::planned(context, job, lease.abandoned_until).await?,
-        Some(taking) => taking::planned(context, job, taking, lease).await?,
+        None => planned::planned(cloud, job, lease.abandoned_until).await?,
+        Some(taking) => taking::planned(target, job, taking).await?,
     };
     let understood = found.as_ref().is_some_and(|found| found.problem.is_none());
     // A first observation is complete, and is not remembered before what it found is listed.
@@ -216,22 +210,21 @@ async fn work_leased<R: Reads, W: Writes, C: Clock>(
     if let Some(record) = &mut record {
         record.assign(&plan.policy_steps);
     }
-    intents::record(context, job.cluster, lease, &mut loaded, &mut plan, record.as_ref()).await?;
-    tracing::info!(cluster = cluster.name(), steps = plan.steps(), plan = %plan, "planned");
+    intents::record(target, &mut loaded, &mut plan, record.as_ref()).await?;
+    tracing::info!(cluster = job.cluster.name(), steps = plan.steps(), plan = %plan, "planned");
 
     // Half the lease may be gone by now, and creating many associations takes time.
     if plan.steps() > 1 || job.beyond.taking.is_some() {
-        lease.keep(context).await?;
+        lease.keep(cloud, writers.ledger).await?;
     }
     let applied = if plan.is_empty() {
         Applied::default()
     } else {
-        let target = Target { context, access, lease };
-        Box::pin(apply::apply(&plan, &target, record.as_mut())).await
+        Box::pin(apply::apply(&plan, target, record.as_mut())).await
     };
     record.iter_mut().for_each(NodePolicyRecord::forget_unlisted);
     let capacity = understood.then(|| plan.capacity.clone());
-    let settled = settle::settle(context, cluster, lease, loaded, &plan, &applied, record).await;
+    let settled = settle::settle(target, loaded, &plan, &applied, record).await;
     let mut report = settled.map_err(|why| Broken { why: why.into(), wrote: !plan.is_empty() })?;
     report.capacity = capacity;
     report.steps = applied.steps;

@@ -1,20 +1,28 @@
-//! What all work is given: the ports, the run, the settings, and until when.
+//! What all work is given: the ports that it reads with, the run, the settings, and until when.
+//!
+//! A context holds nothing that writes. What changes something is given its writers beside it, so that a preview
+//! cannot write is a matter of types.
+
+use std::fmt;
+use std::ops::Deref;
 
 use jiff::Timestamp;
 
-use crate::ports::Clock;
+use crate::inside::InsideSettings;
+use crate::ports::{
+    Bus, Clock, ClusterReader, EksReader, EksWriter, IamReader, IamWriter, KubernetesReader,
+    KubernetesWriter, LedgerReader, LedgerWriter, Reads, Writes,
+};
 use crate::run::Run;
 use crate::settings::Settings;
 
 /// What all work is given.
-#[derive(Debug)]
-pub struct Context<'a, R, W, C> {
-    /// Reads AWS and the ledger.
-    pub reader: &'a R,
-    /// Changes AWS and the ledger, and puts events on the bus; `()` where nothing is written.
-    pub writer: &'a W,
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// Reads the ledger.
+    pub ledger: &'a dyn LedgerReader,
     /// Tells the time.
-    pub clock: &'a C,
+    pub clock: &'a dyn Clock,
     /// The invocation.
     pub run: &'a Run,
     /// Settings of the deployment.
@@ -23,27 +31,121 @@ pub struct Context<'a, R, W, C> {
     pub deadline: Timestamp,
 }
 
-// Not derived: what is referred to need not be `Copy`.
-impl<R, W, C> Clone for Context<'_, R, W, C> {
-    fn clone(&self) -> Self {
-        *self
+/// A context that reads EKS and IAM too.
+#[derive(Clone, Copy)]
+pub struct Cloud<'a> {
+    /// What all work is given.
+    pub context: Context<'a>,
+    /// Reads associations and node groups.
+    pub eks: &'a dyn EksReader,
+    /// Reads what EKS tells of a cluster itself.
+    pub clusters: &'a dyn ClusterReader,
+    /// Reads roles and policies.
+    pub iam: &'a dyn IamReader,
+}
+
+/// A context that reads EKS and Kubernetes too. It has no IAM: no part of the work inside a cluster calls it.
+#[derive(Clone, Copy)]
+pub struct Workloads<'a> {
+    /// What all work is given.
+    pub context: Context<'a>,
+    /// Reads associations.
+    pub eks: &'a dyn EksReader,
+    /// Reads what EKS tells of a cluster itself.
+    pub clusters: &'a dyn ClusterReader,
+    /// Reads the clusters' Kubernetes APIs.
+    pub kubernetes: &'a dyn KubernetesReader,
+    /// Settings of the work inside a cluster.
+    pub inside: &'a InsideSettings,
+}
+
+/// What changes the ledger and AWS.
+#[derive(Clone, Copy)]
+pub struct Writers<'a> {
+    /// Writes the ledger.
+    pub ledger: &'a dyn LedgerWriter,
+    /// Puts events on the bus.
+    pub bus: &'a dyn Bus,
+    /// Changes associations.
+    pub eks: &'a dyn EksWriter,
+    /// Changes policies.
+    pub iam: &'a dyn IamWriter,
+}
+
+/// What changes the ledger and the inside of clusters.
+#[derive(Clone, Copy)]
+pub struct WorkloadsWriters<'a> {
+    /// Writes the ledger.
+    pub ledger: &'a dyn LedgerWriter,
+    /// Puts events on the bus.
+    pub bus: &'a dyn Bus,
+    /// Changes what is in a cluster.
+    pub kubernetes: &'a dyn KubernetesWriter,
+}
+
+/// A cloud is a context, and is passed on as one.
+impl<'a> Deref for Cloud<'a> {
+    type Target = Context<'a>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.context
     }
 }
 
-impl<R, W, C> Copy for Context<'_, R, W, C> {}
+/// It is a context, and is passed on as one.
+impl<'a> Deref for Workloads<'a> {
+    type Target = Context<'a>;
 
-impl<'a, R, W, C> Context<'a, R, W, C> {
-    /// The same with another writer; with `&()` for who only looks.
+    fn deref(&self) -> &Self::Target {
+        &self.context
+    }
+}
+
+impl<'a> Cloud<'a> {
+    /// A context of which one reader reads everything.
     #[must_use]
-    pub fn with<B>(self, writer: &'a B) -> Context<'a, R, B, C> {
-        let Self { reader, clock, run, settings, deadline, .. } = self;
-        Context { reader, writer, clock, run, settings, deadline }
+    pub fn of(
+        reader: &'a dyn Reads,
+        clock: &'a dyn Clock,
+        run: &'a Run,
+        settings: &'a Settings,
+        deadline: Timestamp,
+    ) -> Self {
+        let context = Context { ledger: reader, clock, run, settings, deadline };
+        Self { context, eks: reader, clusters: reader, iam: reader }
+    }
+
+    /// The same with other settings, such as what a run has left of a ceiling.
+    pub(crate) fn with_settings<'b>(&self, settings: &'b Settings) -> Cloud<'b>
+    where
+        'a: 'b,
+    {
+        Cloud { context: Context { settings, ..self.context }, ..*self }
     }
 }
 
-impl<R, W, C: Clock> Context<'_, R, W, C> {
+impl<'a> Writers<'a> {
+    /// One writer for everything.
+    #[must_use]
+    pub fn of(writer: &'a dyn Writes) -> Self {
+        Self { ledger: writer, bus: writer, eks: writer, iam: writer }
+    }
+}
+
+impl fmt::Debug for Context<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { run, deadline, .. } = self;
+        f.debug_struct("Context")
+            .field("run", run)
+            .field("deadline", deadline)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Context<'_> {
     /// Whether a call that starts now might end after the deadline.
-    pub(crate) fn is_over(&self) -> bool {
+    #[must_use]
+    pub fn is_over(&self) -> bool {
         self.settings.is_over(self.clock.now(), self.deadline)
     }
 

@@ -12,21 +12,16 @@ mod settings;
 mod sweep;
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 
-use jiff::Timestamp;
 use pod_identity_core::sweep::Injected;
 use pod_identity_core::{ClusterArn, DominoName, KubernetesName};
 
-use crate::context::Context;
+use crate::context::{Context, Workloads, WorkloadsWriters};
 use crate::error::chain;
 use crate::lease::Lease;
 use crate::ledger::{InsideBinding, Missing, View, inside_lease_key, registry, registry_key};
-use crate::ports::{
-    Bus, Clock, ClusterAccess, ClusterReader, EksReader, ErrorKind, KubernetesReader,
-    KubernetesWriter, LedgerReader, LedgerWriter, PortError,
-};
-use crate::run::Run;
-use crate::settings::Settings;
+use crate::ports::{Bus, ClusterAccess, ErrorKind, KubernetesWriter, LedgerWriter, PortError};
 use checks::{Told, WayIn};
 use known::Known;
 
@@ -34,14 +29,6 @@ pub use domino::DominoReport;
 pub use requests::{is_covered, request_sweep, request_sweep_rest, request_sweeps};
 pub use settings::{InsideSettings, MappingSettings, SweepSettings};
 pub use sweep::SweepReport;
-
-/// What a run reads of AWS and the ledger.
-pub trait OutsideReads: EksReader + ClusterReader + LedgerReader {}
-impl<T: EksReader + ClusterReader + LedgerReader> OutsideReads for T {}
-
-/// What a run changes outside the cluster: its own memory, and the bus.
-pub trait OutsideWrites: LedgerWriter + Bus {}
-impl<T: LedgerWriter + Bus> OutsideWrites for T {}
 
 /// What to look after.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,45 +49,26 @@ impl InsideScope {
     }
 }
 
-/// What a run works with.
-pub(crate) struct Inside<'a, A, K, C> {
-    pub(crate) aws: &'a A,
-    pub(crate) kubernetes: &'a K,
-    pub(crate) clock: &'a C,
-    pub(crate) run: &'a Run,
-    pub(crate) settings: &'a Settings,
-    pub(crate) inside: &'a InsideSettings,
+/// What a run on one cluster works with.
+#[derive(Clone, Copy)]
+pub(crate) struct Inside<'a> {
+    pub(crate) workloads: Workloads<'a>,
     pub(crate) access: &'a ClusterAccess,
-    pub(crate) deadline: Timestamp,
 }
 
-// Not derived: what is referred to need not be `Copy`.
-impl<A, K, C> Clone for Inside<'_, A, K, C> {
-    fn clone(&self) -> Self {
-        *self
+impl<'a> Deref for Inside<'a> {
+    type Target = Workloads<'a>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.workloads
     }
 }
 
-impl<A, K, C> Copy for Inside<'_, A, K, C> {}
-
-impl<'a, A, K, C: Clock> Inside<'a, A, K, C> {
-    /// What the lease needs.
-    pub(crate) fn writing<B>(&self, writer: &'a B) -> Context<'a, A, B, C> {
-        let Self { aws: reader, clock, run, settings, deadline, .. } = *self;
-        Context { reader, writer, clock, run, settings, deadline }
-    }
-
-    /// Whether a call that starts now might end after the deadline.
-    pub(crate) fn is_over(&self) -> bool {
-        self.settings.is_over(self.clock.now(), self.deadline)
-    }
-}
-
-/// What a run changes things with; none in plan mode.
-pub(crate) struct Hands<'a, B, W> {
-    /// The ledger and the bus.
-    pub(crate) outside: &'a B,
-    pub(crate) kubernetes: &'a W,
+/// What a run changes things with, under its lease; none in plan mode.
+pub(crate) struct Hands<'a> {
+    pub(crate) ledger: &'a dyn LedgerWriter,
+    pub(crate) bus: &'a dyn Bus,
+    pub(crate) kubernetes: &'a dyn KubernetesWriter,
     pub(crate) lease: &'a Lease,
 }
 
@@ -153,20 +121,16 @@ pub struct InsideReport {
 ///
 /// # Errors
 /// When a call fails for a passing reason.
-pub async fn preview_inside<A: OutsideReads, K: KubernetesReader, W, C: Clock>(
-    outside: Context<'_, A, W, C>,
-    kubernetes: &K,
+pub async fn preview_inside(
+    workloads: Workloads<'_>,
     scope: &InsideScope,
-    inside: &InsideSettings,
 ) -> Result<InsideReport, String> {
-    let Context { reader: aws, clock, run, settings, deadline, .. } = outside;
-    let access = match access(scope, aws, settings).await? {
+    let access = match access(scope, &workloads).await? {
         Ok(access) => access,
         Err(why) => return Ok(skipped(scope, why)),
     };
-    let access = &access;
-    let context = Inside { aws, kubernetes, clock, run, settings, inside, access, deadline };
-    let known = Known::read(aws, &scope.cluster).await?;
+    let context = Inside { workloads, access: &access };
+    let known = Known::read(workloads.ledger, &scope.cluster).await?;
     let (mut report, told) = begin(&context, &known).await;
     let mut way_in = WayIn::Open;
     match domino::plan(&context, &known).await {
@@ -187,39 +151,30 @@ pub async fn preview_inside<A: OutsideReads, K: KubernetesReader, W, C: Clock>(
 ///
 /// # Errors
 /// When the ledger cannot be read or written, or another run is at work on the cluster.
-pub async fn work_inside<
-    A: OutsideReads,
-    K: KubernetesReader,
-    B: OutsideWrites,
-    W: KubernetesWriter,
-    C: Clock,
->(
-    outside: Context<'_, A, B, C>,
-    kubernetes: &K,
-    changes: &W,
+pub async fn work_inside(
+    workloads: Workloads<'_>,
+    writers: WorkloadsWriters<'_>,
     scope: &InsideScope,
-    inside: &InsideSettings,
 ) -> Result<InsideReport, String> {
-    let Context { reader: aws, clock, run, settings, deadline, .. } = outside;
-    let access = match access(scope, aws, settings).await? {
+    let access = match access(scope, &workloads).await? {
         Ok(access) => access,
         Err(why) => return Ok(skipped(scope, why)),
     };
-    let access = &access;
-    let context = Inside { aws, kubernetes, clock, run, settings, inside, access, deadline };
+    let context = Inside { workloads, access: &access };
     if context.is_over() {
         return Err("the invocation's time is nearly over, so nothing was begun".to_owned());
     }
     let cluster = &scope.cluster;
-    let lease = Lease::take(inside_lease_key(cluster), cluster, &outside).await?;
-    let known = match Known::read(aws, cluster).await {
+    let lease = Lease::take(inside_lease_key(cluster), cluster, &workloads, writers.ledger).await?;
+    let known = match Known::read(workloads.ledger, cluster).await {
         Ok(known) => known,
         Err(error) => {
-            lease.give_back(&outside).await;
+            lease.give_back(&workloads, writers.ledger).await;
             return Err(chain(&error));
         }
     };
-    let hands = Hands { outside: outside.writer, kubernetes: changes, lease: &lease };
+    let WorkloadsWriters { ledger, bus, kubernetes } = writers;
+    let hands = Hands { ledger, bus, kubernetes, lease: &lease };
     let report = look_after(&context, &hands, scope, &known).await;
     for why in report.failed() {
         tracing::error!(cluster = cluster.name(), "failed inside the cluster: {why}");
@@ -236,9 +191,9 @@ fn skipped(scope: &InsideScope, why: String) -> InsideReport {
 /// How to reach the cluster, or why it is left alone.
 async fn access(
     scope: &InsideScope,
-    ledger: &impl LedgerReader,
-    settings: &Settings,
+    context: &Context<'_>,
 ) -> Result<Result<ClusterAccess, String>, String> {
+    let Context { ledger, settings, .. } = *context;
     let cluster = &scope.cluster;
     let mut view = View::default();
     view.read(ledger, &[registry_key()]).await?;
@@ -251,10 +206,7 @@ async fn access(
 }
 
 /// What the ledger remembers, and what EKS tells of the cluster.
-async fn begin<A: OutsideReads, K, C>(
-    context: &Inside<'_, A, K, C>,
-    known: &Known,
-) -> (InsideReport, Told) {
+async fn begin(context: &Inside<'_>, known: &Known) -> (InsideReport, Told) {
     let report = InsideReport { bindings: known.inside.clone(), ..InsideReport::default() };
     (report, checks::ask(context).await)
 }
@@ -262,15 +214,9 @@ async fn begin<A: OutsideReads, K, C>(
 /// What EKS tells of the cluster, then the Domino side, then the pods, and what the cluster lacks
 /// by all of that. What fails in one part does not
 /// keep the others from being done, except that a cluster into which nobody can look is left.
-async fn look_after<
-    A: OutsideReads,
-    K: KubernetesReader,
-    B: OutsideWrites,
-    W: KubernetesWriter,
-    C: Clock,
->(
-    context: &Inside<'_, A, K, C>,
-    hands: &Hands<'_, B, W>,
+async fn look_after(
+    context: &Inside<'_>,
+    hands: &Hands<'_>,
     scope: &InsideScope,
     known: &Known,
 ) -> InsideReport {

@@ -9,7 +9,7 @@ use pod_identity_core::ClusterArn;
 use crate::context::Context;
 use crate::error::chain;
 use crate::ledger::{LeaseRecord, LedgerError, View, WriteSet};
-use crate::ports::{Clock, Key, LedgerReader, LedgerWriter, WriteError};
+use crate::ports::{Key, LedgerWriter, WriteError};
 use crate::run::Run;
 use crate::settings::{Settings, later};
 
@@ -47,10 +47,10 @@ pub(crate) enum LeaseError {
 impl Lease {
     /// Takes a lease that nobody holds with a transaction that writes something else too: where the lease is
     /// held, or a run that died has left it, the transaction conflicts.
-    pub(crate) fn with<R, W, C: Clock>(
+    pub(crate) fn with(
         writes: &mut WriteSet,
         key: Key,
-        context: &Context<'_, R, W, C>,
+        context: &Context<'_>,
     ) -> Result<Self, LedgerError> {
         let Context { clock, run, settings, .. } = *context;
         let (revision, expires_at) = (run.revision(), later(clock.now(), settings.lease));
@@ -61,12 +61,13 @@ impl Lease {
     }
 
     /// Takes a lease of a cluster, by its key; waits for it while the deadline is far enough.
-    pub(crate) async fn take<R: LedgerReader, W: LedgerWriter, C: Clock>(
+    pub(crate) async fn take(
         key: Key,
         cluster: &ClusterArn,
-        context: &Context<'_, R, W, C>,
+        context: &Context<'_>,
+        writer: &dyn LedgerWriter,
     ) -> Result<Self, LeaseError> {
-        let Context { reader, writer, clock, run, settings, deadline } = *context;
+        let Context { ledger, clock, run, settings, deadline } = *context;
         let mut view = View::default();
         let mut pause = FIRST_PAUSE;
         let mut abandoned_until = None;
@@ -76,7 +77,7 @@ impl Lease {
             let record = record(run, expires_at, abandoned_until);
             let mut writes = WriteSet::default();
             writes.put(&mut view, key.clone(), &record, &revision)?;
-            match writes.commit(reader, writer).await {
+            match writes.commit(ledger, writer).await {
                 Ok(()) => {
                     let held = RefCell::new(Held { revision, expires_at });
                     return Ok(Self { key, held, abandoned_until });
@@ -87,7 +88,7 @@ impl Lease {
             // Wait until the holder gives it back or its time is over.
             loop {
                 abandoned_until = None;
-                view.read(reader, std::slice::from_ref(&key)).await?;
+                view.read(ledger, std::slice::from_ref(&key)).await?;
                 let Some(held) = view.get::<LeaseRecord>(&key)? else { break };
                 let now = clock.now();
                 let died = held.owner.as_ref().map(|_| later(held.expires_at, settings.lease));
@@ -126,11 +127,12 @@ impl Lease {
     }
 
     /// Begins the lease's time anew. Two renewals at once would be in each other's way.
-    pub(crate) async fn renew<R: LedgerReader, W: LedgerWriter, C: Clock>(
+    pub(crate) async fn renew(
         &self,
-        context: &Context<'_, R, W, C>,
+        context: &Context<'_>,
+        writer: &dyn LedgerWriter,
     ) -> Result<(), WriteError> {
-        let Context { reader, writer, clock, run, settings, .. } = *context;
+        let Context { ledger, clock, run, settings, .. } = *context;
         let (mut view, revision) = (View::default(), run.revision());
         let expires_at = later(clock.now(), settings.lease);
         let record = record(run, expires_at, self.abandoned_until);
@@ -138,21 +140,22 @@ impl Lease {
         writes
             .put_at(&mut view, self.key.clone(), &record, &revision, &self.revision())
             .map_err(|_| WriteError::Conflict)?;
-        writes.commit(reader, writer).await?;
+        writes.commit(ledger, writer).await?;
         self.held.replace(Held { revision, expires_at });
         Ok(())
     }
 
     /// Begins the lease's time anew where less than half of it would be left after another call.
-    pub(crate) async fn keep<R: LedgerReader, W: LedgerWriter, C: Clock>(
+    pub(crate) async fn keep(
         &self,
-        context: &Context<'_, R, W, C>,
+        context: &Context<'_>,
+        writer: &dyn LedgerWriter,
     ) -> Result<(), String> {
         let Settings { lease, longest_call, .. } = *context.settings;
         if self.covers(context.clock.now(), lease / 2 + longest_call) {
             return Ok(());
         }
-        self.renew(context).await.map_err(|error| chain(&error))
+        self.renew(context, writer).await.map_err(|error| chain(&error))
     }
 
     /// Whether the lease is still this one, by the view.
@@ -183,13 +186,10 @@ impl Lease {
     }
 
     /// Gives the lease back with nothing to write. Where that fails it runs out by itself.
-    pub(crate) async fn give_back<R: LedgerReader, W: LedgerWriter, C>(
-        &self,
-        context: &Context<'_, R, W, C>,
-    ) {
+    pub(crate) async fn give_back(&self, context: &Context<'_>, writer: &dyn LedgerWriter) {
         let mut writes = WriteSet::default();
         self.release(context.run, &mut writes);
-        if writes.commit(context.reader, context.writer).await.is_err() {
+        if writes.commit(context.ledger, writer).await.is_err() {
             tracing::warn!(cluster = self.key.partition, "the lease could not be given back");
         }
     }

@@ -9,6 +9,7 @@ mod batch;
 mod calls;
 mod cluster;
 mod context;
+mod dry_run;
 mod error;
 mod inside;
 mod lease;
@@ -19,7 +20,6 @@ mod outcome;
 pub mod ports;
 mod publish;
 mod reconcile;
-mod rehearsal;
 mod requests;
 mod roster;
 mod run;
@@ -31,12 +31,13 @@ pub use apply::Failure;
 pub use batch::{BatchReport, Outcome, Record, RecordReport, Recorded, process, record};
 pub use calls::Calls;
 pub use cluster::{ClusterReport, held_up};
-pub use context::Context;
+pub use context::{Cloud, Context, Workloads, WorkloadsWriters, Writers};
+pub use dry_run::DryRunLedger;
 pub use error::chain;
 pub use inside::{
-    DominoReport, InsideReport, InsideScope, InsideSettings, MappingSettings, OutsideReads,
-    OutsideWrites, SweepReport, SweepSettings, is_covered, preview_inside, request_sweep,
-    request_sweep_rest, request_sweeps, work_inside,
+    DominoReport, InsideReport, InsideScope, InsideSettings, MappingSettings, SweepReport,
+    SweepSettings, is_covered, preview_inside, request_sweep, request_sweep_rest, request_sweeps,
+    work_inside,
 };
 pub use observe::is_broad_policy;
 pub use reconcile::{
@@ -44,7 +45,6 @@ pub use reconcile::{
     plan_resumption, preview, reconcile, request_again, request_all, request_clusters,
     request_rest, resume,
 };
-pub use rehearsal::Rehearsal;
 pub use roster::{DominoCheck, DominoSource, check_domino, record_domino_check};
 pub use run::Run;
 pub use settings::Settings;

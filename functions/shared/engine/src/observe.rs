@@ -41,7 +41,7 @@ pub(crate) async fn pages<T, F: Future<Output = Result<Page<T>, PortError>>>(
 }
 
 pub(crate) async fn list(
-    aws: &impl EksReader,
+    aws: &dyn EksReader,
     access: &ClusterAccess,
     filter: AssociationFilter,
 ) -> Result<Vec<AssociationSummary>, PortError> {
@@ -51,7 +51,7 @@ pub(crate) async fn list(
 
 /// Describes associations; those that are gone meanwhile are left out.
 pub(crate) async fn describe(
-    aws: &impl EksReader,
+    aws: &dyn EksReader,
     access: &ClusterAccess,
     summaries: Vec<AssociationSummary>,
     concurrency: usize,
@@ -66,7 +66,7 @@ pub(crate) async fn describe(
 
 /// The associations of some places.
 pub(crate) async fn associations(
-    aws: &impl EksReader,
+    aws: &dyn EksReader,
     access: &ClusterAccess,
     places: &BTreeSet<KubernetesName>,
     concurrency: usize,
@@ -78,7 +78,7 @@ pub(crate) async fn associations(
 /// Describes associations, and puts them at their places. One whose names Kubernetes would not
 /// take is at none.
 pub(crate) async fn described(
-    aws: &impl EksReader,
+    aws: &dyn EksReader,
     access: &ClusterAccess,
     summaries: Vec<AssociationSummary>,
     concurrency: usize,
@@ -90,7 +90,7 @@ pub(crate) async fn described(
 
 /// What a list tells of the associations of some places.
 pub(crate) async fn summaries(
-    aws: &impl EksReader,
+    aws: &dyn EksReader,
     access: &ClusterAccess,
     places: &BTreeSet<KubernetesName>,
     concurrency: usize,
@@ -131,7 +131,7 @@ impl SeenRoles {
     /// What IAM says of roles, or has said.
     pub(crate) async fn read(
         &self,
-        aws: &impl IamReader,
+        aws: &dyn IamReader,
         access: &ClusterAccess,
         wanted: &BTreeSet<RoleArn>,
         concurrency: usize,
@@ -151,7 +151,7 @@ impl SeenRoles {
 
 /// What IAM says of roles. A role that may not be read is no reason to stop.
 async fn roles(
-    aws: &impl IamReader,
+    aws: &dyn IamReader,
     access: &ClusterAccess,
     roles: BTreeSet<RoleArn>,
     concurrency: usize,

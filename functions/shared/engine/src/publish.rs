@@ -23,8 +23,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// order; an entry that EventBridge refuses is tried again beside others that
 /// it took.
 pub(crate) async fn publish(
-    bus: &impl Bus,
-    clock: &impl Clock,
+    bus: &dyn Bus,
+    clock: &dyn Clock,
     events: &[Outgoing],
 ) -> Vec<Result<(), String>> {
     let mut results: Vec<Result<(), String>> = Vec::with_capacity(events.len());

@@ -22,10 +22,10 @@ use pod_identity_core::{ClusterArn, DominoName, KubernetesName, PolicyArn, RoleA
 use pod_identity_events::PolicyCapacity;
 
 use crate::cluster::{self, CHUNK, ClusterReport};
-use crate::context::Context;
+use crate::context::{Cloud, Context, Writers};
 use crate::error::chain;
 use crate::ledger::{Condition, ConditionState, ReconciledRecord};
-use crate::ports::{Clock, ErrorKind, PortError, Reads, Writes};
+use crate::ports::{Bus, ErrorKind, PortError};
 use crate::publish::publish;
 use drift::Drift;
 use overview::{Found, Look, Overview};
@@ -122,37 +122,34 @@ pub struct Reconciled {
 ///
 /// # Errors
 /// When a call fails for a passing reason.
-pub async fn preview<R: Reads, W, C: Clock>(
-    context: Context<'_, R, W, C>,
-    scope: &Scope,
-) -> Result<Reconciled, String> {
-    let settings = context.settings;
+pub async fn preview(cloud: Cloud<'_>, scope: &Scope) -> Result<Reconciled, String> {
+    let settings = cloud.settings;
     let mut done = Reconciled::default();
-    let Some(mut overview) = look(&context, scope, &mut done).await?.open() else {
+    let Some(mut overview) = look(&cloud, scope, &mut done).await?.open() else {
         return Ok(done);
     };
     done.capacity = overview.capacity(settings);
-    let recreations = restored::presume(&context, scope, &mut overview, &mut done).await?;
-    if scope.is_whole() && retire::presume(&context, &mut overview, &mut done).await? {
-        retire::preview(&context, &overview, &mut done).await?;
+    let recreations = restored::presume(&cloud, scope, &mut overview, &mut done).await?;
+    if scope.is_whole() && retire::presume(&cloud, &mut overview, &mut done).await? {
+        retire::preview(&cloud, &overview, &mut done).await?;
         return Ok(done);
     }
     let mut bounded = settings.clone();
     bounded.plan.max_recreations = recreations;
-    let bounded = Context { settings: &bounded, ..context };
+    let bounded = cloud.with_settings(&bounded);
     let mut used = BTreeSet::new();
     for chunk in overview.chunks(scope, CHUNK) {
-        if done.left.is_some() && context.is_over() {
+        if done.left.is_some() && cloud.is_over() {
             break;
         }
-        if let Some(found) = needs(&context, &overview, &chunk, &mut done, &mut used).await? {
+        if let Some(found) = needs(&cloud, &overview, &chunk, &mut done, &mut used).await? {
             let (names, beyond) = (found.names(), overview.beyond(&found));
             let job = overview.job(&names, &beyond);
             done.plans.push(cluster::preview(&bounded, job).await?);
         }
     }
     done.finish(&overview);
-    trim::preview(&context, scope, &overview, used, &mut done).await?;
+    trim::preview(&cloud, scope, &overview, used, &mut done).await?;
     Ok(done)
 }
 
@@ -161,68 +158,66 @@ pub async fn preview<R: Reads, W, C: Clock>(
 /// # Errors
 /// When the look at it fails for a passing reason; what fails for one service account only is
 /// in [`Reconciled::failures`].
-pub async fn reconcile<R: Reads, W: Writes, C: Clock>(
-    context: Context<'_, R, W, C>,
+pub async fn reconcile(
+    cloud: Cloud<'_>,
+    writers: Writers<'_>,
     scope: &Scope,
 ) -> Result<Reconciled, String> {
-    let settings = context.settings;
+    let settings = cloud.settings;
     let mut done = Reconciled::default();
-    let mut overview = match look(&context, scope, &mut done).await? {
+    let mut overview = match look(&cloud, scope, &mut done).await? {
         Look::Open(overview) => overview,
         Look::LeftAlone(_) | Look::Emptied { is_gone: false } => return Ok(done),
         Look::Emptied { is_gone: true } => {
-            let departed = retire::finish(&context, &scope.cluster, true).await?;
+            let departed = retire::finish(&cloud, writers.ledger, &scope.cluster, true).await?;
             done.retirement = departed.or(done.retirement);
             return Ok(done);
         }
     };
-    if scope.is_whole() && retire::begin(&context, &overview, &mut done).await? {
+    if scope.is_whole() && retire::begin(&cloud, writers.ledger, &overview, &mut done).await? {
         // What the retirement gives up shows in what the ledger says now.
-        let Some(anew) = look(&context, scope, &mut done).await?.open() else { return Ok(done) };
+        let Some(anew) = look(&cloud, scope, &mut done).await?.open() else { return Ok(done) };
         overview = anew;
     }
     done.capacity = overview.capacity(settings);
-    let mut recreations_left = restored::judge(&context, scope, &mut overview, &mut done).await?;
+    let mut recreations_left =
+        restored::judge(&cloud, writers.ledger, scope, &mut overview, &mut done).await?;
     if scope.is_whole() && overview.record.is_retiring() {
-        retire::retire(&context, &overview, &mut done).await?;
+        retire::retire(&cloud, writers, &overview, &mut done).await?;
         return Ok(done);
     }
     let mut used = BTreeSet::new();
     for chunk in overview.chunks(scope, CHUNK) {
-        if done.left.is_some() && context.is_over() {
+        if done.left.is_some() && cloud.is_over() {
             break;
         }
-        if let Some(found) = needs(&context, &overview, &chunk, &mut done, &mut used).await? {
+        if let Some(found) = needs(&cloud, &overview, &chunk, &mut done, &mut used).await? {
             let (names, beyond) = (found.names(), overview.beyond(&found));
             let job = overview.job(&names, &beyond);
             // The run's ceiling, not one for each of its parts.
             let mut settings = settings.clone();
             settings.plan.max_recreations = recreations_left;
-            let bounded = Context { settings: &settings, ..context };
-            let report = cluster::work(&bounded, job).await;
+            let bounded = cloud.with_settings(&settings);
+            let report = cluster::work(bounded, writers, job).await;
             let made = report.plan.as_ref().map(|plan| overview.recreated(plan));
             recreations_left = recreations_left.saturating_sub(made.unwrap_or_default());
             let drifts = overview.corrected(&found, &report);
-            tell(&context, scope, &drifts, &mut done).await;
+            tell(&cloud, writers.bus, scope, &drifts, &mut done).await;
             done.take_in(report);
             // Noted with the whole where nothing more is looked at.
-            if done.left.as_ref() != overview.last() && !context.is_over() {
-                note::so_far(&context, scope, &overview, &mut done).await;
+            if done.left.as_ref() != overview.last() && !cloud.is_over() {
+                note::so_far(*cloud, writers.ledger, scope, &overview, &mut done).await;
             }
         }
     }
     done.finish(&overview);
-    trim::trim(&context, scope, &overview, used, &mut done).await;
+    trim::trim(&cloud, writers, scope, &overview, used, &mut done).await;
     Ok(done)
 }
 
 /// Reads the ledger and lists the associations, and notes why nothing more is looked at.
-async fn look<R: Reads, W, C: Clock>(
-    context: &Context<'_, R, W, C>,
-    scope: &Scope,
-    done: &mut Reconciled,
-) -> Result<Look, String> {
-    let look = Overview::read(context, scope).await?;
+async fn look(cloud: &Cloud<'_>, scope: &Scope, done: &mut Reconciled) -> Result<Look, String> {
+    let look = Overview::read(cloud, scope).await?;
     if let Look::Open(overview) = &look {
         done.noted = overview.noted();
     }
@@ -252,14 +247,14 @@ impl Look {
 }
 
 /// Looks at some places and notes what is there; none when nobody needs anything.
-async fn needs<R: Reads, W, C: Clock>(
-    context: &Context<'_, R, W, C>,
+async fn needs(
+    cloud: &Cloud<'_>,
     overview: &Overview,
     chunk: &[KubernetesName],
     done: &mut Reconciled,
     used: &mut BTreeSet<RoleArn>,
 ) -> Result<Option<Found>, String> {
-    let found = overview.compare(context, chunk).await?;
+    let found = overview.compare(cloud, chunk).await?;
     used.extend(found.used.iter().cloned());
     done.note(&overview.access.cluster, &found, chunk);
     Ok(Some(found).filter(|found| !found.needed.is_empty()))
@@ -280,14 +275,15 @@ fn skipped(error: &PortError, cluster: &ClusterArn) -> Option<String> {
 
 /// Puts on the bus what was put back. An invocation that dies before it can has corrected
 /// unseen; its log and the outcome events of the associations still tell.
-async fn tell<R, W: Writes, C: Clock>(
-    context: &Context<'_, R, W, C>,
+async fn tell(
+    context: &Context<'_>,
+    bus: &dyn Bus,
     scope: &Scope,
     drifts: &[Drift],
     done: &mut Reconciled,
 ) {
     let events: Vec<_> = drifts.iter().map(|drift| drift.event(context, scope)).collect();
-    let sent = publish(context.writer, context.clock, &events).await;
+    let sent = publish(bus, context.clock, &events).await;
     for (drift, sent) in drifts.iter().zip(sent) {
         tracing::info!(cluster = scope.cluster.name(), "corrected {drift}");
         if let Err(why) = sent {

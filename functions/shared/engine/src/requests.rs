@@ -6,28 +6,27 @@ use pod_identity_events::Outgoing;
 
 use crate::context::Context;
 use crate::ledger::{View, registry, registry_key};
-use crate::ports::{Bus, Clock, LedgerReader};
+use crate::ports::Bus;
 use crate::publish::publish;
 
 /// Every registered cluster, while there is time to ask for it.
-pub(crate) async fn registered<R: LedgerReader, W, C: Clock>(
-    context: Context<'_, R, W, C>,
-) -> Result<Vec<ClusterArn>, String> {
+pub(crate) async fn registered(context: Context<'_>) -> Result<Vec<ClusterArn>, String> {
     if context.is_over() {
         return Err("the invocation's time is nearly over, so nothing was asked for".to_owned());
     }
     let mut view = View::default();
-    view.read(context.reader, &[registry_key()]).await?;
+    view.read(context.ledger, &[registry_key()]).await?;
     let registry = registry(&view, &context.settings.plan.deployment)?;
     Ok(registry.clusters.into_keys().collect())
 }
 
 /// Puts requests on the bus, all of them.
-pub(crate) async fn send<R, W: Bus, C: Clock>(
-    context: Context<'_, R, W, C>,
+pub(crate) async fn send(
+    context: Context<'_>,
+    bus: &dyn Bus,
     requests: &[Outgoing],
 ) -> Result<(), String> {
-    let sent = publish(context.writer, context.clock, requests).await;
+    let sent = publish(bus, context.clock, requests).await;
     for (request, sent) in requests.iter().zip(sent) {
         sent.map_err(|why| format!("event {} was not sent: {why}", request.detail_type()))?;
     }

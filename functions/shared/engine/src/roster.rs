@@ -21,7 +21,7 @@ use crate::batch::{Outcome, Record, record};
 use crate::context::Context;
 use crate::ledger::{BindingRecord, View, bindings, bindings_partition, registry, registry_key};
 use crate::outcome::time;
-use crate::ports::{Bus, Clock, DominoReader, LedgerReader, LedgerWriter};
+use crate::ports::{Bus, DominoReader, LedgerReader, LedgerWriter};
 use crate::reconcile::request_clusters;
 use crate::settings::Settings;
 use lists::Asking;
@@ -80,8 +80,10 @@ struct Compared {
 /// # Errors
 /// When Domino or the ledger cannot be read completely, in words with the remediation; then nothing
 /// was written. No call starts that might end after `deadline`.
-pub async fn check_domino<R: LedgerReader, W: LedgerWriter + Bus, C: Clock>(
-    context: Context<'_, R, W, C>,
+pub async fn check_domino(
+    context: Context<'_>,
+    writer: &dyn LedgerWriter,
+    bus: &dyn Bus,
     domino: &DominoSource<'_>,
 ) -> Result<DominoCheck, String> {
     let Context { clock, run, .. } = context;
@@ -98,9 +100,9 @@ pub async fn check_domino<R: LedgerReader, W: LedgerWriter + Bus, C: Clock>(
         let text = serde_json::to_string(&event).map_err(|error| error.to_string())?;
         records.push(Record { id: name.to_string(), text, deliveries: 0 });
     }
-    let recorded = record(context, &records).await;
+    let recorded = record(context, writer, bus, &records).await;
     let why = "what service accounts work as was changed";
-    for (cluster, why) in request_clusters(context, &recorded.clusters, why).await {
+    for (cluster, why) in request_clusters(context, bus, &recorded.clusters, why).await {
         let cluster = cluster.name();
         tracing::warn!(
             cluster,
@@ -122,13 +124,10 @@ pub async fn check_domino<R: LedgerReader, W: LedgerWriter + Bus, C: Clock>(
     Ok(done)
 }
 
-async fn look<R: LedgerReader, W, C: Clock>(
-    context: Context<'_, R, W, C>,
-    domino: &DominoSource<'_>,
-) -> Result<Compared, String> {
-    let Context { reader, clock, settings, deadline, .. } = context;
+async fn look(context: Context<'_>, domino: &DominoSource<'_>) -> Result<Compared, String> {
+    let Context { ledger, clock, settings, deadline, .. } = context;
     let at = clock.now();
-    let bindings = bound(reader, settings).await?;
+    let bindings = bound(ledger, settings).await?;
     let asking = Asking { reader: domino.reader, clock, settings, deadline };
     let mut roster = asking.roster().await?;
     let mut found = compare(bindings.keys(), &roster, domino.ceilings);
@@ -143,7 +142,7 @@ async fn look<R: LedgerReader, W, C: Clock>(
 
 /// Whoever is bound, by this deployment's ledger.
 async fn bound(
-    reader: &impl LedgerReader,
+    reader: &dyn LedgerReader,
     settings: &Settings,
 ) -> Result<BTreeMap<DominoName, BindingRecord>, String> {
     let mut view = View::default();

@@ -73,7 +73,7 @@ async fn administer(ports: &WorldPorts, payload: Value) -> Result<Value, Failure
     let function = admin::Function {
         reader: ports,
         kubernetes: ports,
-        writer: Some(&|| ports.clone()),
+        writer: Some(&|| Box::new(ports.clone())),
         clock: ports,
         settings: &settings.engine(),
         inside: &workloads.inside(&settings.rules.namespaces),

@@ -269,7 +269,7 @@ impl Candidate {
             Decision::Permit(changes) => changes.clone(),
             Decision::Refused(_) => return None,
         };
-        // They say how much of the role it hands out.
+        // They say how much of the role it writer out.
         let limits = json!([association.policy, association.disable_session_tags]);
         Some([
             self.place.clone(),

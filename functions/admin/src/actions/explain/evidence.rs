@@ -15,13 +15,12 @@ use pod_identity_engine::ledger::{
     InsideCluster, Registry, View, account_key, condition_key, inside_binding_key, inside_key,
 };
 use pod_identity_engine::ports::{
-    AGENT_ADDON, AssociationFilter, Clock, ClusterAccess, ErrorKind, KubernetesReader, PortError,
-    Role,
+    AGENT_ADDON, AssociationFilter, ClusterAccess, ErrorKind, PortError, Role,
 };
 
 use super::line::{Effect, Line};
 use crate::associations;
-use crate::desk::{Desk, Looks, OVER};
+use crate::desk::{AdminContext, OVER};
 use crate::lists::{self, Pods, pages};
 use crate::node_policies::{self, NodePolicies};
 
@@ -79,7 +78,7 @@ pub(super) struct Evidence {
     pub(super) pod: Option<AskedPod>,
 }
 
-/// What hands out credentials on the nodes.
+/// What writer out credentials on the nodes.
 #[derive(Debug)]
 pub(super) enum Agent {
     /// The add-on, in this status.
@@ -190,7 +189,7 @@ impl Evidence {
 
 /// Reads everything: of the ledger one call, of EKS and IAM about eight, of Kubernetes a few.
 pub(super) async fn collect(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    desk: &AdminContext<'_>,
     registry: &Registry,
     cluster: &ClusterArn,
     name: &DominoName,
@@ -204,7 +203,7 @@ pub(super) async fn collect(
     let keys = [condition_at.clone(), inside_at.clone(), inside_key(cluster)];
     let keys: Vec<_> = keys.into_iter().chain(account_at.clone()).collect();
     let mut view = View::default();
-    view.read(desk.reader, &keys).await?;
+    view.read(desk.ledger, &keys).await?;
     let condition = view.get::<Condition>(&condition_at)?;
     let inside = view.get::<InsideBinding>(&inside_at)?;
     let remembered = account_at.map(|at| view.get::<AccountRecord>(&at)).transpose();
@@ -268,7 +267,7 @@ fn place(evidence: &Evidence, pod: Option<&Pod>) -> Option<KubernetesName> {
 
 /// What EKS and IAM show.
 async fn outside(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    desk: &AdminContext<'_>,
     registry: &Registry,
     access: &ClusterAccess,
     evidence: &mut Evidence,
@@ -279,7 +278,7 @@ async fn outside(
         evidence.association = found.map_err(|(why, _)| why);
     }
     let Some(desired) = evidence.wanted().map(|binding| binding.desired.clone()) else { return };
-    evidence.role = desk.in_time(desk.reader.role(access, &desired.role)).await;
+    evidence.role = desk.in_time(desk.iam.role(access, &desired.role)).await;
     if let Some(target) = &desired.target_role {
         evidence.target = desk.trust_policy(registry, target).await;
     }
@@ -293,7 +292,7 @@ async fn outside(
 
 /// What EKS shows at one place, or why nobody can say: in words, and by kind where EKS says so.
 async fn association(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    desk: &AdminContext<'_>,
     access: &ClusterAccess,
     place: &KubernetesName,
 ) -> Result<Option<Association>, (String, Option<ErrorKind>)> {
@@ -311,23 +310,16 @@ async fn association(
 }
 
 /// One call, and another where there is no add-on.
-async fn agent(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
-    access: &ClusterAccess,
-) -> Known<Agent> {
-    if let Some(status) = desk.in_time(desk.reader.addon(access, AGENT_ADDON)).await? {
+async fn agent(desk: &AdminContext<'_>, access: &ClusterAccess) -> Known<Agent> {
+    if let Some(status) = desk.in_time(desk.clusters.addon(access, AGENT_ADDON)).await? {
         return Ok(Agent::AddOn(status));
     }
-    let cluster = desk.in_time(desk.reader.cluster(access)).await?;
+    let cluster = desk.in_time(desk.clusters.cluster(access)).await?;
     Ok(if cluster.is_some_and(|one| one.auto_mode) { Agent::BuiltIn } else { Agent::Unseen })
 }
 
 /// The associations of the other service accounts that pods with credentials run as.
-async fn elsewhere(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
-    access: &ClusterAccess,
-    evidence: &mut Evidence,
-) {
+async fn elsewhere(desk: &AdminContext<'_>, access: &ClusterAccess, evidence: &mut Evidence) {
     let Ok(pods) = &evidence.pods else { return };
     let places: BTreeSet<KubernetesName> = pods
         .found
@@ -350,7 +342,7 @@ async fn elsewhere(
 
 /// What Kubernetes shows. Once nobody can look inside, nobody waits for the same answer again.
 async fn within(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    desk: &AdminContext<'_>,
     access: &ClusterAccess,
     pod: Option<&Pod>,
     evidence: &mut Evidence,
@@ -427,7 +419,7 @@ fn lives(pod: &Pod) -> bool {
 }
 
 async fn mutations(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    desk: &AdminContext<'_>,
     access: &ClusterAccess,
     namespace: &str,
     door: &mut Door,
@@ -450,10 +442,7 @@ struct Door {
 
 impl Door {
     /// Why nobody goes on asking: nobody can look, or there is no time to.
-    fn closed(
-        &self,
-        desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
-    ) -> Option<String> {
+    fn closed(&self, desk: &AdminContext<'_>) -> Option<String> {
         self.closed.clone().or_else(|| desk.hurry().err())
     }
 

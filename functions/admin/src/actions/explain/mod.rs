@@ -16,12 +16,11 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use pod_identity_core::{ClusterArn, Clusters, DominoName, Pod};
 use pod_identity_engine::chain;
 use pod_identity_engine::ledger::{BindingRecord, Condition, Registry};
-use pod_identity_engine::ports::{Clock, KubernetesReader};
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::answer::{Answer, Refusal};
-use crate::desk::{Desk, Looks};
+use crate::desk::AdminContext;
 use crate::lists;
 use crate::request::{Action, Request};
 use evidence::Evidence;
@@ -49,10 +48,7 @@ struct Asked {
     namespace: Option<String>,
 }
 
-pub(super) async fn answer(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
-    request: &Request,
-) -> Result<Answer, Refusal> {
+pub(super) async fn answer(desk: &AdminContext<'_>, request: &Request) -> Result<Answer, Refusal> {
     let asked: Asked = request.fields()?;
     let registry = desk.registry().await?;
     let bindings = desk.bindings().await?;
@@ -153,7 +149,7 @@ fn told(name: &DominoName, pod: Option<&Pod>, lists: &[Checklist]) -> Answer {
 
 /// Where something of a binding is, or should be.
 async fn clusters(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    desk: &AdminContext<'_>,
     registry: &Registry,
     name: &DominoName,
     record: Option<&BindingRecord>,
@@ -174,7 +170,7 @@ async fn clusters(
 
 /// A pod by its name.
 async fn find(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    desk: &AdminContext<'_>,
     registry: &Registry,
     cluster: &ClusterArn,
     namespace: Option<&str>,
@@ -206,7 +202,7 @@ async fn find(
 
 /// The Domino service account that a pod belongs to, or who started it.
 async fn owner(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    desk: &AdminContext<'_>,
     registry: &Registry,
     cluster: &ClusterArn,
     bindings: &BTreeMap<DominoName, BindingRecord>,

@@ -1,23 +1,20 @@
 //! What takes credentials from every pod of green: a cluster that goes, or an agent that is broken.
 
 use pod_identity_core::ClusterArn;
-use pod_identity_engine::ports::{AGENT_ADDON, Clock, ClusterAccess, KubernetesReader};
+use pod_identity_engine::ports::{AGENT_ADDON, ClusterAccess};
 
 use super::verdict::Words;
-use crate::desk::{Desk, Looks};
+use crate::desk::AdminContext;
 
 /// What EKS tells for sure; two calls. What it does not tell keeps nobody from asking for the rest.
-pub(super) async fn look(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
-    access: &ClusterAccess,
-) -> Option<Words> {
-    let cluster = desk.in_time(desk.reader.cluster(access)).await.ok().flatten();
+pub(super) async fn look(desk: &AdminContext<'_>, access: &ClusterAccess) -> Option<Words> {
+    let cluster = desk.in_time(desk.clusters.cluster(access)).await.ok().flatten();
     if cluster.as_ref().is_some_and(|cluster| cluster.auto_mode && cluster.status != "DELETING") {
         // Its nodes have the agent built in, whatever becomes of an add-on.
         return None;
     }
     let status = cluster.map(|cluster| cluster.status);
-    let add_on = desk.in_time(desk.reader.addon(access, AGENT_ADDON)).await;
+    let add_on = desk.in_time(desk.clusters.addon(access, AGENT_ADDON)).await;
     broken(&access.cluster, status.as_deref(), add_on.ok().flatten().as_deref())
 }
 

@@ -7,11 +7,11 @@ use pod_identity_core::{Binding, ClusterArn, DominoName};
 use pod_identity_engine::ledger::{
     AssociationRecord, BindingRecord, Condition, ConditionState, View, WriteSet, condition_key,
 };
-use pod_identity_engine::ports::{Clock, KubernetesReader, LedgerWriter, MAX_WRITE};
-use pod_identity_engine::{InsideReport, InsideScope, InsideSettings, preview_inside};
+use pod_identity_engine::ports::{LedgerWriter, MAX_WRITE};
+use pod_identity_engine::{InsideReport, InsideScope, InsideSettings, Workloads, preview_inside};
 
 use super::verdict::Words;
-use crate::desk::{Desk, Looks};
+use crate::desk::AdminContext;
 
 /// Who can look, where this function cannot.
 const LOOK: &str = "the workloads function makes them on its own where it gets in, and action status shows what it saw; to have them looked at here, let this function in (AdminInVpc for a private endpoint, infra/kubernetes/readers.yaml and an access entry), or look yourself";
@@ -50,7 +50,7 @@ fn unread(green: &ClusterArn, why: &str, way_out: &str) -> Words {
 
 /// Looks inside green.
 pub(super) async fn look(
-    ahead: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    ahead: &AdminContext<'_>,
     green: &ClusterArn,
     moving: &[(&DominoName, &Binding)],
 ) -> Inside {
@@ -61,7 +61,7 @@ pub(super) async fn look(
     let scope = InsideScope::of(green.clone());
     // There is nothing to sweep on a cluster that nobody works on.
     let only_domino = InsideSettings { sweep: None, ..ahead.inside.clone() };
-    match preview_inside(ahead.context(), ahead.kubernetes, &scope, &only_domino).await {
+    match preview_inside(Workloads { inside: &only_domino, ..ahead.workloads() }, &scope).await {
         Ok(report) => told(green, &report, moving),
         Err(why) => Inside::unknown(green, &why, "ask again"),
     }
@@ -70,8 +70,8 @@ pub(super) async fn look(
 /// Writes into the rehearsed ledger that some are ready on green: what the workloads function does
 /// waits for their associations.
 pub(super) async fn presume(
-    ahead: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
-    rehearsal: &impl LedgerWriter,
+    ahead: &AdminContext<'_>,
+    rehearsal: &dyn LedgerWriter,
     green: &ClusterArn,
     bindings: &BTreeMap<DominoName, BindingRecord>,
     coming: &[(&DominoName, &Binding)],
@@ -109,7 +109,7 @@ pub(super) async fn presume(
             let (key, revision) = (condition_key(name, green), ahead.run.revision());
             writes.put_anyway(&mut View::default(), key, &condition, &revision, None)?;
         }
-        writes.commit(ahead.reader, rehearsal).await?;
+        writes.commit(ahead.ledger, rehearsal).await?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use pod_identity_core::plan::RoleState;
 use pod_identity_core::trust::TrustPolicy;
 use pod_identity_core::{Binding, ClusterArn, DominoName, RoleArn};
 use pod_identity_engine::ledger::{BindingRecord, Condition, ConditionState, Registry};
-use pod_identity_engine::ports::{Clock, ClusterAccess, KubernetesReader, LedgerWriter};
+use pod_identity_engine::ports::{ClusterAccess, LedgerWriter};
 use pod_identity_engine::{Reconciled, Scope, chain};
 
 use super::agent;
@@ -15,7 +15,7 @@ use super::findings::whose;
 use super::inside::{self, Inside};
 use crate::associations;
 use crate::change::ahead_of;
-use crate::desk::{Desk, Looks};
+use crate::desk::AdminContext;
 use crate::node_policies::{self, NodePolicies};
 
 /// What IAM says of a role.
@@ -61,8 +61,8 @@ impl Seen {
 /// Looks at everything over a ledger in which green is registered, and into which it may be written
 /// that all is ready there.
 pub(super) async fn look(
-    ahead: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
-    rehearsal: &impl LedgerWriter,
+    ahead: &AdminContext<'_>,
+    rehearsal: &dyn LedgerWriter,
     registry: &Registry,
     blue: &ClusterArn,
     green: &ClusterArn,
@@ -114,7 +114,7 @@ fn wanted_roles(moving: &[(&DominoName, &Binding)], green: &ClusterArn) -> BTree
 }
 
 async fn roles(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    desk: &AdminContext<'_>,
     access: &ClusterAccess,
     wanted: BTreeSet<RoleArn>,
 ) -> BTreeMap<RoleArn, RoleLook> {
@@ -122,7 +122,7 @@ async fn roles(
         if desk.is_over() {
             return None;
         }
-        let (state, document) = match desk.reader.role(access, &role).await {
+        let (state, document) = match desk.iam.role(access, &role).await {
             Ok(Some(found)) if found.arn == role.as_str() => {
                 (RoleState::Found(TrustPolicy::read(&found.trust_policy)), Some(found.trust_policy))
             }
@@ -141,7 +141,7 @@ async fn roles(
 
 /// Associations on blue that the ledger does not know.
 async fn left_on(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    desk: &AdminContext<'_>,
     registry: &Registry,
     blue: &ClusterArn,
     bindings: &BTreeMap<DominoName, BindingRecord>,

@@ -2,10 +2,9 @@
 
 use pod_identity_core::{ClusterArn, DominoName};
 use pod_identity_engine::ledger::{BindingRecord, ConditionState};
-use pod_identity_engine::ports::{Clock, KubernetesReader};
 use serde::Serialize;
 
-use crate::desk::{Desk, Looks};
+use crate::desk::AdminContext;
 
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -21,7 +20,7 @@ pub(super) struct Progress {
 
 /// By the conditions that the ledger has of the bindings as they are now.
 pub(super) async fn of(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    desk: &AdminContext<'_>,
     blue: &ClusterArn,
     green: &ClusterArn,
 ) -> Result<Progress, String> {

@@ -6,10 +6,10 @@ use pod_identity_core::{Binding, ClusterArn, Clusters, DominoName};
 use pod_identity_engine::ledger::{
     BindingRecord, Condition, ConditionState, InsideBinding, Registry, View, inside_binding_key,
 };
-use pod_identity_engine::ports::{Clock, KubernetesReader, MAX_READ};
+use pod_identity_engine::ports::MAX_READ;
 
 use super::Asked;
-use crate::desk::{Desk, Looks};
+use crate::desk::AdminContext;
 
 /// Calls of one page, beside those for the registry, the clusters and the bindings: the conditions
 /// that are read in search of its rows, and what is remembered of the rows inside clusters.
@@ -126,7 +126,7 @@ impl<'a> Places<'a> {
 
 /// Rows that fit what was asked for, from where it was asked for, with what is remembered of them.
 pub(super) async fn find<'a>(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    desk: &AdminContext<'_>,
     places: &Places<'a>,
     bindings: &'a BTreeMap<DominoName, BindingRecord>,
     asked: &Asked,
@@ -164,7 +164,7 @@ impl Asked {
 }
 
 async fn search<'a>(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    desk: &AdminContext<'_>,
     places: &Places<'a>,
     chosen: &[(&'a DominoName, &'a BindingRecord)],
     wanted: Option<ConditionState>,
@@ -206,7 +206,7 @@ async fn search<'a>(
 
 /// What workloads runs remember of rows. Nobody has looked inside a cluster that is not registered.
 async fn look_inside(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    desk: &AdminContext<'_>,
     places: &Places<'_>,
     rows: &mut [Row<'_>],
 ) -> Result<(), String> {
@@ -216,7 +216,7 @@ async fn look_inside(
     };
     let keys: Vec<_> = rows.iter().filter_map(key).collect();
     let mut view = View::default();
-    view.read(desk.reader, &keys).await?;
+    view.read(desk.ledger, &keys).await?;
     for row in rows {
         let Some(key) = key(row) else { continue };
         let inside = view.get::<InsideBinding>(&key)?;

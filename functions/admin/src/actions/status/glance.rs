@@ -6,11 +6,10 @@ use pod_identity_core::ClusterArn;
 use pod_identity_engine::ledger::{
     InsideCluster, ReconciledRecord, View, inside_key, reconciled_key,
 };
-use pod_identity_engine::ports::{Clock, KubernetesReader};
 use serde_json::{Value, json};
 
 use super::counts::Counts;
-use crate::desk::{Desk, Looks};
+use crate::desk::AdminContext;
 use crate::table::Table;
 
 /// What the ledger notes of a cluster as a whole.
@@ -25,13 +24,13 @@ pub(crate) struct AtAGlance {
 /// What the last reconciliation and the last look inside noted, for all clusters in one read
 /// (two, from 51 on).
 pub(crate) async fn at_a_glance<'c>(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    desk: &AdminContext<'_>,
     clusters: &BTreeSet<&'c ClusterArn>,
 ) -> Result<BTreeMap<&'c ClusterArn, AtAGlance>, String> {
     let keys: Vec<_> =
         clusters.iter().flat_map(|one| [reconciled_key(one), inside_key(one)]).collect();
     let mut view = View::default();
-    view.read(desk.reader, &keys).await?;
+    view.read(desk.ledger, &keys).await?;
     let mut all = BTreeMap::new();
     for cluster in clusters {
         let reconciled = view.get(&reconciled_key(cluster))?;

@@ -8,12 +8,11 @@ use std::collections::BTreeSet;
 
 use pod_identity_core::{Binding, ClusterArn, Clusters, RoleArn};
 use pod_identity_engine::ledger::Registry;
-use pod_identity_engine::ports::{Clock, KubernetesReader};
 use serde::Deserialize;
 
 use super::target::Hop;
 use crate::answer::{Answer, Refusal};
-use crate::desk::{Desk, Looks};
+use crate::desk::AdminContext;
 use crate::request::{Action, Request};
 use document::{Needs, User};
 use words::Told;
@@ -32,10 +31,7 @@ struct Asked {
     role: RoleArn,
 }
 
-pub(super) async fn answer(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
-    request: &Request,
-) -> Result<Answer, Refusal> {
+pub(super) async fn answer(desk: &AdminContext<'_>, request: &Request) -> Result<Answer, Refusal> {
     let Asked { role } = request.fields()?;
     let registry = desk.registry().await?;
     let bindings = desk.bindings().await?;

@@ -2,19 +2,19 @@
 
 use pod_identity_core::DominoName;
 use pod_identity_engine::ledger::Condition;
-use pod_identity_engine::ports::{AssociationFilter, Clock, KubernetesReader};
+use pod_identity_engine::ports::AssociationFilter;
 use serde_json::{Value, json};
 
 use super::{Format, whose};
 use crate::actions::status::state_word;
 use crate::answer::{Answer, Refusal};
 use crate::associations;
-use crate::desk::{Desk, Looks};
+use crate::desk::AdminContext;
 use crate::lists::place;
 use crate::table::Table;
 
 pub(super) async fn answer(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    desk: &AdminContext<'_>,
     cluster: &str,
     format: Format,
 ) -> Result<Answer, Refusal> {

@@ -8,11 +8,10 @@ use std::collections::BTreeMap;
 
 use pod_identity_core::{Association, ClusterArn, DominoName, RoleArn};
 use pod_identity_engine::ledger::Condition;
-use pod_identity_engine::ports::{Clock, KubernetesReader};
 use serde::{Deserialize, Serialize};
 
 use crate::answer::{Answer, Refusal};
-use crate::desk::{Desk, Looks};
+use crate::desk::AdminContext;
 use crate::request::{Action, Request};
 
 pub(super) const ACTION: Action = Action {
@@ -44,10 +43,7 @@ enum Format {
     Json,
 }
 
-pub(super) async fn answer(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
-    request: &Request,
-) -> Result<Answer, Refusal> {
+pub(super) async fn answer(desk: &AdminContext<'_>, request: &Request) -> Result<Answer, Refusal> {
     match request.fields()? {
         Asked { role: Some(role), cluster: None, format: None } => role::answer(desk, &role).await,
         Asked { role: None, cluster: Some(cluster), format } => {

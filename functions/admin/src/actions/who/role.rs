@@ -6,15 +6,13 @@ use futures::stream::{self, StreamExt};
 use pod_identity_core::{Binding, ClusterArn, DominoName, Phase, Pod, RoleArn};
 use pod_identity_engine::chain;
 use pod_identity_engine::ledger::{BindingRecord, Registry};
-use pod_identity_engine::ports::{
-    AssociationFilter, Clock, ClusterAccess, ErrorKind, KubernetesReader,
-};
+use pod_identity_engine::ports::{AssociationFilter, ClusterAccess, ErrorKind};
 use serde_json::json;
 
 use super::holders::{BEFORE, Holder, Known, as_what};
 use crate::answer::{Answer, Refusal};
 use crate::associations::{self, Associations};
-use crate::desk::{Desk, Looks};
+use crate::desk::AdminContext;
 use crate::lists::{self, pages, some};
 use crate::node_policies;
 use crate::table::Table;
@@ -35,10 +33,7 @@ struct Here {
     listed: Vec<String>,
 }
 
-pub(super) async fn answer(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
-    role: &RoleArn,
-) -> Result<Answer, Refusal> {
+pub(super) async fn answer(desk: &AdminContext<'_>, role: &RoleArn) -> Result<Answer, Refusal> {
     let registry = desk.registry().await?;
     let bindings = desk.bindings().await?;
     // One after the other: each of them makes several calls at once.
@@ -107,7 +102,7 @@ pub(super) async fn answer(
 }
 
 async fn look(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    desk: &AdminContext<'_>,
     registry: &Registry,
     cluster: &ClusterArn,
     bindings: &BTreeMap<DominoName, BindingRecord>,
@@ -202,7 +197,7 @@ async fn look(
 /// Adds Kubernetes service accounts that are annotated with the role, in the namespaces in which
 /// executions run: one call a page. Answers why nobody can look at pods either.
 async fn by_irsa(
-    desk: &Desk<'_, impl Looks, impl KubernetesReader, impl Clock>,
+    desk: &AdminContext<'_>,
     access: &ClusterAccess,
     role: &RoleArn,
     here: &mut Here,

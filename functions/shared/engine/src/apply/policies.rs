@@ -11,11 +11,10 @@ use pod_identity_core::{DEPLOYMENT_TAG, PolicyArn, RoleArn};
 use pod_identity_events::BlockedCode;
 
 use super::{Applied, Failure, PolicyChange, Target};
-use crate::context::Context;
 use crate::error::chain;
 use crate::ledger::NodePolicyRecord;
 use crate::observe::{self, problem_of};
-use crate::ports::{Clock, ClusterAccess, ErrorKind, IamReader, IamWriter, NewPolicy, PortError};
+use crate::ports::{ClusterAccess, ErrorKind, NewPolicy, PortError};
 
 /// How often a policy that somebody else is writing too is written again.
 const MERGES: usize = 3;
@@ -27,9 +26,9 @@ const PAUSES: [Duration; 4] =
 /// Does the policy steps in order, as the ledger has them. What a step that was not done would have
 /// granted is not granted; the others do not depend on it, except that a policy
 /// that was not made cannot be attached. After a passing failure none is begun.
-pub(super) async fn apply<R: IamReader, W: IamWriter, C: Clock>(
+pub(super) async fn apply(
     plan: &Plan,
-    target: &Target<'_, R, W, C>,
+    target: &Target<'_>,
     record: &mut NodePolicyRecord,
     applied: &mut Applied,
 ) {
@@ -58,9 +57,9 @@ pub(super) async fn apply<R: IamReader, W: IamWriter, C: Clock>(
     }
 }
 
-async fn apply_step<R: IamReader, W: IamWriter, C: Clock>(
+async fn apply_step(
     step: &PolicyStep,
-    target: &Target<'_, R, W, C>,
+    target: &Target<'_>,
     record: &mut NodePolicyRecord,
     applied: &mut Applied,
 ) -> Result<(), Failure> {
@@ -73,7 +72,7 @@ async fn apply_step<R: IamReader, W: IamWriter, C: Clock>(
             write(policy, *number, added, target, record).await
         }
         PolicyStep::AttachPolicy { policy, number, node_role, .. } => {
-            let writer = target.context.writer;
+            let writer = target.writers.iam;
             let attached = writer.attach_policy(target.access, node_role, policy).await;
             attached.map_err(|error| attach_failure(&error, target.access, policy, node_role))?;
             record.attached.entry(node_role.clone()).or_default().insert(*number);
@@ -100,14 +99,15 @@ async fn apply_step<R: IamReader, W: IamWriter, C: Clock>(
 
 /// Detaches a policy and deletes it, unless somebody has written it since it was assigned: it stays then,
 /// and the next reconciliation takes in what it lists. Answers its last version; none of one that was never made.
-async fn give_up<R: IamReader, W: IamWriter, C: Clock>(
+async fn give_up(
     policy: &PolicyArn,
     number: u32,
     node_roles: &BTreeSet<RoleArn>,
-    target: &Target<'_, R, W, C>,
+    target: &Target<'_>,
     record: &mut NodePolicyRecord,
 ) -> Result<Option<String>, Failure> {
-    let (Context { reader, writer, clock, .. }, access) = (*target.context, target.access);
+    let (reader, writer, access) = (target.cloud.iam, target.writers.iam, target.access);
+    let clock = target.cloud.clock;
     let failed = |error: PortError| policy_failure(&error, access);
     let known = record.projection.policies.get(&number);
     let base = known.map_or(0, AssignedPolicy::base);
@@ -163,13 +163,14 @@ async fn give_up<R: IamReader, W: IamWriter, C: Clock>(
     }))
 }
 
-async fn create<R: IamReader, W: IamWriter, C: Clock>(
+async fn create(
     policy: &PolicyArn,
     number: u32,
-    target: &Target<'_, R, W, C>,
+    target: &Target<'_>,
     record: &mut NodePolicyRecord,
 ) -> Result<(), Failure> {
-    let (Context { reader, writer, settings, .. }, access) = (*target.context, target.access);
+    let (reader, writer, access) = (target.cloud.iam, target.writers.iam, target.access);
+    let settings = target.cloud.settings;
     let Some(assigned) = record.projection.policies.get_mut(&number) else { return Ok(()) };
     let deployment = &settings.plan.deployment;
     let new = NewPolicy {
@@ -182,7 +183,7 @@ async fn create<R: IamReader, W: IamWriter, C: Clock>(
     let error = match writer.create_policy(access, &new).await {
         Ok(made) => {
             assigned.is_written(made.default_version);
-            record.written_at = Some(target.context.clock.now());
+            record.written_at = Some(target.cloud.clock.now());
             return Ok(());
         }
         Err(error) => error,
@@ -224,14 +225,14 @@ fn document(assigned: &AssignedPolicy, access: &ClusterAccess) -> String {
 /// that skips shows other writers' versions, or those of a run that died, between what the ledger knows and
 /// what was written. All of them are read and their roles are kept: the last need not list
 /// what the others did, if its writer died before it could look.
-async fn write<R: IamReader, W: IamWriter, C: Clock>(
+async fn write(
     policy: &PolicyArn,
     number: u32,
     added: &BTreeSet<RoleArn>,
-    target: &Target<'_, R, W, C>,
+    target: &Target<'_>,
     record: &mut NodePolicyRecord,
 ) -> Result<(), Failure> {
-    let (now, access) = (target.context.clock.now(), target.access);
+    let (now, access) = (target.cloud.clock.now(), target.access);
     let is_recent = record.is_recent(now);
     record.written_at = Some(now);
     let Some(assigned) = record.projection.policies.get_mut(&number) else { return Ok(()) };
@@ -288,13 +289,13 @@ async fn write<R: IamReader, W: IamWriter, C: Clock>(
 
 /// The roles of the versions between the one that the ledger knows and the one that was just written, or one
 /// of them that says more than roles. Those that IAM does not list beside the latter were deleted.
-async fn skipped<R: IamReader, W, C: Clock>(
+async fn skipped(
     policy: &PolicyArn,
     base: u64,
     written: &str,
-    target: &Target<'_, R, W, C>,
+    target: &Target<'_>,
 ) -> Result<Result<BTreeSet<RoleArn>, String>, Failure> {
-    let (Context { reader, clock, .. }, access) = (*target.context, target.access);
+    let (reader, clock, access) = (target.cloud.iam, target.cloud.clock, target.access);
     let failed = |error: PortError| policy_failure(&error, access);
     for pause in PAUSES {
         clock.sleep(pause).await;
@@ -311,13 +312,13 @@ async fn skipped<R: IamReader, W, C: Clock>(
 }
 
 /// Writes a version; when there are five, the oldest ones make room. None where IAM knows no such policy.
-async fn write_version<R: IamReader, W: IamWriter, C: Clock>(
+async fn write_version(
     policy: &PolicyArn,
     base: u64,
     assigned: &mut AssignedPolicy,
-    target: &Target<'_, R, W, C>,
+    target: &Target<'_>,
 ) -> Result<Option<String>, Failure> {
-    let (writer, access) = (target.context.writer, target.access);
+    let (writer, access) = (target.writers.iam, target.access);
     let text = document(assigned, access);
     let mut written = writer.create_policy_version(access, policy, &text).await;
     if written.as_ref().is_err_and(|error| error.kind == ErrorKind::LimitReached) {
@@ -334,13 +335,13 @@ async fn write_version<R: IamReader, W: IamWriter, C: Clock>(
 
 /// Deletes versions: all but the one in force and the newest old one, to go back to. Several go at once,
 /// so that not every write has to. One that the ledger does not know goes only once what it lists is assigned.
-async fn make_room<R: IamReader, W: IamWriter, C: Clock>(
+async fn make_room(
     policy: &PolicyArn,
     base: u64,
     assigned: &mut AssignedPolicy,
-    target: &Target<'_, R, W, C>,
+    target: &Target<'_>,
 ) -> Result<(), Failure> {
-    let (Context { reader, writer, .. }, access) = (*target.context, target.access);
+    let (reader, writer, access) = (target.cloud.iam, target.writers.iam, target.access);
     let failed = |error: PortError| policy_failure(&error, access);
     let mut versions = observe::versions(reader, access, policy).await.map_err(failed)?;
     versions.retain(|version| !version.is_default);

@@ -14,7 +14,7 @@ use crate::ledger::{
     binding_key, claims_key, condition_prefix, history_key, lease_key, names_key, registry_key,
     service_account_partition, superseded_count_key,
 };
-use crate::ports::{Clock, Key, LedgerReader, LedgerWriter, MAX_WRITE, WriteError};
+use crate::ports::{Key, LedgerWriter, MAX_WRITE, WriteError};
 
 /// Writes of an accepted change beside its conditions: binding, history, two claims, the number of
 /// names.
@@ -27,8 +27,9 @@ const ATTEMPTS: usize = 5;
 /// answered with the reason, and does not keep others from going on.
 ///
 /// Where all of them fit one transaction and leave work on one cluster, its lease is taken with it, if asked.
-pub(super) async fn accept_all<R: LedgerReader, W: LedgerWriter, C: Clock>(
-    context: &Context<'_, R, W, C>,
+pub(super) async fn accept_all(
+    context: &Context<'_>,
+    writer: &dyn LedgerWriter,
     events: &[Accepted],
     leases: bool,
     view: &mut View,
@@ -46,7 +47,7 @@ pub(super) async fn accept_all<R: LedgerReader, W: LedgerWriter, C: Clock>(
         }
         let (now, later) = rest.split_at(group.min(rest.len()));
         let all = leases && later.is_empty() && decided.is_empty();
-        match accept_group(context, now, all, view).await {
+        match accept_group(context, writer, now, all, view).await {
             Ok((decisions, taken)) => {
                 rest = &rest[decisions.len()..];
                 decided.extend(decisions.into_iter().map(Ok));
@@ -64,8 +65,9 @@ pub(super) async fn accept_all<R: LedgerReader, W: LedgerWriter, C: Clock>(
 
 /// Decides about as many events as fit one transaction, and writes it, if these are `all` events perhaps with
 /// a lease. Acceptance never waits for a lease that is held.
-async fn accept_group<R: LedgerReader, W: LedgerWriter, C: Clock>(
-    context: &Context<'_, R, W, C>,
+async fn accept_group(
+    context: &Context<'_>,
+    writer: &dyn LedgerWriter,
     events: &[Accepted],
     all: bool,
     shared: &mut View,
@@ -85,7 +87,7 @@ async fn accept_group<R: LedgerReader, W: LedgerWriter, C: Clock>(
             lease.map(|lease| (cluster, lease))
         });
         let lease = lease.transpose()?;
-        match writes.commit(context.reader, context.writer).await {
+        match writes.commit(context.ledger, writer).await {
             Ok(()) => {
                 shared.take_in(&keys, view);
                 return Ok((decisions, lease));
@@ -120,11 +122,7 @@ struct Group {
 
 /// Decides about as many events as fit one transaction. When one does not fit any more, those
 /// before it are decided once again, since it has left its writes among theirs.
-fn decide<R, W, C: Clock>(
-    context: &Context<'_, R, W, C>,
-    events: &[Accepted],
-    read: &View,
-) -> Result<Group, LedgerError> {
+fn decide(context: &Context<'_>, events: &[Accepted], read: &View) -> Result<Group, LedgerError> {
     let revision = context.run.revision();
     let now = context.clock.now();
     let mut fitting = events;
@@ -176,8 +174,8 @@ pub(super) fn subject(event: &Accepted) -> String {
 
 /// Reads what deciding about the events needs: one call for new service
 /// accounts, and one more for each that is known already, or for all. Answers the keys that were asked for.
-async fn read<R: LedgerReader, W, C: Clock>(
-    context: &Context<'_, R, W, C>,
+async fn read(
+    context: &Context<'_>,
     events: &[Accepted],
     conditions_of_all: bool,
     view: &mut View,
@@ -194,7 +192,7 @@ async fn read<R: LedgerReader, W, C: Clock>(
             keys.push(claims_key(&binding.kubernetes));
         }
     }
-    view.read(context.reader, &keys).await?;
+    view.read(context.ledger, &keys).await?;
     let names: BTreeSet<&DominoName> =
         events.iter().filter_map(|event| service_account(&event.command)).collect();
     let mut more: BTreeSet<Key> = BTreeSet::new();
@@ -204,12 +202,12 @@ async fn read<R: LedgerReader, W, C: Clock>(
             continue;
         }
         let partition = service_account_partition(name);
-        view.query(context.reader, &partition, condition_prefix()).await?;
+        view.query(context.ledger, &partition, condition_prefix()).await?;
         let binding = current.as_ref().and_then(|current| current.binding());
         more.extend(binding.map(|binding| claims_key(&binding.kubernetes)));
     }
     let more: Vec<Key> = more.into_iter().filter(|key| !keys.contains(key)).collect();
-    view.read(context.reader, &more).await?;
+    view.read(context.ledger, &more).await?;
     keys.extend(more);
     Ok(keys)
 }

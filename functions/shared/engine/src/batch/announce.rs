@@ -11,14 +11,15 @@ use super::{Accepted, service_account};
 use crate::context::Context;
 use crate::ledger::{Condition, ConditionState, Decision, View};
 use crate::outcome::{Outcomes, time};
-use crate::ports::{Bus, Clock};
+use crate::ports::Bus;
 use crate::publish::publish;
 
 /// Tells the bus what the ledger's word alone brings about: an overtaken
 /// removal, a binding that waits for its cluster, a cluster to reconcile.
 /// Answers one result an event, in order.
-pub(super) async fn announce<R, W: Bus, C: Clock>(
-    context: &Context<'_, R, W, C>,
+pub(super) async fn announce(
+    context: &Context<'_>,
+    bus: &dyn Bus,
     events: &[Accepted],
     decided: &[Result<Decision, String>],
     view: &View,
@@ -31,7 +32,7 @@ pub(super) async fn announce<R, W: Bus, C: Clock>(
     }
     let outgoing: Vec<Outgoing> = announcements.iter().map(|(_, event)| event.clone()).collect();
     let mut results: Vec<Result<(), String>> = events.iter().map(|_| Ok(())).collect();
-    let sent = publish(context.writer, context.clock, &outgoing).await;
+    let sent = publish(bus, context.clock, &outgoing).await;
     for ((at, event), sent) in announcements.iter().zip(sent) {
         if let Err(why) = sent {
             results[*at] = Err(format!("event {} was not sent: {why}", event.detail_type()));
@@ -40,8 +41,8 @@ pub(super) async fn announce<R, W: Bus, C: Clock>(
     results
 }
 
-fn announcements_of<R, W, C: Clock>(
-    context: &Context<'_, R, W, C>,
+fn announcements_of(
+    context: &Context<'_>,
     event: &Accepted,
     decision: &Decision,
     view: &View,
@@ -106,8 +107,8 @@ fn waiting(
 
 /// A removal that came late took nothing away, and somebody should know: a
 /// slow sender's clock must not keep a revoked grant alive unseen.
-fn superseded<R, W, C: Clock>(
-    context: &Context<'_, R, W, C>,
+fn superseded(
+    context: &Context<'_>,
     event: &Accepted,
     name: &DominoName,
     decision: &Decision,

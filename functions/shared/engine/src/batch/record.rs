@@ -7,7 +7,7 @@ use pod_identity_core::ClusterArn;
 use super::report::RecordReport;
 use super::{Record, Taken, accept, announce, report, take};
 use crate::context::Context;
-use crate::ports::{Bus, Clock, LedgerReader, LedgerWriter};
+use crate::ports::{Bus, LedgerWriter};
 
 /// What became of changes that were only taken into the ledger.
 #[derive(Debug)]
@@ -23,14 +23,17 @@ pub struct Recorded {
 /// concern, see [`crate::request_clusters`]. It is given nothing that could change AWS.
 ///
 /// Rules, versions and rejections are those of [`super::process`].
-pub async fn record<R: LedgerReader, W: LedgerWriter + Bus, C: Clock>(
-    context: Context<'_, R, W, C>,
+pub async fn record(
+    context: Context<'_>,
+    writer: &dyn LedgerWriter,
+    bus: &dyn Bus,
     records: &[Record],
 ) -> Recorded {
-    let Taken { accepted, decided, view, mut reports, .. } = take(&context, records, false).await;
+    let Taken { accepted, decided, view, mut reports, .. } =
+        take(&context, writer, bus, records, false).await;
     let clusters: BTreeSet<ClusterArn> =
         accept::jobs(&accepted, &decided, &view).into_keys().collect();
-    let announced = announce::announce(&context, &accepted, &decided, &view).await;
+    let announced = announce::announce(&context, bus, &accepted, &decided, &view).await;
     for ((event, decision), announced) in accepted.iter().zip(decided).zip(announced) {
         let report = &mut reports[event.at];
         if report.is_none() {

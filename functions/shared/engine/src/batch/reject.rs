@@ -16,7 +16,7 @@ use crate::ledger::{
 };
 use crate::original;
 use crate::outcome::time;
-use crate::ports::{Bus, Clock, LedgerReader, LedgerWriter, WriteError};
+use crate::ports::{Bus, LedgerWriter, WriteError};
 use crate::publish::publish;
 
 /// Longest reason. A parser quotes the value that it stumbles over, however
@@ -71,18 +71,20 @@ fn short(reason: String) -> String {
 
 /// Records rejections. One that could not be recorded fails, so that it is
 /// delivered again: it is never silently lost.
-pub(super) async fn reject<R: LedgerReader, W: LedgerWriter + Bus, C: Clock>(
-    context: &Context<'_, R, W, C>,
+pub(super) async fn reject(
+    context: &Context<'_>,
+    writer: &dyn LedgerWriter,
+    bus: &dyn Bus,
     records: &[Record],
     rejections: Vec<Rejection>,
 ) -> Vec<(usize, RecordReport)> {
     let events: Vec<Outgoing> = rejections.iter().map(|one| event(context, one)).collect();
-    let sent = publish(context.writer, context.clock, &events).await;
+    let sent = publish(bus, context.clock, &events).await;
     let mut day = View::default();
     let counted = notice_count_key(NoticeKind::Rejected, context.clock.now(), "ALL");
     let read = match rejections.is_empty() {
         true => Ok(()),
-        false => day.read(context.reader, &[counted]).await,
+        false => day.read(context.ledger, &[counted]).await,
     };
     let read = read.map_err(|error| chain(&error));
     let mut reports = Vec::new();
@@ -90,7 +92,7 @@ pub(super) async fn reject<R: LedgerReader, W: LedgerWriter + Bus, C: Clock>(
         let kept = match sent {
             Ok(()) if context.is_over() => Err(context.over()),
             Ok(()) => match &read {
-                Ok(()) => keep(context, &rejection, &mut day).await,
+                Ok(()) => keep(context, writer, &rejection, &mut day).await,
                 Err(why) => Err(why.clone()),
             },
             Err(why) => Err(format!("event {} was not sent: {why}", detail_type::EVENT_REJECTED)),
@@ -112,7 +114,7 @@ pub(super) async fn reject<R: LedgerReader, W: LedgerWriter + Bus, C: Clock>(
     reports
 }
 
-fn event<R, W, C: Clock>(context: &Context<'_, R, W, C>, rejection: &Rejection) -> Outgoing {
+fn event(context: &Context<'_>, rejection: &Rejection) -> Outgoing {
     ServiceAccountEventRejected {
         schema_version: SCHEMA_VERSION,
         event_id: fingerprint([detail_type::EVENT_REJECTED, &rejection.sha256]),
@@ -130,8 +132,9 @@ fn event<R, W, C: Clock>(context: &Context<'_, R, W, C>, rejection: &Rejection) 
     .into()
 }
 
-async fn keep<R: LedgerReader, W: LedgerWriter, C: Clock>(
-    context: &Context<'_, R, W, C>,
+async fn keep(
+    context: &Context<'_>,
+    writer: &dyn LedgerWriter,
     rejection: &Rejection,
     day: &mut View,
 ) -> Result<(), String> {
@@ -159,7 +162,7 @@ async fn keep<R: LedgerReader, W: LedgerWriter, C: Clock>(
     writes.put_anyway(&mut View::default(), key, &notice, &revision, expires_at).map_err(failed)?;
     let next = CountRecord { count: count.saturating_add(1) };
     writes.put_anyway(day, counted, &next, &revision, expires_at).map_err(failed)?;
-    match writes.commit(context.reader, context.writer).await {
+    match writes.commit(context.ledger, writer).await {
         Ok(()) => Ok(()),
         Err(WriteError::Conflict) => {
             Err("the rejection is being written by somebody else".to_owned())

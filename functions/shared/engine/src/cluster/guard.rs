@@ -20,7 +20,7 @@ pub(crate) const WAY_OUT: &str = "register another cluster and have them become 
 /// Those whose binding, in its current version, is ready on no other cluster that stays, and whom
 /// the retirement does not give up. Read from the ledger now.
 pub(crate) async fn left_behind(
-    ledger: &impl LedgerReader,
+    ledger: &dyn LedgerReader,
     registry: &Registry,
     cluster: &ClusterArn,
     given_up: &GivenUp,
@@ -59,7 +59,7 @@ pub(crate) async fn left_behind(
 /// # Errors
 /// When the ledger cannot be read, or is another deployment's.
 pub async fn held_up(
-    ledger: &impl LedgerReader,
+    ledger: &dyn LedgerReader,
     settings: &Settings,
     cluster: &ClusterArn,
     given_up: &GivenUp,
@@ -74,7 +74,7 @@ pub async fn held_up(
 
 /// The same by bindings and conditions that were read.
 pub(crate) async fn holders(
-    ledger: &impl LedgerReader,
+    ledger: &dyn LedgerReader,
     registry: &Registry,
     cluster: &ClusterArn,
     given_up: &GivenUp,

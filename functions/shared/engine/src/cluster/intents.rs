@@ -7,17 +7,16 @@ use std::collections::BTreeSet;
 use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
 use pod_identity_core::plan::{AssociationStep, Plan};
-use pod_identity_core::{ClusterArn, DominoName, HeldAssociation, KubernetesName};
+use pod_identity_core::{DominoName, HeldAssociation, KubernetesName};
 
 use super::places::Loaded;
-use crate::context::Context;
+use crate::apply::Target;
 use crate::error::chain;
-use crate::lease::Lease;
 use crate::ledger::{
     NodePolicyRecord, WriteSet, account_key, binding_key, claims_key, condition_key,
     node_policy_key,
 };
-use crate::ports::{Clock, LedgerReader, LedgerWriter, MAX_WRITE, WriteError};
+use crate::ports::{MAX_WRITE, WriteError};
 
 /// Writes the intents that the plan needs and the ledger does not have:
 /// for a cluster that was registered after the binding was accepted, and for what was changed by
@@ -26,14 +25,13 @@ use crate::ports::{Clock, LedgerReader, LedgerWriter, MAX_WRITE, WriteError};
 /// Where the ledger has changed meanwhile, or has no room, nothing is done at that place.
 ///
 /// What the plan assigns to the node policies is written under the lease's fence.
-pub(super) async fn record<R: LedgerReader, W: LedgerWriter, C: Clock>(
-    context: &Context<'_, R, W, C>,
-    cluster: &ClusterArn,
-    lease: &Lease,
+pub(super) async fn record(
+    target: &Target<'_>,
     loaded: &mut Loaded,
     plan: &mut Plan,
     assigned: Option<&NodePolicyRecord>,
 ) -> Result<(), String> {
+    let (context, cluster) = (target.cloud.context, &target.access.cluster);
     let deployment = context.settings.plan.deployment.clone();
     let mut work: Vec<(KubernetesName, What)> = confirmed(loaded, plan, &deployment);
     let queued = std::mem::take(&mut loaded.newly_queued);
@@ -76,12 +74,14 @@ pub(super) async fn record<R: LedgerReader, W: LedgerWriter, C: Clock>(
         let mut writes = WriteSet::default();
         let key = node_policy_key(cluster);
         writes.put(&mut loaded.view, key, record, &revision)?;
-        lease.fence(&mut writes);
+        target.lease.fence(&mut writes);
         transactions.push((Vec::new(), writes));
     }
     // The others expect what was read, so they need no fence, and none waits for another.
     let written: Vec<_> = stream::iter(transactions)
-        .map(async |(places, writes)| (places, writes.commit(context.reader, context.writer).await))
+        .map(async |(places, writes)| {
+            (places, writes.commit(context.ledger, target.writers.ledger).await)
+        })
         .buffered(context.settings.concurrency)
         .collect()
         .await;

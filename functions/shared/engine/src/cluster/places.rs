@@ -19,7 +19,7 @@ use crate::ledger::{
     ClusterRecord, Condition, ConditionState, GuardRecord, LedgerError, Registry, View,
     account_key, binding_key, claims_key, condition_key, guard_key, node_policy_key, registry_key,
 };
-use crate::ports::{Clock, Key, LedgerReader};
+use crate::ports::{Key, LedgerReader};
 use crate::settings::Settings;
 
 /// What was read under the lease.
@@ -60,8 +60,8 @@ pub(super) struct Loaded {
 impl Loaded {
     /// Reads the ledger anew: another run may have written it while this one
     /// waited for the lease. `expected` only says what is worth asking for in one go.
-    pub(super) async fn read<R: LedgerReader, W, C: Clock>(
-        context: &Context<'_, R, W, C>,
+    pub(super) async fn read(
+        context: &Context<'_>,
         job: Job<'_>,
         expected: &BTreeSet<KubernetesName>,
     ) -> Result<Self, LedgerError> {
@@ -92,7 +92,7 @@ impl Loaded {
         }
         let of_place = |place: &KubernetesName| [claims_key(place), account_key(cluster, place)];
         keys.extend(expected.iter().flat_map(of_place));
-        loaded.view.read(context.reader, &keys).await?;
+        loaded.view.read(context.ledger, &keys).await?;
         loaded.registry = ledger::registry(&loaded.view, &context.settings.plan.deployment)?;
         let guard = loaded.view.get::<GuardRecord>(&guard_key(cluster))?;
         loaded.guard = guard.unwrap_or_default();
@@ -106,7 +106,7 @@ impl Loaded {
 
         let unread: Vec<Key> =
             loaded.kubernetes().difference(expected).flat_map(of_place).collect();
-        loaded.view.read(context.reader, &unread).await?;
+        loaded.view.read(context.ledger, &unread).await?;
         let mut others = BTreeSet::new();
         for place in loaded.kubernetes() {
             let account = loaded
@@ -142,9 +142,9 @@ impl Loaded {
     }
 
     /// Reads the bindings and conditions of more service accounts.
-    async fn meet<R: LedgerReader, W, C: Clock>(
+    async fn meet(
         &mut self,
-        context: &Context<'_, R, W, C>,
+        context: &Context<'_>,
         cluster: &ClusterArn,
         names: BTreeSet<DominoName>,
     ) -> Result<(), LedgerError> {
@@ -152,13 +152,13 @@ impl Loaded {
             .iter()
             .flat_map(|name| [binding_key(name), condition_key(name, cluster)])
             .collect();
-        self.view.read(context.reader, &keys).await?;
+        self.view.read(context.ledger, &keys).await?;
         self.take_in(context, cluster, names)
     }
 
-    fn take_in<R, W, C: Clock>(
+    fn take_in(
         &mut self,
-        context: &Context<'_, R, W, C>,
+        context: &Context<'_>,
         cluster: &ClusterArn,
         names: BTreeSet<DominoName>,
     ) -> Result<(), LedgerError> {
@@ -254,9 +254,9 @@ impl Loaded {
 
     /// Finds out which service accounts the associations serve by what the ledger remembers, and
     /// that one whose place this is no longer is leaving it. A tag only says whose intents to read.
-    pub(super) async fn resolve_owners<R: LedgerReader, W, C: Clock>(
+    pub(super) async fn resolve_owners(
         &mut self,
-        context: &Context<'_, R, W, C>,
+        context: &Context<'_>,
         cluster: &ClusterArn,
     ) -> Result<(), LedgerError> {
         let deployment = &context.settings.plan.deployment;
@@ -296,10 +296,7 @@ impl Loaded {
     }
 
     /// Looks for those who would lose their last association with this cluster's: they keep it.
-    pub(super) async fn hold_back(
-        &mut self,
-        ledger: &impl LedgerReader,
-    ) -> Result<(), LedgerError> {
+    pub(super) async fn hold_back(&mut self, ledger: &dyn LedgerReader) -> Result<(), LedgerError> {
         let retires = |condition: &Condition| {
             condition.leaving.values().any(|reason| *reason == RemovalReason::ClusterRetired)
         };
@@ -432,12 +429,12 @@ fn refused(binding: &Binding, cluster: &ClusterArn, settings: &Settings) -> Opti
 /// The condition that fits the binding as it is now. One that was written for
 /// an older version, or none because the cluster was registered later, is
 /// brought up to date; what it remembers to be removed stays remembered.
-fn current_condition<R, W, C: Clock>(
+fn current_condition(
     name: &DominoName,
     here: &ClusterRecord,
     record: &BindingRecord,
     before: Option<Condition>,
-    context: &Context<'_, R, W, C>,
+    context: &Context<'_>,
 ) -> Condition {
     let cluster = &here.registration.cluster;
     let wanted = record.binding().filter(|b| here.takes(b)).map(|b| b.kubernetes.clone());

@@ -13,11 +13,11 @@ use pod_identity_events::BlockedCode;
 use super::Job;
 use super::places::{Loaded, expected};
 use crate::apply::{Failure, association_failure};
-use crate::context::Context;
+use crate::context::{Cloud, Context};
 use crate::error::chain;
 use crate::ledger::{NodePolicyRecord, node_policy_key};
 use crate::observe::{self, FoundPolicies};
-use crate::ports::{Clock, ErrorKind, PortError, Reads};
+use crate::ports::{ErrorKind, PortError};
 use crate::settings::{Settings, later};
 
 /// A plan and what it rests on.
@@ -40,12 +40,12 @@ struct Ahead {
 
 /// Plans by the ledger, read anew, and by what is on the cluster. EKS may show what a run that died has
 /// changed until `abandoned_until`.
-pub(super) async fn planned<R: Reads, W, C: Clock>(
-    context: &Context<'_, R, W, C>,
+pub(super) async fn planned(
+    cloud: &Cloud<'_>,
     job: Job<'_>,
     abandoned_until: Option<Timestamp>,
 ) -> Result<Planned, String> {
-    let Context { reader, clock, settings, .. } = *context;
+    let Context { clock, run, settings, .. } = cloud.context;
     let (cluster, access, at_once) = (job.cluster, &job.record.access(), settings.concurrency);
     // The allow-lists may have been narrowed since the cluster was registered. Node roles
     // are looked at where something is granted: a removal touches none.
@@ -58,9 +58,9 @@ pub(super) async fn planned<R: Reads, W, C: Clock>(
     }
     let looked_at = clock.now();
     let (loaded, associations, roles) = join!(
-        Loaded::read(context, job, &places),
-        observe::associations(reader, access, &places, at_once),
-        job.seen_roles.read(reader, access, &roles, at_once),
+        Loaded::read(cloud, job, &places),
+        observe::associations(cloud.eks, access, &places, at_once),
+        job.seen_roles.read(cloud.iam, access, &roles, at_once),
     );
     let mut loaded = loaded?;
     loaded.visibility.abandoned_until = abandoned_until;
@@ -74,7 +74,7 @@ pub(super) async fn planned<R: Reads, W, C: Clock>(
             way_out: "admit it in the deployment's allow-lists, or register the cluster anew"
                 .to_owned(),
         })),
-        Ok(()) => Box::pin(observe_all(context, job, &mut loaded, stored, ahead)).await,
+        Ok(()) => Box::pin(observe_all(cloud, job, &mut loaded, stored, ahead)).await,
     };
     let (mut plan, found) = match observed {
         Ok((observation, found)) => (plan::plan(&observation, &settings.plan), found),
@@ -100,27 +100,27 @@ pub(super) async fn planned<R: Reads, W, C: Clock>(
     }
     for (place, why) in &loaded.visibility.doubts {
         tracing::info!(cluster = cluster.name(), %place, "nothing is done: {why}");
-        context.run.waits(why, later(looked_at, settings.lease));
+        run.waits(why, later(looked_at, settings.lease));
     }
     Ok(Planned { plan, loaded, found, known })
 }
 
 /// Observes what the plan looks at. What a removal does not need is not asked for.
-async fn observe_all<R: Reads, W, C: Clock>(
-    context: &Context<'_, R, W, C>,
+async fn observe_all(
+    cloud: &Cloud<'_>,
     job: Job<'_>,
     loaded: &mut Loaded,
     remembered: Option<NodePolicyRecord>,
     ahead: Ahead,
 ) -> Result<(Observation, Option<FoundPolicies>), Failure> {
-    let Context { reader: aws, settings, .. } = *context;
+    let Context { ledger, settings, .. } = cloud.context;
     let access = &job.record.access();
     let failed = |error: PortError| association_failure(&error, access);
     let concurrency = settings.concurrency;
     let Ahead { places, associations, roles } = ahead;
     let here = loaded.kubernetes();
     let unlooked: BTreeSet<_> = here.difference(&places).cloned().collect();
-    let more = observe::associations(aws, access, &unlooked, concurrency).await;
+    let more = observe::associations(cloud.eks, access, &unlooked, concurrency).await;
     let mut associations =
         match associations.and_then(|found| Ok(found.into_iter().chain(more?).collect())) {
             // With a cluster that is being retired its associations go too.
@@ -136,10 +136,10 @@ async fn observe_all<R: Reads, W, C: Clock>(
     }
     loaded.associations = associations;
     loaded
-        .resolve_owners(context, &access.cluster)
+        .resolve_owners(cloud, &access.cluster)
         .await
         .map_err(|error| Failure::Passing(chain(&error)))?;
-    loaded.hold_back(context.reader).await.map_err(|error| Failure::Passing(chain(&error)))?;
+    loaded.hold_back(ledger).await.map_err(|error| Failure::Passing(chain(&error)))?;
     let places = loaded.places();
     let wanted: BTreeSet<RoleArn> = places
         .iter()
@@ -159,10 +159,10 @@ async fn observe_all<R: Reads, W, C: Clock>(
     }
     observation.roles = roles.map_err(failed)?;
     let unread = wanted.iter().filter(|role| !observation.roles.contains_key(*role)).cloned();
-    let more = job.seen_roles.read(aws, access, &unread.collect(), concurrency).await;
+    let more = job.seen_roles.read(cloud.iam, access, &unread.collect(), concurrency).await;
     observation.roles.extend(more.map_err(failed)?);
     let (known, anew) = (remembered.is_some(), job.beyond.anew);
-    let found = observe::node_policies(context, access, job.record, remembered, anew).await;
+    let found = observe::node_policies(cloud, access, job.record, remembered, anew).await;
     let mut found = found.map_err(failed)?;
     found.other_roles.extend(job.beyond.other_roles.iter().cloned());
     found.other_roles.extend(foreign_roles(&observation.places, settings));
@@ -173,7 +173,7 @@ async fn observe_all<R: Reads, W, C: Clock>(
     let attaches = !policies.are_attached()
         || node_policy::needs_new_shard(&policies.projection.shards(), &listed, statement);
     if attaches && !found.counted {
-        observe::attachments(aws, access, settings, &mut found).await.map_err(failed)?;
+        observe::attachments(cloud.iam, access, settings, &mut found).await.map_err(failed)?;
     }
     observation.policies = found.policies();
     let found = Some(found).filter(|found| known || found.problem.is_none());

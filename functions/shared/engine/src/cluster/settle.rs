@@ -7,8 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use pod_identity_core::plan::{AssociationStep, Blocked, Bound, PlacePlan, Plan, Problem};
 use pod_identity_core::{
-    Association, ClusterArn, DominoName, HeldAssociation, INTENT_KEPT, Intent, KubernetesName,
-    MAX_INTENTS,
+    Association, DominoName, HeldAssociation, INTENT_KEPT, Intent, KubernetesName, MAX_INTENTS,
 };
 use pod_identity_events::{
     AssociationChange, BlockedCode, Outgoing, PolicyCapacity, RemovalReason, TrustVerdict,
@@ -18,15 +17,12 @@ use super::ClusterReport;
 use super::places::Loaded;
 use super::visibility;
 use super::write::{Memory, write};
-use crate::apply::{Applied, Failure, unpublished};
-use crate::context::Context;
-use crate::lease::Lease;
+use crate::apply::{Applied, Failure, Target, unpublished};
 use crate::ledger::{
     AccountRecord, AssociationRecord, Condition, ConditionState, MAX_REMOVALS, NodePolicyRecord,
     RemovalRecord, WorkedRecord,
 };
 use crate::outcome::Outcomes;
-use crate::ports::{Bus, Clock, LedgerReader, LedgerWriter};
 use crate::publish::publish;
 use crate::settings::{Settings, later};
 
@@ -52,15 +48,14 @@ enum About {
     Policy(u32),
 }
 
-pub(super) async fn settle<R: LedgerReader, W: LedgerWriter + Bus, C: Clock>(
-    context: &Context<'_, R, W, C>,
-    cluster: &ClusterArn,
-    lease: &Lease,
+pub(super) async fn settle(
+    target: &Target<'_>,
     loaded: Loaded,
     plan: &Plan,
     applied: &Applied,
     node_policy: Option<NodePolicyRecord>,
 ) -> Result<ClusterReport, String> {
+    let (context, cluster) = (target.cloud.context, &target.access.cluster);
     let now = context.clock.now();
     let outcomes = Outcomes { cluster, now, request_id: context.run.request_id() };
     let mut settling = Settling {
@@ -98,7 +93,7 @@ pub(super) async fn settle<R: LedgerReader, W: LedgerWriter + Bus, C: Clock>(
     let mut record = node_policy;
     let outgoing: Vec<Outgoing> = events.iter().map(|(_, event)| event.clone()).collect();
     for ((about, event), sent) in
-        events.into_iter().zip(publish(context.writer, context.clock, &outgoing).await)
+        events.into_iter().zip(publish(target.writers.bus, context.clock, &outgoing).await)
     {
         match (about, sent) {
             (About::Binding(_), Ok(())) => {}
@@ -145,7 +140,7 @@ pub(super) async fn settle<R: LedgerReader, W: LedgerWriter + Bus, C: Clock>(
         (place.kubernetes.clone(), names.collect())
     });
     let memory = Memory { node_policy: record.clone(), accounts, left: left.collect() };
-    write(context, cluster, lease, &loaded, &mut conditions, &mut failures, memory).await?;
+    write(target, &loaded, &mut conditions, &mut failures, memory).await?;
     let node_policies = record;
     Ok(ClusterReport { conditions, failures, unsettled, node_policies, ..ClusterReport::default() })
 }

@@ -12,19 +12,15 @@ use super::Job;
 use super::places::Loaded;
 use super::planned::{Planned, of_another_account};
 use super::visibility::unseen;
-use crate::apply::Failure;
+use crate::apply::{Failure, Target};
 use crate::context::Context;
 use crate::error::chain;
-use crate::lease::Lease;
 use crate::ledger::{
     self, BindingRecord, Condition, ConditionState, LedgerError, NodePolicyRecord, Registry, View,
     account_prefix, bindings_partition, cluster_partition, node_policy_key,
 };
 use crate::observe;
-use crate::ports::{
-    AssociationFilter, Clock, ClusterAccess, ErrorKind, Key, LedgerReader, LedgerWriter, PortError,
-    Reads,
-};
+use crate::ports::{AssociationFilter, ClusterAccess, ErrorKind, Key, LedgerReader, PortError};
 use crate::settings::{Settings, later};
 
 /// Most places that are looked at, and worked on, in one go.
@@ -43,19 +39,18 @@ pub(crate) enum Taking {
 }
 
 /// Reads and observes everything, and plans; keeps the lease meanwhile.
-pub(super) async fn planned<R: Reads, W: LedgerWriter, C: Clock>(
-    context: &Context<'_, R, W, C>,
+pub(super) async fn planned(
+    target: &Target<'_>,
     job: Job<'_>,
     taking: Taking,
-    lease: &Lease,
 ) -> Result<Planned, Failure> {
-    let Context { reader, clock, settings, .. } = *context;
-    let cluster = job.cluster;
-    let mut loaded = Loaded::read(context, job, &BTreeSet::new()).await?;
+    let (cloud, cluster) = (&target.cloud, job.cluster);
+    let Context { ledger, clock, settings, .. } = cloud.context;
+    let mut loaded = Loaded::read(cloud, job, &BTreeSet::new()).await?;
     let view = &mut loaded.view;
-    view.query(reader, &cluster_partition(cluster), account_prefix()).await?;
-    view.query(reader, bindings_partition(), "").await?;
-    let (bindings, conditions) = ledger::on_cluster(view, reader, cluster, &[]).await?;
+    view.query(ledger, &cluster_partition(cluster), account_prefix()).await?;
+    view.query(ledger, bindings_partition(), "").await?;
+    let (bindings, conditions) = ledger::on_cluster(view, ledger, cluster, &[]).await?;
     let mut here = loaded.record.clone();
     settings.rules.admits_registration(&here.registration).map_err(|reasons| reasons.join("; "))?;
     let mut remembered = loaded.view.get::<NodePolicyRecord>(&node_policy_key(cluster))?;
@@ -65,7 +60,7 @@ pub(super) async fn planned<R: Reads, W: LedgerWriter, C: Clock>(
         Taking::Unused if !known => {
             return Err(format!("the ledger knows no node policies of {}", cluster.name()).into());
         }
-        Taking::Unused => needed.extend(used(context, access, lease, &loaded).await?),
+        Taking::Unused => needed.extend(used(target, &loaded).await?),
         Taking::Everything { is_gone } => {
             // A registration takes the retirement back at any time.
             if !here.is_retiring() || !conditions.values().all(is_over) {
@@ -84,7 +79,7 @@ pub(super) async fn planned<R: Reads, W: LedgerWriter, C: Clock>(
         }
     }
     let seen_at = clock.now();
-    let found = observe::node_policies(context, access, &here, remembered, true).await;
+    let found = observe::node_policies(cloud, access, &here, remembered, true).await;
     let mut found = found.map_err(|error| observation_failure(&error, access))?;
     let policies = &found.policies();
     if let Some(problem) = &policies.problem {
@@ -93,7 +88,7 @@ pub(super) async fn planned<R: Reads, W: LedgerWriter, C: Clock>(
     let plan = match taking {
         Taking::Everything { .. } => plan::empty(cluster, policies, &settings.plan),
         Taking::Unused => {
-            let shared = shared(reader, &loaded.registry, cluster, &policies.node_roles).await;
+            let shared = shared(ledger, &loaded.registry, cluster, &policies.node_roles).await;
             if let Some(why) = shared? {
                 return Err(why.into());
             }
@@ -125,23 +120,19 @@ fn is_over(condition: &Condition) -> bool {
 }
 
 /// The roles that associations use, whosever they are.
-async fn used<R: Reads, W: LedgerWriter, C: Clock>(
-    context: &Context<'_, R, W, C>,
-    access: &ClusterAccess,
-    lease: &Lease,
-    loaded: &Loaded,
-) -> Result<BTreeSet<RoleArn>, String> {
-    let Context { reader, clock, settings, .. } = *context;
+async fn used(target: &Target<'_>, loaded: &Loaded) -> Result<BTreeSet<RoleArn>, String> {
+    let &Target { ref cloud, writers, access, lease } = target;
+    let Context { clock, settings, .. } = cloud.context;
     let accounts = ledger::accounts(&loaded.view, &access.cluster)?;
     let looked_at = clock.now();
-    let all = observe::list(reader, access, AssociationFilter::default()).await?;
+    let all = observe::list(cloud.eks, access, AssociationFilter::default()).await?;
     let mut associations: Vec<Association> = Vec::new();
     for chunk in all.chunks(CHUNK) {
-        if context.is_over() {
-            return Err(context.over());
+        if cloud.is_over() {
+            return Err(cloud.over());
         }
-        lease.keep(context).await?;
-        let described = observe::describe(reader, access, chunk.to_vec(), settings.concurrency);
+        lease.keep(cloud, writers.ledger).await?;
+        let described = observe::describe(cloud.eks, access, chunk.to_vec(), settings.concurrency);
         associations.extend(described.await?);
     }
     if let Some(problem) = of_another_account(&access.cluster, associations.iter()) {
@@ -200,7 +191,7 @@ pub(crate) fn trim(
 /// The node roles of a cluster are those of its registration, or those that were found when
 /// something was bound there.
 pub(crate) async fn shared(
-    reader: &impl LedgerReader,
+    reader: &dyn LedgerReader,
     registry: &Registry,
     cluster: &ClusterArn,
     node_roles: &BTreeSet<RoleArn>,

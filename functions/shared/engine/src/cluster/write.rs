@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use pod_identity_core::{ClusterArn, DominoName, KubernetesName};
 
 use super::places::Loaded;
+use crate::apply::Target;
 use crate::context::Context;
 use crate::error::chain;
 use crate::lease::Lease;
@@ -13,7 +14,7 @@ use crate::ledger::{
     AccountRecord, Condition, NodePolicyRecord, View, WriteSet, account_key, claims_key,
     condition_key, lease_key, node_policy_key,
 };
-use crate::ports::{Clock, Key, LedgerReader, LedgerWriter, MAX_WRITE, WriteError};
+use crate::ports::{Key, MAX_WRITE, WriteError};
 
 /// How often conditions are written anew when newer events got in between.
 const ATTEMPTS: usize = 5;
@@ -35,15 +36,15 @@ pub(super) struct Memory {
 /// Writes the conditions under the lease's fence and gives the lease back with
 /// the last of them. A condition that a newer event has changed meanwhile is
 /// left to that event.
-pub(super) async fn write<R: LedgerReader, W: LedgerWriter, C: Clock>(
-    context: &Context<'_, R, W, C>,
-    cluster: &ClusterArn,
-    lease: &Lease,
+pub(super) async fn write(
+    target: &Target<'_>,
     loaded: &Loaded,
     conditions: &mut BTreeMap<DominoName, Condition>,
     failures: &mut BTreeMap<DominoName, String>,
     memory: Memory,
 ) -> Result<(), String> {
+    let &Target { ref cloud, writers, access, lease } = target;
+    let (context, cluster) = (cloud.context, &access.cluster);
     let policy_key = node_policy_key(cluster);
     let remembered = loaded.view.get::<NodePolicyRecord>(&policy_key)?;
     let Memory { node_policy, mut accounts, left: mut places_left } = memory;
@@ -82,7 +83,7 @@ pub(super) async fn write<R: LedgerReader, W: LedgerWriter, C: Clock>(
         } else {
             lease.fence(&mut writes)
         }
-        match writes.commit(context.reader, context.writer).await {
+        match writes.commit(context.ledger, writers.ledger).await {
             Ok(()) if is_last => return Ok(()),
             Ok(()) => {
                 left.retain(|name| !chunk.contains(name));
@@ -94,7 +95,7 @@ pub(super) async fn write<R: LedgerReader, W: LedgerWriter, C: Clock>(
                 conflicts += 1;
                 let keys = accounts.keys().map(|place| account_key(cluster, place));
                 let keys = keys.chain(places_left.keys().map(claims_key)).collect();
-                let fresh = reread(context, cluster, &left, keys, lease).await?;
+                let fresh = reread(&context, cluster, &left, keys, lease).await?;
                 places_left.retain(|place, names| {
                     let key = claims_key(place);
                     let same = fresh.revision(&key) == view.revision(&key);
@@ -158,8 +159,8 @@ fn forgotten_at(record: &AccountRecord, now: Timestamp) -> Option<i64> {
     record.held.is_none().then(|| now.as_second().saturating_add(FORGOTTEN_AFTER))
 }
 
-async fn reread<R: LedgerReader, W, C>(
-    context: &Context<'_, R, W, C>,
+async fn reread(
+    context: &Context<'_>,
     cluster: &ClusterArn,
     names: &[DominoName],
     mut more: Vec<Key>,
@@ -169,7 +170,7 @@ async fn reread<R: LedgerReader, W, C>(
     keys.append(&mut more);
     keys.extend([node_policy_key(cluster), lease_key(cluster)]);
     let mut view = View::default();
-    view.read(context.reader, &keys).await?;
+    view.read(context.ledger, &keys).await?;
     if lease.is_held(&view) {
         Ok(view)
     } else {

@@ -8,7 +8,7 @@ use pod_identity_core::ClusterArn;
 use super::Inside;
 use crate::error::chain;
 use crate::ledger::Missing;
-use crate::ports::{AGENT_ADDON, ClusterDescription, ClusterReader, ErrorKind, PortError};
+use crate::ports::{AGENT_ADDON, ClusterDescription, ErrorKind, PortError};
 
 /// Whether there was a way into the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -42,11 +42,11 @@ enum Answer<T> {
 }
 
 /// Asks EKS: two calls.
-pub(super) async fn ask<A: ClusterReader, K, C>(context: &Inside<'_, A, K, C>) -> Told {
-    let Inside { aws, access, .. } = *context;
+pub(super) async fn ask(context: &Inside<'_>) -> Told {
+    let (clusters, access) = (context.clusters, context.access);
     let mut failures = Vec::new();
-    let description = answer(aws.cluster(access).await, &mut failures);
-    let agent = answer(aws.addon(access, AGENT_ADDON).await, &mut failures);
+    let description = answer(clusters.cluster(access).await, &mut failures);
+    let agent = answer(clusters.addon(access, AGENT_ADDON).await, &mut failures);
     Told { cluster: access.cluster.clone(), description, agent, failures }
 }
 

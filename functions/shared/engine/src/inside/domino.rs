@@ -12,9 +12,8 @@ use pod_identity_core::sweep::Injected;
 use pod_identity_core::{DominoName, KubernetesName, RoleArn, Version};
 
 use super::known::Known;
-use super::{Inside, InsideError, OutsideReads};
+use super::{Inside, InsideError};
 use crate::ledger::{InsideBinding, Missing};
-use crate::ports::{Clock, KubernetesReader};
 pub(super) use apply::apply;
 
 /// What became of the Domino side.
@@ -111,10 +110,7 @@ impl DominoPlan {
 }
 
 /// Looks at service accounts and Mutations, and plans.
-pub(super) async fn plan<A: OutsideReads, K: KubernetesReader, C: Clock>(
-    context: &Inside<'_, A, K, C>,
-    known: &Known,
-) -> Result<DominoPlan, InsideError> {
+pub(super) async fn plan(context: &Inside<'_>, known: &Known) -> Result<DominoPlan, InsideError> {
     let inside = context.inside;
     let options = domino::Options {
         deployment: context.settings.plan.deployment.clone(),

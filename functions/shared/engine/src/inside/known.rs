@@ -31,7 +31,7 @@ pub(super) struct Known {
 impl Known {
     /// Reads all of it.
     pub(super) async fn read(
-        reader: &impl LedgerReader,
+        reader: &dyn LedgerReader,
         cluster: &ClusterArn,
     ) -> Result<Self, LedgerError> {
         let mut view = View::default();

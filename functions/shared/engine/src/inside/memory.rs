@@ -4,7 +4,7 @@ use pod_identity_core::DominoName;
 use serde::Serialize;
 
 use super::known::Known;
-use super::{Hands, Inside, InsideReport, OutsideReads, OutsideWrites};
+use super::{Hands, Inside, InsideReport};
 use crate::error::chain;
 use crate::ledger::{
     InsideBinding, InsideCluster, Intended, LedgerError, SweepCount, View, WriteSet,
@@ -13,9 +13,9 @@ use crate::ledger::{
 use crate::ports::{Clock, Key, MAX_WRITE};
 
 /// Writes what is new, and gives the lease back with the last of it.
-pub(super) async fn write<A: OutsideReads, K, B: OutsideWrites, W, C: Clock>(
-    context: &Inside<'_, A, K, C>,
-    hands: &Hands<'_, B, W>,
+pub(super) async fn write(
+    context: &Inside<'_>,
+    hands: &Hands<'_>,
     known: &Known,
     report: &InsideReport,
 ) -> Result<(), String> {
@@ -55,7 +55,7 @@ pub(super) async fn write<A: OutsideReads, K, B: OutsideWrites, W, C: Clock>(
 }
 
 /// What is known of the cluster now.
-fn cluster(known: &Known, report: &InsideReport, clock: &impl Clock) -> InsideCluster {
+fn cluster(known: &Known, report: &InsideReport, clock: &dyn Clock) -> InsideCluster {
     let mut cluster = known.cluster.clone();
     cluster.looked_at = Some(clock.now());
     cluster.unreachable.clone_from(&report.skipped);
@@ -70,14 +70,14 @@ fn cluster(known: &Known, report: &InsideReport, clock: &impl Clock) -> InsideCl
     cluster
 }
 
-struct Writing<'a, A, K, B, W, C> {
-    context: &'a Inside<'a, A, K, C>,
-    hands: &'a Hands<'a, B, W>,
+struct Writing<'a> {
+    context: &'a Inside<'a>,
+    hands: &'a Hands<'a>,
     view: View,
     writes: WriteSet,
 }
 
-impl<A: OutsideReads, K, B: OutsideWrites, W, C: Clock> Writing<'_, A, K, B, W, C> {
+impl Writing<'_> {
     /// One write of each transaction is the lease's.
     async fn make_room(&mut self) -> Result<(), String> {
         if self.writes.len() < MAX_WRITE - 1 {
@@ -111,8 +111,8 @@ impl<A: OutsideReads, K, B: OutsideWrites, W, C: Clock> Writing<'_, A, K, B, W, 
     }
 
     async fn commit(&self, writes: WriteSet) -> Result<(), String> {
-        let Inside { aws, access, .. } = *self.context;
-        writes.commit(aws, self.hands.outside).await.map_err(|error| {
+        let access = self.context.access;
+        writes.commit(self.context.ledger, self.hands.ledger).await.map_err(|error| {
             let cluster = access.cluster.name();
             format!(
                 "what was found inside cluster {cluster} could not be written down: {}",

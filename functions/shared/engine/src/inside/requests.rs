@@ -5,26 +5,26 @@ use jiff::Timestamp;
 use pod_identity_core::{ClusterArn, DominoName, fingerprint};
 use pod_identity_events::{Cause, Outgoing, SCHEMA_VERSION, SweepRequested, detail_type};
 
-use super::{InsideScope, InsideSettings};
-use crate::context::Context;
+use super::InsideScope;
+use crate::context::{Context, Workloads};
 use crate::ledger::{InsideCluster, View, inside_key, registry, registry_key};
 use crate::outcome::time;
-use crate::ports::{Bus, Clock, LedgerReader};
+use crate::ports::Bus;
 use crate::requests::{registered, send};
-use crate::settings::Settings;
 
 /// Asks for a sweep of every registered cluster, each by an event of its own, so that they run
 /// side by side.
 ///
 /// # Errors
 /// When the registry cannot be read, or one of the events was not sent.
-pub async fn request_sweeps<R: LedgerReader, W: Bus, C: Clock>(
-    context: Context<'_, R, W, C>,
+pub async fn request_sweeps(
+    context: Context<'_>,
+    bus: &dyn Bus,
 ) -> Result<Vec<ClusterArn>, String> {
     let clusters = registered(context).await?;
     let scopes = clusters.iter().cloned().map(InsideScope::of);
     let event = |scope| request(context, &scope, 0, "every cluster is looked after");
-    send(context, &scopes.map(event).collect::<Vec<_>>()).await?;
+    send(context, bus, &scopes.map(event).collect::<Vec<_>>()).await?;
     Ok(clusters)
 }
 
@@ -32,24 +32,26 @@ pub async fn request_sweeps<R: LedgerReader, W: Bus, C: Clock>(
 ///
 /// # Errors
 /// When the event was not sent.
-pub async fn request_sweep<R, W: Bus, C: Clock>(
-    context: Context<'_, R, W, C>,
+pub async fn request_sweep(
+    context: Context<'_>,
+    bus: &dyn Bus,
     scope: &InsideScope,
     reason: &str,
 ) -> Result<(), String> {
-    send(context, &[request(context, scope, 0, reason)]).await
+    send(context, bus, &[request(context, scope, 0, reason)]).await
 }
 
 /// Asks for the rest of a sweep.
 ///
 /// # Errors
 /// When the event was not sent.
-pub async fn request_sweep_rest<R, W: Bus, C: Clock>(
-    context: Context<'_, R, W, C>,
+pub async fn request_sweep_rest(
+    context: Context<'_>,
+    bus: &dyn Bus,
     rest: &InsideScope,
     handed_on: u32,
 ) -> Result<(), String> {
-    send(context, &[request(context, rest, handed_on, "an invocation's time was over")]).await
+    send(context, bus, &[request(context, rest, handed_on, "an invocation's time was over")]).await
 }
 
 /// Whether a run that saw everything began to look well after a time, so that nobody has to look
@@ -58,18 +60,16 @@ pub async fn request_sweep_rest<R, W: Bus, C: Clock>(
 /// # Errors
 /// When the ledger cannot be read.
 pub async fn is_covered(
+    workloads: &Workloads<'_>,
     cluster: &ClusterArn,
     since: Timestamp,
-    reader: &impl LedgerReader,
-    settings: &Settings,
-    inside: &InsideSettings,
 ) -> Result<bool, String> {
     // Without a sweep there is no time at which all was seen.
-    let Some(sweep) = &inside.sweep else { return Ok(false) };
+    let Some(sweep) = &workloads.inside.sweep else { return Ok(false) };
     let mut view = View::default();
     let keys = [registry_key(), inside_key(cluster)];
-    view.read(reader, &keys).await?;
-    registry(&view, &settings.plan.deployment)?;
+    view.read(workloads.ledger, &keys).await?;
+    registry(&view, &workloads.settings.plan.deployment)?;
     let found = view.get::<InsideCluster>(&inside_key(cluster))?;
     let swept_at = found.and_then(|stored| stored.swept_at);
     // Pods that were admitted around the change are judged only after the grace period.
@@ -77,8 +77,8 @@ pub async fn is_covered(
     Ok(swept_at.is_some_and(|at| at >= settled))
 }
 
-fn request<R, W, C: Clock>(
-    Context { clock, run, .. }: Context<'_, R, W, C>,
+fn request(
+    Context { clock, run, .. }: Context<'_>,
     scope: &InsideScope,
     handed_on: u32,
     reason: &str,

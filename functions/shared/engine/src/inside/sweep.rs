@@ -16,13 +16,10 @@ use pod_identity_core::sweep::{Case, Finding, Places, Survey, Sweep};
 use pod_identity_core::{Association, DominoName, KubernetesName};
 
 use super::known::Known;
-use super::{
-    Hands, Inside, InsideError, InsideReport, InsideScope, OutsideReads, OutsideWrites,
-    SweepSettings,
-};
+use super::{Hands, Inside, InsideError, InsideReport, InsideScope, SweepSettings};
 use crate::error::chain;
 use crate::ledger::{InsideBinding, IntendedEviction};
-use crate::ports::{Clock, KubernetesReader, KubernetesWriter, PodId};
+use crate::ports::PodId;
 use effective::{Seen, Unproven, judge};
 use places::{Listed, Shown, place_of};
 use pods::{Pods, Wanted};
@@ -88,8 +85,8 @@ struct Observation {
 }
 
 /// Looks at pods and associations, and plans; notes which bindings are effective or shadowed.
-pub(super) async fn plan<A: OutsideReads, K: KubernetesReader, C: Clock>(
-    context: &Inside<'_, A, K, C>,
+pub(super) async fn plan(
+    context: &Inside<'_>,
     known: &Known,
     scope: &InsideScope,
     report: &mut InsideReport,
@@ -170,8 +167,8 @@ pub(super) async fn plan<A: OutsideReads, K: KubernetesReader, C: Clock>(
 
 /// Associations before pods: one that is made in between is looked for again, one that goes in
 /// between makes its pods be passed over.
-async fn observe<A: OutsideReads, K: KubernetesReader, C: Clock>(
-    context: &Inside<'_, A, K, C>,
+async fn observe(
+    context: &Inside<'_>,
     settings: &SweepSettings,
     known: &Known,
     only: Option<&BTreeSet<KubernetesName>>,
@@ -254,15 +251,9 @@ fn judge_all(
 }
 
 /// Evicts and tells, and proves what a dry run can prove.
-pub(super) async fn apply<
-    A: OutsideReads,
-    K: KubernetesReader,
-    B: OutsideWrites,
-    W: KubernetesWriter,
-    C: Clock,
->(
-    context: &Inside<'_, A, K, C>,
-    hands: &Hands<'_, B, W>,
+pub(super) async fn apply(
+    context: &Inside<'_>,
+    hands: &Hands<'_>,
     known: &Known,
     mut plan: SweepPlan,
     bindings: &mut BTreeMap<DominoName, InsideBinding>,
@@ -331,7 +322,7 @@ fn stale(sweep: &Sweep) -> BTreeMap<Case, usize> {
     stale
 }
 
-fn log<A, K, C>(context: &Inside<'_, A, K, C>, sweep: &Sweep, pods: &Pods) {
+fn log(context: &Inside<'_>, sweep: &Sweep, pods: &Pods) {
     let cluster = context.access.cluster.name();
     tracing::info!(
         cluster,

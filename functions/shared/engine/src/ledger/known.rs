@@ -45,7 +45,7 @@ pub fn accounts(
 /// read, together with more.
 pub(crate) async fn on_cluster(
     view: &mut View,
-    reader: &impl LedgerReader,
+    reader: &dyn LedgerReader,
     cluster: &ClusterArn,
     more: &[Key],
 ) -> Result<(BTreeMap<DominoName, BindingRecord>, BTreeMap<DominoName, Condition>), LedgerError> {

@@ -85,7 +85,7 @@ impl View {
     /// When a call fails.
     pub async fn read(
         &mut self,
-        ledger: &impl LedgerReader,
+        ledger: &dyn LedgerReader,
         keys: &[Key],
     ) -> Result<(), LedgerError> {
         let mut keys = keys.to_vec();
@@ -109,7 +109,7 @@ impl View {
     /// When a call fails.
     pub async fn query(
         &mut self,
-        ledger: &impl LedgerReader,
+        ledger: &dyn LedgerReader,
         partition: &str,
         prefix: &str,
     ) -> Result<(), LedgerError> {
@@ -350,8 +350,8 @@ impl WriteSet {
     /// [`WriteError::Conflict`] when an expectation does not hold.
     pub async fn commit(
         &self,
-        reader: &impl LedgerReader,
-        writer: &impl LedgerWriter,
+        reader: &dyn LedgerReader,
+        writer: &dyn LedgerWriter,
     ) -> Result<(), WriteError> {
         let writes: Vec<Write> = self.writes.values().cloned().collect();
         debug_assert!(writes.len() <= MAX_WRITE, "a transaction holds {MAX_WRITE} writes");
@@ -364,7 +364,7 @@ impl WriteSet {
         }
     }
 
-    async fn is_in_place(&self, reader: &impl LedgerReader) -> Result<bool, PortError> {
+    async fn is_in_place(&self, reader: &dyn LedgerReader) -> Result<bool, PortError> {
         let keys: Vec<Key> = self
             .writes
             .iter()

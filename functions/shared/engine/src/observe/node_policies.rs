@@ -10,10 +10,10 @@ use pod_identity_core::{ClusterArn, DEPLOYMENT_TAG, PolicyArn, RoleArn};
 use pod_identity_events::BlockedCode;
 
 use super::{describe, list, pages, problem_of};
-use crate::context::Context;
+use crate::context::{Cloud, Context};
 use crate::ledger::{ClusterRecord, NodePolicyRecord};
 use crate::ports::{
-    AssociationFilter, Clock, ClusterAccess, ClusterReader, EksReader, ErrorKind, IamReader,
+    AssociationFilter, ClusterAccess, ClusterReader, EksReader, ErrorKind, IamReader,
     PolicyVersion, PortError,
 };
 use crate::settings::Settings;
@@ -62,14 +62,15 @@ impl FoundPolicies {
 /// The ledger says what they list, so an event reads none of them. A cluster that it does not know yet
 /// is observed completely, foreign associations included, because the list is to be exhaustive; and a
 /// reconciliation, which looks `anew`, takes in what others have listed.
-pub(crate) async fn node_policies<A: ClusterReader + EksReader + IamReader, W, C: Clock>(
-    context: &Context<'_, A, W, C>,
+pub(crate) async fn node_policies(
+    cloud: &Cloud<'_>,
     access: &ClusterAccess,
     cluster: &ClusterRecord,
     remembered: Option<NodePolicyRecord>,
     anew: bool,
 ) -> Result<FoundPolicies, PortError> {
-    let Context { reader: aws, settings, clock, .. } = *context;
+    let Cloud { eks, clusters, iam, .. } = *cloud;
+    let Context { settings, clock, .. } = cloud.context;
     let known = remembered.is_some();
     let record = remembered.unwrap_or_default();
     let mut found =
@@ -83,7 +84,7 @@ pub(crate) async fn node_policies<A: ClusterReader + EksReader + IamReader, W, C
     if !registration.node_roles.is_empty() {
         record.node_roles.clone_from(&registration.node_roles);
     } else if record.node_roles.is_empty() {
-        match node_roles_of(aws, access, settings.concurrency).await? {
+        match node_roles_of(eks, clusters, access, settings.concurrency).await? {
             Ok(roles) if roles.is_empty() => {
                 record.node_roles.extend(guessed_node_role(access));
                 record.guessed = true;
@@ -99,7 +100,7 @@ pub(crate) async fn node_policies<A: ClusterReader + EksReader + IamReader, W, C
     record.attached.retain(|role, _| record.node_roles.contains(role));
     let unseen = record.node_roles.iter().any(|role| !record.attached.contains_key(role));
     if !known || anew || unseen {
-        attachments(aws, access, settings, &mut found).await?;
+        attachments(iam, access, settings, &mut found).await?;
     }
     if !known || anew {
         let record = &mut found.record;
@@ -108,19 +109,19 @@ pub(crate) async fn node_policies<A: ClusterReader + EksReader + IamReader, W, C
             attached.chain(record.projection.policies.keys()).copied().collect();
         let is_recent = record.is_recent(clock.now());
         for number in numbers {
-            take_in(aws, access, number, record, is_recent, settings).await?;
+            take_in(iam, access, number, record, is_recent, settings).await?;
         }
     }
     // Thousands of calls perhaps: not for a plan that will only say what is wrong.
     if !known && found.problem.is_none() {
-        found.other_roles.extend(other_roles(aws, access, settings).await?);
+        found.other_roles.extend(other_roles(eks, access, settings).await?);
     }
     Ok(found)
 }
 
 /// Takes in what IAM has of a policy beyond the ledger's word, and notes what it has not of it.
 async fn take_in(
-    aws: &impl IamReader,
+    aws: &dyn IamReader,
     access: &ClusterAccess,
     number: u32,
     record: &mut NodePolicyRecord,
@@ -196,7 +197,7 @@ async fn take_in(
 
 /// The versions of a policy that there are.
 pub(crate) async fn versions(
-    aws: &impl IamReader,
+    aws: &dyn IamReader,
     access: &ClusterAccess,
     policy: &PolicyArn,
 ) -> Result<Vec<PolicyVersion>, PortError> {
@@ -206,7 +207,7 @@ pub(crate) async fn versions(
 /// The roles that the versions of a policy between two numbers list, or why nothing may be concluded from them:
 /// one says more than roles.
 pub(crate) async fn listed_between(
-    aws: &impl IamReader,
+    aws: &dyn IamReader,
     access: &ClusterAccess,
     policy: &PolicyArn,
     versions: &[PolicyVersion],
@@ -231,7 +232,7 @@ pub(crate) async fn listed_between(
 
 /// Reads anew what is attached to the node roles, and so how many policies fit.
 pub(crate) async fn attachments(
-    aws: &impl IamReader,
+    aws: &dyn IamReader,
     access: &ClusterAccess,
     settings: &Settings,
     found: &mut FoundPolicies,
@@ -298,12 +299,13 @@ fn no_node_role(role: &RoleArn, access: &ClusterAccess, guessed: bool) -> Proble
 
 /// Node roles of the cluster's node groups, and that of the nodes of EKS Auto Mode, which are of none.
 pub(crate) async fn node_roles_of(
-    aws: &(impl ClusterReader + EksReader),
+    eks: &dyn EksReader,
+    clusters: &dyn ClusterReader,
     access: &ClusterAccess,
     concurrency: usize,
 ) -> Result<Result<BTreeSet<RoleArn>, Problem>, PortError> {
     let groups =
-        pages(|token| async move { aws.node_groups(access, token.as_deref()).await }).await;
+        pages(|token| async move { eks.node_groups(access, token.as_deref()).await }).await;
     let groups = match groups {
         Ok(groups) => groups,
         Err(error) if error.kind == ErrorKind::Denied => {
@@ -315,7 +317,7 @@ pub(crate) async fn node_roles_of(
         }
         Err(error) => return Err(error),
     };
-    let auto = match aws.cluster(access).await {
+    let auto = match clusters.cluster(access).await {
         Ok(cluster) => cluster.and_then(|cluster| cluster.node_role),
         Err(error) if error.kind == ErrorKind::Denied => {
             return Ok(Err(problem_of(
@@ -327,7 +329,7 @@ pub(crate) async fn node_roles_of(
         Err(error) => return Err(error),
     };
     let roles: Vec<String> = stream::iter(groups)
-        .map(|group| async move { aws.node_group_role(access, &group).await })
+        .map(|group| async move { eks.node_group_role(access, &group).await })
         .buffer_unordered(concurrency)
         .try_filter_map(|role| async move { Ok(role) })
         .try_collect()
@@ -390,8 +392,8 @@ pub(crate) fn ours(
 }
 
 /// Roles of all associations of the cluster, whosever they are: a first observation lists them all.
-async fn other_roles<A: EksReader>(
-    aws: &A,
+async fn other_roles(
+    aws: &dyn EksReader,
     access: &ClusterAccess,
     settings: &Settings,
 ) -> Result<BTreeSet<RoleArn>, PortError> {

@@ -13,7 +13,6 @@ use super::Scope;
 use crate::context::Context;
 use crate::ledger::Condition;
 use crate::outcome::time;
-use crate::ports::Clock;
 
 /// What was found out of order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,11 +120,7 @@ impl What {
 }
 
 impl Drift {
-    pub(super) fn event<R, W, C: Clock>(
-        &self,
-        context: &Context<'_, R, W, C>,
-        scope: &Scope,
-    ) -> Outgoing {
+    pub(super) fn event(&self, context: &Context<'_>, scope: &Scope) -> Outgoing {
         let Self { what: What { object, found, .. }, corrected } = self;
         let request_id = context.run.request_id();
         let cluster = scope.cluster.as_str();

@@ -6,19 +6,20 @@ use super::{Reconciled, Scope};
 use crate::context::Context;
 use crate::error::chain;
 use crate::ledger::{CountRecord, ReconciledRecord, View, WriteSet, names_key, reconciled_key};
-use crate::ports::{Clock, LedgerReader, LedgerWriter, Reads, Writes};
+use crate::ports::LedgerWriter;
 
 /// Leaves a note in the ledger of what the reconciliation of a whole cluster found so far, also
 /// where it is handed on.
 ///
 /// # Errors
 /// When the ledger cannot be written, or read where that is needed.
-pub async fn note_reconciled<R: LedgerReader, W: LedgerWriter, C: Clock>(
-    context: Context<'_, R, W, C>,
+pub async fn note_reconciled(
+    context: Context<'_>,
+    writer: &dyn LedgerWriter,
     scope: &Scope,
     done: &Reconciled,
 ) -> Result<(), String> {
-    let Context { reader, writer, clock, run, .. } = context;
+    let Context { ledger, clock, run, .. } = context;
     if !scope.places.is_empty() {
         return Ok(());
     }
@@ -33,7 +34,7 @@ pub async fn note_reconciled<R: LedgerReader, W: LedgerWriter, C: Clock>(
     if done.bindings.is_none() && done.skipped.is_some() {
         // Conditions stay as they were where nobody could look.
         let mut view = View::default();
-        view.read(reader, std::slice::from_ref(&key)).await?;
+        view.read(ledger, std::slice::from_ref(&key)).await?;
         let before = view.get::<ReconciledRecord>(&key).ok().flatten();
         if let Some(before) = before.filter(ReconciledRecord::is_counted) {
             record.counted_at = Some(before.counted_at.unwrap_or(before.at));
@@ -62,19 +63,20 @@ pub async fn note_reconciled<R: LedgerReader, W: LedgerWriter, C: Clock>(
         let (names, record) = (names_key(), CountRecord { count });
         writes.put_anyway(&mut View::default(), names, &record, &run.revision(), None)?;
     }
-    writes.commit(reader, writer).await.map_err(|error| chain(&error))
+    writes.commit(ledger, writer).await.map_err(|error| chain(&error))
 }
 
 /// The same while there is more to look at: an invocation that dies, or takes long, shows how far it
 /// has come.
-pub(super) async fn so_far<R: Reads, W: Writes, C: Clock>(
-    context: &Context<'_, R, W, C>,
+pub(super) async fn so_far(
+    context: Context<'_>,
+    writer: &dyn LedgerWriter,
     scope: &Scope,
     overview: &Overview,
     done: &mut Reconciled,
 ) {
     done.count(overview);
-    if let Err(why) = note_reconciled(*context, scope, done).await {
+    if let Err(why) = note_reconciled(context, writer, scope, done).await {
         tracing::warn!(cluster = scope.cluster.name(), "not noted for status: {why}");
     }
 }

@@ -15,7 +15,7 @@ use pod_identity_events::{BlockedCode, PolicyCapacity};
 use super::drift::{Drift, What};
 use super::{Orphan, Scope, skipped};
 use crate::cluster::{self, Beyond, ClusterReport, Job};
-use crate::context::Context;
+use crate::context::{Cloud, Context};
 use crate::error::chain;
 use crate::ledger::{
     self, AccountRecord, BindingRecord, ClusterRecord, Condition, ConditionState, GuardRecord,
@@ -25,8 +25,7 @@ use crate::ledger::{
 };
 use crate::observe::{self, SeenRoles};
 use crate::ports::{
-    AssociationFilter, AssociationSummary, Clock, ClusterAccess, ClusterReader, ErrorKind,
-    PortError, Reads,
+    AssociationFilter, AssociationSummary, ClusterAccess, ClusterReader, ErrorKind, PortError,
 };
 use crate::settings::Settings;
 
@@ -120,17 +119,14 @@ impl From<LookError> for String {
 
 impl Overview {
     /// What there is, or why the cluster is left alone.
-    pub(super) async fn read<R: Reads, W, C: Clock>(
-        context: &Context<'_, R, W, C>,
-        scope: &Scope,
-    ) -> Result<Look, LookError> {
-        let (reader, settings) = (context.reader, context.settings);
+    pub(super) async fn read(cloud: &Cloud<'_>, scope: &Scope) -> Result<Look, LookError> {
+        let (ledger, settings) = (cloud.ledger, cloud.settings);
         let cluster = &scope.cluster;
         let mut view = View::default();
         let noted = reconciled_key(cluster);
         let guard = guard_key(cluster);
         let keys = [registry_key(), node_policy_key(cluster), noted, guard.clone()];
-        view.read(reader, &keys).await?;
+        view.read(ledger, &keys).await?;
         let registry = ledger::registry(&view, &settings.plan.deployment)?;
         let record = match registry.admitted(cluster, &settings.rules) {
             Ok(record) => record.clone(),
@@ -138,13 +134,13 @@ impl Overview {
         };
         let access = record.access();
         if record.retired.as_ref().is_some_and(|retirement| retirement.emptied_at.is_some()) {
-            return is_gone(context, &access).await;
+            return is_gone(cloud, &access).await;
         }
         let mut remembered = View::default();
         let (listed, bindings, accounts) = join!(
-            list(context, &access, scope),
-            view.query(reader, bindings_partition(), ""),
-            read_accounts(&mut remembered, context, scope),
+            list(cloud, &access, scope),
+            view.query(ledger, bindings_partition(), ""),
+            read_accounts(&mut remembered, cloud, scope),
         );
         let (summaries, gone) = match listed {
             Ok(summaries) => (summaries, None),
@@ -158,7 +154,7 @@ impl Overview {
         bindings?;
         accounts?;
         view.take_in(&[], remembered);
-        let (bindings, conditions) = ledger::on_cluster(&mut view, reader, cluster, &[]).await?;
+        let (bindings, conditions) = ledger::on_cluster(&mut view, ledger, cluster, &[]).await?;
         let mut overview = Self {
             accounts: ledger::accounts(&view, cluster)?,
             intents: BTreeMap::new(),
@@ -184,16 +180,16 @@ impl Overview {
             .cloned()
             .collect();
         let strangers =
-            observe::describe(reader, &overview.access, strangers, settings.concurrency);
+            observe::describe(cloud.eks, &overview.access, strangers, settings.concurrency);
         let strangers = strangers.await?.into_iter().map(|one| (one.id.clone(), one));
         overview.strangers = strangers.collect();
-        overview.arrange(summaries, scope, context.clock.now());
+        overview.arrange(summaries, scope, cloud.clock.now());
         if overview.gone.is_none() && overview.vanished().count() > settings.plan.max_recreations {
-            overview.created_at = created_at(reader, &overview.access).await?;
+            overview.created_at = created_at(cloud.clusters, &overview.access).await?;
         }
         let grants = overview.gone.is_none() && !overview.record.is_retiring();
         if scope.is_whole() && grants {
-            overview.look_at_policies(context).await?;
+            overview.look_at_policies(cloud).await?;
         }
         Ok(Look::Open(Box::new(overview)))
     }
@@ -246,15 +242,12 @@ impl Overview {
     }
 
     /// What the node policies grant, if the cluster was worked on before.
-    async fn look_at_policies<R: Reads, W, C: Clock>(
-        &mut self,
-        context: &Context<'_, R, W, C>,
-    ) -> Result<(), LookError> {
+    async fn look_at_policies(&mut self, cloud: &Cloud<'_>) -> Result<(), LookError> {
         let key = node_policy_key(&self.access.cluster);
         let Some(before) = self.view.get::<NodePolicyRecord>(&key)? else { return Ok(()) };
         let (access, record) = (&self.access, &self.record);
         let found =
-            observe::node_policies(context, access, record, Some(before.clone()), true).await?;
+            observe::node_policies(cloud, access, record, Some(before.clone()), true).await?;
         let policies = found.policies();
         self.policies.changed = found.record != before || !before.projection.is_settled();
         self.policies.granted = Some(policies.granted());
@@ -281,10 +274,7 @@ impl Overview {
     }
 
     /// The clusters of the deployment, as they were read.
-    pub(super) fn registry<R, W, C>(
-        &self,
-        context: &Context<'_, R, W, C>,
-    ) -> Result<Registry, LedgerError> {
+    pub(super) fn registry(&self, context: &Context<'_>) -> Result<Registry, LedgerError> {
         ledger::registry(&self.view, &context.settings.plan.deployment)
     }
 
@@ -299,19 +289,18 @@ impl Overview {
     }
 
     /// Who needs work at some places.
-    pub(super) async fn compare<R: Reads, W, C: Clock>(
+    pub(super) async fn compare(
         &self,
-        context: &Context<'_, R, W, C>,
+        cloud: &Cloud<'_>,
         chunk: &[KubernetesName],
     ) -> Result<Found, PortError> {
-        let (first, settings) = (self.places.keys().next() == chunk.first(), context.settings);
+        let (first, settings) = (self.places.keys().next() == chunk.first(), cloud.settings);
         let listed =
             chunk.iter().filter_map(|place| Some((place, self.places.get(place)?.as_ref()?)));
         let (known, unknown): (Vec<_>, Vec<_>) =
             listed.partition(|(_, summary)| self.strangers.contains_key(&summary.id));
         let unknown = unknown.into_iter().map(|(_, summary)| summary.clone()).collect();
-        let described =
-            observe::described(context.reader, &self.access, unknown, settings.concurrency);
+        let described = observe::described(cloud.eks, &self.access, unknown, settings.concurrency);
         let mut associations = described.await?;
         associations.extend(
             known
@@ -397,12 +386,12 @@ impl Overview {
     }
 
     /// The roles of associations that are at no place.
-    pub(super) async fn used_nowhere<R: Reads, W, C>(
+    pub(super) async fn used_nowhere(
         &self,
-        context: &Context<'_, R, W, C>,
+        cloud: &Cloud<'_>,
     ) -> Result<BTreeSet<RoleArn>, PortError> {
-        let (nowhere, most) = (self.nowhere.clone(), context.settings.concurrency);
-        let found = observe::describe(context.reader, &self.access, nowhere, most).await?;
+        let (nowhere, most) = (self.nowhere.clone(), cloud.settings.concurrency);
+        let found = observe::describe(cloud.eks, &self.access, nowhere, most).await?;
         Ok(found.iter().filter_map(|one| one.role_arn.parse().ok()).collect())
     }
 
@@ -465,11 +454,8 @@ fn places_of(condition: &Condition) -> impl Iterator<Item = &KubernetesName> {
 }
 
 /// Whether EKS still knows a cluster on which nothing of ours is left.
-async fn is_gone<R: Reads, W, C>(
-    context: &Context<'_, R, W, C>,
-    access: &ClusterAccess,
-) -> Result<Look, LookError> {
-    match context.reader.associations(access, &AssociationFilter::default(), None).await {
+async fn is_gone(cloud: &Cloud<'_>, access: &ClusterAccess) -> Result<Look, LookError> {
+    match cloud.eks.associations(access, &AssociationFilter::default(), None).await {
         Ok(_) => Ok(Look::Emptied { is_gone: false }),
         Err(error) if error.kind == ErrorKind::NotFound => Ok(Look::Emptied { is_gone: true }),
         Err(error) => match skipped(&error, &access.cluster) {
@@ -481,7 +467,7 @@ async fn is_gone<R: Reads, W, C>(
 
 /// When a cluster was made. Not to know it allows nothing, so a refusal is no failure.
 async fn created_at(
-    reader: &impl ClusterReader,
+    reader: &dyn ClusterReader,
     access: &ClusterAccess,
 ) -> Result<Option<Timestamp>, PortError> {
     match reader.cluster(access).await {
@@ -499,26 +485,26 @@ async fn created_at(
 }
 
 /// Reads what is remembered of the Kubernetes service accounts that are looked at.
-async fn read_accounts<R: Reads, W, C>(
+async fn read_accounts(
     view: &mut View,
-    context: &Context<'_, R, W, C>,
+    cloud: &Cloud<'_>,
     scope: &Scope,
 ) -> Result<(), LedgerError> {
     let cluster = &scope.cluster;
     if scope.places.is_empty() {
-        return view.query(context.reader, &cluster_partition(cluster), account_prefix()).await;
+        return view.query(cloud.ledger, &cluster_partition(cluster), account_prefix()).await;
     }
     let keys: Vec<_> = scope.places.iter().map(|place| account_key(cluster, place)).collect();
-    view.read(context.reader, &keys).await
+    view.read(cloud.ledger, &keys).await
 }
 
-async fn list<R: Reads, W, C>(
-    context: &Context<'_, R, W, C>,
+async fn list(
+    cloud: &Cloud<'_>,
     access: &ClusterAccess,
     scope: &Scope,
 ) -> Result<Vec<AssociationSummary>, PortError> {
     if scope.places.is_empty() {
-        return observe::list(context.reader, access, AssociationFilter::default()).await;
+        return observe::list(cloud.eks, access, AssociationFilter::default()).await;
     }
-    observe::summaries(context.reader, access, &scope.places, context.settings.concurrency).await
+    observe::summaries(cloud.eks, access, &scope.places, cloud.settings.concurrency).await
 }

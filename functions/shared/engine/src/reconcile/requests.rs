@@ -9,7 +9,7 @@ use pod_identity_events::{Cause, Outgoing, ReconciliationRequested, SCHEMA_VERSI
 use super::Scope;
 use crate::context::Context;
 use crate::outcome::time;
-use crate::ports::{Bus, Clock, LedgerReader};
+use crate::ports::Bus;
 use crate::publish::publish;
 use crate::requests::{registered, send};
 
@@ -18,24 +18,23 @@ use crate::requests::{registered, send};
 ///
 /// # Errors
 /// When the registry cannot be read, or one of the events was not sent.
-pub async fn request_all<R: LedgerReader, W: Bus, C: Clock>(
-    context: Context<'_, R, W, C>,
-) -> Result<Vec<ClusterArn>, String> {
+pub async fn request_all(context: Context<'_>, bus: &dyn Bus) -> Result<Vec<ClusterArn>, String> {
     let clusters = registered(context).await?;
     let event = |one| request(context, one, None, 0, "every cluster is reconciled");
-    send(context, &clusters.iter().map(event).collect::<Vec<_>>()).await?;
+    send(context, bus, &clusters.iter().map(event).collect::<Vec<_>>()).await?;
     Ok(clusters)
 }
 
 /// Asks for the reconciliation of some clusters; answers those whose event was not sent, and why.
-pub async fn request_clusters<R, W: Bus, C: Clock>(
-    context: Context<'_, R, W, C>,
+pub async fn request_clusters(
+    context: Context<'_>,
+    bus: &dyn Bus,
     clusters: &BTreeSet<ClusterArn>,
     reason: &str,
 ) -> BTreeMap<ClusterArn, String> {
     let events: Vec<Outgoing> =
         clusters.iter().map(|one| request(context, one, None, 0, reason)).collect();
-    let sent = publish(context.writer, context.clock, &events).await;
+    let sent = publish(bus, context.clock, &events).await;
     clusters.iter().zip(sent).filter_map(|(one, sent)| Some((one.clone(), sent.err()?))).collect()
 }
 
@@ -43,31 +42,33 @@ pub async fn request_clusters<R, W: Bus, C: Clock>(
 ///
 /// # Errors
 /// When the event was not sent.
-pub async fn request_rest<R, W: Bus, C: Clock>(
-    context: Context<'_, R, W, C>,
+pub async fn request_rest(
+    context: Context<'_>,
+    bus: &dyn Bus,
     scope: &Scope,
     left: &KubernetesName,
     handed_on: u32,
 ) -> Result<(), String> {
     let reason = "an invocation's time was over";
-    send(context, &[request(context, &scope.cluster, Some(left), handed_on, reason)]).await
+    send(context, bus, &[request(context, &scope.cluster, Some(left), handed_on, reason)]).await
 }
 
 /// Asks for another reconciliation of the whole cluster, because one run's ceiling was reached.
 ///
 /// # Errors
 /// When the event was not sent.
-pub async fn request_again<R, W: Bus, C: Clock>(
-    context: Context<'_, R, W, C>,
+pub async fn request_again(
+    context: Context<'_>,
+    bus: &dyn Bus,
     scope: &Scope,
     handed_on: u32,
 ) -> Result<(), String> {
     let reason = "the cluster's retirement goes on";
-    send(context, &[request(context, &scope.cluster, None, handed_on, reason)]).await
+    send(context, bus, &[request(context, &scope.cluster, None, handed_on, reason)]).await
 }
 
-fn request<R, W, C: Clock>(
-    Context { clock, run, .. }: Context<'_, R, W, C>,
+fn request(
+    Context { clock, run, .. }: Context<'_>,
     cluster: &ClusterArn,
     after: Option<&KubernetesName>,
     handed_on: u32,

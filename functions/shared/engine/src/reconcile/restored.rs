@@ -13,10 +13,10 @@ use super::overview::{Look, Overview};
 use super::{Reconciled, Scope};
 use crate::act::Act;
 use crate::cluster;
-use crate::context::Context;
+use crate::context::{Cloud, Context};
 use crate::error::chain;
 use crate::ledger::{GuardRecord, HaltRecord, LedgerError, View, WriteSet, guard_key};
-use crate::ports::{Clock, LedgerReader, LedgerWriter, Reads, WriteError, Writes};
+use crate::ports::{LedgerWriter, WriteError};
 use crate::settings::later;
 
 /// How often a resumption is written when others got in between.
@@ -51,57 +51,58 @@ fn halt(guard: &GuardRecord, cluster: &ClusterArn, done: &mut Reconciled) {
 }
 
 /// For a look only: takes the sign for a halt. Says how many associations may be made again.
-pub(super) async fn presume<R: Reads, W, C: Clock>(
-    context: &Context<'_, R, W, C>,
+pub(super) async fn presume(
+    cloud: &Cloud<'_>,
     scope: &Scope,
     overview: &mut Overview,
     done: &mut Reconciled,
 ) -> Result<usize, String> {
-    let Some(mut whole) = whole(context, scope, overview).await? else { return Ok(0) };
+    let Some(mut whole) = whole(cloud, scope, overview).await? else { return Ok(0) };
     let seen = whole.as_deref_mut().unwrap_or(&mut *overview);
     if seen.guard.halted.is_none() {
-        seen.guard.halted = sign(seen, context.clock.now());
+        seen.guard.halted = sign(seen, cloud.clock.now());
     }
-    Ok(taken_over(context, overview, whole, done))
+    Ok(taken_over(cloud, overview, whole, done))
 }
 
 /// Looks for the sign, once more under the lease where it is seen, and stores it: from then on no run
 /// makes anything again there. Says how many associations this run may make again.
-pub(super) async fn judge<R: Reads, W: Writes, C: Clock>(
-    context: &Context<'_, R, W, C>,
+pub(super) async fn judge(
+    cloud: &Cloud<'_>,
+    writer: &dyn LedgerWriter,
     scope: &Scope,
     overview: &mut Overview,
     done: &mut Reconciled,
 ) -> Result<usize, String> {
-    let Some(mut whole) = whole(context, scope, overview).await? else { return Ok(0) };
+    let Some(mut whole) = whole(cloud, scope, overview).await? else { return Ok(0) };
     let seen = whole.as_deref_mut().unwrap_or(&mut *overview);
     let cluster = &scope.cluster;
-    if seen.guard.halted.is_none() && sign(seen, context.clock.now()).is_some() {
-        let look = async || look_again(context, cluster).await;
-        seen.guard.halted = cluster::under_lease(context, cluster, look).await?;
+    if seen.guard.halted.is_none() && sign(seen, cloud.clock.now()).is_some() {
+        let look = async || look_again(cloud, cluster).await;
+        seen.guard.halted = cluster::under_lease(cloud, writer, cluster, look).await?;
     }
-    Ok(taken_over(context, overview, whole, done))
+    Ok(taken_over(cloud, overview, whole, done))
 }
 
 /// The whole cluster, where a run that looks at a part of it would make something again: in a part
 /// neither the sign of a restored ledger shows nor how much is gone. None inside where the part is the
 /// whole, or makes nothing again; none at all where the cluster is left alone by now.
-async fn whole<R: Reads, W, C: Clock>(
-    context: &Context<'_, R, W, C>,
+async fn whole(
+    cloud: &Cloud<'_>,
     scope: &Scope,
     part: &Overview,
 ) -> Result<Option<Option<Box<Overview>>>, String> {
     if scope.is_whole() || part.vanished().next().is_none() {
         return Ok(Some(None));
     }
-    let look = Overview::read(context, &Scope::of(scope.cluster.clone())).await;
+    let look = Overview::read(cloud, &Scope::of(scope.cluster.clone())).await;
     Ok(look?.open().map(Some))
 }
 
 /// Takes what the whole cluster shows over to a part of it, and says how many associations may be
 /// made again: none where some are held back, or a part is looked at and more are gone than the ceiling.
-fn taken_over<R, W, C: Clock>(
-    context: &Context<'_, R, W, C>,
+fn taken_over(
+    context: &Context<'_>,
     overview: &mut Overview,
     whole: Option<Box<Overview>>,
     done: &mut Reconciled,
@@ -119,16 +120,16 @@ fn taken_over<R, W, C: Clock>(
 }
 
 /// What a run that makes something may be under way with is seen under the lease only.
-async fn look_again<R: Reads, W: Writes, C: Clock>(
-    context: &Context<'_, R, W, C>,
+async fn look_again(
+    cloud: &Cloud<'_>,
     cluster: &ClusterArn,
 ) -> Result<(Option<HaltRecord>, WriteSet), String> {
     let mut writes = WriteSet::default();
-    let look = Overview::read(context, &Scope::of(cluster.clone())).await?;
+    let look = Overview::read(cloud, &Scope::of(cluster.clone())).await?;
     let Look::Open(mut overview) = look else { return Ok((None, writes)) };
     if overview.guard.halted.is_none() {
-        overview.guard.halted = sign(&overview, context.clock.now());
-        let (key, revision) = (guard_key(cluster), context.run.revision());
+        overview.guard.halted = sign(&overview, cloud.clock.now());
+        let (key, revision) = (guard_key(cluster), cloud.run.revision());
         writes.put(&mut overview.view, key, &overview.guard, &revision)?;
     }
     Ok((overview.guard.halted, writes))
@@ -187,12 +188,9 @@ pub struct Resumption {
 ///
 /// # Errors
 /// When a call fails, or the cluster is not registered or cannot be looked at.
-pub async fn plan_resumption<R: Reads, W, C: Clock>(
-    context: Context<'_, R, W, C>,
-    cluster: &ClusterArn,
-) -> Result<Resumption, String> {
+pub async fn plan_resumption(cloud: Cloud<'_>, cluster: &ClusterArn) -> Result<Resumption, String> {
     let scope = Scope::of(cluster.clone());
-    let overview = match Overview::read(&context, &scope).await? {
+    let overview = match Overview::read(&cloud, &scope).await? {
         Look::Open(overview) => overview,
         Look::LeftAlone(why) => return Err(why),
         Look::Emptied { .. } => return Err(format!("cluster {cluster} is retired")),
@@ -202,10 +200,10 @@ pub async fn plan_resumption<R: Reads, W, C: Clock>(
     }
     let stored = overview.guard.halted.clone();
     let halted_at = stored.as_ref().map(|halted| halted.at.to_string()).unwrap_or_default();
-    let halted = stored.or_else(|| sign(&overview, context.clock.now()));
+    let halted = stored.or_else(|| sign(&overview, cloud.clock.now()));
     // Where nothing is halted reconcile corrects what was changed, without anybody's word.
     let corrections = match &halted {
-        Some(_) => overview.corrections(&context).await?,
+        Some(_) => overview.corrections(&cloud).await?,
         None => Vec::new(),
     };
     let sign = halted.as_ref().map(|halted| format!("{halted_at} {}", halted.association_id));
@@ -247,19 +245,20 @@ pub async fn plan_resumption<R: Reads, W, C: Clock>(
 ///
 /// # Errors
 /// When the ledger cannot be read or written.
-pub async fn resume<R: LedgerReader, W: LedgerWriter, C: Clock>(
-    context: Context<'_, R, W, C>,
+pub async fn resume(
+    context: Context<'_>,
+    writer: &dyn LedgerWriter,
     cluster: &ClusterArn,
     resumption: &Resumption,
     act: &Act<'_>,
 ) -> Result<(), String> {
-    let Context { reader, writer, clock, run, .. } = context;
+    let Context { ledger, clock, run, .. } = context;
     let failed =
         |error: LedgerError| format!("failed to resume cluster {cluster}: {}", chain(&error));
     let key = guard_key(cluster);
     for _ in 0..ATTEMPTS {
         let mut view = View::default();
-        view.read(reader, std::slice::from_ref(&key)).await.map_err(failed)?;
+        view.read(ledger, std::slice::from_ref(&key)).await.map_err(failed)?;
         let stored = view.get::<GuardRecord>(&key).map_err(failed)?;
         let mut guard = stored.unwrap_or_default();
         guard.halted = None;
@@ -270,7 +269,7 @@ pub async fn resume<R: LedgerReader, W: LedgerWriter, C: Clock>(
         let mut writes = WriteSet::default();
         writes.put(&mut view, key.clone(), &guard, &run.revision()).map_err(failed)?;
         act.note(cluster.as_str(), &mut view, &mut writes, clock.now(), run).map_err(failed)?;
-        match writes.commit(reader, writer).await {
+        match writes.commit(ledger, writer).await {
             Ok(()) => return Ok(()),
             Err(WriteError::Conflict) => {}
             Err(WriteError::Port(error)) => return Err(failed(error.into())),

@@ -19,9 +19,9 @@ use super::Reconciled;
 use super::drift::What;
 use super::overview::{Found, Overview};
 use crate::cluster::{self, Beyond, CHUNK, guard};
-use crate::context::Context;
+use crate::context::{Cloud, Writers};
 use crate::ledger::{self, ConditionState, View, WriteSet, registry_key};
-use crate::ports::{Clock, Reads, Writes};
+use crate::ports::LedgerWriter;
 
 pub(super) use close::finish;
 
@@ -79,8 +79,8 @@ impl fmt::Display for Retirement {
 }
 
 /// By what was read for the overview, whether the retirement may begin; if not, who holds it up.
-async fn may_begin<R: Reads, W, C: Clock>(
-    context: &Context<'_, R, W, C>,
+async fn may_begin(
+    cloud: &Cloud<'_>,
     overview: &Overview,
     done: &mut Reconciled,
 ) -> Result<bool, String> {
@@ -93,10 +93,10 @@ async fn may_begin<R: Reads, W, C: Clock>(
         return Ok(true);
     }
     let Overview { access, bindings, conditions, .. } = overview;
-    let (registry, given_up) = (overview.registry(context)?, &retirement.given_up);
+    let (registry, given_up) = (overview.registry(cloud)?, &retirement.given_up);
     let bindings = bindings.clone();
     let held =
-        guard::holders(context.reader, &registry, &access.cluster, given_up, bindings, conditions)
+        guard::holders(cloud.ledger, &registry, &access.cluster, given_up, bindings, conditions)
             .await?;
     if held.is_empty() {
         return Ok(true);
@@ -112,13 +112,13 @@ fn hold_up(cluster: &ClusterArn, names: BTreeSet<DominoName>, done: &mut Reconci
 }
 
 /// For a look only: takes the retirement for begun if it might begin, and says whether it has.
-pub(super) async fn presume<R: Reads, W, C: Clock>(
-    context: &Context<'_, R, W, C>,
+pub(super) async fn presume(
+    cloud: &Cloud<'_>,
     overview: &mut Overview,
     done: &mut Reconciled,
 ) -> Result<bool, String> {
-    if may_begin(context, overview, done).await? {
-        let now = context.clock.now();
+    if may_begin(cloud, overview, done).await? {
+        let now = cloud.clock.now();
         overview.record.retired.iter_mut().for_each(|retirement| retirement.begun_at = Some(now));
     }
     Ok(overview.record.is_retiring())
@@ -126,17 +126,18 @@ pub(super) async fn presume<R: Reads, W, C: Clock>(
 
 /// Begins the retirement when the guard is met, by the ledger as it is under the lease; says
 /// whether it did.
-pub(super) async fn begin<R: Reads, W: Writes, C: Clock>(
-    context: &Context<'_, R, W, C>,
+pub(super) async fn begin(
+    cloud: &Cloud<'_>,
+    writer: &dyn LedgerWriter,
     overview: &Overview,
     done: &mut Reconciled,
 ) -> Result<bool, String> {
-    if !may_begin(context, overview, done).await? {
+    if !may_begin(cloud, overview, done).await? {
         return Ok(false);
     }
     let cluster = &overview.access.cluster;
     let began =
-        cluster::under_lease(context, cluster, async || decide(context, overview, done).await);
+        cluster::under_lease(cloud, writer, cluster, async || decide(cloud, overview, done).await);
     let began = began.await?;
     if began {
         tracing::info!(cluster = cluster.name(), "its retirement has begun");
@@ -145,29 +146,29 @@ pub(super) async fn begin<R: Reads, W: Writes, C: Clock>(
 }
 
 /// What the guard says under the lease, and what is written then.
-async fn decide<R: Reads, W, C: Clock>(
-    context: &Context<'_, R, W, C>,
+async fn decide(
+    cloud: &Cloud<'_>,
     overview: &Overview,
     done: &mut Reconciled,
 ) -> Result<(bool, WriteSet), String> {
     let cluster = &overview.access.cluster;
     let mut view = View::default();
-    view.read(context.reader, &[registry_key()]).await?;
-    let mut registry = ledger::registry(&view, &context.settings.plan.deployment)?;
+    view.read(cloud.ledger, &[registry_key()]).await?;
+    let mut registry = ledger::registry(&view, &cloud.settings.plan.deployment)?;
     let record = registry.clusters.get_mut(cluster);
     let Some(retirement) = record.and_then(|record| record.retired.as_mut()) else {
         return Ok((false, WriteSet::default()));
     };
     if overview.gone.is_none() {
         let given_up = &retirement.given_up;
-        let held = guard::held_up(context.reader, context.settings, cluster, given_up).await?;
+        let held = guard::held_up(cloud.ledger, cloud.settings, cluster, given_up).await?;
         if !held.is_empty() {
             hold_up(cluster, held, done);
             return Ok((false, WriteSet::default()));
         }
     }
-    retirement.begun_at.get_or_insert(context.clock.now());
-    let (mut writes, revision) = (WriteSet::default(), context.run.revision());
+    retirement.begun_at.get_or_insert(cloud.clock.now());
+    let (mut writes, revision) = (WriteSet::default(), cloud.run.revision());
     writes.put(&mut view, registry_key(), &registry, &revision)?;
     Ok((true, writes))
 }
@@ -188,14 +189,14 @@ impl Taking {
     }
 
     /// Looks at some places.
-    async fn look<R: Reads, W, C: Clock>(
+    async fn look(
         &mut self,
-        context: &Context<'_, R, W, C>,
+        cloud: &Cloud<'_>,
         overview: &Overview,
         chunk: &[KubernetesName],
         done: &mut Reconciled,
     ) -> Result<Option<Found>, String> {
-        let mut found = overview.compare(context, chunk).await?;
+        let mut found = overview.compare(cloud, chunk).await?;
         done.note(&overview.access.cluster, &found, chunk);
         self.others.append(&mut found.others);
         let orphans = found.orphans.iter();
@@ -239,26 +240,26 @@ impl Taking {
 
 /// Shows what a run would take away: at least a part, and whether there is more. Where the time was
 /// over, what was not looked at is behind [`Reconciled::left`].
-pub(super) async fn preview<R: Reads, W, C: Clock>(
-    context: &Context<'_, R, W, C>,
+pub(super) async fn preview(
+    cloud: &Cloud<'_>,
     overview: &Overview,
     done: &mut Reconciled,
 ) -> Result<(), String> {
-    let mut taking = Taking::new(context.settings.plan.max_deletions);
+    let mut taking = Taking::new(cloud.settings.plan.max_deletions);
     let mut cut = false;
     for chunk in overview.chunks_of_all(CHUNK) {
-        cut = done.left.is_some() && context.is_over();
+        cut = done.left.is_some() && cloud.is_over();
         if cut || taking.stopped {
             break;
         }
-        let Some(mut found) = taking.look(context, overview, &chunk, done).await? else { continue };
+        let Some(mut found) = taking.look(cloud, overview, &chunk, done).await? else { continue };
         // Each part of it has some of those who want a place.
         let beyond = Beyond { knows_all: false, ..overview.beyond(&found) };
         while let Some(names) = taking.next(overview, &mut found.needed) {
-            let plan = cluster::preview(context, overview.presumed_job(&names, &beyond)).await?;
+            let plan = cluster::preview(cloud, overview.presumed_job(&names, &beyond)).await?;
             taking.count(&plan);
             done.plans.push(plan);
-            taking.stopped |= !found.needed.is_empty() && context.is_over();
+            taking.stopped |= !found.needed.is_empty() && cloud.is_over();
         }
     }
     done.left = done.left.take().filter(|_| cut);
@@ -267,31 +268,32 @@ pub(super) async fn preview<R: Reads, W, C: Clock>(
 }
 
 /// Takes away what the retirement gives up, as far as one run may.
-pub(super) async fn retire<R: Reads, W: Writes, C: Clock>(
-    context: &Context<'_, R, W, C>,
+pub(super) async fn retire(
+    cloud: &Cloud<'_>,
+    writers: Writers<'_>,
     overview: &Overview,
     done: &mut Reconciled,
 ) -> Result<(), String> {
-    let mut taking = Taking::new(context.settings.plan.max_deletions);
+    let mut taking = Taking::new(cloud.settings.plan.max_deletions);
     for chunk in overview.chunks_of_all(CHUNK) {
-        taking.stopped |= context.is_over();
+        taking.stopped |= cloud.is_over();
         if taking.stopped {
             break;
         }
-        let Some(mut found) = taking.look(context, overview, &chunk, done).await? else { continue };
+        let Some(mut found) = taking.look(cloud, overview, &chunk, done).await? else { continue };
         // Each part of it has some of those who want a place.
         let beyond = Beyond { knows_all: false, ..overview.beyond(&found) };
         while let Some(names) = taking.next(overview, &mut found.needed) {
             // The run's ceiling, not one for each of its parts.
-            let mut settings = context.settings.clone();
+            let mut settings = cloud.settings.clone();
             settings.plan.max_deletions = taking.deletions_left;
-            let bounded = Context { settings: &settings, ..*context };
-            let report = cluster::work(&bounded, overview.job(&names, &beyond)).await;
+            let bounded = cloud.with_settings(&settings);
+            let report = cluster::work(bounded, writers, overview.job(&names, &beyond)).await;
             if let Some(plan) = &report.plan {
                 taking.count(plan);
             }
             done.take_in(report);
-            taking.stopped |= !found.needed.is_empty() && context.is_over();
+            taking.stopped |= !found.needed.is_empty() && cloud.is_over();
         }
     }
     done.left = None;
@@ -310,10 +312,10 @@ pub(super) async fn retire<R: Reads, W: Writes, C: Clock>(
         done.retirement = Some(Retirement::UnderWay { goes_on });
     } else if !taking.others.is_empty() {
         done.retirement = Some(Retirement::NotAlone(taking.others));
-    } else if context.is_over() {
+    } else if cloud.is_over() {
         done.retirement = Some(Retirement::UnderWay { goes_on: true });
     } else {
-        done.retirement = Some(close::close(context, overview).await?);
+        done.retirement = Some(close::close(cloud, writers, overview).await?);
     }
     if let Some(retirement) = &done.retirement {
         tracing::info!(cluster = overview.access.cluster.name(), "{retirement}");

@@ -14,22 +14,22 @@ use pod_identity_core::{ClusterArn, RoleArn};
 use super::overview::Overview;
 use super::{Reconciled, Scope};
 use crate::cluster::{self, Beyond, Taking};
-use crate::context::Context;
+use crate::context::{Cloud, Context, Writers};
 use crate::ledger::{NodePolicyRecord, View, WriteSet, node_policy_key};
-use crate::ports::{Clock, Reads, Writes};
+use crate::ports::LedgerWriter;
 
 /// By role that the policies list: since when nobody uses it.
 type Unused = BTreeMap<RoleArn, Timestamp>;
 
 /// Says what a trim would do, by one look.
-pub(super) async fn preview<R: Reads, W, C: Clock>(
-    context: &Context<'_, R, W, C>,
+pub(super) async fn preview(
+    cloud: &Cloud<'_>,
     scope: &Scope,
     overview: &Overview,
     used: BTreeSet<RoleArn>,
     done: &mut Reconciled,
 ) -> Result<(), String> {
-    let planned = planned(context, scope, overview, used, done).await?;
+    let planned = planned(cloud, scope, overview, used, done).await?;
     let plan = planned.map(|(_, plan)| plan).filter(|plan| !plan.is_empty());
     done.plans.extend(plan.filter(|_| done.untrimmed.is_none()));
     Ok(())
@@ -37,14 +37,15 @@ pub(super) async fn preview<R: Reads, W, C: Clock>(
 
 /// Takes out of the node policies what nobody uses any more. What keeps it from that is told,
 /// and is no failure: the next reconciliation tries again.
-pub(super) async fn trim<R: Reads, W: Writes, C: Clock>(
-    context: &Context<'_, R, W, C>,
+pub(super) async fn trim(
+    cloud: &Cloud<'_>,
+    writers: Writers<'_>,
     scope: &Scope,
     overview: &Overview,
     used: BTreeSet<RoleArn>,
     done: &mut Reconciled,
 ) {
-    if let Err(why) = try_trim(context, scope, overview, used, done).await {
+    if let Err(why) = try_trim(cloud, writers, scope, overview, used, done).await {
         done.untrimmed = Some(why);
     }
     if let Some(why) = &done.untrimmed {
@@ -52,21 +53,22 @@ pub(super) async fn trim<R: Reads, W: Writes, C: Clock>(
     }
 }
 
-async fn try_trim<R: Reads, W: Writes, C: Clock>(
-    context: &Context<'_, R, W, C>,
+async fn try_trim(
+    cloud: &Cloud<'_>,
+    writers: Writers<'_>,
     scope: &Scope,
     overview: &Overview,
     used: BTreeSet<RoleArn>,
     done: &mut Reconciled,
 ) -> Result<(), String> {
-    let planned = planned(context, scope, overview, used, done).await?;
+    let planned = planned(cloud, scope, overview, used, done).await?;
     let Some((unused, plan)) = planned else { return Ok(()) };
     if plan.is_empty() || done.untrimmed.is_some() {
-        return remember(context, scope, overview, &unused).await;
+        return remember(cloud, writers.ledger, scope, overview, &unused).await;
     }
     let (nobody, beyond) =
         (BTreeSet::new(), Beyond { taking: Some(Taking::Unused), ..Beyond::default() });
-    let worked = cluster::work_with(context, overview.job(&nobody, &beyond), None).await;
+    let worked = cluster::work_with(*cloud, writers, overview.job(&nobody, &beyond), None).await;
     let report = worked.map_err(|failure| failure.to_string())?;
     let (Some(plan), Some(now)) = (report.plan, report.node_policies) else { return Ok(()) };
     let undone = report.undone.map(|failure| failure.to_string());
@@ -94,8 +96,8 @@ fn may_list(record: &NodePolicyRecord, role: &RoleArn) -> bool {
 
 /// Since when roles are unused by the look at the cluster, what a trim would do by it, and in `done` why it may
 /// not; none when the look was not complete, or is none of a trim's.
-async fn planned<R: Reads, W, C: Clock>(
-    context: &Context<'_, R, W, C>,
+async fn planned(
+    cloud: &Cloud<'_>,
     scope: &Scope,
     overview: &Overview,
     mut used: BTreeSet<RoleArn>,
@@ -103,7 +105,7 @@ async fn planned<R: Reads, W, C: Clock>(
 ) -> Result<Option<(Unused, Plan)>, String> {
     // What a retirement, or another run, has begun is finished, also where nothing is taken out.
     let begun = overview.policies().is_some_and(NodePolicies::are_being_removed);
-    if context.settings.trim_after.is_none() && !begun {
+    if cloud.settings.trim_after.is_none() && !begun {
         return Ok(None);
     }
     if scope.after.is_some() || done.left.is_some() {
@@ -120,23 +122,24 @@ async fn planned<R: Reads, W, C: Clock>(
         done.untrimmed = (!before.unused.is_empty()).then(why);
         return Ok(None);
     }
-    used.extend(overview.used_nowhere(context).await?);
+    used.extend(overview.used_nowhere(cloud).await?);
     used.extend(overview.named());
-    let (now, settings) = (context.clock.now(), context.settings);
+    let (now, settings) = (cloud.clock.now(), cloud.settings);
     let unused = cluster::unused(&before, found, &used, now);
     let plan = cluster::trim(&scope.cluster, found, &unused, now, settings);
     done.untrimmed = plan.warnings.first().cloned();
     if !plan.is_empty() {
-        let registry = overview.registry(context)?;
-        let shared = cluster::shared(context.reader, &registry, &scope.cluster, &found.node_roles);
+        let registry = overview.registry(cloud)?;
+        let shared = cluster::shared(cloud.ledger, &registry, &scope.cluster, &found.node_roles);
         done.untrimmed = shared.await?;
     }
     Ok(Some((unused, plan)))
 }
 
 /// Writes down since when roles are unused, if that is new.
-async fn remember<R: Reads, W: Writes, C: Clock>(
-    context: &Context<'_, R, W, C>,
+async fn remember(
+    context: &Context<'_>,
+    writer: &dyn LedgerWriter,
     scope: &Scope,
     overview: &Overview,
     unused: &Unused,
@@ -148,14 +151,14 @@ async fn remember<R: Reads, W: Writes, C: Clock>(
     let write = async || {
         let (key, revision) = (node_policy_key(cluster), context.run.revision());
         let (mut view, mut writes) = (View::default(), WriteSet::default());
-        view.read(context.reader, std::slice::from_ref(&key)).await?;
+        view.read(context.ledger, std::slice::from_ref(&key)).await?;
         let mut record = remembered(&view, cluster)?;
         record.unused.clone_from(unused);
         record.forget_unlisted();
         writes.put(&mut view, key, &record, &revision)?;
         Ok(((), writes))
     };
-    cluster::under_lease(context, cluster, write).await
+    cluster::under_lease(context, writer, cluster, write).await
 }
 
 /// What a view has of the cluster's node policies.

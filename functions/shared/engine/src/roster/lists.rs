@@ -15,14 +15,14 @@ const PART: usize = 100;
 const MOST_PARTS: usize = 500;
 
 /// Asks Domino, while there is time.
-pub(super) struct Asking<'a, C> {
+pub(super) struct Asking<'a> {
     pub(super) reader: &'a dyn DominoReader,
-    pub(super) clock: &'a C,
+    pub(super) clock: &'a dyn Clock,
     pub(super) settings: &'a Settings,
     pub(super) deadline: Timestamp,
 }
 
-impl<C: Clock> Asking<'_, C> {
+impl Asking<'_> {
     pub(super) async fn roster(&self) -> Result<Roster, String> {
         // In this order: who is deactivated between the two is in both, and waits for the next look.
         let active = self.active().await?;

@@ -9,7 +9,7 @@ use crate::ledger::{
     DominoComparison, DominoFailure, DominoRecord, NameList, View, WriteSet, domino_key, registry,
     registry_key,
 };
-use crate::ports::{LedgerReader, LedgerWriter};
+use crate::ports::LedgerWriter;
 use crate::run::Run;
 
 /// Records in the ledger what a comparison with Domino found. After a failure the record keeps the
@@ -17,14 +17,15 @@ use crate::run::Run;
 ///
 /// # Errors
 /// When the ledger cannot be read or written, or belongs to another deployment.
-pub async fn record_domino_check<R: LedgerReader, W: LedgerWriter, C>(
-    context: Context<'_, R, W, C>,
+pub async fn record_domino_check(
+    context: Context<'_>,
+    writer: &dyn LedgerWriter,
     check: &Result<DominoCheck, String>,
     asked_at: Timestamp,
 ) -> Result<(), String> {
-    let Context { reader, writer, run, settings, .. } = context;
+    let Context { ledger, run, settings, .. } = context;
     let mut view = View::default();
-    view.read(reader, &[registry_key(), domino_key()]).await?;
+    view.read(ledger, &[registry_key(), domino_key()]).await?;
     registry(&view, &settings.plan.deployment)?;
     let record = match check {
         Ok(check) => DominoRecord {
@@ -40,7 +41,7 @@ pub async fn record_domino_check<R: LedgerReader, W: LedgerWriter, C>(
     };
     let mut writes = WriteSet::default();
     writes.put_anyway(&mut view, domino_key(), &record, &run.revision(), None)?;
-    writes.commit(reader, writer).await.map_err(|error| chain(&error))
+    writes.commit(ledger, writer).await.map_err(|error| chain(&error))
 }
 
 fn comparison(check: &DominoCheck, asked_at: Timestamp, run: &Run) -> DominoComparison {

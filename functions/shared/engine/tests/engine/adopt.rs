@@ -25,6 +25,7 @@ pub(crate) fn permit(scenario: &mut Scenario, name: &str, id: &str) -> Result<()
     drive(
         permit_adoption(
             ports.context(&run, &scenario.settings, scenario.in_seconds(60)),
+            ports.writers().ledger,
             &word(&name, &blue, id),
         ),
         || {},
@@ -44,7 +45,8 @@ fn run(scenario: &mut Scenario) -> Result<Reconciled, String> {
     let (ports, node_roles) = (&scenario.ports, &scenario.node_roles);
     let scope = Scope::of(cluster("blue"));
     let mut seen = ports.world().calls.len();
-    let future = reconcile(ports.context(&run, &scenario.settings, deadline), &scope);
+    let future =
+        reconcile(ports.cloud(&run, &scenario.settings, deadline), ports.writers(), &scope);
     drive(future, || {
         let world = ports.world();
         nothing_is_bound_before_it_is_granted(&world, node_roles, seen);
@@ -320,6 +322,7 @@ fn of_two_words_at_once_none_is_lost_unseen() {
     let permit = |at: usize| {
         permit_adoption(
             ports.context(&runs[at], &scenario.settings, scenario.in_seconds(60)),
+            ports.writers().ledger,
             &words[at],
         )
     };

@@ -9,7 +9,7 @@ use pod_identity_engine::ports::{
     LedgerWriter, ManagedPolicy, NewAssociation, NewPolicy, PortError, PutFailure, Write,
     WriteError,
 };
-use pod_identity_engine::{Outcome, process};
+use pod_identity_engine::{Outcome, Writers, process};
 use pod_identity_world::{PortFault, When, WorldPorts};
 use serde_json::{Value, json};
 
@@ -304,7 +304,7 @@ fn a_target_role_that_eks_does_not_clear_is_gone_with_a_new_association() {
     let (ports, deadline) = (&scenario.ports, scenario.in_seconds(60));
     let writer = Unhearing(ports);
     let report = drive(
-        process(ports.context(&run, &scenario.settings, deadline).with(&writer), &records),
+        process(ports.cloud(&run, &scenario.settings, deadline), Writers::of(&writer), &records),
         || (),
     );
     Scenario::assert_outcome(&report.records[0], Outcome::Applied);

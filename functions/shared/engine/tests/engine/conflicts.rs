@@ -242,7 +242,8 @@ fn beyond_the_queue_a_binding_is_blocked_until_there_is_room() {
 fn reconcile_blue(scenario: &mut Scenario) {
     let (run, deadline) = (scenario.next_run(), scenario.in_seconds(60));
     let (ports, scope) = (&scenario.ports, Scope::of(cluster("blue")));
-    let future = reconcile(ports.context(&run, &scenario.settings, deadline), &scope);
+    let future =
+        reconcile(ports.cloud(&run, &scenario.settings, deadline), ports.writers(), &scope);
     let done = drive(future, || {}).unwrap();
     assert!(done.failures.is_empty(), "{done:?}");
 }
@@ -304,7 +305,8 @@ fn full(scenario: &mut Scenario) {
 fn look(scenario: &mut Scenario) {
     let (run, deadline) = (scenario.next_run(), scenario.in_seconds(60));
     let (ports, scope) = (&scenario.ports, Scope::of(cluster("blue")));
-    let future = reconcile(ports.context(&run, &scenario.settings, deadline), &scope);
+    let future =
+        reconcile(ports.cloud(&run, &scenario.settings, deadline), ports.writers(), &scope);
     drive(future, || {}).unwrap();
 }
 

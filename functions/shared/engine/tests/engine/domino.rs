@@ -632,8 +632,12 @@ fn of_two_runs_at_once_one_does_the_work() {
     let (a, inside) = (&house.scenario.ports, &house.inside);
     let b = &other;
     let both = join(
-        work_inside(a.context(&first, settings, deadline), a, a, &scope, inside),
-        work_inside(b.context(&second, settings, deadline), b, b, &scope, inside),
+        work_inside(a.workloads(&first, settings, inside, deadline), a.workloads_writers(), &scope),
+        work_inside(
+            b.workloads(&second, settings, inside, deadline),
+            b.workloads_writers(),
+            &scope,
+        ),
     );
     let (first, second) = drive(both, || {});
     let (first, second) = (first.unwrap().domino.unwrap(), second.unwrap().domino.unwrap());

@@ -76,11 +76,9 @@ impl House {
         let scope = InsideScope { cluster: cluster("blue"), service_account: None, evicted: 0 };
         let (ports, settings) = (&self.scenario.ports, &self.scenario.settings);
         let work = work_inside(
-            ports.context(&run, settings, deadline),
-            ports,
-            ports,
+            ports.workloads(&run, settings, &self.inside, deadline),
+            ports.workloads_writers(),
             &scope,
-            &self.inside,
         );
         drive(work, || {})
     }
@@ -104,12 +102,7 @@ impl House {
         let deadline = self.scenario.in_seconds(60);
         let scope = InsideScope { cluster: cluster("blue"), service_account: None, evicted: 0 };
         let (ports, settings) = (&self.scenario.ports, &self.scenario.settings);
-        let look = preview_inside(
-            ports.context(&run, settings, deadline).with(&()),
-            ports,
-            &scope,
-            &self.inside,
-        );
+        let look = preview_inside(ports.workloads(&run, settings, &self.inside, deadline), &scope);
         drive(look, || {}).unwrap()
     }
 

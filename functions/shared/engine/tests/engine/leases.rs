@@ -116,10 +116,16 @@ fn two_runs_at_once_both_finish_and_end_as_one_after_the_other() {
         let settings = scenario.settings.clone();
         let mut reports = (None, None);
         {
-            let mut one =
-                std::pin::pin!(process(ours.context(&runs.0, &settings, deadline), &first));
-            let mut other =
-                std::pin::pin!(process(theirs.context(&runs.1, &settings, deadline), &second));
+            let mut one = std::pin::pin!(process(
+                ours.cloud(&runs.0, &settings, deadline),
+                ours.writers(),
+                &first
+            ));
+            let mut other = std::pin::pin!(process(
+                theirs.cloud(&runs.1, &settings, deadline),
+                theirs.writers(),
+                &second
+            ));
             let mut context = Context::from_waker(Waker::noop());
             for turn in 0.. {
                 assert!(turn < 100_000, "they never end");

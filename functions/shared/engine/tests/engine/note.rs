@@ -23,7 +23,15 @@ fn bound(count: usize) -> Scenario {
         .collect();
     let (run, deadline) = (scenario.next_run(), scenario.in_seconds(600));
     let (ports, settings) = (&scenario.ports, &scenario.settings);
-    drive(record(ports.context(&run, settings, deadline), &records), || {});
+    drive(
+        record(
+            ports.context(&run, settings, deadline),
+            ports.writers().ledger,
+            ports.writers().bus,
+            &records,
+        ),
+        || {},
+    );
     scenario.advance(300);
     scenario
 }
@@ -39,7 +47,7 @@ fn run_until(scenario: &mut Scenario, after: Option<KubernetesName>, there: usiz
     let (run, deadline) = (scenario.next_run(), scenario.in_seconds(20));
     let scope = Scope { after, ..Scope::of(cluster("blue")) };
     let (ports, settings, mut over) = (&scenario.ports, &scenario.settings, false);
-    let future = reconcile(ports.context(&run, settings, deadline), &scope);
+    let future = reconcile(ports.cloud(&run, settings, deadline), ports.writers(), &scope);
     let done = drive(future, || {
         if !over && ports.world().eks.associations(&cluster("blue")).len() == there {
             over = true;
@@ -76,7 +84,8 @@ fn what_dies_between_two_parts_has_noted_the_first() {
     let (run, deadline) = (scenario.next_run(), scenario.in_seconds(60));
     let (scope, ports) = (Scope::of(cluster("blue")), &scenario.ports);
     let mut halfway = None;
-    let future = reconcile(ports.context(&run, &scenario.settings, deadline), &scope);
+    let future =
+        reconcile(ports.cloud(&run, &scenario.settings, deadline), ports.writers(), &scope);
     drive(future, || {
         if halfway.is_none() && ports.world().eks.associations(&scope.cluster).len() > 401 {
             halfway = note(&scenario);
@@ -133,7 +142,15 @@ fn ready_as_before_the_last_change_is_not_counted_as_ready() {
     let records = [Record { id: "1".to_owned(), text: event.to_string(), deliveries: 0 }];
     let (run, deadline) = (scenario.next_run(), scenario.in_seconds(600));
     let (ports, settings) = (&scenario.ports, &scenario.settings);
-    drive(record(ports.context(&run, settings, deadline), &records), || {});
+    drive(
+        record(
+            ports.context(&run, settings, deadline),
+            ports.writers().ledger,
+            ports.writers().bus,
+            &records,
+        ),
+        || {},
+    );
     let beyond = KubernetesName::new("x", "x").ok();
     run_until(&mut scenario, beyond, NEVER);
     let note = note(&scenario).unwrap();

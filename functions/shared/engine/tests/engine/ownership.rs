@@ -81,7 +81,8 @@ fn reconcile_blue(scenario: &mut Scenario) -> (Reconciled, usize) {
     let before = scenario.ports.world().calls.len();
     let done = {
         let (ports, scope) = (&scenario.ports, Scope::of(cluster("blue")));
-        let future = reconcile(ports.context(&run, &scenario.settings, deadline), &scope);
+        let future =
+            reconcile(ports.cloud(&run, &scenario.settings, deadline), ports.writers(), &scope);
         drive(future, || {}).unwrap()
     };
     let world = scenario.ports.world();

@@ -23,15 +23,14 @@ fn access() -> ClusterAccess {
 pub(crate) fn run(scenario: &mut Scenario, scope: &Scope, seconds: i64) -> Reconciled {
     let (run, deadline) = (scenario.next_run(), scenario.in_seconds(seconds));
     let ports = &scenario.ports;
-    let future = reconcile(ports.context(&run, &scenario.settings, deadline), scope);
+    let future = reconcile(ports.cloud(&run, &scenario.settings, deadline), ports.writers(), scope);
     drive(future, || {}).unwrap()
 }
 
 fn look(scenario: &mut Scenario) -> Reconciled {
     let (run, deadline) = (scenario.next_run(), scenario.in_seconds(60));
     let ports = &scenario.ports;
-    drive(preview(ports.context(&run, &scenario.settings, deadline).with(&()), &scope()), || {})
-        .unwrap()
+    drive(preview(ports.cloud(&run, &scenario.settings, deadline), &scope()), || {}).unwrap()
 }
 
 /// svc-etl and svc-train are bound on blue; svc-gone was.
@@ -143,8 +142,8 @@ fn a_role_that_an_event_changes_while_a_cluster_is_looked_at_is_no_drift() {
         (&scenario.ports, &scenario.settings, records(&[event.to_string()]));
     let scope = scope();
     let both = join(
-        reconcile(ports.context(&runs[0], settings, deadline), &scope),
-        process(ports.context(&runs[1], settings, deadline), &records),
+        reconcile(ports.cloud(&runs[0], settings, deadline), ports.writers(), &scope),
+        process(ports.cloud(&runs[1], settings, deadline), ports.writers(), &records),
     );
     let (done, report) = drive(both, || {});
     let done = done.unwrap();

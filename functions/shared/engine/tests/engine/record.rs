@@ -9,7 +9,7 @@ use pod_identity_engine::ports::{
     Expect, Item, Key, LedgerReader, LedgerWriter, Write, WriteError,
 };
 use pod_identity_engine::{
-    Context, Outcome, Record, Recorded, Rehearsal, Scope, preview, reconcile, record,
+    Cloud, Context, DryRunLedger, Outcome, Record, Recorded, Scope, preview, reconcile, record,
 };
 use serde_json::{Value, json};
 
@@ -27,7 +27,15 @@ fn records(events: &[Value]) -> Vec<Record> {
 fn take(scenario: &mut Scenario, events: &[Value]) -> Recorded {
     let (run, deadline) = (scenario.next_run(), scenario.in_seconds(60));
     let (ports, settings) = (&scenario.ports, &scenario.settings);
-    drive(record(ports.context(&run, settings, deadline), &records(events)), || {})
+    drive(
+        record(
+            ports.context(&run, settings, deadline),
+            ports.writers().ledger,
+            ports.writers().bus,
+            &records(events),
+        ),
+        || {},
+    )
 }
 
 #[test]
@@ -48,7 +56,8 @@ fn what_is_only_recorded_touches_the_ledger_and_the_bus_and_comes_true_by_reconc
     let (run, deadline) = (scenario.next_run(), scenario.in_seconds(60));
     let (ports, settings) = (&scenario.ports, &scenario.settings);
     let scope = Scope::of(cluster("blue"));
-    let done = drive(reconcile(ports.context(&run, settings, deadline), &scope), || {});
+    let done =
+        drive(reconcile(ports.cloud(&run, settings, deadline), ports.writers(), &scope), || {});
     let done = done.unwrap();
     assert_eq!(scenario.condition("svc-etl", "blue").unwrap().state, ConditionState::Ready);
     assert_eq!(done.states.get(&ConditionState::Ready), Some(&1));
@@ -66,17 +75,11 @@ fn a_rehearsal_shows_what_it_wrote_and_leaves_no_trace() {
     let before = format!("{:?}", scenario.ports.world().ledger);
     let (run, deadline) = (scenario.next_run(), scenario.in_seconds(60));
     let (ports, settings) = (&scenario.ports, &scenario.settings);
-    let rehearsal = Rehearsal::of(ports);
+    let rehearsal = DryRunLedger::of(ports);
     let events = records(&[event]);
-    let context = Context {
-        reader: &rehearsal,
-        writer: &rehearsal,
-        clock: ports,
-        run: &run,
-        settings,
-        deadline,
-    };
-    let done = drive(record(context, &events), || {});
+    let cloud = ports.cloud(&run, settings, deadline);
+    let context = Context { ledger: &rehearsal, ..cloud.context };
+    let done = drive(record(context, &rehearsal, &rehearsal, &events), || {});
     assert_eq!(done.records[0].outcome, Outcome::Applied);
     let mut view = View::default();
     let key = binding_key(&"svc-etl".parse().unwrap());
@@ -85,7 +88,7 @@ fn a_rehearsal_shows_what_it_wrote_and_leaves_no_trace() {
     let found = drive(rehearsal.query("BINDINGS", "svc", None), || {}).unwrap();
     assert_eq!((found.items.len(), found.next), (1, None));
     let scope = Scope::of(cluster("blue"));
-    let ahead = drive(preview(context.with(&()), &scope), || {});
+    let ahead = drive(preview(Cloud { context, ..cloud }, &scope), || {});
     assert!(ahead.unwrap().plans[0].to_string().contains("svc-etl-sa -> role/domino/etl"));
     assert_eq!(format!("{:?}", scenario.ports.world().ledger), before);
 }
@@ -93,7 +96,7 @@ fn a_rehearsal_shows_what_it_wrote_and_leaves_no_trace() {
 #[test]
 fn a_rehearsal_holds_writes_to_what_they_expect() {
     let scenario = Scenario::registered();
-    let rehearsal = Rehearsal::of(&scenario.ports);
+    let rehearsal = DryRunLedger::of(&scenario.ports);
     let key = Key { partition: "P".to_owned(), sort: "S".to_owned() };
     let put = |revision: &str, expect: Expect| {
         let item = Item { key: key.clone(), revision: revision.to_owned(), body: json!({}) };

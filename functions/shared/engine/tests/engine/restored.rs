@@ -17,22 +17,21 @@ use crate::scenario::{Scenario, cluster, drive, node_role, role};
 fn run(scenario: &mut Scenario) -> Reconciled {
     let (run, deadline) = (scenario.next_run(), scenario.in_seconds(60));
     let (ports, scope) = (&scenario.ports, Scope::of(cluster("blue")));
-    let future = reconcile(ports.context(&run, &scenario.settings, deadline), &scope);
+    let future =
+        reconcile(ports.cloud(&run, &scenario.settings, deadline), ports.writers(), &scope);
     drive(future, || {}).unwrap()
 }
 
 fn look(scenario: &mut Scenario) -> Reconciled {
     let (run, deadline) = (scenario.next_run(), scenario.in_seconds(60));
     let (ports, scope) = (&scenario.ports, Scope::of(cluster("blue")));
-    drive(preview(ports.context(&run, &scenario.settings, deadline).with(&()), &scope), || {})
-        .unwrap()
+    drive(preview(ports.cloud(&run, &scenario.settings, deadline), &scope), || {}).unwrap()
 }
 
 fn resumption(scenario: &mut Scenario) -> Resumption {
     let (run, deadline) = (scenario.next_run(), scenario.in_seconds(60));
     let (ports, blue) = (&scenario.ports, cluster("blue"));
-    let future =
-        plan_resumption(ports.context(&run, &scenario.settings, deadline).with(&()), &blue);
+    let future = plan_resumption(ports.cloud(&run, &scenario.settings, deadline), &blue);
     drive(future, || {}).unwrap()
 }
 
@@ -44,6 +43,7 @@ fn go_on(scenario: &mut Scenario, resumption: &Resumption) {
     drive(
         resume(
             ports.context(&run, &scenario.settings, scenario.in_seconds(60)),
+            ports.writers().ledger,
             &blue,
             resumption,
             &act,
@@ -233,7 +233,8 @@ fn run_at(scenario: &mut Scenario, name: &str) -> Reconciled {
     let place = KubernetesName::new("domino-compute", name).unwrap();
     let scope = Scope { places: [place].into(), ..Scope::of(cluster("blue")) };
     let ports = &scenario.ports;
-    let future = reconcile(ports.context(&run, &scenario.settings, deadline), &scope);
+    let future =
+        reconcile(ports.cloud(&run, &scenario.settings, deadline), ports.writers(), &scope);
     drive(future, || {}).unwrap()
 }
 

@@ -16,7 +16,8 @@ use crate::scenario::{Scenario, TRUSTED, UNTRUSTED, cluster, drive, node_role, r
 fn try_run(scenario: &mut Scenario, name: &str) -> Result<Reconciled, String> {
     let (run, deadline) = (scenario.next_run(), scenario.in_seconds(60));
     let (ports, scope) = (&scenario.ports, Scope::of(cluster(name)));
-    let future = reconcile(ports.context(&run, &scenario.settings, deadline), &scope);
+    let future =
+        reconcile(ports.cloud(&run, &scenario.settings, deadline), ports.writers(), &scope);
     drive(future, || {})
 }
 
@@ -170,8 +171,7 @@ fn one_run_deletes_no_more_than_the_ceiling_and_another_goes_on() {
 fn look(scenario: &mut Scenario, seconds: i64) -> Reconciled {
     let (run, deadline) = (scenario.next_run(), scenario.in_seconds(seconds));
     let (ports, scope) = (&scenario.ports, Scope::of(cluster("blue")));
-    drive(preview(ports.context(&run, &scenario.settings, deadline).with(&()), &scope), || {})
-        .unwrap()
+    drive(preview(ports.cloud(&run, &scenario.settings, deadline), &scope), || {}).unwrap()
 }
 
 #[test]
@@ -401,7 +401,7 @@ fn a_preview_shows_what_would_be_deleted_and_writes_nothing() {
     let before = (End::of(&scenario), scenario.ports.world().ledger.items().count());
     let (run, deadline) = (scenario.next_run(), scenario.in_seconds(60));
     let (ports, scope) = (&scenario.ports, Scope::of(cluster("blue")));
-    let look = preview(ports.context(&run, &scenario.settings, deadline).with(&()), &scope);
+    let look = preview(ports.cloud(&run, &scenario.settings, deadline), &scope);
     let done = drive(look, || {}).unwrap();
     let text = done.plans[0].to_string();
     assert_eq!(text.matches("- association").count(), 2, "{text}");

@@ -92,7 +92,12 @@ fn check_until(
 ) -> Result<DominoCheck, String> {
     let run = scenario.next_run();
     let ports = &scenario.ports;
-    let future = check_domino(ports.context(&run, &scenario.settings, deadline), source);
+    let future = check_domino(
+        ports.context(&run, &scenario.settings, deadline),
+        ports.writers().ledger,
+        ports.writers().bus,
+        source,
+    );
     drive(future, || {})
 }
 
@@ -234,7 +239,12 @@ fn a_binding_that_is_made_while_domino_is_read_stays() {
     // The assignment arrives between the look at the bindings and the write.
     let settings = scenario.settings.clone();
     let source = source(&domino);
-    let mut future = std::pin::pin!(check_domino(slow.context(&run, &settings, deadline), &source));
+    let mut future = std::pin::pin!(check_domino(
+        slow.context(&run, &settings, deadline),
+        slow.writers().ledger,
+        slow.writers().bus,
+        &source
+    ));
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     let done = loop {
         if let std::task::Poll::Ready(done) = future.as_mut().poll(&mut context) {
@@ -260,6 +270,7 @@ fn record(scenario: &mut Scenario, check: &Result<DominoCheck, String>) -> Resul
     let ports = &scenario.ports;
     let future = record_domino_check(
         ports.context(&run, &scenario.settings, scenario.in_seconds(60)),
+        ports.writers().ledger,
         check,
         asked_at,
     );

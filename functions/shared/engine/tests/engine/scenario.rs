@@ -176,8 +176,8 @@ impl Scenario {
         let mut records = records(&[event.to_string()]);
         records[0].deliveries = deliveries;
         let (run, deadline) = (self.next_run(), self.in_seconds(60));
-        let context = self.ports.context(&run, &self.settings, deadline);
-        drive(process(context, &records), || {}).records.remove(0)
+        let cloud = self.ports.cloud(&run, &self.settings, deadline);
+        drive(process(cloud, self.ports.writers(), &records), || {}).records.remove(0)
     }
 
     /// One invocation with records of any text.
@@ -190,7 +190,8 @@ impl Scenario {
         let (records, run) = (records(texts), self.next_run());
         let ports = &self.ports;
         let mut seen = ports.world().calls.len();
-        let future = process(ports.context(&run, &self.settings, deadline), &records);
+        let future =
+            process(ports.cloud(&run, &self.settings, deadline), ports.writers(), &records);
         drive(future, || {
             let mut world = ports.world();
             meddle(&mut world);
@@ -209,7 +210,7 @@ impl Scenario {
     /// Notes a reconciliation as the function does after it.
     pub(crate) fn note_reconciled(&self, run: &Run, scope: &Scope, done: &Reconciled) {
         let context = self.ports.context(run, &self.settings, self.in_seconds(60));
-        drive(note_reconciled(context, scope, done), || {}).unwrap();
+        drive(note_reconciled(context, self.ports.writers().ledger, scope, done), || {}).unwrap();
     }
 
     pub(crate) fn in_seconds(&self, seconds: i64) -> Timestamp {

@@ -34,7 +34,8 @@ fn watched(
     let mut grants = Grants::of(&ports.world(), node_roles);
     let mut seen = ports.world().calls.len();
     let scope = scope();
-    let future = reconcile(ports.context(&run, &scenario.settings, deadline), &scope);
+    let future =
+        reconcile(ports.cloud(&run, &scenario.settings, deadline), ports.writers(), &scope);
     drive(future, || {
         let mut world = ports.world();
         grants.look(&world, node_roles);
@@ -51,8 +52,7 @@ fn run(scenario: &mut Scenario) -> Reconciled {
 fn look(scenario: &mut Scenario) -> Reconciled {
     let (run, deadline) = (scenario.next_run(), scenario.in_seconds(60));
     let ports = &scenario.ports;
-    drive(preview(ports.context(&run, &scenario.settings, deadline).with(&()), &scope()), || {})
-        .unwrap()
+    drive(preview(ports.cloud(&run, &scenario.settings, deadline), &scope()), || {}).unwrap()
 }
 
 fn item<T: serde::de::DeserializeOwned>(scenario: &Scenario, key: &Key) -> Option<T> {
@@ -351,7 +351,8 @@ fn what_is_handed_on_is_not_trimmed_and_it_is_said() {
     let after = KubernetesName::new("a", "a").ok();
     let (run, deadline) = (scenario.next_run(), scenario.in_seconds(60));
     let (ports, scope) = (&scenario.ports, Scope { after, ..scope() });
-    let future = reconcile(ports.context(&run, &scenario.settings, deadline), &scope);
+    let future =
+        reconcile(ports.cloud(&run, &scenario.settings, deadline), ports.writers(), &scope);
     let done = drive(future, || {}).unwrap();
     assert!(done.untrimmed.unwrap().contains("in one invocation"));
     assert!(granted(&scenario).contains(role("report").as_str()));

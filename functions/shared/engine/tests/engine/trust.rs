@@ -207,11 +207,14 @@ fn who_waits_for_iam_keeps_the_others_of_a_batch_from_nothing() {
     let (run, deadline) = (scenario.next_run(), scenario.in_seconds(60));
     let ports = &scenario.ports;
     let (began, mut made) = (scenario.now(), None);
-    let done = drive(process(ports.context(&run, &scenario.settings, deadline), &records), || {
-        let world = ports.world();
-        let ready = world.bus.events.iter().any(|event| event.detail_type.ends_with("Ready"));
-        made = made.or(ready.then_some(world.now));
-    });
+    let done = drive(
+        process(ports.cloud(&run, &scenario.settings, deadline), ports.writers(), &records),
+        || {
+            let world = ports.world();
+            let ready = world.bus.events.iter().any(|event| event.detail_type.ends_with("Ready"));
+            made = made.or(ready.then_some(world.now));
+        },
+    );
     assert_eq!(made, Some(began), "before anything is waited for");
     let outcomes: Vec<Outcome> = done.records.iter().map(|record| record.outcome).collect();
     assert_eq!(outcomes, [Outcome::Applied, Outcome::Failed]);

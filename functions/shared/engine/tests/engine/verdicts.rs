@@ -117,7 +117,8 @@ fn role_there(scenario: &Scenario) -> Option<String> {
 fn run(scenario: &mut Scenario) -> Reconciled {
     let (run, deadline) = (scenario.next_run(), scenario.in_seconds(60));
     let (ports, scope) = (&scenario.ports, Scope::of(cluster("blue")));
-    let future = reconcile(ports.context(&run, &scenario.settings, deadline), &scope);
+    let future =
+        reconcile(ports.cloud(&run, &scenario.settings, deadline), ports.writers(), &scope);
     drive(future, || {}).unwrap()
 }
 

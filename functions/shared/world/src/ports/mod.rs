@@ -16,7 +16,9 @@ use std::task::Poll;
 
 use jiff::{SignedDuration, Timestamp};
 use pod_identity_engine::ports::{ClusterAccess, PortError};
-use pod_identity_engine::{Context, Run, Settings};
+use pod_identity_engine::{
+    Cloud, Context, InsideSettings, Run, Settings, Workloads, WorkloadsWriters, Writers,
+};
 
 pub use faults::{PortFault, When};
 
@@ -53,15 +55,51 @@ impl fmt::Debug for Latency {
 }
 
 impl WorldPorts {
-    /// A context in which these ports read, write and tell the time.
+    /// A context in which these ports read and tell the time.
     #[must_use]
     pub fn context<'a>(
         &'a self,
         run: &'a Run,
         settings: &'a Settings,
         deadline: Timestamp,
-    ) -> Context<'a, Self, Self, Self> {
-        Context { reader: self, writer: self, clock: self, run, settings, deadline }
+    ) -> Context<'a> {
+        self.cloud(run, settings, deadline).context
+    }
+
+    /// The same with EKS and IAM.
+    #[must_use]
+    pub fn cloud<'a>(
+        &'a self,
+        run: &'a Run,
+        settings: &'a Settings,
+        deadline: Timestamp,
+    ) -> Cloud<'a> {
+        Cloud::of(self, self, run, settings, deadline)
+    }
+
+    /// The same with EKS and Kubernetes.
+    #[must_use]
+    pub fn workloads<'a>(
+        &'a self,
+        run: &'a Run,
+        settings: &'a Settings,
+        inside: &'a InsideSettings,
+        deadline: Timestamp,
+    ) -> Workloads<'a> {
+        let context = self.context(run, settings, deadline);
+        Workloads { context, eks: self, clusters: self, kubernetes: self, inside }
+    }
+
+    /// What changes everything by these ports.
+    #[must_use]
+    pub fn writers(&self) -> Writers<'_> {
+        Writers::of(self)
+    }
+
+    /// What the workloads function changes by these ports.
+    #[must_use]
+    pub fn workloads_writers(&self) -> WorkloadsWriters<'_> {
+        WorkloadsWriters { ledger: self, bus: self, kubernetes: self }
     }
 
     /// Ports for a caller, by the name that the log shows. Faults are this handle's own.

@@ -8,26 +8,18 @@ use pod_identity_core::domino::{AccountDeletion, Mapping, Plan, own_labels};
 use pod_identity_core::plan::{Blocked, Problem};
 use pod_identity_core::{DominoName, KubernetesName};
 
-use super::super::{Hands, Inside, OutsideReads, OutsideWrites};
+use super::super::{Hands, Inside};
 use super::{DominoPlan, DominoReport, failure, words};
 use crate::error::chain;
 use crate::ledger::InsideBinding;
 use crate::outcome::Outcomes;
-use crate::ports::{
-    AssociationFilter, Clock, EksReader, ErrorKind, KubernetesReader, KubernetesWriter, PortError,
-};
+use crate::ports::{AssociationFilter, ErrorKind, KubernetesWriter, PortError};
 use crate::publish::publish;
 
 /// Does what was planned, and notes for each binding what became of it.
-pub(in super::super) async fn apply<
-    A: OutsideReads,
-    K: KubernetesReader,
-    B: OutsideWrites,
-    W: KubernetesWriter,
-    C: Clock,
->(
-    context: &Inside<'_, A, K, C>,
-    hands: &Hands<'_, B, W>,
+pub(in super::super) async fn apply(
+    context: &Inside<'_>,
+    hands: &Hands<'_>,
     mut plan: DominoPlan,
     bindings: &mut BTreeMap<DominoName, InsideBinding>,
 ) -> DominoReport {
@@ -84,9 +76,9 @@ impl DominoPlan {
 
 /// Tells the bus of names that are newly blocked. What could not be told is not remembered, so
 /// that the next run tells it.
-async fn tell<A, K, B: OutsideWrites, W, C: Clock>(
-    context: &Inside<'_, A, K, C>,
-    hands: &Hands<'_, B, W>,
+async fn tell(
+    context: &Inside<'_>,
+    hands: &Hands<'_>,
     plan: &DominoPlan,
     before: &BTreeMap<DominoName, InsideBinding>,
     bindings: &mut BTreeMap<DominoName, InsideBinding>,
@@ -111,8 +103,7 @@ async fn tell<A, K, B: OutsideWrites, W, C: Clock>(
         names.push(name);
         events.push(outcomes.blocked(&subject.kubernetes, &blocked));
     }
-    for (name, sent) in names.into_iter().zip(publish(hands.outside, context.clock, &events).await)
-    {
+    for (name, sent) in names.into_iter().zip(publish(hands.bus, context.clock, &events).await) {
         if let Err(why) = sent {
             report.failures.push(format!("it could not be told that {name} is blocked: {why}"));
             if let Some(binding) = bindings.get_mut(name) {
@@ -123,16 +114,16 @@ async fn tell<A, K, B: OutsideWrites, W, C: Clock>(
 }
 
 /// What changes the cluster, while there is time and the lease lasts.
-struct Hand<'a, A, K, C, W> {
-    context: &'a Inside<'a, A, K, C>,
-    writer: &'a W,
+struct Hand<'a> {
+    context: &'a Inside<'a>,
+    writer: &'a dyn KubernetesWriter,
     lease: &'a crate::lease::Lease,
 }
 
-impl<A: OutsideReads, K, C: Clock, W: KubernetesWriter> Hand<'_, A, K, C, W> {
+impl Hand<'_> {
     /// Whether one more step may start.
     fn may_start(&self) -> bool {
-        let Inside { clock, settings, .. } = *self.context;
+        let (clock, settings) = (self.context.clock, self.context.settings);
         !self.context.is_over() && self.lease.covers(clock.now(), settings.longest_call)
     }
 
@@ -143,7 +134,7 @@ impl<A: OutsideReads, K, C: Clock, W: KubernetesWriter> Hand<'_, A, K, C, W> {
         plan: &Plan,
         report: &mut DominoReport,
     ) -> BTreeMap<KubernetesName, Option<(Problem, bool)>> {
-        let Inside { access, settings, .. } = *self.context;
+        let (access, settings) = (self.context.access, self.context.settings);
         let labels = &own_labels(&settings.plan.deployment);
         let results: Vec<_> = stream::iter(&plan.creates)
             .map(|(place, of)| async move {
@@ -177,7 +168,7 @@ impl<A: OutsideReads, K, C: Clock, W: KubernetesWriter> Hand<'_, A, K, C, W> {
 
     /// Applies our Mutation.
     async fn map(&self, mapping: &Mapping, report: &mut DominoReport) -> Mapped {
-        let Inside { access, clock, .. } = *self.context;
+        let (access, clock) = (self.context.access, self.context.clock);
         let Some(mutation) = mapping.change() else { return Mapped::At(clock.now()) };
         if !self.may_start() {
             report.left = true;
@@ -233,7 +224,7 @@ impl<A: OutsideReads, K, C: Clock, W: KubernetesWriter> Hand<'_, A, K, C, W> {
     }
 
     async fn delete_one(&self, one: &AccountDeletion) -> Result<Deleted, String> {
-        let Inside { access, .. } = *self.context;
+        let access = self.context.access;
         if !self.may_start() {
             return Ok(Deleted::Left);
         }
@@ -251,14 +242,14 @@ impl<A: OutsideReads, K, C: Clock, W: KubernetesWriter> Hand<'_, A, K, C, W> {
     }
 
     async fn has_association(&self, place: &KubernetesName) -> Result<bool, String> {
-        let Inside { aws, access, .. } = *self.context;
+        let (eks, access) = (self.context.eks, self.context.access);
         let filter = AssociationFilter {
             namespace: Some(place.namespace().to_owned()),
             service_account: Some(place.service_account().to_owned()),
         };
         let mut page: Option<String> = None;
         loop {
-            let found = EksReader::associations(aws, access, &filter, page.as_deref()).await;
+            let found = eks.associations(access, &filter, page.as_deref()).await;
             match found {
                 Ok(found) if !found.items.is_empty() => return Ok(true),
                 Ok(found) => match found.next {

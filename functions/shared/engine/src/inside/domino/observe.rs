@@ -10,7 +10,7 @@ use super::super::known::Known;
 use super::super::{Inside, InsideError};
 use super::{Subject, words};
 use crate::ledger::{BindingRecord, Condition};
-use crate::ports::{Clock, ErrorKind, KubernetesReader, Page, PortError};
+use crate::ports::{ErrorKind, Page, PortError};
 
 /// How often a list begins again whose page token became too old.
 const LISTS: u32 = 3;
@@ -26,11 +26,8 @@ pub(super) struct Seen {
 
 /// Looks at what the settings ask for. What fails in one part keeps no other from being seen,
 /// unless nobody can look inside at all.
-pub(super) async fn observe<A, K: KubernetesReader, C: Clock>(
-    context: &Inside<'_, A, K, C>,
-    known: &Known,
-) -> Result<Seen, InsideError> {
-    let Inside { access, inside, .. } = *context;
+pub(super) async fn observe(context: &Inside<'_>, known: &Known) -> Result<Seen, InsideError> {
+    let (access, inside) = (context.access, context.inside);
     let mut seen = of_ledger(known, &access.cluster);
     let claims = seen.observation.claims.values();
     let used: BTreeSet<KubernetesName> = claims.flat_map(|claim| claim.uses.clone()).collect();
@@ -109,8 +106,8 @@ fn claim(record: &BindingRecord, condition: Option<&Condition>, cluster: &Cluste
 
 /// The service accounts of a namespace that bindings use or that may be ours. Domino makes one for
 /// each execution, and all others are forgotten page by page.
-async fn service_accounts<A, K: KubernetesReader, C: Clock>(
-    context: &Inside<'_, A, K, C>,
+async fn service_accounts(
+    context: &Inside<'_>,
     namespace: &str,
     used: &BTreeSet<KubernetesName>,
 ) -> Result<Vec<ServiceAccount>, PortError> {
@@ -119,7 +116,7 @@ async fn service_accounts<A, K: KubernetesReader, C: Clock>(
         .filter(|place| place.namespace() == namespace)
         .map(KubernetesName::service_account)
         .collect();
-    let Inside { kubernetes, access, .. } = *context;
+    let (kubernetes, access) = (context.kubernetes, context.access);
     let is_ours = |one: &ServiceAccount| one.labels.contains_key(DEPLOYMENT_LABEL);
     let keep = |one: &ServiceAccount| is_ours(one) || names.contains(one.name.as_str());
     let page = async |token: Option<String>| {
@@ -128,11 +125,8 @@ async fn service_accounts<A, K: KubernetesReader, C: Clock>(
     list(context, &format!("service accounts of namespace {namespace}"), page, keep).await
 }
 
-async fn mutations<A, K: KubernetesReader, C: Clock>(
-    context: &Inside<'_, A, K, C>,
-    namespace: &str,
-) -> Result<Vec<Mutation>, PortError> {
-    let Inside { kubernetes, access, .. } = *context;
+async fn mutations(context: &Inside<'_>, namespace: &str) -> Result<Vec<Mutation>, PortError> {
+    let (kubernetes, access) = (context.kubernetes, context.access);
     let page = async |token: Option<String>| {
         kubernetes.mutations(access, namespace, token.as_deref()).await
     };
@@ -140,8 +134,8 @@ async fn mutations<A, K: KubernetesReader, C: Clock>(
 }
 
 /// All pages of a list, from the beginning when a page token became too old on the way.
-async fn list<A, K, C: Clock, T>(
-    context: &Inside<'_, A, K, C>,
+async fn list<T>(
+    context: &Inside<'_>,
     what: &str,
     page: impl AsyncFn(Option<String>) -> Result<Page<T>, PortError>,
     keep: impl Fn(&T) -> bool,
@@ -169,7 +163,7 @@ async fn list<A, K, C: Clock, T>(
 }
 
 /// Why nothing more is asked.
-fn over<A, K, C>(context: &Inside<'_, A, K, C>, what: &str) -> PortError {
+fn over(context: &Inside<'_>, what: &str) -> PortError {
     let why = "the invocation's time was nearly over";
     PortError {
         operation: "list",

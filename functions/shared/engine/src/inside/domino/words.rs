@@ -40,15 +40,15 @@ fn otherwise(error: &PortError) -> String {
 }
 
 /// The error where the inside of the cluster cannot be reached, so that no other part is tried.
-fn open<A, K, C>(context: &Inside<'_, A, K, C>, error: &PortError) -> Result<(), InsideError> {
+fn open(context: &Inside<'_>, error: &PortError) -> Result<(), InsideError> {
     match is_closed(error) {
         true => Err(InsideError::of(error, &context.access.cluster)),
         false => Ok(()),
     }
 }
 
-pub(super) fn accounts_unread<A, K, C>(
-    context: &Inside<'_, A, K, C>,
+pub(super) fn accounts_unread(
+    context: &Inside<'_>,
     error: &PortError,
 ) -> Result<Problem, InsideError> {
     open(context, error)?;
@@ -59,8 +59,8 @@ pub(super) fn accounts_unread<A, K, C>(
     Ok(problem(code, error, way_out))
 }
 
-pub(super) fn mutations_unread<A, K, C>(
-    context: &Inside<'_, A, K, C>,
+pub(super) fn mutations_unread(
+    context: &Inside<'_>,
     settings: &MappingSettings,
     error: &PortError,
 ) -> Result<Problem, InsideError> {

@@ -13,11 +13,9 @@ use super::tell::{Blockade, Word, Words, tell};
 use super::{SweepPlan, SweepReport, look, place_of_finding, pod_id};
 use crate::error::chain;
 use crate::inside::known::Known;
-use crate::inside::{Hands, Inside, OutsideReads, OutsideWrites};
+use crate::inside::{Hands, Inside};
 use crate::ledger::{Intended, IntendedEviction, View, WriteSet, intended_key};
-use crate::ports::{
-    Clock, ErrorKind, Eviction, KubernetesReader, KubernetesWriter, PodQuery, PortError,
-};
+use crate::ports::{ErrorKind, Eviction, PodQuery, PortError};
 use crate::settings::later;
 
 /// First pause before what was blocked or throttled is tried again; it doubles up to
@@ -63,23 +61,17 @@ enum Fate {
 type Group = (KubernetesName, Option<KubernetesName>);
 
 /// What every attempt needs.
-struct Evicting<'a, A, K, B, W, C> {
-    context: &'a Inside<'a, A, K, C>,
-    hands: &'a Hands<'a, B, W>,
+struct Evicting<'a> {
+    context: &'a Inside<'a>,
+    hands: &'a Hands<'a>,
     known: &'a Known,
     plan: &'a SweepPlan,
 }
 
 /// Evicts what was planned, and tells of it.
-pub(super) async fn evict<
-    A: OutsideReads,
-    K: KubernetesReader,
-    B: OutsideWrites,
-    W: KubernetesWriter,
-    C: Clock,
->(
-    context: &Inside<'_, A, K, C>,
-    hands: &Hands<'_, B, W>,
+pub(super) async fn evict(
+    context: &Inside<'_>,
+    hands: &Hands<'_>,
     known: &Known,
     plan: &SweepPlan,
     evictions: &[Finding],
@@ -178,14 +170,7 @@ fn wait_until(now: Timestamp, deadline: Timestamp) -> Timestamp {
     now.checked_add(half.min(LONGEST_WAIT)).unwrap_or(deadline)
 }
 
-impl<'a, A, K, B, W, C> Evicting<'a, A, K, B, W, C>
-where
-    A: OutsideReads,
-    K: KubernetesReader,
-    B: OutsideWrites,
-    W: KubernetesWriter,
-    C: Clock,
-{
+impl<'a> Evicting<'a> {
     fn words(&self) -> Words<'a> {
         let Self { context, known, .. } = *self;
         Words {
@@ -250,23 +235,24 @@ where
     }
 
     async fn write_down(&self, intended: &Intended) -> Result<(), String> {
-        let Inside { aws, run, access, .. } = *self.context;
+        let (ledger, run, access) = (self.context.ledger, self.context.run, self.context.access);
         let (mut view, mut writes) = (View::default(), WriteSet::default());
         let key = intended_key(&access.cluster);
         writes.put_anyway(&mut view, key, intended, &run.revision(), None)?;
         self.hands.lease.fence(&mut writes);
-        writes.commit(aws, self.hands.outside).await.map_err(|error| chain(&error))
+        writes.commit(ledger, self.hands.ledger).await.map_err(|error| chain(&error))
     }
 
     /// Whether the lease lasts; its time is begun anew when it may not. Not to be asked by two at
     /// once.
     async fn is_leased(&self) -> bool {
-        let Inside { clock, settings, access, .. } = *self.context;
+        let (clock, settings, access) =
+            (self.context.clock, self.context.settings, self.context.access);
         let lease = self.hands.lease;
         if lease.covers(clock.now(), settings.longest_call * 2) {
             return true;
         }
-        match lease.renew(&self.context.writing(self.hands.outside)).await {
+        match lease.renew(self.context, self.hands.ledger).await {
             Ok(()) => lease.covers(clock.now(), settings.longest_call),
             Err(error) => {
                 let cluster = access.cluster.name();
@@ -277,7 +263,7 @@ where
     }
 
     fn is_over(&self) -> bool {
-        let Inside { clock, settings, .. } = *self.context;
+        let (clock, settings) = (self.context.clock, self.context.settings);
         let covered = self.hands.lease.covers(clock.now(), settings.longest_call);
         self.context.is_over() || !covered
     }
@@ -336,7 +322,7 @@ where
     }
 
     async fn one(&self, target: &mut Target<'a>) -> Fate {
-        let Inside { access, clock, .. } = *self.context;
+        let (access, clock) = (self.context.access, self.context.clock);
         let kubernetes = self.hands.kubernetes;
         let id = pod_id(target.finding);
         let grace = self.context.inside.sweep.as_ref().and_then(|sweep| sweep.grace_seconds);
@@ -384,7 +370,7 @@ where
         if !matches!(failed, Fate::Again) || error.is_answered() || self.is_over() {
             return failed;
         }
-        let Inside { access, kubernetes, .. } = *self.context;
+        let (access, kubernetes) = (self.context.access, self.context.kubernetes);
         let id = pod_id(target.finding);
         let query = PodQuery::named(&id);
         match kubernetes.pods(access, &query, None).await {

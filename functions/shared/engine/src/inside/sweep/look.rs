@@ -5,24 +5,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use pod_identity_core::{Association, DominoName, KubernetesName};
 
 use super::places::says_the_same;
+use crate::inside::Inside;
 use crate::inside::known::Known;
-use crate::inside::{Inside, OutsideReads};
 use crate::ledger::{ClaimsRecord, Condition, LedgerError, View, claims_key, condition_key};
 use crate::observe;
 use crate::ports::Key;
 
 /// Whether a place is as it was when its pods were found stale. The ledger is read last: it knows
 /// of whoever is bound before EKS does.
-pub(super) async fn is_as_planned<A: OutsideReads, K, C>(
-    context: &Inside<'_, A, K, C>,
+pub(super) async fn is_as_planned(
+    context: &Inside<'_>,
     known: &Known,
     place: &KubernetesName,
     planned: Option<&Association>,
     also: Option<&KubernetesName>,
 ) -> Result<bool, String> {
-    let Inside { aws, access, settings, .. } = *context;
+    let (eks, access, settings) = (context.eks, context.access, context.settings);
     let places = BTreeSet::from([place.clone()]);
-    let found = observe::associations(aws, access, &places, settings.concurrency).await?;
+    let found = observe::associations(eks, access, &places, settings.concurrency).await?;
     if !gives_the_same(planned, found.get(place)) {
         return Ok(false);
     }
@@ -46,8 +46,8 @@ fn gives_the_same(one: Option<&Association>, other: Option<&Association>) -> boo
 }
 
 /// Whether the ledger says of a place what it said before, and nobody else claims it.
-async fn is_remembered_alike<A: OutsideReads, K, C>(
-    context: &Inside<'_, A, K, C>,
+async fn is_remembered_alike(
+    context: &Inside<'_>,
     known: &Known,
     place: &KubernetesName,
 ) -> Result<bool, LedgerError> {
@@ -58,7 +58,7 @@ async fn is_remembered_alike<A: OutsideReads, K, C>(
     let mut keys: Vec<Key> = concerned.keys().map(|name| condition_key(name, cluster)).collect();
     keys.push(claims.clone());
     let mut view = View::default();
-    view.read(context.aws, &keys).await?;
+    view.read(context.ledger, &keys).await?;
     let claims = view.get::<ClaimsRecord>(&claims)?;
     let claimed = |name: &DominoName| {
         let binding = known.bindings.get(name).and_then(|record| record.binding());

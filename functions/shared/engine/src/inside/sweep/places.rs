@@ -6,8 +6,8 @@ use futures::stream::{self, StreamExt};
 use pod_identity_core::sweep::{Bound, Places, Removal, Worked};
 use pod_identity_core::{Association, DominoName, KubernetesName, Pod};
 
+use crate::inside::Inside;
 use crate::inside::known::Known;
-use crate::inside::{Inside, OutsideReads};
 use crate::ledger::{Condition, InsideBinding, WorkedRecord};
 use crate::observe;
 use crate::ports::{AssociationFilter, AssociationSummary, PortError};
@@ -100,22 +100,22 @@ pub(super) struct Listed {
 }
 
 /// Lists the associations of the cluster, or of some places.
-pub(super) async fn list<A: OutsideReads, K, C>(
-    context: &Inside<'_, A, K, C>,
+pub(super) async fn list(
+    context: &Inside<'_>,
     only: Option<&BTreeSet<KubernetesName>>,
 ) -> Result<Listed, PortError> {
-    let Inside { aws, access, settings, .. } = *context;
+    let (eks, access, settings) = (context.eks, context.access, context.settings);
     let all = AssociationFilter::default();
     let Some(only) = only else {
-        let found = observe::list(aws, access, all).await?;
+        let found = observe::list(eks, access, all).await?;
         return Ok(Listed { count: found.len(), summaries: by_place(found) });
     };
-    let found = observe::summaries(aws, access, only, settings.concurrency).await?;
+    let found = observe::summaries(eks, access, only, settings.concurrency).await?;
     let mut count = found.len();
     // Nothing where nothing may be is plausible only while there is something elsewhere.
     let mut page = None;
     while count == 0 {
-        let more = aws.associations(access, &all, page.as_deref()).await?;
+        let more = eks.associations(access, &all, page.as_deref()).await?;
         count = more.items.len();
         page = more.next;
         if page.is_none() {
@@ -140,12 +140,12 @@ pub(super) struct Shown {
 }
 
 /// Describes the associations of places that have pods.
-pub(super) async fn describe<A: OutsideReads, K, C>(
-    context: &Inside<'_, A, K, C>,
+pub(super) async fn describe(
+    context: &Inside<'_>,
     listed: &mut Listed,
     pods: &[Pod],
 ) -> Result<Shown, String> {
-    let Inside { aws, access, settings, .. } = *context;
+    let (eks, access, settings) = (context.eks, context.access, context.settings);
     let (mut with_pods, mut bare) = (BTreeSet::new(), BTreeSet::new());
     for pod in pods {
         let Some(place) = place_of(pod) else { continue };
@@ -157,14 +157,14 @@ pub(super) async fn describe<A: OutsideReads, K, C>(
     // The associations were listed before the pods: one that was made in between would make its
     // pods look as if they had lost it.
     if !bare.is_empty() {
-        let late = observe::summaries(aws, access, &bare, settings.concurrency).await?;
+        let late = observe::summaries(eks, access, &bare, settings.concurrency).await?;
         listed.count += late.len();
         listed.summaries.extend(by_place(late));
     }
     let there = listed.summaries.iter().filter(|(place, _)| with_pods.contains(*place));
     let found: Vec<_> = stream::iter(there)
         .map(|(place, summary)| async move {
-            (place.clone(), aws.association(access, &summary.id).await)
+            (place.clone(), eks.association(access, &summary.id).await)
         })
         .buffer_unordered(settings.concurrency.max(1))
         .collect()

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pod_identity_core::{ClusterArn, KubernetesName, Pod, SKIP_LABEL};
 
-use crate::inside::{Inside, InsideError, OutsideReads, SweepSettings};
-use crate::ports::{Clock, ErrorKind, KubernetesReader, PodQuery, PortError};
+use crate::inside::{Inside, InsideError, SweepSettings};
+use crate::ports::{ErrorKind, PodQuery, PortError};
 
 /// How often the list of a namespace is begun again because the token of a page was too old.
 const BEGINNINGS: usize = 4;
@@ -57,10 +57,7 @@ struct Listed {
 }
 
 /// Lists the pods of all namespaces.
-pub(super) async fn list<A: OutsideReads, K: KubernetesReader, C: Clock>(
-    context: &Inside<'_, A, K, C>,
-    wanted: &Wanted<'_>,
-) -> Result<Pods, InsideError> {
+pub(super) async fn list(context: &Inside<'_>, wanted: &Wanted<'_>) -> Result<Pods, InsideError> {
     let cluster = &context.access.cluster;
     let mut pods = Pods::default();
     let namespaces = &wanted.settings.rules.namespaces;
@@ -93,8 +90,8 @@ pub(super) async fn list<A: OutsideReads, K: KubernetesReader, C: Clock>(
     }
 }
 
-async fn list_one<A, K: KubernetesReader, C: Clock>(
-    context: &Inside<'_, A, K, C>,
+async fn list_one(
+    context: &Inside<'_>,
     wanted: &Wanted<'_>,
     namespace: &str,
 ) -> Result<Listed, Unread> {

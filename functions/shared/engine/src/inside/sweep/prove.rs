@@ -9,21 +9,18 @@ use super::effective::Unproven;
 use super::pods::words;
 use crate::inside::{Hands, Inside};
 use crate::ledger::{InsideBinding, Proof};
-use crate::ports::{Admission, Clock, KubernetesWriter, PortError};
+use crate::ports::{Admission, PortError};
 
 /// Most dry runs of one run.
 const MAX_TRIES: usize = 10;
 
 /// Asks what pods would get, for some of the bindings.
-pub(super) async fn prove<A, K, B, W, C>(
-    context: &Inside<'_, A, K, C>,
-    hands: &Hands<'_, B, W>,
+pub(super) async fn prove(
+    context: &Inside<'_>,
+    hands: &Hands<'_>,
     unproven: &[Unproven],
     bindings: &mut BTreeMap<DominoName, InsideBinding>,
-) where
-    W: KubernetesWriter,
-    C: Clock,
-{
+) {
     let mut unproven: Vec<&Unproven> = unproven.iter().collect();
     // Those that prove nothing today must not keep the others from being tried for ever.
     let request = context.run.request_id();

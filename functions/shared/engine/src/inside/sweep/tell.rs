@@ -11,10 +11,10 @@ use pod_identity_events::{
 
 use crate::error::chain;
 use crate::inside::known::Known;
-use crate::inside::{Hands, Inside, OutsideReads, OutsideWrites};
+use crate::inside::{Hands, Inside};
 use crate::ledger::{IntendedEviction, Told, View, WriteSet, told_key};
 use crate::outcome::time;
-use crate::ports::{Clock, MAX_WRITE};
+use crate::ports::MAX_WRITE;
 use crate::publish::publish;
 
 /// How long it is remembered what the bus was told of a pod, in seconds: 30 days.
@@ -213,9 +213,9 @@ pub(super) struct Spoken {
 
 /// Tells the bus, and remembers what it took, a hundred pods at a time: ten thousand events at once would not fit
 /// beside the pods.
-pub(super) async fn tell<A: OutsideReads, K, B: OutsideWrites, W, C: Clock>(
-    context: &Inside<'_, A, K, C>,
-    hands: &Hands<'_, B, W>,
+pub(super) async fn tell(
+    context: &Inside<'_>,
+    hands: &Hands<'_>,
     words: impl IntoIterator<Item = Word>,
 ) -> Spoken {
     let (mut words, mut spoken) = (words.into_iter().peekable(), Spoken::default());
@@ -241,13 +241,9 @@ pub(super) async fn tell<A: OutsideReads, K, B: OutsideWrites, W, C: Clock>(
     spoken
 }
 
-async fn tell_some<A: OutsideReads, K, B: OutsideWrites, W, C: Clock>(
-    context: &Inside<'_, A, K, C>,
-    hands: &Hands<'_, B, W>,
-    words: Vec<Word>,
-) -> Spoken {
+async fn tell_some(context: &Inside<'_>, hands: &Hands<'_>, words: Vec<Word>) -> Spoken {
     let events: Vec<Outgoing> = words.iter().filter_map(|word| word.event.clone()).collect();
-    let mut results = publish(hands.outside, context.clock, &events).await.into_iter();
+    let mut results = publish(hands.bus, context.clock, &events).await.into_iter();
     let (mut spoken, mut remembered) = (Spoken::default(), Vec::new());
     for word in words {
         match word.event.as_ref().and_then(|_| results.next()) {
@@ -266,17 +262,13 @@ async fn tell_some<A: OutsideReads, K, B: OutsideWrites, W, C: Clock>(
     spoken
 }
 
-async fn remember<A: OutsideReads, K, B: OutsideWrites, W, C: Clock>(
-    context: &Inside<'_, A, K, C>,
-    hands: &Hands<'_, B, W>,
-    words: &[Word],
-) -> Result<(), String> {
-    let Inside { aws, clock, run, access, .. } = *context;
+async fn remember(context: &Inside<'_>, hands: &Hands<'_>, words: &[Word]) -> Result<(), String> {
+    let (clock, run, access) = (context.clock, context.run, context.access);
     let expires_at = clock.now().as_second().saturating_add(REMEMBERED);
     let (mut view, mut writes) = (View::default(), WriteSet::default());
     for Word { uid, told, .. } in words {
         let (key, revision) = (told_key(&access.cluster, uid), run.revision());
         writes.put_anyway(&mut view, key, told, &revision, Some(expires_at))?;
     }
-    writes.commit(aws, hands.outside).await.map_err(|error| chain(&error))
+    writes.commit(context.ledger, hands.ledger).await.map_err(|error| chain(&error))
 }

@@ -9,10 +9,10 @@ use pod_identity_core::{
 };
 
 use super::{Found, Overview, places_of};
-use crate::context::Context;
+use crate::context::Cloud;
 use crate::ledger::{AccountRecord, BindingState, Condition};
 use crate::observe;
-use crate::ports::{AssociationSummary, PortError, Reads};
+use crate::ports::{AssociationSummary, PortError};
 use crate::reconcile::Orphan;
 use crate::reconcile::drift::What;
 use crate::reconcile::restored::Correction;
@@ -74,13 +74,13 @@ impl Overview {
     }
 
     /// Associations of ours that are otherwise than their bindings say.
-    pub(in crate::reconcile) async fn corrections<R: Reads, W, C>(
+    pub(in crate::reconcile) async fn corrections(
         &self,
-        context: &Context<'_, R, W, C>,
+        cloud: &Cloud<'_>,
     ) -> Result<Vec<Correction>, PortError> {
         let ours = self.places.values().flatten().filter(|one| self.remembers(one)).cloned();
-        let most = context.settings.concurrency;
-        let found = observe::describe(context.reader, &self.access, ours.collect(), most).await?;
+        let most = cloud.settings.concurrency;
+        let found = observe::describe(cloud.eks, &self.access, ours.collect(), most).await?;
         let correction = |one: &Association| {
             let place = KubernetesName::new(&one.namespace, &one.service_account).ok()?;
             let held = self.accounts.get(&place)?.held.as_ref()?;

@@ -7,21 +7,22 @@ use pod_identity_core::{ClusterArn, GivenUp};
 use super::Retirement;
 use crate::apply::Failure;
 use crate::cluster::{self, Beyond, Taking};
-use crate::context::Context;
+use crate::context::{Cloud, Context, Writers};
 use crate::ledger::{self, Registry, View, WriteSet, registry_key};
-use crate::ports::{Clock, Reads, Writes};
+use crate::ports::LedgerWriter;
 use crate::reconcile::overview::Overview;
 
 /// Deletes the node policies of a cluster on which no association is left, and says so in the
 /// registry.
-pub(super) async fn close<R: Reads, W: Writes, C: Clock>(
-    context: &Context<'_, R, W, C>,
+pub(super) async fn close(
+    cloud: &Cloud<'_>,
+    writers: Writers<'_>,
     overview: &Overview,
 ) -> Result<Retirement, String> {
     let is_gone = overview.gone.is_some();
     let taking = Some(Taking::Everything { is_gone });
     let (nobody, beyond) = (BTreeSet::new(), Beyond { taking, ..Beyond::default() });
-    let worked = cluster::work_with(context, overview.job(&nobody, &beyond), None).await;
+    let worked = cluster::work_with(*cloud, writers, overview.job(&nobody, &beyond), None).await;
     let undone = worked.as_ref().map_or_else(Some, |report| report.undone.as_ref());
     match undone {
         Some(failure @ Failure::Blocked(_)) => Ok(Retirement::PoliciesStay(failure.to_string())),
@@ -31,7 +32,7 @@ pub(super) async fn close<R: Reads, W: Writes, C: Clock>(
             if left.is_some_and(|left| !left.projection.policies.is_empty()) {
                 return Err("event Node Role Policy Changed was not sent".to_owned());
             }
-            Ok(finish(context, &overview.access.cluster, is_gone)
+            Ok(finish(cloud, writers.ledger, &overview.access.cluster, is_gone)
                 .await?
                 .unwrap_or(Retirement::UnderWay { goes_on: false }))
         }
@@ -40,13 +41,14 @@ pub(super) async fn close<R: Reads, W: Writes, C: Clock>(
 
 /// Says in the registry that nothing is left of a cluster; one that EKS does not know any more leaves it. None
 /// where a registration has taken the retirement back.
-pub(in super::super) async fn finish<R: Reads, W: Writes, C: Clock>(
-    context: &Context<'_, R, W, C>,
+pub(in super::super) async fn finish(
+    context: &Context<'_>,
+    writer: &dyn LedgerWriter,
     cluster: &ClusterArn,
     is_gone: bool,
 ) -> Result<Option<Retirement>, String> {
     let mut view = View::default();
-    view.read(context.reader, &[registry_key()]).await?;
+    view.read(context.ledger, &[registry_key()]).await?;
     let mut registry = ledger::registry(&view, &context.settings.plan.deployment)?;
     let record = registry.clusters.get_mut(cluster).filter(|record| record.is_retiring());
     let Some(retirement) = record.and_then(|record| record.retired.as_mut()) else {
@@ -61,7 +63,7 @@ pub(in super::super) async fn finish<R: Reads, W: Writes, C: Clock>(
     };
     let (mut writes, revision) = (WriteSet::default(), context.run.revision());
     writes.put(&mut view, registry_key(), &registry, &revision)?;
-    writes.commit(context.reader, context.writer).await?;
+    writes.commit(context.ledger, writer).await?;
     Ok(Some(finished))
 }
 

@@ -20,11 +20,9 @@ fn die_after(stage: &mut Stage, calls: usize) -> bool {
     let (settings, inside) = (stage.scenario.settings.clone(), stage.inside.clone());
     let scope = Stage::scope();
     let mut dying = Box::pin(work_inside(
-        ports.context(&run, &settings, deadline),
-        &ports,
-        &ports,
+        ports.workloads(&run, &settings, &inside, deadline),
+        ports.workloads_writers(),
         &scope,
-        &inside,
     ));
     ports.allow(calls);
     let mut context = Context::from_waker(Waker::noop());

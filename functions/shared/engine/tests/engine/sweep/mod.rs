@@ -157,8 +157,11 @@ impl Stage {
         let Self { scenario, ports, inside } = self;
         let (run, deadline) = (scenario.next_run(), scenario.in_seconds(seconds));
         let settings = scenario.settings.clone();
-        let future =
-            work_inside(ports.context(&run, &settings, deadline), ports, ports, scope, inside);
+        let future = work_inside(
+            ports.workloads(&run, &settings, inside, deadline),
+            ports.workloads_writers(),
+            scope,
+        );
         drive(Box::pin(future), || look(scenario, ports))
     }
 
@@ -174,12 +177,8 @@ impl Stage {
         let (run, deadline) = (self.scenario.next_run(), self.scenario.in_seconds(300));
         let (ports, scope) = (&self.ports, Self::scope());
         let settings = &self.scenario.settings;
-        let future = preview_inside(
-            ports.context(&run, settings, deadline).with(&()),
-            ports,
-            &scope,
-            &self.inside,
-        );
+        let future =
+            preview_inside(ports.workloads(&run, settings, &self.inside, deadline), &scope);
         drive(Box::pin(future), || {}).unwrap().sweep.unwrap()
     }
 

@@ -13,11 +13,9 @@ fn while_one_sweeps_another_waits_and_fails() {
     let (settings, inside) = (stage.scenario.settings.clone(), stage.inside.clone());
     let scope = Stage::scope();
     let mut slow = Box::pin(work_inside(
-        other.context(&run, &settings, deadline),
-        &other,
-        &other,
+        other.workloads(&run, &settings, &inside, deadline),
+        other.workloads_writers(),
         &scope,
-        &inside,
     ));
     other.allow(2);
     let mut context = Context::from_waker(Waker::noop());
@@ -47,11 +45,9 @@ fn interleaved(calls: usize) -> bool {
     let deadline = stage.scenario.in_seconds(900);
     slow_ports.allow(calls);
     let mut slow = Box::pin(work_inside(
-        slow_ports.context(&slow_run, &settings, deadline),
-        &slow_ports,
-        &slow_ports,
+        slow_ports.workloads(&slow_run, &settings, &inside, deadline),
+        slow_ports.workloads_writers(),
         &scope,
-        &inside,
     ));
     let mut context = Context::from_waker(Waker::noop());
     for _ in 0..200 {
@@ -61,11 +57,9 @@ fn interleaved(calls: usize) -> bool {
     }
     stage.scenario.advance(i64::try_from(settings.lease.as_secs()).unwrap() + 1);
     let mut quick = Box::pin(work_inside(
-        quick_ports.context(&quick_run, &settings, deadline),
-        &quick_ports,
-        &quick_ports,
+        quick_ports.workloads(&quick_run, &settings, &inside, deadline),
+        quick_ports.workloads_writers(),
         &scope,
-        &inside,
     ));
     let (mut slow_done, mut quick_done) = (None, None);
     quick_ports.allow(0);

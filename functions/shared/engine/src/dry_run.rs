@@ -5,34 +5,29 @@ use async_trait::async_trait;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use pod_identity_core::{PolicyArn, RoleArn};
-
 use crate::ports::{
-    Association, AssociationFilter, AssociationSummary, Bus, BusEntry, ClusterAccess,
-    ClusterDescription, ClusterReader, EksReader, Expect, IamReader, Item, Key, LedgerReader,
-    LedgerWriter, ManagedPolicy, Page, PolicyVersion, PortError, PutFailure, Role, Write,
-    WriteError,
+    Bus, BusEntry, Expect, Item, Key, LedgerReader, LedgerWriter, Page, PortError, PutFailure,
+    Write, WriteError,
 };
 
-/// A reader, with a ledger on top into which may be written without anybody noticing. Events that
-/// are put on its bus go nowhere.
-#[derive(Debug)]
-pub struct Rehearsal<'a, R> {
-    reader: &'a R,
+/// A ledger on top of another, into which may be written without a trace. Events that are put on its bus go
+/// nowhere.
+pub struct DryRunLedger<'a> {
+    reader: &'a dyn LedgerReader,
     /// What was written; none where an item was removed.
     written: RefCell<BTreeMap<Key, Option<Item>>>,
 }
 
-impl<'a, R> Rehearsal<'a, R> {
+impl<'a> DryRunLedger<'a> {
     /// Nothing is written yet.
     #[must_use]
-    pub fn of(reader: &'a R) -> Self {
+    pub fn of(reader: &'a dyn LedgerReader) -> Self {
         Self { reader, written: RefCell::default() }
     }
 }
 
 #[async_trait(?Send)]
-impl<R: LedgerReader> LedgerReader for Rehearsal<'_, R> {
+impl LedgerReader for DryRunLedger<'_> {
     async fn read(&self, keys: &[Key]) -> Result<Vec<Item>, PortError> {
         let (mut found, mut rest) = (Vec::new(), Vec::new());
         for key in keys {
@@ -77,7 +72,7 @@ impl<R: LedgerReader> LedgerReader for Rehearsal<'_, R> {
 }
 
 #[async_trait(?Send)]
-impl<R: LedgerReader> LedgerWriter for Rehearsal<'_, R> {
+impl LedgerWriter for DryRunLedger<'_> {
     async fn write(&self, writes: &[Write]) -> Result<(), WriteError> {
         let parts = |write: &Write| match write {
             Write::Put { item, expect, .. } => (item.key.clone(), expect.clone()),
@@ -119,104 +114,8 @@ impl<R: LedgerReader> LedgerWriter for Rehearsal<'_, R> {
 }
 
 #[async_trait(?Send)]
-impl<R> Bus for Rehearsal<'_, R> {
+impl Bus for DryRunLedger<'_> {
     async fn put(&self, entries: &[BusEntry]) -> Result<Vec<Result<(), PutFailure>>, PortError> {
         Ok(entries.iter().map(|_| Ok(())).collect())
-    }
-}
-
-#[async_trait(?Send)]
-impl<R: EksReader> EksReader for Rehearsal<'_, R> {
-    async fn associations(
-        &self,
-        access: &ClusterAccess,
-        filter: &AssociationFilter,
-        page: Option<&str>,
-    ) -> Result<Page<AssociationSummary>, PortError> {
-        self.reader.associations(access, filter, page).await
-    }
-
-    async fn association(
-        &self,
-        access: &ClusterAccess,
-        id: &str,
-    ) -> Result<Option<Association>, PortError> {
-        self.reader.association(access, id).await
-    }
-
-    async fn node_groups(
-        &self,
-        access: &ClusterAccess,
-        page: Option<&str>,
-    ) -> Result<Page<String>, PortError> {
-        self.reader.node_groups(access, page).await
-    }
-
-    async fn node_group_role(
-        &self,
-        access: &ClusterAccess,
-        name: &str,
-    ) -> Result<Option<String>, PortError> {
-        self.reader.node_group_role(access, name).await
-    }
-}
-
-#[async_trait(?Send)]
-impl<R: IamReader> IamReader for Rehearsal<'_, R> {
-    async fn role(
-        &self,
-        access: &ClusterAccess,
-        role: &RoleArn,
-    ) -> Result<Option<Role>, PortError> {
-        self.reader.role(access, role).await
-    }
-
-    async fn policy(
-        &self,
-        access: &ClusterAccess,
-        policy: &PolicyArn,
-    ) -> Result<Option<ManagedPolicy>, PortError> {
-        self.reader.policy(access, policy).await
-    }
-
-    async fn policy_document(
-        &self,
-        access: &ClusterAccess,
-        policy: &PolicyArn,
-        version: &str,
-    ) -> Result<Option<String>, PortError> {
-        self.reader.policy_document(access, policy, version).await
-    }
-
-    async fn policy_versions(
-        &self,
-        access: &ClusterAccess,
-        policy: &PolicyArn,
-        page: Option<&str>,
-    ) -> Result<Page<PolicyVersion>, PortError> {
-        self.reader.policy_versions(access, policy, page).await
-    }
-
-    async fn attached_policies(
-        &self,
-        access: &ClusterAccess,
-        role: &RoleArn,
-        page: Option<&str>,
-    ) -> Result<Page<String>, PortError> {
-        self.reader.attached_policies(access, role, page).await
-    }
-}
-
-#[async_trait(?Send)]
-impl<R: ClusterReader> ClusterReader for Rehearsal<'_, R> {
-    async fn cluster(
-        &self,
-        access: &ClusterAccess,
-    ) -> Result<Option<ClusterDescription>, PortError> {
-        self.reader.cluster(access).await
-    }
-
-    async fn addon(&self, access: &ClusterAccess, name: &str) -> Result<Option<String>, PortError> {
-        self.reader.addon(access, name).await
     }
 }
