@@ -267,8 +267,10 @@ impl<'a> Decision<'a> {
             Some(association) => {
                 let changes = association.differences(desired);
                 let fits = changes.is_empty();
-                let tagged =
-                    own_tags.iter().all(|(key, value)| association.tags.get(key) == Some(value));
+                // What is passed on is tagged whatever is shown: EKS may show tags that it had before.
+                let held = self.place.held.as_ref();
+                let tagged = held.is_none_or(|held| held.service_account == *name)
+                    && own_tags.iter().all(|(key, value)| association.tags.get(key) == Some(value));
                 if fits && tagged && !adopts {
                     unchanged = Some(UnchangedAssociation {
                         id: association.id.clone(),

@@ -372,6 +372,19 @@ fn who_waited_takes_over_what_the_holder_gave_up() {
 }
 
 #[test]
+fn what_passes_to_another_is_tagged_whatever_tags_are_shown() {
+    let mut place = place(vec![claim("svc-b", "b", 2)], &["svc-a"], Some(managed("b", "svc-b")));
+    place.held = Some(held(&managed("b", "svc-a"), "svc-a"));
+    let plan = planned(vec![place]);
+    let Some(AssociationStep::UpdateAssociation { desired: None, tags: Some(tags), .. }) =
+        &plan.places[0].step
+    else {
+        panic!("{:?}", plan.places[0].step)
+    };
+    assert_eq!(tags[SERVICE_ACCOUNT_TAG], "svc-b");
+}
+
+#[test]
 fn what_was_given_up_goes_away_even_when_the_next_in_line_is_blocked() {
     let plan = planned(vec![place(
         vec![claim("svc-b", "untrusted", 2)],
