@@ -1,6 +1,8 @@
 //! What an administrator is told.
 
 use pod_identity_core::plain;
+use pod_identity_engine::ledger::LedgerError;
+use pod_identity_engine::{Error, chain};
 use serde_json::{Map, Value, json};
 
 use crate::request::{Action, Mode, Request, help};
@@ -109,9 +111,27 @@ impl Refusal {
     }
 }
 
-impl<T: Into<String>> From<T> for Refusal {
-    fn from(text: T) -> Self {
-        Self(text.into())
+impl From<String> for Refusal {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl From<&str> for Refusal {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<LedgerError> for Refusal {
+    fn from(error: LedgerError) -> Self {
+        Self(chain(&error))
     }
 }
 

@@ -11,6 +11,7 @@ use pod_identity_engine::ledger::{BindingRecord, Registry};
 use pod_identity_engine::ports::{AssociationFilter, AssociationSummary, ClusterAccess, PortError};
 
 use crate::desk::{AdminContext, OVER};
+use pod_identity_engine::Error;
 
 /// What a list shows, as far as there was time.
 struct Listed {
@@ -107,19 +108,16 @@ pub(crate) async fn seen(
 }
 
 /// All of a cluster, as a list tells them; an error when there is no time for the whole list.
-async fn all(desk: &AdminContext<'_>, access: &ClusterAccess) -> Result<Listed, String> {
+async fn all(desk: &AdminContext<'_>, access: &ClusterAccess) -> Result<Listed, Error> {
     let listed = list(desk, access, &AssociationFilter::default()).await?;
     match lack(listed.summaries.len(), listed.more).filter(|_| listed.more) {
-        Some(why) => Err(why),
+        Some(why) => Err(why.into()),
         None => Ok(listed),
     }
 }
 
 /// How many a cluster has.
-pub(crate) async fn count(
-    desk: &AdminContext<'_>,
-    access: &ClusterAccess,
-) -> Result<usize, String> {
+pub(crate) async fn count(desk: &AdminContext<'_>, access: &ClusterAccess) -> Result<usize, Error> {
     Ok(all(desk, access).await?.summaries.len())
 }
 
@@ -130,7 +128,7 @@ pub(crate) async fn unknown(
     registry: &Registry,
     cluster: &ClusterArn,
     bindings: &BTreeMap<DominoName, BindingRecord>,
-) -> Result<Vec<Association>, String> {
+) -> Result<Vec<Association>, Error> {
     let access = &desk.access(registry, cluster);
     let mut listed = all(desk, access).await?;
     let conditions = desk.conditions(bindings.keys().map(|name| (name, cluster))).await?;
@@ -141,7 +139,7 @@ pub(crate) async fn unknown(
     listed.summaries.retain(|one| !known.contains(one.id.as_str()));
     let others = describe(desk, access, listed).await?;
     match others.lack() {
-        Some(why) => Err(why),
+        Some(why) => Err(why.into()),
         None => Ok(others.found),
     }
 }

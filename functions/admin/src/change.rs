@@ -8,8 +8,8 @@ use pod_identity_core::plan::AssociationStep;
 use pod_identity_core::{Change, ClusterArn, DominoName, KubernetesName};
 use pod_identity_engine::ledger::{BindingRecord, Condition, View, binding_key};
 use pod_identity_engine::{
-    DryRunLedger, Outcome, Reconciled, Record, RecordReport, Recorded, Retirement, Scope, preview,
-    record, request_clusters,
+    DryRunLedger, Error, Outcome, Reconciled, Record, RecordReport, Recorded, Retirement, Scope,
+    preview, record, request_clusters,
 };
 use pod_identity_events::{Envelope, SCHEMA_VERSION, source};
 use serde_json::{Map, Value, json};
@@ -41,9 +41,9 @@ pub(crate) struct Changed {
     /// Clusters on which reconcile has something to do for them.
     pub(crate) clusters: BTreeSet<ClusterArn>,
     /// What reconcile would do, by cluster; only where nothing was done.
-    pub(crate) previews: BTreeMap<ClusterArn, Result<Reconciled, String>>,
+    pub(crate) previews: BTreeMap<ClusterArn, Result<Reconciled, Error>>,
     /// Clusters whose reconciliation could not be asked for.
-    pub(crate) unasked: BTreeMap<ClusterArn, String>,
+    pub(crate) unasked: BTreeMap<ClusterArn, Error>,
 }
 
 /// Why a change that breaks no rule was not made; none when the ledger has it.
@@ -176,7 +176,7 @@ pub(crate) async fn make(
     writer: Option<&dyn AdminWriter>,
     request: &Request,
     wishes: &[Wish],
-) -> Result<Changed, String> {
+) -> Result<Changed, Error> {
     match writer {
         Some(writer) => take(desk, writer, request, wishes).await,
         None => {
@@ -195,7 +195,7 @@ pub(crate) async fn take(
     writer: &dyn AdminWriter,
     request: &Request,
     wishes: &[Wish],
-) -> Result<Changed, String> {
+) -> Result<Changed, Error> {
     let mut changed = note(desk, writer, request, wishes).await?;
     let why = "what service accounts work as was changed";
     changed.unasked = request_clusters(desk.context, writer, &changed.clusters, why).await;
@@ -208,7 +208,7 @@ pub(crate) async fn note(
     writer: &dyn AdminWriter,
     request: &Request,
     wishes: &[Wish],
-) -> Result<Changed, String> {
+) -> Result<Changed, Error> {
     let mut changed = Changed::default();
     let mut records = Vec::new();
     let mut reports: BTreeMap<String, RecordReport> = BTreeMap::new();
@@ -270,7 +270,7 @@ async fn look_ahead(
     ahead: &AdminContext<'_>,
     wishes: &[Wish],
     changed: &mut Changed,
-) -> Result<(), String> {
+) -> Result<(), Error> {
     let names: Vec<DominoName> = wishes
         .iter()
         .filter_map(|wish| match &wish.about {
@@ -297,7 +297,7 @@ async fn look_ahead(
 }
 
 /// What reconcile would do in a scope.
-pub(crate) async fn ahead_of(desk: &AdminContext<'_>, scope: &Scope) -> Result<Reconciled, String> {
+pub(crate) async fn ahead_of(desk: &AdminContext<'_>, scope: &Scope) -> Result<Reconciled, Error> {
     preview(desk.cloud, scope).await
 }
 
@@ -310,7 +310,7 @@ fn places<'a>(conditions: impl Iterator<Item = &'a Condition>) -> BTreeSet<Kuber
 async fn standing(
     desk: &AdminContext<'_>,
     wishes: &[Wish],
-) -> Result<BTreeMap<About, Timestamp>, String> {
+) -> Result<BTreeMap<About, Timestamp>, Error> {
     let names: Vec<DominoName> = wishes
         .iter()
         .filter_map(|wish| match &wish.about {

@@ -11,7 +11,7 @@ use pod_identity_engine::ledger::{
 use pod_identity_engine::ports::{
     Bus, ClusterAccess, KubernetesReader, LedgerReader, LedgerWriter, PortError,
 };
-use pod_identity_engine::{Cloud, Context, InsideSettings, Workloads, chain};
+use pod_identity_engine::{Cloud, Context, Error, InsideSettings, Workloads};
 
 use crate::handler::Deployment;
 
@@ -59,28 +59,28 @@ impl<'a> AdminContext<'a> {
     }
 
     /// An error when no time is left for another call.
-    pub(crate) fn hurry(&self) -> Result<(), String> {
-        if self.is_over() { Err(OVER.to_owned()) } else { Ok(()) }
+    pub(crate) fn hurry(&self) -> Result<(), Error> {
+        if self.is_over() { Err(OVER.into()) } else { Ok(()) }
     }
 
     /// What a call answers that starts only where there is time for it.
     pub(crate) async fn in_time<T>(
         &self,
         call: impl Future<Output = Result<T, PortError>>,
-    ) -> Result<T, String> {
+    ) -> Result<T, Error> {
         self.hurry()?;
-        call.await.map_err(|error| chain(&error))
+        call.await.map_err(Error::from)
     }
 
     /// The registered clusters; an error when the ledger is another deployment's.
-    pub(crate) async fn registry(&self) -> Result<Registry, String> {
+    pub(crate) async fn registry(&self) -> Result<Registry, Error> {
         let mut view = View::default();
         view.read(self.ledger, &[registry_key()]).await?;
-        registry(&view, &self.settings.plan.deployment).map_err(|error| chain(&error))
+        registry(&view, &self.settings.plan.deployment).map_err(Error::from)
     }
 
     /// Every binding and tombstone: one query.
-    pub(crate) async fn bindings(&self) -> Result<BTreeMap<DominoName, BindingRecord>, String> {
+    pub(crate) async fn bindings(&self) -> Result<BTreeMap<DominoName, BindingRecord>, Error> {
         let mut view = View::default();
         view.query(self.ledger, bindings_partition(), "").await?;
         let all = view.all_keyed_from::<BindingRecord>(bindings_partition(), "")?;
@@ -91,7 +91,7 @@ impl<'a> AdminContext<'a> {
     pub(crate) async fn conditions<'c>(
         &self,
         of: impl IntoIterator<Item = (&'c DominoName, &'c ClusterArn)>,
-    ) -> Result<BTreeMap<(DominoName, ClusterArn), Condition>, String> {
+    ) -> Result<BTreeMap<(DominoName, ClusterArn), Condition>, Error> {
         let keys: Vec<_> = of.into_iter().map(|(name, at)| condition_key(name, at)).collect();
         let mut view = View::default();
         view.read(self.ledger, &keys).await?;
@@ -114,10 +114,10 @@ impl<'a> AdminContext<'a> {
         &self,
         registry: &Registry,
         role: &RoleArn,
-    ) -> Result<Option<String>, String> {
+    ) -> Result<Option<String>, Error> {
         let of_account = |cluster: &&ClusterArn| cluster.account() == role.account();
         let Some(cluster) = registry.clusters.keys().find(of_account) else {
-            return Err(format!("no cluster is registered in account {}", role.account()));
+            return Err(format!("no cluster is registered in account {}", role.account()).into());
         };
         let access = self.access(registry, cluster);
         let found = self.in_time(self.iam.role(&access, role)).await?;
@@ -143,9 +143,9 @@ impl<'a> AdminContext<'a> {
     }
 
     /// A cluster as somebody in the console names it: an ARN, or the name of a registered one.
-    pub(crate) fn named(&self, registry: &Registry, name: &str) -> Result<ClusterArn, String> {
+    pub(crate) fn named(&self, registry: &Registry, name: &str) -> Result<ClusterArn, Error> {
         if name.contains(':') {
-            return name.parse().map_err(|error| format!("cluster: {error}"));
+            return name.parse().map_err(|error| format!("cluster: {error}").into());
         }
         let found: Vec<&ClusterArn> =
             registry.clusters.keys().filter(|cluster| cluster.name() == name).collect();
@@ -153,11 +153,11 @@ impl<'a> AdminContext<'a> {
             [one] => Ok((*one).clone()),
             [] => Err(format!(
                 "no registered cluster is called `{name}`: name it by its ARN, or see the registered ones with {{\"action\": \"clusters\"}}"
-            )),
+            ).into()),
             _ => Err(format!(
                 "{} registered clusters are called `{name}`: name the one that you mean by its ARN",
                 found.len()
-            )),
+            ).into()),
         }
     }
 }

@@ -9,6 +9,7 @@ use pod_identity_engine::ports::ClusterAccess;
 
 use crate::desk::AdminContext;
 use crate::lists::pages;
+use pod_identity_engine::Error;
 
 /// One policy in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +63,7 @@ impl NodePolicies {
 pub(crate) async fn read(
     desk: &AdminContext<'_>,
     access: &ClusterAccess,
-) -> Result<Option<NodePolicies>, String> {
+) -> Result<Option<NodePolicies>, Error> {
     let cluster = &access.cluster;
     let key = node_policy_key(cluster);
     let mut view = View::default();

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use pod_identity_core::{DuplicateKey, plain};
-use pod_identity_engine::Act;
+use pod_identity_engine::{Act, Error};
 use pod_identity_events::MAX_REMARK_CHARS;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -89,7 +89,7 @@ pub(crate) fn read(payload: &Value) -> Result<Request, Value> {
 
 impl Request {
     /// Takes out what every action may have.
-    fn common(&mut self) -> Result<(), String> {
+    fn common(&mut self) -> Result<(), Error> {
         if let Some(mode) = self.fields.remove("mode") {
             self.mode = Mode::deserialize(&mode)
                 .map_err(|_| format!("mode is `plan` or `apply`, not {mode}"))?;

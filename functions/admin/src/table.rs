@@ -1,5 +1,7 @@
 //! Aligned tables for the console's fixed-width answers.
 
+use crate::answer::Refusal;
+
 /// Rows of words, each column as wide as its longest word.
 #[derive(Debug)]
 pub(crate) struct Table {
@@ -25,7 +27,7 @@ impl Table {
     ///
     /// # Errors
     /// As [`csv`].
-    pub(crate) fn csv(&self) -> Result<String, String> {
+    pub(crate) fn csv(&self) -> Result<String, Refusal> {
         csv(&self.rows)
     }
 }
@@ -35,15 +37,15 @@ impl Table {
 ///
 /// # Errors
 /// When they cannot be written, which memory does not do.
-pub(crate) fn csv(rows: &[Vec<String>]) -> Result<String, String> {
+pub(crate) fn csv(rows: &[Vec<String>]) -> Result<String, Refusal> {
     let mut writer =
         ::csv::WriterBuilder::new().terminator(::csv::Terminator::CRLF).from_writer(Vec::new());
     for row in rows {
         let cell = |cell: &String| if is_formula(cell) { format!("'{cell}") } else { cell.clone() };
-        writer.write_record(row.iter().map(cell)).map_err(|error| error.to_string())?;
+        writer.write_record(row.iter().map(cell)).map_err(|error| Refusal(error.to_string()))?;
     }
-    let bytes = writer.into_inner().map_err(|error| error.to_string())?;
-    String::from_utf8(bytes).map_err(|error| error.to_string())
+    let bytes = writer.into_inner().map_err(|error| Refusal(error.to_string()))?;
+    String::from_utf8(bytes).map_err(|error| Refusal(error.to_string()))
 }
 
 /// What a cell that [`csv`] wrote stands for.

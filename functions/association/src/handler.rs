@@ -49,29 +49,22 @@ impl Function<'_> {
         let Self { reader, writer, clock, settings, .. } = *self;
         let cloud = Cloud::of(reader, clock, &run, settings, deadline);
         let report = process(cloud, Writers::of(writer), payload.records()).await;
-        let waits = |record: &RecordReport| {
-            let failed = record.outcome == Outcome::Failed;
-            failed.then(|| run.waits_until(record.lines.iter().map(String::as_str))).flatten()
-        };
-        let waits: Vec<_> = report.records.iter().map(waits).collect();
-        for (record, waits) in report.records.iter().zip(&waits) {
-            log(record, waits.is_some());
-        }
+        report.records.iter().for_each(log);
         let answer = match payload {
             Payload::Batch(_) => Ok(batch_answer(report.failed())),
-            Payload::Single(_) => match (report.records.as_slice(), waits.as_slice()) {
-                ([record, ..], [Some(until), ..]) => {
+            Payload::Single(_) => match report.records.as_slice() {
+                [record @ RecordReport { waits_until: Some(until), .. }, ..] => {
                     Ok(pod_identity_function::waits(&record.lines.join("; "), *until))
                 }
                 _ => single_answer(&report),
             },
         };
-        let waiting = waits.iter().flatten().count();
+        let waiting = report.records.iter().filter(|record| record.waits_until.is_some()).count();
         Invocation { answer, report, waiting }
     }
 }
 
-fn log(record: &RecordReport, waits: bool) {
+fn log(record: &RecordReport) {
     let text = record.lines.join("; ");
     let failed = record.outcome == Outcome::Failed;
     macro_rules! event {
@@ -87,7 +80,7 @@ fn log(record: &RecordReport, waits: bool) {
             )
         };
     }
-    match (failed, waits) {
+    match (failed, record.waits_until.is_some()) {
         (false, _) => event!(info),
         (true, true) => event!(warn),
         (true, false) => event!(error),

@@ -15,6 +15,7 @@ fn record(outcome: Outcome) -> RecordReport {
         detail_type: None,
         service_account: None,
         outcome,
+        waits_until: None,
         lines: Vec::new(),
     }
 }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use pod_identity_core::DominoName;
-use pod_identity_engine::DominoCheck;
+use pod_identity_engine::{DominoCheck, Error};
 
 /// By when Domino has to be done: the other half of the time is the clusters'.
 pub(crate) fn half_way(now: Timestamp, deadline: Timestamp) -> Timestamp {
@@ -10,10 +10,10 @@ pub(crate) fn half_way(now: Timestamp, deadline: Timestamp) -> Timestamp {
 }
 
 /// Logs what came of it, and who is meant.
-pub(crate) fn log(check: &Result<DominoCheck, String>) {
+pub(crate) fn log(check: &Result<DominoCheck, Error>) {
     let DominoCheck { found, unbound, failures } = match check {
         Ok(check) => check,
-        Err(why) => return tracing::warn!(why, "Domino was not compared"),
+        Err(why) => return tracing::warn!(%why, "Domino was not compared"),
     };
     let list =
         |names: &[DominoName]| names.iter().map(DominoName::as_str).collect::<Vec<_>>().join(", ");
@@ -29,12 +29,12 @@ pub(crate) fn log(check: &Result<DominoCheck, String>) {
         tracing::warn!("Domino is not believed: {doubt}");
     }
     for (name, why) in failures {
-        tracing::warn!(service_account = name.as_str(), why, "not unbound");
+        tracing::warn!(service_account = name.as_str(), %why, "not unbound");
     }
 }
 
 /// The same for the answer, behind other words.
-pub(crate) fn words(check: &Result<DominoCheck, String>) -> String {
+pub(crate) fn words(check: &Result<DominoCheck, Error>) -> String {
     match check {
         Err(why) => format!("; Domino was not compared: {why}"),
         Ok(DominoCheck { found, unbound, .. }) => {

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
-use pod_identity_core::{ClusterArn, Json, Pattern, RoleArn};
+use pod_identity_core::{ClusterArn, Json, Malformed, Pattern, RoleArn};
 use pod_identity_engine::ports::{Clock, Reads, Writes};
 use pod_identity_engine::{
-    Cloud, Context, DominoCheck, DominoSource, Reconciled, Retirement, Run, Scope, Settings,
+    Cloud, Context, DominoCheck, DominoSource, Error, Reconciled, Retirement, Run, Scope, Settings,
     Writers, check_domino, note_reconciled, preview, reconcile, record_domino_check, request_again,
     request_all, request_rest,
 };
@@ -43,7 +43,7 @@ pub struct Invocation {
     /// What was done, by cluster.
     pub clusters: BTreeMap<ClusterArn, Reconciled>,
     /// What Domino said, or why it did not; none where it was not asked.
-    pub domino: Option<Result<DominoCheck, String>>,
+    pub domino: Option<Result<DominoCheck, Error>>,
     /// How many records wait for what ends by itself.
     pub waiting: usize,
 }
@@ -61,7 +61,7 @@ impl Function<'_> {
         let payload = pod_identity_function::read(&payload.into());
         let mut clusters = BTreeMap::new();
         let mut domino = None;
-        let mut answers = Answers::of(&run);
+        let mut answers = Answers::default();
         for record in payload.records() {
             let asked = request::read(&record.text, self.own_roles);
             let cluster = match &asked {
@@ -73,7 +73,6 @@ impl Function<'_> {
         }
         let waiting = answers.waiting();
         let answer = answers.answer(&payload, |said| single_answer(&said, &clusters));
-        let answer = answer.map_err(NotFinished);
         Invocation { answer, clusters, domino, waiting }
     }
 
@@ -86,12 +85,12 @@ impl Function<'_> {
     /// What is no request will be none later either: it is answered, not delivered again.
     async fn handle(
         &self,
-        asked: Result<Request, String>,
+        asked: Result<Request, Malformed>,
         run: &Run,
         deadline: Timestamp,
         clusters: &mut BTreeMap<ClusterArn, Reconciled>,
-        domino: &mut Option<Result<DominoCheck, String>>,
-    ) -> Result<String, String> {
+        domino: &mut Option<Result<DominoCheck, Error>>,
+    ) -> Result<String, Error> {
         match asked {
             Err(why) => Ok(format!("left alone: {why}")),
             Ok(Request::Nothing(why)) => Ok(format!("nothing to do: {why}")),
@@ -113,10 +112,9 @@ impl Function<'_> {
                     clusters.insert(scope.cluster.clone(), done);
                 }
                 // What is an error is said before what ends by itself.
-                let ends = |why: &str| run.waits_until([why]).is_some();
-                match failures.iter().min_by_key(|(_, why)| ends(why)) {
+                match failures.into_iter().min_by_key(|(_, why)| why.waits_until().is_some()) {
                     None => Ok(said),
-                    Some((name, why)) => Err(format!("{said}; {name}: {why}")),
+                    Some((name, why)) => Err(why.worded(|why| format!("{said}; {name}: {why}"))),
                 }
             }
         }
@@ -129,7 +127,7 @@ impl Function<'_> {
         plan_only: bool,
         run: &Run,
         deadline: Timestamp,
-    ) -> Result<Reconciled, String> {
+    ) -> Result<Reconciled, Error> {
         let cloud = self.cloud(run, deadline);
         let (Some(writer), false) = (self.writer, plan_only) else {
             return preview(cloud, scope).await;
@@ -153,8 +151,8 @@ impl Function<'_> {
         &self,
         run: &Run,
         deadline: Timestamp,
-        domino: &mut Option<Result<DominoCheck, String>>,
-    ) -> Result<String, String> {
+        domino: &mut Option<Result<DominoCheck, Error>>,
+    ) -> Result<String, Error> {
         let Some(writer) = self.writer else {
             return Ok("plan mode looks at one cluster: name it as clusterArn".to_owned());
         };
@@ -169,7 +167,7 @@ impl Function<'_> {
             let check = check_domino(half, ledger, bus, source).await;
             domino::log(&check);
             if let Err(why) = record_domino_check(context, ledger, &check, asked_at).await {
-                tracing::warn!(why, "the comparison with Domino was not recorded");
+                tracing::warn!(%why, "the comparison with Domino was not recorded");
             }
             *domino = Some(check);
         }

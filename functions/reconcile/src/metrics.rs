@@ -5,7 +5,7 @@ use std::time::Duration;
 use pod_identity_aws::Settings;
 use pod_identity_core::ClusterArn;
 use pod_identity_engine::ledger::ConditionState;
-use pod_identity_engine::{DominoCheck, Reconciled, Retirement};
+use pod_identity_engine::{DominoCheck, Error, Reconciled, Retirement};
 use pod_identity_function::{capacity, line, now};
 use serde_json::{Value, json};
 
@@ -53,16 +53,12 @@ pub(crate) fn metrics(
 }
 
 /// Writes the metrics of a look at Domino.
-pub(crate) fn write_domino(deployment: &str, check: &Result<DominoCheck, String>) {
+pub(crate) fn write_domino(deployment: &str, check: &Result<DominoCheck, Error>) {
     println!("{}", domino(deployment, check, now()));
 }
 
 /// A look that failed found nothing: of it there is only that it failed, or lists would seem empty.
-pub(crate) fn domino(
-    deployment: &str,
-    check: &Result<DominoCheck, String>,
-    now: Duration,
-) -> Value {
+pub(crate) fn domino(deployment: &str, check: &Result<DominoCheck, Error>, now: Duration) -> Value {
     let mut metrics = vec![("DominoFailed", "Count", json!(u8::from(check.is_err())))];
     if let Ok(DominoCheck { found, unbound, failures: _ }) = check {
         metrics.extend([

@@ -1,5 +1,6 @@
 //! What the function is asked for.
 
+use pod_identity_core::Malformed;
 use std::collections::BTreeSet;
 
 use percent_encoding::percent_decode_str;
@@ -72,7 +73,7 @@ struct Trail {
 }
 
 /// Reads one record; the error states what is expected.
-pub(crate) fn read(text: &str, own_roles: &[Pattern]) -> Result<Request, String> {
+pub(crate) fn read(text: &str, own_roles: &[Pattern]) -> Result<Request, Malformed> {
     let event = Json::parse(text)
         .map_err(|error| format!("the record is not JSON: {error}"))?
         .unique()
@@ -86,13 +87,14 @@ pub(crate) fn read(text: &str, own_roles: &[Pattern]) -> Result<Request, String>
         Some(other) => Err(format!(
             "`{other}` is no event for this function: it takes `{RECONCILIATION_REQUESTED}`, \
              `Scheduled Event` and `AWS API Call via CloudTrail`"
-        )),
+        )
+        .into()),
         // Somebody in the console.
         None => asked(event),
     }
 }
 
-fn asked(detail: Value) -> Result<Request, String> {
+fn asked(detail: Value) -> Result<Request, Malformed> {
     let Asked { cluster_arn, after, handed_on, plan_only } = serde_json::from_value(detail)
         .map_err(|error| format!("a request has clusterArn, or none for all clusters: {error}"))?;
     let Some(cluster) = cluster_arn else { return Ok(Request::All) };
@@ -100,13 +102,14 @@ fn asked(detail: Value) -> Result<Request, String> {
         return Err(format!(
             "the reconciliation of {cluster} was handed on {handed_on} times, and {MAX_HANDED_ON} \
              are the most; raise the function's time-out, and ask again without `after`"
-        ));
+        )
+        .into());
     }
     Ok(Request::One { scope: Scope { after, ..Scope::of(cluster) }, handed_on, plan_only })
 }
 
 /// What somebody's call asks to look at.
-fn called(detail: Value, own_roles: &[Pattern]) -> Result<Request, String> {
+fn called(detail: Value, own_roles: &[Pattern]) -> Result<Request, Malformed> {
     let trail: Trail = serde_json::from_value(detail)
         .map_err(|error| format!("the record is not one of CloudTrail: {error}"))?;
     let Trail { event_name, user_identity, request_parameters, response_elements, .. } = &trail;

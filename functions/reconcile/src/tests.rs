@@ -154,7 +154,7 @@ fn a_request_goes_on_where_the_last_one_stopped_and_not_for_ever() {
     assert_eq!(scope.after.unwrap().to_string(), "domino-compute/svc-7-sa");
     assert_eq!((handed_on, plan_only), (3, false));
     let error = read(&request(101).to_string(), &[]).unwrap_err();
-    assert!(error.contains("raise the function's time-out"), "{error}");
+    assert!(error.0.contains("raise the function's time-out"), "{error}");
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn what_is_no_request_is_told_the_rule() {
         (r#"{"clusterArn":"blue"}"#, "the ARN of an EKS cluster"),
     ] {
         let error = read(text, &[]).unwrap_err();
-        assert!(error.contains(rule), "{error}");
+        assert!(error.0.contains(rule), "{error}");
     }
 }
 
@@ -202,7 +202,7 @@ fn metrics_of_a_cluster_are_embedded_metric_format() {
 #[test]
 fn a_look_at_domino_that_failed_is_not_counted_as_one_that_found_nothing() {
     let now = Duration::from_secs(9);
-    let failed = metrics::domino("acme", &Err("no connection".to_owned()), now);
+    let failed = metrics::domino("acme", &Err("no connection".into()), now);
     assert_eq!((&failed["DominoFailed"], failed.get("DominoDeactivated")), (&json!(1), None));
     let found = metrics::domino("acme", &Ok(DominoCheck::default()), now);
     for metric in

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use pod_identity_core::{ClusterArn, Json};
 use pod_identity_engine::ports::{Clock, ClusterReader, EksReader, KubernetesReader, LedgerReader};
 use pod_identity_engine::{
-    Context, InsideReport, InsideSettings, Record, Run, Settings, Workloads, WorkloadsWriters,
-    is_covered, preview_inside, request_sweep_rest, request_sweeps, work_inside,
+    Context, Error, InsideReport, InsideSettings, Record, Run, Settings, Workloads,
+    WorkloadsWriters, is_covered, preview_inside, request_sweep_rest, request_sweeps, work_inside,
 };
 use pod_identity_function::{Answers, NotFinished};
 use serde_json::{Value, json};
@@ -69,7 +69,7 @@ impl Function<'_> {
         let run = Run::new(request_id, self.clock.now());
         let payload = pod_identity_function::read(&payload.into());
         let records: Vec<&Record> = payload.records().iter().collect();
-        let mut said: Vec<Option<Result<String, String>>> = Vec::with_capacity(records.len());
+        let mut said: Vec<Option<Result<String, Error>>> = Vec::with_capacity(records.len());
         let mut by_cluster: BTreeMap<ClusterArn, Vec<(usize, Asked)>> = BTreeMap::new();
         let mut of: Vec<Option<ClusterArn>> = vec![None; records.len()];
         for (at, record) in records.iter().enumerate() {
@@ -104,13 +104,12 @@ impl Function<'_> {
             }
             clusters.extend(report.map(|report| (cluster, report)));
         }
-        let mut answers = Answers::of(&run);
+        let mut answers = Answers::default();
         for ((record, said), cluster) in records.into_iter().zip(said).zip(&of) {
             answers.note(record, cluster.as_ref(), said.unwrap_or_else(|| Ok(String::new())));
         }
         let waiting = answers.waiting();
         let answer = answers.answer(&payload, |said| single_answer(&said, &clusters));
-        let answer = answer.map_err(NotFinished);
         Invocation { answer, clusters, waiting }
     }
 
@@ -123,7 +122,7 @@ impl Function<'_> {
         run: &Run,
         deadline: Timestamp,
         turns: usize,
-    ) -> (ClusterArn, Vec<(usize, Result<String, String>)>, Option<InsideReport>) {
+    ) -> (ClusterArn, Vec<(usize, Result<String, Error>)>, Option<InsideReport>) {
         let now = self.clock.now();
         let share = deadline.duration_since(now) / i32::try_from(turns).unwrap_or(i32::MAX);
         let deadline = now.checked_add(share).unwrap_or(deadline);
@@ -131,7 +130,7 @@ impl Function<'_> {
         for (at, asked) in asked {
             let is_whole = asked.scope.service_account.is_none();
             if let (Some(done), true) = (whole.clone(), is_whole) {
-                let done: Result<(), String> = done;
+                let done: Result<(), Error> = done;
                 answers.push((at, done.map(|()| format!("{cluster} was just looked after"))));
                 continue;
             }
@@ -148,9 +147,9 @@ impl Function<'_> {
     fn said(
         &self,
         asked: &Asked,
-        done: Result<Option<InsideReport>, String>,
+        done: Result<Option<InsideReport>, Error>,
         last: &mut Option<InsideReport>,
-    ) -> Result<String, String> {
+    ) -> Result<String, Error> {
         let cluster = &asked.scope.cluster;
         let Some(report) = done? else {
             return Ok(format!("{cluster} was looked after since"));
@@ -160,7 +159,7 @@ impl Function<'_> {
         *last = Some(report);
         match failed {
             None => Ok(said),
-            Some(why) => Err(format!("{said}; {why}")),
+            Some(why) => Err(format!("{said}; {why}").into()),
         }
     }
 
@@ -182,7 +181,7 @@ impl Function<'_> {
         asked: &Asked,
         run: &Run,
         deadline: Timestamp,
-    ) -> Result<Option<InsideReport>, String> {
+    ) -> Result<Option<InsideReport>, Error> {
         let (scope, workloads) = (&asked.scope, self.workloads(run, deadline));
         let (Some(writers), false) = (self.writers, self.is_plan(asked)) else {
             return preview_inside(workloads, scope).await.map(Some);
@@ -204,7 +203,7 @@ impl Function<'_> {
         Ok(Some(report))
     }
 
-    async fn fan_out(&self, run: &Run, deadline: Timestamp) -> Result<String, String> {
+    async fn fan_out(&self, run: &Run, deadline: Timestamp) -> Result<String, Error> {
         let Some(writers) = self.writers else {
             return Ok("plan mode looks at one cluster: name it as clusterArn".to_owned());
         };

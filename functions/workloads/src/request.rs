@@ -1,6 +1,7 @@
 //! What the function is asked for.
 
 use jiff::Timestamp;
+use pod_identity_core::Malformed;
 use pod_identity_core::{ClusterArn, DominoName, Json};
 use pod_identity_engine::InsideScope;
 use pod_identity_events::detail_type::{
@@ -48,7 +49,7 @@ struct Fields {
 }
 
 /// Reads one record; the error states what is expected.
-pub(crate) fn read(text: &str) -> Result<Request, String> {
+pub(crate) fn read(text: &str) -> Result<Request, Malformed> {
     let event = Json::parse(text)
         .map_err(|error| format!("the record is not JSON: {error}"))?
         .unique()
@@ -64,13 +65,13 @@ pub(crate) fn read(text: &str) -> Result<Request, String> {
         Some(other) => Err(format!(
             "`{other}` is no event for this function: it takes `{SWEEP_REQUESTED}`, `Scheduled Event`, \
              `{ASSOCIATION_READY}`, `{ASSOCIATION_REMOVED}` and `{CLUSTER_REGISTERED}`"
-        )),
+        ).into()),
         // Somebody in the console.
         None => asked(event),
     }
 }
 
-fn asked(detail: Value) -> Result<Request, String> {
+fn asked(detail: Value) -> Result<Request, Malformed> {
     let Fields { cluster_arn, service_account, handed_on, evicted, plan_only } =
         serde_json::from_value(detail).map_err(|error| {
             format!(
@@ -82,20 +83,21 @@ fn asked(detail: Value) -> Result<Request, String> {
         return if service_account.is_none() {
             Ok(Request::All)
         } else {
-            Err("a request for one serviceAccount names its cluster as clusterArn".to_owned())
+            Err("a request for one serviceAccount names its cluster as clusterArn".into())
         };
     };
     if handed_on > MAX_HANDED_ON {
         return Err(format!(
             "the sweep of {cluster} was handed on {handed_on} times, and {MAX_HANDED_ON} are the \
              most; the next scheduled sweep goes on, or raise the function's time-out"
-        ));
+        )
+        .into());
     }
     let scope = InsideScope { cluster, service_account, evicted };
     Ok(Request::One(Asked { scope, handed_on, plan_only, since: None }))
 }
 
-fn changed(detail: &Value) -> Result<Request, String> {
+fn changed(detail: &Value) -> Result<Request, Malformed> {
     let text = |name: &str| detail.get(name).and_then(Value::as_str);
     let cluster = text("clusterArn")
         .ok_or("the event names no clusterArn")?

@@ -60,7 +60,7 @@ fn a_request_that_is_handed_on_carries_what_was_evicted() {
     assert_eq!((asked.scope, asked.handed_on, asked.since), (scope, 2, None));
     let error =
         read(&event("Sweep Requested", &json!({ "clusterArn": cluster(), "handedOn": 21 })));
-    assert!(error.unwrap_err().contains("20 are the most"));
+    assert!(error.unwrap_err().0.contains("20 are the most"));
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn what_is_no_request_is_answered_with_the_rule() {
         (&event("Pod Identity Association Ready", &json!({ "clusterArn": "x" })), "clusterArn"),
     ] {
         let error = read(text).unwrap_err();
-        assert!(error.contains(rule), "{text}: {error}");
+        assert!(error.0.contains(rule), "{text}: {error}");
     }
 }
 

@@ -10,7 +10,7 @@ use futures::stream::{self, StreamExt};
 use pod_identity_core::ClusterArn;
 use pod_identity_engine::ledger::View;
 use pod_identity_engine::{
-    Adoption, DryRunLedger, Reconciled, Scope, permit_adoption, request_clusters,
+    Adoption, DryRunLedger, Error, Reconciled, Scope, permit_adoption, request_clusters,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -178,7 +178,7 @@ async fn carry_out(
     request: &Request,
     cluster: &ClusterArn,
     candidates: &mut [Candidate],
-) -> Result<Option<String>, String> {
+) -> Result<Option<String>, Error> {
     let (at, wishes): (Vec<usize>, Vec<Wish>) = candidates
         .iter()
         .enumerate()
@@ -217,7 +217,7 @@ async fn carry_out(
         };
         (at, permitted.await)
     };
-    let permitted: Vec<(usize, Result<(), String>)> =
+    let permitted: Vec<(usize, Result<(), Error>)> =
         stream::iter(permits).map(permit).buffered(desk.settings.concurrency).collect().await;
     for (at, result) in permitted {
         if let Err(why) = result {

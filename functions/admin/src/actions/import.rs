@@ -147,11 +147,11 @@ fn read(request: &Request, asked: Asked) -> Result<Vec<Numbered>, Refusal> {
         (None, None, Some(value)) => list(value).map(|list| rows::of_json(&list)),
         _ => return Err(request.wrong("give exactly one of rows, csv and json")),
     };
-    rows.map_err(|why| Refusal(format!("import: {why}")))
+    rows.map_err(|Refusal(why)| Refusal(format!("import: {why}")))
 }
 
 /// A list, a text that is one, or an answer of `export` as it came.
-fn list(value: Value) -> Result<Vec<Value>, String> {
+fn list(value: Value) -> Result<Vec<Value>, Refusal> {
     match value {
         Value::Array(list) => Ok(list),
         Value::Object(mut answer) if answer.contains_key("rows") => {
@@ -160,19 +160,20 @@ fn list(value: Value) -> Result<Vec<Value>, String> {
         Value::String(text) => {
             let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
             match parse_unique(text) {
-                Ok(Value::String(_)) => Err("json is a list of rows".to_owned()),
+                Ok(Value::String(_)) => Err("json is a list of rows".into()),
                 Ok(value) => list(value),
                 Err(JsonError::Syntax(error)) => Err(format!(
                     "json: no JSON at line {}, column {}",
                     error.line(),
                     error.column()
-                )),
+                )
+                .into()),
                 Err(JsonError::Duplicate(_)) => {
-                    Err("json: a key occurs twice in one object".to_owned())
+                    Err("json: a key occurs twice in one object".into())
                 }
             }
         }
-        _ => Err("json is a list of rows".to_owned()),
+        _ => Err("json is a list of rows".into()),
     }
 }
 
@@ -198,7 +199,7 @@ fn judged(
         };
         let row = match row {
             Ok(row) => row,
-            Err(why) => return refused("", why),
+            Err(Refusal(why)) => return refused("", why),
         };
         let name = row.service_account.clone();
         if let Some(lines) = named.get(&name).filter(|lines| lines.len() > 1) {

@@ -7,6 +7,7 @@ use pod_identity_events::detail_type::ROLE_ASSIGNED;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::answer::Refusal;
 use crate::change::{About, Wish};
 use crate::table;
 
@@ -47,7 +48,7 @@ pub(super) struct Row {
 }
 
 /// A row with its line, or what is wrong with it.
-pub(super) type Numbered = (u64, Result<Row, String>);
+pub(super) type Numbered = (u64, Result<Row, Refusal>);
 
 impl Row {
     pub(super) fn of(binding: &Binding) -> Self {
@@ -114,20 +115,23 @@ pub(super) fn of_json(list: &[Value]) -> Vec<Numbered> {
 
 /// Reads a row. What is wrong is said by the rule and not by what stands there: a file that was meant for something
 /// else may hold secrets.
-fn read(value: &Value) -> Result<Row, String> {
-    Row::deserialize(value).map_err(|_| {
-        let Some(fields) = value.as_object() else {
-            return format!("a row is an object with {}", COLUMNS.join(", "));
-        };
-        let unknown = fields.keys().filter(|name| !COLUMNS.contains(&name.as_str())).count();
-        let missing: Vec<&str> =
-            NEEDED.into_iter().filter(|name| !fields.contains_key(*name)).collect();
-        match (unknown, missing.as_slice()) {
+fn read(value: &Value) -> Result<Row, Refusal> {
+    Row::deserialize(value).map_err(|_| Refusal(misfit(value)))
+}
+
+/// Why a value is no row.
+fn misfit(value: &Value) -> String {
+    let Some(fields) = value.as_object() else {
+        return format!("a row is an object with {}", COLUMNS.join(", "));
+    };
+    let unknown = fields.keys().filter(|name| !COLUMNS.contains(&name.as_str())).count();
+    let missing: Vec<&str> =
+        NEEDED.into_iter().filter(|name| !fields.contains_key(*name)).collect();
+    match (unknown, missing.as_slice()) {
             (0, []) => "a value is of the wrong type: disableSessionTags is true or false, clusters a text or a list, all others are texts".to_owned(),
             (0, missing) => format!("it has no {}", missing.join(" and no ")),
             (unknown, _) => format!("{unknown} of its fields are none of {}", COLUMNS.join(", ")),
         }
-    })
 }
 
 /// Rows of comma-separated values (RFC 4180) under a header, each with the line where it begins.
@@ -135,14 +139,14 @@ fn read(value: &Value) -> Result<Row, String> {
 ///
 /// # Errors
 /// When the header is not one, or does not name a column that has a field.
-pub(super) fn of_csv(text: &str) -> Result<Vec<Numbered>, String> {
+pub(super) fn of_csv(text: &str) -> Result<Vec<Numbered>, Refusal> {
     // Spreadsheets begin UTF-8 with a byte order mark.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut reader = csv::ReaderBuilder::new()
         .flexible(true)
         .trim(csv::Trim::Headers)
         .from_reader(text.as_bytes());
-    let header = reader.headers().map_err(|error| format!("csv: {error}"))?.clone();
+    let header = reader.headers().map_err(|error| Refusal(format!("csv: {error}")))?.clone();
     let named = || header.iter().filter(|name| !name.is_empty());
     // Not said by name: a file that was meant for something else may hold secrets.
     let unknown = named().filter(|name| !COLUMNS.contains(name)).count();
@@ -153,22 +157,22 @@ pub(super) fn of_csv(text: &str) -> Result<Vec<Numbered>, String> {
             "csv: the first line names the columns, of which there are {}; unknown: {unknown}, missing: [{}]",
             COLUMNS.join(", "),
             missing.join(", ")
-        ));
+        ).into());
     }
     let doubled: Option<&str> =
         named().find(|name| header.iter().filter(|one| one == name).count() > 1);
     if let Some(doubled) = doubled {
-        return Err(format!("csv: column {doubled} is there twice"));
+        return Err(format!("csv: column {doubled} is there twice").into());
     }
     let (mut rows, mut lines) = (Vec::new(), Lines { text, at: 0, line: 1 });
     for record in reader.records() {
-        let record = record.map_err(|error| format!("csv: {error}"))?;
+        let record = record.map_err(|error| Refusal(format!("csv: {error}")))?;
         let begin = record.position().map_or(0, csv::Position::byte);
         let line = lines.of(begin);
         if let Some(column) = nameless(&header, &record) {
             return Err(format!(
                 "csv: column {column} has no name in the first line, and a field in line {line}: name the column, or empty it"
-            ));
+            ).into());
         }
         rows.push((line, of_record(&header, &record)));
     }
@@ -205,11 +209,13 @@ fn nameless(header: &csv::StringRecord, record: &csv::StringRecord) -> Option<us
         .map(|(column, _)| column)
 }
 
-fn of_record(header: &csv::StringRecord, record: &csv::StringRecord) -> Result<Row, String> {
+fn of_record(header: &csv::StringRecord, record: &csv::StringRecord) -> Result<Row, Refusal> {
     // Columns without a name at the end may be left out.
     let needed = header.len() - header.iter().rev().take_while(|name| name.is_empty()).count();
     if !(needed..=header.len()).contains(&record.len()) {
-        return Err(format!("it has {} fields, and the header has {}", record.len(), header.len()));
+        return Err(
+            format!("it has {} fields, and the header has {}", record.len(), header.len()).into()
+        );
     }
     let mut fields: BTreeMap<&str, Value> = BTreeMap::new();
     for (name, text) in header.iter().zip(record) {
@@ -221,7 +227,7 @@ fn of_record(header: &csv::StringRecord, record: &csv::StringRecord) -> Result<R
             ("disableSessionTags", text) => match text.to_ascii_lowercase().as_str() {
                 "true" => json!(true),
                 "false" => json!(false),
-                _ => return Err("disableSessionTags is `true` or `false`".to_owned()),
+                _ => return Err("disableSessionTags is `true` or `false`".into()),
             },
             (_, text) => json!(text),
         };
@@ -234,7 +240,7 @@ fn of_record(header: &csv::StringRecord, record: &csv::StringRecord) -> Result<R
 ///
 /// # Errors
 /// When they cannot be written, which memory does not do.
-pub(super) fn to_csv(rows: &[Row]) -> Result<String, String> {
+pub(super) fn to_csv(rows: &[Row]) -> Result<String, Refusal> {
     let header = COLUMNS.iter().map(|name| (*name).to_owned()).collect();
     let given = |value: &Option<String>| value.clone().unwrap_or_default();
     let cells = rows.iter().map(|row| {

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pod_identity_core::{ClusterArn, DominoName};
 use pod_identity_engine::ledger::{BindingRecord, Registry};
-use pod_identity_engine::{InsideReport, InsideScope, note_act, preview_inside, request_sweep};
+use pod_identity_engine::{
+    Error, InsideReport, InsideScope, note_act, preview_inside, request_sweep,
+};
 use pod_identity_events::detail_type::SWEEP_REQUESTED;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -34,7 +36,7 @@ struct Asked {
 }
 
 /// What was seen inside a cluster, or why it could not be looked at.
-type Seen = Result<InsideReport, String>;
+type Seen = Result<InsideReport, Error>;
 
 /// Where stale pods are not looked for at all.
 const OFF: &str = "the sweep is switched off (parameter Sweep, SWEEP of the functions), so the workloads function looks for no stale pods";
@@ -126,7 +128,7 @@ async fn plan(
         text += &words(cluster.name(), &seen, is_off);
         data.push(of_cluster(cluster, &seen));
         to_do |= is_to_do(&seen);
-        unseen.extend(seen.err());
+        unseen.extend(seen.err().map(|why| why.to_string()));
     }
     if unseen.len() == clusters.len() {
         return Err(Refusal(format!("sweep: {}", unseen.join("; "))));
@@ -168,7 +170,7 @@ async fn apply(
         note_act(desk.context, writer, &act, of).await?;
     }
     let reason = request.reason.as_deref().unwrap_or("an administrator asked for it");
-    let mut unasked: BTreeMap<&str, String> = BTreeMap::new();
+    let mut unasked: BTreeMap<&str, Error> = BTreeMap::new();
     for cluster in clusters {
         let sent = request_sweep(desk.context, writer, &scope(cluster, only), reason).await;
         unasked.extend(sent.err().map(|why| (cluster.name(), why)));

@@ -8,6 +8,7 @@ use pod_identity_engine::ledger::{BindingRecord, SweepCount, Sweeps, View, sweep
 use super::facts::{BlockedBinding, ClusterFacts, Facts, changes, leaving, moves, newest_first};
 use crate::actions::status::{Counts, at_a_glance};
 use crate::desk::AdminContext;
+use pod_identity_engine::Error;
 
 /// Most blocked bindings that are shown.
 const MOST_BLOCKED: usize = 20;
@@ -16,7 +17,7 @@ const CHUNK: usize = 100;
 /// Most conditions that are read in search of blocked ones.
 const MOST_READ: usize = 1_000;
 
-pub(super) async fn look(desk: &AdminContext<'_>) -> Result<Facts, String> {
+pub(super) async fn look(desk: &AdminContext<'_>) -> Result<Facts, Error> {
     let registry = desk.registry().await?;
     let arns: BTreeSet<&ClusterArn> = registry.clusters.keys().collect();
     let mut glance = at_a_glance(desk, &arns).await?;
@@ -52,7 +53,7 @@ pub(super) async fn look(desk: &AdminContext<'_>) -> Result<Facts, String> {
 async fn sweeps<'c>(
     desk: &AdminContext<'_>,
     clusters: &BTreeSet<&'c ClusterArn>,
-) -> Result<BTreeMap<&'c ClusterArn, Vec<SweepCount>>, String> {
+) -> Result<BTreeMap<&'c ClusterArn, Vec<SweepCount>>, Error> {
     let keys: Vec<_> = clusters.iter().map(|cluster| sweeps_key(cluster)).collect();
     let mut view = View::default();
     view.read(desk.ledger, &keys).await?;
@@ -71,7 +72,7 @@ async fn blocked(
     newest_first: &[(&DominoName, &BindingRecord)],
     clusters: &BTreeSet<&ClusterArn>,
     counted: usize,
-) -> Result<(Vec<BlockedBinding>, usize), String> {
+) -> Result<(Vec<BlockedBinding>, usize), Error> {
     let mut found = Vec::new();
     if clusters.is_empty() {
         return Ok((found, 0));

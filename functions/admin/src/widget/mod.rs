@@ -78,7 +78,7 @@ pub(crate) async fn answer(desk: AdminContext<'_>, asked: Asked, arn: &str) -> V
     Value::String(match look::look(&desk).await {
         Ok(facts) => page::page(&facts, links, view.theme),
         Err(why) => {
-            tracing::warn!(why, "a widget was not answered");
+            tracing::warn!(%why, "a widget was not answered");
             page::words(&format!("The page cannot be shown: {why}"), view.theme)
         }
     })

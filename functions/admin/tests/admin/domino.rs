@@ -48,7 +48,7 @@ fn the_recorded_comparison_is_shown_with_its_time() {
 #[test]
 fn service_accounts_that_reconcile_unbound_or_could_not_are_shown() {
     let office = Office::registered();
-    let failures = [("svc-etl".parse().unwrap(), "Superseded".to_owned())].into();
+    let failures = [("svc-etl".parse().unwrap(), "Superseded".into())].into();
     let unbound = names(&["svc-report"]);
     let mut done = DominoCheck { unbound, failures, ..check() };
     done.found.deactivated = names(&["svc-etl", "svc-report"]);

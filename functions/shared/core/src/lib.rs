@@ -8,6 +8,7 @@ mod binding;
 mod command;
 pub mod domino;
 mod json;
+mod malformed;
 mod mutation;
 mod names;
 pub mod node_policy;
@@ -28,6 +29,7 @@ pub use association::{Association, DEPLOYMENT_TAG, SERVICE_ACCOUNT_TAG, associat
 pub use binding::{Binding, Clusters, Desired};
 pub use command::{Change, Command, GivenUp, GivenUpError, Registration};
 pub use json::{DuplicateKey, Json, JsonError, parse_unique};
+pub use malformed::Malformed;
 pub use mutation::{CloudWorkloadIdentity, MUTATION_API_VERSION, Mutation, MutationRule};
 pub use names::{DominoName, KubernetesName, NameError};
 pub use ownership::{

@@ -6,7 +6,7 @@ use pod_identity_core::Version;
 use serde_json::Value;
 
 use crate::context::Context;
-use crate::error::chain;
+use crate::error::{Error, chain};
 use crate::ledger::{HistoryOutcome, HistoryRecord, LedgerError, View, WriteSet, history_key};
 use crate::ports::{LedgerWriter, WriteError};
 use crate::run::Run;
@@ -60,15 +60,15 @@ pub async fn note_act(
     writer: &dyn LedgerWriter,
     act: &Act<'_>,
     of: &str,
-) -> Result<(), String> {
+) -> Result<(), Error> {
     let Context { ledger, clock, run, .. } = context;
-    let failed = |why: String| format!("failed to write the history of {of}: {why}");
+    let failed = |why: &str| Error::from(format!("failed to write the history of {of}: {why}"));
     let mut writes = WriteSet::default();
     act.note(of, &mut View::default(), &mut writes, clock.now(), run)
-        .map_err(|error| failed(chain(&error)))?;
+        .map_err(|error| failed(&chain(&error)))?;
     match writes.commit(ledger, writer).await {
         Ok(()) => Ok(()),
-        Err(WriteError::Conflict) => Err(failed("somebody else is writing it".to_owned())),
-        Err(WriteError::Port(error)) => Err(failed(chain(&error))),
+        Err(WriteError::Conflict) => Err(failed("somebody else is writing it")),
+        Err(WriteError::Port(error)) => Err(failed(&chain(&error))),
     }
 }

@@ -4,7 +4,7 @@ use pod_identity_core::{ClusterArn, DominoName};
 
 use crate::act::Act;
 use crate::context::Context;
-use crate::error::chain;
+use crate::error::{Error, chain};
 use crate::ledger::{Condition, ConditionState, LedgerError, View, WriteSet, condition_key};
 use crate::ports::{LedgerWriter, WriteError};
 
@@ -38,15 +38,15 @@ pub async fn permit_adoption(
     context: Context<'_>,
     writer: &dyn LedgerWriter,
     adoption: &Adoption<'_>,
-) -> Result<(), String> {
+) -> Result<(), Error> {
     let Context { ledger, clock, run, .. } = context;
     let &Adoption { name, cluster, association_id, ref act } = adoption;
     let failed = |error: LedgerError| {
-        format!(
+        Error::from(format!(
             "failed to let {name} adopt association {association_id} in cluster {}: {}",
             cluster.name(),
             chain(&error)
-        )
+        ))
     };
     let key = condition_key(name, cluster);
     for _ in 0..ATTEMPTS {
@@ -56,7 +56,7 @@ pub async fn permit_adoption(
             return Err(format!(
                 "the ledger has no condition of {name} on cluster {cluster}: it was never bound there, or \
                  the cluster was not reconciled since it was registered"
-            ));
+            ).into());
         };
         let Some(word) = permitted(&record, association_id)? else { return Ok(()) };
         let now = clock.now();
@@ -74,13 +74,14 @@ pub async fn permit_adoption(
 }
 
 /// The condition with the word; none when there is nothing to write.
-fn permitted(condition: &Condition, id: &str) -> Result<Option<Condition>, String> {
+fn permitted(condition: &Condition, id: &str) -> Result<Option<Condition>, Error> {
     if condition.wanted.is_none() {
         return Err(format!(
             "{} wants no Kubernetes service account in cluster {}, so it can adopt nothing there",
             condition.service_account,
             condition.cluster.name()
-        ));
+        )
+        .into());
     }
     let has = condition.association.as_ref().is_some_and(|association| association.id == id);
     let managed = has && condition.state == ConditionState::Ready;

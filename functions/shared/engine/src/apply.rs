@@ -3,7 +3,6 @@
 mod policies;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
@@ -15,36 +14,12 @@ use pod_identity_core::{
 use pod_identity_events::BlockedCode;
 
 use crate::context::{Cloud, Context, Writers};
-use crate::error::chain;
+use crate::error::{Error, chain};
 use crate::lease::Lease;
 use crate::ledger::NodePolicyRecord;
 use crate::observe::{self, problem_of};
 use crate::ports::{AssociationUpdate, ClusterAccess, ErrorKind, NewAssociation, PortError};
 use crate::settings::{Settings, later};
-
-/// A step that was not done.
-#[derive(Debug, Clone)]
-pub enum Failure {
-    /// It will not work until somebody does something.
-    Blocked(Problem),
-    /// It may work later.
-    Passing(String),
-}
-
-impl From<String> for Failure {
-    fn from(why: String) -> Self {
-        Self::Passing(why)
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Blocked(Problem { reason, way_out, .. }) => write!(f, "{reason}; {way_out}"),
-            Self::Passing(why) => f.write_str(why),
-        }
-    }
-}
 
 /// A policy that has a new version in force, or was given up.
 #[derive(Debug, Clone)]
@@ -85,11 +60,11 @@ pub(crate) struct Applied {
     /// Policies that were deleted.
     pub(crate) deleted: Vec<PolicyChange>,
     /// Why a policy step was not done, the first of them.
-    pub(crate) undone: Option<Failure>,
+    pub(crate) undone: Option<Error>,
     /// Roles that are not granted to every node role, because a policy step was not done, and why.
-    pub(crate) ungranted: BTreeMap<RoleArn, Failure>,
+    pub(crate) ungranted: BTreeMap<RoleArn, Error>,
     /// What became of each place that had a step.
-    pub(crate) places: BTreeMap<KubernetesName, Result<Option<Association>, Failure>>,
+    pub(crate) places: BTreeMap<KubernetesName, Result<Option<Association>, Error>>,
     /// Steps that were done.
     pub(crate) steps: usize,
 }
@@ -97,7 +72,7 @@ pub(crate) struct Applied {
 impl Applied {
     /// Grant before bind: why the role of a place is not granted, be it to be
     /// bound or standing already.
-    pub(crate) fn ungranted(&self, place: &PlacePlan) -> Option<&Failure> {
+    pub(crate) fn ungranted(&self, place: &PlacePlan) -> Option<&Error> {
         self.ungranted.get(&place.bound.as_ref()?.desired.role)
     }
 }
@@ -112,13 +87,13 @@ pub(crate) struct Target<'a> {
 
 impl Target<'_> {
     /// Whether one more step may start.
-    fn pass(&self) -> Result<(), Failure> {
+    fn pass(&self) -> Result<(), Error> {
         let Context { clock, settings, .. } = *self.cloud;
         if self.cloud.is_over() {
-            return Err(Failure::Passing(self.cloud.over()));
+            return Err(self.cloud.over());
         }
         if !self.lease.covers(clock.now(), settings.longest_call) {
-            return Err(Failure::Passing(format!(
+            return Err(Error::Retryable(format!(
                 "the lease of cluster {} is nearly over, so no new step was started",
                 self.access.cluster.name()
             )));
@@ -156,10 +131,7 @@ pub(crate) async fn apply(
     applied
 }
 
-async fn apply_place(
-    place: &PlacePlan,
-    target: &Target<'_>,
-) -> Result<Option<Association>, Failure> {
+async fn apply_place(place: &PlacePlan, target: &Target<'_>) -> Result<Option<Association>, Error> {
     target.pass()?;
     let (reader, writer, access) = (target.cloud.eks, target.writers.eks, target.access);
     match &place.step {
@@ -207,7 +179,7 @@ async fn tag(
     arn: &str,
     tags: Option<&BTreeMap<String, String>>,
     target: &Target<'_>,
-) -> Result<bool, Failure> {
+) -> Result<bool, Error> {
     let Some(tags) = tags else { return Ok(false) };
     let access = target.access;
     match target.writers.eks.tag_association(access, arn, tags).await {
@@ -221,9 +193,9 @@ async fn tag(
 }
 
 /// What a failed call means right after our tags were written: IAM may not know of them yet.
-fn after_tagging(tagged: bool, error: &PortError, access: &ClusterAccess) -> Failure {
+fn after_tagging(tagged: bool, error: &PortError, access: &ClusterAccess) -> Error {
     match error.kind {
-        ErrorKind::Denied if tagged => Failure::Passing(chain(error)),
+        ErrorKind::Denied if tagged => Error::Retryable(chain(error)),
         _ => association_failure(error, access),
     }
 }
@@ -234,12 +206,12 @@ async fn update_association(
     update: Option<AssociationUpdate>,
     tags: Option<&BTreeMap<String, String>>,
     target: &Target<'_>,
-) -> Result<Option<Association>, Failure> {
+) -> Result<Option<Association>, Error> {
     let (reader, writer, access) = (target.cloud.eks, target.writers.eks, target.access);
     let tagged = tag(arn, tags, target).await?;
     let failed = |error: PortError| match error.kind {
         // It vanished between list and change; the next attempt sees that.
-        ErrorKind::NotFound => Failure::Passing(chain(&error)),
+        ErrorKind::NotFound => error.into(),
         _ => after_tagging(tagged, &error, access),
     };
     let Some(update) = update else {
@@ -262,7 +234,7 @@ async fn replace(
     found: Association,
     tags: Option<&BTreeMap<String, String>>,
     target: &Target<'_>,
-) -> Result<Association, Failure> {
+) -> Result<Association, Error> {
     let (writer, access) = (target.writers.eks, target.access);
     target.pass()?;
     let deleted = writer.delete_association(access, &found.id).await;
@@ -279,7 +251,7 @@ async fn replace(
     };
     // Pods get nothing meanwhile: whatever the reason, the next attempt makes it.
     create(&new, target).await.map_err(|failure| match failure {
-        Failure::Blocked(problem) => Failure::Passing(format!(
+        Error::Blocked(problem) => Error::Retryable(format!(
             "association {} of {} in cluster {} was deleted to be made again, and making it failed: {}; {}",
             found.id,
             new.kubernetes,
@@ -291,7 +263,7 @@ async fn replace(
     })
 }
 
-async fn create(new: &NewAssociation, target: &Target<'_>) -> Result<Association, Failure> {
+async fn create(new: &NewAssociation, target: &Target<'_>) -> Result<Association, Error> {
     let (reader, writer, access) = (target.cloud.eks, target.writers.eks, target.access);
     let clock = target.cloud.clock;
     let failed = |error: PortError| association_failure(&error, access);
@@ -325,7 +297,7 @@ async fn create(new: &NewAssociation, target: &Target<'_>) -> Result<Association
     };
     match found.into_values().find(same) {
         Some(found) => Ok(found),
-        None => Err(Failure::Passing(format!(
+        None => Err(Error::Retryable(format!(
             "{} in cluster {} got another association meanwhile, which the next attempt looks at",
             new.kubernetes,
             access.cluster.name()
@@ -339,13 +311,13 @@ fn is_fresh(created: &Association, asked_at: Timestamp) -> bool {
 }
 
 /// What a failed call means for the place that it was made for.
-pub(crate) fn association_failure(error: &PortError, access: &ClusterAccess) -> Failure {
+pub(crate) fn association_failure(error: &PortError, access: &ClusterAccess) -> Error {
     let said = chain(error).to_lowercase();
     match error.kind {
         ErrorKind::Passing | ErrorKind::Expired | ErrorKind::Unreachable => {
-            Failure::Passing(chain(error))
+            Error::Retryable(chain(error))
         }
-        ErrorKind::NotFound => Failure::Blocked(Problem {
+        ErrorKind::NotFound => Error::Blocked(Problem {
             code: BlockedCode::ClusterNotFound,
             reason: format!("EKS does not know cluster {}", access.cluster),
             way_out: "check the ARN that was registered; retire the cluster if it is gone"
@@ -353,25 +325,25 @@ pub(crate) fn association_failure(error: &PortError, access: &ClusterAccess) -> 
         }),
         // GetRole saw the role, so EKS will see it soon.
         ErrorKind::Invalid if said.contains("role") && said.contains("does not exist") => {
-            Failure::Passing(chain(error))
+            Error::Retryable(chain(error))
         }
         // EKS looks at the principal and actions itself; no setting lets it pass.
         ErrorKind::Invalid if said.contains("trust policy") => {
             let way_out = "have the role's owner trust pods.eks.amazonaws.com for sts:AssumeRole and sts:TagSession; then send the event again";
             let problem = problem_of(error, access, way_out);
-            Failure::Blocked(Problem { code: BlockedCode::UntrustedRole, ..problem })
+            Error::Blocked(Problem { code: BlockedCode::UntrustedRole, ..problem })
         }
-        ErrorKind::Denied => Failure::Blocked(problem_of(
+        ErrorKind::Denied => Error::Blocked(problem_of(
             error,
             access,
             "allow the function's role the call that is named here; associations also need eks:TagResource, and iam:PassRole and iam:GetRole on the role",
         )),
-        ErrorKind::LimitReached => Failure::Blocked(problem_of(
+        ErrorKind::LimitReached => Error::Blocked(problem_of(
             error,
             access,
             "delete associations that are not needed: EKS takes 5,000 for a cluster, and no more",
         )),
-        ErrorKind::Invalid | ErrorKind::InUse => Failure::Blocked(problem_of(
+        ErrorKind::Invalid | ErrorKind::InUse => Error::Blocked(problem_of(
             error,
             access,
             "correct what EKS refuses and send a new event",

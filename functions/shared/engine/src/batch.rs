@@ -22,6 +22,7 @@ pub use report::{BatchReport, Outcome, RecordReport};
 
 use crate::cluster::{self, Beyond, ClusterReport, Job};
 use crate::context::{Cloud, Context, Writers};
+use crate::error::Error;
 use crate::lease::Lease;
 use crate::ledger::{ClusterRecord, Decision, View};
 use crate::observe::SeenRoles;
@@ -141,7 +142,7 @@ fn unsettled(jobs: Jobs, clusters: &BTreeMap<ClusterArn, ClusterReport>) -> Jobs
 struct Taken {
     accepted: Vec<Accepted>,
     /// One for each accepted event.
-    decided: Vec<Result<Decision, String>>,
+    decided: Vec<Result<Decision, Error>>,
     /// The lease of the only cluster on which something is left to do.
     lease: Option<(ClusterArn, Lease)>,
     view: View,

@@ -16,9 +16,9 @@ use pod_identity_core::plan::Plan;
 use pod_identity_core::{ClusterArn, DominoName, KubernetesName, RoleArn};
 use pod_identity_events::PolicyCapacity;
 
-use crate::apply::{self, Applied, Failure, Target};
+use crate::apply::{self, Applied, Target};
 use crate::context::{Cloud, Context, Writers};
-use crate::error::chain;
+use crate::error::Error;
 use crate::lease::Lease;
 use crate::ledger::{
     ClusterRecord, Condition, HaltRecord, NodePolicyRecord, View, WriteSet, lease_key,
@@ -39,7 +39,7 @@ pub struct ClusterReport {
     /// others that share a place with them.
     pub conditions: BTreeMap<DominoName, Condition>,
     /// Service accounts whose work failed for a passing reason, and why.
-    pub failures: BTreeMap<DominoName, String>,
+    pub failures: BTreeMap<DominoName, Error>,
     /// Those of them that wait for what IAM may not show yet.
     pub unsettled: BTreeSet<DominoName>,
     /// Steps that were done.
@@ -47,15 +47,15 @@ pub struct ClusterReport {
     /// How full the node policies are, when they were looked at.
     pub capacity: Option<PolicyCapacity>,
     /// Why a change to the node policies was not made, the first of them.
-    pub undone: Option<Failure>,
+    pub undone: Option<Error>,
     /// The node policies as the ledger has them now, when they were looked at.
     pub node_policies: Option<NodePolicyRecord>,
 }
 
 impl ClusterReport {
     /// All of it failed, for a passing reason.
-    pub(crate) fn failed(names: &BTreeSet<DominoName>, why: &Failure) -> Self {
-        let failures = names.iter().map(|name| (name.clone(), why.to_string())).collect();
+    pub(crate) fn failed(names: &BTreeSet<DominoName>, why: &Error) -> Self {
+        let failures = names.iter().map(|name| (name.clone(), why.clone())).collect();
         Self { failures, ..Self::default() }
     }
 
@@ -128,11 +128,11 @@ pub(crate) async fn work_with(
     writers: Writers<'_>,
     job: Job<'_>,
     lease: Option<Lease>,
-) -> Result<ClusterReport, Failure> {
+) -> Result<ClusterReport, Error> {
     let lease = match lease {
         Some(lease) if cloud.is_over() => {
             lease.give_back(&cloud, writers.ledger).await;
-            return Err(cloud.over().into());
+            return Err(cloud.over());
         }
         Some(lease) => lease,
         None => take_lease(&cloud, writers.ledger, job.cluster).await?,
@@ -150,12 +150,11 @@ async fn take_lease(
     context: &Context<'_>,
     writer: &dyn LedgerWriter,
     cluster: &ClusterArn,
-) -> Result<Lease, String> {
+) -> Result<Lease, Error> {
     if context.is_over() {
         return Err(context.over());
     }
-    let lease = Lease::take(lease_key(cluster), cluster, context, writer).await;
-    lease.map_err(|error| chain(&error))
+    Lease::take(lease_key(cluster), cluster, context, writer).await
 }
 
 /// Decides something under the lease of a cluster; what is to be written is written as the lease goes back.
@@ -163,8 +162,8 @@ pub(crate) async fn under_lease<T>(
     context: &Context<'_>,
     writer: &dyn LedgerWriter,
     cluster: &ClusterArn,
-    decide: impl AsyncFnOnce() -> Result<(T, WriteSet), String>,
-) -> Result<T, String> {
+    decide: impl AsyncFnOnce() -> Result<(T, WriteSet), Error>,
+) -> Result<T, Error> {
     let lease = take_lease(context, writer, cluster).await?;
     let (decided, mut writes) = match decide().await {
         Ok((decided, writes)) => (Ok(decided), writes),
@@ -179,18 +178,18 @@ pub(crate) async fn under_lease<T>(
 
 /// The plan for some service accounts, made without the lease: to be looked at, not to be carried
 /// out. Needs no writer.
-pub(crate) async fn preview(cloud: &Cloud<'_>, job: Job<'_>) -> Result<Plan, String> {
+pub(crate) async fn preview(cloud: &Cloud<'_>, job: Job<'_>) -> Result<Plan, Error> {
     Ok(planned::planned(cloud, job, None).await?.plan)
 }
 
 /// Why work broke off.
 struct Broken {
-    why: Failure,
+    why: Error,
     /// Whether something may have been changed that the ledger does not know.
     wrote: bool,
 }
 
-impl<T: Into<Failure>> From<T> for Broken {
+impl<T: Into<Error>> From<T> for Broken {
     fn from(why: T) -> Self {
         Self { why: why.into(), wrote: false }
     }
@@ -225,7 +224,7 @@ async fn work_leased(job: Job<'_>, target: &Target<'_>) -> Result<ClusterReport,
     record.iter_mut().for_each(NodePolicyRecord::forget_unlisted);
     let capacity = understood.then(|| plan.capacity.clone());
     let settled = settle::settle(target, loaded, &plan, &applied, record).await;
-    let mut report = settled.map_err(|why| Broken { why: why.into(), wrote: !plan.is_empty() })?;
+    let mut report = settled.map_err(|why| Broken { why, wrote: !plan.is_empty() })?;
     report.capacity = capacity;
     report.steps = applied.steps;
     report.undone = applied.undone;

@@ -8,6 +8,7 @@ use std::ops::Deref;
 
 use jiff::Timestamp;
 
+use crate::error::Error;
 use crate::inside::InsideSettings;
 use crate::ports::{
     Bus, Clock, ClusterReader, EksReader, EksWriter, IamReader, IamWriter, KubernetesReader,
@@ -150,11 +151,12 @@ impl Context<'_> {
     }
 
     /// Why nothing more is begun.
-    pub(crate) fn over(&self) -> String {
+    pub(crate) fn over(&self) -> Error {
         format!(
             "the invocation's time is nearly over, so nothing more was begun: one call may take {} s; \
              raise the function's time-out, or lower CALL_TIMEOUT_MS or CALL_ATTEMPTS",
             self.settings.longest_call.as_secs()
         )
+        .into()
     }
 }

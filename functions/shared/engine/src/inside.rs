@@ -18,7 +18,7 @@ use pod_identity_core::sweep::Injected;
 use pod_identity_core::{ClusterArn, DominoName, KubernetesName};
 
 use crate::context::{Context, Workloads, WorkloadsWriters};
-use crate::error::chain;
+use crate::error::{Error, chain};
 use crate::lease::Lease;
 use crate::ledger::{InsideBinding, Missing, View, inside_lease_key, registry, registry_key};
 use crate::ports::{Bus, ClusterAccess, ErrorKind, KubernetesWriter, LedgerWriter, PortError};
@@ -124,10 +124,10 @@ pub struct InsideReport {
 pub async fn preview_inside(
     workloads: Workloads<'_>,
     scope: &InsideScope,
-) -> Result<InsideReport, String> {
+) -> Result<InsideReport, Error> {
     let access = match access(scope, &workloads).await? {
         Ok(access) => access,
-        Err(why) => return Ok(skipped(scope, why)),
+        Err(why) => return Ok(skipped(scope, &why)),
     };
     let context = Inside { workloads, access: &access };
     let known = Known::read(workloads.ledger, &scope.cluster).await?;
@@ -155,14 +155,14 @@ pub async fn work_inside(
     workloads: Workloads<'_>,
     writers: WorkloadsWriters<'_>,
     scope: &InsideScope,
-) -> Result<InsideReport, String> {
+) -> Result<InsideReport, Error> {
     let access = match access(scope, &workloads).await? {
         Ok(access) => access,
-        Err(why) => return Ok(skipped(scope, why)),
+        Err(why) => return Ok(skipped(scope, &why)),
     };
     let context = Inside { workloads, access: &access };
     if context.is_over() {
-        return Err("the invocation's time is nearly over, so nothing was begun".to_owned());
+        return Err("the invocation's time is nearly over, so nothing was begun".into());
     }
     let cluster = &scope.cluster;
     let lease = Lease::take(inside_lease_key(cluster), cluster, &workloads, writers.ledger).await?;
@@ -170,7 +170,7 @@ pub async fn work_inside(
         Ok(known) => known,
         Err(error) => {
             lease.give_back(&workloads, writers.ledger).await;
-            return Err(chain(&error));
+            return Err(error.into());
         }
     };
     let WorkloadsWriters { ledger, bus, kubernetes } = writers;
@@ -183,16 +183,16 @@ pub async fn work_inside(
     Ok(report)
 }
 
-fn skipped(scope: &InsideScope, why: String) -> InsideReport {
+fn skipped(scope: &InsideScope, why: &Error) -> InsideReport {
     tracing::warn!(cluster = scope.cluster.name(), "skipped: {why}");
-    InsideReport { skipped: Some(why), ..InsideReport::default() }
+    InsideReport { skipped: Some(why.to_string()), ..InsideReport::default() }
 }
 
 /// How to reach the cluster, or why it is left alone.
 async fn access(
     scope: &InsideScope,
     context: &Context<'_>,
-) -> Result<Result<ClusterAccess, String>, String> {
+) -> Result<Result<ClusterAccess, Error>, Error> {
     let Context { ledger, settings, .. } = *context;
     let cluster = &scope.cluster;
     let mut view = View::default();

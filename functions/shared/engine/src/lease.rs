@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use pod_identity_core::ClusterArn;
 
 use crate::context::Context;
-use crate::error::chain;
+use crate::error::Error;
 use crate::ledger::{LeaseRecord, LedgerError, View, WriteSet};
 use crate::ports::{Key, LedgerWriter, WriteError};
 use crate::run::Run;
@@ -33,17 +33,6 @@ struct Held {
     expires_at: Timestamp,
 }
 
-/// The lease could not be had.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum LeaseError {
-    #[error(
-        "cluster {cluster} is being changed by invocation {owner}, at the latest until {until}"
-    )]
-    Held { cluster: String, owner: String, until: Timestamp },
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-}
-
 impl Lease {
     /// Takes a lease that nobody holds with a transaction that writes something else too: where the lease is
     /// held, or a run that died has left it, the transaction conflicts.
@@ -66,7 +55,7 @@ impl Lease {
         cluster: &ClusterArn,
         context: &Context<'_>,
         writer: &dyn LedgerWriter,
-    ) -> Result<Self, LeaseError> {
+    ) -> Result<Self, Error> {
         let Context { ledger, clock, run, settings, deadline } = *context;
         let mut view = View::default();
         let mut pause = FIRST_PAUSE;
@@ -82,7 +71,7 @@ impl Lease {
                     let held = RefCell::new(Held { revision, expires_at });
                     return Ok(Self { key, held, abandoned_until });
                 }
-                Err(WriteError::Port(error)) => return Err(LedgerError::from(error).into()),
+                Err(WriteError::Port(error)) => return Err(error.into()),
                 Err(WriteError::Conflict) => {}
             }
             // Wait until the holder gives it back or its time is over.
@@ -102,9 +91,10 @@ impl Lease {
                     let until = held.expires_at;
                     let cluster = cluster.name().to_owned();
                     let owner = held.owner.unwrap_or_default();
-                    let error = LeaseError::Held { cluster, owner, until };
-                    run.waits(&error.to_string(), until);
-                    return Err(error);
+                    let why = format!(
+                        "cluster {cluster} is being changed by invocation {owner}, at the latest until {until}"
+                    );
+                    return Err(Error::Waits { why, until });
                 }
                 clock.sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
@@ -150,12 +140,12 @@ impl Lease {
         &self,
         context: &Context<'_>,
         writer: &dyn LedgerWriter,
-    ) -> Result<(), String> {
+    ) -> Result<(), Error> {
         let Settings { lease, longest_call, .. } = *context.settings;
         if self.covers(context.clock.now(), lease / 2 + longest_call) {
             return Ok(());
         }
-        self.renew(context, writer).await.map_err(|error| chain(&error))
+        self.renew(context, writer).await.map_err(Error::from)
     }
 
     /// Whether the lease is still this one, by the view.

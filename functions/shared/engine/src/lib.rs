@@ -27,13 +27,12 @@ mod settings;
 
 pub use act::{Act, note_act};
 pub use adopt::{Adoption, permit_adoption};
-pub use apply::Failure;
 pub use batch::{BatchReport, Outcome, Record, RecordReport, Recorded, process, record};
 pub use calls::Calls;
 pub use cluster::{ClusterReport, held_up};
 pub use context::{Cloud, Context, Workloads, WorkloadsWriters, Writers};
 pub use dry_run::DryRunLedger;
-pub use error::chain;
+pub use error::{Error, chain};
 pub use inside::{
     DominoReport, InsideReport, InsideScope, InsideSettings, MappingSettings, SweepReport,
     SweepSettings, is_covered, preview_inside, request_sweep, request_sweep_rest, request_sweeps,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::stream::{self, StreamExt};
 use pod_identity_events::Outgoing;
 
-use crate::error::chain;
+use crate::error::Error;
 use crate::ports::{Bus, BusEntry, Clock, MAX_BUS_ENTRIES};
 
 /// Most bytes of one call, details and detail types together. EventBridge's
@@ -26,8 +26,8 @@ pub(crate) async fn publish(
     bus: &dyn Bus,
     clock: &dyn Clock,
     events: &[Outgoing],
-) -> Vec<Result<(), String>> {
-    let mut results: Vec<Result<(), String>> = Vec::with_capacity(events.len());
+) -> Vec<Result<(), Error>> {
+    let mut results: Vec<Result<(), Error>> = Vec::with_capacity(events.len());
     let mut entries = Vec::with_capacity(events.len());
     for event in events {
         match serde_json::to_string(event) {
@@ -36,9 +36,9 @@ pub(crate) async fn publish(
                     results.len(),
                     BusEntry { detail_type: event.detail_type().to_owned(), detail },
                 ));
-                results.push(Err("it was not sent".to_owned()));
+                results.push(Err("it was not sent".into()));
             }
-            Err(error) => results.push(Err(error.to_string())),
+            Err(error) => results.push(Err(error.to_string().into())),
         }
     }
     let mut pause = FIRST_PAUSE;
@@ -58,7 +58,8 @@ pub(crate) async fn publish(
                         match answer {
                             Ok(()) => results[at] = Ok(()),
                             Err(failure) => {
-                                results[at] = Err(format!("{}: {}", failure.code, failure.message));
+                                results[at] =
+                                    Err(format!("{}: {}", failure.code, failure.message).into());
                                 refused.push((at, entry));
                             }
                         }
@@ -66,8 +67,9 @@ pub(crate) async fn publish(
                 }
                 // The SDK has already tried again as often as it may.
                 Err(error) => {
+                    let error = Error::from(error);
                     for (at, _) in call {
-                        results[at] = Err(chain(&error));
+                        results[at] = Err(error.clone());
                     }
                 }
             }

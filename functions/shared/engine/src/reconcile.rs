@@ -23,7 +23,7 @@ use pod_identity_events::PolicyCapacity;
 
 use crate::cluster::{self, CHUNK, ClusterReport};
 use crate::context::{Cloud, Context, Writers};
-use crate::error::chain;
+use crate::error::{Error, chain};
 use crate::ledger::{Condition, ConditionState, ReconciledRecord};
 use crate::ports::{Bus, ErrorKind, PortError};
 use crate::publish::publish;
@@ -86,7 +86,7 @@ pub struct Reconciled {
     /// Their conditions now.
     pub conditions: BTreeMap<DominoName, Condition>,
     /// Those for whom it failed for a passing reason, and why.
-    pub failures: BTreeMap<DominoName, String>,
+    pub failures: BTreeMap<DominoName, Error>,
     /// What was put back.
     pub corrected: Vec<String>,
     /// Associations with our tag that the ledger does not know.
@@ -122,7 +122,7 @@ pub struct Reconciled {
 ///
 /// # Errors
 /// When a call fails for a passing reason.
-pub async fn preview(cloud: Cloud<'_>, scope: &Scope) -> Result<Reconciled, String> {
+pub async fn preview(cloud: Cloud<'_>, scope: &Scope) -> Result<Reconciled, Error> {
     let settings = cloud.settings;
     let mut done = Reconciled::default();
     let Some(mut overview) = look(&cloud, scope, &mut done).await?.open() else {
@@ -162,7 +162,7 @@ pub async fn reconcile(
     cloud: Cloud<'_>,
     writers: Writers<'_>,
     scope: &Scope,
-) -> Result<Reconciled, String> {
+) -> Result<Reconciled, Error> {
     let settings = cloud.settings;
     let mut done = Reconciled::default();
     let mut overview = match look(&cloud, scope, &mut done).await? {
@@ -216,7 +216,7 @@ pub async fn reconcile(
 }
 
 /// Reads the ledger and lists the associations, and notes why nothing more is looked at.
-async fn look(cloud: &Cloud<'_>, scope: &Scope, done: &mut Reconciled) -> Result<Look, String> {
+async fn look(cloud: &Cloud<'_>, scope: &Scope, done: &mut Reconciled) -> Result<Look, Error> {
     let look = Overview::read(cloud, scope).await?;
     if let Look::Open(overview) = &look {
         done.noted = overview.noted();
@@ -253,7 +253,7 @@ async fn needs(
     chunk: &[KubernetesName],
     done: &mut Reconciled,
     used: &mut BTreeSet<RoleArn>,
-) -> Result<Option<Found>, String> {
+) -> Result<Option<Found>, Error> {
     let found = overview.compare(cloud, chunk).await?;
     used.extend(found.used.iter().cloned());
     done.note(&overview.access.cluster, &found, chunk);

@@ -5,14 +5,15 @@ use pod_identity_core::ClusterArn;
 use pod_identity_events::Outgoing;
 
 use crate::context::Context;
+use crate::error::Error;
 use crate::ledger::{View, registry, registry_key};
 use crate::ports::Bus;
 use crate::publish::publish;
 
 /// Every registered cluster, while there is time to ask for it.
-pub(crate) async fn registered(context: Context<'_>) -> Result<Vec<ClusterArn>, String> {
+pub(crate) async fn registered(context: Context<'_>) -> Result<Vec<ClusterArn>, Error> {
     if context.is_over() {
-        return Err("the invocation's time is nearly over, so nothing was asked for".to_owned());
+        return Err("the invocation's time is nearly over, so nothing was asked for".into());
     }
     let mut view = View::default();
     view.read(context.ledger, &[registry_key()]).await?;
@@ -25,7 +26,7 @@ pub(crate) async fn send(
     context: Context<'_>,
     bus: &dyn Bus,
     requests: &[Outgoing],
-) -> Result<(), String> {
+) -> Result<(), Error> {
     let sent = publish(bus, context.clock, requests).await;
     for (request, sent) in requests.iter().zip(sent) {
         sent.map_err(|why| format!("event {} was not sent: {why}", request.detail_type()))?;

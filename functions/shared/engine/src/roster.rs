@@ -19,6 +19,7 @@ use serde_json::json;
 
 use crate::batch::{Outcome, Record, record};
 use crate::context::Context;
+use crate::error::Error;
 use crate::ledger::{BindingRecord, View, bindings, bindings_partition, registry, registry_key};
 use crate::outcome::time;
 use crate::ports::{Bus, DominoReader, LedgerReader, LedgerWriter};
@@ -63,7 +64,7 @@ pub struct DominoCheck {
     /// Whose deactivation the ledger has now.
     pub unbound: Vec<DominoName>,
     /// Whose it has not, and why.
-    pub failures: BTreeMap<DominoName, String>,
+    pub failures: BTreeMap<DominoName, Error>,
 }
 
 /// A comparison, and what it was made of.
@@ -85,7 +86,7 @@ pub async fn check_domino(
     writer: &dyn LedgerWriter,
     bus: &dyn Bus,
     domino: &DominoSource<'_>,
-) -> Result<DominoCheck, String> {
+) -> Result<DominoCheck, Error> {
     let Context { clock, run, .. } = context;
     let Compared { found, bindings, at } = look(context, domino).await?;
     let mut done = DominoCheck { found, ..DominoCheck::default() };
@@ -106,7 +107,7 @@ pub async fn check_domino(
         let cluster = cluster.name();
         tracing::warn!(
             cluster,
-            why,
+            %why,
             "its reconciliation was not asked for; the next scheduled one goes on"
         );
     }
@@ -117,14 +118,14 @@ pub async fn check_domino(
             }
             outcome => {
                 let why = format!("{outcome:?}: {}", report.lines.join("; "));
-                done.failures.insert(name.clone(), why);
+                done.failures.insert(name.clone(), why.into());
             }
         }
     }
     Ok(done)
 }
 
-async fn look(context: Context<'_>, domino: &DominoSource<'_>) -> Result<Compared, String> {
+async fn look(context: Context<'_>, domino: &DominoSource<'_>) -> Result<Compared, Error> {
     let Context { ledger, clock, settings, deadline, .. } = context;
     let at = clock.now();
     let bindings = bound(ledger, settings).await?;
@@ -144,7 +145,7 @@ async fn look(context: Context<'_>, domino: &DominoSource<'_>) -> Result<Compare
 async fn bound(
     reader: &dyn LedgerReader,
     settings: &Settings,
-) -> Result<BTreeMap<DominoName, BindingRecord>, String> {
+) -> Result<BTreeMap<DominoName, BindingRecord>, Error> {
     let mut view = View::default();
     view.read(reader, &[registry_key()]).await?;
     registry(&view, &settings.plan.deployment)?;

@@ -3,52 +3,40 @@
 
 use jiff::Timestamp;
 use pod_identity_core::ClusterArn;
-use pod_identity_engine::{Record, Run};
+use pod_identity_engine::{Error, Record};
 use serde_json::{Value, json};
 
+use crate::not_finished::NotFinished;
 use crate::payload::{Payload, batch_answer};
 
 /// What became of each record, in words. An error is delivered again.
-#[derive(Debug)]
-pub struct Answers<'a> {
-    run: &'a Run,
-    said: Vec<(String, Result<String, String>)>,
-}
+#[derive(Debug, Default)]
+pub struct Answers(Vec<(String, Result<String, Error>)>);
 
-impl<'a> Answers<'a> {
-    /// Of one invocation.
-    #[must_use]
-    pub fn of(run: &'a Run) -> Self {
-        Self { run, said: Vec::new() }
-    }
-
+impl Answers {
     /// Notes what became of a record, perhaps about one cluster, and logs it. What ends by itself is no error.
     pub fn note(
         &mut self,
         record: &Record,
         cluster: Option<&ClusterArn>,
-        said: Result<String, String>,
+        said: Result<String, Error>,
     ) {
         let (message_id, cluster) = (record.id.as_str(), cluster.map(ClusterArn::name));
         match &said {
             Ok(text) => tracing::info!(message_id, cluster, text, "request processed"),
-            Err(why) if self.waits_until(why).is_some() => {
-                tracing::warn!(message_id, cluster, why, "request waits");
+            Err(why) if why.waits_until().is_some() => {
+                tracing::warn!(message_id, cluster, %why, "request waits");
             }
-            Err(why) => tracing::error!(message_id, cluster, why, "request failed"),
+            Err(why) => tracing::error!(message_id, cluster, %why, "request failed"),
         }
-        self.said.push((record.id.clone(), said));
-    }
-
-    fn waits_until(&self, why: &str) -> Option<Timestamp> {
-        self.run.waits_until([why])
+        self.0.push((record.id.clone(), said));
     }
 
     /// How many records wait for what ends by itself.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        let failed = self.said.iter().filter_map(|(_, said)| said.as_ref().err());
-        failed.filter(|why| self.waits_until(why).is_some()).count()
+        let failed = self.0.iter().filter_map(|(_, said)| said.as_ref().err());
+        failed.filter(|why| why.waits_until().is_some()).count()
     }
 
     /// What Lambda is told: of a batch the messages to deliver again, of a single record what
@@ -61,19 +49,17 @@ impl<'a> Answers<'a> {
         mut self,
         payload: &Payload,
         single: impl FnOnce(String) -> Value,
-    ) -> Result<Value, String> {
+    ) -> Result<Value, NotFinished> {
         if let Payload::Batch(_) = payload {
-            let failed = self.said.iter().filter(|(_, said)| said.is_err());
+            let failed = self.0.iter().filter(|(_, said)| said.is_err());
             return Ok(batch_answer(failed.map(|(id, _)| id.as_str())));
         }
-        let last = self.said.pop().map(|(_, said)| said);
-        let lost = || Err("the request was not processed; send it again".to_owned());
+        let last = self.0.pop().map(|(_, said)| said);
+        let lost = || Err("the request was not processed; send it again".into());
         match last.unwrap_or_else(lost) {
             Ok(said) => Ok(single(said)),
-            Err(why) => match self.waits_until(&why) {
-                Some(until) => Ok(waits(&why, until)),
-                None => Err(why),
-            },
+            Err(Error::Waits { why, until }) => Ok(waits(&why, until)),
+            Err(why) => Err(NotFinished(why.to_string())),
         }
     }
 }

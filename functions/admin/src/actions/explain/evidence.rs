@@ -9,7 +9,7 @@ use pod_identity_core::{
     Association, Binding, ClusterArn, DominoName, HeldAssociation, KubernetesName, Phase, Pod,
     ServiceAccount,
 };
-use pod_identity_engine::chain;
+use pod_identity_engine::Error;
 use pod_identity_engine::ledger::{
     AccountRecord, BindingRecord, ClusterRecord, Condition, ConditionState, InsideBinding,
     InsideCluster, Registry, View, account_key, condition_key, inside_binding_key, inside_key,
@@ -34,7 +34,7 @@ const MOST_PLACES: usize = 5;
 const FORBIDDEN: &str = "Forbidden";
 
 /// What was read, or why it could not be.
-pub(super) type Known<T> = Result<T, String>;
+pub(super) type Known<T> = Result<T, Error>;
 
 /// Everything that a checklist rests on.
 #[derive(Debug)]
@@ -71,7 +71,7 @@ pub(super) struct Evidence {
     pub(super) mutations: Known<Mutations>,
     pub(super) pods: Known<Pods>,
     /// Namespaces of service accounts of before whose pods could not be read, with why.
-    pub(super) unseen: Vec<(String, String)>,
+    pub(super) unseen: Vec<(String, Error)>,
     /// The associations of the other service accounts that these pods run as.
     pub(super) elsewhere: BTreeMap<KubernetesName, Known<Option<Association>>>,
     pub(super) sweep: sweep::Settings,
@@ -99,8 +99,9 @@ pub(super) struct AskedPod {
 
 impl Evidence {
     /// A line of what could not be read, with what helps unless that is said already.
-    pub(super) fn unread(&self, check: &str, why: &str, way_out: &str) -> Line {
-        let line = Line::unknown(check, why);
+    pub(super) fn unread(&self, check: &str, why: impl ToString, way_out: &str) -> Line {
+        let why = why.to_string();
+        let line = Line::unknown(check, &why);
         let helps = !way_out.is_empty() && !self.gone && !why.contains(OVER) && why != NOBODY;
         if helps { line.way_out(way_out) } else { line }
     }
@@ -109,7 +110,7 @@ impl Evidence {
     pub(super) fn unknown(
         &self,
         check: &str,
-        why: &str,
+        why: impl ToString,
         remembered: Option<String>,
         way_out: &str,
     ) -> Line {
@@ -195,7 +196,7 @@ pub(super) async fn collect(
     name: &DominoName,
     record: Option<&BindingRecord>,
     pod: Option<&Pod>,
-) -> Result<Evidence, String> {
+) -> Result<Evidence, Error> {
     let (condition_at, inside_at) =
         (condition_key(name, cluster), inside_binding_key(name, cluster));
     let bound = record.and_then(BindingRecord::binding);
@@ -249,7 +250,7 @@ pub(super) async fn collect(
 }
 
 fn nobody_looked<T>() -> Known<T> {
-    Err(NOBODY.to_owned())
+    Err(NOBODY.into())
 }
 
 /// Where to look: what the binding wants, or what was had last.
@@ -285,7 +286,7 @@ async fn outside(
     evidence.node_policies = node_policies::read(desk, access).await;
     // To EKS, an add-on of no cluster is a missing add-on.
     evidence.agent = match evidence.gone {
-        true => Err("there is no cluster".to_owned()),
+        true => Err("there is no cluster".into()),
         false => agent(desk, access).await,
     };
 }
@@ -295,16 +296,19 @@ async fn association(
     desk: &AdminContext<'_>,
     access: &ClusterAccess,
     place: &KubernetesName,
-) -> Result<Option<Association>, (String, Option<ErrorKind>)> {
+) -> Result<Option<Association>, (Error, Option<ErrorKind>)> {
     desk.hurry().map_err(|why| (why, None))?;
     let filter = AssociationFilter {
         namespace: Some(place.namespace().to_owned()),
         service_account: Some(place.service_account().to_owned()),
     };
     let found = associations::seen(desk, access, &filter).await;
-    let found = found.map_err(|error| (chain(&error), Some(error.kind)))?;
+    let found = found.map_err(|error| {
+        let kind = error.kind;
+        (error.into(), Some(kind))
+    })?;
     match found.lack() {
-        Some(why) => Err((why, None)),
+        Some(why) => Err((why.into(), None)),
         None => Ok(found.found.into_iter().next()),
     }
 }
@@ -335,7 +339,7 @@ async fn elsewhere(desk: &AdminContext<'_>, access: &ClusterAccess, evidence: &m
         evidence.elsewhere.insert(place.clone(), found);
     }
     for (_, place) in passed {
-        let why = "its pods run as too many service accounts to look at all".to_owned();
+        let why = "its pods run as too many service accounts to look at all".into();
         evidence.elsewhere.insert(place.clone(), Err(why));
     }
 }
@@ -437,21 +441,22 @@ async fn mutations(
 /// Whether there is a way into the cluster.
 #[derive(Debug, Default)]
 struct Door {
-    closed: Option<String>,
+    closed: Option<Error>,
 }
 
 impl Door {
     /// Why nobody goes on asking: nobody can look, or there is no time to.
-    fn closed(&self, desk: &AdminContext<'_>) -> Option<String> {
+    fn closed(&self, desk: &AdminContext<'_>) -> Option<Error> {
         self.closed.clone().or_else(|| desk.hurry().err())
     }
 
     fn said<T>(&mut self, answer: Result<T, PortError>) -> Known<T> {
         answer.map_err(|error| {
-            let why = chain(&error);
             let unknown =
                 error.kind == ErrorKind::Denied && error.code.as_deref() != Some(FORBIDDEN);
-            if unknown || error.kind == ErrorKind::Unreachable {
+            let closes = unknown || error.kind == ErrorKind::Unreachable;
+            let why = Error::from(error);
+            if closes {
                 self.closed = Some(why.clone());
             }
             why

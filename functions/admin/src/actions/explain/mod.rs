@@ -14,8 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use pod_identity_core::{ClusterArn, Clusters, DominoName, Pod};
-use pod_identity_engine::chain;
 use pod_identity_engine::ledger::{BindingRecord, Condition, Registry};
+use pod_identity_engine::{Error, chain};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -153,7 +153,7 @@ async fn clusters(
     registry: &Registry,
     name: &DominoName,
     record: Option<&BindingRecord>,
-) -> Result<BTreeSet<ClusterArn>, String> {
+) -> Result<BTreeSet<ClusterArn>, Error> {
     let known = registry.clusters.keys();
     let conditions = desk.conditions(known.map(|cluster| (name, cluster))).await?;
     let mut clusters: BTreeSet<ClusterArn> =
@@ -175,7 +175,7 @@ async fn find(
     cluster: &ClusterArn,
     namespace: Option<&str>,
     name: &str,
-) -> Result<Pod, String> {
+) -> Result<Pod, Error> {
     let access = desk.access(registry, cluster);
     let namespaces = match namespace {
         Some(one) => vec![one],
@@ -197,7 +197,7 @@ async fn find(
         "there is no pod {name} on cluster {} in {}{more}; name its `namespace`, or ask by serviceAccount",
         cluster.name(),
         namespaces.join(", ")
-    ))
+    ).into())
 }
 
 /// The Domino service account that a pod belongs to, or who started it.
@@ -207,7 +207,7 @@ async fn owner(
     cluster: &ClusterArn,
     bindings: &BTreeMap<DominoName, BindingRecord>,
     pod: &Pod,
-) -> Result<DominoName, String> {
+) -> Result<DominoName, Error> {
     let place = lists::place(&pod.namespace, &pod.service_account);
     let here = registry.clusters.get(cluster);
     let at_place: BTreeMap<&DominoName, &BindingRecord> = bindings
@@ -243,5 +243,5 @@ async fn owner(
         pod.namespace,
         pod.service_account,
         cluster.name()
-    ))
+    ).into())
 }

@@ -10,6 +10,7 @@ use super::evidence::Evidence;
 use super::line::{Effect, Line, Verdict};
 use super::ways_out::LET_IN;
 use crate::lists::{place as place_at, some};
+use pod_identity_engine::Error;
 
 /// Most pods that have a line of their own.
 const MOST_PODS: usize = 20;
@@ -63,7 +64,7 @@ struct Sorted<'a> {
     /// Not stale, and of another service account.
     elsewhere: Vec<&'a Pod>,
     /// With what EKS injects, of another service account whose association could not be read.
-    unread: Vec<(&'a Pod, &'a str)>,
+    unread: Vec<(&'a Pod, &'a Error)>,
 }
 
 impl<'a> Sorted<'a> {
@@ -175,9 +176,9 @@ fn at(pod: &Pod) -> Option<KubernetesName> {
 fn of_pod<'a>(
     evidence: &'a Evidence,
     pod: &Pod,
-) -> Option<Result<Option<&'a Association>, &'a str>> {
+) -> Option<Result<Option<&'a Association>, &'a Error>> {
     let known = evidence.association_at(&at(pod)?)?;
-    Some(known.as_ref().map(Option::as_ref).map_err(String::as_str))
+    Some(known.as_ref().map(Option::as_ref))
 }
 
 fn summary(evidence: &Evidence, place: &KubernetesName, sorted: &Sorted<'_>, cut: bool) -> Line {

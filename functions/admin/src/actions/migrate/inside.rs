@@ -8,7 +8,9 @@ use pod_identity_engine::ledger::{
     AssociationRecord, BindingRecord, Condition, ConditionState, View, WriteSet, condition_key,
 };
 use pod_identity_engine::ports::{LedgerWriter, MAX_WRITE};
-use pod_identity_engine::{InsideReport, InsideScope, InsideSettings, Workloads, preview_inside};
+use pod_identity_engine::{
+    Error, InsideReport, InsideScope, InsideSettings, Workloads, preview_inside,
+};
 
 use super::verdict::Words;
 use crate::desk::AdminContext;
@@ -63,7 +65,7 @@ pub(super) async fn look(
     let only_domino = InsideSettings { sweep: None, ..ahead.inside.clone() };
     match preview_inside(Workloads { inside: &only_domino, ..ahead.workloads() }, &scope).await {
         Ok(report) => told(green, &report, moving),
-        Err(why) => Inside::unknown(green, &why, "ask again"),
+        Err(why) => Inside::unknown(green, &why.to_string(), "ask again"),
     }
 }
 
@@ -75,7 +77,7 @@ pub(super) async fn presume(
     green: &ClusterArn,
     bindings: &BTreeMap<DominoName, BindingRecord>,
     coming: &[(&DominoName, &Binding)],
-) -> Result<(), String> {
+) -> Result<(), Error> {
     for some in coming.chunks(MAX_WRITE) {
         let mut writes = WriteSet::default();
         for (name, binding) in some {

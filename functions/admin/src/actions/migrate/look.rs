@@ -8,7 +8,7 @@ use pod_identity_core::trust::TrustPolicy;
 use pod_identity_core::{Binding, ClusterArn, DominoName, RoleArn};
 use pod_identity_engine::ledger::{BindingRecord, Condition, ConditionState, Registry};
 use pod_identity_engine::ports::{ClusterAccess, LedgerWriter};
-use pod_identity_engine::{Reconciled, Scope, chain};
+use pod_identity_engine::{Error, Reconciled, Scope, chain};
 
 use super::agent;
 use super::findings::whose;
@@ -41,13 +41,13 @@ pub(super) struct Seen {
     pub(super) bindings: BTreeMap<DominoName, BindingRecord>,
     pub(super) on_green: BTreeMap<DominoName, Condition>,
     /// How many associations green has now.
-    pub(super) on_green_now: Result<usize, String>,
+    pub(super) on_green_now: Result<usize, Error>,
     /// None where green has none yet.
-    pub(super) node_policies: Result<Option<NodePolicies>, String>,
+    pub(super) node_policies: Result<Option<NodePolicies>, Error>,
     /// What reconcile would do on green.
-    pub(super) preview: Result<Reconciled, String>,
+    pub(super) preview: Result<Reconciled, Error>,
     pub(super) roles: BTreeMap<RoleArn, RoleLook>,
-    pub(super) left_on_blue: Result<Vec<Left>, String>,
+    pub(super) left_on_blue: Result<Vec<Left>, Error>,
     pub(super) inside: Inside,
 }
 
@@ -66,7 +66,7 @@ pub(super) async fn look(
     registry: &Registry,
     blue: &ClusterArn,
     green: &ClusterArn,
-) -> Result<Seen, String> {
+) -> Result<Seen, Error> {
     let bindings = ahead.bindings().await?;
     let access = ahead.access(registry, green);
     let moving: Vec<(&DominoName, &Binding)> = bindings
@@ -145,7 +145,7 @@ async fn left_on(
     registry: &Registry,
     blue: &ClusterArn,
     bindings: &BTreeMap<DominoName, BindingRecord>,
-) -> Result<Vec<Left>, String> {
+) -> Result<Vec<Left>, Error> {
     let others = associations::unknown(desk, registry, blue, bindings).await?;
     let deployment = &desk.settings.plan.deployment;
     let left = others.iter().filter_map(|one| {

@@ -5,6 +5,7 @@ use pod_identity_engine::ledger::{BindingRecord, ConditionState};
 use serde::Serialize;
 
 use crate::desk::AdminContext;
+use pod_identity_engine::Error;
 
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -23,7 +24,7 @@ pub(super) async fn of(
     desk: &AdminContext<'_>,
     blue: &ClusterArn,
     green: &ClusterArn,
-) -> Result<Progress, String> {
+) -> Result<Progress, Error> {
     let mut bindings = desk.bindings().await?;
     bindings.retain(|_, record| {
         record.binding().is_some_and(|one| one.selects(blue) && one.selects(green))

@@ -121,7 +121,7 @@ fn role_verdict(
 ) -> Verdict {
     let done = match &seen.preview {
         Ok(done) => done,
-        Err(why) => return Verdict::Unknown(Words::new(why, "ask again")),
+        Err(why) => return Verdict::Unknown(Words::new(why.to_string(), "ask again")),
     };
     if let Some(blocked) = planned.blocked.get(name) {
         let mut why = blocked.reason.clone();
@@ -146,7 +146,7 @@ fn role_verdict(
         };
     }
     if let Some(why) = &done.skipped {
-        return Verdict::Unknown(Words::new(why, "ask again"));
+        return Verdict::Unknown(Words::new(why.to_string(), "ask again"));
     }
     Verdict::Unknown(Words::new(
         "the invocation's time was over before it was looked at",

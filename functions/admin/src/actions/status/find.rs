@@ -10,6 +10,7 @@ use pod_identity_engine::ports::MAX_READ;
 
 use super::Asked;
 use crate::desk::AdminContext;
+use pod_identity_engine::Error;
 
 /// Calls of one page, beside those for the registry, the clusters and the bindings: the conditions
 /// that are read in search of its rows, and what is remembered of the rows inside clusters.
@@ -131,7 +132,7 @@ pub(super) async fn find<'a>(
     bindings: &'a BTreeMap<DominoName, BindingRecord>,
     asked: &Asked,
     limit: usize,
-) -> Result<Rows<'a>, String> {
+) -> Result<Rows<'a>, Error> {
     let chosen: Vec<_> = bindings.iter().filter(|(name, it)| asked.fits(name, it)).collect();
     let mut found = search(desk, places, &chosen, asked.state, limit).await?;
     // Removals are no bindings: who is not asked for them has counted all the same.
@@ -169,7 +170,7 @@ async fn search<'a>(
     chosen: &[(&'a DominoName, &'a BindingRecord)],
     wanted: Option<ConditionState>,
     limit: usize,
-) -> Result<Rows<'a>, String> {
+) -> Result<Rows<'a>, Error> {
     let mut found = Rows::default();
     let mut counted: BTreeMap<&ClusterArn, States> = BTreeMap::new();
     let (mut calls, mut last, mut rest) = (0, None, chosen);
@@ -209,7 +210,7 @@ async fn look_inside(
     desk: &AdminContext<'_>,
     places: &Places<'_>,
     rows: &mut [Row<'_>],
-) -> Result<(), String> {
+) -> Result<(), Error> {
     let key = |row: &Row<'_>| {
         let cluster = row.cluster.filter(|cluster| places.clusters.contains(cluster))?;
         Some(inside_binding_key(row.name, cluster))

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::counts::Counts;
 use crate::desk::AdminContext;
 use crate::table::Table;
+use pod_identity_engine::Error;
 
 /// What the ledger notes of a cluster as a whole.
 #[derive(Debug, Default)]
@@ -26,7 +27,7 @@ pub(crate) struct AtAGlance {
 pub(crate) async fn at_a_glance<'c>(
     desk: &AdminContext<'_>,
     clusters: &BTreeSet<&'c ClusterArn>,
-) -> Result<BTreeMap<&'c ClusterArn, AtAGlance>, String> {
+) -> Result<BTreeMap<&'c ClusterArn, AtAGlance>, Error> {
     let keys: Vec<_> =
         clusters.iter().flat_map(|one| [reconciled_key(one), inside_key(one)]).collect();
     let mut view = View::default();

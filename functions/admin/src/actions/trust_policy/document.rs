@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::actions::target::{self, Hop};
+use pod_identity_engine::Error;
 
 /// IAM's default limit for a trust policy, in characters without white space; adjustable to 4,096.
 pub(super) const MAX_CHARACTERS: usize = 2_048;
@@ -227,13 +228,13 @@ pub(super) struct Difference {
 }
 
 /// Lays the least document over the present one. An error where that one is not understood.
-pub(super) fn compare(present: &str, needs: &Needs) -> Result<Difference, String> {
+pub(super) fn compare(present: &str, needs: &Needs) -> Result<Difference, Error> {
     let mut merged: Value =
         serde_json::from_str(present).map_err(|error| format!("it is not JSON: {error}"))?;
     let there: Vec<Value> = match merged.get("Statement") {
         Some(Value::Array(all)) => all.clone(),
         Some(one @ Value::Object(_)) => vec![one.clone()],
-        _ => return Err("it has no Statement".to_owned()),
+        _ => return Err("it has no Statement".into()),
     };
     let now = needs.check(present);
     let sid = |statement: &Value| statement["Sid"].as_str().map(str::to_owned);

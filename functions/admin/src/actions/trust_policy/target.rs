@@ -9,13 +9,14 @@ use super::document::{self, Check, Difference, MAX_CHARACTERS, Needs};
 use super::words::{beside, proof, too_long};
 use crate::actions::target::Hop;
 use crate::answer::Answer;
+use pod_identity_engine::Error;
 
 /// What is told of it. `present` is its trust policy now: none when there is no such role, an error
 /// when nobody can say.
 pub(super) fn answer(
     role: &RoleArn,
     hops: &BTreeSet<Hop>,
-    present: &Result<Option<String>, String>,
+    present: &Result<Option<String>, Error>,
 ) -> Answer {
     let needs = Needs { users: BTreeSet::new(), hops: hops.clone() };
     let least = document::document(&needs.statements(&BTreeSet::new()));
@@ -55,8 +56,8 @@ pub(super) fn answer(
 fn headline(
     role: &RoleArn,
     names: usize,
-    present: &Result<Option<String>, String>,
-    compared: Option<&Result<Difference, String>>,
+    present: &Result<Option<String>, Error>,
+    compared: Option<&Result<Difference, Error>>,
 ) -> String {
     let difference = match (present, compared) {
         (Err(why), _) => {

@@ -8,13 +8,14 @@ use serde_json::{Value, json};
 use super::document::{self, Check, Difference, MAX_CHARACTERS, Needs};
 use super::target;
 use crate::answer::Answer;
+use pod_identity_engine::Error;
 
 /// What there is to say.
 pub(super) struct Told<'a> {
     pub(super) role: &'a RoleArn,
     pub(super) needs: &'a Needs,
     /// Its trust policy now: none when there is no such role, an error when nobody can say.
-    pub(super) present: Result<Option<String>, String>,
+    pub(super) present: Result<Option<String>, Error>,
 }
 
 impl Told<'_> {
@@ -53,7 +54,7 @@ impl Told<'_> {
     }
 
     /// How the role is now.
-    fn headline(&self, compared: Option<&Result<Difference, String>>) -> String {
+    fn headline(&self, compared: Option<&Result<Difference, Error>>) -> String {
         let role = self.role;
         match (&self.present, compared) {
             (Err(why), _) => format!("What trust policy {role} has now is not known: {why}\n"),
@@ -85,11 +86,7 @@ impl Told<'_> {
         }
     }
 
-    fn warnings(
-        &self,
-        least: &Value,
-        compared: Option<&Result<Difference, String>>,
-    ) -> Vec<String> {
+    fn warnings(&self, least: &Value, compared: Option<&Result<Difference, Error>>) -> Vec<String> {
         let mut warnings = Vec::new();
         let untagged: BTreeSet<&str> = self
             .needs

@@ -12,6 +12,7 @@ use crate::associations;
 use crate::desk::AdminContext;
 use crate::lists::place;
 use crate::table::Table;
+use pod_identity_engine::Error;
 
 pub(super) async fn answer(
     desk: &AdminContext<'_>,
@@ -22,7 +23,9 @@ pub(super) async fn answer(
     let cluster = desk.named(&registry, cluster)?;
     let bindings = desk.bindings().await?;
     let access = desk.access(&registry, &cluster);
-    let listed = associations::seen(desk, &access, &AssociationFilter::default()).await?;
+    let listed = associations::seen(desk, &access, &AssociationFilter::default())
+        .await
+        .map_err(Error::from)?;
     let conditions = desk.conditions(bindings.keys().map(|name| (name, &cluster))).await?;
     let deployment = &desk.settings.plan.deployment;
     let mut table = Table::new(&[

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use crate::malformed::Malformed;
 use crate::plain;
 
 use super::{
@@ -158,9 +159,9 @@ struct Status {
 }
 
 impl TryFrom<PodObject> for Pod {
-    type Error = String;
+    type Error = Malformed;
 
-    fn try_from(object: PodObject) -> Result<Self, String> {
+    fn try_from(object: PodObject) -> Result<Self, Malformed> {
         let obstacles = object.obstacles();
         let PodObject { metadata, spec, status } = object;
         let created_at = metadata.creation_timestamp.ok_or_else(|| {

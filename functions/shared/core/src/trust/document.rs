@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::operator::Operator;
 use super::{Answer, POD_IDENTITY_PRINCIPAL};
+use crate::malformed::Malformed;
 use crate::parse_unique;
 use crate::pattern::glob;
 
@@ -77,33 +78,33 @@ pub(super) struct Statement {
     pub(super) conditions: Vec<Condition>,
 }
 
-pub(super) fn parse(document: &str) -> Result<Vec<Statement>, String> {
+pub(super) fn parse(document: &str) -> Result<Vec<Statement>, Malformed> {
     let document = parse_unique(document).map_err(|error| error.to_string())?;
     let fields = document.as_object().ok_or("it is not an object")?;
     only(fields, &["Version", "Id", "Statement"], "it")?;
     let variables = match fields.get("Version").map(Value::as_str) {
         None | Some(Some("2008-10-17")) => false,
         Some(Some("2012-10-17")) => true,
-        Some(_) => return Err("it has a Version that is not known".to_owned()),
+        Some(_) => return Err("it has a Version that is not known".into()),
     };
     let statements = match fields.get("Statement") {
         Some(Value::Array(list)) => list.as_slice(),
         Some(one @ Value::Object(_)) => std::slice::from_ref(one),
-        _ => return Err("it has no Statement".to_owned()),
+        _ => return Err("it has no Statement".into()),
     };
     let numbered = statements.iter().enumerate();
     numbered.map(|(at, value)| statement(at + 1, value, variables)).collect()
 }
 
 /// IAM's grammar has no other elements; their names are case-sensitive.
-fn only(fields: &Map<String, Value>, known: &[&str], owner: &str) -> Result<(), String> {
+fn only(fields: &Map<String, Value>, known: &[&str], owner: &str) -> Result<(), Malformed> {
     match fields.keys().find(|name| !known.contains(&name.as_str())) {
-        Some(name) => Err(format!("{owner} has the element `{name}`, which is not known")),
+        Some(name) => Err(format!("{owner} has the element `{name}`, which is not known").into()),
         None => Ok(()),
     }
 }
 
-fn statement(number: usize, value: &Value, variables: bool) -> Result<Statement, String> {
+fn statement(number: usize, value: &Value, variables: bool) -> Result<Statement, Malformed> {
     let fields = value.as_object().ok_or_else(|| format!("statement {number} is not an object"))?;
     let label = match fields.get("Sid").and_then(Value::as_str) {
         Some(sid) if !sid.is_empty() => format!("statement `{sid}`"),
@@ -115,14 +116,14 @@ fn statement(number: usize, value: &Value, variables: bool) -> Result<Statement,
     let effect = match fields.get("Effect").and_then(Value::as_str) {
         Some("Allow") => Effect::Allow,
         Some("Deny") => Effect::Deny,
-        _ => return Err(format!("{label} has no Effect")),
+        _ => return Err(format!("{label} has no Effect").into()),
     };
     let principal = match (fields.get("Principal"), fields.get("NotPrincipal")) {
         (Some(value), None) => {
             principal(value).ok_or_else(|| format!("{label} has a Principal of no known form"))?
         }
         (None, Some(_)) => Principal::Not,
-        _ => return Err(format!("{label} needs either Principal or NotPrincipal")),
+        _ => return Err(format!("{label} needs either Principal or NotPrincipal").into()),
     };
     let actions = match (fields.get("Action"), fields.get("NotAction")) {
         (Some(value), None) => {
@@ -131,7 +132,7 @@ fn statement(number: usize, value: &Value, variables: bool) -> Result<Statement,
             Actions::Named(named.iter().map(|pattern| pattern.to_ascii_lowercase()).collect())
         }
         (None, Some(_)) => Actions::Not,
-        _ => return Err(format!("{label} needs either Action or NotAction")),
+        _ => return Err(format!("{label} needs either Action or NotAction").into()),
     };
     let conditions = conditions(&label, fields, variables)?;
     let covers = |action| principal.covers_pod_identity().and(|| actions.cover(action));
@@ -165,7 +166,7 @@ fn conditions(
     label: &str,
     fields: &Map<String, Value>,
     variables: bool,
-) -> Result<Vec<Condition>, String> {
+) -> Result<Vec<Condition>, Malformed> {
     let malformed = || format!("{label} has a Condition of no known form");
     let mut conditions = Vec::new();
     let Some(operators) = fields.get("Condition") else {
@@ -176,7 +177,7 @@ fn conditions(
         for (key, values) in keys.as_object().ok_or_else(malformed)? {
             // Keys that differ in case only are one key.
             if !seen.insert(key.to_lowercase()) {
-                return Err(format!("{label} has {operator} on {key} twice"));
+                return Err(format!("{label} has {operator} on {key} twice").into());
             }
             let values = strings(values).ok_or_else(malformed)?;
             conditions.push(Condition {

@@ -17,6 +17,7 @@ use std::cell::OnceCell;
 use pod_identity_events::{Trust, TrustVerdict};
 use serde_json::{Value, json};
 
+use crate::malformed::Malformed;
 use crate::{ClusterArn, KubernetesName};
 use document::{Action, Effect, Statement};
 
@@ -58,7 +59,7 @@ impl Answer {
 
 /// A trust policy that was read once, for any number of questions.
 #[derive(Debug, Clone)]
-pub struct TrustPolicy(Result<Vec<Statement>, String>);
+pub struct TrustPolicy(Result<Vec<Statement>, Malformed>);
 
 impl TrustPolicy {
     /// Reads a JSON document. One that cannot be read answers every question with *unknown*.

@@ -10,8 +10,8 @@ use pod_identity_core::plan::{Plan, PolicyStep, Problem};
 use pod_identity_core::{DEPLOYMENT_TAG, PolicyArn, RoleArn};
 use pod_identity_events::BlockedCode;
 
-use super::{Applied, Failure, PolicyChange, Target};
-use crate::error::chain;
+use super::{Applied, PolicyChange, Target};
+use crate::error::{Error, chain};
 use crate::ledger::NodePolicyRecord;
 use crate::observe::{self, problem_of};
 use crate::ports::{ClusterAccess, ErrorKind, NewPolicy, PortError};
@@ -42,17 +42,19 @@ pub(super) async fn apply(
                 applied.steps += 1;
                 continue;
             }
-            Err(failure @ Failure::Passing(_)) => (failure, &plan.policy_steps[at..]),
-            Err(failure @ Failure::Blocked(_)) => (failure, std::slice::from_ref(step)),
+            Err(failure @ Error::Blocked(_)) => (failure, std::slice::from_ref(step)),
+            Err(failure) => (failure, &plan.policy_steps[at..]),
         };
         applied.undone.get_or_insert_with(|| failure.clone());
         for role in undone.iter().flat_map(PolicyStep::grants) {
             applied.ungranted.entry(role.clone()).or_insert_with(|| failure.clone());
         }
         match (failure, step) {
-            (Failure::Passing(_), _) => return,
-            (_, PolicyStep::CreatePolicy { number, .. }) => _ = unmade.insert(*number),
-            _ => {}
+            (Error::Blocked(_), PolicyStep::CreatePolicy { number, .. }) => {
+                unmade.insert(*number);
+            }
+            (Error::Blocked(_), _) => {}
+            _ => return,
         }
     }
 }
@@ -62,7 +64,7 @@ async fn apply_step(
     target: &Target<'_>,
     record: &mut NodePolicyRecord,
     applied: &mut Applied,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     target.pass()?;
     match step {
         PolicyStep::CreatePolicy { policy, number, .. } => {
@@ -105,7 +107,7 @@ async fn give_up(
     node_roles: &BTreeSet<RoleArn>,
     target: &Target<'_>,
     record: &mut NodePolicyRecord,
-) -> Result<Option<String>, Failure> {
+) -> Result<Option<String>, Error> {
     let (reader, writer, access) = (target.cloud.iam, target.writers.iam, target.access);
     let clock = target.cloud.clock;
     let failed = |error: PortError| policy_failure(&error, access);
@@ -122,7 +124,7 @@ async fn give_up(
         if let Some(one) = record.projection.policies.get_mut(&number) {
             one.state = PolicyState::Pending;
         }
-        return Err(Failure::Passing(format!(
+        return Err(Error::Retryable(format!(
             "policy {policy} was written by somebody else and is kept; the next reconciliation looks at it"
         )));
     }
@@ -153,7 +155,7 @@ async fn give_up(
     if let Some(one) = record.projection.policies.get_mut(&number) {
         one.state = PolicyState::Pending;
     }
-    Err(Failure::Blocked(Problem {
+    Err(Error::Blocked(Problem {
         code: BlockedCode::InvalidRequest,
         reason: format!(
             "policy {policy} is not needed, and IAM does not delete it: it is attached to something that is no node role of cluster {}, or somebody wrote it meanwhile",
@@ -168,7 +170,7 @@ async fn create(
     number: u32,
     target: &Target<'_>,
     record: &mut NodePolicyRecord,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let (reader, writer, access) = (target.cloud.iam, target.writers.iam, target.access);
     let settings = target.cloud.settings;
     let Some(assigned) = record.projection.policies.get_mut(&number) else { return Ok(()) };
@@ -193,7 +195,7 @@ async fn create(
     }
     // An earlier run made it and died, or the ledger that knew it was lost.
     let found = reader.policy(access, policy).await.map_err(failed)?.ok_or_else(|| {
-        Failure::Passing(format!("policy {policy} exists but IAM does not show it yet"))
+        Error::Retryable(format!("policy {policy} exists but IAM does not show it yet"))
     })?;
     let version = &found.default_version;
     let text = reader.policy_document(access, policy, version).await.map_err(failed)?;
@@ -202,7 +204,7 @@ async fn create(
         Ok(shard) => shard,
         Err(why) => {
             assigned.state = PolicyState::Foreign;
-            return Err(Failure::Passing(format!("{why}; the next attempt makes another policy")));
+            return Err(Error::Retryable(format!("{why}; the next attempt makes another policy")));
         }
     };
     // A newer version may have been put over one that lists more.
@@ -231,7 +233,7 @@ async fn write(
     added: &BTreeSet<RoleArn>,
     target: &Target<'_>,
     record: &mut NodePolicyRecord,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let (now, access) = (target.cloud.clock.now(), target.access);
     let is_recent = record.is_recent(now);
     record.written_at = Some(now);
@@ -249,7 +251,7 @@ async fn write(
                 return Err(policy_failure(&observe::not_shown(policy, "v1"), access));
             }
             record.replace(number);
-            return Err(Failure::Passing(format!(
+            return Err(Error::Retryable(format!(
                 "policy {policy} was deleted by somebody; the next attempt makes another"
             )));
         };
@@ -265,7 +267,7 @@ async fn write(
             Err(why) => {
                 // The next attempt lists its roles in another.
                 assigned.state = PolicyState::Foreign;
-                return Err(Failure::Passing(why));
+                return Err(why);
             }
         };
         if theirs.is_subset(&assigned.roles) {
@@ -278,13 +280,13 @@ async fn write(
             // The next attempt sees what they listed, and places elsewhere what does not fit.
             let fewer = assigned.roles.difference(added).chain(&theirs).cloned().collect();
             assigned.assign(fewer, assigned.statement);
-            return Err(Failure::Passing(format!(
+            return Err(Error::Retryable(format!(
                 "versions of policy {policy} that another writer made leave no room for the roles that were to be added"
             )));
         }
         base = written;
     }
-    Err(Failure::Passing(format!("policy {policy} keeps being written by somebody else")))
+    Err(Error::Retryable(format!("policy {policy} keeps being written by somebody else")))
 }
 
 /// The roles of the versions between the one that the ledger knows and the one that was just written, or one
@@ -294,7 +296,7 @@ async fn skipped(
     base: u64,
     written: &str,
     target: &Target<'_>,
-) -> Result<Result<BTreeSet<RoleArn>, String>, Failure> {
+) -> Result<Result<BTreeSet<RoleArn>, Error>, Error> {
     let (reader, clock, access) = (target.cloud.iam, target.cloud.clock, target.access);
     let failed = |error: PortError| policy_failure(&error, access);
     for pause in PAUSES {
@@ -317,7 +319,7 @@ async fn write_version(
     base: u64,
     assigned: &mut AssignedPolicy,
     target: &Target<'_>,
-) -> Result<Option<String>, Failure> {
+) -> Result<Option<String>, Error> {
     let (writer, access) = (target.writers.iam, target.access);
     let text = document(assigned, access);
     let mut written = writer.create_policy_version(access, policy, &text).await;
@@ -340,7 +342,7 @@ async fn make_room(
     base: u64,
     assigned: &mut AssignedPolicy,
     target: &Target<'_>,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let (reader, writer, access) = (target.cloud.iam, target.writers.iam, target.access);
     let failed = |error: PortError| policy_failure(&error, access);
     let mut versions = observe::versions(reader, access, policy).await.map_err(failed)?;
@@ -348,13 +350,10 @@ async fn make_room(
     versions.sort_by_key(|version| version_number(&version.id));
     versions.pop();
     let listed = observe::listed_between(reader, access, policy, &versions, base..u64::MAX).await;
-    let theirs = listed.map_err(failed)?.map_err(|why| {
-        assigned.state = PolicyState::Foreign;
-        Failure::Passing(why)
-    })?;
+    let theirs = listed.map_err(failed)?.inspect_err(|_| assigned.state = PolicyState::Foreign)?;
     if !theirs.is_subset(&assigned.roles) {
         assigned.take_in(&theirs);
-        return Err(Failure::Passing(format!(
+        return Err(Error::Retryable(format!(
             "policy {policy} has versions of another writer; what they list is written down first, and the next attempt goes on"
         )));
     }
@@ -365,10 +364,10 @@ async fn make_room(
     Ok(())
 }
 
-fn policy_failure(error: &PortError, access: &ClusterAccess) -> Failure {
+fn policy_failure(error: &PortError, access: &ClusterAccess) -> Error {
     match error.kind {
-        ErrorKind::Passing | ErrorKind::NotFound => Failure::Passing(chain(error)),
-        _ => Failure::Blocked(problem_of(
+        ErrorKind::Passing | ErrorKind::NotFound => Error::Retryable(chain(error)),
+        _ => Error::Blocked(problem_of(
             error,
             access,
             "allow the function's role to read, make and change that policy, or correct what IAM refuses",
@@ -381,23 +380,23 @@ fn attach_failure(
     access: &ClusterAccess,
     policy: &PolicyArn,
     node_role: &RoleArn,
-) -> Failure {
+) -> Error {
     // The policy was given up a moment ago, and IAM still shows it.
     let gone = error.message.as_ref().is_some_and(|said| said.contains(policy.as_str()));
     match error.kind {
-        ErrorKind::Passing => Failure::Passing(chain(error)),
-        ErrorKind::NotFound if gone => Failure::Passing(chain(error)),
-        ErrorKind::LimitReached => Failure::Blocked(Problem {
+        ErrorKind::Passing => Error::Retryable(chain(error)),
+        ErrorKind::NotFound if gone => Error::Retryable(chain(error)),
+        ErrorKind::LimitReached => Error::Blocked(Problem {
             code: BlockedCode::NodePolicyFull,
             reason: format!("node role {node_role} has no free slot for policy {policy}"),
             way_out: "raise IAM's quota of managed policies attached to a role, or detach policies from the node role; NODE_ROLE_POLICY_SLOTS must not be above that quota".to_owned(),
         }),
-        ErrorKind::NotFound => Failure::Blocked(Problem {
+        ErrorKind::NotFound => Error::Blocked(Problem {
             code: BlockedCode::NodeRoleNotFound,
             reason: format!("node role {node_role} does not exist, so policy {policy} cannot be attached"),
             way_out: "register the cluster with the node roles that it has".to_owned(),
         }),
-        _ => Failure::Blocked(problem_of(
+        _ => Error::Blocked(problem_of(
             error,
             access,
             "allow the function's role iam:AttachRolePolicy on the node role for that policy",

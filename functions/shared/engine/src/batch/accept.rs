@@ -7,7 +7,7 @@ use pod_identity_core::{Change, ClusterArn, DominoName};
 
 use super::{Accepted, Jobs, service_account};
 use crate::context::Context;
-use crate::error::chain;
+use crate::error::Error;
 use crate::lease::Lease;
 use crate::ledger::{
     Acceptance, BindingRecord, Condition, Decision, LedgerError, Registry, View, WriteSet, accept,
@@ -33,8 +33,8 @@ pub(super) async fn accept_all(
     events: &[Accepted],
     leases: bool,
     view: &mut View,
-) -> (Vec<Result<Decision, String>>, Option<(ClusterArn, Lease)>) {
-    let mut decided: Vec<Result<Decision, String>> = Vec::with_capacity(events.len());
+) -> (Vec<Result<Decision, Error>>, Option<(ClusterArn, Lease)>) {
+    let mut decided: Vec<Result<Decision, Error>> = Vec::with_capacity(events.len());
     let mut lease = None;
     let mut rest = events;
     // No more than one transaction can hold, or the rest would be read in vain.
@@ -71,7 +71,7 @@ async fn accept_group(
     events: &[Accepted],
     all: bool,
     shared: &mut View,
-) -> Result<(Vec<Decision>, Option<(ClusterArn, Lease)>), String> {
+) -> Result<(Vec<Decision>, Option<(ClusterArn, Lease)>), Error> {
     let mut with_lease = all;
     for attempt in 0..ATTEMPTS {
         // Everything is read anew, what was just written too: the view of a large batch is not copied.
@@ -94,14 +94,14 @@ async fn accept_group(
             }
             Err(WriteError::Conflict) if lease.is_some() => with_lease = false,
             Err(WriteError::Conflict) if events.len() > 1 => {
-                return Err("somebody else wrote the ledger first".to_owned());
+                return Err("somebody else wrote the ledger first".into());
             }
             Err(WriteError::Conflict) => {}
-            Err(WriteError::Port(error)) => return Err(chain(&error)),
+            Err(WriteError::Port(error)) => return Err(error.into()),
         }
     }
     let subject = events.first().map(subject).unwrap_or_default();
-    Err(LedgerError::Contended(subject).to_string())
+    Err(LedgerError::Contended(subject).into())
 }
 
 /// The cluster on which something is left to do, if it is one.
@@ -213,7 +213,7 @@ async fn read(
 }
 
 /// The clusters on which something is left to do, and for whom.
-pub(super) fn jobs(events: &[Accepted], decided: &[Result<Decision, String>], view: &View) -> Jobs {
+pub(super) fn jobs(events: &[Accepted], decided: &[Result<Decision, Error>], view: &View) -> Jobs {
     let mut jobs = Jobs::new();
     let registry = registry(view);
     for (event, decision) in events.iter().zip(decided) {

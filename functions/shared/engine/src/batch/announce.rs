@@ -9,6 +9,7 @@ use pod_identity_events::{
 use super::accept::{conditions, registry};
 use super::{Accepted, service_account};
 use crate::context::Context;
+use crate::error::Error;
 use crate::ledger::{Condition, ConditionState, Decision, View};
 use crate::outcome::{Outcomes, time};
 use crate::ports::Bus;
@@ -21,9 +22,9 @@ pub(super) async fn announce(
     context: &Context<'_>,
     bus: &dyn Bus,
     events: &[Accepted],
-    decided: &[Result<Decision, String>],
+    decided: &[Result<Decision, Error>],
     view: &View,
-) -> Vec<Result<(), String>> {
+) -> Vec<Result<(), Error>> {
     let mut announcements: Vec<(usize, Outgoing)> = Vec::new();
     for (at, (event, decision)) in events.iter().zip(decided).enumerate() {
         let Ok(decision) = decision else { continue };
@@ -31,11 +32,11 @@ pub(super) async fn announce(
             .extend(announcements_of(context, event, decision, view).into_iter().map(|a| (at, a)));
     }
     let outgoing: Vec<Outgoing> = announcements.iter().map(|(_, event)| event.clone()).collect();
-    let mut results: Vec<Result<(), String>> = events.iter().map(|_| Ok(())).collect();
+    let mut results: Vec<Result<(), Error>> = events.iter().map(|_| Ok(())).collect();
     let sent = publish(bus, context.clock, &outgoing).await;
     for ((at, event), sent) in announcements.iter().zip(sent) {
         if let Err(why) = sent {
-            results[*at] = Err(format!("event {} was not sent: {why}", event.detail_type()));
+            results[*at] = Err(format!("event {} was not sent: {why}", event.detail_type()).into());
         }
     }
     results

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::Record;
 use super::report::{Outcome, RecordReport};
 use crate::context::Context;
-use crate::error::chain;
+use crate::error::{Error, chain};
 use crate::ledger::{
     CountRecord, LedgerError, MAX_REJECTED, NoticeKind, NoticeRecord, View, WriteSet,
     notice_count_key, notice_key,
@@ -86,7 +86,7 @@ pub(super) async fn reject(
         true => Ok(()),
         false => day.read(context.ledger, &[counted]).await,
     };
-    let read = read.map_err(|error| chain(&error));
+    let read = read.map_err(Error::from);
     let mut reports = Vec::new();
     for (rejection, sent) in rejections.into_iter().zip(sent) {
         let kept = match sent {
@@ -95,11 +95,13 @@ pub(super) async fn reject(
                 Ok(()) => keep(context, writer, &rejection, &mut day).await,
                 Err(why) => Err(why.clone()),
             },
-            Err(why) => Err(format!("event {} was not sent: {why}", detail_type::EVENT_REJECTED)),
+            Err(why) => {
+                Err(format!("event {} was not sent: {why}", detail_type::EVENT_REJECTED).into())
+            }
         };
         let (outcome, lines) = match kept {
             Ok(()) => (Outcome::Rejected, rejection.reasons),
-            Err(why) => (Outcome::Failed, vec![why]),
+            Err(why) => (Outcome::Failed, vec![why.to_string()]),
         };
         let report = RecordReport {
             id: records[rejection.at].id.clone(),
@@ -108,6 +110,7 @@ pub(super) async fn reject(
             service_account: None,
             outcome,
             lines,
+            waits_until: None,
         };
         reports.push((rejection.at, report));
     }
@@ -137,7 +140,7 @@ async fn keep(
     writer: &dyn LedgerWriter,
     rejection: &Rejection,
     day: &mut View,
-) -> Result<(), String> {
+) -> Result<(), Error> {
     let now = context.clock.now();
     let failed = |error: LedgerError| chain(&error);
     let counted = notice_count_key(NoticeKind::Rejected, now, "ALL");
@@ -164,9 +167,7 @@ async fn keep(
     writes.put_anyway(day, counted, &next, &revision, expires_at).map_err(failed)?;
     match writes.commit(context.ledger, writer).await {
         Ok(()) => Ok(()),
-        Err(WriteError::Conflict) => {
-            Err("the rejection is being written by somebody else".to_owned())
-        }
-        Err(WriteError::Port(error)) => Err(chain(&error)),
+        Err(WriteError::Conflict) => Err("the rejection is being written by somebody else".into()),
+        Err(WriteError::Port(error)) => Err(error.into()),
     }
 }

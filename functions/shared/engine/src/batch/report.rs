@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use pod_identity_core::{Change, ClusterArn, Command, DominoName};
 use serde::Serialize;
 
 use super::accept::{conditions, registry};
 use super::{Accepted, Record, service_account};
 use crate::cluster::ClusterReport;
+use crate::error::Error;
 use crate::ledger::{
     BindingRecord, Condition, ConditionState, Decision, Registry, View, binding_key,
 };
@@ -54,6 +56,9 @@ pub struct RecordReport {
     pub outcome: Outcome,
     /// The same in words, a line a cluster or a reason.
     pub lines: Vec<String>,
+    /// Of one that failed, when to deliver it again where all that failed ends by itself.
+    #[serde(skip)]
+    pub waits_until: Option<Timestamp>,
 }
 
 /// What became of a batch.
@@ -77,7 +82,7 @@ impl BatchReport {
 /// The service account that was changed most often within an hour, of those that the batch changed.
 pub(super) fn busiest(
     accepted: &[Accepted],
-    decided: &[Result<Decision, String>],
+    decided: &[Result<Decision, Error>],
     view: &View,
 ) -> Option<(DominoName, usize)> {
     let changed = accepted.iter().zip(decided).filter_map(|(event, decision)| {
@@ -92,19 +97,20 @@ pub(super) fn busiest(
 pub(super) fn of(
     record: &Record,
     command: &Command,
-    decision: Result<Decision, String>,
-    announced: Result<(), String>,
+    decision: Result<Decision, Error>,
+    announced: Result<(), Error>,
     clusters: &BTreeMap<ClusterArn, ClusterReport>,
     view: &View,
 ) -> RecordReport {
-    let (mut outcome, mut lines) = match decision {
-        Err(why) => (Outcome::Failed, vec![why]),
-        Ok(decision) => decided(command, &decision, clusters, view),
+    let failed = match &decision {
+        Err(why) => vec![why.clone()],
+        Ok(_) => failures(command, clusters, view),
     };
-    if let Err(why) = announced {
-        outcome = Outcome::Failed;
-        lines.push(why);
-    }
+    let failed: Vec<Error> = failed.into_iter().chain(announced.err()).collect();
+    let (outcome, lines) = match decision {
+        Ok(decision) if failed.is_empty() => decided(command, &decision, clusters, view),
+        _ => (Outcome::Failed, failed.iter().map(ToString::to_string).collect()),
+    };
     RecordReport {
         id: record.id.clone(),
         event_id: Some(command.version.event_id().to_owned()),
@@ -112,7 +118,14 @@ pub(super) fn of(
         service_account: service_account(command).map(ToString::to_string),
         outcome,
         lines,
+        waits_until: waits_until(&failed),
     }
+}
+
+/// When to try again where all that failed ends by itself; none where something is an error.
+fn waits_until(failed: &[Error]) -> Option<Timestamp> {
+    let all: Option<Vec<Timestamp>> = failed.iter().map(Error::waits_until).collect();
+    all?.into_iter().max()
 }
 
 fn decided(
@@ -170,15 +183,27 @@ fn is_retired(cluster: &ClusterArn, registry: &Registry) -> bool {
     registry.clusters.get(cluster).is_some_and(|record| record.retired.is_some())
 }
 
-/// What failed for a passing reason, a line a cluster.
-fn failures(command: &Command, clusters: &BTreeMap<ClusterArn, ClusterReport>) -> Vec<String> {
+/// What failed for a passing reason, one a cluster; nothing of an event that another one of the batch replaced.
+fn failures(
+    command: &Command,
+    clusters: &BTreeMap<ClusterArn, ClusterReport>,
+    view: &View,
+) -> Vec<Error> {
     let Some(name) = service_account(command) else { return Vec::new() };
-    clusters
-        .iter()
-        .filter_map(|(cluster, report)| {
-            Some(format!("{}: {}", cluster.name(), report.failures.get(name)?))
-        })
-        .collect()
+    if is_replaced(command, name, view) {
+        return Vec::new();
+    }
+    let failed = clusters.iter().filter_map(|(cluster, report)| {
+        let why = report.failures.get(name)?.clone();
+        Some(why.worded(|why| format!("{}: {why}", cluster.name())))
+    });
+    failed.collect()
+}
+
+/// Whether the ledger has a newer event by now.
+fn is_replaced(command: &Command, name: &DominoName, view: &View) -> bool {
+    let current = view.get::<BindingRecord>(&binding_key(name)).ok().flatten();
+    current.is_some_and(|current| current.version > command.version)
 }
 
 /// How far a binding or its removal has come on every cluster.
@@ -191,8 +216,7 @@ fn progress(
     let Some(name) = service_account(command) else {
         return (Outcome::Applied, Vec::new());
     };
-    let current = view.get::<BindingRecord>(&binding_key(name)).ok().flatten();
-    if current.is_some_and(|current| current.version > command.version) {
+    if is_replaced(command, name, view) {
         return (
             Outcome::Overtaken,
             vec!["a newer event of the same batch replaced it".to_owned()],
@@ -200,16 +224,12 @@ fn progress(
     }
     let mut all: BTreeMap<ClusterArn, Condition> =
         conditions(name, view).into_iter().map(|c| (c.cluster.clone(), c)).collect();
-    let failures = failures(command, clusters);
     let mut worked = false;
     for (cluster, report) in clusters {
         if let Some(condition) = report.conditions.get(name) {
             worked = true;
             all.insert(cluster.clone(), condition.clone());
         }
-    }
-    if !failures.is_empty() {
-        return (Outcome::Failed, failures);
     }
     let lines: Vec<String> = all.values().map(line).collect();
     let has = |state| all.values().any(|condition| condition.state == state);

@@ -11,7 +11,7 @@ use pod_identity_core::{DominoName, HeldAssociation, KubernetesName};
 
 use super::places::Loaded;
 use crate::apply::Target;
-use crate::error::chain;
+use crate::error::Error;
 use crate::ledger::{
     NodePolicyRecord, WriteSet, account_key, binding_key, claims_key, condition_key,
     node_policy_key,
@@ -30,7 +30,7 @@ pub(super) async fn record(
     loaded: &mut Loaded,
     plan: &mut Plan,
     assigned: Option<&NodePolicyRecord>,
-) -> Result<(), String> {
+) -> Result<(), Error> {
     let (context, cluster) = (target.cloud.context, &target.access.cluster);
     let deployment = context.settings.plan.deployment.clone();
     let mut work: Vec<(KubernetesName, What)> = confirmed(loaded, plan, &deployment);
@@ -88,12 +88,13 @@ pub(super) async fn record(
     for (places, written) in written {
         match written {
             Ok(()) => {}
-            Err(WriteError::Port(error)) => return Err(chain(&error)),
+            Err(WriteError::Port(error)) => return Err(error.into()),
             Err(WriteError::Conflict) if places.is_empty() => {
                 return Err(format!(
                     "the lease of cluster {} was lost before its node policies were assigned",
                     cluster.name()
-                ));
+                )
+                .into());
             }
             Err(WriteError::Conflict) => {
                 for place in places {
@@ -199,6 +200,6 @@ fn missing(
 fn doubt(loaded: &mut Loaded, plan: &mut Plan, place: &KubernetesName, why: &str) {
     tracing::info!(cluster = plan.cluster.name(), %place, "nothing is done: {why}");
     for planned in plan.places.iter_mut().filter(|planned| planned.kubernetes == *place) {
-        loaded.visibility.set_aside(planned, why.to_owned());
+        loaded.visibility.set_aside(planned, why.into());
     }
 }

@@ -12,9 +12,9 @@ use pod_identity_events::BlockedCode;
 
 use super::Job;
 use super::places::{Loaded, expected};
-use crate::apply::{Failure, association_failure};
+use crate::apply::association_failure;
 use crate::context::{Cloud, Context};
-use crate::error::chain;
+use crate::error::Error;
 use crate::ledger::{NodePolicyRecord, node_policy_key};
 use crate::observe::{self, FoundPolicies};
 use crate::ports::{ErrorKind, PortError};
@@ -44,8 +44,8 @@ pub(super) async fn planned(
     cloud: &Cloud<'_>,
     job: Job<'_>,
     abandoned_until: Option<Timestamp>,
-) -> Result<Planned, String> {
-    let Context { clock, run, settings, .. } = cloud.context;
+) -> Result<Planned, Error> {
+    let Context { clock, settings, .. } = cloud.context;
     let (cluster, access, at_once) = (job.cluster, &job.record.access(), settings.concurrency);
     // The allow-lists may have been narrowed since the cluster was registered. Node roles
     // are looked at where something is granted: a removal touches none.
@@ -68,7 +68,7 @@ pub(super) async fn planned(
     let stored = loaded.view.get::<NodePolicyRecord>(&node_policy_key(cluster))?;
     let known = stored.is_some();
     let observed = match admitted {
-        Err(reasons) => Err(Failure::Blocked(Problem {
+        Err(reasons) => Err(Error::Blocked(Problem {
             code: BlockedCode::NotAllowed,
             reason: reasons.join("; "),
             way_out: "admit it in the deployment's allow-lists, or register the cluster anew"
@@ -78,8 +78,8 @@ pub(super) async fn planned(
     };
     let (mut plan, found) = match observed {
         Ok((observation, found)) => (plan::plan(&observation, &settings.plan), found),
-        Err(Failure::Passing(why)) => return Err(why),
-        Err(Failure::Blocked(problem)) => (blocked_plan(cluster, &loaded.places(), &problem), None),
+        Err(Error::Blocked(problem)) => (blocked_plan(cluster, &loaded.places(), &problem), None),
+        Err(why) => return Err(why),
     };
     // What was written on a cluster that is gone will not come to show.
     if !loaded.is_gone {
@@ -95,12 +95,12 @@ pub(super) async fn planned(
         if loaded.holder_left(&place.kubernetes) {
             let why =
                 "the binding that held it was removed meanwhile; the next delivery looks again";
-            loaded.visibility.set_aside(place, why.to_owned());
+            let until = later(looked_at, settings.lease);
+            loaded.visibility.set_aside(place, Error::Waits { why: why.to_owned(), until });
         }
     }
     for (place, why) in &loaded.visibility.doubts {
         tracing::info!(cluster = cluster.name(), %place, "nothing is done: {why}");
-        run.waits(why, later(looked_at, settings.lease));
     }
     Ok(Planned { plan, loaded, found, known })
 }
@@ -112,7 +112,7 @@ async fn observe_all(
     loaded: &mut Loaded,
     remembered: Option<NodePolicyRecord>,
     ahead: Ahead,
-) -> Result<(Observation, Option<FoundPolicies>), Failure> {
+) -> Result<(Observation, Option<FoundPolicies>), Error> {
     let Context { ledger, settings, .. } = cloud.context;
     let access = &job.record.access();
     let failed = |error: PortError| association_failure(&error, access);
@@ -132,14 +132,11 @@ async fn observe_all(
         };
     associations.retain(|place, _| here.contains(place));
     if let Some(problem) = of_another_account(&access.cluster, associations.values()) {
-        return Err(Failure::Blocked(problem));
+        return Err(Error::Blocked(problem));
     }
     loaded.associations = associations;
-    loaded
-        .resolve_owners(cloud, &access.cluster)
-        .await
-        .map_err(|error| Failure::Passing(chain(&error)))?;
-    loaded.hold_back(ledger).await.map_err(|error| Failure::Passing(chain(&error)))?;
+    loaded.resolve_owners(cloud, &access.cluster).await.map_err(Error::from)?;
+    loaded.hold_back(ledger).await.map_err(Error::from)?;
     let places = loaded.places();
     let wanted: BTreeSet<RoleArn> = places
         .iter()

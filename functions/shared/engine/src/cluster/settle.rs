@@ -17,7 +17,8 @@ use super::ClusterReport;
 use super::places::Loaded;
 use super::visibility;
 use super::write::{Memory, write};
-use crate::apply::{Applied, Failure, Target, unpublished};
+use crate::apply::{Applied, Target, unpublished};
+use crate::error::Error;
 use crate::ledger::{
     AccountRecord, AssociationRecord, Condition, ConditionState, MAX_REMOVALS, NodePolicyRecord,
     RemovalRecord, WorkedRecord,
@@ -33,7 +34,7 @@ struct Settling<'a> {
     conditions: BTreeMap<DominoName, Condition>,
     /// What is remembered of each place now.
     accounts: BTreeMap<KubernetesName, AccountRecord>,
-    failures: BTreeMap<DominoName, String>,
+    failures: BTreeMap<DominoName, Error>,
     /// Those whose failure IAM may end by itself.
     unsettled: BTreeSet<DominoName>,
     events: Vec<(About, Outgoing)>,
@@ -54,7 +55,7 @@ pub(super) async fn settle(
     plan: &Plan,
     applied: &Applied,
     node_policy: Option<NodePolicyRecord>,
-) -> Result<ClusterReport, String> {
+) -> Result<ClusterReport, Error> {
     let (context, cluster) = (target.cloud.context, &target.access.cluster);
     let now = context.clock.now();
     let outcomes = Outcomes { cluster, now, request_id: context.run.request_id() };
@@ -74,15 +75,12 @@ pub(super) async fn settle(
             settling.fail(place, why);
             continue;
         }
-        if let Some(Err(Failure::Blocked(problem))) = &ungranted {
+        if let Some(Err(Error::Blocked(problem))) = &ungranted {
             settling.ungranted(place, problem);
             continue;
         }
         let result = applied.places.get(&place.kubernetes).or(ungranted.as_ref());
         settling.place(place, result);
-    }
-    for why in settling.unsettled.iter().filter_map(|name| settling.failures.get(name)) {
-        context.run.waits(why, later(now, IAM_SHOWS));
     }
     settling.finish();
     for (place, written) in visibility::written(plan, applied, now) {
@@ -101,7 +99,8 @@ pub(super) async fn settle(
                 record.iter_mut().for_each(|record| record.is_published(number));
             }
             (about, Err(why)) => {
-                let why = format!("event {} was not sent: {why}", event.detail_type());
+                let why =
+                    why.worded(|why| format!("event {} was not sent: {why}", event.detail_type()));
                 tracing::warn!(cluster = cluster.name(), "{why}");
                 // Without its event the condition stays unfinished, so that it is sent again;
                 // of a policy it stays unpublished until the next work on the cluster.
@@ -174,12 +173,12 @@ impl Settling<'_> {
     }
 
     /// Everybody at a place is to be looked at again.
-    fn fail(&mut self, place: &PlacePlan, why: &str) {
+    fn fail(&mut self, place: &PlacePlan, why: &Error) {
         let here = place.bound.iter().map(|bound| &bound.service_account);
         let gone = place.removed.iter().map(|removed| &removed.service_account);
         let blocked = place.blocked.iter().map(|blocked| &blocked.service_account);
         for name in here.chain(gone).chain(blocked) {
-            self.failures.entry(name.clone()).or_insert_with(|| why.to_owned());
+            self.failures.entry(name.clone()).or_insert_with(|| why.clone());
         }
     }
 
@@ -187,7 +186,7 @@ impl Settling<'_> {
     /// him; who left nothing there has left.
     fn ungranted(&mut self, place: &PlacePlan, problem: &Problem) {
         if place.hands_on() {
-            return self.fail(place, &problem.reason);
+            return self.fail(place, &problem.reason.clone().into());
         }
         self.bound_is_blocked(place, problem);
         for blocked in &place.blocked {
@@ -225,26 +224,27 @@ impl Settling<'_> {
             "{}; IAM may not show yet what was changed just now, so it is looked at again",
             blocked.reason
         );
-        self.failures.entry(name.clone()).or_insert(why);
+        let until = later(self.outcomes.now, IAM_SHOWS);
+        self.failures.entry(name.clone()).or_insert(Error::Waits { why, until });
         self.unsettled.insert(name.clone());
         true
     }
 
-    fn place(&mut self, place: &PlacePlan, result: Option<&Result<Option<Association>, Failure>>) {
+    fn place(&mut self, place: &PlacePlan, result: Option<&Result<Option<Association>, Error>>) {
         let kubernetes = &place.kubernetes;
         match result {
-            Some(Err(Failure::Passing(why))) => {
-                let here = place.bound.iter().map(|bound| &bound.service_account);
-                let gone = place.removed.iter().map(|removed| &removed.service_account);
-                for name in here.chain(gone) {
-                    self.failures.entry(name.clone()).or_insert_with(|| why.clone());
-                }
-            }
-            Some(Err(Failure::Blocked(problem))) => {
+            Some(Err(Error::Blocked(problem))) => {
                 self.bound_is_blocked(place, problem);
                 for gone in &place.removed {
                     let blocked = Blocked::by(problem, &gone.service_account, None, None);
                     self.blocked(kubernetes, &blocked);
+                }
+            }
+            Some(Err(why)) => {
+                let here = place.bound.iter().map(|bound| &bound.service_account);
+                let gone = place.removed.iter().map(|removed| &removed.service_account);
+                for name in here.chain(gone) {
+                    self.failures.entry(name.clone()).or_insert_with(|| why.clone());
                 }
             }
             Some(Ok(association)) => self.done(place, association.as_ref()),
@@ -285,7 +285,7 @@ impl Settling<'_> {
                     "the association of {} vanished; the next delivery looks again",
                     place.kubernetes
                 );
-                self.failures.entry(bound.service_account.clone()).or_insert(why);
+                self.failures.entry(bound.service_account.clone()).or_insert(why.into());
                 return;
             }
         };

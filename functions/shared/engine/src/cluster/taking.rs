@@ -12,9 +12,9 @@ use super::Job;
 use super::places::Loaded;
 use super::planned::{Planned, of_another_account};
 use super::visibility::unseen;
-use crate::apply::{Failure, Target};
+use crate::apply::Target;
 use crate::context::Context;
-use crate::error::chain;
+use crate::error::{Error, chain};
 use crate::ledger::{
     self, BindingRecord, Condition, ConditionState, LedgerError, NodePolicyRecord, Registry, View,
     account_prefix, bindings_partition, cluster_partition, node_policy_key,
@@ -43,7 +43,7 @@ pub(super) async fn planned(
     target: &Target<'_>,
     job: Job<'_>,
     taking: Taking,
-) -> Result<Planned, Failure> {
+) -> Result<Planned, Error> {
     let (cloud, cluster) = (&target.cloud, job.cluster);
     let Context { ledger, clock, settings, .. } = cloud.context;
     let mut loaded = Loaded::read(cloud, job, &BTreeSet::new()).await?;
@@ -83,7 +83,7 @@ pub(super) async fn planned(
     let mut found = found.map_err(|error| observation_failure(&error, access))?;
     let policies = &found.policies();
     if let Some(problem) = &policies.problem {
-        return Err(Failure::Blocked(problem.clone()));
+        return Err(Error::Blocked(problem.clone()));
     }
     let plan = match taking {
         Taking::Everything { .. } => plan::empty(cluster, policies, &settings.plan),
@@ -100,12 +100,12 @@ pub(super) async fn planned(
 }
 
 /// What a failed call for the node policies means.
-fn observation_failure(error: &PortError, access: &ClusterAccess) -> Failure {
+fn observation_failure(error: &PortError, access: &ClusterAccess) -> Error {
     match error.kind {
         ErrorKind::Passing | ErrorKind::Expired | ErrorKind::Unreachable => {
-            Failure::Passing(chain(error))
+            Error::Retryable(chain(error))
         }
-        _ => Failure::Blocked(observe::problem_of(
+        _ => Error::Blocked(observe::problem_of(
             error,
             access,
             "allow the function's role the call that is named here on the cluster's node policies and node roles",
@@ -120,7 +120,7 @@ fn is_over(condition: &Condition) -> bool {
 }
 
 /// The roles that associations use, whosever they are.
-async fn used(target: &Target<'_>, loaded: &Loaded) -> Result<BTreeSet<RoleArn>, String> {
+async fn used(target: &Target<'_>, loaded: &Loaded) -> Result<BTreeSet<RoleArn>, Error> {
     let &Target { ref cloud, writers, access, lease } = target;
     let Context { clock, settings, .. } = cloud.context;
     let accounts = ledger::accounts(&loaded.view, &access.cluster)?;
@@ -136,13 +136,13 @@ async fn used(target: &Target<'_>, loaded: &Loaded) -> Result<BTreeSet<RoleArn>,
         associations.extend(described.await?);
     }
     if let Some(problem) = of_another_account(&access.cluster, associations.iter()) {
-        return Err(format!("{}; {}", problem.reason, problem.way_out));
+        return Err(format!("{}; {}", problem.reason, problem.way_out).into());
     }
     let place_of = |one: &Association| KubernetesName::new(&one.namespace, &one.service_account);
     let shown = associations.iter().filter_map(|one| Some((place_of(one).ok()?, one))).collect();
     let abandoned = lease.abandoned_until;
     match unseen(&accounts, abandoned, &shown, looked_at, settings.lease) {
-        Some(why) => Err(why),
+        Some(why) => Err(why.into()),
         None => Ok(associations.iter().filter_map(|one| one.role_arn.parse().ok()).collect()),
     }
 }

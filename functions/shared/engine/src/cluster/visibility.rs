@@ -14,7 +14,8 @@ use pod_identity_core::plan::{AssociationStep, Bound, PlacePlan, Plan};
 use pod_identity_core::{Association, Desired, KubernetesName, RoleArn, fingerprint};
 use serde_json::Value;
 
-use crate::apply::{Applied, Failure};
+use crate::apply::Applied;
+use crate::error::Error;
 use crate::ledger::{AccountRecord, WrittenRecord};
 use crate::settings::later;
 
@@ -24,7 +25,7 @@ pub(crate) struct Visibility {
     /// Until when EKS may show a change of a run that died before it could write it down.
     pub(super) abandoned_until: Option<Timestamp>,
     /// Places at which nothing is done, and why.
-    pub(super) doubts: BTreeMap<KubernetesName, String>,
+    pub(super) doubts: BTreeMap<KubernetesName, Error>,
 }
 
 /// Why what EKS showed of a whole cluster at that time may be older than what was written; none
@@ -69,12 +70,12 @@ impl Visibility {
             });
             let shown = shown.get(&place.kubernetes);
             let Some(why) = self.doubt(place, account, shown, looked_at) else { continue };
-            self.set_aside(place, why);
+            self.set_aside(place, Error::Waits { why, until: later(looked_at, settles) });
         }
     }
 
     /// Does nothing at a place, and keeps why: the next delivery looks again.
-    pub(super) fn set_aside(&mut self, place: &mut PlacePlan, why: String) {
+    pub(super) fn set_aside(&mut self, place: &mut PlacePlan, why: Error) {
         place.step = None;
         self.doubts.insert(place.kubernetes.clone(), why);
     }
@@ -141,7 +142,7 @@ pub(super) fn written(
     let attempted = granted.filter(|place| {
         // A call that failed for a passing reason may have had its effect.
         let result = applied.places.get(&place.kubernetes);
-        matches!(result, Some(Ok(_) | Err(Failure::Passing(_))))
+        matches!(result, Some(Ok(_) | Err(Error::Retryable(_))))
     });
     let record = |place: &PlacePlan| {
         let state = match place.step {

@@ -8,7 +8,7 @@ use pod_identity_core::{ClusterArn, DominoName, KubernetesName};
 use super::places::Loaded;
 use crate::apply::Target;
 use crate::context::Context;
-use crate::error::chain;
+use crate::error::Error;
 use crate::lease::Lease;
 use crate::ledger::{
     AccountRecord, Condition, NodePolicyRecord, View, WriteSet, account_key, claims_key,
@@ -40,9 +40,9 @@ pub(super) async fn write(
     target: &Target<'_>,
     loaded: &Loaded,
     conditions: &mut BTreeMap<DominoName, Condition>,
-    failures: &mut BTreeMap<DominoName, String>,
+    failures: &mut BTreeMap<DominoName, Error>,
     memory: Memory,
-) -> Result<(), String> {
+) -> Result<(), Error> {
     let &Target { ref cloud, writers, access, lease } = target;
     let (context, cluster) = (cloud.context, &access.cluster);
     let policy_key = node_policy_key(cluster);
@@ -90,7 +90,7 @@ pub(super) async fn write(
                 accounts.retain(|place, _| !places.contains(place));
                 view = attempt;
             }
-            Err(WriteError::Port(error)) => return Err(chain(&error)),
+            Err(WriteError::Port(error)) => return Err(error.into()),
             Err(WriteError::Conflict) => {
                 conflicts += 1;
                 let keys = accounts.keys().map(|place| account_key(cluster, place));
@@ -104,7 +104,7 @@ pub(super) async fn write(
                             conditions.remove(name);
                             left.retain(|other| other != name);
                             let why = format!("another binding claimed {place} meanwhile; the next delivery looks again");
-                            failures.insert(name.clone(), why);
+                            failures.insert(name.clone(), why.into());
                         }
                     }
                     same
@@ -114,11 +114,9 @@ pub(super) async fn write(
                     let same = fresh.revision(&key) == view.revision(&key);
                     if !same {
                         conditions.remove(name);
-                        failures.insert(
-                            name.clone(),
-                            "a newer event changed the ledger meanwhile; it goes on from here"
-                                .to_owned(),
-                        );
+                        let why =
+                            "a newer event changed the ledger meanwhile; it goes on from here";
+                        failures.insert(name.clone(), why.into());
                     }
                     same
                 });
@@ -129,7 +127,7 @@ pub(super) async fn write(
             }
         }
     }
-    Err(format!("the ledger kept changing under cluster {}", cluster.name()))
+    Err(format!("the ledger kept changing under cluster {}", cluster.name()).into())
 }
 
 /// As many of the service accounts as fit a transaction with the checks of the claims at the places
@@ -165,7 +163,7 @@ async fn reread(
     names: &[DominoName],
     mut more: Vec<Key>,
     lease: &Lease,
-) -> Result<View, String> {
+) -> Result<View, Error> {
     let mut keys: Vec<Key> = names.iter().map(|name| condition_key(name, cluster)).collect();
     keys.append(&mut more);
     keys.extend([node_policy_key(cluster), lease_key(cluster)]);
@@ -177,6 +175,7 @@ async fn reread(
         Err(format!(
             "the lease of cluster {} was lost before the work was written down",
             cluster.name()
-        ))
+        )
+        .into())
     }
 }

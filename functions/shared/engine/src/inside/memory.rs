@@ -5,10 +5,10 @@ use serde::Serialize;
 
 use super::known::Known;
 use super::{Hands, Inside, InsideReport};
-use crate::error::chain;
+use crate::error::{Error, chain};
 use crate::ledger::{
-    InsideBinding, InsideCluster, Intended, LedgerError, SweepCount, View, WriteSet,
-    inside_binding_key, inside_key, intended_key, sweeps_key,
+    InsideBinding, InsideCluster, Intended, SweepCount, View, WriteSet, inside_binding_key,
+    inside_key, intended_key, sweeps_key,
 };
 use crate::ports::{Clock, Key, MAX_WRITE};
 
@@ -18,7 +18,7 @@ pub(super) async fn write(
     hands: &Hands<'_>,
     known: &Known,
     report: &InsideReport,
-) -> Result<(), String> {
+) -> Result<(), Error> {
     let mut writing =
         Writing { context, hands, view: known.view.clone(), writes: WriteSet::default() };
     for (name, binding) in &report.bindings {
@@ -79,7 +79,7 @@ struct Writing<'a> {
 
 impl Writing<'_> {
     /// One write of each transaction is the lease's.
-    async fn make_room(&mut self) -> Result<(), String> {
+    async fn make_room(&mut self) -> Result<(), Error> {
         if self.writes.len() < MAX_WRITE - 1 {
             return Ok(());
         }
@@ -88,36 +88,32 @@ impl Writing<'_> {
         self.commit(full).await
     }
 
-    async fn put<T: Serialize>(&mut self, key: Key, record: &T) -> Result<(), String> {
+    async fn put<T: Serialize>(&mut self, key: Key, record: &T) -> Result<(), Error> {
         self.make_room().await?;
         let revision = self.context.run.revision();
-        self.writes
-            .put(&mut self.view, key, record, &revision)
-            .map_err(|error: LedgerError| chain(&error))
+        self.writes.put(&mut self.view, key, record, &revision).map_err(Error::from)
     }
 
-    async fn put_anyway<T: Serialize>(&mut self, key: Key, record: &T) -> Result<(), String> {
+    async fn put_anyway<T: Serialize>(&mut self, key: Key, record: &T) -> Result<(), Error> {
         self.make_room().await?;
         let revision = self.context.run.revision();
-        self.writes
-            .put_anyway(&mut self.view, key, record, &revision, None)
-            .map_err(|error: LedgerError| chain(&error))
+        self.writes.put_anyway(&mut self.view, key, record, &revision, None).map_err(Error::from)
     }
 
-    async fn finish(mut self) -> Result<(), String> {
+    async fn finish(mut self) -> Result<(), Error> {
         let mut last = std::mem::take(&mut self.writes);
         self.hands.lease.release(self.context.run, &mut last);
         self.commit(last).await
     }
 
-    async fn commit(&self, writes: WriteSet) -> Result<(), String> {
+    async fn commit(&self, writes: WriteSet) -> Result<(), Error> {
         let access = self.context.access;
         writes.commit(self.context.ledger, self.hands.ledger).await.map_err(|error| {
             let cluster = access.cluster.name();
-            format!(
+            Error::from(format!(
                 "what was found inside cluster {cluster} could not be written down: {}",
                 chain(&error)
-            )
+            ))
         })
     }
 }

@@ -7,6 +7,7 @@ use pod_identity_events::{Cause, Outgoing, SCHEMA_VERSION, SweepRequested, detai
 
 use super::InsideScope;
 use crate::context::{Context, Workloads};
+use crate::error::Error;
 use crate::ledger::{InsideCluster, View, inside_key, registry, registry_key};
 use crate::outcome::time;
 use crate::ports::Bus;
@@ -17,10 +18,7 @@ use crate::requests::{registered, send};
 ///
 /// # Errors
 /// When the registry cannot be read, or one of the events was not sent.
-pub async fn request_sweeps(
-    context: Context<'_>,
-    bus: &dyn Bus,
-) -> Result<Vec<ClusterArn>, String> {
+pub async fn request_sweeps(context: Context<'_>, bus: &dyn Bus) -> Result<Vec<ClusterArn>, Error> {
     let clusters = registered(context).await?;
     let scopes = clusters.iter().cloned().map(InsideScope::of);
     let event = |scope| request(context, &scope, 0, "every cluster is looked after");
@@ -37,7 +35,7 @@ pub async fn request_sweep(
     bus: &dyn Bus,
     scope: &InsideScope,
     reason: &str,
-) -> Result<(), String> {
+) -> Result<(), Error> {
     send(context, bus, &[request(context, scope, 0, reason)]).await
 }
 
@@ -50,7 +48,7 @@ pub async fn request_sweep_rest(
     bus: &dyn Bus,
     rest: &InsideScope,
     handed_on: u32,
-) -> Result<(), String> {
+) -> Result<(), Error> {
     send(context, bus, &[request(context, rest, handed_on, "an invocation's time was over")]).await
 }
 
@@ -63,7 +61,7 @@ pub async fn is_covered(
     workloads: &Workloads<'_>,
     cluster: &ClusterArn,
     since: Timestamp,
-) -> Result<bool, String> {
+) -> Result<bool, Error> {
     // Without a sweep there is no time at which all was seen.
     let Some(sweep) = &workloads.inside.sweep else { return Ok(false) };
     let mut view = View::default();

@@ -198,7 +198,7 @@ async fn observe(
     let mut shown = Shown::default();
     match places::describe(context, &mut listed, &pods.kept).await {
         Ok(found) => shown = found,
-        Err(why) => incomplete = incomplete.or(Some(of_eks(why))),
+        Err(why) => incomplete = incomplete.or(Some(of_eks(why.to_string()))),
     }
     for (name, association) in shown.associations {
         places.entry(name).or_default().association = Some(association);

@@ -23,6 +23,7 @@ use super::{
     MAX_SUPERSEDED, REGISTRY_FORMAT, binding_key, claims_key, condition_key, condition_prefix,
     history_key, names_key, notice_count_key, notice_key, registry_key, service_account_partition,
 };
+use crate::error::Error;
 use crate::original;
 use crate::ports::Key;
 use cluster::accept_cluster;
@@ -179,7 +180,7 @@ fn accept_binding(
     };
     let conditions = match conditions(acceptance, name, change, view, writes)? {
         Ok(conditions) => conditions,
-        Err(refused) => return Ok(Decision::Refused(refused)),
+        Err(refused) => return Ok(Decision::Refused(refused.to_string())),
     };
     for condition in &conditions {
         let key = condition_key(name, &condition.cluster);
@@ -343,7 +344,7 @@ fn conditions(
     change: Result<&Binding, RemovalReason>,
     view: &View,
     writes: &WriteSet,
-) -> Result<Result<Vec<Condition>, String>, LedgerError> {
+) -> Result<Result<Vec<Condition>, Error>, LedgerError> {
     let (binding, reason) = (change.ok(), change.err().unwrap_or(RemovalReason::Moved));
     let mut conditions = Vec::new();
     let registry = view.get::<Registry>(&registry_key())?.unwrap_or_default();
@@ -409,7 +410,7 @@ fn conditions(
                 "{name} still has to leave {} Kubernetes service accounts in cluster {}, and {MAX_LEAVING} is the most; have what blocks their removal repaired, or wait, before it moves again",
                 leaving.len(),
                 cluster.name(),
-            )));
+            ).into()));
         }
         let mut condition =
             next_condition(acceptance, name, &cluster, wanted, leaving, before, registered);

@@ -9,6 +9,7 @@ use super::keys::{account_prefix, bindings_partition, cluster_partition, conditi
 use super::records::{AccountRecord, BindingRecord, Condition};
 use super::registry::{ClusterRecord, Registry};
 use super::view::{LedgerError, View};
+use crate::error::Error;
 use crate::ports::{Key, LedgerReader};
 
 /// Every binding and tombstone of a view that holds their partition.
@@ -68,9 +69,11 @@ impl Registry {
         &self,
         cluster: &ClusterArn,
         rules: &Rules,
-    ) -> Result<&ClusterRecord, String> {
+    ) -> Result<&ClusterRecord, Error> {
         let Some(record) = self.clusters.get(cluster) else {
-            return Err(format!("cluster {cluster} is not registered; send Cluster Registered"));
+            return Err(
+                format!("cluster {cluster} is not registered; send Cluster Registered").into()
+            );
         };
         rules.admits_registration(&record.registration).map_err(|reasons| {
             format!(

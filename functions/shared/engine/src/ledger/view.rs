@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::REGISTRY_FORMAT;
+use crate::error::{Error, chain};
 use crate::ports::{
     Expect, Item, Key, LedgerReader, LedgerWriter, MAX_READ, MAX_WRITE, PortError, Write,
     WriteError,
@@ -70,6 +71,12 @@ pub enum LedgerError {
         #[source]
         source: serde_json::Error,
     },
+}
+
+impl From<LedgerError> for Error {
+    fn from(error: LedgerError) -> Self {
+        Self::Retryable(chain(&error))
+    }
 }
 
 /// Items as they were read, with the run's own writes on top.

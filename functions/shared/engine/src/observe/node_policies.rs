@@ -11,6 +11,7 @@ use pod_identity_events::BlockedCode;
 
 use super::{describe, list, pages, problem_of};
 use crate::context::{Cloud, Context};
+use crate::error::Error;
 use crate::ledger::{ClusterRecord, NodePolicyRecord};
 use crate::ports::{
     AssociationFilter, ClusterAccess, ClusterReader, EksReader, ErrorKind, IamReader,
@@ -212,7 +213,7 @@ pub(crate) async fn listed_between(
     policy: &PolicyArn,
     versions: &[PolicyVersion],
     Range { start, end }: Range<u64>,
-) -> Result<Result<BTreeSet<RoleArn>, String>, PortError> {
+) -> Result<Result<BTreeSet<RoleArn>, Error>, PortError> {
     let mut roles = BTreeSet::new();
     for PolicyVersion { id, .. } in versions {
         if version_number(id).is_none_or(|number| number <= start || number >= end) {
@@ -223,7 +224,7 @@ pub(crate) async fn listed_between(
         let Some(shard) = node_policy::parse(0, &text, &access.cluster) else {
             return Ok(Err(format!(
                 "version {id} of policy {policy}, which somebody else made and which is no longer in force, says more than roles, so the policy is left alone; move what {id} adds to a policy of its own and delete that version"
-            )));
+            ).into()));
         };
         roles.extend(shard.roles);
     }
@@ -376,7 +377,7 @@ pub(crate) fn ours(
     document: &str,
     cluster: &ClusterArn,
     settings: &Settings,
-) -> Result<Shard, String> {
+) -> Result<Shard, Error> {
     let deployment = &settings.plan.deployment;
     let shard = node_policy::parse(number, document, cluster);
     let tagged = tags.get(DEPLOYMENT_TAG).map(|tag| tag == deployment);
@@ -384,10 +385,10 @@ pub(crate) fn ours(
         (Some(shard), Some(true) | None) => Ok(shard),
         (None, Some(true)) => Err(format!(
             "policy {policy} says more than this deployment writes, so it is left alone; set its default version back to one that only lists roles, or move what was added to a policy of its own"
-        )),
+        ).into()),
         _ => Err(format!(
             "policy {policy} exists and is not tagged {DEPLOYMENT_TAG}={deployment}, so it is left alone; delete or rename that policy, or tag it if it is this deployment's"
-        )),
+        ).into()),
     }
 }
 

@@ -4,7 +4,7 @@
 use super::overview::Overview;
 use super::{Reconciled, Scope};
 use crate::context::Context;
-use crate::error::chain;
+use crate::error::Error;
 use crate::ledger::{CountRecord, ReconciledRecord, View, WriteSet, names_key, reconciled_key};
 use crate::ports::LedgerWriter;
 
@@ -18,7 +18,7 @@ pub async fn note_reconciled(
     writer: &dyn LedgerWriter,
     scope: &Scope,
     done: &Reconciled,
-) -> Result<(), String> {
+) -> Result<(), Error> {
     let Context { ledger, clock, run, .. } = context;
     if !scope.places.is_empty() {
         return Ok(());
@@ -63,7 +63,7 @@ pub async fn note_reconciled(
         let (names, record) = (names_key(), CountRecord { count });
         writes.put_anyway(&mut View::default(), names, &record, &run.revision(), None)?;
     }
-    writes.commit(ledger, writer).await.map_err(|error| chain(&error))
+    writes.commit(ledger, writer).await.map_err(Error::from)
 }
 
 /// The same while there is more to look at: an invocation that dies, or takes long, shows how far it

@@ -16,7 +16,7 @@ use super::drift::{Drift, What};
 use super::{Orphan, Scope, skipped};
 use crate::cluster::{self, Beyond, ClusterReport, Job};
 use crate::context::{Cloud, Context};
-use crate::error::chain;
+use crate::error::{Error, chain};
 use crate::ledger::{
     self, AccountRecord, BindingRecord, ClusterRecord, Condition, ConditionState, GuardRecord,
     LedgerError, NodePolicyRecord, ReconciledRecord, Registry, View, account_key, account_prefix,
@@ -102,24 +102,9 @@ impl Found {
     }
 }
 
-/// The look failed.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum LookError {
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    #[error(transparent)]
-    Port(#[from] PortError),
-}
-
-impl From<LookError> for String {
-    fn from(error: LookError) -> Self {
-        chain(&error)
-    }
-}
-
 impl Overview {
     /// What there is, or why the cluster is left alone.
-    pub(super) async fn read(cloud: &Cloud<'_>, scope: &Scope) -> Result<Look, LookError> {
+    pub(super) async fn read(cloud: &Cloud<'_>, scope: &Scope) -> Result<Look, Error> {
         let (ledger, settings) = (cloud.ledger, cloud.settings);
         let cluster = &scope.cluster;
         let mut view = View::default();
@@ -130,7 +115,7 @@ impl Overview {
         let registry = ledger::registry(&view, &settings.plan.deployment)?;
         let record = match registry.admitted(cluster, &settings.rules) {
             Ok(record) => record.clone(),
-            Err(why) => return Ok(Look::LeftAlone(why)),
+            Err(why) => return Ok(Look::LeftAlone(why.to_string())),
         };
         let access = record.access();
         if record.retired.as_ref().is_some_and(|retirement| retirement.emptied_at.is_some()) {
@@ -242,7 +227,7 @@ impl Overview {
     }
 
     /// What the node policies grant, if the cluster was worked on before.
-    async fn look_at_policies(&mut self, cloud: &Cloud<'_>) -> Result<(), LookError> {
+    async fn look_at_policies(&mut self, cloud: &Cloud<'_>) -> Result<(), Error> {
         let key = node_policy_key(&self.access.cluster);
         let Some(before) = self.view.get::<NodePolicyRecord>(&key)? else { return Ok(()) };
         let (access, record) = (&self.access, &self.record);
@@ -454,7 +439,7 @@ fn places_of(condition: &Condition) -> impl Iterator<Item = &KubernetesName> {
 }
 
 /// Whether EKS still knows a cluster on which nothing of ours is left.
-async fn is_gone(cloud: &Cloud<'_>, access: &ClusterAccess) -> Result<Look, LookError> {
+async fn is_gone(cloud: &Cloud<'_>, access: &ClusterAccess) -> Result<Look, Error> {
     match cloud.eks.associations(access, &AssociationFilter::default(), None).await {
         Ok(_) => Ok(Look::Emptied { is_gone: false }),
         Err(error) if error.kind == ErrorKind::NotFound => Ok(Look::Emptied { is_gone: true }),

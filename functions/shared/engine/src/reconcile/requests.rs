@@ -8,6 +8,7 @@ use pod_identity_events::{Cause, Outgoing, ReconciliationRequested, SCHEMA_VERSI
 
 use super::Scope;
 use crate::context::Context;
+use crate::error::Error;
 use crate::outcome::time;
 use crate::ports::Bus;
 use crate::publish::publish;
@@ -18,7 +19,7 @@ use crate::requests::{registered, send};
 ///
 /// # Errors
 /// When the registry cannot be read, or one of the events was not sent.
-pub async fn request_all(context: Context<'_>, bus: &dyn Bus) -> Result<Vec<ClusterArn>, String> {
+pub async fn request_all(context: Context<'_>, bus: &dyn Bus) -> Result<Vec<ClusterArn>, Error> {
     let clusters = registered(context).await?;
     let event = |one| request(context, one, None, 0, "every cluster is reconciled");
     send(context, bus, &clusters.iter().map(event).collect::<Vec<_>>()).await?;
@@ -31,7 +32,7 @@ pub async fn request_clusters(
     bus: &dyn Bus,
     clusters: &BTreeSet<ClusterArn>,
     reason: &str,
-) -> BTreeMap<ClusterArn, String> {
+) -> BTreeMap<ClusterArn, Error> {
     let events: Vec<Outgoing> =
         clusters.iter().map(|one| request(context, one, None, 0, reason)).collect();
     let sent = publish(bus, context.clock, &events).await;
@@ -48,7 +49,7 @@ pub async fn request_rest(
     scope: &Scope,
     left: &KubernetesName,
     handed_on: u32,
-) -> Result<(), String> {
+) -> Result<(), Error> {
     let reason = "an invocation's time was over";
     send(context, bus, &[request(context, &scope.cluster, Some(left), handed_on, reason)]).await
 }
@@ -62,7 +63,7 @@ pub async fn request_again(
     bus: &dyn Bus,
     scope: &Scope,
     handed_on: u32,
-) -> Result<(), String> {
+) -> Result<(), Error> {
     let reason = "the cluster's retirement goes on";
     send(context, bus, &[request(context, &scope.cluster, None, handed_on, reason)]).await
 }

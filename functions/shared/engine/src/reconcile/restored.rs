@@ -14,7 +14,7 @@ use super::{Reconciled, Scope};
 use crate::act::Act;
 use crate::cluster;
 use crate::context::{Cloud, Context};
-use crate::error::chain;
+use crate::error::{Error, chain};
 use crate::ledger::{GuardRecord, HaltRecord, LedgerError, View, WriteSet, guard_key};
 use crate::ports::{LedgerWriter, WriteError};
 use crate::settings::later;
@@ -56,7 +56,7 @@ pub(super) async fn presume(
     scope: &Scope,
     overview: &mut Overview,
     done: &mut Reconciled,
-) -> Result<usize, String> {
+) -> Result<usize, Error> {
     let Some(mut whole) = whole(cloud, scope, overview).await? else { return Ok(0) };
     let seen = whole.as_deref_mut().unwrap_or(&mut *overview);
     if seen.guard.halted.is_none() {
@@ -73,7 +73,7 @@ pub(super) async fn judge(
     scope: &Scope,
     overview: &mut Overview,
     done: &mut Reconciled,
-) -> Result<usize, String> {
+) -> Result<usize, Error> {
     let Some(mut whole) = whole(cloud, scope, overview).await? else { return Ok(0) };
     let seen = whole.as_deref_mut().unwrap_or(&mut *overview);
     let cluster = &scope.cluster;
@@ -91,7 +91,7 @@ async fn whole(
     cloud: &Cloud<'_>,
     scope: &Scope,
     part: &Overview,
-) -> Result<Option<Option<Box<Overview>>>, String> {
+) -> Result<Option<Option<Box<Overview>>>, Error> {
     if scope.is_whole() || part.vanished().next().is_none() {
         return Ok(Some(None));
     }
@@ -123,7 +123,7 @@ fn taken_over(
 async fn look_again(
     cloud: &Cloud<'_>,
     cluster: &ClusterArn,
-) -> Result<(Option<HaltRecord>, WriteSet), String> {
+) -> Result<(Option<HaltRecord>, WriteSet), Error> {
     let mut writes = WriteSet::default();
     let look = Overview::read(cloud, &Scope::of(cluster.clone())).await?;
     let Look::Open(mut overview) = look else { return Ok((None, writes)) };
@@ -188,15 +188,15 @@ pub struct Resumption {
 ///
 /// # Errors
 /// When a call fails, or the cluster is not registered or cannot be looked at.
-pub async fn plan_resumption(cloud: Cloud<'_>, cluster: &ClusterArn) -> Result<Resumption, String> {
+pub async fn plan_resumption(cloud: Cloud<'_>, cluster: &ClusterArn) -> Result<Resumption, Error> {
     let scope = Scope::of(cluster.clone());
     let overview = match Overview::read(&cloud, &scope).await? {
         Look::Open(overview) => overview,
-        Look::LeftAlone(why) => return Err(why),
-        Look::Emptied { .. } => return Err(format!("cluster {cluster} is retired")),
+        Look::LeftAlone(why) => return Err(why.into()),
+        Look::Emptied { .. } => return Err(format!("cluster {cluster} is retired").into()),
     };
     if let Some(why) = overview.gone {
-        return Err(why);
+        return Err(why.into());
     }
     let stored = overview.guard.halted.clone();
     let halted_at = stored.as_ref().map(|halted| halted.at.to_string()).unwrap_or_default();
@@ -251,10 +251,11 @@ pub async fn resume(
     cluster: &ClusterArn,
     resumption: &Resumption,
     act: &Act<'_>,
-) -> Result<(), String> {
+) -> Result<(), Error> {
     let Context { ledger, clock, run, .. } = context;
-    let failed =
-        |error: LedgerError| format!("failed to resume cluster {cluster}: {}", chain(&error));
+    let failed = |error: LedgerError| {
+        Error::from(format!("failed to resume cluster {cluster}: {}", chain(&error)))
+    };
     let key = guard_key(cluster);
     for _ in 0..ATTEMPTS {
         let mut view = View::default();

@@ -20,6 +20,7 @@ use super::drift::What;
 use super::overview::{Found, Overview};
 use crate::cluster::{self, Beyond, CHUNK, guard};
 use crate::context::{Cloud, Writers};
+use crate::error::Error;
 use crate::ledger::{self, ConditionState, View, WriteSet, registry_key};
 use crate::ports::LedgerWriter;
 
@@ -83,7 +84,7 @@ async fn may_begin(
     cloud: &Cloud<'_>,
     overview: &Overview,
     done: &mut Reconciled,
-) -> Result<bool, String> {
+) -> Result<bool, Error> {
     let Some(retirement) = overview.record.retired.as_ref().filter(|it| it.begun_at.is_none())
     else {
         return Ok(false);
@@ -116,7 +117,7 @@ pub(super) async fn presume(
     cloud: &Cloud<'_>,
     overview: &mut Overview,
     done: &mut Reconciled,
-) -> Result<bool, String> {
+) -> Result<bool, Error> {
     if may_begin(cloud, overview, done).await? {
         let now = cloud.clock.now();
         overview.record.retired.iter_mut().for_each(|retirement| retirement.begun_at = Some(now));
@@ -131,7 +132,7 @@ pub(super) async fn begin(
     writer: &dyn LedgerWriter,
     overview: &Overview,
     done: &mut Reconciled,
-) -> Result<bool, String> {
+) -> Result<bool, Error> {
     if !may_begin(cloud, overview, done).await? {
         return Ok(false);
     }
@@ -150,7 +151,7 @@ async fn decide(
     cloud: &Cloud<'_>,
     overview: &Overview,
     done: &mut Reconciled,
-) -> Result<(bool, WriteSet), String> {
+) -> Result<(bool, WriteSet), Error> {
     let cluster = &overview.access.cluster;
     let mut view = View::default();
     view.read(cloud.ledger, &[registry_key()]).await?;
@@ -195,7 +196,7 @@ impl Taking {
         overview: &Overview,
         chunk: &[KubernetesName],
         done: &mut Reconciled,
-    ) -> Result<Option<Found>, String> {
+    ) -> Result<Option<Found>, Error> {
         let mut found = overview.compare(cloud, chunk).await?;
         done.note(&overview.access.cluster, &found, chunk);
         self.others.append(&mut found.others);
@@ -244,7 +245,7 @@ pub(super) async fn preview(
     cloud: &Cloud<'_>,
     overview: &Overview,
     done: &mut Reconciled,
-) -> Result<(), String> {
+) -> Result<(), Error> {
     let mut taking = Taking::new(cloud.settings.plan.max_deletions);
     let mut cut = false;
     for chunk in overview.chunks_of_all(CHUNK) {
@@ -273,7 +274,7 @@ pub(super) async fn retire(
     writers: Writers<'_>,
     overview: &Overview,
     done: &mut Reconciled,
-) -> Result<(), String> {
+) -> Result<(), Error> {
     let mut taking = Taking::new(cloud.settings.plan.max_deletions);
     for chunk in overview.chunks_of_all(CHUNK) {
         taking.stopped |= cloud.is_over();

@@ -15,6 +15,7 @@ use super::overview::Overview;
 use super::{Reconciled, Scope};
 use crate::cluster::{self, Beyond, Taking};
 use crate::context::{Cloud, Context, Writers};
+use crate::error::Error;
 use crate::ledger::{NodePolicyRecord, View, WriteSet, node_policy_key};
 use crate::ports::LedgerWriter;
 
@@ -28,7 +29,7 @@ pub(super) async fn preview(
     overview: &Overview,
     used: BTreeSet<RoleArn>,
     done: &mut Reconciled,
-) -> Result<(), String> {
+) -> Result<(), Error> {
     let planned = planned(cloud, scope, overview, used, done).await?;
     let plan = planned.map(|(_, plan)| plan).filter(|plan| !plan.is_empty());
     done.plans.extend(plan.filter(|_| done.untrimmed.is_none()));
@@ -46,7 +47,7 @@ pub(super) async fn trim(
     done: &mut Reconciled,
 ) {
     if let Err(why) = try_trim(cloud, writers, scope, overview, used, done).await {
-        done.untrimmed = Some(why);
+        done.untrimmed = Some(why.to_string());
     }
     if let Some(why) = &done.untrimmed {
         tracing::warn!(cluster = scope.cluster.name(), "not trimmed: {why}");
@@ -60,7 +61,7 @@ async fn try_trim(
     overview: &Overview,
     used: BTreeSet<RoleArn>,
     done: &mut Reconciled,
-) -> Result<(), String> {
+) -> Result<(), Error> {
     let planned = planned(cloud, scope, overview, used, done).await?;
     let Some((unused, plan)) = planned else { return Ok(()) };
     if plan.is_empty() || done.untrimmed.is_some() {
@@ -102,7 +103,7 @@ async fn planned(
     overview: &Overview,
     mut used: BTreeSet<RoleArn>,
     done: &mut Reconciled,
-) -> Result<Option<(Unused, Plan)>, String> {
+) -> Result<Option<(Unused, Plan)>, Error> {
     // What a retirement, or another run, has begun is finished, also where nothing is taken out.
     let begun = overview.policies().is_some_and(NodePolicies::are_being_removed);
     if cloud.settings.trim_after.is_none() && !begun {
@@ -143,7 +144,7 @@ async fn remember(
     scope: &Scope,
     overview: &Overview,
     unused: &Unused,
-) -> Result<(), String> {
+) -> Result<(), Error> {
     let cluster = &scope.cluster;
     if remembered(&overview.view, cluster)?.unused == *unused {
         return Ok(());
@@ -162,7 +163,7 @@ async fn remember(
 }
 
 /// What a view has of the cluster's node policies.
-fn remembered(view: &View, cluster: &ClusterArn) -> Result<NodePolicyRecord, String> {
+fn remembered(view: &View, cluster: &ClusterArn) -> Result<NodePolicyRecord, Error> {
     let stored = view.get::<NodePolicyRecord>(&node_policy_key(cluster));
     Ok(stored?.unwrap_or_default())
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use pod_identity_core::roster::Roster;
 
+use crate::error::Error;
 use crate::ports::{Clock, DominoQuery, DominoReader};
 use crate::settings::Settings;
 
@@ -23,20 +24,20 @@ pub(super) struct Asking<'a> {
 }
 
 impl Asking<'_> {
-    pub(super) async fn roster(&self) -> Result<Roster, String> {
+    pub(super) async fn roster(&self) -> Result<Roster, Error> {
         // In this order: who is deactivated between the two is in both, and waits for the next look.
         let active = self.active().await?;
         let all = self.list(true).await?;
         Ok(Roster { all, active })
     }
 
-    pub(super) async fn active(&self) -> Result<BTreeSet<String>, String> {
+    pub(super) async fn active(&self) -> Result<BTreeSet<String>, Error> {
         self.list(false).await
     }
 
     /// The user names of a whole list. One that is not complete is an error: who is missing from it
     /// would be taken for gone.
-    async fn list(&self, include_deactivated: bool) -> Result<BTreeSet<String>, String> {
+    async fn list(&self, include_deactivated: bool) -> Result<BTreeSet<String>, Error> {
         let mut found: BTreeMap<String, String> = BTreeMap::new();
         let mut offset = 0;
         for _ in 0..MOST_PARTS {
@@ -44,7 +45,7 @@ impl Asking<'_> {
                 return Err(format!(
                     "the time was over after {} of Domino's service accounts; raise the function's time-out",
                     found.len()
-                ));
+                ).into());
             }
             let query = DominoQuery { include_deactivated, offset, limit: PART };
             let part = self.reader.service_accounts(query).await?;
@@ -59,16 +60,17 @@ impl Asking<'_> {
                     Some(total) if total > found.len() => Err(format!(
                         "Domino says that it has {total} service accounts and listed {}; the list may have changed meanwhile: the next look tells",
                         found.len()
-                    )),
+                    ).into()),
                     _ => Ok(found.into_values().collect()),
                 };
             }
             if found.len() == before {
                 return Err(format!(
                     "Domino's list of service accounts does not go on behind the first {before}: it answers with the same ones again"
-                ));
+                ).into());
             }
         }
-        Err(format!("Domino's list of service accounts has no end: {} were read", found.len()))
+        Err(format!("Domino's list of service accounts has no end: {} were read", found.len())
+            .into())
     }
 }

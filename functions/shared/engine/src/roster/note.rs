@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::DominoCheck;
 use crate::context::Context;
-use crate::error::chain;
+use crate::error::Error;
 use crate::ledger::{
     DominoComparison, DominoFailure, DominoRecord, NameList, View, WriteSet, domino_key, registry,
     registry_key,
@@ -20,9 +20,9 @@ use crate::run::Run;
 pub async fn record_domino_check(
     context: Context<'_>,
     writer: &dyn LedgerWriter,
-    check: &Result<DominoCheck, String>,
+    check: &Result<DominoCheck, Error>,
     asked_at: Timestamp,
-) -> Result<(), String> {
+) -> Result<(), Error> {
     let Context { ledger, run, settings, .. } = context;
     let mut view = View::default();
     view.read(ledger, &[registry_key(), domino_key()]).await?;
@@ -36,12 +36,15 @@ pub async fn record_domino_check(
             // A record that cannot be read is replaced.
             let before = view.get::<DominoRecord>(&domino_key()).ok().flatten();
             let comparison = before.and_then(|stored| stored.comparison);
-            DominoRecord { comparison, failure: Some(DominoFailure::new(asked_at, cause)) }
+            DominoRecord {
+                comparison,
+                failure: Some(DominoFailure::new(asked_at, &cause.to_string())),
+            }
         }
     };
     let mut writes = WriteSet::default();
     writes.put_anyway(&mut view, domino_key(), &record, &run.revision(), None)?;
-    writes.commit(ledger, writer).await.map_err(|error| chain(&error))
+    writes.commit(ledger, writer).await.map_err(Error::from)
 }
 
 fn comparison(check: &DominoCheck, asked_at: Timestamp, run: &Run) -> DominoComparison {

@@ -30,6 +30,7 @@ pub(crate) fn permit(scenario: &mut Scenario, name: &str, id: &str) -> Result<()
         ),
         || {},
     )
+    .map_err(|error| error.to_string())
 }
 
 fn word<'a>(name: &'a DominoName, cluster: &'a ClusterArn, id: &'a str) -> Adoption<'a> {
@@ -52,6 +53,7 @@ fn run(scenario: &mut Scenario) -> Result<Reconciled, String> {
         nothing_is_bound_before_it_is_granted(&world, node_roles, seen);
         seen = world.calls.len();
     })
+    .map_err(|error| error.to_string())
 }
 
 /// svc-etl is blocked by somebody else's association, whose role is `theirs`.

@@ -80,7 +80,7 @@ impl House {
             ports.workloads_writers(),
             &scope,
         );
-        drive(work, || {})
+        drive(work, || {}).map_err(|error| error.to_string())
     }
 
     pub(crate) fn work(&mut self) -> InsideReport {

@@ -18,7 +18,7 @@ fn try_run(scenario: &mut Scenario, name: &str) -> Result<Reconciled, String> {
     let (ports, scope) = (&scenario.ports, Scope::of(cluster(name)));
     let future =
         reconcile(ports.cloud(&run, &scenario.settings, deadline), ports.writers(), &scope);
-    drive(future, || {})
+    drive(future, || {}).map_err(|error| error.to_string())
 }
 
 fn run(scenario: &mut Scenario) -> Reconciled {

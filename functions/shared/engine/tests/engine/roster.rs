@@ -98,7 +98,7 @@ fn check_until(
         ports.writers().bus,
         source,
     );
-    drive(future, || {})
+    drive(future, || {}).map_err(|error| error.to_string())
 }
 
 fn check(scenario: &mut Scenario, source: &DominoSource<'_>) -> Result<DominoCheck, String> {
@@ -260,12 +260,14 @@ fn a_binding_that_is_made_while_domino_is_read_stays() {
     assert!(done.unbound.is_empty(), "{done:?}");
     assert!(
         done.failures["svc-2".parse::<pod_identity_core::DominoName>().as_ref().unwrap()]
+            .to_string()
             .contains("Superseded")
     );
     assert!(scenario.condition("svc-2", "blue").unwrap().wanted.is_some());
 }
 
 fn record(scenario: &mut Scenario, check: &Result<DominoCheck, String>) -> Result<(), String> {
+    let check = &check.as_ref().map(Clone::clone).map_err(|why| why.clone().into());
     let (run, asked_at) = (scenario.next_run(), scenario.now());
     let ports = &scenario.ports;
     let future = record_domino_check(
@@ -274,7 +276,7 @@ fn record(scenario: &mut Scenario, check: &Result<DominoCheck, String>) -> Resul
         check,
         asked_at,
     );
-    drive(future, || {})
+    drive(future, || {}).map_err(|error| error.to_string())
 }
 
 fn recorded(scenario: &Scenario) -> Option<DominoRecord> {

@@ -43,6 +43,7 @@ fn watched(
         seen = world.calls.len();
         meddle(&mut world);
     })
+    .map_err(|error| error.to_string())
 }
 
 fn run(scenario: &mut Scenario) -> Reconciled {

@@ -10,7 +10,7 @@ use pod_identity_core::{DominoName, KubernetesName};
 
 use super::super::{Hands, Inside};
 use super::{DominoPlan, DominoReport, failure, words};
-use crate::error::chain;
+use crate::error::Error;
 use crate::ledger::InsideBinding;
 use crate::outcome::Outcomes;
 use crate::ports::{AssociationFilter, ErrorKind, KubernetesWriter, PortError};
@@ -218,12 +218,12 @@ impl Hand<'_> {
                     one.kubernetes
                 )),
                 Ok(Deleted::Left) => report.left = true,
-                Err(why) => report.failures.push(why),
+                Err(why) => report.failures.push(why.to_string()),
             }
         }
     }
 
-    async fn delete_one(&self, one: &AccountDeletion) -> Result<Deleted, String> {
+    async fn delete_one(&self, one: &AccountDeletion) -> Result<Deleted, Error> {
         let access = self.context.access;
         if !self.may_start() {
             return Ok(Deleted::Left);
@@ -237,11 +237,11 @@ impl Hand<'_> {
         match self.writer.delete_service_account(access, &one.kubernetes, &one.uid).await {
             Ok(()) => Ok(Deleted::Done),
             Err(error) if error.kind == ErrorKind::InUse => Ok(Deleted::Replaced),
-            Err(error) => Err(failure(&words::account_failed(&one.kubernetes, &error))),
+            Err(error) => Err(failure(&words::account_failed(&one.kubernetes, &error)).into()),
         }
     }
 
-    async fn has_association(&self, place: &KubernetesName) -> Result<bool, String> {
+    async fn has_association(&self, place: &KubernetesName) -> Result<bool, Error> {
         let (eks, access) = (self.context.eks, self.context.access);
         let filter = AssociationFilter {
             namespace: Some(place.namespace().to_owned()),
@@ -258,7 +258,7 @@ impl Hand<'_> {
                 },
                 // A cluster that EKS does not know has none.
                 Err(error) if error.kind == ErrorKind::NotFound => return Ok(false),
-                Err(error) => return Err(chain(&error)),
+                Err(error) => return Err(error.into()),
             }
         }
     }

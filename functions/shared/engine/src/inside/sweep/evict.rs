@@ -11,7 +11,7 @@ use pod_identity_core::sweep::{Case, Finding};
 use super::pods::words;
 use super::tell::{Blockade, Word, Words, tell};
 use super::{SweepPlan, SweepReport, look, place_of_finding, pod_id};
-use crate::error::chain;
+use crate::error::Error;
 use crate::inside::known::Known;
 use crate::inside::{Hands, Inside};
 use crate::ledger::{Intended, IntendedEviction, View, WriteSet, intended_key};
@@ -234,13 +234,13 @@ impl<'a> Evicting<'a> {
         }
     }
 
-    async fn write_down(&self, intended: &Intended) -> Result<(), String> {
+    async fn write_down(&self, intended: &Intended) -> Result<(), Error> {
         let (ledger, run, access) = (self.context.ledger, self.context.run, self.context.access);
         let (mut view, mut writes) = (View::default(), WriteSet::default());
         let key = intended_key(&access.cluster);
         writes.put_anyway(&mut view, key, intended, &run.revision(), None)?;
         self.hands.lease.fence(&mut writes);
-        writes.commit(ledger, self.hands.ledger).await.map_err(|error| chain(&error))
+        writes.commit(ledger, self.hands.ledger).await.map_err(Error::from)
     }
 
     /// Whether the lease lasts; its time is begun anew when it may not. Not to be asked by two at
@@ -313,7 +313,7 @@ impl<'a> Evicting<'a> {
                 Ok(true) => self.one(&mut target).await,
                 Ok(false) => Fate::Spared,
                 Err(None) => Fate::NotTried,
-                Err(Some(why)) => target.again(why.clone()),
+                Err(Some(why)) => target.again(why.to_string()),
             };
             self.log(&target, &fate);
             done.push((target, fate));

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use pod_identity_core::{Association, DominoName, KubernetesName};
 
 use super::places::says_the_same;
+use crate::error::Error;
 use crate::inside::Inside;
 use crate::inside::known::Known;
 use crate::ledger::{ClaimsRecord, Condition, LedgerError, View, claims_key, condition_key};
@@ -19,7 +20,7 @@ pub(super) async fn is_as_planned(
     place: &KubernetesName,
     planned: Option<&Association>,
     also: Option<&KubernetesName>,
-) -> Result<bool, String> {
+) -> Result<bool, Error> {
     let (eks, access, settings) = (context.eks, context.access, context.settings);
     let places = BTreeSet::from([place.clone()]);
     let found = observe::associations(eks, access, &places, settings.concurrency).await?;

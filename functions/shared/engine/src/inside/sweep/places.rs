@@ -6,6 +6,7 @@ use futures::stream::{self, StreamExt};
 use pod_identity_core::sweep::{Bound, Places, Removal, Worked};
 use pod_identity_core::{Association, DominoName, KubernetesName, Pod};
 
+use crate::error::Error;
 use crate::inside::Inside;
 use crate::inside::known::Known;
 use crate::ledger::{Condition, InsideBinding, WorkedRecord};
@@ -144,7 +145,7 @@ pub(super) async fn describe(
     context: &Inside<'_>,
     listed: &mut Listed,
     pods: &[Pod],
-) -> Result<Shown, String> {
+) -> Result<Shown, Error> {
     let (eks, access, settings) = (context.eks, context.access, context.settings);
     let (mut with_pods, mut bare) = (BTreeSet::new(), BTreeSet::new());
     for pod in pods {

@@ -9,7 +9,7 @@ use pod_identity_events::{
     Cause, Outgoing, Pod, SCHEMA_VERSION, StalePodEvicted, StalePodReported, detail_type,
 };
 
-use crate::error::chain;
+use crate::error::Error;
 use crate::inside::known::Known;
 use crate::inside::{Hands, Inside};
 use crate::ledger::{IntendedEviction, Told, View, WriteSet, told_key};
@@ -247,7 +247,7 @@ async fn tell_some(context: &Inside<'_>, hands: &Hands<'_>, words: Vec<Word>) ->
     let (mut spoken, mut remembered) = (Spoken::default(), Vec::new());
     for word in words {
         match word.event.as_ref().and_then(|_| results.next()) {
-            Some(Err(why)) => spoken.untold.push((word, why)),
+            Some(Err(why)) => spoken.untold.push((word, why.to_string())),
             sent => {
                 spoken.told += usize::from(sent.is_some());
                 remembered.push(word);
@@ -262,7 +262,7 @@ async fn tell_some(context: &Inside<'_>, hands: &Hands<'_>, words: Vec<Word>) ->
     spoken
 }
 
-async fn remember(context: &Inside<'_>, hands: &Hands<'_>, words: &[Word]) -> Result<(), String> {
+async fn remember(context: &Inside<'_>, hands: &Hands<'_>, words: &[Word]) -> Result<(), Error> {
     let (clock, run, access) = (context.clock, context.run, context.access);
     let expires_at = clock.now().as_second().saturating_add(REMEMBERED);
     let (mut view, mut writes) = (View::default(), WriteSet::default());
@@ -270,5 +270,5 @@ async fn remember(context: &Inside<'_>, hands: &Hands<'_>, words: &[Word]) -> Re
         let (key, revision) = (told_key(&access.cluster, uid), run.revision());
         writes.put_anyway(&mut view, key, told, &revision, Some(expires_at))?;
     }
-    writes.commit(context.ledger, hands.ledger).await.map_err(|error| chain(&error))
+    writes.commit(context.ledger, hands.ledger).await.map_err(Error::from)
 }

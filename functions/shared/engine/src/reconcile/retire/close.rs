@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use pod_identity_core::{ClusterArn, GivenUp};
 
 use super::Retirement;
-use crate::apply::Failure;
 use crate::cluster::{self, Beyond, Taking};
 use crate::context::{Cloud, Context, Writers};
+use crate::error::Error;
 use crate::ledger::{self, Registry, View, WriteSet, registry_key};
 use crate::ports::LedgerWriter;
 use crate::reconcile::overview::Overview;
@@ -18,19 +18,19 @@ pub(super) async fn close(
     cloud: &Cloud<'_>,
     writers: Writers<'_>,
     overview: &Overview,
-) -> Result<Retirement, String> {
+) -> Result<Retirement, Error> {
     let is_gone = overview.gone.is_some();
     let taking = Some(Taking::Everything { is_gone });
     let (nobody, beyond) = (BTreeSet::new(), Beyond { taking, ..Beyond::default() });
     let worked = cluster::work_with(*cloud, writers, overview.job(&nobody, &beyond), None).await;
     let undone = worked.as_ref().map_or_else(Some, |report| report.undone.as_ref());
     match undone {
-        Some(failure @ Failure::Blocked(_)) => Ok(Retirement::PoliciesStay(failure.to_string())),
-        Some(Failure::Passing(why)) => Err(why.clone()),
+        Some(failure @ Error::Blocked(_)) => Ok(Retirement::PoliciesStay(failure.to_string())),
+        Some(why) => Err(why.clone()),
         None => {
             let left = worked.ok().and_then(|report| report.node_policies);
             if left.is_some_and(|left| !left.projection.policies.is_empty()) {
-                return Err("event Node Role Policy Changed was not sent".to_owned());
+                return Err("event Node Role Policy Changed was not sent".into());
             }
             Ok(finish(cloud, writers.ledger, &overview.access.cluster, is_gone)
                 .await?
@@ -46,7 +46,7 @@ pub(in super::super) async fn finish(
     writer: &dyn LedgerWriter,
     cluster: &ClusterArn,
     is_gone: bool,
-) -> Result<Option<Retirement>, String> {
+) -> Result<Option<Retirement>, Error> {
     let mut view = View::default();
     view.read(context.ledger, &[registry_key()]).await?;
     let mut registry = ledger::registry(&view, &context.settings.plan.deployment)?;

@@ -162,7 +162,7 @@ impl Stage {
             ports.workloads_writers(),
             scope,
         );
-        drive(Box::pin(future), || look(scenario, ports))
+        drive(Box::pin(future), || look(scenario, ports)).map_err(|error| error.to_string())
     }
 
     fn sweep(&mut self) -> SweepReport {
