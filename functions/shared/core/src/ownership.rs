@@ -77,14 +77,33 @@ impl Intent {
         tagged && self.may_have_made(association)
     }
 
-    /// The same whatever its tags say: a hand may have taken them off.
+    /// Whether an association can be what it is by a change that this intent allows: it has both our tags for the
+    /// name, just these values, and was changed since.
+    fn accounts_for_change(
+        &self,
+        name: &DominoName,
+        association: &Association,
+        deployment: &str,
+    ) -> bool {
+        let tagged = association.tagged_by(deployment) == Some(Some(name.as_str()));
+        tagged && self.describes(association) && self.is_before(association.modified_at)
+    }
+
+    /// Whether an association can be what this intent made, whatever its tags say: a hand may have taken them off.
     #[must_use]
     pub fn may_have_made(&self, association: &Association) -> bool {
-        let here = association.namespace == self.kubernetes.namespace()
-            && association.service_account == self.kubernetes.service_account();
+        self.describes(association) && self.is_before(association.created_at)
+    }
+
+    fn describes(&self, association: &Association) -> bool {
+        association.namespace == self.kubernetes.namespace()
+            && association.service_account == self.kubernetes.service_account()
+            && association.fits(&self.desired)
+    }
+
+    fn is_before(&self, at: Option<Timestamp>) -> bool {
         let earliest = self.recorded_at.checked_sub(CLOCK_DIFFERENCE).unwrap_or(Timestamp::MIN);
-        let since = association.created_at.is_some_and(|created| created >= earliest);
-        here && since && association.fits(&self.desired)
+        at.is_some_and(|at| at >= earliest)
     }
 }
 
@@ -111,7 +130,7 @@ pub enum Verdict<'a> {
         /// Whether the ledger remembers it as ours.
         held: bool,
     },
-    /// The ledger remembers its id.
+    /// The ledger remembers its id, and for whom, unless an open intent accounts for a change for another one.
     Managed(&'a DominoName),
     /// An open intent accounts for it; its id is not recorded yet.
     Unconfirmed(&'a DominoName),
@@ -141,7 +160,12 @@ impl<'a> Verdict<'a> {
             return Self::AddOnOwned { owner, held: known.is_some() };
         }
         if let Some(held) = known {
-            return Self::Managed(&held.service_account);
+            // A run that died may have passed it on without a word.
+            let changed = |(name, intent): &&(DominoName, Intent)| {
+                intent.accounts_for_change(name, association, deployment)
+            };
+            let next = intents.iter().find(changed).filter(|_| !association.fits(&held.desired));
+            return Self::Managed(next.map_or(&held.service_account, |(name, _)| name));
         }
         let made = |(name, intent): &&(DominoName, Intent)| {
             intent.accounts_for(name, association, deployment)

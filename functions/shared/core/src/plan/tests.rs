@@ -385,6 +385,31 @@ fn what_passes_to_another_is_tagged_whatever_tags_are_shown() {
 }
 
 #[test]
+fn what_a_run_that_died_passed_on_goes_with_whom_it_was_passed_to() {
+    let given = |by_whom: &str, changed_at: i64| {
+        let mut there = managed("b", by_whom);
+        there.modified_at = Some(Timestamp::from_second(changed_at).unwrap());
+        let mut place = place(vec![claim("svc-a", "untrusted", 2)], &["svc-b"], Some(there));
+        // Written down as svc-a's, with the role that it had.
+        place.held = Some(held(&managed("a", "svc-a"), "svc-a"));
+        let intent = Intent {
+            kubernetes: kubernetes("sa"),
+            version: version(1),
+            desired: claim("svc-b", "b", 1).binding.desired,
+            recorded_at: Timestamp::from_second(1_000).unwrap(),
+            expires_at: None,
+        };
+        place.intents.push(("svc-b".parse().unwrap(), intent));
+        planned(vec![place]).places.remove(0).step
+    };
+    let deleted = |step| matches!(step, Some(AssociationStep::DeleteAssociation { .. }));
+    assert!(deleted(given("svc-b", 1_010)));
+    // What it was before the intent, or is by another hand, stays with whom the ledger remembers.
+    assert!(!deleted(given("svc-b", 500)));
+    assert!(!deleted(given("svc-a", 1_010)));
+}
+
+#[test]
 fn what_was_given_up_goes_away_even_when_the_next_in_line_is_blocked() {
     let plan = planned(vec![place(
         vec![claim("svc-b", "untrusted", 2)],
