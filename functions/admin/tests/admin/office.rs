@@ -215,7 +215,7 @@ impl Office {
 
     /// Reconcile records what a comparison with Domino found, or why it failed.
     pub(crate) fn compared_with_domino(&self, check: &Result<DominoCheck, String>) {
-        let check = &check.as_ref().map(Clone::clone).map_err(|why| why.clone().into());
+        let check = &check.clone().map_err(Into::into);
         let now = self.ports.world().now;
         let run = Run::new(self.next_request(), now);
         let (ports, settings) = (&self.ports, &self.settings);

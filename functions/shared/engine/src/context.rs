@@ -9,13 +9,13 @@ use std::ops::Deref;
 use jiff::Timestamp;
 
 use crate::error::Error;
-use crate::inside::InsideSettings;
 use crate::ports::{
     Bus, Clock, ClusterReader, EksReader, EksWriter, IamReader, IamWriter, KubernetesReader,
     KubernetesWriter, LedgerReader, LedgerWriter, Reads, Writes,
 };
 use crate::run::Run;
 use crate::settings::Settings;
+use crate::workload_settings::InsideSettings;
 
 /// What all work is given.
 #[derive(Clone, Copy)]

@@ -8,7 +8,6 @@ mod domino;
 mod known;
 mod memory;
 mod requests;
-mod settings;
 mod sweep;
 
 use std::collections::BTreeMap;
@@ -27,7 +26,6 @@ use known::Known;
 
 pub use domino::DominoReport;
 pub use requests::{is_covered, request_sweep, request_sweep_rest, request_sweeps};
-pub use settings::{InsideSettings, MappingSettings, SweepSettings};
 pub use sweep::SweepReport;
 
 /// What to look after.

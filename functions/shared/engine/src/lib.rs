@@ -24,6 +24,7 @@ mod requests;
 mod roster;
 mod run;
 mod settings;
+mod workload_settings;
 
 pub use act::{Act, note_act};
 pub use adopt::{Adoption, permit_adoption};
@@ -34,9 +35,8 @@ pub use context::{Cloud, Context, Workloads, WorkloadsWriters, Writers};
 pub use dry_run::DryRunLedger;
 pub use error::{Error, chain};
 pub use inside::{
-    DominoReport, InsideReport, InsideScope, InsideSettings, MappingSettings, SweepReport,
-    SweepSettings, is_covered, preview_inside, request_sweep, request_sweep_rest, request_sweeps,
-    work_inside,
+    DominoReport, InsideReport, InsideScope, SweepReport, is_covered, preview_inside,
+    request_sweep, request_sweep_rest, request_sweeps, work_inside,
 };
 pub use observe::is_broad_policy;
 pub use reconcile::{
@@ -47,3 +47,4 @@ pub use reconcile::{
 pub use roster::{DominoCheck, DominoSource, check_domino, record_domino_check};
 pub use run::Run;
 pub use settings::Settings;
+pub use workload_settings::{InsideSettings, MappingSettings, SweepSettings};

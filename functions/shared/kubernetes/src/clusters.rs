@@ -16,10 +16,8 @@ use pod_identity_engine::Calls;
 use pod_identity_engine::ports::{ClusterAccess, ClusterReader, ErrorKind, PortError};
 
 use crate::errors::{credentials_error, local_error, target_error};
-use crate::reader::KubeReader;
 use crate::target;
 use crate::token::Token;
-use crate::writer::KubeWriter;
 
 const CONNECT: &str = "find the Kubernetes API of";
 const SIGN: &str = "sign a token for";
@@ -96,18 +94,6 @@ impl<E: ClusterReader> Kubernetes<E> {
 
     fn build(calls: Calls, source: Source<E>) -> Self {
         Self { inner: Arc::new(Inner { calls, source, clusters: Mutex::default() }) }
-    }
-
-    /// The ports that read.
-    #[must_use]
-    pub fn reader(&self) -> KubeReader<E> {
-        KubeReader { kubernetes: self.clone() }
-    }
-
-    /// The ports that write.
-    #[must_use]
-    pub fn writer(&self) -> KubeWriter<E> {
-        KubeWriter { kubernetes: self.clone() }
     }
 
     pub(crate) fn calls(&self) -> &Calls {

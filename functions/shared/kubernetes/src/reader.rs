@@ -39,6 +39,14 @@ impl<E> fmt::Debug for KubeReader<E> {
     }
 }
 
+impl<E: ClusterReader> Kubernetes<E> {
+    /// The ports that read.
+    #[must_use]
+    pub fn reader(&self) -> KubeReader<E> {
+        KubeReader { kubernetes: self.clone() }
+    }
+}
+
 #[async_trait(?Send)]
 impl<E: ClusterReader> KubernetesReader for KubeReader<E> {
     async fn pods(

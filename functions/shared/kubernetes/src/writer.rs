@@ -46,6 +46,14 @@ impl<E> fmt::Debug for KubeWriter<E> {
     }
 }
 
+impl<E: ClusterReader> Kubernetes<E> {
+    /// The ports that write.
+    #[must_use]
+    pub fn writer(&self) -> KubeWriter<E> {
+        KubeWriter { kubernetes: self.clone() }
+    }
+}
+
 #[async_trait(?Send)]
 impl<E: ClusterReader> KubernetesWriter for KubeWriter<E> {
     async fn evict(

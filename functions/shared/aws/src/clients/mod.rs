@@ -17,9 +17,8 @@ use pod_identity_core::RoleArn;
 use pod_identity_engine::ports::ClusterAccess;
 use tokio::sync::{Mutex, OnceCell};
 
-use crate::domino::Domino;
 use crate::http;
-use crate::settings::{Calls, DominoSettings, Settings};
+use crate::settings::{Calls, Settings};
 
 /// How CloudTrail and trust policies see us after an assumed role.
 const SESSION_NAME: &str = "domino-pod-identity";
@@ -131,12 +130,6 @@ impl Aws {
     #[must_use]
     pub fn writer(&self) -> AwsWriter {
         AwsWriter { aws: self.clone() }
-    }
-
-    /// What asks Domino for its service accounts.
-    #[must_use]
-    pub fn domino(&self, settings: &DominoSettings) -> Domino {
-        Domino::new(self.clone(), settings.clone())
     }
 
     /// The credentials that reach a cluster: the function's own, or those of the role to

@@ -33,6 +33,14 @@ pub struct Domino {
     token: Mutex<Option<Token>>,
 }
 
+impl Aws {
+    /// What asks Domino for its service accounts.
+    #[must_use]
+    pub fn domino(&self, settings: &DominoSettings) -> Domino {
+        Domino::new(self.clone(), settings.clone())
+    }
+}
+
 impl Domino {
     pub(crate) fn new(aws: Aws, settings: DominoSettings) -> Self {
         Self { aws, settings, connector: OnceCell::new(), token: Mutex::new(None) }

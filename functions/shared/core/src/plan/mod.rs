@@ -27,7 +27,9 @@ use place::{Ceilings, Decision};
 pub fn plan(observation: &Observation, options: &Options) -> Plan {
     let decisions: Vec<Decision> =
         observation.places.iter().map(|place| place::decide(place, observation, options)).collect();
-    let policies = policy::extend(&decisions, observation, options);
+    // Many places want one role: none is copied twice.
+    let wanted = decisions.iter().filter_map(Decision::role).collect();
+    let policies = policy::extend(&wanted, observation, options);
     let mut left =
         Ceilings { deletions: options.max_deletions, recreations: options.max_recreations };
     let places = decisions

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use pod_identity_events::{BlockedCode, PolicyCapacity};
 
 use super::input::{NodePolicies, Observation, Options, Problem};
-use super::place::Decision;
 use super::step::PolicyStep;
 use crate::node_policy::{self, PolicyState, Shard};
 use crate::{ClusterArn, RoleArn};
@@ -38,21 +37,19 @@ impl Policies {
 }
 
 pub(super) fn extend(
-    decisions: &[Decision<'_>],
+    wanted: &BTreeSet<&RoleArn>,
     observation: &Observation,
     options: &Options,
 ) -> Policies {
     let found = &observation.policies;
     let cluster = options.cluster_statement.then_some(&observation.cluster);
-    // Many places want one role: none is copied twice.
-    let wanted: BTreeSet<&RoleArn> = decisions.iter().filter_map(Decision::role).collect();
     if wanted.is_empty() {
         // Nothing is granted, so nothing is listed either: a removal writes no policy.
         return Policies::unchanged(observation, cluster);
     }
     let left_alone = found.projection.foreign().flat_map(|(_, one)| &one.roles);
     let others = found.other_roles.iter().chain(left_alone);
-    let wanted: BTreeSet<RoleArn> = wanted.into_iter().chain(others).cloned().collect();
+    let wanted: BTreeSet<RoleArn> = wanted.iter().copied().chain(others).cloned().collect();
     if let Some(problem) = &found.problem {
         let granted = found.granted();
         return Policies {

@@ -16,10 +16,11 @@ use pod_identity_core::sweep::{Case, Finding, Places, Survey, Sweep};
 use pod_identity_core::{Association, DominoName, KubernetesName};
 
 use super::known::Known;
-use super::{Hands, Inside, InsideError, InsideReport, InsideScope, SweepSettings};
+use super::{Hands, Inside, InsideError, InsideReport, InsideScope};
 use crate::error::chain;
 use crate::ledger::{InsideBinding, IntendedEviction};
 use crate::ports::PodId;
+use crate::workload_settings::SweepSettings;
 use effective::{Seen, Unproven, judge};
 use places::{Listed, Shown, place_of};
 use pods::{Pods, Wanted};
@@ -120,7 +121,18 @@ pub(super) async fn plan(
     log(context, &sweep, &seen.pods);
 
     let annotated = report.domino.as_ref().map(|_| &annotated);
-    let unproven = judge_all(settings, known, scope, &seen, &sweep, annotated, now, report);
+    let summaries = seen.listed.summaries.iter();
+    let observed = Seen {
+        sweep: &sweep,
+        places: &seen.places,
+        pods: &seen.pods.kept,
+        listed: &summaries.map(|(place, one)| (place.clone(), one.id.clone())).collect(),
+        namespaces: &seen.pods.seen,
+        annotated,
+        grace: settings.rules.grace,
+        now,
+    };
+    let unproven = judge_all(known, scope, &observed, report);
     let (ended, untold) = unsettled(known, &seen.pods);
     let whole = sweep.halted.is_none() && only.is_none() && seen.pods.closed.is_empty();
     let mut plan = SweepPlan {
@@ -211,29 +223,12 @@ async fn observe(
     Ok(Observation { places, listed, pods, moving: shown.moving, incomplete })
 }
 
-#[allow(clippy::too_many_arguments)]
 fn judge_all(
-    settings: &SweepSettings,
     known: &Known,
     scope: &InsideScope,
-    observed: &Observation,
-    sweep: &Sweep,
-    annotated: Option<&BTreeMap<KubernetesName, String>>,
-    now: Timestamp,
+    seen: &Seen<'_>,
     report: &mut InsideReport,
 ) -> Vec<Unproven> {
-    let summaries = observed.listed.summaries.iter();
-    let listed = summaries.map(|(place, one)| (place.clone(), one.id.clone())).collect();
-    let seen = Seen {
-        sweep,
-        places: &observed.places,
-        pods: &observed.pods.kept,
-        listed: &listed,
-        namespaces: &observed.pods.seen,
-        annotated,
-        grace: settings.rules.grace,
-        now,
-    };
     let mut unproven = Vec::new();
     for (name, record) in &known.bindings {
         let Some(binding) = record.binding() else { continue };
@@ -242,7 +237,7 @@ fn judge_all(
         }
         let Some(condition) = known.conditions.get(name) else { continue };
         let mut inside = report.bindings.get(name).cloned().unwrap_or_default();
-        unproven.extend(judge(binding, condition, &mut inside, &seen));
+        unproven.extend(judge(binding, condition, &mut inside, seen));
         if !inside.is_empty() || report.bindings.contains_key(name) {
             report.bindings.insert(name.clone(), inside);
         }

@@ -267,7 +267,7 @@ fn a_binding_that_is_made_while_domino_is_read_stays() {
 }
 
 fn record(scenario: &mut Scenario, check: &Result<DominoCheck, String>) -> Result<(), String> {
-    let check = &check.as_ref().map(Clone::clone).map_err(|why| why.clone().into());
+    let check = &check.clone().map_err(Into::into);
     let (run, asked_at) = (scenario.next_run(), scenario.now());
     let ports = &scenario.ports;
     let future = record_domino_check(

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pod_identity_core::{ClusterArn, KubernetesName, Pod, SKIP_LABEL};
 
-use crate::inside::{Inside, InsideError, SweepSettings};
+use crate::inside::{Inside, InsideError};
 use crate::ports::{ErrorKind, PodQuery, PortError};
+use crate::workload_settings::SweepSettings;
 
 /// How often the list of a namespace is begun again because the token of a page was too old.
 const BEGINNINGS: usize = 4;
