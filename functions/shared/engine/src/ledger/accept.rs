@@ -412,8 +412,32 @@ fn conditions(
                 cluster.name(),
             ).into()));
         }
-        let mut condition =
-            next_condition(acceptance, name, &cluster, wanted, leaving, before, registered);
+        let (state, blocked) = match (&wanted, registered) {
+            (Some(_), false) => (ConditionState::Waiting, Some(not_registered(&cluster))),
+            (None, _) if leaving.is_empty() => (ConditionState::Removed, None),
+            _ => (ConditionState::Pending, None),
+        };
+        // The administrator looked at what is at that place, for whoever wants it without a break.
+        let same = before.filter(|before| wanted.is_some() && before.wanted == wanted);
+        let mut condition = Condition {
+            service_account: name.clone(),
+            cluster: cluster.clone(),
+            version: acceptance.command.version.clone(),
+            leaving,
+            state,
+            blocked,
+            association: before.and_then(|b| b.association.clone()),
+            adopts: same.and_then(|b| b.adopts.clone()),
+            credentials_changed_at: before.and_then(|b| b.credentials_changed_at),
+            before: before.and_then(|b| b.before.clone()),
+            intents: before.map(|b| b.intents.clone()).unwrap_or_default(),
+            removals: before.map(|b| b.removals.clone()).unwrap_or_default(),
+            trust: None,
+            warnings: Vec::new(),
+            updated_at: acceptance.now,
+            request_id: acceptance.request_id.to_owned(),
+            wanted,
+        };
         if let Some(binding) = binding.filter(|_| registered && condition.wanted.is_some())
             && !condition.intend(binding, &acceptance.command.version, acceptance.now)
         {
@@ -422,43 +446,6 @@ fn conditions(
         conditions.push(condition);
     }
     Ok(Ok(conditions))
-}
-
-fn next_condition(
-    acceptance: Acceptance<'_>,
-    name: &DominoName,
-    cluster: &ClusterArn,
-    wanted: Option<KubernetesName>,
-    leaving: BTreeMap<KubernetesName, RemovalReason>,
-    before: Option<&Condition>,
-    registered: bool,
-) -> Condition {
-    let (state, blocked) = match (&wanted, registered) {
-        (Some(_), false) => (ConditionState::Waiting, Some(not_registered(cluster))),
-        (None, _) if leaving.is_empty() => (ConditionState::Removed, None),
-        _ => (ConditionState::Pending, None),
-    };
-    // The administrator looked at what is at that place, for whoever wants it without a break.
-    let same = before.filter(|before| wanted.is_some() && before.wanted == wanted);
-    Condition {
-        service_account: name.clone(),
-        cluster: cluster.clone(),
-        version: acceptance.command.version.clone(),
-        wanted,
-        leaving,
-        state,
-        blocked,
-        association: before.and_then(|b| b.association.clone()),
-        adopts: same.and_then(|b| b.adopts.clone()),
-        credentials_changed_at: before.and_then(|b| b.credentials_changed_at),
-        before: before.and_then(|b| b.before.clone()),
-        intents: before.map(|b| b.intents.clone()).unwrap_or_default(),
-        removals: before.map(|b| b.removals.clone()).unwrap_or_default(),
-        trust: None,
-        warnings: Vec::new(),
-        updated_at: acceptance.now,
-        request_id: acceptance.request_id.to_owned(),
-    }
 }
 
 fn not_registered(cluster: &ClusterArn) -> BlockedRecord {
