@@ -156,7 +156,13 @@ mod tests {
 
     #[test]
     fn a_refusal_that_lambda_would_not_take_keeps_the_beginning_and_what_the_action_takes() {
-        let action = &crate::actions::ACTIONS[0];
+        let action = &Action {
+            name: "status",
+            what: "what is there",
+            fields: &[("name", "whose")],
+            changes: false,
+            example: "{}",
+        };
         let short = Refusal("no".to_owned()).into_value(action);
         assert_eq!((&short["text"], &short["cut"]), (&json!("no"), &Value::Null));
         let long = Refusal("no".repeat(MOST_BYTES)).into_value(action);

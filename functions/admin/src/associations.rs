@@ -10,7 +10,7 @@ use pod_identity_core::{Association, ClusterArn, DominoName};
 use pod_identity_engine::ledger::{BindingRecord, Registry};
 use pod_identity_engine::ports::{AssociationFilter, AssociationSummary, ClusterAccess, PortError};
 
-use crate::desk::{AdminContext, OVER};
+use crate::context::{AdminContext, OVER};
 use pod_identity_engine::Error;
 
 /// What a list shows, as far as there was time.

@@ -14,7 +14,7 @@ use pod_identity_engine::{
 use pod_identity_events::{Envelope, SCHEMA_VERSION, source};
 use serde_json::{Map, Value, json};
 
-use crate::desk::{AdminContext, AdminWriter};
+use crate::context::{AdminContext, AdminWriter};
 use crate::request::Request;
 
 /// One change, as the event that would make it.

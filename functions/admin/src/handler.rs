@@ -7,9 +7,9 @@ use pod_identity_engine::ports::{Clock, KubernetesReader, Reads};
 use pod_identity_engine::{Cloud, InsideSettings, Run, Settings};
 use serde_json::Value;
 
-use crate::actions::{self, Other};
+use crate::actions::{self, ACTIONS, Other};
 use crate::answer::{Answer, Refusal};
-use crate::desk::{AdminContext, AdminWriter, OVER};
+use crate::context::{AdminContext, AdminWriter, Deployment, OVER};
 use crate::request::{self, Mode, Request};
 use crate::widget;
 
@@ -24,29 +24,16 @@ pub struct Invocation<'a> {
     pub deadline: SystemTime,
 }
 
-/// What is set of the deployment that the function belongs to, beside itself.
-#[derive(Debug, Clone, Copy)]
-pub struct Deployment<'a> {
-    /// Name or ARN of the bus.
-    pub bus: &'a str,
-    /// Whether reconcile writes nothing and says what it would do.
-    pub reconcile_plans: bool,
-    /// Whether the workloads function does so.
-    pub workloads_plans: bool,
-}
-
-impl Deployment<'_> {
-    /// What whoever had something done has to know of those who were asked to go on with it.
-    fn caveat(&self, action: &str) -> Option<&'static str> {
-        match actions::goes_on(action)? {
-            Other::Reconcile => self.reconcile_plans.then_some(
+/// What the caller of an action has to know of the function that goes on with it.
+fn caveat(deployment: &Deployment<'_>, action: &str) -> Option<&'static str> {
+    match actions::goes_on(action)? {
+            Other::Reconcile => deployment.reconcile_plans.then_some(
                 "! Reconcile runs in plan mode (ReconcileMode=plan): it only logs what it would do, until that is set to apply.\n",
             ),
-            Other::Workloads => self.workloads_plans.then_some(
+            Other::Workloads => deployment.workloads_plans.then_some(
                 "! The workloads function runs in plan mode (WorkloadsMode=plan): it evicts nobody and only logs what it would do, until that is set to apply.\n",
             ),
         }
-    }
 }
 
 /// The function and everything that it works with.
@@ -73,10 +60,11 @@ pub struct Function<'a> {
 /// What is answered where an answer does not come in time; none where something may be done, which
 /// looks at the time itself and must not be torn off between two steps.
 pub(crate) fn too_late(payload: &Value) -> Option<Value> {
-    if let Some(asked) = widget::read(payload) {
-        return Some(widget::too_late(asked));
+    if let Some(widget_request) = widget::read(payload) {
+        return Some(widget::too_late(widget_request));
     }
-    let request = request::read(payload).ok().filter(|request| request.mode == Mode::Plan)?;
+    let request =
+        request::read(payload, ACTIONS).ok().filter(|request| request.mode == Mode::Plan)?;
     let action = request.action;
     Some(Refusal(format!("{}: {OVER}", action.name)).into_value(action))
 }
@@ -104,10 +92,10 @@ impl Function<'_> {
             inside: self.inside,
             deployment: self.deployment,
         };
-        if let Some(asked) = widget::read(&payload) {
-            return widget::answer(desk, asked, invocation.arn).await;
+        if let Some(widget_request) = widget::read(&payload) {
+            return widget::answer(desk, widget_request, invocation.arn).await;
         }
-        let request = match request::read(&payload) {
+        let request = match request::read(&payload, ACTIONS) {
             Ok(request) => request,
             Err(help) => return help,
         };
@@ -115,7 +103,7 @@ impl Function<'_> {
         match self.answer(desk, &request).await {
             Ok(mut answer) => {
                 if request.mode == Mode::Apply {
-                    answer.text += self.deployment.caveat(action).unwrap_or_default();
+                    answer.text += caveat(&self.deployment, action).unwrap_or_default();
                 }
                 if request.idle {
                     answer.text += &format!(

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use pod_identity_core::{KubernetesName, Pod};
 use pod_identity_engine::ports::{ClusterAccess, ErrorKind, Page, PodQuery, PortError};
 
-use crate::desk::AdminContext;
+use crate::context::AdminContext;
 
 /// Most pages of pods of one namespace that one question reads.
 const MOST_PAGES: usize = 20;

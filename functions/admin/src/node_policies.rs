@@ -7,7 +7,7 @@ use pod_identity_core::{PolicyArn, RoleArn};
 use pod_identity_engine::ledger::{NodePolicyRecord, View, node_policy_key};
 use pod_identity_engine::ports::ClusterAccess;
 
-use crate::desk::AdminContext;
+use crate::context::AdminContext;
 use crate::lists::pages;
 use pod_identity_engine::Error;
 

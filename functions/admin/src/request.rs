@@ -9,7 +9,6 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use crate::actions::ACTIONS;
 use crate::answer::Refusal;
 
 /// Something that can be asked for.
@@ -64,15 +63,15 @@ impl std::fmt::Debug for Request {
 }
 
 /// Reads a payload. One that is wrong is answered with what can be asked.
-pub(crate) fn read(payload: &Value) -> Result<Request, Value> {
+pub(crate) fn read(payload: &Value, actions: &'static [Action]) -> Result<Request, Value> {
     let Some(fields) = payload.as_object() else {
-        return Err(unknown("a payload is a JSON object"));
+        return Err(unknown("a payload is a JSON object", actions));
     };
     let Some(name) = fields.get("action").and_then(Value::as_str) else {
-        return Err(unknown("a payload has an `action`"));
+        return Err(unknown("a payload has an `action`", actions));
     };
-    let Some(action) = ACTIONS.iter().find(|action| action.name == name) else {
-        return Err(unknown(&format!("there is no action `{name}`")));
+    let Some(action) = actions.iter().find(|action| action.name == name) else {
+        return Err(unknown(&format!("there is no action `{name}`"), actions));
     };
     let mut fields = fields.clone();
     fields.remove("action");
@@ -147,14 +146,14 @@ pub(crate) fn refused(key: &DuplicateKey) -> Value {
 }
 
 /// What is wrong with a payload whose action is not known, and all that can be asked.
-fn unknown(why: &str) -> Value {
+fn unknown(why: &str, actions: &[Action]) -> Value {
     let mut text =
         format!("{why}\n\nAn invocation takes one JSON object with one of these actions:\n\n");
-    for action in ACTIONS {
+    for action in actions {
         text += &usage(action);
         text += "\n";
     }
-    help(&ACTIONS.iter().collect::<Vec<_>>(), text)
+    help(&actions.iter().collect::<Vec<_>>(), text)
 }
 
 /// What is wrong, and what can be asked: some actions with their fields and an example.

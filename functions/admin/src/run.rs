@@ -9,8 +9,9 @@ use pod_identity_kubernetes::Kubernetes;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use crate::desk::AdminWriter;
-use crate::handler::{Deployment, Function, Invocation, too_late};
+use crate::context::AdminWriter;
+use crate::context::Deployment;
+use crate::handler::{Function, Invocation, too_late};
 
 /// Reads the settings from the environment and serves invocations until
 /// Lambda ends the process.

@@ -73,13 +73,13 @@ async fn serve(listener: TcpListener, address: SocketAddr, admin: Arc<Function>)
 
 /// What is shown.
 #[derive(Debug, PartialEq, Eq)]
-struct Asked {
+struct PageRequest {
     dark: bool,
     payload: Value,
 }
 
 /// What a request asks the admin function for, or why it is not asked.
-fn asked<B>(request: &Request<B>, address: SocketAddr) -> Result<Asked, StatusCode> {
+fn asked<B>(request: &Request<B>, address: SocketAddr) -> Result<PageRequest, StatusCode> {
     // A name of somebody else's that leads here would let his page read this one.
     let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
     if host != Some(address.to_string().as_str())
@@ -108,11 +108,11 @@ fn asked<B>(request: &Request<B>, address: SocketAddr) -> Result<Asked, StatusCo
         }),
         _ => return Err(StatusCode::NOT_FOUND),
     };
-    Ok(Asked { dark, payload })
+    Ok(PageRequest { dark, payload })
 }
 
-async fn answer(admin: &Function, asked: Result<Asked, StatusCode>) -> Answer {
-    let Asked { dark, payload } = match asked {
+async fn answer(admin: &Function, asked: Result<PageRequest, StatusCode>) -> Answer {
+    let PageRequest { dark, payload } = match asked {
         Ok(asked) => asked,
         Err(status) => {
             let mut answer = Answer::default();

@@ -42,7 +42,7 @@ pub(crate) enum Request {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Asked {
+struct ReconcileFields {
     cluster_arn: Option<ClusterArn>,
     after: Option<KubernetesName>,
     #[serde(default)]
@@ -95,8 +95,10 @@ pub(crate) fn read(text: &str, own_roles: &[Pattern]) -> Result<Request, Malform
 }
 
 fn asked(detail: Value) -> Result<Request, Malformed> {
-    let Asked { cluster_arn, after, handed_on, plan_only } = serde_json::from_value(detail)
-        .map_err(|error| format!("a request has clusterArn, or none for all clusters: {error}"))?;
+    let ReconcileFields { cluster_arn, after, handed_on, plan_only } =
+        serde_json::from_value(detail).map_err(|error| {
+            format!("a request has clusterArn, or none for all clusters: {error}")
+        })?;
     let Some(cluster) = cluster_arn else { return Ok(Request::All) };
     if handed_on > MAX_HANDED_ON {
         return Err(format!(

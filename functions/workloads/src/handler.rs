@@ -14,7 +14,7 @@ use pod_identity_engine::{
 use pod_identity_function::{Answers, NotFinished};
 use serde_json::{Value, json};
 
-use crate::request::{self, Asked, Request};
+use crate::request::{self, Request, SweepRequest};
 use crate::words::words;
 
 /// Most clusters that one invocation works on at once: each holds the pods of its cluster that matter.
@@ -70,7 +70,7 @@ impl Function<'_> {
         let payload = pod_identity_function::read(&payload.into());
         let records: Vec<&Record> = payload.records().iter().collect();
         let mut said: Vec<Option<Result<String, Error>>> = Vec::with_capacity(records.len());
-        let mut by_cluster: BTreeMap<ClusterArn, Vec<(usize, Asked)>> = BTreeMap::new();
+        let mut by_cluster: BTreeMap<ClusterArn, Vec<(usize, SweepRequest)>> = BTreeMap::new();
         let mut of: Vec<Option<ClusterArn>> = vec![None; records.len()];
         for (at, record) in records.iter().enumerate() {
             said.push(match request::read(&record.text) {
@@ -118,7 +118,7 @@ impl Function<'_> {
     async fn cluster(
         &self,
         cluster: ClusterArn,
-        asked: Vec<(usize, Asked)>,
+        asked: Vec<(usize, SweepRequest)>,
         run: &Run,
         deadline: Timestamp,
         turns: usize,
@@ -146,7 +146,7 @@ impl Function<'_> {
     /// What is answered to one that asked, and the report for the metrics.
     fn said(
         &self,
-        asked: &Asked,
+        asked: &SweepRequest,
         done: Result<Option<InsideReport>, Error>,
         last: &mut Option<InsideReport>,
     ) -> Result<String, Error> {
@@ -164,7 +164,7 @@ impl Function<'_> {
     }
 
     /// Whether nothing is written.
-    fn is_plan(&self, asked: &Asked) -> bool {
+    fn is_plan(&self, asked: &SweepRequest) -> bool {
         self.writers.is_none() || asked.plan_only
     }
 
@@ -178,7 +178,7 @@ impl Function<'_> {
     /// Looks after one cluster; none when somebody has seen already what there was to see.
     async fn one(
         &self,
-        asked: &Asked,
+        asked: &SweepRequest,
         run: &Run,
         deadline: Timestamp,
     ) -> Result<Option<InsideReport>, Error> {

@@ -19,12 +19,12 @@ pub(crate) enum Request {
     /// Every registered cluster: each gets a request of its own.
     All,
     /// One cluster.
-    One(Asked),
+    One(SweepRequest),
 }
 
 /// One cluster to look after.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Asked {
+pub(crate) struct SweepRequest {
     pub(crate) scope: InsideScope,
     /// How often it was handed on already.
     pub(crate) handed_on: u32,
@@ -94,7 +94,7 @@ fn asked(detail: Value) -> Result<Request, Malformed> {
         .into());
     }
     let scope = InsideScope { cluster, service_account, evicted };
-    Ok(Request::One(Asked { scope, handed_on, plan_only, since: None }))
+    Ok(Request::One(SweepRequest { scope, handed_on, plan_only, since: None }))
 }
 
 fn changed(detail: &Value) -> Result<Request, Malformed> {
@@ -105,5 +105,5 @@ fn changed(detail: &Value) -> Result<Request, Malformed> {
         .map_err(|error| format!("clusterArn: {error}"))?;
     let since = text("occurredAt").and_then(|at| at.parse().ok());
     let scope = InsideScope { cluster, service_account: None, evicted: 0 };
-    Ok(Request::One(Asked { scope, handed_on: 0, plan_only: false, since }))
+    Ok(Request::One(SweepRequest { scope, handed_on: 0, plan_only: false, since }))
 }

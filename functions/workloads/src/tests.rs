@@ -8,7 +8,7 @@ use pod_identity_engine::{InsideReport, InsideScope};
 use serde_json::{Value, json};
 
 use crate::metrics::metrics;
-use crate::request::{Asked, Request, read};
+use crate::request::{Request, SweepRequest, read};
 use crate::words::words;
 
 fn cluster() -> ClusterArn {
@@ -20,7 +20,7 @@ fn event(detail_type: &str, detail: &Value) -> String {
         .to_string()
 }
 
-fn one(text: &str) -> Asked {
+fn one(text: &str) -> SweepRequest {
     let Request::One(asked) = read(text).unwrap() else { panic!("no single cluster: {text}") };
     asked
 }

@@ -20,7 +20,7 @@ use self::claims::Claims;
 use crate::answer::{Answer, Refusal};
 use crate::associations;
 use crate::change::{Wish, ahead_of, judge, note, preview_words, undone};
-use crate::desk::{AdminContext, AdminWriter};
+use crate::context::{AdminContext, AdminWriter};
 use crate::request::{Action, Mode, Request};
 use crate::table::Table;
 
@@ -58,7 +58,7 @@ pub(super) const ACTION: Action = Action {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Asked {
+struct AdoptParams {
     cluster: String,
     #[serde(default)]
     associations: Vec<Named>,
@@ -84,15 +84,15 @@ pub(super) async fn answer(
     writer: Option<&dyn AdminWriter>,
     request: &Request,
 ) -> Result<Answer, Refusal> {
-    let asked: Asked = request.fields()?;
-    let ways = [asked.all, asked.orphans, !asked.associations.is_empty()];
+    let params: AdoptParams = request.fields()?;
+    let ways = [params.all, params.orphans, !params.associations.is_empty()];
     if ways.into_iter().filter(|way| *way).count() != 1 {
         return Err(request.wrong(
             "say which associations: `\"associations\": [{\"namespace\": ..., \"serviceAccount\": ..., \"as\": ...}]`, or `\"all\": true`, or `\"orphans\": true`; one of the three",
         ));
     }
     let registry = desk.registry().await?;
-    let cluster = desk.named(&registry, &asked.cluster)?;
+    let cluster = desk.named(&registry, &params.cluster)?;
     let Some(record) = registry.clusters.get(&cluster).filter(|one| one.retired.is_none()) else {
         return Err(Refusal(format!(
             "adopt: cluster {cluster} is not registered, or its retirement was asked for; register it first (action clusters). What keeps a retirement from its end is deleted by hand"
@@ -111,16 +111,16 @@ pub(super) async fn answer(
         deployment: &desk.settings.plan.deployment,
         template: &desk.settings.rules.service_account_template,
     };
-    let mut candidates = match (asked.all, asked.orphans) {
+    let mut candidates = match (params.all, params.orphans) {
         (true, _) => known.all(),
         (_, true) => known.orphans(),
-        _ => known.named(&asked.associations),
+        _ => known.named(&params.associations),
     };
     for candidate in &mut candidates {
         candidate.hold_to(|wish| judge(desk, request, wish));
     }
     let digest = candidate::digest(&cluster, &candidates);
-    if let Some(why) = unplanned(request.mode, asked.plan.as_deref(), &digest) {
+    if let Some(why) = unplanned(request.mode, params.plan.as_deref(), &digest) {
         return Err(Refusal(format!(
             "adopt: {why}, so nothing was done. As it is now:\n\n{}\nPlan again (mode plan), and send the `apply` that its answer tells.\n",
             beginning(&candidates, "would be")

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::answer::{Answer, Refusal};
 use crate::change::{About, Changed, Wish, make, undone};
-use crate::desk::{AdminContext, AdminWriter};
+use crate::context::{AdminContext, AdminWriter};
 use crate::request::{Action, Mode, Request};
 
 pub(super) const BIND: Action = Action {

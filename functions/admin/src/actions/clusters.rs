@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::bind::told;
 use crate::answer::{Answer, Refusal};
 use crate::change::{About, Wish, make};
-use crate::desk::{AdminContext, AdminWriter};
+use crate::context::{AdminContext, AdminWriter};
 use crate::request::{Action, Request};
 use crate::table::Table;
 
@@ -31,7 +31,7 @@ pub(super) const ACTION: Action = Action {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Asked {
+struct ClustersParams {
     register: Option<Map<String, Value>>,
     retire: Option<Retire>,
 }
@@ -49,8 +49,8 @@ pub(super) async fn answer(
     writer: Option<&dyn AdminWriter>,
     request: &Request,
 ) -> Result<Answer, Refusal> {
-    let asked: Asked = request.fields()?;
-    let wish = match (asked.register, asked.retire) {
+    let params: ClustersParams = request.fields()?;
+    let wish = match (params.register, params.retire) {
         (None, None) => return Ok(list(&desk.registry().await?)),
         (Some(_), Some(_)) => {
             return Err(request.wrong("either register or retire, not both at once"));

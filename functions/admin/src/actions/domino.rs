@@ -8,10 +8,10 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::answer::{Answer, Refusal};
-use crate::desk::AdminContext;
+use crate::context::AdminContext;
 use crate::request::{Action, Request};
 use crate::table::Table;
-use crate::widget::page::age;
+use crate::times::age;
 
 pub(super) const ACTION: Action = Action {
     name: "domino",
@@ -23,10 +23,10 @@ pub(super) const ACTION: Action = Action {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Asked {}
+struct DominoParams {}
 
 pub(super) async fn answer(desk: &AdminContext<'_>, request: &Request) -> Result<Answer, Refusal> {
-    let Asked {} = request.fields()?;
+    let DominoParams {} = request.fields()?;
     desk.registry().await?;
     let mut view = View::default();
     view.read(desk.ledger, &[domino_key()]).await?;

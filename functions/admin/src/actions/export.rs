@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::rows::{self, Row};
 use crate::answer::{Answer, MOST_BYTES, Refusal};
-use crate::desk::AdminContext;
+use crate::context::AdminContext;
 use crate::request::{Action, Request};
 
 pub(super) const ACTION: Action = Action {
@@ -28,7 +28,7 @@ pub(super) const ACTION: Action = Action {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Asked {
+struct ExportParams {
     #[serde(default)]
     format: Format,
     limit: Option<usize>,
@@ -44,17 +44,17 @@ enum Format {
 }
 
 pub(super) async fn answer(desk: &AdminContext<'_>, request: &Request) -> Result<Answer, Refusal> {
-    let asked: Asked = request.fields()?;
-    let limit = asked.limit.unwrap_or(usize::MAX).max(1);
+    let params: ExportParams = request.fields()?;
+    let limit = params.limit.unwrap_or(usize::MAX).max(1);
     let bindings = desk.bindings().await?;
-    let from = asked.after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+    let from = params.after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
     let mut rest = bindings
         .range::<DominoName, _>((from, Bound::Unbounded))
         .filter_map(|(name, record)| Some((name, record.binding()?)));
     let chosen: Vec<_> = rest.by_ref().take(limit).collect();
     let next = rest.next().and_then(|_| chosen.last()).map(|(name, _)| (*name).clone());
     let rows: Vec<Row> = chosen.iter().map(|(_, binding)| Row::of(binding)).collect();
-    let body = match asked.format {
+    let body = match params.format {
         Format::Csv => rows::to_csv(&rows)?,
         Format::Json => serde_json::to_string_pretty(&rows).map_err(|error| error.to_string())?,
     };
@@ -67,7 +67,7 @@ pub(super) async fn answer(desk: &AdminContext<'_>, request: &Request) -> Result
     if bytes > MOST_BYTES {
         return Err(Refusal(too_long(rows.len(), bytes)));
     }
-    let answer = match asked.format {
+    let answer = match params.format {
         Format::Csv => Answer::of(text).with("csv", json!(body)),
         Format::Json => Answer::of(text).with("rows", json!(rows)),
     };

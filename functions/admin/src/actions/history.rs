@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::answer::{Answer, Refusal};
-use crate::desk::AdminContext;
+use crate::context::AdminContext;
 use crate::request::{Action, Request};
 use crate::table::Table;
 
@@ -27,15 +27,15 @@ pub(super) const ACTION: Action = Action {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Asked {
+struct HistoryParams {
     service_account: Option<DominoName>,
     cluster: Option<String>,
     limit: Option<usize>,
 }
 
 pub(super) async fn answer(desk: &AdminContext<'_>, request: &Request) -> Result<Answer, Refusal> {
-    let asked: Asked = request.fields()?;
-    let of = match (&asked.service_account, &asked.cluster) {
+    let params: HistoryParams = request.fields()?;
+    let of = match (&params.service_account, &params.cluster) {
         (Some(name), None) => name.to_string(),
         (None, Some(cluster)) => desk.named(&desk.registry().await?, cluster)?.to_string(),
         _ => {
@@ -48,7 +48,7 @@ pub(super) async fn answer(desk: &AdminContext<'_>, request: &Request) -> Result
     let all = view.all::<HistoryRecord>(&partition, "")?;
     let known = all.len();
     let newest: Vec<HistoryRecord> =
-        all.into_iter().rev().take(asked.limit.unwrap_or(50)).collect();
+        all.into_iter().rev().take(params.limit.unwrap_or(50)).collect();
     let mut table = Table::new(&[
         "when",
         "what",

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::rows::{self, Numbered};
 use crate::answer::{Answer, Refusal};
 use crate::change::{Changed, Wish, judge, make, undone};
-use crate::desk::{AdminContext, AdminWriter};
+use crate::context::{AdminContext, AdminWriter};
 use crate::request::{Action, Mode, Request};
 use crate::table::Table;
 
@@ -42,7 +42,7 @@ pub(super) const ACTION: Action = Action {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Asked {
+struct ImportParams {
     rows: Option<Vec<Value>>,
     csv: Option<String>,
     json: Option<Value>,
@@ -78,9 +78,9 @@ pub(super) async fn answer(
     writer: Option<&dyn AdminWriter>,
     request: &Request,
 ) -> Result<Answer, Refusal> {
-    let asked: Asked = request.fields()?;
-    let stops = asked.stop_on_error;
-    let rows = read(request, asked)?;
+    let params: ImportParams = request.fields()?;
+    let stops = params.stop_on_error;
+    let rows = read(request, params)?;
     let (answer, changes) = imported(desk, writer, request, stops, rows).await?;
     Ok(if changes { answer.applied_by(request, &[]) } else { answer })
 }
@@ -140,8 +140,8 @@ async fn imported(
 }
 
 /// The rows of the payload.
-fn read(request: &Request, asked: Asked) -> Result<Vec<Numbered>, Refusal> {
-    let rows = match (asked.rows, asked.csv, asked.json) {
+fn read(request: &Request, params: ImportParams) -> Result<Vec<Numbered>, Refusal> {
+    let rows = match (params.rows, params.csv, params.json) {
         (Some(list), None, None) => Ok(rows::of_json(&list)),
         (None, Some(text), None) => rows::of_csv(&text),
         (None, None, Some(value)) => list(value).map(|list| rows::of_json(&list)),

@@ -18,7 +18,7 @@ use serde_json::{Map, Value, json};
 
 use crate::answer::{Answer, Refusal};
 use crate::change::{About, Changed, Wish, judge, take, undone};
-use crate::desk::{AdminContext, AdminWriter};
+use crate::context::{AdminContext, AdminWriter};
 use crate::request::{Action, Request};
 
 /// How a cluster is named that is to be registered.
@@ -40,7 +40,7 @@ pub(super) const ACTION: Action = Action {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Asked {
+struct MigrateParams {
     from: String,
     to: To,
 }
@@ -64,15 +64,15 @@ pub(super) async fn answer(
     writer: Option<&dyn AdminWriter>,
     request: &Request,
 ) -> Result<Answer, Refusal> {
-    let asked: Asked = request.fields()?;
+    let params: MigrateParams = request.fields()?;
     let registry = desk.registry().await?;
-    let blue = desk.named(&registry, &asked.from)?;
+    let blue = desk.named(&registry, &params.from)?;
     if !registry.clusters.contains_key(&blue) {
         return Err(Refusal(format!(
             "migrate: cluster {blue} is not registered, so nothing works there; see the registered ones with {{\"action\": \"clusters\"}}"
         )));
     }
-    let to = destination(desk, request, &registry, asked.to)?;
+    let to = destination(desk, request, &registry, params.to)?;
     if to.green == blue {
         return Err(Refusal(format!("migrate: from and to are one cluster, {blue}")));
     }

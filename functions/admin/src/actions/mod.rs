@@ -20,7 +20,7 @@ mod trust_policy;
 mod who;
 
 use crate::answer::{Answer, Refusal};
-use crate::desk::{AdminContext, AdminWriter};
+use crate::context::{AdminContext, AdminWriter};
 use crate::request::{Action, Request};
 
 /// Everything that can be asked for, in the order of the help.

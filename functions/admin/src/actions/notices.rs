@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::answer::{Answer, Refusal};
-use crate::desk::AdminContext;
+use crate::context::AdminContext;
 use crate::request::{Action, Request};
 use crate::table::Table;
 
@@ -43,21 +43,21 @@ const FIELDS: &[(&str, &str)] = &[
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Asked {
+struct NoticesParams {
     days: Option<i32>,
     before: Option<String>,
     limit: Option<usize>,
 }
 
 pub(super) async fn answer(desk: &AdminContext<'_>, request: &Request) -> Result<Answer, Refusal> {
-    let asked: Asked = request.fields()?;
-    let days = asked.days.unwrap_or(7);
+    let params: NoticesParams = request.fields()?;
+    let days = params.days.unwrap_or(7);
     if !(1..=MOST_DAYS).contains(&days) {
         return Err(request.wrong(format!("days is 1 to {MOST_DAYS}, not {days}")));
     }
     let now = desk.clock.now();
     let today = now.to_zoned_datetime(TimeZone::UTC).date();
-    let last = match asked.before {
+    let last = match params.before {
         Some(before) => match before.parse() {
             Ok(before) => back(before, 1),
             Err(_) => {
@@ -83,7 +83,7 @@ pub(super) async fn answer(desk: &AdminContext<'_>, request: &Request) -> Result
     }
     let known = found.len();
     found.sort_by(|a, b| b.recorded_at.cmp(&a.recorded_at).then(a.original.cmp(&b.original)));
-    found.truncate(asked.limit.unwrap_or(20));
+    found.truncate(params.limit.unwrap_or(20));
     let notices: Vec<Notice> =
         found.into_iter().map(|record| Notice::of(record, desk.deployment.bus)).collect();
 

@@ -11,7 +11,7 @@ use super::bind::told;
 use super::clusters::retirement;
 use crate::answer::{Answer, Refusal};
 use crate::change::make;
-use crate::desk::{AdminContext, AdminWriter};
+use crate::context::{AdminContext, AdminWriter};
 use crate::request::{Action, Request};
 
 /// Most names in one sentence; all are in the data.
@@ -33,7 +33,7 @@ pub(super) const ACTION: Action = Action {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Asked {
+struct RetireParams {
     cluster: String,
     #[serde(default)]
     given_up: Vec<String>,
@@ -44,16 +44,16 @@ pub(super) async fn answer(
     writer: Option<&dyn AdminWriter>,
     request: &Request,
 ) -> Result<Answer, Refusal> {
-    let asked: Asked = request.fields()?;
-    let given_up = GivenUp::try_from(asked.given_up.clone())
+    let params: RetireParams = request.fields()?;
+    let given_up = GivenUp::try_from(params.given_up.clone())
         .map_err(|error| request.wrong(format!("givenUp: {error}")))?;
-    let cluster = desk.named(&desk.registry().await?, &asked.cluster)?;
+    let cluster = desk.named(&desk.registry().await?, &params.cluster)?;
     let guard = async |given_up: &GivenUp| {
         held_up(desk.ledger, desk.settings, &cluster, given_up).await.map_err(|e| chain(&e))
     };
     let nobody = GivenUp::default();
     let before = guard(&nobody).await?;
-    let wish = retirement(cluster.as_str(), &asked.given_up);
+    let wish = retirement(cluster.as_str(), &params.given_up);
     let changed = make(desk, writer, request, &[wish]).await?;
     let mut answer = told(request, &changed)?;
     let after = match (guard(&given_up).await, writer) {

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::answer::{Answer, Refusal};
-use crate::desk::AdminContext;
+use crate::context::AdminContext;
 use crate::request::{Action, Request};
 use crate::table::Table;
 use find::{Places, Rows, find};
@@ -50,7 +50,7 @@ pub(super) const ACTION: Action = Action {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Asked {
+struct StatusParams {
     service_account: Option<String>,
     role: Option<String>,
     cluster: Option<String>,
@@ -60,13 +60,13 @@ struct Asked {
 }
 
 pub(super) async fn answer(desk: &AdminContext<'_>, request: &Request) -> Result<Answer, Refusal> {
-    let asked: Asked = request.fields()?;
-    let limit = asked.limit.unwrap_or(ROWS);
+    let params: StatusParams = request.fields()?;
+    let limit = params.limit.unwrap_or(ROWS);
     if !(1..=MOST_ROWS).contains(&limit) {
         return Err(Refusal(format!("limit is 1 to {MOST_ROWS}, not {limit}")));
     }
     let registry = desk.registry().await?;
-    let only = match &asked.cluster {
+    let only = match &params.cluster {
         Some(name) => Some(desk.named(&registry, name)?),
         None => None,
     };
@@ -78,7 +78,7 @@ pub(super) async fn answer(desk: &AdminContext<'_>, request: &Request) -> Result
     let mut glance = at_a_glance(desk, &clusters).await?;
     let bindings = desk.bindings().await?;
     let places = Places { registry: &registry, clusters: &clusters, only: only.as_ref() };
-    let found = find(desk, &places, &bindings, &asked, limit).await?;
+    let found = find(desk, &places, &bindings, &params, limit).await?;
     for (cluster, glance) in &mut glance {
         let Some(record) = registry.clusters.get(*cluster) else { continue };
         let live = found.counted.as_ref();

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::answer::{Answer, Refusal};
-use crate::desk::{AdminContext, AdminWriter};
+use crate::context::{AdminContext, AdminWriter};
 use crate::request::{Action, Request};
 
 pub(super) const ACTION: Action = Action {
@@ -29,7 +29,7 @@ pub(super) const ACTION: Action = Action {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Asked {
+struct SweepParams {
     cluster: Option<String>,
     clusters: Option<BTreeSet<String>>,
     service_account: Option<DominoName>,
@@ -46,10 +46,10 @@ pub(super) async fn answer(
     writer: Option<&dyn AdminWriter>,
     request: &Request,
 ) -> Result<Answer, Refusal> {
-    let asked: Asked = request.fields()?;
+    let params: SweepParams = request.fields()?;
     let registry = desk.registry().await?;
-    let only = asked.service_account.as_ref();
-    let clusters = match (&asked.cluster, &asked.clusters, only) {
+    let only = params.service_account.as_ref();
+    let clusters = match (&params.cluster, &params.clusters, only) {
         (Some(cluster), None, _) => vec![one(desk, &registry, cluster)?],
         (None, Some(clusters), _) if !clusters.is_empty() => clusters
             .iter()
@@ -175,7 +175,7 @@ async fn apply(
         let sent = request_sweep(desk.context, writer, &scope(cluster, only), reason).await;
         unasked.extend(sent.err().map(|why| (cluster.name(), why)));
     }
-    let asked: Vec<&str> = clusters
+    let params: Vec<&str> = clusters
         .iter()
         .map(ClusterArn::name)
         .filter(|cluster| !unasked.contains_key(cluster))
@@ -184,18 +184,18 @@ async fn apply(
         .iter()
         .map(|(cluster, why)| format!("a sweep of cluster {cluster} could not be asked for: {why}"))
         .collect();
-    if asked.is_empty() {
+    if params.is_empty() {
         return Err(Refusal(format!("sweep: {}; ask again", not.join("; "))));
     }
     let whose = only.map(|name| format!(" of {name}")).unwrap_or_default();
     let mut text = format!(
         "The workloads function was asked to sweep pods{whose} on cluster {}. What it finds and evicts is told on the bus; when it looked last: action status.\n",
-        asked.join(", ")
+        params.join(", ")
     );
     for why in &not {
         text += &format!("! {why}; ask again\n");
     }
-    Ok(Answer::of(text).with("mode", json!("apply")).with("asked", json!(asked)))
+    Ok(Answer::of(text).with("mode", json!("apply")).with("asked", json!(params)))
 }
 
 /// Whether a sweep has something to do, or nobody knows: the workloads function may see more.

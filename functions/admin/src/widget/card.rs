@@ -7,7 +7,8 @@ use pod_identity_engine::ledger::InsideCluster;
 use super::draw::{self, COUNTED};
 use super::facts::ClusterFacts;
 use super::html::{Element, cut, element};
-use super::page::{MOST_CHARS, age};
+use super::page::MOST_CHARS;
+use crate::times::age;
 
 pub(super) fn card(facts: &ClusterFacts, now: Timestamp) -> Element {
     let cluster = &facts.cluster;

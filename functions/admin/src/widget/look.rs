@@ -7,7 +7,7 @@ use pod_identity_engine::ledger::{BindingRecord, SweepCount, Sweeps, View, sweep
 
 use super::facts::{BlockedBinding, ClusterFacts, Facts, changes, leaving, moves, newest_first};
 use crate::actions::status::{Counts, at_a_glance};
-use crate::desk::AdminContext;
+use crate::context::AdminContext;
 use pod_identity_engine::Error;
 
 /// Most blocked bindings that are shown.

@@ -17,7 +17,7 @@ mod tests;
 use serde_json::{Map, Value};
 
 use crate::actions;
-use crate::desk::{AdminContext, OVER};
+use crate::context::{AdminContext, OVER};
 use crate::request::{self, Mode};
 use page::Links;
 use style::Theme;
@@ -27,7 +27,7 @@ const DESCRIPTION: &str = include_str!("describe.md");
 
 /// What a widget asks for.
 #[derive(Debug)]
-pub(crate) enum Asked {
+pub(crate) enum WidgetRequest {
     /// What it is and takes.
     Description,
     /// The page, or an action's answer.
@@ -45,10 +45,10 @@ pub(crate) struct View {
 }
 
 /// What a payload asks for, if a widget sent it.
-pub(crate) fn read(payload: &Value) -> Option<Asked> {
+pub(crate) fn read(payload: &Value) -> Option<WidgetRequest> {
     let mut fields = payload.as_object()?.clone();
     if fields.get("describe") == Some(&Value::Bool(true)) && !fields.contains_key("action") {
-        return Some(Asked::Description);
+        return Some(WidgetRequest::Description);
     }
     let context = fields.remove("widgetContext");
     let marked = fields.remove("widget").is_some_and(|mark| mark == true);
@@ -60,15 +60,15 @@ pub(crate) fn read(payload: &Value) -> Option<Asked> {
         _ => Theme::Light,
     };
     let plain = fields.remove("plainLinks").is_some_and(|plain| plain == true);
-    Some(Asked::View(View { theme, plain, fields }))
+    Some(WidgetRequest::View(View { theme, plain, fields }))
 }
 
 /// Answers a widget with what CloudWatch shows: HTML, or Markdown for the description. `arn` is
 /// the function's own, which a click calls.
-pub(crate) async fn answer(desk: AdminContext<'_>, asked: Asked, arn: &str) -> Value {
+pub(crate) async fn answer(desk: AdminContext<'_>, asked: WidgetRequest, arn: &str) -> Value {
     let view = match asked {
-        Asked::Description => return Value::String(DESCRIPTION.to_owned()),
-        Asked::View(view) => view,
+        WidgetRequest::Description => return Value::String(DESCRIPTION.to_owned()),
+        WidgetRequest::View(view) => view,
     };
     if view.fields.contains_key("action") {
         let text = action(desk, view.fields).await;
@@ -85,10 +85,10 @@ pub(crate) async fn answer(desk: AdminContext<'_>, asked: Asked, arn: &str) -> V
 }
 
 /// What a widget shows whose answer does not come in time.
-pub(crate) fn too_late(asked: Asked) -> Value {
+pub(crate) fn too_late(asked: WidgetRequest) -> Value {
     Value::String(match asked {
-        Asked::Description => DESCRIPTION.to_owned(),
-        Asked::View(view) => {
+        WidgetRequest::Description => DESCRIPTION.to_owned(),
+        WidgetRequest::View(view) => {
             let what = view.fields.get("action").and_then(Value::as_str).unwrap_or("the page");
             page::words(&format!("{what}: {OVER}"), view.theme)
         }
@@ -97,7 +97,7 @@ pub(crate) fn too_late(asked: Asked) -> Value {
 
 /// The words of an action's answer.
 async fn action(desk: AdminContext<'_>, fields: Map<String, Value>) -> String {
-    let request = match request::read(&Value::Object(fields)) {
+    let request = match request::read(&Value::Object(fields), actions::ACTIONS) {
         Ok(request) => request,
         Err(help) => {
             return help.get("text").and_then(Value::as_str).unwrap_or_default().to_owned();

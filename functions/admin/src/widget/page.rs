@@ -9,6 +9,7 @@ use super::draw;
 use super::facts::{BlockedBinding, Change, Facts, Move};
 use super::html::{Element, cut, element};
 use super::style::Theme;
+use crate::times::age;
 
 /// Most characters of one reason: the page shows, and `explain` tells in full.
 pub(super) const MOST_CHARS: usize = 600;
@@ -186,15 +187,4 @@ fn percent_encoded(name: &str) -> String {
 
 fn time(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M UTC").to_string()
-}
-
-/// How long ago something was, in one word and a number.
-pub(crate) fn age(now: Timestamp, at: Timestamp) -> String {
-    let minutes = now.duration_since(at).as_secs().div_euclid(60);
-    match minutes {
-        ..1 => "just now".to_owned(),
-        1..120 => format!("{minutes} min ago"),
-        120..2_880 => format!("{} h ago", minutes / 60),
-        2_880.. => format!("{} days ago", minutes / 1_440),
-    }
 }

@@ -10,7 +10,7 @@ use super::facts::{BlockedBinding, Change, ClusterFacts, Facts, Move};
 use super::html::{Element, cut};
 use super::page::{Links, page, words};
 use super::style::Theme;
-use super::{Asked, draw, read};
+use super::{WidgetRequest, draw, read};
 use crate::actions::status::Counts;
 
 const ARN: &str = "arn:aws:lambda:eu-west-1:111122223333:function:admin";
@@ -251,8 +251,8 @@ fn what_comes_from_a_widget_is_told_from_everything_else() {
     assert!(asked(r#"{"action":"status"}"#).is_none());
     assert!(asked("[]").is_none() && asked("{}").is_none());
     assert!(asked(r#"{"action":"status","widget":false}"#).is_none());
-    assert!(matches!(asked(r#"{"describe":true}"#), Some(Asked::Description)));
-    let Some(Asked::View(view)) = asked(
+    assert!(matches!(asked(r#"{"describe":true}"#), Some(WidgetRequest::Description)));
+    let Some(WidgetRequest::View(view)) = asked(
         r#"{"action":"explain","serviceAccount":"a","widget":true,"widgetContext":{"theme":"dark"}}"#,
     ) else {
         panic!("a view")

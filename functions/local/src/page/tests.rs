@@ -2,19 +2,19 @@
 
 use super::*;
 
-fn ask(method: Method, url: &str, host: &str) -> Result<Asked, StatusCode> {
+fn ask(method: Method, url: &str, host: &str) -> Result<PageRequest, StatusCode> {
     let request = Request::builder().method(method).uri(url).header(HOST, host).body(()).unwrap();
     asked(&request, (Ipv4Addr::LOCALHOST, 4000).into())
 }
 
-fn get(url: &str) -> Result<Asked, StatusCode> {
+fn get(url: &str) -> Result<PageRequest, StatusCode> {
     ask(Method::GET, url, "127.0.0.1:4000")
 }
 
 #[test]
 fn the_page_and_the_explanation_are_asked_for_as_a_widget_asks() {
     let light = json!({ "widgetContext": { "theme": "light" }, "plainLinks": true });
-    assert_eq!(get("/").unwrap(), Asked { dark: false, payload: light });
+    assert_eq!(get("/").unwrap(), PageRequest { dark: false, payload: light });
     assert_eq!(get("/?theme=dark").unwrap().payload["widgetContext"]["theme"], "dark");
     let explain = get("/explain?serviceAccount=svc%2Bmodels%40eu&theme=dark").unwrap();
     assert_eq!(explain.payload["serviceAccount"], "svc+models@eu");

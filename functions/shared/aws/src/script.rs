@@ -20,7 +20,7 @@ use crate::{Aws, Settings};
 
 /// Host, path and query, and body of a request, and whom it is signed for.
 #[derive(Debug, Clone)]
-pub(crate) struct Asked {
+pub(crate) struct HttpCall {
     pub(crate) uri: String,
     pub(crate) body: String,
     pub(crate) authorization: String,
@@ -31,8 +31,8 @@ type Answer = (u16, String);
 /// Answers by a function of the request, and remembers what was asked.
 #[derive(Clone)]
 pub(crate) struct Script {
-    answer: Arc<dyn Fn(&Asked) -> Answer + Send + Sync>,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    answer: Arc<dyn Fn(&HttpCall) -> Answer + Send + Sync>,
+    asked: Arc<Mutex<Vec<HttpCall>>>,
 }
 
 impl std::fmt::Debug for Script {
@@ -44,7 +44,7 @@ impl std::fmt::Debug for Script {
 impl HttpConnector for Script {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let body = request.body().bytes().unwrap_or_default();
-        let asked = Asked {
+        let asked = HttpCall {
             uri: request.uri().to_owned(),
             body: String::from_utf8(body.to_vec()).unwrap(),
             authorization: request.headers().get("authorization").unwrap_or_default().to_owned(),
@@ -57,7 +57,7 @@ impl HttpConnector for Script {
 }
 
 impl Script {
-    pub(crate) fn new(answer: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(answer: impl Fn(&HttpCall) -> Answer + Send + Sync + 'static) -> Self {
         Self { answer: Arc::new(answer), asked: Arc::default() }
     }
 
@@ -85,7 +85,7 @@ impl Script {
         Aws::with_config(&settings(changes), &config)
     }
 
-    pub(crate) fn asked(&self) -> Vec<Asked> {
+    pub(crate) fn asked(&self) -> Vec<HttpCall> {
         self.asked.lock().unwrap().clone()
     }
 

@@ -30,7 +30,7 @@ use crate::Kubernetes;
 
 /// What was asked.
 #[derive(Debug, Clone)]
-pub(crate) struct Asked {
+pub(crate) struct HttpCall {
     /// Method, path and query.
     pub(crate) line: String,
     pub(crate) authorization: String,
@@ -54,20 +54,20 @@ pub(crate) enum Reply {
     Hangup,
 }
 
-type Script = Arc<dyn Fn(usize, &Asked) -> Reply + Send + Sync>;
+type Script = Arc<dyn Fn(usize, &HttpCall) -> Reply + Send + Sync>;
 
 /// A running server. It ends with the test's runtime.
 #[derive(Clone)]
 pub(crate) struct Server {
     port: u16,
     authority: String,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    asked: Arc<Mutex<Vec<HttpCall>>>,
 }
 
 impl Server {
     /// Answers by the number of the request, from 0, and the request.
     pub(crate) async fn start(
-        script: impl Fn(usize, &Asked) -> Reply + Send + Sync + 'static,
+        script: impl Fn(usize, &HttpCall) -> Reply + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -94,12 +94,12 @@ impl Server {
         Self::start(move |_, _| reply.clone()).await
     }
 
-    pub(crate) fn asked(&self) -> Vec<Asked> {
+    pub(crate) fn asked(&self) -> Vec<HttpCall> {
         self.asked.lock().unwrap().clone()
     }
 
     /// The only request.
-    pub(crate) fn one(&self) -> Asked {
+    pub(crate) fn one(&self) -> HttpCall {
         let asked = self.asked();
         assert_eq!(asked.len(), 1, "{asked:#?}");
         asked[0].clone()
@@ -139,7 +139,7 @@ async fn serve(
     listener: TcpListener,
     tls: TlsAcceptor,
     script: Script,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    asked: Arc<Mutex<Vec<HttpCall>>>,
 ) {
     while let Ok((stream, _)) = listener.accept().await {
         let (tls, script, asked) = (tls.clone(), Arc::clone(&script), Arc::clone(&asked));
@@ -157,14 +157,14 @@ async fn serve(
 async fn answer(
     request: Request<Incoming>,
     script: Script,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    asked: Arc<Mutex<Vec<HttpCall>>>,
 ) -> io::Result<Response<Full<Bytes>>> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     let header = |name: &str| {
         parts.headers.get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default()
     };
-    let one = Asked {
+    let one = HttpCall {
         line: format!("{} {}", parts.method, parts.uri),
         authorization: header("authorization"),
         content_type: header("content-type"),

@@ -43,7 +43,7 @@ pub(super) struct Accepted {
 
 /// Which associations were asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Asked {
+enum Selection {
     /// This one, by its place and name.
     Named,
     /// All foreign ones, by the naming rule.
@@ -66,16 +66,16 @@ pub(super) struct Known<'a> {
 
 impl Known<'_> {
     /// Those that were named.
-    pub(super) fn named(&self, asked: &[Named]) -> Vec<Candidate> {
+    pub(super) fn named(&self, selection: &[Named]) -> Vec<Candidate> {
         let mut candidates: Vec<Candidate> = Vec::new();
-        for Named { namespace, service_account, name } in asked {
+        for Named { namespace, service_account, name } in selection {
             let found = self
                 .others
                 .iter()
                 .find(|one| one.namespace == *namespace && one.service_account == *service_account);
             let place = format!("{namespace}/{service_account}");
             let decision = match found {
-                Some(found) => self.decide(found, name, Asked::Named),
+                Some(found) => self.decide(found, name, Selection::Named),
                 None => Decision::Refused(format!(
                     "cluster {} has no association of {place} that is not this deployment's already",
                     self.record.registration.cluster.name()
@@ -94,7 +94,7 @@ impl Known<'_> {
             let name = self.name_of(&association.service_account);
             Candidate {
                 place: format!("{}/{}", association.namespace, association.service_account),
-                decision: self.decide(association, &name, Asked::Foreign),
+                decision: self.decide(association, &name, Selection::Foreign),
                 association: Some(association.clone()),
                 name,
             }
@@ -113,7 +113,7 @@ impl Known<'_> {
             let name = tag.unwrap_or_default().to_owned();
             Some(Candidate {
                 place: format!("{}/{}", association.namespace, association.service_account),
-                decision: self.decide(association, &name, Asked::Orphans),
+                decision: self.decide(association, &name, Selection::Orphans),
                 association: Some(association.clone()),
                 name,
             })
@@ -133,7 +133,7 @@ impl Known<'_> {
         inner.filter(|name| !name.is_empty()).unwrap_or(service_account).to_owned()
     }
 
-    fn decide(&self, association: &Association, name: &str, asked: Asked) -> Decision {
+    fn decide(&self, association: &Association, name: &str, selection: Selection) -> Decision {
         let refused = |why: String| Decision::Refused(why);
         let Ok(place) = KubernetesName::new(&association.namespace, &association.service_account)
         else {
@@ -142,7 +142,7 @@ impl Known<'_> {
         if let Some(owner) = &association.owner_arn {
             return refused(format!("add-on {owner} owns it, and alone may change it"));
         }
-        if asked == Asked::Foreign && association.tagged_by(self.deployment).is_some() {
+        if selection == Selection::Foreign && association.tagged_by(self.deployment).is_some() {
             return refused(
                 "an orphan: ask with `orphans`, or name it in `associations`, to adopt it"
                     .to_owned(),
@@ -161,7 +161,7 @@ impl Known<'_> {
         }
         let record = self.bindings.get(&parsed);
         let tombstone = record.filter(|record| record.binding().is_none());
-        if let Some(record) = tombstone.filter(|_| asked != Asked::Named) {
+        if let Some(record) = tombstone.filter(|_| selection != Selection::Named) {
             return refused(format!(
                 "{name} was unassigned at {}; delete association {}, or name it in `associations` to bind {name} again",
                 record.version.occurred_at(),
@@ -172,7 +172,7 @@ impl Known<'_> {
             None => Decision::Bind(Box::new(self.wish(association, name))),
             Some(binding) if self.claims.wants(&parsed, &place) => {
                 let changes = association.differences(&binding.desired);
-                if asked != Asked::Named && !changes.is_empty() {
+                if selection != Selection::Named && !changes.is_empty() {
                     return refused(format!(
                         "{name} is bound there already, with another {}; name it in `associations` to have it changed",
                         changes.join(", ")

@@ -20,7 +20,7 @@ use pod_identity_engine::ports::{
 
 use super::line::{Effect, Line};
 use crate::associations;
-use crate::desk::{AdminContext, OVER};
+use crate::context::{AdminContext, OVER};
 use crate::lists::{self, Pods, pages};
 use crate::node_policies::{self, NodePolicies};
 

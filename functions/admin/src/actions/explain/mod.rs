@@ -20,7 +20,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::answer::{Answer, Refusal};
-use crate::desk::AdminContext;
+use crate::context::AdminContext;
 use crate::lists;
 use crate::request::{Action, Request};
 use evidence::Evidence;
@@ -41,7 +41,7 @@ pub(super) const ACTION: Action = Action {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Asked {
+struct ExplainParams {
     service_account: Option<DominoName>,
     pod: Option<String>,
     cluster: Option<String>,
@@ -49,17 +49,17 @@ struct Asked {
 }
 
 pub(super) async fn answer(desk: &AdminContext<'_>, request: &Request) -> Result<Answer, Refusal> {
-    let asked: Asked = request.fields()?;
+    let params: ExplainParams = request.fields()?;
     let registry = desk.registry().await?;
     let bindings = desk.bindings().await?;
-    let only = match &asked.cluster {
+    let only = match &params.cluster {
         Some(name) => Some(desk.named(&registry, name)?),
         None => None,
     };
-    let (name, pod) = match (asked.service_account, asked.pod, &only) {
-        (Some(name), None, _) if asked.namespace.is_none() => (name, None),
+    let (name, pod) = match (params.service_account, params.pod, &only) {
+        (Some(name), None, _) if params.namespace.is_none() => (name, None),
         (None, Some(pod), Some(cluster)) => {
-            let found = find(desk, &registry, cluster, asked.namespace.as_deref(), &pod).await?;
+            let found = find(desk, &registry, cluster, params.namespace.as_deref(), &pod).await?;
             (owner(desk, &registry, cluster, &bindings, &found).await?, Some(found))
         }
         _ => {

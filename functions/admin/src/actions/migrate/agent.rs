@@ -4,7 +4,7 @@ use pod_identity_core::ClusterArn;
 use pod_identity_engine::ports::{AGENT_ADDON, ClusterAccess};
 
 use super::verdict::Words;
-use crate::desk::AdminContext;
+use crate::context::AdminContext;
 
 /// What EKS tells for sure; two calls. What it does not tell keeps nobody from asking for the rest.
 pub(super) async fn look(desk: &AdminContext<'_>, access: &ClusterAccess) -> Option<Words> {

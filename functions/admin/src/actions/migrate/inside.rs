@@ -13,7 +13,7 @@ use pod_identity_engine::{
 };
 
 use super::verdict::Words;
-use crate::desk::AdminContext;
+use crate::context::AdminContext;
 
 /// Who can look, where this function cannot.
 const LOOK: &str = "the workloads function makes them on its own where it gets in, and action status shows what it saw; to have them looked at here, let this function in (AdminInVpc for a private endpoint, infra/kubernetes/readers.yaml and an access entry), or look yourself";

@@ -15,7 +15,7 @@ use super::findings::whose;
 use super::inside::{self, Inside};
 use crate::associations;
 use crate::change::ahead_of;
-use crate::desk::AdminContext;
+use crate::context::AdminContext;
 use crate::node_policies::{self, NodePolicies};
 
 /// What IAM says of a role.

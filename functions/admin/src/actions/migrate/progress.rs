@@ -4,7 +4,7 @@ use pod_identity_core::{ClusterArn, DominoName};
 use pod_identity_engine::ledger::{BindingRecord, ConditionState};
 use serde::Serialize;
 
-use crate::desk::AdminContext;
+use crate::context::AdminContext;
 use pod_identity_engine::Error;
 
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]

@@ -8,8 +8,8 @@ use pod_identity_engine::ledger::{
 };
 use pod_identity_engine::ports::MAX_READ;
 
-use super::Asked;
-use crate::desk::AdminContext;
+use super::StatusParams;
+use crate::context::AdminContext;
 use pod_identity_engine::Error;
 
 /// Calls of one page, beside those for the registry, the clusters and the bindings: the conditions
@@ -130,14 +130,15 @@ pub(super) async fn find<'a>(
     desk: &AdminContext<'_>,
     places: &Places<'a>,
     bindings: &'a BTreeMap<DominoName, BindingRecord>,
-    asked: &Asked,
+    params: &StatusParams,
     limit: usize,
 ) -> Result<Rows<'a>, Error> {
-    let chosen: Vec<_> = bindings.iter().filter(|(name, it)| asked.fits(name, it)).collect();
-    let mut found = search(desk, places, &chosen, asked.state, limit).await?;
+    let chosen: Vec<_> = bindings.iter().filter(|(name, it)| params.fits(name, it)).collect();
+    let mut found = search(desk, places, &chosen, params.state, limit).await?;
     // Removals are no bindings: who is not asked for them has counted all the same.
-    let is_left_out =
-        |(name, it): (&DominoName, &BindingRecord)| it.binding().is_some() && !asked.fits(name, it);
+    let is_left_out = |(name, it): (&DominoName, &BindingRecord)| {
+        it.binding().is_some() && !params.fits(name, it)
+    };
     if bindings.iter().any(is_left_out) {
         found.counted = None;
     }
@@ -145,7 +146,7 @@ pub(super) async fn find<'a>(
     Ok(found)
 }
 
-impl Asked {
+impl StatusParams {
     fn fits(&self, name: &DominoName, record: &BindingRecord) -> bool {
         let contains = |text: &str, part: &Option<String>| {
             part.as_ref().is_none_or(|part| text.contains(part.as_str()))

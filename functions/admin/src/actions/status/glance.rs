@@ -9,7 +9,7 @@ use pod_identity_engine::ledger::{
 use serde_json::{Value, json};
 
 use super::counts::Counts;
-use crate::desk::AdminContext;
+use crate::context::AdminContext;
 use crate::table::Table;
 use pod_identity_engine::Error;
 

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::target::Hop;
 use crate::answer::{Answer, Refusal};
-use crate::desk::AdminContext;
+use crate::context::AdminContext;
 use crate::request::{Action, Request};
 use document::{Needs, User};
 use words::Told;
@@ -27,12 +27,12 @@ pub(super) const ACTION: Action = Action {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Asked {
+struct TrustPolicyParams {
     role: RoleArn,
 }
 
 pub(super) async fn answer(desk: &AdminContext<'_>, request: &Request) -> Result<Answer, Refusal> {
-    let Asked { role } = request.fields()?;
+    let TrustPolicyParams { role } = request.fields()?;
     let registry = desk.registry().await?;
     let bindings = desk.bindings().await?;
     let bound: Vec<&Binding> = bindings.values().filter_map(|record| record.binding()).collect();

@@ -9,7 +9,7 @@ use super::{Format, whose};
 use crate::actions::status::state_word;
 use crate::answer::{Answer, Refusal};
 use crate::associations;
-use crate::desk::AdminContext;
+use crate::context::AdminContext;
 use crate::lists::place;
 use crate::table::Table;
 use pod_identity_engine::Error;

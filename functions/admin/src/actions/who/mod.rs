@@ -11,7 +11,7 @@ use pod_identity_engine::ledger::Condition;
 use serde::{Deserialize, Serialize};
 
 use crate::answer::{Answer, Refusal};
-use crate::desk::AdminContext;
+use crate::context::AdminContext;
 use crate::request::{Action, Request};
 
 pub(super) const ACTION: Action = Action {
@@ -28,7 +28,7 @@ pub(super) const ACTION: Action = Action {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Asked {
+struct WhoParams {
     role: Option<RoleArn>,
     cluster: Option<String>,
     format: Option<Format>,
@@ -45,8 +45,10 @@ enum Format {
 
 pub(super) async fn answer(desk: &AdminContext<'_>, request: &Request) -> Result<Answer, Refusal> {
     match request.fields()? {
-        Asked { role: Some(role), cluster: None, format: None } => role::answer(desk, &role).await,
-        Asked { role: None, cluster: Some(cluster), format } => {
+        WhoParams { role: Some(role), cluster: None, format: None } => {
+            role::answer(desk, &role).await
+        }
+        WhoParams { role: None, cluster: Some(cluster), format } => {
             inventory::answer(desk, &cluster, format.unwrap_or_default()).await
         }
         _ => Err(Refusal(

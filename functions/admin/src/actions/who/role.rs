@@ -12,7 +12,7 @@ use serde_json::json;
 use super::holders::{BEFORE, Holder, Known, as_what};
 use crate::answer::{Answer, Refusal};
 use crate::associations::{self, Associations};
-use crate::desk::AdminContext;
+use crate::context::AdminContext;
 use crate::lists::{self, pages, some};
 use crate::node_policies;
 use crate::table::Table;

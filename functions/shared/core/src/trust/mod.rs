@@ -80,8 +80,10 @@ impl TrustPolicy {
                 };
             }
         };
-        let asked: Vec<Asked> =
-            statements.iter().map(|statement| Asked::new(statement, question)).collect();
+        let asked: Vec<StatementQuestion> = statements
+            .iter()
+            .map(|statement| StatementQuestion::new(statement, question))
+            .collect();
         if let Some(because) = denied(&asked, question) {
             return Trust { verdict: TrustVerdict::Untrusted, because };
         }
@@ -106,7 +108,7 @@ impl TrustPolicy {
     pub fn may_be_denied(&self, question: TrustQuestion<'_>) -> bool {
         let denies = |statement: &&Statement| statement.effect == Effect::Deny;
         let unknown = |statement: &Statement| {
-            let asked = Asked::new(statement, question);
+            let asked = StatementQuestion::new(statement, question);
             let mut actions = needed_actions(question).iter();
             actions.any(|action| matches!(asked.applies(*action), Answer::Unknown(_)))
         };
@@ -117,8 +119,10 @@ impl TrustPolicy {
     #[must_use]
     pub fn is_denied(&self, question: TrustQuestion<'_>) -> bool {
         self.0.as_deref().is_ok_and(|statements| {
-            let asked: Vec<Asked> =
-                statements.iter().map(|statement| Asked::new(statement, question)).collect();
+            let asked: Vec<StatementQuestion> = statements
+                .iter()
+                .map(|statement| StatementQuestion::new(statement, question))
+                .collect();
             denied(&asked, question).is_some()
         })
     }
@@ -137,7 +141,7 @@ pub fn is_denied(document: &str, question: TrustQuestion<'_>) -> bool {
 }
 
 /// The first `Deny` that applies for sure.
-fn denied(statements: &[Asked<'_>], question: TrustQuestion<'_>) -> Option<String> {
+fn denied(statements: &[StatementQuestion<'_>], question: TrustQuestion<'_>) -> Option<String> {
     let denies = || statements.iter().filter(|asked| asked.statement.effect == Effect::Deny);
     needed_actions(question).iter().find_map(|action| {
         let deny = denies().find(|deny| deny.applies(*action) == Answer::Yes)?;
@@ -170,7 +174,10 @@ fn needed_actions(question: TrustQuestion<'_>) -> &'static [Action] {
 
 /// One action, when no `Deny` applies for sure: the statement that allows it, or what
 /// comes of it otherwise.
-fn evaluate_action<'a>(statements: &[Asked<'a>], action: Action) -> Result<&'a Statement, Trust> {
+fn evaluate_action<'a>(
+    statements: &[StatementQuestion<'a>],
+    action: Action,
+) -> Result<&'a Statement, Trust> {
     let name = action.name();
     let verdict = |verdict, because| Err(Trust { verdict, because });
     let mut deny_unknown = None;
@@ -214,13 +221,13 @@ fn evaluate_action<'a>(statements: &[Asked<'a>], action: Action) -> Result<&'a S
 }
 
 /// A statement and one question. Its conditions are the same for every action.
-struct Asked<'a> {
+struct StatementQuestion<'a> {
     statement: &'a Statement,
     question: TrustQuestion<'a>,
     conditions: OnceCell<Answer>,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> StatementQuestion<'a> {
     fn new(statement: &'a Statement, question: TrustQuestion<'a>) -> Self {
         Self { statement, question, conditions: OnceCell::new() }
     }

@@ -13,7 +13,16 @@ use pod_identity_engine::ports::{
 };
 use pod_identity_engine::{Cloud, Context, Error, InsideSettings, Workloads};
 
-use crate::handler::Deployment;
+/// What is set of the deployment that the function belongs to, beside itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Deployment<'a> {
+    /// Name or ARN of the bus.
+    pub bus: &'a str,
+    /// Whether reconcile writes nothing and says what it would do.
+    pub reconcile_plans: bool,
+    /// Whether the workloads function does so.
+    pub workloads_plans: bool,
+}
 
 /// What a change is made with: the ledger is written, and others are asked to go on.
 pub trait AdminWriter: LedgerWriter + Bus {}
