@@ -6,6 +6,7 @@ mod findings;
 mod inside;
 mod look;
 mod progress;
+mod reason;
 mod verdict;
 mod words;
 

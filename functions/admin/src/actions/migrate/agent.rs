@@ -3,11 +3,11 @@
 use pod_identity_core::ClusterArn;
 use pod_identity_engine::ports::{AGENT_ADDON, ClusterAccess};
 
-use super::verdict::Words;
+use super::reason::Reason;
 use crate::context::AdminContext;
 
 /// What EKS tells for sure; two calls. What it does not tell keeps nobody from asking for the rest.
-pub(super) async fn look(desk: &AdminContext<'_>, access: &ClusterAccess) -> Option<Words> {
+pub(super) async fn look(desk: &AdminContext<'_>, access: &ClusterAccess) -> Option<Reason> {
     let cluster = desk.in_time(desk.clusters.cluster(access)).await.ok().flatten();
     if cluster.as_ref().is_some_and(|cluster| cluster.auto_mode && cluster.status != "DELETING") {
         // Its nodes have the agent built in, whatever becomes of an add-on.
@@ -20,14 +20,14 @@ pub(super) async fn look(desk: &AdminContext<'_>, access: &ClusterAccess) -> Opt
 
 /// Why no pod will get credentials, by the status of the cluster and of the agent's add-on. One that
 /// is being made, or that failed, does not tell: another agent may run beside it.
-fn broken(green: &ClusterArn, cluster: Option<&str>, add_on: Option<&str>) -> Option<Words> {
+fn broken(green: &ClusterArn, cluster: Option<&str>, add_on: Option<&str>) -> Option<Reason> {
     let name = green.name();
     match (cluster, add_on) {
-        (Some("DELETING"), _) => Some(Words::new(
+        (Some("DELETING"), _) => Some(Reason::new(
             format!("cluster {name} is DELETING: nothing will work there"),
             "give another cluster as `to`",
         )),
-        (_, Some(status @ "DELETING")) => Some(Words::new(
+        (_, Some(status @ "DELETING")) => Some(Reason::new(
             format!(
                 "add-on {AGENT_ADDON} of cluster {name} is {status}: pods get no credentials without the agent"
             ),

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pod_identity_core::plan::AssociationStep;
-use pod_identity_core::{Association, ClusterArn, Clusters, DominoName, RoleArn, node_policy};
+use pod_identity_core::{ClusterArn, Clusters, DominoName, RoleArn, node_policy};
 use pod_identity_engine::ledger::BindingRecord;
 
 use super::look::Seen;
-use super::verdict::Words;
+use super::reason::Reason;
 use crate::node_policies::NodePolicies;
 
 /// EKS's quota, which is not adjustable.
@@ -43,7 +43,7 @@ pub(super) fn listing(seen: &Seen) -> Option<Listing> {
 
 /// Who would be made an association beyond those that EKS takes, and what is to be said of it. They
 /// are made in the order of the plans.
-pub(super) fn beyond_quota(seen: &Seen) -> Option<(BTreeSet<&DominoName>, Words)> {
+pub(super) fn beyond_quota(seen: &Seen) -> Option<(BTreeSet<&DominoName>, Reason)> {
     let (done, there) = (seen.preview.as_ref().ok()?, *seen.on_green_now.as_ref().ok()?);
     let places = done.plans.iter().flat_map(|plan| &plan.places);
     let made: Vec<_> =
@@ -54,7 +54,7 @@ pub(super) fn beyond_quota(seen: &Seen) -> Option<(BTreeSet<&DominoName>, Words)
     }
     let room = ASSOCIATIONS_PER_CLUSTER.saturating_sub(there);
     let beyond = made.iter().skip(room).filter_map(|place| place.bound.as_ref());
-    let words = Words::new(
+    let words = Reason::new(
         format!(
             "cluster {} would have {all} associations: {there} are there and {} would be made, and EKS takes {ASSOCIATIONS_PER_CLUSTER}",
             seen.green.name(),
@@ -66,7 +66,7 @@ pub(super) fn beyond_quota(seen: &Seen) -> Option<(BTreeSet<&DominoName>, Words)
 }
 
 /// What stands in the way of green as a whole, or should be looked at.
-pub(super) fn findings(seen: &Seen) -> Vec<Words> {
+pub(super) fn findings(seen: &Seen) -> Vec<Reason> {
     let mut findings = Vec::new();
     let green = seen.green.name();
     if let Ok(done) = &seen.preview {
@@ -74,7 +74,7 @@ pub(super) fn findings(seen: &Seen) -> Vec<Words> {
         if let Some(Listing { needed, unplaced }) =
             listing(seen).filter(|it| !it.unplaced.is_empty())
         {
-            findings.push(Words::new(
+            findings.push(Reason::new(
                 format!(
                     "the node policies of cluster {green} would have to list {needed} more roles, and have no room for {} of them",
                     unplaced.len()
@@ -84,13 +84,13 @@ pub(super) fn findings(seen: &Seen) -> Vec<Words> {
         }
         if let Err(why) = &seen.node_policies {
             let why = format!("the node policies of cluster {green} are not known: {why}");
-            findings.push(Words::new(why, "ask again"));
+            findings.push(Reason::new(why, "ask again"));
         }
         let warnings: BTreeSet<&String> =
             done.plans.iter().flat_map(|plan| &plan.warnings).collect();
-        findings.extend(warnings.into_iter().map(|warning| Words::new(warning, "")));
+        findings.extend(warnings.into_iter().map(|warning| Reason::new(warning, "")));
         if done.left.is_some() {
-            findings.push(Words::new(
+            findings.push(Reason::new(
                 "the invocation's time was over before all of it was looked at",
                 "raise the function's time-out and ask again",
             ));
@@ -101,12 +101,12 @@ pub(super) fn findings(seen: &Seen) -> Vec<Words> {
 }
 
 /// Whether EKS would take so many more associations.
-fn quota(seen: &Seen, skipped: Option<&str>) -> Option<Words> {
+fn quota(seen: &Seen, skipped: Option<&str>) -> Option<Reason> {
     match &seen.on_green_now {
         Ok(_) => beyond_quota(seen).map(|(_, words)| words),
         // A cluster that nobody can list says so in each verdict.
         Err(_) if skipped.is_some() => None,
-        Err(why) => Some(Words::new(
+        Err(why) => Some(Reason::new(
             format!("how many associations cluster {} has is not known: {why}", seen.green.name()),
             "ask again",
         )),
@@ -118,7 +118,7 @@ fn step_creates(step: &AssociationStep) -> bool {
 }
 
 /// Bindings that work on blue and are not meant for green.
-pub(super) fn staying(seen: &Seen) -> BTreeMap<DominoName, Words> {
+pub(super) fn staying(seen: &Seen) -> BTreeMap<DominoName, Reason> {
     let (blue, green) = (&seen.blue, &seen.green);
     let of = |(name, record): (&DominoName, &BindingRecord)| {
         let binding = record.binding()?;
@@ -129,12 +129,12 @@ pub(super) fn staying(seen: &Seen) -> BTreeMap<DominoName, Words> {
             Clusters::Named(named) => {
                 let all: Vec<&str> = named.iter().chain([green]).map(ClusterArn::as_str).collect();
                 let names: Vec<&str> = named.iter().map(ClusterArn::name).collect();
-                Words::new(
+                Reason::new(
                     format!("is bound for {} by name", names.join(", ")),
                     format!("bind it with clusters [{}], or `all`", all.join(", ")),
                 )
             }
-            Clusters::All => Words::new(
+            Clusters::All => Reason::new(
                 format!(
                     "works as a role of account {}, and cluster {} is in {}",
                     binding.desired.role.account(),
@@ -147,14 +147,4 @@ pub(super) fn staying(seen: &Seen) -> BTreeMap<DominoName, Words> {
         Some((name.clone(), words))
     };
     seen.bindings.iter().filter_map(of).collect()
-}
-
-/// Whose an association is that a migration leaves behind; none for our own.
-pub(super) fn whose(association: &Association, deployment: &str) -> Option<String> {
-    Some(match (&association.owner_arn, association.tagged_by(deployment)) {
-        (Some(owner), _) => format!("add-on {owner}"),
-        (None, Some(Some(tag))) => format!("an orphan: our tag for {tag}"),
-        (None, Some(None)) => "an orphan: our tag".to_owned(),
-        (None, None) => "foreign".to_owned(),
-    })
 }

@@ -12,7 +12,7 @@ use pod_identity_engine::{
     Error, InsideReport, InsideScope, InsideSettings, Workloads, preview_inside,
 };
 
-use super::verdict::Words;
+use super::reason::Reason;
 use crate::context::AdminContext;
 
 /// Who can look, where this function cannot.
@@ -26,13 +26,13 @@ const MAKE_UP: &str =
 #[derive(Debug, Default)]
 pub(super) struct Inside {
     /// Whom the mapping or a missing Kubernetes service account keeps from working.
-    pub(super) blocked: BTreeMap<DominoName, Words>,
+    pub(super) blocked: BTreeMap<DominoName, Reason>,
     /// Why nobody at all will get credentials there.
-    pub(super) breaks: Option<Words>,
+    pub(super) breaks: Option<Reason>,
     /// What is missing or could not be looked at, so that nobody is ready for sure.
-    pub(super) unread: Option<Words>,
+    pub(super) unread: Option<Reason>,
     /// What is missing there, or that nobody can look.
-    pub(super) words: Vec<Words>,
+    pub(super) words: Vec<Reason>,
 }
 
 impl Inside {
@@ -42,12 +42,12 @@ impl Inside {
     }
 }
 
-fn unread(green: &ClusterArn, why: &str, way_out: &str) -> Words {
+fn unread(green: &ClusterArn, why: &str, way_out: &str) -> Reason {
     let why = format!(
         "Kubernetes service accounts and the mapping on cluster {} are unknown: {why}",
         green.name()
     );
-    Words::new(why, way_out)
+    Reason::new(why, way_out)
 }
 
 /// Looks inside green.
@@ -132,16 +132,16 @@ fn told(green: &ClusterArn, report: &InsideReport, moving: &[(&DominoName, &Bind
     let doubts = lacks(report).into_iter().chain(inside.unread.take());
     inside.unread = doubts.chain(unasked(green, report)).reduce(both);
     let words = &mut inside.words;
-    words.extend(report.missing.iter().map(|one| Words::new(&one.reason, &one.way_out)));
-    words.extend(report.failures.iter().map(|failure| Words::new(failure, "")));
+    words.extend(report.missing.iter().map(|one| Reason::new(&one.reason, &one.way_out)));
+    words.extend(report.failures.iter().map(|failure| Reason::new(failure, "")));
     let Some(domino) = &report.domino else { return inside };
-    words.extend(domino.kept.iter().map(|kept| Words::new(kept, "")));
-    words.extend(domino.failures.iter().map(|failure| Words::new(failure, "")));
+    words.extend(domino.kept.iter().map(|kept| Reason::new(kept, "")));
+    words.extend(domino.failures.iter().map(|failure| Reason::new(failure, "")));
     words.extend(domino.annotated.iter().map(|(place, role)| {
         let why = format!(
             "Kubernetes service account {place} on cluster {name} is annotated with role {role}: a pod that is admitted there while EKS does not show its association gets that role instead (IRSA)"
         );
-        Words::new(why, "take the annotation off")
+        Reason::new(why, "take the annotation off")
     }));
     if !domino.steps.is_empty() {
         let why = format!(
@@ -149,37 +149,37 @@ fn told(green: &ClusterArn, report: &InsideReport, moving: &[(&DominoName, &Bind
             domino.steps.len(),
             few(&domino.steps)
         );
-        words.push(Words::new(why, "it makes them on its own once associations are ready"));
+        words.push(Reason::new(why, "it makes them on its own once associations are ready"));
     }
     let who: BTreeSet<&DominoName> = moving.iter().map(|(name, _)| *name).collect();
     let blocked = report.bindings.iter().filter(|(name, _)| who.contains(name));
     let blocked = blocked.filter_map(|(name, binding)| {
         let lacks = binding.blocked.as_ref()?;
-        Some((name.clone(), Words::new(&lacks.reason, &lacks.way_out)))
+        Some((name.clone(), Reason::new(&lacks.reason, &lacks.way_out)))
     });
     inside.blocked = blocked.collect();
     inside
 }
 
 /// What pods lack there, or may.
-fn lacks(report: &InsideReport) -> Option<Words> {
+fn lacks(report: &InsideReport) -> Option<Reason> {
     let all =
-        report.missing.iter().map(|one| Words::new(&one.reason, &one.way_out)).reduce(both)?;
-    Some(Words { way_out: format!("{}; {MAKE_UP}", all.way_out), ..all })
+        report.missing.iter().map(|one| Reason::new(&one.reason, &one.way_out)).reduce(both)?;
+    Some(Reason { way_out: format!("{}; {MAKE_UP}", all.way_out), ..all })
 }
 
 /// What EKS did not tell, beside what is said of Kubernetes.
-fn unasked(green: &ClusterArn, report: &InsideReport) -> Option<Words> {
+fn unasked(green: &ClusterArn, report: &InsideReport) -> Option<Reason> {
     report.domino.as_ref()?;
     let why = report.failures.first()?;
-    Some(Words::new(
+    Some(Reason::new(
         format!("what cluster {} lacks for Pod Identity is unknown: {why}", green.name()),
         "ask again",
     ))
 }
 
-fn both(one: Words, other: Words) -> Words {
-    Words {
+fn both(one: Reason, other: Reason) -> Reason {
+    Reason {
         why: format!("{}; {}", one.why, other.why),
         way_out: format!("{}; {}", one.way_out, other.way_out),
     }

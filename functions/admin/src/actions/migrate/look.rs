@@ -5,13 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::stream::{self, StreamExt};
 use pod_identity_core::plan::RoleState;
 use pod_identity_core::trust::TrustPolicy;
-use pod_identity_core::{Binding, ClusterArn, DominoName, RoleArn};
+use pod_identity_core::{Association, Binding, ClusterArn, DominoName, RoleArn};
 use pod_identity_engine::ledger::{BindingRecord, Condition, ConditionState, Registry};
 use pod_identity_engine::ports::{ClusterAccess, LedgerWriter};
 use pod_identity_engine::{Error, Reconciled, Scope, chain};
 
 use super::agent;
-use super::findings::whose;
 use super::inside::{self, Inside};
 use crate::associations;
 use crate::change::ahead_of;
@@ -156,4 +155,14 @@ async fn left_on(
         })
     });
     Ok(left.collect())
+}
+
+/// Whose an association is that a migration leaves behind; none for our own.
+fn whose(association: &Association, deployment: &str) -> Option<String> {
+    Some(match (&association.owner_arn, association.tagged_by(deployment)) {
+        (Some(owner), _) => format!("add-on {owner}"),
+        (None, Some(Some(tag))) => format!("an orphan: our tag for {tag}"),
+        (None, Some(None)) => "an orphan: our tag".to_owned(),
+        (None, None) => "foreign".to_owned(),
+    })
 }

@@ -11,36 +11,24 @@ use pod_identity_events::{BlockedCode, Trust, TrustVerdict};
 
 use super::findings::{beyond_quota, listing};
 use super::look::Seen;
+use super::reason::Reason;
 use crate::actions::target::{Hop, evaluate};
 
 /// Whether a binding will work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Verdict {
     Ready,
-    Breaks(Words),
-    Unknown(Words),
+    Breaks(Reason),
+    Unknown(Reason),
 }
 
 impl Verdict {
     /// Why, where it is not ready.
-    pub(super) fn words(&self) -> Option<&Words> {
+    pub(super) fn words(&self) -> Option<&Reason> {
         match self {
             Self::Ready => None,
             Self::Breaks(words) | Self::Unknown(words) => Some(words),
         }
-    }
-}
-
-/// Why, and what to do about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Words {
-    pub(super) why: String,
-    pub(super) way_out: String,
-}
-
-impl Words {
-    pub(super) fn new(why: impl Into<String>, way_out: impl Into<String>) -> Self {
-        Self { why: why.into(), way_out: way_out.into() }
     }
 }
 
@@ -104,12 +92,12 @@ fn unlisted(seen: &Seen, role: &RoleArn) -> Verdict {
     let why = format!("the node policies have no room for role {role}");
     let way_out = "raise IAM's quota of managed policies attached to a role and NODE_ROLE_POLICY_SLOTS with it";
     if seen.strict || is_broad.is_some() {
-        return Verdict::Breaks(Words::new(why, way_out));
+        return Verdict::Breaks(Reason::new(why, way_out));
     }
     let why = format!("{why}, and whether another policy of the node roles grants it is not known");
     let way_out =
         format!("AWS's AmazonEKSWorkerNodePolicy on the node roles grants it; otherwise {way_out}");
-    Verdict::Unknown(Words::new(why, way_out))
+    Verdict::Unknown(Reason::new(why, way_out))
 }
 
 fn role_verdict(
@@ -121,7 +109,7 @@ fn role_verdict(
 ) -> Verdict {
     let done = match &seen.preview {
         Ok(done) => done,
-        Err(why) => return Verdict::Unknown(Words::new(why.to_string(), "ask again")),
+        Err(why) => return Verdict::Unknown(Reason::new(why.to_string(), "ask again")),
     };
     if let Some(blocked) = planned.blocked.get(name) {
         let mut why = blocked.reason.clone();
@@ -130,7 +118,7 @@ fn role_verdict(
         {
             why = narrowed(seen, binding, trust);
         }
-        let words = Words::new(why, &blocked.way_out);
+        let words = Reason::new(why, &blocked.way_out);
         let may_pass = blocked.code == BlockedCode::AccessDenied;
         return if may_pass { Verdict::Unknown(words) } else { Verdict::Breaks(words) };
     }
@@ -146,9 +134,9 @@ fn role_verdict(
         };
     }
     if let Some(why) = &done.skipped {
-        return Verdict::Unknown(Words::new(why.to_string(), "ask again"));
+        return Verdict::Unknown(Reason::new(why.to_string(), "ask again"));
     }
-    Verdict::Unknown(Words::new(
+    Verdict::Unknown(Reason::new(
         "the invocation's time was over before it was looked at",
         "raise the function's time-out and ask again",
     ))
@@ -169,14 +157,14 @@ fn of_trust(seen: &Seen, binding: &Binding, trust: &Trust) -> Verdict {
                 "have the owner of role {role} add this statement to its trust policy: {}",
                 statement["Statement"][0]
             );
-            Verdict::Breaks(Words::new(why, way_out))
+            Verdict::Breaks(Reason::new(why, way_out))
         }
         TrustVerdict::Unknown => {
             let why = format!(
                 "whether role {role} trusts EKS Pod Identity cannot be known: {}",
                 trust.because
             );
-            Verdict::Unknown(Words::new(why, "look at the role's trust policy"))
+            Verdict::Unknown(Reason::new(why, "look at the role's trust policy"))
         }
     }
 }
@@ -223,14 +211,14 @@ fn target_verdict(seen: &Seen, binding: &Binding) -> Verdict {
     );
     if target.account() != seen.green.account() {
         let why = format!("target role {target} is in another account and cannot be read");
-        return Verdict::Unknown(Words::new(why, way_out));
+        return Verdict::Unknown(Reason::new(why, way_out));
     }
     let look = seen.roles.get(target);
     let document = look.and_then(|look| look.document.as_deref());
     match (document, look.map(|look| &look.state)) {
         (Some(document), _) => {
             let Trust { verdict, because } = evaluate(document, &hop);
-            let words = Words::new(format!("target role {target}: {because}"), way_out);
+            let words = Reason::new(format!("target role {target}: {because}"), way_out);
             match verdict {
                 TrustVerdict::Trusted => Verdict::Ready,
                 TrustVerdict::Untrusted => Verdict::Breaks(words),
@@ -238,14 +226,14 @@ fn target_verdict(seen: &Seen, binding: &Binding) -> Verdict {
             }
         }
         (None, Some(RoleState::Missing { because })) => {
-            Verdict::Breaks(Words::new(format!("target {because}"), "have it made"))
+            Verdict::Breaks(Reason::new(format!("target {because}"), "have it made"))
         }
         (None, Some(RoleState::Unread { because })) => {
-            Verdict::Unknown(Words::new(format!("target role {target}: {because}"), way_out))
+            Verdict::Unknown(Reason::new(format!("target role {target}: {because}"), way_out))
         }
         _ => {
             let why = format!("target role {target} was not read");
-            Verdict::Unknown(Words::new(why, way_out))
+            Verdict::Unknown(Reason::new(why, way_out))
         }
     }
 }

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use super::look::Seen;
 use super::progress::Progress;
-use super::verdict::{Verdict, Words};
+use super::reason::Reason;
+use super::verdict::Verdict;
 use crate::table::Table;
 
 /// Most rows of one table; all are in the data.
@@ -23,13 +24,13 @@ const MOST_BYTES: usize = 2_000_000;
 pub(super) struct Preflight {
     pub(super) seen: Seen,
     pub(super) verdicts: BTreeMap<DominoName, Verdict>,
-    pub(super) findings: Vec<Words>,
-    pub(super) staying: BTreeMap<DominoName, Words>,
+    pub(super) findings: Vec<Reason>,
+    pub(super) staying: BTreeMap<DominoName, Reason>,
     /// Whether green is not registered like that yet.
     pub(super) is_new: bool,
 }
 
-impl Words {
+impl Reason {
     fn line(&self) -> String {
         match self.way_out.as_str() {
             "" => self.why.clone(),
@@ -139,7 +140,7 @@ impl Preflight {
 
     pub(super) fn data(&self) -> Value {
         let (ready, breaks, unknown) = self.counts();
-        let words = |words: &Words| json!({ "because": words.why, "wayOut": words.way_out });
+        let words = |words: &Reason| json!({ "because": words.why, "wayOut": words.way_out });
         let (verdicts, left_out) = verdicts_data(&self.verdicts, MOST_BYTES);
         let (left, unknown_left) = match &self.seen.left_on_blue {
             Ok(left) => (Some(left), None),
@@ -151,7 +152,7 @@ impl Preflight {
             };
             left.iter().map(one).collect::<Vec<_>>()
         });
-        let staying = self.staying.iter().map(|(name, Words { why, way_out })| {
+        let staying = self.staying.iter().map(|(name, Reason { why, way_out })| {
             json!({ "serviceAccount": name, "because": why, "wayOut": way_out })
         });
         json!({
@@ -181,7 +182,7 @@ fn verdicts_data(
             Verdict::Unknown(_) => "unknown",
         };
         let mut row = json!({ "serviceAccount": name, "verdict": word });
-        if let Some(Words { why, way_out }) = verdict.words() {
+        if let Some(Reason { why, way_out }) = verdict.words() {
             match bytes.checked_sub(why.len() + way_out.len()) {
                 None => left_out += 1,
                 Some(rest) => {

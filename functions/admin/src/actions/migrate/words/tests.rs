@@ -7,7 +7,7 @@ fn verdicts(count: usize, why: &str) -> BTreeMap<DominoName, Verdict> {
     let one = |at| {
         let verdict = match at % 2 {
             0 => Verdict::Ready,
-            _ => Verdict::Breaks(Words::new(why, "mend it")),
+            _ => Verdict::Breaks(Reason::new(why, "mend it")),
         };
         (format!("svc-{at:04}").parse().unwrap(), verdict)
     };

@@ -1,0 +1,14 @@
+//! Why something is as it is on the other cluster.
+
+/// Why, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Reason {
+    pub(super) why: String,
+    pub(super) way_out: String,
+}
+
+impl Reason {
+    pub(super) fn new(why: impl Into<String>, way_out: impl Into<String>) -> Self {
+        Self { why: why.into(), way_out: way_out.into() }
+    }
+}
