@@ -229,7 +229,7 @@ pub struct ClusterRetired {
     /// Domino service accounts that may lose their association there although they are ready on no
     /// other cluster: at most 100, or `*` alone for all. None when absent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub given_up: Vec<String>,
+    pub exempt_service_accounts: Vec<String>,
     /// Who did it, as the sender claims; at most 512 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,

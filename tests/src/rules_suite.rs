@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 use pod_identity_core::{
-    Binding, Change, Clusters, Command, Desired, DominoName, KubernetesName, Version,
+    Binding, Change, Clusters, Command, Desired, DominoName, ServiceAccountRef, Version,
 };
 use pod_identity_engine::ledger::{
     Acceptance, BindingRecord, BindingState, ClaimsRecord, Condition, ConditionState, Decision,
@@ -22,8 +22,8 @@ fn name() -> DominoName {
     "svc-etl".parse().unwrap()
 }
 
-fn kubernetes(service_account: &str) -> KubernetesName {
-    KubernetesName::new("domino-compute", service_account).unwrap()
+fn kubernetes(service_account: &str) -> ServiceAccountRef {
+    ServiceAccountRef::new("domino-compute", service_account).unwrap()
 }
 
 fn command(second: i64, change: Change) -> Command {
@@ -124,7 +124,7 @@ pub async fn suite<R: LedgerReader, W: LedgerWriter>(reader: &R, writer: &W) {
 
     // The same again, an older one, and one that was replaced.
     assert_eq!(send(reader, writer, &bind(20, "sa-2"), "r3").await, Decision::Repeated);
-    assert_eq!(send(reader, writer, &bind(10, "sa-1"), "r4").await, Decision::Overtaken);
+    assert_eq!(send(reader, writer, &bind(10, "sa-1"), "r4").await, Decision::AlreadySuperseded);
     let late = send(reader, writer, &unbind(15), "r5").await;
     assert!(matches!(late, Decision::Superseded { ref event_id, .. } if event_id == "e-20"));
     let other = send(reader, writer, &bind(20, "sa-1"), "r6").await;

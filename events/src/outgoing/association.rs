@@ -203,7 +203,7 @@ wire! {
         /// What happened, naming the object.
         pub reason: String,
         /// What to do about it.
-        pub way_out: String,
+        pub remediation: String,
         /// The role that was asked for.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub role_arn: Option<String>,

@@ -14,7 +14,7 @@ wire! {
         /// Roles listed.
         pub roles: u32,
         /// About how many more roles of the same length fit.
-        pub roles_left: u32,
+        pub roles_remaining: u32,
         /// Characters in use, as IAM counts them, of all that `max_policies` hold, in percent.
         pub used_percent: u32,
     }
@@ -92,6 +92,6 @@ wire! {
         pub after: Option<String>,
         /// How often the work was handed on already.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        pub handed_on: Option<u32>,
+        pub continuation: Option<u32>,
     }
 }

@@ -25,7 +25,7 @@ wire! {
         /// The original: its JSON, or its text when it is none or had to be cut.
         pub original: Value,
         /// Whether the original was too large and is only begun here.
-        pub original_cut: bool,
+        pub original_truncated: bool,
     }
 }
 
@@ -60,6 +60,6 @@ wire! {
         /// The newer one that stands.
         pub by: EventReference,
         /// What to do if the older event was meant.
-        pub way_out: String,
+        pub remediation: String,
     }
 }

@@ -83,7 +83,7 @@ wire! {
         /// What it means, and why nothing was done.
         pub reason: String,
         /// What to do about it.
-        pub way_out: String,
+        pub remediation: String,
     }
 }
 
@@ -112,6 +112,6 @@ wire! {
         pub evicted: Option<u32>,
         /// How often the request was handed on already.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        pub handed_on: Option<u32>,
+        pub continuation: Option<u32>,
     }
 }

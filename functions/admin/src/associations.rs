@@ -49,7 +49,7 @@ fn lack(unread: usize, more: bool) -> Option<String> {
 }
 
 async fn list(
-    desk: &AdminContext<'_>,
+    admin: &AdminContext<'_>,
     access: &ClusterAccess,
     filter: &AssociationFilter,
 ) -> Result<Listed, PortError> {
@@ -58,8 +58,8 @@ async fn list(
         |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|it| it == found);
     let mut listed = Listed { summaries: Vec::new(), more: true };
     let mut next = None::<String>;
-    while listed.more && !desk.is_over() {
-        let page = desk.eks.associations(access, filter, next.as_deref()).await?;
+    while listed.more && !admin.is_over() {
+        let page = admin.eks.associations(access, filter, next.as_deref()).await?;
         listed.summaries.extend(page.items.into_iter().filter(|one| {
             fits(&filter.namespace, &one.namespace)
                 && fits(&filter.service_account, &one.service_account)
@@ -71,16 +71,16 @@ async fn list(
 }
 
 async fn describe(
-    desk: &AdminContext<'_>,
+    admin: &AdminContext<'_>,
     access: &ClusterAccess,
     listed: Listed,
 ) -> Result<Associations, PortError> {
     let described: Vec<_> = stream::iter(&listed.summaries)
-        .map(async |summary| match desk.is_over() {
+        .map(async |summary| match admin.is_over() {
             true => None,
-            false => Some(desk.eks.association(access, &summary.id).await),
+            false => Some(admin.eks.association(access, &summary.id).await),
         })
-        .buffer_unordered(desk.settings.concurrency.max(1))
+        .buffer_unordered(admin.settings.concurrency.max(1))
         .collect()
         .await;
     let mut all = Associations { more: listed.more, ..Associations::default() };
@@ -99,17 +99,17 @@ async fn describe(
 
 /// Those that a filter admits, as far as there is time: one call a page and one an association.
 pub(crate) async fn seen(
-    desk: &AdminContext<'_>,
+    admin: &AdminContext<'_>,
     access: &ClusterAccess,
     filter: &AssociationFilter,
 ) -> Result<Associations, PortError> {
-    let listed = list(desk, access, filter).await?;
-    describe(desk, access, listed).await
+    let listed = list(admin, access, filter).await?;
+    describe(admin, access, listed).await
 }
 
 /// All of a cluster, as a list tells them; an error when there is no time for the whole list.
-async fn all(desk: &AdminContext<'_>, access: &ClusterAccess) -> Result<Listed, Error> {
-    let listed = list(desk, access, &AssociationFilter::default()).await?;
+async fn all(admin: &AdminContext<'_>, access: &ClusterAccess) -> Result<Listed, Error> {
+    let listed = list(admin, access, &AssociationFilter::default()).await?;
     match lack(listed.summaries.len(), listed.more).filter(|_| listed.more) {
         Some(why) => Err(why.into()),
         None => Ok(listed),
@@ -117,27 +117,30 @@ async fn all(desk: &AdminContext<'_>, access: &ClusterAccess) -> Result<Listed, 
 }
 
 /// How many a cluster has.
-pub(crate) async fn count(desk: &AdminContext<'_>, access: &ClusterAccess) -> Result<usize, Error> {
-    Ok(all(desk, access).await?.summaries.len())
+pub(crate) async fn count(
+    admin: &AdminContext<'_>,
+    access: &ClusterAccess,
+) -> Result<usize, Error> {
+    Ok(all(admin, access).await?.summaries.len())
 }
 
 /// Those of a cluster that no condition of the ledger names: foreign, owned by add-ons, or orphans.
 /// Only these are described, each of them or none.
 pub(crate) async fn unknown(
-    desk: &AdminContext<'_>,
+    admin: &AdminContext<'_>,
     registry: &Registry,
     cluster: &ClusterArn,
     bindings: &BTreeMap<DominoName, BindingRecord>,
 ) -> Result<Vec<Association>, Error> {
-    let access = &desk.access(registry, cluster);
-    let mut listed = all(desk, access).await?;
-    let conditions = desk.conditions(bindings.keys().map(|name| (name, cluster))).await?;
+    let access = &admin.access(registry, cluster);
+    let mut listed = all(admin, access).await?;
+    let conditions = admin.conditions(bindings.keys().map(|name| (name, cluster))).await?;
     let known: BTreeSet<&str> = conditions
         .values()
         .filter_map(|condition| Some(condition.association.as_ref()?.id.as_str()))
         .collect();
     listed.summaries.retain(|one| !known.contains(one.id.as_str()));
-    let others = describe(desk, access, listed).await?;
+    let others = describe(admin, access, listed).await?;
     match others.lack() {
         Some(why) => Err(why.into()),
         None => Ok(others.found),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use pod_identity_core::plan::AssociationStep;
-use pod_identity_core::{Change, ClusterArn, DominoName, KubernetesName};
+use pod_identity_core::{Change, ClusterArn, DominoName, ServiceAccountRef};
 use pod_identity_engine::ledger::{BindingRecord, Condition, View, binding_key};
 use pod_identity_engine::{
     DryRunLedger, Error, Outcome, Reconciled, Record, RecordReport, Recorded, Retirement, Scope,
@@ -19,7 +19,7 @@ use crate::request::Request;
 
 /// One change, as the event that would make it.
 #[derive(Debug, Clone)]
-pub(crate) struct Wish {
+pub(crate) struct ChangeRequest {
     pub(crate) about: About,
     pub(crate) detail_type: &'static str,
     /// The detail, without version and remarks.
@@ -51,7 +51,7 @@ pub(crate) fn undone(report: &RecordReport) -> Option<String> {
     let lines = report.lines.join("; ");
     match report.outcome {
         Outcome::Failed => Some(format!("it failed, ask again: {lines}")),
-        Outcome::Superseded | Outcome::Overtaken => Some(format!(
+        Outcome::Superseded | Outcome::AlreadySuperseded => Some(format!(
             "it was not done, as another change came in between: {lines}; look at what stands (action history), and ask again if it is still meant"
         )),
         Outcome::Rejected => Some(lines),
@@ -172,18 +172,18 @@ fn deletions(done: &Reconciled) -> usize {
 /// Makes changes, or with nothing to write with, only thinks them through. Those that break a
 /// rule are told, and keep no other from being made.
 pub(crate) async fn make(
-    desk: &AdminContext<'_>,
+    admin: &AdminContext<'_>,
     writer: Option<&dyn AdminWriter>,
     request: &Request,
-    wishes: &[Wish],
+    change_requests: &[ChangeRequest],
 ) -> Result<Changed, Error> {
     match writer {
-        Some(writer) => take(desk, writer, request, wishes).await,
+        Some(writer) => take(admin, writer, request, change_requests).await,
         None => {
-            let rehearsal = DryRunLedger::of(desk.ledger);
-            let ahead = desk.over(&rehearsal);
-            let mut changed = take(&ahead, &rehearsal, request, wishes).await?;
-            look_ahead(&ahead, wishes, &mut changed).await?;
+            let dry_run = DryRunLedger::of(admin.ledger);
+            let ahead = admin.over(&dry_run);
+            let mut changed = take(&ahead, &dry_run, request, change_requests).await?;
+            look_ahead(&ahead, change_requests, &mut changed).await?;
             Ok(changed)
         }
     }
@@ -191,32 +191,33 @@ pub(crate) async fn make(
 
 /// Takes changes into the ledger, be it a rehearsed one, and asks reconcile to go on.
 pub(crate) async fn take(
-    desk: &AdminContext<'_>,
+    admin: &AdminContext<'_>,
     writer: &dyn AdminWriter,
     request: &Request,
-    wishes: &[Wish],
+    change_requests: &[ChangeRequest],
 ) -> Result<Changed, Error> {
-    let mut changed = note(desk, writer, request, wishes).await?;
+    let mut changed = note(admin, writer, request, change_requests).await?;
     let why = "what service accounts work as was changed";
-    changed.unasked = request_clusters(desk.context, writer, &changed.clusters, why).await;
+    changed.unasked = request_clusters(admin.context, writer, &changed.clusters, why).await;
     Ok(changed)
 }
 
 /// Takes changes into the ledger, and asks nobody to go on. They are newer than what stands.
 pub(crate) async fn note(
-    desk: &AdminContext<'_>,
+    admin: &AdminContext<'_>,
     writer: &dyn AdminWriter,
     request: &Request,
-    wishes: &[Wish],
+    change_requests: &[ChangeRequest],
 ) -> Result<Changed, Error> {
     let mut changed = Changed::default();
     let mut records = Vec::new();
     let mut reports: BTreeMap<String, RecordReport> = BTreeMap::new();
     let mut refused: BTreeMap<usize, Vec<String>> = BTreeMap::new();
-    let standing = standing(desk, wishes).await?;
-    for (at, wish) in wishes.iter().enumerate() {
-        let envelope = envelope(desk, request, wish, at, standing.get(&wish.about));
-        match desk.settings.rules.validate(&envelope, desk.clock.now()) {
+    let standing = standing(admin, change_requests).await?;
+    for (at, change_request) in change_requests.iter().enumerate() {
+        let envelope =
+            envelope(admin, request, change_request, at, standing.get(&change_request.about));
+        match admin.settings.rules.validate(&envelope, admin.clock.now()) {
             Ok(_) => {
                 let text = serde_json::to_string(&envelope).map_err(|error| error.to_string())?;
                 records.push(Record { id: at.to_string(), text, deliveries: 0 });
@@ -224,10 +225,10 @@ pub(crate) async fn note(
             Err(reasons) => _ = refused.insert(at, as_asked(reasons)),
         }
     }
-    let recorded: Recorded = record(desk.context, writer, writer, &records).await;
+    let recorded: Recorded = record(admin.context, writer, writer, &records).await;
     reports.extend(recorded.records.into_iter().map(|report| (report.id.clone(), report)));
     changed.clusters = recorded.clusters;
-    for at in 0..wishes.len() {
+    for at in 0..change_requests.len() {
         let result = match (refused.remove(&at), reports.remove(&at.to_string())) {
             (Some(reasons), _) => Err(reasons),
             (None, Some(report)) if report.outcome == Outcome::Rejected => Err(report.lines),
@@ -241,12 +242,12 @@ pub(crate) async fn note(
 
 /// What a change would ask for, if it breaks no rule.
 pub(crate) fn judge(
-    desk: &AdminContext<'_>,
+    admin: &AdminContext<'_>,
     request: &Request,
-    wish: &Wish,
+    change_request: &ChangeRequest,
 ) -> Result<Change, Vec<String>> {
-    let envelope = envelope(desk, request, wish, 0, None);
-    let judged = desk.settings.rules.validate(&envelope, desk.clock.now());
+    let envelope = envelope(admin, request, change_request, 0, None);
+    let judged = admin.settings.rules.validate(&envelope, admin.clock.now());
     judged.map(|command| command.change).map_err(as_asked)
 }
 
@@ -268,12 +269,12 @@ fn as_asked(reasons: Vec<String>) -> Vec<String> {
 /// What reconcile would do now that the ledger says so.
 async fn look_ahead(
     ahead: &AdminContext<'_>,
-    wishes: &[Wish],
+    change_requests: &[ChangeRequest],
     changed: &mut Changed,
 ) -> Result<(), Error> {
-    let names: Vec<DominoName> = wishes
+    let names: Vec<DominoName> = change_requests
         .iter()
-        .filter_map(|wish| match &wish.about {
+        .filter_map(|change_request| match &change_request.about {
             About::ServiceAccount(name) => name.parse().ok(),
             About::Cluster(_) => None,
         })
@@ -284,43 +285,46 @@ async fn look_ahead(
         if scope.places.is_empty() {
             continue;
         }
-        changed.previews.insert(cluster, ahead_of(ahead, &scope).await);
+        changed.previews.insert(cluster, preview_scope(ahead, &scope).await);
     }
     // All of a cluster that comes or goes.
-    for wish in wishes {
-        let About::Cluster(name) = &wish.about else { continue };
+    for change_request in change_requests {
+        let About::Cluster(name) = &change_request.about else { continue };
         let Ok(cluster) = name.parse::<ClusterArn>() else { continue };
         let scope = Scope::of(cluster.clone());
-        changed.previews.insert(cluster, ahead_of(ahead, &scope).await);
+        changed.previews.insert(cluster, preview_scope(ahead, &scope).await);
     }
     Ok(())
 }
 
 /// What reconcile would do in a scope.
-pub(crate) async fn ahead_of(desk: &AdminContext<'_>, scope: &Scope) -> Result<Reconciled, Error> {
-    preview(desk.cloud, scope).await
+pub(crate) async fn preview_scope(
+    admin: &AdminContext<'_>,
+    scope: &Scope,
+) -> Result<Reconciled, Error> {
+    preview(admin.cloud, scope).await
 }
 
-fn places<'a>(conditions: impl Iterator<Item = &'a Condition>) -> BTreeSet<KubernetesName> {
+fn places<'a>(conditions: impl Iterator<Item = &'a Condition>) -> BTreeSet<ServiceAccountRef> {
     let of = |condition: &'a Condition| condition.wanted.iter().chain(condition.leaving.keys());
     conditions.flat_map(of).cloned().collect()
 }
 
 /// When what stands of each was made.
 async fn standing(
-    desk: &AdminContext<'_>,
-    wishes: &[Wish],
+    admin: &AdminContext<'_>,
+    change_requests: &[ChangeRequest],
 ) -> Result<BTreeMap<About, Timestamp>, Error> {
-    let names: Vec<DominoName> = wishes
+    let names: Vec<DominoName> = change_requests
         .iter()
-        .filter_map(|wish| match &wish.about {
+        .filter_map(|change_request| match &change_request.about {
             About::ServiceAccount(name) => name.parse().ok(),
             About::Cluster(_) => None,
         })
         .collect();
     let mut view = View::default();
     let keys: Vec<_> = names.iter().map(binding_key).collect();
-    view.read(desk.ledger, &keys).await?;
+    view.read(admin.ledger, &keys).await?;
     let mut standing = BTreeMap::new();
     for name in names {
         let stored = view.get::<BindingRecord>(&binding_key(&name))?;
@@ -329,8 +333,11 @@ async fn standing(
             standing.insert(About::ServiceAccount(name.to_string()), at);
         }
     }
-    if wishes.iter().any(|wish| matches!(wish.about, About::Cluster(_))) {
-        let registry = desk.registry().await?;
+    if change_requests
+        .iter()
+        .any(|change_request| matches!(change_request.about, About::Cluster(_)))
+    {
+        let registry = admin.registry().await?;
         for (cluster, record) in &registry.clusters {
             let retired = record.retired.as_ref().map(|retirement| &retirement.version);
             let latest = retired.into_iter().chain([&record.version]).max();
@@ -348,32 +355,32 @@ async fn standing(
 
 /// An administrator's change is newer than what stands, whatever the clock says.
 fn envelope(
-    desk: &AdminContext<'_>,
+    admin: &AdminContext<'_>,
     request: &Request,
-    wish: &Wish,
+    change_request: &ChangeRequest,
     at: usize,
     standing: Option<&Timestamp>,
 ) -> Envelope {
-    let now = desk.clock.now();
+    let now = admin.clock.now();
     let next = standing.and_then(|at| at.checked_add(SignedDuration::from_millis(1)).ok());
     let occurred_at = next.map_or(now, |next| next.max(now));
-    let mut detail = wish.detail.clone();
+    let mut detail = change_request.detail.clone();
     detail.insert("schemaVersion".to_owned(), json!(SCHEMA_VERSION));
-    detail.insert("eventId".to_owned(), json!(format!("admin-{}-{at}", desk.run.request_id())));
+    detail.insert("eventId".to_owned(), json!(format!("admin-{}-{at}", admin.run.request_id())));
     detail.insert("occurredAt".to_owned(), json!(format!("{occurred_at:.3}")));
     for (name, value) in [("actor", &request.actor), ("reason", &request.reason)] {
         if let Some(value) = value {
             detail.insert(name.to_owned(), json!(value));
         }
     }
-    let source = match wish.about {
+    let source = match change_request.about {
         About::ServiceAccount(_) => source::AUTOMATION,
         About::Cluster(_) => source::ADMINISTRATION,
     };
     Envelope {
         version: "0".to_owned(),
-        id: format!("admin-{}-{at}", desk.run.request_id()),
-        detail_type: wish.detail_type.to_owned(),
+        id: format!("admin-{}-{at}", admin.run.request_id()),
+        detail_type: change_request.detail_type.to_owned(),
         source: source.to_owned(),
         account: String::new(),
         time: format!("{now:.3}"),

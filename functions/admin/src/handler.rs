@@ -86,21 +86,21 @@ impl Function<'_> {
         };
         let deadline = pod_identity_function::deadline(invocation.deadline, self.deadline_margin);
         let run = Run::new(invocation.request_id, self.clock.now());
-        let desk = AdminContext {
+        let admin = AdminContext {
             cloud: Cloud::of(self.reader, self.clock, &run, self.settings, deadline),
             kubernetes: self.kubernetes,
             inside: self.inside,
             deployment: self.deployment,
         };
         if let Some(widget_request) = widget::read(&payload) {
-            return widget::answer(desk, widget_request, invocation.arn).await;
+            return widget::answer(admin, widget_request, invocation.arn).await;
         }
         let request = match request::read(&payload, ACTIONS) {
             Ok(request) => request,
             Err(help) => return help,
         };
         let action = request.action.name;
-        match self.answer(desk, &request).await {
+        match self.answer(admin, &request).await {
             Ok(mut answer) => {
                 if request.mode == Mode::Apply {
                     answer.text += caveat(&self.deployment, action).unwrap_or_default();
@@ -120,7 +120,7 @@ impl Function<'_> {
         }
     }
 
-    async fn answer(&self, desk: AdminContext<'_>, request: &Request) -> Result<Answer, Refusal> {
+    async fn answer(&self, admin: AdminContext<'_>, request: &Request) -> Result<Answer, Refusal> {
         // Made here and nowhere else.
         let writer = match (request.mode, self.writer) {
             (Mode::Plan, _) => None,
@@ -132,6 +132,6 @@ impl Function<'_> {
                 )));
             }
         };
-        actions::answer(desk, writer.as_deref(), request).await
+        actions::answer(admin, writer.as_deref(), request).await
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use pod_identity_core::{KubernetesName, Pod};
+use pod_identity_core::{Pod, ServiceAccountRef};
 use pod_identity_engine::ports::{ClusterAccess, ErrorKind, Page, PodQuery, PortError};
 
 use crate::context::AdminContext;
@@ -45,7 +45,7 @@ pub(crate) struct Pods {
 
 /// The pods of a namespace that are wanted. Of all others nothing is kept.
 pub(crate) async fn pods(
-    desk: &AdminContext<'_>,
+    admin: &AdminContext<'_>,
     access: &ClusterAccess,
     namespace: &str,
     wanted: impl Fn(&Pod) -> bool,
@@ -54,14 +54,14 @@ pub(crate) async fn pods(
         namespace: namespace.to_owned(),
         selector: String::new(),
         name: None,
-        limit: desk.inside.page,
+        limit: admin.inside.page,
     };
     let (mut pods, mut token, mut begun, mut read) = (Pods::default(), None::<String>, 1, 0);
     loop {
-        match desk.kubernetes.pods(access, &query, token.as_deref()).await {
+        match admin.kubernetes.pods(access, &query, token.as_deref()).await {
             Ok(page) => {
                 let judged = page.items.into_iter().map(|mut pod| {
-                    if let Some(sweep) = &desk.inside.sweep {
+                    if let Some(sweep) = &admin.inside.sweep {
                         pod.judge(&sweep.rules.workload_containers);
                     }
                     pod
@@ -76,7 +76,7 @@ pub(crate) async fn pods(
             }
             Err(error) => return Err(error),
         }
-        if token.is_none() || read >= MOST_PAGES || desk.is_over() {
+        if token.is_none() || read >= MOST_PAGES || admin.is_over() {
             pods.cut = token.is_some();
             pods.found.sort_by(|a, b| (&a.name, &a.uid).cmp(&(&b.name, &b.uid)));
             return Ok(pods);
@@ -85,8 +85,8 @@ pub(crate) async fn pods(
 }
 
 /// The place of an association or a pod, unless Kubernetes would not take its name.
-pub(crate) fn place(namespace: &str, service_account: &str) -> Option<KubernetesName> {
-    KubernetesName::new(namespace, service_account).ok()
+pub(crate) fn place(namespace: &str, service_account: &str) -> Option<ServiceAccountRef> {
+    ServiceAccountRef::new(namespace, service_account).ok()
 }
 
 /// The first few of some words, and how many there are beside them.

@@ -61,23 +61,23 @@ impl NodePolicies {
 
 /// Reads them: two calls a policy and one a node role. None when the ledger remembers none.
 pub(crate) async fn read(
-    desk: &AdminContext<'_>,
+    admin: &AdminContext<'_>,
     access: &ClusterAccess,
 ) -> Result<Option<NodePolicies>, Error> {
     let cluster = &access.cluster;
     let key = node_policy_key(cluster);
     let mut view = View::default();
-    view.read(desk.ledger, std::slice::from_ref(&key)).await?;
+    view.read(admin.ledger, std::slice::from_ref(&key)).await?;
     let stored = view.get::<NodePolicyRecord>(&key)?;
     let Some(record) = stored else { return Ok(None) };
     let mut found = NodePolicies { broad_grant: record.broad_grant.clone(), ..Default::default() };
     for (&number, _) in record.projection.staying() {
-        let arn = node_policy::policy_arn(&desk.settings.plan.deployment, cluster, number);
+        let arn = node_policy::policy_arn(&admin.settings.plan.deployment, cluster, number);
         let arn = arn.map_err(|error| error.to_string())?;
-        let policy = desk.in_time(desk.iam.policy(access, &arn)).await?;
+        let policy = admin.in_time(admin.iam.policy(access, &arn)).await?;
         // Somebody deleted it; those behind it are still there.
         let Some(version) = policy.map(|policy| policy.default_version) else { continue };
-        let document = desk.in_time(desk.iam.policy_document(access, &arn, &version)).await?;
+        let document = admin.in_time(admin.iam.policy_document(access, &arn, &version)).await?;
         let Some(document) = document else { continue };
         let shard = node_policy::parse(number, &document, cluster);
         let shard = shard.ok_or_else(|| {
@@ -88,9 +88,9 @@ pub(crate) async fn read(
     }
     for role in record.node_roles {
         let attached = pages(async |token: Option<String>| {
-            desk.iam.attached_policies(access, &role, token.as_deref()).await
+            admin.iam.attached_policies(access, &role, token.as_deref()).await
         });
-        let attached = desk.in_time(attached).await?;
+        let attached = admin.in_time(attached).await?;
         found.attached.insert(role, attached.into_iter().collect());
     }
     Ok(Some(found))

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use pod_identity_core::{DuplicateKey, plain};
-use pod_identity_engine::{Act, Error};
+use pod_identity_engine::{AuditEntry, Error};
 use pod_identity_events::MAX_REMARK_CHARS;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -118,8 +118,8 @@ impl Request {
     }
 
     /// What the history has of something that is no event, with who asks.
-    pub(crate) fn act<'a>(&'a self, what: &'a str, change: Value) -> Act<'a> {
-        Act { what, change, actor: self.actor.as_deref(), reason: self.reason.as_deref() }
+    pub(crate) fn act<'a>(&'a self, what: &'a str, change: Value) -> AuditEntry<'a> {
+        AuditEntry { what, change, actor: self.actor.as_deref(), reason: self.reason.as_deref() }
     }
 
     /// The payload that asks for the same in mode apply, with some fields as a plan fixes them.

@@ -40,7 +40,7 @@ pub(crate) fn lines(
         json!({ "Deployment": deployment, "Function": NAME }),
         &[
             ("Accepted", "Count", json!(count(&accepted))),
-            ("Repeated", "Count", json!(count(&[Outcome::Repeated, Outcome::Overtaken]))),
+            ("Repeated", "Count", json!(count(&[Outcome::Repeated, Outcome::AlreadySuperseded]))),
             ("Superseded", "Count", json!(count(&[Outcome::Superseded]))),
             ("Rejected", "Count", json!(count(&[Outcome::Rejected]))),
             ("Blocked", "Count", json!(count(&[Outcome::Blocked]))),

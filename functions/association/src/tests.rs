@@ -22,8 +22,13 @@ fn record(outcome: Outcome) -> RecordReport {
 
 #[test]
 fn metrics_are_embedded_metric_format() {
-    let capacity =
-        PolicyCapacity { policies: 1, max_policies: 2, roles: 3, roles_left: 90, used_percent: 41 };
+    let capacity = PolicyCapacity {
+        policies: 1,
+        max_policies: 2,
+        roles: 3,
+        roles_remaining: 90,
+        used_percent: 41,
+    };
     let cluster = ClusterReport { steps: 4, capacity: Some(capacity), ..ClusterReport::default() };
     let arn = "arn:aws:eks:eu-west-1:111122223333:cluster/blue".parse().unwrap();
     let report = BatchReport {

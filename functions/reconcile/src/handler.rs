@@ -95,7 +95,7 @@ impl Function<'_> {
             Err(why) => Ok(format!("left alone: {why}")),
             Ok(Request::Nothing(why)) => Ok(format!("nothing to do: {why}")),
             Ok(Request::All) => self.fan_out(run, deadline, domino).await,
-            Ok(Request::One { scope, handed_on, plan_only }) => {
+            Ok(Request::One { scope, continuation, plan_only }) => {
                 // One batch may hold many changes of one cluster; the whole was looked at then.
                 if scope.places.is_empty()
                     && scope.after.is_none()
@@ -105,7 +105,7 @@ impl Function<'_> {
                 {
                     return Ok(format!("{} was just reconciled", scope.cluster));
                 }
-                let done = self.one(&scope, handed_on, plan_only, run, deadline).await?;
+                let done = self.one(&scope, continuation, plan_only, run, deadline).await?;
                 let said = words(&scope, &done);
                 let failures = done.failures.clone();
                 if scope.places.is_empty() {
@@ -123,7 +123,7 @@ impl Function<'_> {
     async fn one(
         &self,
         scope: &Scope,
-        handed_on: u32,
+        continuation: u32,
         plan_only: bool,
         run: &Run,
         deadline: Timestamp,
@@ -139,10 +139,10 @@ impl Function<'_> {
             tracing::warn!(cluster = scope.cluster.name(), "not noted for status: {why}");
         }
         if let Some(left) = &done.left {
-            request_rest(context, writers.bus, scope, left, handed_on + 1).await?;
+            request_rest(context, writers.bus, scope, left, continuation + 1).await?;
         }
         if done.retirement == Some(Retirement::UnderWay { goes_on: true }) {
-            request_again(context, writers.bus, scope, handed_on + 1).await?;
+            request_again(context, writers.bus, scope, continuation + 1).await?;
         }
         Ok(done)
     }
@@ -210,10 +210,10 @@ fn words(scope: &Scope, done: &Reconciled) -> String {
             roles.join(", ")
         );
     }
-    for policy in &done.given_up {
+    for policy in &done.exemptions {
         said += &format!("; gave up policy {}", policy.name());
     }
-    if let Some(why) = &done.untrimmed {
+    if let Some(why) = &done.trim_skipped {
         said += &format!("; took no role out of the node policies, or not all: {why}");
     }
     if let Some(retirement) = &done.retirement {

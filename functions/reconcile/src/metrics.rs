@@ -23,8 +23,8 @@ pub(crate) fn metrics(
     took: Duration,
     now: Duration,
 ) -> Value {
-    let held_up = match &done.retirement {
-        Some(Retirement::HeldUp(names)) => names.len(),
+    let retirement_blockers = match &done.retirement {
+        Some(Retirement::RetirementBlocked(names)) => names.len(),
         _ => 0,
     };
     // Only a run over the whole cluster counts them, and an alarm goes by them.
@@ -40,8 +40,8 @@ pub(crate) fn metrics(
         ("Orphans", "Count", json!(done.orphans.len())),
         ("LedgerOlderThanCluster", "Count", json!(u8::from(done.halted.is_some()))),
         ("RolesTrimmed", "Count", json!(done.trimmed.len())),
-        ("PoliciesGivenUp", "Count", json!(done.given_up.len())),
-        ("RetirementHeldUp", "Count", json!(held_up)),
+        ("PoliciesDeleted", "Count", json!(done.exemptions.len())),
+        ("RetirementBlocked", "Count", json!(retirement_blockers)),
         ("Steps", "Count", json!(done.steps)),
         ("ReconcileLatency", "Milliseconds", json!(took.as_secs_f64() * 1000.0)),
     ];

@@ -4,7 +4,7 @@ use pod_identity_core::Malformed;
 use std::collections::BTreeSet;
 
 use percent_encoding::percent_decode_str;
-use pod_identity_core::{ClusterArn, Json, KubernetesName, Partition, Pattern};
+use pod_identity_core::{ClusterArn, Json, Partition, Pattern, ServiceAccountRef};
 use pod_identity_engine::Scope;
 use pod_identity_events::detail_type::RECONCILIATION_REQUESTED;
 use serde::Deserialize;
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 /// Most times that one reconciliation is handed on to another invocation. Each looks at one
 /// hundred places at least, and EKS takes 5,000 associations a cluster.
-pub(crate) const MAX_HANDED_ON: u32 = 100;
+pub(crate) const MAX_CONTINUATIONS: u32 = 100;
 
 /// Calls that change an association.
 const CHANGES: [&str; 5] = [
@@ -32,7 +32,7 @@ pub(crate) enum Request {
     One {
         scope: Scope,
         /// How often it was handed on already.
-        handed_on: u32,
+        continuation: u32,
         /// Whether nothing is to be written, whatever the deployment says.
         plan_only: bool,
     },
@@ -44,9 +44,9 @@ pub(crate) enum Request {
 #[serde(rename_all = "camelCase")]
 struct ReconcileFields {
     cluster_arn: Option<ClusterArn>,
-    after: Option<KubernetesName>,
+    after: Option<ServiceAccountRef>,
     #[serde(default)]
-    handed_on: u32,
+    continuation: u32,
     #[serde(default)]
     plan_only: bool,
 }
@@ -95,19 +95,19 @@ pub(crate) fn read(text: &str, own_roles: &[Pattern]) -> Result<Request, Malform
 }
 
 fn asked(detail: Value) -> Result<Request, Malformed> {
-    let ReconcileFields { cluster_arn, after, handed_on, plan_only } =
+    let ReconcileFields { cluster_arn, after, continuation, plan_only } =
         serde_json::from_value(detail).map_err(|error| {
             format!("a request has clusterArn, or none for all clusters: {error}")
         })?;
     let Some(cluster) = cluster_arn else { return Ok(Request::All) };
-    if handed_on > MAX_HANDED_ON {
+    if continuation > MAX_CONTINUATIONS {
         return Err(format!(
-            "the reconciliation of {cluster} was handed on {handed_on} times, and {MAX_HANDED_ON} \
+            "the reconciliation of {cluster} was handed on {continuation} times, and {MAX_CONTINUATIONS} \
              are the most; raise the function's time-out, and ask again without `after`"
         )
         .into());
     }
-    Ok(Request::One { scope: Scope { after, ..Scope::of(cluster) }, handed_on, plan_only })
+    Ok(Request::One { scope: Scope { after, ..Scope::of(cluster) }, continuation, plan_only })
 }
 
 /// What somebody's call asks to look at.
@@ -150,12 +150,12 @@ fn called(detail: Value, own_roles: &[Pattern]) -> Result<Request, Malformed> {
         .map(|at| text(response_elements, at));
     let places = match place {
         [Some(namespace), Some(service_account)] => {
-            KubernetesName::new(&namespace, &service_account).ok().into_iter().collect()
+            ServiceAccountRef::new(&namespace, &service_account).ok().into_iter().collect()
         }
         _ => BTreeSet::new(),
     };
     let scope = Scope { places, actor, ..Scope::of(cluster) };
-    Ok(Request::One { scope, handed_on: 0, plan_only: false })
+    Ok(Request::One { scope, continuation: 0, plan_only: false })
 }
 
 /// Who called, of the kinds of identity that have no ARN: a service of AWS, a user of IAM Identity Center, and one of a

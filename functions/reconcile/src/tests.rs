@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pod_identity_core::{ClusterArn, KubernetesName, Pattern};
+use pod_identity_core::{ClusterArn, Pattern, ServiceAccountRef};
 use pod_identity_engine::{DominoCheck, Reconciled, Scope};
 use pod_identity_events::samples;
 use serde_json::{Value, json};
@@ -45,7 +45,7 @@ fn a_call_by_hand_asks_for_its_place_and_names_who_made_it() {
                 panic!("nothing asked")
             };
             assert_eq!(scope.cluster, cluster());
-            let place = KubernetesName::new("domino-compute", "svc-etl-sa").unwrap();
+            let place = ServiceAccountRef::new("domino-compute", "svc-etl-sa").unwrap();
             assert_eq!(scope.places.into_iter().collect::<Vec<_>>(), [place]);
             assert_eq!(scope.actor.as_deref(), Some(actor));
         }
@@ -145,14 +145,14 @@ fn a_schedule_and_a_request_without_a_cluster_ask_for_all() {
 
 #[test]
 fn a_request_goes_on_where_the_last_one_stopped_and_not_for_ever() {
-    let request = |handed_on: u32| {
+    let request = |continuation: u32| {
         json!({ "detail-type": "Reconciliation Requested", "detail": {
-            "clusterArn": cluster(), "after": "domino-compute/svc-7-sa", "handedOn": handed_on,
+            "clusterArn": cluster(), "after": "domino-compute/svc-7-sa", "continuation": continuation,
         }})
     };
-    let Request::One { scope, handed_on, plan_only } = asked(&request(3)) else { panic!("all") };
+    let Request::One { scope, continuation, plan_only } = asked(&request(3)) else { panic!("all") };
     assert_eq!(scope.after.unwrap().to_string(), "domino-compute/svc-7-sa");
-    assert_eq!((handed_on, plan_only), (3, false));
+    assert_eq!((continuation, plan_only), (3, false));
     let error = read(&request(101).to_string(), &[]).unwrap_err();
     assert!(error.0.contains("raise the function's time-out"), "{error}");
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use jiff::{SignedDuration, Timestamp};
-use pod_identity_core::roster::Ceilings;
+use pod_identity_core::directory::Ceilings;
 use pod_identity_core::{ClusterArn, Pattern};
 use pod_identity_engine::ledger::{DominoRecord, View, domino_key};
 use pod_identity_engine::ports::{

@@ -9,7 +9,8 @@ use pod_identity_core::{ClusterArn, Json};
 use pod_identity_engine::ports::{Clock, ClusterReader, EksReader, KubernetesReader, LedgerReader};
 use pod_identity_engine::{
     Context, Error, InsideReport, InsideSettings, Record, Run, Settings, Workloads,
-    WorkloadsWriters, is_covered, preview_inside, request_sweep_rest, request_sweeps, work_inside,
+    WorkloadsWriters, is_covered, preview_workloads, reconcile_workloads, request_sweep_rest,
+    request_sweeps,
 };
 use pod_identity_function::{Answers, NotFinished};
 use serde_json::{Value, json};
@@ -184,21 +185,22 @@ impl Function<'_> {
     ) -> Result<Option<InsideReport>, Error> {
         let (scope, workloads) = (&asked.scope, self.workloads(run, deadline));
         let (Some(writers), false) = (self.writers, self.is_plan(asked)) else {
-            return preview_inside(workloads, scope).await.map(Some);
+            return preview_workloads(workloads, scope).await.map(Some);
         };
         if let Some(since) = asked.since
             && is_covered(&workloads, &scope.cluster, since).await?
         {
             return Ok(None);
         }
-        let report = work_inside(workloads, writers, scope).await?;
+        let report = reconcile_workloads(workloads, writers, scope).await?;
         let sweep = report.sweep.as_ref();
         let is_left = report.domino.as_ref().is_some_and(|domino| domino.left)
             || sweep.is_some_and(|sweep| sweep.left);
         if is_left {
             let mut rest = scope.clone();
             rest.evicted += sweep.map_or(0, |done| done.evicted.len() + done.deleted.len());
-            request_sweep_rest(workloads.context, writers.bus, &rest, asked.handed_on + 1).await?;
+            request_sweep_rest(workloads.context, writers.bus, &rest, asked.continuation + 1)
+                .await?;
         }
         Ok(Some(report))
     }

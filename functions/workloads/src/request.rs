@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 /// Most times that one sweep is handed on to another invocation.
-pub(crate) const MAX_HANDED_ON: u32 = 20;
+pub(crate) const MAX_CONTINUATIONS: u32 = 20;
 
 /// What one record asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub(crate) enum Request {
 pub(crate) struct SweepRequest {
     pub(crate) scope: InsideScope,
     /// How often it was handed on already.
-    pub(crate) handed_on: u32,
+    pub(crate) continuation: u32,
     /// Whether nothing is to be written, whatever the deployment says.
     pub(crate) plan_only: bool,
     /// When the reason to look came up. A run that began to look well after that has seen it.
@@ -41,7 +41,7 @@ struct Fields {
     #[serde(default)]
     service_account: Option<DominoName>,
     #[serde(default)]
-    handed_on: u32,
+    continuation: u32,
     #[serde(default)]
     evicted: usize,
     #[serde(default)]
@@ -72,7 +72,7 @@ pub(crate) fn read(text: &str) -> Result<Request, Malformed> {
 }
 
 fn asked(detail: Value) -> Result<Request, Malformed> {
-    let Fields { cluster_arn, service_account, handed_on, evicted, plan_only } =
+    let Fields { cluster_arn, service_account, continuation, evicted, plan_only } =
         serde_json::from_value(detail).map_err(|error| {
             format!(
                 "a request has clusterArn, or none for all clusters, and may have serviceAccount \
@@ -86,15 +86,15 @@ fn asked(detail: Value) -> Result<Request, Malformed> {
             Err("a request for one serviceAccount names its cluster as clusterArn".into())
         };
     };
-    if handed_on > MAX_HANDED_ON {
+    if continuation > MAX_CONTINUATIONS {
         return Err(format!(
-            "the sweep of {cluster} was handed on {handed_on} times, and {MAX_HANDED_ON} are the \
+            "the sweep of {cluster} was handed on {continuation} times, and {MAX_CONTINUATIONS} are the \
              most; the next scheduled sweep goes on, or raise the function's time-out"
         )
         .into());
     }
     let scope = InsideScope { cluster, service_account, evicted };
-    Ok(Request::One(SweepRequest { scope, handed_on, plan_only, since: None }))
+    Ok(Request::One(SweepRequest { scope, continuation, plan_only, since: None }))
 }
 
 fn changed(detail: &Value) -> Result<Request, Malformed> {
@@ -105,5 +105,5 @@ fn changed(detail: &Value) -> Result<Request, Malformed> {
         .map_err(|error| format!("clusterArn: {error}"))?;
     let since = text("occurredAt").and_then(|at| at.parse().ok());
     let scope = InsideScope { cluster, service_account: None, evicted: 0 };
-    Ok(Request::One(SweepRequest { scope, handed_on: 0, plan_only: false, since }))
+    Ok(Request::One(SweepRequest { scope, continuation: 0, plan_only: false, since }))
 }

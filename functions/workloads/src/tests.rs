@@ -51,15 +51,15 @@ fn a_schedule_and_a_request_without_a_cluster_ask_for_all() {
 #[test]
 fn a_request_that_is_handed_on_carries_what_was_evicted() {
     let detail = json!({
-        "clusterArn": cluster(), "serviceAccount": "svc-etl", "evicted": 7, "handedOn": 2,
+        "clusterArn": cluster(), "serviceAccount": "svc-etl", "evicted": 7, "continuation": 2,
     });
     let asked = one(&event("Sweep Requested", &detail));
     let name = "svc-etl".parse().unwrap();
     let scope =
         InsideScope { service_account: Some(name), evicted: 7, ..InsideScope::of(cluster()) };
-    assert_eq!((asked.scope, asked.handed_on, asked.since), (scope, 2, None));
+    assert_eq!((asked.scope, asked.continuation, asked.since), (scope, 2, None));
     let error =
-        read(&event("Sweep Requested", &json!({ "clusterArn": cluster(), "handedOn": 21 })));
+        read(&event("Sweep Requested", &json!({ "clusterArn": cluster(), "continuation": 21 })));
     assert!(error.unwrap_err().0.contains("20 are the most"));
 }
 
@@ -87,7 +87,7 @@ fn what_is_no_request_is_answered_with_the_rule() {
 
 #[test]
 fn a_cluster_that_nobody_can_look_into_is_counted_and_said() {
-    let missing = Missing { reason: "no agent".to_owned(), way_out: "install it".to_owned() };
+    let missing = Missing { reason: "no agent".to_owned(), remediation: "install it".to_owned() };
     let mut report = InsideReport::default();
     report.skipped = Some("cluster blue: no route".to_owned());
     report.missing = vec![missing];

@@ -8,7 +8,7 @@ pub(crate) fn words(cluster: &ClusterArn, report: &InsideReport, is_plan: bool) 
     if is_plan {
         said.push("this is a plan: nothing was changed".to_owned());
     }
-    said.extend(report.missing.iter().map(|m| format!("{}: {}", m.reason, m.way_out)));
+    said.extend(report.missing.iter().map(|m| format!("{}: {}", m.reason, m.remediation)));
     if let Some(why) = &report.skipped {
         said.push(format!("the inside was not looked at: {why}"));
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use local::table;
 use pod_identity_core::sweep::{Bound, Place, Places, Removal, Settings, Survey, Worked};
-use pod_identity_core::{Association, Credentials, Desired, KubernetesName, Owner, Phase, Pod};
+use pod_identity_core::{Association, Credentials, Desired, Owner, Phase, Pod, ServiceAccountRef};
 
 use crate::Failure;
 use crate::figures::{cell, time, verdict};
@@ -115,7 +115,7 @@ fn places(
             };
             Place { bound: Some(bound), association: Some(association), ..Place::default() }
         };
-        places.insert(KubernetesName::new(NAMESPACE, &format!("svc-{number}-sa"))?, place);
+        places.insert(ServiceAccountRef::new(NAMESPACE, &format!("svc-{number}-sa"))?, place);
     }
     Ok(places)
 }

@@ -11,8 +11,8 @@ use pod_identity_core::plan::{
 };
 use pod_identity_core::trust::TrustPolicy;
 use pod_identity_core::{
-    Association, Binding, ClusterArn, Clusters, Desired, HeldAssociation, KubernetesName, RoleArn,
-    Version, association_tags, node_policy,
+    Association, Binding, ClusterArn, Clusters, Desired, HeldAssociation, RoleArn,
+    ServiceAccountRef, Version, association_tags, node_policy,
 };
 use pod_identity_events::RemovalReason;
 
@@ -135,7 +135,7 @@ fn observation(found: &[Found], listed: usize) -> Result<Observation, Failure> {
 }
 
 fn place(number: usize, found: Found) -> Result<Place, Failure> {
-    let kubernetes = KubernetesName::new("domino-compute", &format!("svc-{number:04}-sa"))?;
+    let kubernetes = ServiceAccountRef::new("domino-compute", &format!("svc-{number:04}-sa"))?;
     let name = format!("svc-{number:04}").parse()?;
     let mut claims = vec![claim(&kubernetes, &format!("svc-{number:04}"), number, 1)?];
     if let Found::Contested = found {
@@ -178,7 +178,7 @@ fn place(number: usize, found: Found) -> Result<Place, Failure> {
 }
 
 fn claim(
-    kubernetes: &KubernetesName,
+    kubernetes: &ServiceAccountRef,
     name: &str,
     number: usize,
     queued: u64,

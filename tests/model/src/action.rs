@@ -15,7 +15,7 @@ pub enum Error {
     /// It has its effect, and its answer is lost.
     AnswerLost,
     /// Its run gives it up, and it has its effect later or never.
-    GivenUp,
+    Exemptions,
 }
 
 /// One step of somebody.
@@ -48,7 +48,7 @@ pub enum Action {
     /// `Lease::take`: a conditional write.
     Take(Name),
     /// `Lease::take` answers that somebody else holds it.
-    GiveUp(Name),
+    DeletePolicy(Name),
     /// `Loaded::read`: the binding. `BatchGetItem` is no snapshot, so it is read by itself.
     LoadBinding(Name),
     /// `Loaded::read`: the condition and the node policy's memory.
@@ -98,7 +98,7 @@ pub enum Action {
     /// No call that starts now would end before the lease does.
     LeaseRunsOut,
     /// The lease's time is over.
-    LeaseIsOver,
+    LeaseExpired,
     /// IAM shows the newest version everywhere.
     IamSettles,
     /// The intents that a removal left are nearly over. A call that was under way then has had its
@@ -107,7 +107,7 @@ pub enum Action {
     /// They are over.
     IntentsAreOver,
     /// `abandoned_until`: what a run that died may have done has had its effect.
-    AbandonmentIsOver,
+    AbandonmentExpired,
     /// The grace period between two observations is over.
     GracePasses,
     /// Somebody else does what is next on their list.
@@ -138,7 +138,7 @@ impl fmt::Display for Action {
                 write!(f, "run {run} begins to repair account {account}")
             }
             Self::Take(run) => write!(f, "run {run} takes the lease"),
-            Self::GiveUp(run) => write!(f, "run {run} does not get the lease"),
+            Self::DeletePolicy(run) => write!(f, "run {run} does not get the lease"),
             Self::LoadBinding(run) => write!(f, "run {run} reads the binding"),
             Self::LoadCondition(run) => write!(f, "run {run} reads condition and memory"),
             Self::LoadAll(run) => write!(f, "run {run} reads all bindings and the memory"),
@@ -154,7 +154,7 @@ impl fmt::Display for Action {
             Self::Fail(run, Error::AnswerLost) => {
                 write!(f, "the call of run {run} has its effect and its answer is lost")
             }
-            Self::Fail(run, Error::GivenUp) => write!(f, "run {run} gives its call up"),
+            Self::Fail(run, Error::Exemptions) => write!(f, "run {run} gives its call up"),
             Self::ReadSkipped { run, shown: true } => {
                 write!(f, "run {run} reads the version that it skipped")
             }
@@ -167,12 +167,12 @@ impl fmt::Display for Action {
             Self::LandAdrift(_) => write!(f, "a call that nobody waits for has its effect"),
             Self::LoseAdrift(_) => write!(f, "a call that nobody waits for is lost"),
             Self::LeaseRunsOut => write!(f, "the lease is nearly over"),
-            Self::LeaseIsOver => write!(f, "the lease is over"),
+            Self::LeaseExpired => write!(f, "the lease is over"),
             Self::IamSettles => write!(f, "IAM shows the newest version"),
             Self::GracePasses => write!(f, "the grace period is over"),
             Self::IntentsAge => write!(f, "intents that a removal left are nearly over"),
             Self::IntentsAreOver => write!(f, "intents that a removal left are over"),
-            Self::AbandonmentIsOver => write!(f, "the abandonment of the lease is over"),
+            Self::AbandonmentExpired => write!(f, "the abandonment of the lease is over"),
             Self::Hand(hand) => write!(f, "a hand: {hand:?}"),
             Self::Deed => write!(f, "somebody else does the next of their deeds"),
         }

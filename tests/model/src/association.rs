@@ -229,7 +229,7 @@ impl Protocol {
         let account = runner.account;
         let confirmed = runner.seen.filter(|_| confirms);
         let role = runner.binding.and_then(|binding| binding.role).unwrap_or(NONE);
-        if held && !runner.overtaken {
+        if held && !runner.already_superseded {
             let mut condition = state.ledger.conditions[account];
             condition.intents.intend(role, state.next_id);
             let since = runner.looked_at;
@@ -247,7 +247,7 @@ impl Protocol {
     }
 
     /// `apply_place`.
-    pub(crate) fn placing_call(&self, runner: &Runner) -> Option<Call> {
+    pub(crate) fn packer_call(&self, runner: &Runner) -> Option<Call> {
         let (place, binding) = (runner.account, runner.binding?);
         let version = binding.version;
         Some(match (binding.role, runner.seen) {

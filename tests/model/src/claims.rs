@@ -29,7 +29,7 @@ pub enum Omission {
     /// A newer event gets new numbers for what it covered before.
     KeptNumbers,
     /// A newer event that covers a cluster no longer keeps the number.
-    GivenUp,
+    Exemptions,
     /// A number is given by the run and not by the accepting transaction.
     NumberAtAcceptance,
     /// A run gives a number whatever was accepted since it read the binding.
@@ -165,7 +165,7 @@ struct Runner {
     /// The same as it was read.
     read: Option<Queue>,
     /// Bindings that a newer event has changed since they were read.
-    overtaken: [bool; 2],
+    already_superseded: [bool; 2],
     failed: bool,
 }
 
@@ -248,7 +248,7 @@ impl Claims {
         let numbers = &mut queue.numbers[event.name];
         for (cluster, number) in numbers.iter_mut().enumerate() {
             if event.covers & bit(cluster) == 0 {
-                if !self.omits(Omission::GivenUp) {
+                if !self.omits(Omission::Exemptions) {
                     *number = 0;
                 }
             } else if self.omits(Omission::Sequence) {
@@ -284,7 +284,7 @@ impl Claims {
             *condition = Condition { version, is };
         }
         for runner in &mut state.runners {
-            runner.overtaken[name] |= runner.bindings[name].is_some();
+            runner.already_superseded[name] |= runner.bindings[name].is_some();
         }
     }
 
@@ -341,7 +341,7 @@ impl Claims {
     /// A transaction that checks that claims and binding are as they were read.
     fn enqueue(&self, state: &mut State, run: usize) {
         let runner = &state.runners[run];
-        let stale = runner.overtaken[runner.name] && !self.omits(Omission::BindingCheck);
+        let stale = runner.already_superseded[runner.name] && !self.omits(Omission::BindingCheck);
         let is_same = runner.read == Some(state.queue) && !stale;
         if let Some(queue) = runner.queue.filter(|_| is_same) {
             state.queue = queue;
@@ -364,7 +364,7 @@ impl Claims {
         if let Some(name) = next.filter(|_| next != stands) {
             let recorded = &state.recorded[cluster];
             let waits = recorded.contains(&name) && recorded.first() != Some(&name);
-            let waits = waits && !runner.overtaken[name];
+            let waits = waits && !runner.already_superseded[name];
             state.taken_away |= waits;
         }
         state.serves[cluster] = next;
@@ -377,7 +377,7 @@ impl Claims {
         state.leases[runner.cluster] = None;
         for name in (0..2).filter(|_| !runner.failed) {
             let Some(binding) = runner.bindings[name] else { continue };
-            if runner.overtaken[name] {
+            if runner.already_superseded[name] {
                 done = false;
                 continue;
             }
@@ -597,7 +597,7 @@ pub mod setups {
 
     /// One binding comes and goes, the other comes and changes its role.
     #[must_use]
-    pub fn handed_on() -> Claims {
+    pub fn continuation() -> Claims {
         claims(&[claim(0, 1, 3, 1), claim(0, 2, 4, 0), claim(1, 1, 1, 1), claim(1, 2, 2, 1)])
     }
 
@@ -623,7 +623,7 @@ pub mod setups {
     #[must_use]
     pub fn all() -> [(&'static str, Claims); 4] {
         [
-            ("claims handed on", handed_on()),
+            ("claims handed on", continuation()),
             ("claimed again", claimed_again()),
             ("claims narrowed", narrowed()),
             ("claims widened", widened()),

@@ -83,12 +83,12 @@ impl Protocol {
         match (lease.holder, lease.rest) {
             (Holder::Free, _) | (_, Rest::Over) => {}
             // A run that is dead starts nothing anyhow.
-            (Holder::Dead, Rest::Enough) => actions.push(Action::LeaseIsOver),
+            (Holder::Dead, Rest::Enough) => actions.push(Action::LeaseExpired),
             (_, Rest::Enough) => actions.push(Action::LeaseRunsOut),
-            (_, Rest::Little) => actions.push(Action::LeaseIsOver),
+            (_, Rest::Little) => actions.push(Action::LeaseExpired),
         }
         if self.setup.margin == Margin::Kept && !under_way.is_empty() {
-            actions.retain(|action| *action != Action::LeaseIsOver);
+            actions.retain(|action| *action != Action::LeaseExpired);
         }
         let settled = state.policy.shown_from == state.policy.newest();
         if !settled {
@@ -106,7 +106,7 @@ impl Protocol {
             actions.push(Action::IntentsAreOver);
         }
         if lease.abandoned && lease.holder == Holder::Free && under_way.is_empty() {
-            actions.push(Action::AbandonmentIsOver);
+            actions.push(Action::AbandonmentExpired);
         }
         let replacing = matches!(self.next_deed(state), Some(Deed::Recreates { .. }));
         if state.ledger.memory.unused != NONE && !replacing {

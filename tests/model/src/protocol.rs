@@ -83,7 +83,7 @@ impl Protocol {
             actions
                 .extend([Error::Refused, Error::AnswerLost].map(|error| Action::Fail(run, error)));
             if self.setup.margin == Margin::Broken {
-                actions.push(Action::Fail(run, Error::GivenUp));
+                actions.push(Action::Fail(run, Error::Exemptions));
             }
         } else {
             match runner.step {
@@ -96,7 +96,7 @@ impl Protocol {
                 }
                 Step::Take => actions.push(match state.ledger.lease.rest {
                     Rest::Over => Action::Take(run),
-                    Rest::Enough | Rest::Little => Action::GiveUp(run),
+                    Rest::Enough | Rest::Little => Action::DeletePolicy(run),
                 }),
                 Step::Load if runner.job == Some(Job::Reconcile) => {
                     actions.push(Action::LoadAll(run));
@@ -191,7 +191,7 @@ impl Model for Protocol {
                 self.work(&mut state, run, Job::Repair, account);
             }
             Action::Take(run) => self.take(&mut state, run),
-            Action::GiveUp(run) => state.end(run, Delivery::Waiting),
+            Action::DeletePolicy(run) => state.end(run, Delivery::Waiting),
             Action::LoadBinding(run) => self.load_binding(&mut state, run),
             Action::LoadCondition(run) => self.load_condition(&mut state, run),
             Action::LoadAll(run) => self.load_all(&mut state, run),
@@ -212,7 +212,7 @@ impl Model for Protocol {
                 match error {
                     Error::Refused => {}
                     Error::AnswerLost => drop(self.land(&mut state, call)),
-                    Error::GivenUp => state.adrift.push(call),
+                    Error::Exemptions => state.adrift.push(call),
                 }
                 state.runners[run].fail();
             }
@@ -233,7 +233,7 @@ impl Model for Protocol {
             }
             Action::LoseAdrift(call) => drop(state.adrift.remove(call)),
             Action::LeaseRunsOut => state.ledger.lease.rest = Rest::Little,
-            Action::LeaseIsOver => state.ledger.lease.rest = Rest::Over,
+            Action::LeaseExpired => state.ledger.lease.rest = Rest::Over,
             Action::IamSettles => state.policy.shown_from = state.policy.newest(),
             Action::GracePasses => {
                 let memory = &mut state.ledger.memory;
@@ -245,11 +245,11 @@ impl Model for Protocol {
             Action::IntentsAreOver => {
                 state.ledger.conditions.iter_mut().for_each(|one| one.intents.age(Open::Little));
             }
-            Action::AbandonmentIsOver => state.ledger.lease.abandoned = false,
+            Action::AbandonmentExpired => state.ledger.lease.abandoned = false,
             Action::Deed => self.deed(&mut state),
             Action::Hand(hand) => self.hand(&mut state, hand),
         }
-        state.forget_what_is_over();
+        state.drop_expired();
         Some(state)
     }
 
@@ -269,7 +269,7 @@ impl State {
     }
 
     /// Makes states alike that only differ in what nobody will look at again.
-    fn forget_what_is_over(&mut self) {
+    fn drop_expired(&mut self) {
         if self.mishaps_left == 0 {
             // Nothing old is shown any more.
             self.policy.shown_from = self.policy.newest();

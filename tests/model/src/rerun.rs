@@ -71,12 +71,12 @@ fn is_progress(action: Action) -> bool {
         action,
         Action::Deed
             | Action::Hand(_)
-            | Action::GiveUp(_)
+            | Action::DeletePolicy(_)
             | Action::GracePasses
-            | Action::LeaseIsOver
+            | Action::LeaseExpired
             | Action::IntentsAge
             | Action::IntentsAreOver
-            | Action::AbandonmentIsOver
+            | Action::AbandonmentExpired
             | Action::Repair { .. }
             | Action::Reconcile { .. }
     )

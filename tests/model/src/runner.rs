@@ -83,7 +83,7 @@ impl Protocol {
         let runner = &mut state.runners[run];
         runner.call = match runner.step {
             Step::Write => Some(Call::WriteVersion { roles: runner.listed }),
-            _ => self.placing_call(runner),
+            _ => self.packer_call(runner),
         };
     }
 
@@ -189,7 +189,7 @@ impl Protocol {
         let works = matches!(runner.job, Some(Job::Event(_) | Job::Repair));
         if let Some(binding) = runner.binding.filter(|_| works && done) {
             self.settle(state, run, &runner, binding);
-            done = !runner.overtaken;
+            done = !runner.already_superseded;
         }
         if !self.omits(Omission::Lease) {
             // What a run that died may have done stays noted.
@@ -231,7 +231,7 @@ impl Protocol {
                 Is::Removed
             }
         };
-        if !runner.overtaken {
+        if !runner.already_superseded {
             condition.version = binding.version;
             condition.wanted = binding.role.is_some();
             state.write_condition(account, condition, Some(run));
@@ -301,7 +301,7 @@ impl State {
         for (run, runner) in self.runners.iter_mut().enumerate() {
             let reads_it = runner.has_condition && runner.account == account;
             if reads_it && by != Some(run) {
-                runner.overtaken = true;
+                runner.already_superseded = true;
             }
         }
     }

@@ -417,7 +417,7 @@ pub(crate) struct Runner {
     pub(crate) binding: Option<Binding>,
     pub(crate) has_condition: bool,
     /// Whether the condition was written by somebody else since it was read.
-    pub(crate) overtaken: bool,
+    pub(crate) already_superseded: bool,
     pub(crate) memory: Memory,
     /// Whether the lease's last holder ended without saying what it did.
     pub(crate) abandoned: bool,

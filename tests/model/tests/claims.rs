@@ -17,7 +17,7 @@ fn breaks(claims: Claims, step: Omission, promise: Promise) {
 
 #[test]
 fn the_claim_that_was_recorded_first_holds() {
-    holds(setups::handed_on(), 150_000);
+    holds(setups::continuation(), 150_000);
 }
 
 #[test]
@@ -37,8 +37,8 @@ fn a_cluster_that_is_added_gets_a_number_of_its_own() {
 
 #[test]
 fn a_number_comes_from_the_ledger_and_not_from_the_event() {
-    breaks(setups::handed_on(), Omission::Sequence, Promise::FirstRecordedHolds);
-    breaks(setups::handed_on(), Omission::Sequence, Promise::HolderKeepsIt);
+    breaks(setups::continuation(), Omission::Sequence, Promise::FirstRecordedHolds);
+    breaks(setups::continuation(), Omission::Sequence, Promise::HolderKeepsIt);
 }
 
 #[test]
@@ -48,22 +48,22 @@ fn a_newer_event_keeps_the_numbers_that_it_has() {
 
 #[test]
 fn what_a_newer_event_no_longer_covers_is_given_up() {
-    breaks(setups::handed_on(), Omission::GivenUp, Promise::FirstRecordedHolds);
+    breaks(setups::continuation(), Omission::Exemptions, Promise::FirstRecordedHolds);
 }
 
 #[test]
 fn the_accepting_transaction_gives_the_number() {
-    breaks(setups::handed_on(), Omission::NumberAtAcceptance, Promise::FirstRecordedHolds);
+    breaks(setups::continuation(), Omission::NumberAtAcceptance, Promise::FirstRecordedHolds);
 }
 
 #[test]
 fn a_run_gives_no_number_to_a_binding_that_changed() {
-    breaks(setups::handed_on(), Omission::BindingCheck, Promise::FirstRecordedHolds);
+    breaks(setups::continuation(), Omission::BindingCheck, Promise::FirstRecordedHolds);
     breaks(setups::claimed_again(), Omission::BindingCheck, Promise::HolderKeepsIt);
 }
 
 #[test]
 fn claims_and_bindings_are_read_as_of_one_moment() {
     breaks(setups::claimed_again(), Omission::Snapshot, Promise::HolderKeepsIt);
-    breaks(setups::handed_on(), Omission::Snapshot, Promise::RightEnd);
+    breaks(setups::continuation(), Omission::Snapshot, Promise::RightEnd);
 }

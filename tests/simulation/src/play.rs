@@ -338,7 +338,7 @@ impl<'a> Play<'a> {
         self.troubled = true;
         let world = self.world.lock().unwrap();
         self.unseen_until = later(world.now, self.setup.visible_after);
-        self.watch.take_in(&world);
+        self.watch.merge_in(&world);
         let all = watch::associations(&world);
         self.unknown.extend(all.into_values().flat_map(BTreeMap::into_keys));
         for runner in self.runners.iter_mut().flatten() {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use pod_identity_core::{ClusterArn, KubernetesName, Pattern, RoleArn, Rules, plan};
+use pod_identity_core::{ClusterArn, Pattern, RoleArn, Rules, ServiceAccountRef, plan};
 use pod_identity_engine::Settings;
 use pod_identity_world::World;
 use serde_json::{Value, json};
@@ -81,12 +81,12 @@ pub(crate) fn node_roles(cluster: &ClusterArn, shared: bool) -> BTreeSet<RoleArn
 }
 
 /// A Kubernetes service account that several may want; the last one is `svc-0`'s own.
-pub(crate) fn place(index: u8) -> KubernetesName {
+pub(crate) fn place(index: u8) -> ServiceAccountRef {
     let name = match index % PLACES {
         3 => "svc-0-sa".to_owned(),
         index => format!("shared-{index}"),
     };
-    KubernetesName::new(NAMESPACE, &name).unwrap()
+    ServiceAccountRef::new(NAMESPACE, &name).unwrap()
 }
 
 /// Sets the trust policy of a role that exists.
@@ -230,8 +230,8 @@ pub(crate) fn envelope(event: &Event, at: i64, id: &str) -> String {
 }
 
 /// The Kubernetes service account that an assignment asks for.
-pub(crate) fn wanted_place(of: u8, at: Option<u8>) -> KubernetesName {
-    at.map_or_else(|| KubernetesName::new(NAMESPACE, &format!("svc-{of}-sa")).unwrap(), place)
+pub(crate) fn wanted_place(of: u8, at: Option<u8>) -> ServiceAccountRef {
+    at.map_or_else(|| ServiceAccountRef::new(NAMESPACE, &format!("svc-{of}-sa")).unwrap(), place)
 }
 
 /// Whether an assignment is meant for a cluster.

@@ -6,7 +6,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use pod_identity_core::{ClusterArn, DominoName, KubernetesName, SERVICE_ACCOUNT_TAG};
+use pod_identity_core::{ClusterArn, DominoName, SERVICE_ACCOUNT_TAG, ServiceAccountRef};
 use pod_identity_engine::ledger::{
     BlockedRecord, Condition, ConditionState, HistoryOutcome, HistoryRecord, MAX_SUPERSEDED,
     condition_key, history_partition,
@@ -176,7 +176,7 @@ impl End<'_> {
         self.world.eks.cluster_arns().any(|known| known == self.cluster)
     }
 
-    fn at(&self, place: &KubernetesName) -> Option<&Association> {
+    fn at(&self, place: &ServiceAccountRef) -> Option<&Association> {
         self.world.eks.find(self.cluster, place.namespace(), place.service_account())
     }
 
@@ -202,7 +202,7 @@ impl End<'_> {
     }
 
     /// The place that a service account wants here.
-    fn wants(&self, name: u8) -> Option<(KubernetesName, &Sent)> {
+    fn wants(&self, name: u8) -> Option<(ServiceAccountRef, &Sent)> {
         if self.is_retiring() {
             return None;
         }
@@ -218,13 +218,13 @@ impl End<'_> {
     }
 
     /// Whether a service account may hold a place: its claim was recorded first.
-    fn may_hold(&self, name: u8, wanted: &KubernetesName) -> bool {
+    fn may_hold(&self, name: u8, wanted: &ServiceAccountRef) -> bool {
         let queues = &self.play.watch.queues;
         queues.lost || queues.holder(self.cluster, wanted) == Some(stage::name(name).as_str())
     }
 
     /// Whether another one may hold it.
-    fn another_may_hold(&self, name: u8, wanted: &KubernetesName) -> bool {
+    fn another_may_hold(&self, name: u8, wanted: &ServiceAccountRef) -> bool {
         let queues = &self.play.watch.queues;
         let holder = queues.holder(self.cluster, wanted);
         queues.lost || holder.is_some_and(|holder| holder != stage::name(name))
@@ -273,7 +273,7 @@ impl End<'_> {
     fn ready(
         &self,
         name: u8,
-        place: &KubernetesName,
+        place: &ServiceAccountRef,
         sent: &Sent,
         found: &Condition,
     ) -> Result<(), Violation> {
@@ -337,7 +337,7 @@ impl End<'_> {
     fn blocked(
         &self,
         name: u8,
-        place: &KubernetesName,
+        place: &ServiceAccountRef,
         sent: &Sent,
         blocked: &BlockedRecord,
     ) -> Result<(), Violation> {

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use pod_identity_core::node_policy::{self, AssignedPolicy, MAX_POLICY_CHARACTERS};
 use pod_identity_core::{
-    ClusterArn, DEPLOYMENT_TAG, HeldAssociation, KubernetesName, RoleArn, SERVICE_ACCOUNT_TAG,
+    ClusterArn, DEPLOYMENT_TAG, HeldAssociation, RoleArn, SERVICE_ACCOUNT_TAG, ServiceAccountRef,
 };
 use pod_identity_engine::ledger::{
     AccountRecord, BindingRecord, Condition, HistoryOutcome, HistoryRecord, LeaseRecord,
@@ -67,7 +67,7 @@ pub(crate) struct Watch {
     /// Associations of somebody else that had our tags and the values of an open intent.
     imitations: BTreeSet<String>,
     /// What each run made again on each cluster, by Kubernetes service account.
-    made_again: BTreeMap<(String, ClusterArn), BTreeSet<KubernetesName>>,
+    made_again: BTreeMap<(String, ClusterArn), BTreeSet<ServiceAccountRef>>,
     /// How often each run wrote each policy.
     written: BTreeMap<(String, String), (Timestamp, usize)>,
     /// Who was recorded first.
@@ -77,12 +77,12 @@ pub(crate) struct Watch {
 impl Watch {
     pub(crate) fn new(world: &World) -> Self {
         let mut watch = Self::default();
-        watch.take_in(world);
+        watch.merge_in(world);
         watch
     }
 
     /// Takes AWS as it is, because somebody else changed it.
-    pub(crate) fn take_in(&mut self, world: &World) {
+    pub(crate) fn merge_in(&mut self, world: &World) {
         let before = std::mem::replace(&mut self.associations, associations(world));
         for (cluster, before) in before {
             // A cluster that is built again has no ceiling.
@@ -101,7 +101,7 @@ impl Watch {
 
     /// What a step changed, held against the invariants.
     pub(crate) fn look(&mut self, world: &World, step: &Step<'_>) -> Result<(), Violation> {
-        self.queues.take_in(world);
+        self.queues.merge_in(world);
         self.note_imitations(world);
         if !world.calls[self.calls..].iter().any(|call| changes(&call.operation)) {
             self.calls = world.calls.len();
@@ -115,7 +115,7 @@ impl Watch {
             return Err(Violation::new("another deployment's ledger changes nothing", what));
         }
         let mut before = std::mem::take(self);
-        self.take_in(world);
+        self.merge_in(world);
         self.written = std::mem::take(&mut before.written);
         self.made = std::mem::take(&mut before.made);
         self.queues = std::mem::take(&mut before.queues);
@@ -367,8 +367,8 @@ pub(crate) fn is_ours(association: &Association) -> bool {
         && association.tags.get(DEPLOYMENT_TAG).is_some_and(|tag| tag == DEPLOYMENT)
 }
 
-pub(crate) fn place_of(association: &Association) -> KubernetesName {
-    KubernetesName::new(&association.namespace, &association.service_account).unwrap()
+pub(crate) fn place_of(association: &Association) -> ServiceAccountRef {
+    ServiceAccountRef::new(&association.namespace, &association.service_account).unwrap()
 }
 
 pub(crate) fn associations(world: &World) -> BTreeMap<ClusterArn, BTreeMap<String, Association>> {
@@ -527,13 +527,13 @@ fn is_within_ceiling(cluster: &ClusterArn, made: usize, step: &Step<'_>) -> Resu
 }
 
 /// The association that the ledger remembers at a place.
-fn held(world: &World, cluster: &ClusterArn, place: &KubernetesName) -> Option<HeldAssociation> {
+fn held(world: &World, cluster: &ClusterArn, place: &ServiceAccountRef) -> Option<HeldAssociation> {
     let item = world.ledger.get(&account_key(cluster, place))?;
     serde_json::from_value::<AccountRecord>(item.body.clone()).unwrap().held
 }
 
 /// The one that it remembers for a binding that nobody has changed since.
-fn remembered(world: &World, cluster: &ClusterArn, place: &KubernetesName) -> Option<String> {
+fn remembered(world: &World, cluster: &ClusterArn, place: &ServiceAccountRef) -> Option<String> {
     let held = held(world, cluster, place)?;
     let item = world.ledger.get(&binding_key(&held.service_account))?;
     let binding: BindingRecord = serde_json::from_value(item.body.clone()).unwrap();

@@ -152,6 +152,6 @@ async fn record_that_no_parser_takes_is_rejected_with_its_text() {
     assert_eq!(rejected[1].detail["original"], deep);
     let kept = rejected[2].detail["original"].as_str().unwrap();
     assert!(kept.len() > 64 * 1024 && long.starts_with(kept));
-    assert_eq!(rejected[2].detail["originalCut"], true);
+    assert_eq!(rejected[2].detail["originalTruncated"], true);
     assert_eq!(rejected[2].detail["originalBytes"], long.len());
 }

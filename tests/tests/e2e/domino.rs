@@ -135,14 +135,14 @@ async fn whatever_is_wrong_with_domino_nobody_is_unbound_and_the_clusters_are_re
             "raise DOMINO_UNBIND_MAX or DOMINO_UNBIND_PERCENT",
         ),
     ];
-    for (name, break_it, way_out) in cases {
+    for (name, break_it, remediation) in cases {
         domino(&scenario, break_it);
         let said = scheduled(&scenario).await;
-        assert!(said.contains("Domino") && said.contains(way_out), "{name}: {said}");
+        assert!(said.contains("Domino") && said.contains(remediation), "{name}: {said}");
         assert_eq!(reconciled(&mut scenario).await, 1, "{name}");
         assert_eq!(is_bound(&scenario), [true; 3], "{name}");
         let answer = shown(&scenario).await;
-        assert!(answer["text"].as_str().unwrap().contains(way_out), "{name}: {answer:#}");
+        assert!(answer["text"].as_str().unwrap().contains(remediation), "{name}: {answer:#}");
         domino(&scenario, |domino| {
             domino.accounts.clone_from(&right);
             domino.key = scene::DOMINO_KEY.to_owned();

@@ -19,7 +19,7 @@ async fn foreign_association_in_the_way_blocks_until_it_is_gone() {
     let blocked = scenario.news(detail_type::ASSOCIATION_BLOCKED);
     assert_eq!(blocked.len(), 1);
     assert_eq!(blocked[0].detail["code"], "foreignAssociation");
-    assert!(blocked[0].detail["wayOut"].as_str().unwrap().contains(&theirs.id));
+    assert!(blocked[0].detail["remediation"].as_str().unwrap().contains(&theirs.id));
     assert_eq!(scenario.association("blue", "svc-warehouse-sa"), Some(theirs.clone()));
 
     scenario

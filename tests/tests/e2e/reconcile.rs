@@ -148,8 +148,8 @@ async fn every_call_that_cloudtrail_saw_is_taken_and_only_others_are_looked_at()
 #[tokio::test]
 async fn a_retired_cluster_is_emptied_once_everybody_works_elsewhere() {
     let mut scenario = Scenario::on_blue(&[]).await;
-    let retired = |given_up: Value, second| {
-        let detail = json!({ "clusterArn": blue(), "givenUp": given_up });
+    let retired = |exemptions: Value, second| {
+        let detail = json!({ "clusterArn": blue(), "exemptServiceAccounts": exemptions });
         event(source::ADMINISTRATION, detail_type::CLUSTER_RETIRED, detail, second)
     };
     scenario.deliver(&[retired(json!([]), 10)]).await;

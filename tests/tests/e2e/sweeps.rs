@@ -210,7 +210,7 @@ async fn what_the_time_does_not_suffice_for_is_handed_on_and_finished() {
     let events = scenario.stage.new_events();
     let rest = events.iter().find(|event| event.detail_type == detail_type::SWEEP_REQUESTED);
     let rest = rest.unwrap();
-    assert_eq!(rest.detail["handedOn"], json!(1), "{rest:?}");
+    assert_eq!(rest.detail["continuation"], json!(1), "{rest:?}");
     ask(&scenario, serde_json::to_value(rest).unwrap()).await;
     assert_eq!(running(&scenario), Vec::<String>::new());
 }

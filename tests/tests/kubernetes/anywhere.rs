@@ -17,7 +17,7 @@ use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Api, Client, Config};
 use local::wire::Wire;
 use pod_identity_core::{
-    CloudWorkloadIdentity, ClusterArn, KubernetesName, Mutation, MutationRule,
+    CloudWorkloadIdentity, ClusterArn, Mutation, MutationRule, ServiceAccountRef,
 };
 use pod_identity_engine::Calls;
 use pod_identity_engine::ports::{
@@ -166,8 +166,8 @@ impl Place {
         standing.map(|pod| pod.name).collect()
     }
 
-    fn account(&self, name: &str) -> KubernetesName {
-        KubernetesName::new(&self.namespace, name).unwrap()
+    fn account(&self, name: &str) -> ServiceAccountRef {
+        ServiceAccountRef::new(&self.namespace, name).unwrap()
     }
 }
 
@@ -301,7 +301,7 @@ async fn a_service_account_is_made_once_and_deleted_by_its_uid() {
         assert_eq!((made.name.as_str(), &made.labels), ("svc-new-sa", &labels));
         let twice = writer.create_service_account(access, &new, &labels).await;
         assert_eq!(twice.unwrap_err().kind, ErrorKind::InUse);
-        let nowhere = KubernetesName::new(&format!("{PREFIX}nowhere"), "svc-new-sa").unwrap();
+        let nowhere = ServiceAccountRef::new(&format!("{PREFIX}nowhere"), "svc-new-sa").unwrap();
         let nowhere = writer.create_service_account(access, &nowhere, &labels).await;
         assert_eq!(nowhere.unwrap_err().kind, ErrorKind::NotFound);
         let found = reader.service_accounts(access, &place.namespace, "a=b", None).await.unwrap();

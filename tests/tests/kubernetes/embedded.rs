@@ -13,7 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use local::wire::{Certificates, Wire};
 use pod_identity_core::{
-    CloudWorkloadIdentity, ClusterArn, KubernetesName, Mutation, MutationRule,
+    CloudWorkloadIdentity, ClusterArn, Mutation, MutationRule, ServiceAccountRef,
 };
 use pod_identity_engine::Calls;
 use pod_identity_engine::ports::{
@@ -130,8 +130,8 @@ fn etl() -> DominoPod {
     DominoPod::new("svc-etl-sa", "etl")
 }
 
-fn account(name: &str) -> KubernetesName {
-    KubernetesName::new(NAMESPACE, name).unwrap()
+fn account(name: &str) -> ServiceAccountRef {
+    ServiceAccountRef::new(NAMESPACE, name).unwrap()
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use self::candidate::{Accepted, Candidate, Decision, Known};
 use self::claims::Claims;
 use crate::answer::{Answer, Refusal};
 use crate::associations;
-use crate::change::{Wish, ahead_of, judge, note, preview_words, undone};
+use crate::change::{ChangeRequest, judge, note, preview_scope, preview_words, undone};
 use crate::context::{AdminContext, AdminWriter};
 use crate::request::{Action, Mode, Request};
 use crate::table::Table;
@@ -80,7 +80,7 @@ struct Named {
 }
 
 pub(super) async fn answer(
-    desk: &AdminContext<'_>,
+    admin: &AdminContext<'_>,
     writer: Option<&dyn AdminWriter>,
     request: &Request,
 ) -> Result<Answer, Refusal> {
@@ -91,25 +91,25 @@ pub(super) async fn answer(
             "say which associations: `\"associations\": [{\"namespace\": ..., \"serviceAccount\": ..., \"as\": ...}]`, or `\"all\": true`, or `\"orphans\": true`; one of the three",
         ));
     }
-    let registry = desk.registry().await?;
-    let cluster = desk.named(&registry, &params.cluster)?;
+    let registry = admin.registry().await?;
+    let cluster = admin.named(&registry, &params.cluster)?;
     let Some(record) = registry.clusters.get(&cluster).filter(|one| one.retired.is_none()) else {
         return Err(Refusal(format!(
             "adopt: cluster {cluster} is not registered, or its retirement was asked for; register it first (action clusters). What keeps a retirement from its end is deleted by hand"
         )));
     };
-    let bindings = desk.bindings().await?;
-    let others = associations::unknown(desk, &registry, &cluster, &bindings).await?;
+    let bindings = admin.bindings().await?;
+    let others = associations::unknown(admin, &registry, &cluster, &bindings).await?;
     let claims = Claims::of(&bindings, record);
     let mut view = View::default();
-    view.read(desk.ledger, &claims.keys()).await?;
+    view.read(admin.ledger, &claims.keys()).await?;
     let known = Known {
         bindings: &bindings,
         others: &others,
         record,
         claims: claims.held_by(&view)?,
-        deployment: &desk.settings.plan.deployment,
-        template: &desk.settings.rules.service_account_template,
+        deployment: &admin.settings.plan.deployment,
+        template: &admin.settings.rules.service_account_template,
     };
     let mut candidates = match (params.all, params.orphans) {
         (true, _) => known.all(),
@@ -117,7 +117,7 @@ pub(super) async fn answer(
         _ => known.named(&params.associations),
     };
     for candidate in &mut candidates {
-        candidate.hold_to(|wish| judge(desk, request, wish));
+        candidate.hold_to(|change_request| judge(admin, request, change_request));
     }
     let digest = candidate::digest(&cluster, &candidates);
     if let Some(why) = unplanned(request.mode, params.plan.as_deref(), &digest) {
@@ -127,16 +127,16 @@ pub(super) async fn answer(
         )));
     }
     let unasked = match writer {
-        Some(writer) => carry_out(desk, writer, request, &cluster, &mut candidates).await?,
+        Some(writer) => carry_out(admin, writer, request, &cluster, &mut candidates).await?,
         None => {
-            let rehearsal = DryRunLedger::of(desk.ledger);
-            let ahead = desk.over(&rehearsal);
-            carry_out(&ahead, &rehearsal, request, &cluster, &mut candidates).await?;
+            let dry_run = DryRunLedger::of(admin.ledger);
+            let ahead = admin.over(&dry_run);
+            carry_out(&ahead, &dry_run, request, &cluster, &mut candidates).await?;
             let places: BTreeSet<_> =
                 candidates.iter().filter_map(Candidate::accepted).map(|one| one.place).collect();
             if !places.is_empty() {
                 let scope = Scope { places, ..Scope::of(cluster.clone()) };
-                let preview = ahead_of(&ahead, &scope).await?;
+                let preview = preview_scope(&ahead, &scope).await?;
                 let plan = preview_words(&cluster, &preview);
                 let ahead = Some((&preview, plan.as_str()));
                 let mut answer = told(request, &cluster, &candidates, ahead, None);
@@ -173,23 +173,23 @@ fn unplanned(mode: Mode, planned: Option<&str>, digest: &str) -> Option<String> 
 /// Binds what is accepted, lets each binding take its association over, and asks reconcile for it;
 /// answers why that could not be asked for.
 async fn carry_out(
-    desk: &AdminContext<'_>,
+    admin: &AdminContext<'_>,
     writer: &dyn AdminWriter,
     request: &Request,
     cluster: &ClusterArn,
     candidates: &mut [Candidate],
 ) -> Result<Option<String>, Error> {
-    let (at, wishes): (Vec<usize>, Vec<Wish>) = candidates
+    let (at, change_requests): (Vec<usize>, Vec<ChangeRequest>) = candidates
         .iter()
         .enumerate()
         .filter_map(|(at, one)| match &one.decision {
-            Decision::Bind(wish) => Some((at, (**wish).clone())),
+            Decision::Bind(change_request) => Some((at, (**change_request).clone())),
             _ => None,
         })
         .unzip();
     let mut clusters = BTreeSet::new();
-    if !wishes.is_empty() {
-        let changed = note(desk, writer, request, &wishes).await?;
+    if !change_requests.is_empty() {
+        let changed = note(admin, writer, request, &change_requests).await?;
         clusters.extend(changed.clusters);
         for (at, result) in at.into_iter().zip(changed.results) {
             match result {
@@ -212,13 +212,13 @@ async fn carry_out(
         let act = request.act(PERMITTED, change);
         let word = Adoption { name: &name, cluster, association_id: &id, act };
         let permitted = async {
-            desk.hurry()?;
-            permit_adoption(desk.context, writer, &word).await
+            admin.hurry()?;
+            permit_adoption(admin.context, writer, &word).await
         };
         (at, permitted.await)
     };
     let permitted: Vec<(usize, Result<(), Error>)> =
-        stream::iter(permits).map(permit).buffered(desk.settings.concurrency).collect().await;
+        stream::iter(permits).map(permit).buffered(admin.settings.concurrency).collect().await;
     for (at, result) in permitted {
         if let Err(why) = result {
             candidates[at].refuse(format!("it is bound, and may not take it over yet: {why}"));
@@ -226,7 +226,7 @@ async fn carry_out(
     }
     // The last of all: a reconciliation that ran before the permission would not take it over.
     let why = "an administrator let bindings adopt associations";
-    let unasked = request_clusters(desk.context, writer, &clusters, why).await;
+    let unasked = request_clusters(admin.context, writer, &clusters, why).await;
     let first = unasked.into_iter().next();
     Ok(first.map(|(cluster, why)| format!("cluster {}: {why}", cluster.name())))
 }

@@ -5,7 +5,7 @@ use pod_identity_events::detail_type::{ROLE_ASSIGNED, ROLE_UNASSIGNED};
 use serde_json::json;
 
 use crate::answer::{Answer, Refusal};
-use crate::change::{About, Changed, Wish, make, undone};
+use crate::change::{About, ChangeRequest, Changed, make, undone};
 use crate::context::{AdminContext, AdminWriter};
 use crate::request::{Action, Mode, Request};
 
@@ -32,23 +32,23 @@ pub(super) const UNBIND: Action = Action {
 };
 
 pub(super) async fn bind(
-    desk: &AdminContext<'_>,
+    admin: &AdminContext<'_>,
     writer: Option<&dyn AdminWriter>,
     request: &Request,
 ) -> Result<Answer, Refusal> {
-    one(desk, writer, request, ROLE_ASSIGNED).await
+    one(admin, writer, request, ROLE_ASSIGNED).await
 }
 
 pub(super) async fn unbind(
-    desk: &AdminContext<'_>,
+    admin: &AdminContext<'_>,
     writer: Option<&dyn AdminWriter>,
     request: &Request,
 ) -> Result<Answer, Refusal> {
-    one(desk, writer, request, ROLE_UNASSIGNED).await
+    one(admin, writer, request, ROLE_UNASSIGNED).await
 }
 
 async fn one(
-    desk: &AdminContext<'_>,
+    admin: &AdminContext<'_>,
     writer: Option<&dyn AdminWriter>,
     request: &Request,
     detail_type: &'static str,
@@ -56,8 +56,8 @@ async fn one(
     let detail = request.as_given().clone();
     let name = detail.get("serviceAccount").and_then(|name| name.as_str()).unwrap_or_default();
     let about = About::ServiceAccount(name.to_owned());
-    let wish = Wish { about, detail_type, detail };
-    let changed = make(desk, writer, request, &[wish]).await?;
+    let change_request = ChangeRequest { about, detail_type, detail };
+    let changed = make(admin, writer, request, &[change_request]).await?;
     Ok(told(request, &changed)?.applied_by(request, &[]))
 }
 

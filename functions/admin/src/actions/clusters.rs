@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::bind::told;
 use crate::answer::{Answer, Refusal};
-use crate::change::{About, Wish, make};
+use crate::change::{About, ChangeRequest, make};
 use crate::context::{AdminContext, AdminWriter};
 use crate::request::{Action, Request};
 use crate::table::Table;
@@ -22,7 +22,7 @@ pub(super) const ACTION: Action = Action {
         ),
         (
             "retire",
-            "optional: { cluster, givenUp }: reconcile empties it once every service account is ready elsewhere or in givenUp (names, or `*` alone)",
+            "optional: { cluster, exemptServiceAccounts }: reconcile empties it once every service account is ready elsewhere or in exemptServiceAccounts (names, or `*` alone)",
         ),
     ],
     changes: true,
@@ -41,43 +41,43 @@ struct ClustersParams {
 struct Retire {
     cluster: String,
     #[serde(default)]
-    given_up: Vec<String>,
+    exempt_service_accounts: Vec<String>,
 }
 
 pub(super) async fn answer(
-    desk: &AdminContext<'_>,
+    admin: &AdminContext<'_>,
     writer: Option<&dyn AdminWriter>,
     request: &Request,
 ) -> Result<Answer, Refusal> {
     let params: ClustersParams = request.fields()?;
-    let wish = match (params.register, params.retire) {
-        (None, None) => return Ok(list(&desk.registry().await?)),
+    let change_request = match (params.register, params.retire) {
+        (None, None) => return Ok(list(&admin.registry().await?)),
         (Some(_), Some(_)) => {
             return Err(request.wrong("either register or retire, not both at once"));
         }
         (Some(detail), None) => {
             let arn = detail.get("clusterArn").and_then(Value::as_str).unwrap_or_default();
             let about = About::Cluster(arn.to_owned());
-            Wish { about, detail_type: CLUSTER_REGISTERED, detail }
+            ChangeRequest { about, detail_type: CLUSTER_REGISTERED, detail }
         }
-        (None, Some(Retire { cluster, given_up })) => {
-            let cluster = desk.named(&desk.registry().await?, &cluster)?;
-            retirement(cluster.as_str(), &given_up)
+        (None, Some(Retire { cluster, exempt_service_accounts })) => {
+            let cluster = admin.named(&admin.registry().await?, &cluster)?;
+            retirement(cluster.as_str(), &exempt_service_accounts)
         }
     };
-    let changed = make(desk, writer, request, &[wish]).await?;
+    let changed = make(admin, writer, request, &[change_request]).await?;
     Ok(told(request, &changed)?.applied_by(request, &[]))
 }
 
 /// The guarded retirement of a cluster.
-pub(super) fn retirement(cluster: &str, given_up: &[String]) -> Wish {
+pub(super) fn retirement(cluster: &str, exemptions: &[String]) -> ChangeRequest {
     let mut detail = Map::new();
     detail.insert("clusterArn".to_owned(), json!(cluster));
-    if !given_up.is_empty() {
-        detail.insert("givenUp".to_owned(), json!(given_up));
+    if !exemptions.is_empty() {
+        detail.insert("exemptServiceAccounts".to_owned(), json!(exemptions));
     }
     let about = About::Cluster(cluster.to_owned());
-    Wish { about, detail_type: CLUSTER_RETIRED, detail }
+    ChangeRequest { about, detail_type: CLUSTER_RETIRED, detail }
 }
 
 fn list(registry: &Registry) -> Answer {
@@ -88,7 +88,7 @@ fn list(registry: &Registry) -> Answer {
         let roles: Vec<&str> = registration.node_roles.iter().map(|role| role.as_str()).collect();
         let state = match &record.retired {
             None => "registered".to_owned(),
-            Some(retirement) => match (retirement.begun_at, retirement.emptied_at) {
+            Some(retirement) => match (retirement.begun_at, retirement.drained_at) {
                 (_, Some(at)) => format!("emptied at {at}"),
                 (Some(at), None) => format!("retiring since {at}"),
                 (None, None) => "retirement asked for, held up".to_owned(),

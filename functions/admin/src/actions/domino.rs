@@ -25,18 +25,18 @@ pub(super) const ACTION: Action = Action {
 #[serde(deny_unknown_fields)]
 struct DominoParams {}
 
-pub(super) async fn answer(desk: &AdminContext<'_>, request: &Request) -> Result<Answer, Refusal> {
+pub(super) async fn answer(admin: &AdminContext<'_>, request: &Request) -> Result<Answer, Refusal> {
     let DominoParams {} = request.fields()?;
-    desk.registry().await?;
+    admin.registry().await?;
     let mut view = View::default();
-    view.read(desk.ledger, &[domino_key()]).await?;
+    view.read(admin.ledger, &[domino_key()]).await?;
     let stored = view.get::<DominoRecord>(&domino_key())?;
     let DominoRecord { comparison, failure } = stored.unwrap_or_default();
-    let plans = desk.deployment.reconcile_plans;
+    let plans = admin.deployment.reconcile_plans;
     if comparison.is_none() && failure.is_none() {
         return Err(Refusal(not_asked(plans)));
     }
-    let now = desk.clock.now();
+    let now = admin.clock.now();
     let mut text = match &comparison {
         Some(comparison) => lists(comparison, now) + &conclusion(comparison),
         None => "There is no complete comparison with Domino yet.\n".to_owned(),

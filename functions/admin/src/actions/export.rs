@@ -43,10 +43,10 @@ enum Format {
     Csv,
 }
 
-pub(super) async fn answer(desk: &AdminContext<'_>, request: &Request) -> Result<Answer, Refusal> {
+pub(super) async fn answer(admin: &AdminContext<'_>, request: &Request) -> Result<Answer, Refusal> {
     let params: ExportParams = request.fields()?;
     let limit = params.limit.unwrap_or(usize::MAX).max(1);
-    let bindings = desk.bindings().await?;
+    let bindings = admin.bindings().await?;
     let from = params.after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
     let mut rest = bindings
         .range::<DominoName, _>((from, Bound::Unbounded))

@@ -33,18 +33,18 @@ struct HistoryParams {
     limit: Option<usize>,
 }
 
-pub(super) async fn answer(desk: &AdminContext<'_>, request: &Request) -> Result<Answer, Refusal> {
+pub(super) async fn answer(admin: &AdminContext<'_>, request: &Request) -> Result<Answer, Refusal> {
     let params: HistoryParams = request.fields()?;
     let of = match (&params.service_account, &params.cluster) {
         (Some(name), None) => name.to_string(),
-        (None, Some(cluster)) => desk.named(&desk.registry().await?, cluster)?.to_string(),
+        (None, Some(cluster)) => admin.named(&admin.registry().await?, cluster)?.to_string(),
         _ => {
             return Err(request.wrong("it is of either serviceAccount or cluster: name one"));
         }
     };
     let partition = history_partition(&of);
     let mut view = View::default();
-    view.query(desk.ledger, &partition, "").await?;
+    view.query(admin.ledger, &partition, "").await?;
     let all = view.all::<HistoryRecord>(&partition, "")?;
     let known = all.len();
     let newest: Vec<HistoryRecord> =

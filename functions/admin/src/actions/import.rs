@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::rows::{self, Numbered};
 use crate::answer::{Answer, Refusal};
-use crate::change::{Changed, Wish, judge, make, undone};
+use crate::change::{ChangeRequest, Changed, judge, make, undone};
 use crate::context::{AdminContext, AdminWriter};
 use crate::request::{Action, Mode, Request};
 use crate::table::Table;
@@ -70,31 +70,31 @@ struct Line {
     #[serde(skip_serializing_if = "String::is_empty")]
     because: String,
     #[serde(skip)]
-    wish: Option<Wish>,
+    change_request: Option<ChangeRequest>,
 }
 
 pub(super) async fn answer(
-    desk: &AdminContext<'_>,
+    admin: &AdminContext<'_>,
     writer: Option<&dyn AdminWriter>,
     request: &Request,
 ) -> Result<Answer, Refusal> {
     let params: ImportParams = request.fields()?;
     let stops = params.stop_on_error;
     let rows = read(request, params)?;
-    let (answer, changes) = imported(desk, writer, request, stops, rows).await?;
+    let (answer, changes) = imported(admin, writer, request, stops, rows).await?;
     Ok(if changes { answer.applied_by(request, &[]) } else { answer })
 }
 
 /// The answer, and whether there is something to do.
 async fn imported(
-    desk: &AdminContext<'_>,
+    admin: &AdminContext<'_>,
     writer: Option<&dyn AdminWriter>,
     request: &Request,
     stops: bool,
     rows: Vec<Numbered>,
 ) -> Result<(Answer, bool), Refusal> {
-    let bindings = desk.bindings().await?;
-    let mut lines = judged(rows, &bindings, |wish| judge(desk, request, wish));
+    let bindings = admin.bindings().await?;
+    let mut lines = judged(rows, &bindings, |change_request| judge(admin, request, change_request));
     let bad = lines.iter().filter(|line| line.fate == Fate::Refused).count();
     if stops && bad > 0 {
         return match request.mode {
@@ -111,19 +111,21 @@ async fn imported(
             ))),
         };
     }
-    let at: Vec<usize> = (0..lines.len()).filter(|at| lines[*at].wish.is_some()).collect();
-    let wishes: Vec<Wish> = lines.iter().filter_map(|line| line.wish.clone()).collect();
-    if wishes.is_empty() {
+    let at: Vec<usize> =
+        (0..lines.len()).filter(|at| lines[*at].change_request.is_some()).collect();
+    let change_requests: Vec<ChangeRequest> =
+        lines.iter().filter_map(|line| line.change_request.clone()).collect();
+    if change_requests.is_empty() {
         let text = words(request, &lines, None);
         return Ok((with_data(Answer::of(text), request, &lines, None), false));
     }
-    if wishes.len() > MOST_CHANGES {
+    if change_requests.len() > MOST_CHANGES {
         return Err(Refusal(format!(
             "import: {} rows would change something, and one import changes at most {MOST_CHANGES}, so nothing was done; import them in parts",
-            wishes.len()
+            change_requests.len()
         )));
     }
-    let changed = make(desk, writer, request, &wishes).await?;
+    let changed = make(admin, writer, request, &change_requests).await?;
     for (at, result) in at.into_iter().zip(&changed.results) {
         let (fate, because) = match result {
             Err(reasons) => (Fate::Refused, reasons.join("; ")),
@@ -181,7 +183,7 @@ fn list(value: Value) -> Result<Vec<Value>, Refusal> {
 fn judged(
     rows: Vec<Numbered>,
     bindings: &BTreeMap<DominoName, BindingRecord>,
-    judge: impl Fn(&Wish) -> Result<Change, Vec<String>>,
+    judge: impl Fn(&ChangeRequest) -> Result<Change, Vec<String>>,
 ) -> Vec<Line> {
     let mut named: BTreeMap<String, Vec<u64>> = BTreeMap::new();
     for (line, row) in &rows {
@@ -195,7 +197,7 @@ fn judged(
             service_account: service_account.to_owned(),
             fate: Fate::Refused,
             because,
-            wish: None,
+            change_request: None,
         };
         let row = match row {
             Ok(row) => row,
@@ -205,8 +207,8 @@ fn judged(
         if let Some(lines) = named.get(&name).filter(|lines| lines.len() > 1) {
             return refused(&name, doubled(&name, lines));
         }
-        let wish = row.wish();
-        let binding = match judge(&wish) {
+        let change_request = row.change_request();
+        let binding = match judge(&change_request) {
             Ok(Change::Bind(binding)) => binding,
             Ok(_) => return refused(&name, "it is no binding".to_owned()),
             Err(reasons) => return refused(&name, reasons.join("; ")),
@@ -216,8 +218,8 @@ fn judged(
             Some(_) => Fate::Changed,
             None => Fate::New,
         };
-        let wish = (fate != Fate::Unchanged).then_some(wish);
-        Line { line, service_account: name, fate, because: String::new(), wish }
+        let change_request = (fate != Fate::Unchanged).then_some(change_request);
+        Line { line, service_account: name, fate, because: String::new(), change_request }
     };
     rows.into_iter().map(of).collect()
 }

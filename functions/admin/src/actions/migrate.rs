@@ -12,13 +12,13 @@ mod words;
 
 use pod_identity_core::{Change, ClusterArn};
 use pod_identity_engine::ledger::Registry;
-use pod_identity_engine::{DryRunLedger, note_act, request_clusters};
+use pod_identity_engine::{DryRunLedger, record_audit, request_clusters};
 use pod_identity_events::detail_type::{CLUSTER_REGISTERED, RECONCILIATION_REQUESTED};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::answer::{Answer, Refusal};
-use crate::change::{About, Changed, Wish, judge, take, undone};
+use crate::change::{About, ChangeRequest, Changed, judge, take, undone};
 use crate::context::{AdminContext, AdminWriter};
 use crate::request::{Action, Request};
 
@@ -57,34 +57,34 @@ enum To {
 struct Destination {
     green: ClusterArn,
     /// Its registration, unless it is registered like that already.
-    registration: Option<Wish>,
+    registration: Option<ChangeRequest>,
 }
 
 pub(super) async fn answer(
-    desk: &AdminContext<'_>,
+    admin: &AdminContext<'_>,
     writer: Option<&dyn AdminWriter>,
     request: &Request,
 ) -> Result<Answer, Refusal> {
     let params: MigrateParams = request.fields()?;
-    let registry = desk.registry().await?;
-    let blue = desk.named(&registry, &params.from)?;
+    let registry = admin.registry().await?;
+    let blue = admin.named(&registry, &params.from)?;
     if !registry.clusters.contains_key(&blue) {
         return Err(Refusal(format!(
             "migrate: cluster {blue} is not registered, so nothing works there; see the registered ones with {{\"action\": \"clusters\"}}"
         )));
     }
-    let to = destination(desk, request, &registry, params.to)?;
+    let to = destination(admin, request, &registry, params.to)?;
     if to.green == blue {
         return Err(Refusal(format!("migrate: from and to are one cluster, {blue}")));
     }
     match writer {
-        None => plan(desk, request, &blue, &to).await,
-        Some(writer) => apply(desk, writer, request, &blue, &to).await,
+        None => plan(admin, request, &blue, &to).await,
+        Some(writer) => apply(admin, writer, request, &blue, &to).await,
     }
 }
 
 fn destination(
-    desk: &AdminContext<'_>,
+    admin: &AdminContext<'_>,
     request: &Request,
     registry: &Registry,
     to: To,
@@ -99,7 +99,7 @@ fn destination(
                     "migrate: no registered cluster is called `{name}`; give `to` as {UNREGISTERED}, or see the registered ones with {{\"action\": \"clusters\"}}"
                 )));
             }
-            let green = desk.named(registry, &name)?;
+            let green = admin.named(registry, &name)?;
             return match registry.clusters.get(&green) {
                 Some(record) if record.retired.is_none() => {
                     Ok(Destination { green, registration: None })
@@ -115,8 +115,8 @@ fn destination(
     };
     let arn = detail.get("clusterArn").and_then(Value::as_str).unwrap_or_default();
     let about = About::Cluster(arn.to_owned());
-    let wish = Wish { about, detail_type: CLUSTER_REGISTERED, detail };
-    let registration = match judge(desk, request, &wish) {
+    let change_request = ChangeRequest { about, detail_type: CLUSTER_REGISTERED, detail };
+    let registration = match judge(admin, request, &change_request) {
         Ok(Change::Register(registration)) => registration,
         Ok(_) => return Err(Refusal("migrate: `to` is no registration".to_owned())),
         Err(reasons) => return Err(broken(request, &reasons)),
@@ -127,7 +127,7 @@ fn destination(
         .clusters
         .get(&green)
         .is_some_and(|record| record.registration == registration && record.retired.is_none());
-    Ok(Destination { green, registration: (!stands).then_some(wish) })
+    Ok(Destination { green, registration: (!stands).then_some(change_request) })
 }
 
 fn broken(request: &Request, reasons: &[String]) -> Refusal {
@@ -150,19 +150,22 @@ fn refused(request: &Request, changed: &Changed) -> Result<(), Refusal> {
 }
 
 async fn plan(
-    desk: &AdminContext<'_>,
+    admin: &AdminContext<'_>,
     request: &Request,
     blue: &ClusterArn,
     to: &Destination,
 ) -> Result<Answer, Refusal> {
-    let rehearsal = DryRunLedger::of(desk.ledger);
-    let ahead = desk.over(&rehearsal);
-    if let Some(wish) = &to.registration {
-        refused(request, &take(&ahead, &rehearsal, request, std::slice::from_ref(wish)).await?)?;
+    let dry_run = DryRunLedger::of(admin.ledger);
+    let ahead = admin.over(&dry_run);
+    if let Some(change_request) = &to.registration {
+        refused(
+            request,
+            &take(&ahead, &dry_run, request, std::slice::from_ref(change_request)).await?,
+        )?;
     }
     let registry = ahead.registry().await?;
-    let seen = look::look(&ahead, &rehearsal, &registry, blue, &to.green).await?;
-    let progress = progress::of(desk, blue, &to.green).await?;
+    let seen = look::look(&ahead, &dry_run, &registry, blue, &to.green).await?;
+    let progress = progress::of(admin, blue, &to.green).await?;
     let preflight = words::Preflight {
         verdicts: verdict::verdicts(&seen),
         findings: findings::findings(&seen),
@@ -178,7 +181,7 @@ async fn plan(
 }
 
 async fn apply(
-    desk: &AdminContext<'_>,
+    admin: &AdminContext<'_>,
     writer: &dyn AdminWriter,
     request: &Request,
     blue: &ClusterArn,
@@ -186,18 +189,21 @@ async fn apply(
 ) -> Result<Answer, Refusal> {
     let green = to.green.name();
     let done = match &to.registration {
-        Some(wish) => {
+        Some(change_request) => {
             // Its registration asks for its reconciliation.
-            refused(request, &take(desk, writer, request, std::slice::from_ref(wish)).await?)?;
+            refused(
+                request,
+                &take(admin, writer, request, std::slice::from_ref(change_request)).await?,
+            )?;
             format!("Cluster {green} is registered, and reconcile was asked to fill it.\n")
         }
         None => {
             let change = json!({ "fill": to.green, "from": blue });
             let act = request.act(RECONCILIATION_REQUESTED, change);
-            note_act(desk.context, writer, &act, to.green.as_str()).await?;
+            record_audit(admin.context, writer, &act, to.green.as_str()).await?;
             let reason = format!("what works on cluster {} shall work there", blue.name());
             let clusters = [to.green.clone()].into();
-            let unasked = request_clusters(desk.context, writer, &clusters, &reason).await;
+            let unasked = request_clusters(admin.context, writer, &clusters, &reason).await;
             if let Some(why) = unasked.get(&to.green) {
                 return Err(Refusal(format!(
                     "migrate: reconciliation of cluster {green} could not be asked for: {why}; ask again, or wait for the scheduled one"
@@ -207,7 +213,7 @@ async fn apply(
         }
     };
     // It is done by now, whatever cannot be read.
-    let (progress, words) = match progress::of(desk, blue, &to.green).await {
+    let (progress, words) = match progress::of(admin, blue, &to.green).await {
         Ok(progress) => (json!(progress), progress.words(green)),
         Err(why) => (
             json!({ "unknown": why }),

@@ -64,29 +64,29 @@ pub(crate) fn goes_on(action: &str) -> Option<Other> {
 
 /// Answers a request, and does what it asks for if it is given something to write with.
 pub(crate) async fn answer(
-    desk: AdminContext<'_>,
+    admin: AdminContext<'_>,
     writer: Option<&dyn AdminWriter>,
     request: &Request,
 ) -> Result<Answer, Refusal> {
-    let desk = &desk;
+    let admin = &admin;
     match request.action.name {
-        "status" => status::answer(desk, request).await,
-        "bind" => bind::bind(desk, writer, request).await,
-        "unbind" => bind::unbind(desk, writer, request).await,
-        "history" => history::answer(desk, request).await,
-        "clusters" => clusters::answer(desk, writer, request).await,
-        "migrate" => migrate::answer(desk, writer, request).await,
-        "retire" => retire::answer(desk, writer, request).await,
-        "adopt" => adopt::answer(desk, writer, request).await,
-        "resume" => resume::answer(desk, writer, request).await,
-        "export" => export::answer(desk, request).await,
-        "import" => import::answer(desk, writer, request).await,
-        "sweep" => sweep::answer(desk, writer, request).await,
-        "explain" => explain::answer(desk, request).await,
-        "who" => who::answer(desk, request).await,
-        "trust-policy" => trust_policy::answer(desk, request).await,
-        "domino" => domino::answer(desk, request).await,
-        "rejected" | "superseded" => notices::answer(desk, request).await,
+        "status" => status::answer(admin, request).await,
+        "bind" => bind::bind(admin, writer, request).await,
+        "unbind" => bind::unbind(admin, writer, request).await,
+        "history" => history::answer(admin, request).await,
+        "clusters" => clusters::answer(admin, writer, request).await,
+        "migrate" => migrate::answer(admin, writer, request).await,
+        "retire" => retire::answer(admin, writer, request).await,
+        "adopt" => adopt::answer(admin, writer, request).await,
+        "resume" => resume::answer(admin, writer, request).await,
+        "export" => export::answer(admin, request).await,
+        "import" => import::answer(admin, writer, request).await,
+        "sweep" => sweep::answer(admin, writer, request).await,
+        "explain" => explain::answer(admin, request).await,
+        "who" => who::answer(admin, request).await,
+        "trust-policy" => trust_policy::answer(admin, request).await,
+        "domino" => domino::answer(admin, request).await,
+        "rejected" | "superseded" => notices::answer(admin, request).await,
         other => Err(Refusal(format!("there is no action `{other}`"))),
     }
 }

@@ -49,13 +49,13 @@ struct NoticesParams {
     limit: Option<usize>,
 }
 
-pub(super) async fn answer(desk: &AdminContext<'_>, request: &Request) -> Result<Answer, Refusal> {
+pub(super) async fn answer(admin: &AdminContext<'_>, request: &Request) -> Result<Answer, Refusal> {
     let params: NoticesParams = request.fields()?;
     let days = params.days.unwrap_or(7);
     if !(1..=MOST_DAYS).contains(&days) {
         return Err(request.wrong(format!("days is 1 to {MOST_DAYS}, not {days}")));
     }
-    let now = desk.clock.now();
+    let now = admin.clock.now();
     let today = now.to_zoned_datetime(TimeZone::UTC).date();
     let last = match params.before {
         Some(before) => match before.parse() {
@@ -74,10 +74,10 @@ pub(super) async fn answer(desk: &AdminContext<'_>, request: &Request) -> Result
     };
     let mut found: Vec<NoticeRecord> = Vec::new();
     for day in (0..days).map(|days| back(last, days)) {
-        desk.hurry()?;
+        admin.hurry()?;
         let partition = notice_partition(kind, midnight(day));
         let mut view = View::default();
-        view.query(desk.ledger, &partition, "").await?;
+        view.query(admin.ledger, &partition, "").await?;
         let all = view.all::<NoticeRecord>(&partition, "")?;
         found.extend(all);
     }
@@ -85,7 +85,7 @@ pub(super) async fn answer(desk: &AdminContext<'_>, request: &Request) -> Result
     found.sort_by(|a, b| b.recorded_at.cmp(&a.recorded_at).then(a.original.cmp(&b.original)));
     found.truncate(params.limit.unwrap_or(20));
     let notices: Vec<Notice> =
-        found.into_iter().map(|record| Notice::of(record, desk.deployment.bus)).collect();
+        found.into_iter().map(|record| Notice::of(record, admin.deployment.bus)).collect();
 
     let word = match kind {
         NoticeKind::Rejected => "rejected",
@@ -95,7 +95,7 @@ pub(super) async fn answer(desk: &AdminContext<'_>, request: &Request) -> Result
     if known > notices.len() {
         text += &format!("The newest {} are shown; raise limit.\n", notices.len());
     }
-    let kept = desk.settings.notice_retention;
+    let kept = admin.settings.notice_retention;
     let oldest =
         now.checked_sub(kept).unwrap_or(Timestamp::MIN).to_zoned_datetime(TimeZone::UTC).date();
     let next = (oldest < first).then_some(first);
@@ -106,7 +106,7 @@ pub(super) async fn answer(desk: &AdminContext<'_>, request: &Request) -> Result
         );
     }
     if !notices.is_empty() {
-        text += &format!("\n{}\n{}", table(&notices), way_out(kind));
+        text += &format!("\n{}\n{}", table(&notices), remediation(kind));
     }
     let notices: Vec<Value> = notices.into_iter().map(Notice::data).collect();
     Ok(Answer::of(text)
@@ -181,7 +181,7 @@ fn table(notices: &[Notice]) -> Table {
     table
 }
 
-fn way_out(kind: NoticeKind) -> String {
+fn remediation(kind: NoticeKind) -> String {
     let what = match kind {
         NoticeKind::Rejected => {
             "To send one again, correct it by its reasons: `original` is the event as it came, `entry` the same for PutEvents."

@@ -37,13 +37,13 @@ struct ResumeParams {
 }
 
 pub(super) async fn answer(
-    desk: &AdminContext<'_>,
+    admin: &AdminContext<'_>,
     writer: Option<&dyn AdminWriter>,
     request: &Request,
 ) -> Result<Answer, Refusal> {
     let params: ResumeParams = request.fields()?;
-    let cluster = desk.named(&desk.registry().await?, &params.cluster)?;
-    let resumption = plan_resumption(desk.cloud, &cluster).await?;
+    let cluster = admin.named(&admin.registry().await?, &params.cluster)?;
+    let resumption = plan_resumption(admin.cloud, &cluster).await?;
     if params.plan.is_none() && request.mode == Mode::Apply {
         return Err(
             request.wrong("mode apply resumes what a plan has shown, and `plan` is not given")
@@ -60,10 +60,10 @@ pub(super) async fn answer(
     if let Some(writer) = writer {
         let change = json!({ "clusterArn": cluster, "digest": resumption.digest });
         let act = request.act(RESUMED, change);
-        resume(desk.context, writer, &cluster, &resumption, &act).await?;
+        resume(admin.context, writer, &cluster, &resumption, &act).await?;
         let why = "an administrator resumed it";
         let asked = [cluster.clone()].into();
-        let failed = request_clusters(desk.context, writer, &asked, why).await;
+        let failed = request_clusters(admin.context, writer, &asked, why).await;
         text += match failed.is_empty() {
             true => "\nIt goes on: reconcile was requested.\n",
             false => {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use pod_identity_core::{DominoName, GivenUp};
-use pod_identity_engine::{chain, held_up};
+use pod_identity_core::{DominoName, Exemptions};
+use pod_identity_engine::{chain, retirement_blockers};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -23,7 +23,7 @@ pub(super) const ACTION: Action = Action {
     fields: &[
         ("cluster", "name or ARN"),
         (
-            "givenUp",
+            "exemptServiceAccounts",
             "optional: service accounts that need not be ready on another cluster, and lose their role with it, or `*` alone",
         ),
     ],
@@ -36,38 +36,45 @@ pub(super) const ACTION: Action = Action {
 struct RetireParams {
     cluster: String,
     #[serde(default)]
-    given_up: Vec<String>,
+    exempt_service_accounts: Vec<String>,
 }
 
 pub(super) async fn answer(
-    desk: &AdminContext<'_>,
+    admin: &AdminContext<'_>,
     writer: Option<&dyn AdminWriter>,
     request: &Request,
 ) -> Result<Answer, Refusal> {
     let params: RetireParams = request.fields()?;
-    let given_up = GivenUp::try_from(params.given_up.clone())
-        .map_err(|error| request.wrong(format!("givenUp: {error}")))?;
-    let cluster = desk.named(&desk.registry().await?, &params.cluster)?;
-    let guard = async |given_up: &GivenUp| {
-        held_up(desk.ledger, desk.settings, &cluster, given_up).await.map_err(|e| chain(&e))
+    let exemptions = Exemptions::try_from(params.exempt_service_accounts.clone())
+        .map_err(|error| request.wrong(format!("exemptServiceAccounts: {error}")))?;
+    let cluster = admin.named(&admin.registry().await?, &params.cluster)?;
+    let guard = async |exemptions: &Exemptions| {
+        retirement_blockers(admin.ledger, admin.settings, &cluster, exemptions)
+            .await
+            .map_err(|e| chain(&e))
     };
-    let nobody = GivenUp::default();
+    let nobody = Exemptions::default();
     let before = guard(&nobody).await?;
-    let wish = retirement(cluster.as_str(), &params.given_up);
-    let changed = make(desk, writer, request, &[wish]).await?;
+    let change_request = retirement(cluster.as_str(), &params.exempt_service_accounts);
+    let changed = make(admin, writer, request, &[change_request]).await?;
     let mut answer = told(request, &changed)?;
-    let after = match (guard(&given_up).await, writer) {
+    let after = match (guard(&exemptions).await, writer) {
         (Ok(after), _) => after,
         // The ledger has it by now, whatever cannot be read.
         (Err(why), Some(_)) => {
             answer.text += &unread(cluster.name(), &why);
-            return Ok(answer.with("heldUpByUnknown", json!(why)).applied_by(request, &[]));
+            return Ok(answer
+                .with("retirementBlockedByUnknown", json!(why))
+                .applied_by(request, &[]));
         }
         (Err(why), None) => return Err(Refusal(why)),
     };
     let lose: BTreeSet<DominoName> = before.difference(&after).cloned().collect();
     answer.text += &words(cluster.name(), &lose, &after);
-    Ok(answer.with("lose", json!(lose)).with("heldUpBy", json!(after)).applied_by(request, &[]))
+    Ok(answer
+        .with("lose", json!(lose))
+        .with("retirementBlockedBy", json!(after))
+        .applied_by(request, &[]))
 }
 
 fn unread(cluster: &str, why: &str) -> String {
@@ -89,7 +96,7 @@ fn words(cluster: &str, lose: &BTreeSet<DominoName>, held: &BTreeSet<DominoName>
         text += &format!("Nobody holds the retirement of cluster {cluster} up.\n");
     } else {
         text += &format!(
-            "Held up by {}, ready on no other cluster: {}. Nothing is deleted on cluster {cluster} before each is ready elsewhere (action migrate, action status) or named in givenUp.\n",
+            "Held up by {}, ready on no other cluster: {}. Nothing is deleted on cluster {cluster} before each is ready elsewhere (action migrate, action status) or named in exemptServiceAccounts.\n",
             held.len(),
             names(held)
         );

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::answer::Refusal;
-use crate::change::{About, Wish};
+use crate::change::{About, ChangeRequest};
 use crate::table;
 
 /// The columns, in their order.
@@ -72,7 +72,7 @@ impl Row {
     }
 
     /// The binding that it asks for.
-    pub(super) fn wish(&self) -> Wish {
+    pub(super) fn change_request(&self) -> ChangeRequest {
         let mut detail = Map::new();
         let mut put = |name: &str, value: Value| _ = detail.insert(name.to_owned(), value);
         put("serviceAccount", json!(self.service_account));
@@ -104,7 +104,7 @@ impl Row {
             put("sessionPolicy", json!(policy));
         }
         let about = About::ServiceAccount(self.service_account.clone());
-        Wish { about, detail_type: ROLE_ASSIGNED, detail }
+        ChangeRequest { about, detail_type: ROLE_ASSIGNED, detail }
     }
 }
 

@@ -59,15 +59,15 @@ struct StatusParams {
     after: Option<DominoName>,
 }
 
-pub(super) async fn answer(desk: &AdminContext<'_>, request: &Request) -> Result<Answer, Refusal> {
+pub(super) async fn answer(admin: &AdminContext<'_>, request: &Request) -> Result<Answer, Refusal> {
     let params: StatusParams = request.fields()?;
     let limit = params.limit.unwrap_or(ROWS);
     if !(1..=MOST_ROWS).contains(&limit) {
         return Err(Refusal(format!("limit is 1 to {MOST_ROWS}, not {limit}")));
     }
-    let registry = desk.registry().await?;
+    let registry = admin.registry().await?;
     let only = match &params.cluster {
-        Some(name) => Some(desk.named(&registry, name)?),
+        Some(name) => Some(admin.named(&registry, name)?),
         None => None,
     };
     let clusters: BTreeSet<&ClusterArn> = registry
@@ -75,16 +75,16 @@ pub(super) async fn answer(desk: &AdminContext<'_>, request: &Request) -> Result
         .keys()
         .filter(|one| only.as_ref().is_none_or(|only| only == *one))
         .collect();
-    let mut glance = at_a_glance(desk, &clusters).await?;
-    let bindings = desk.bindings().await?;
+    let mut glance = at_a_glance(admin, &clusters).await?;
+    let bindings = admin.bindings().await?;
     let places = Places { registry: &registry, clusters: &clusters, only: only.as_ref() };
-    let found = find(desk, &places, &bindings, &params, limit).await?;
+    let found = find(admin, &places, &bindings, &params, limit).await?;
     for (cluster, glance) in &mut glance {
         let Some(record) = registry.clusters.get(*cluster) else { continue };
         let live = found.counted.as_ref();
         let live = live.map(|all| all.get(*cluster).cloned().unwrap_or_default());
         glance.counts = match live {
-            Some(states) => Some(Counts::live(record, &states, &bindings, desk.clock.now())),
+            Some(states) => Some(Counts::live(record, &states, &bindings, admin.clock.now())),
             None => Counts::noted(record, glance.reconciled.as_ref(), &bindings),
         };
     }
@@ -169,11 +169,11 @@ fn word(state: Option<ConditionState>) -> &'static str {
 /// What stands in the way, or proves that it works.
 fn remark(condition: Option<&Condition>, inside: Option<&InsideBinding>) -> String {
     if let Some(blocked) = condition.and_then(|condition| condition.blocked.as_ref()) {
-        return format!("{}; {}", blocked.reason, blocked.way_out);
+        return format!("{}; {}", blocked.reason, blocked.remediation);
     }
     let lacks = inside.and_then(|inside| inside.blocked.as_ref().or(inside.shadowed.as_ref()));
     if let Some(missing) = lacks {
-        return format!("{}; {}", missing.reason, missing.way_out);
+        return format!("{}; {}", missing.reason, missing.remediation);
     }
     match inside.and_then(|inside| inside.effective.as_ref()) {
         Some(effective) => format!("effective, seen at {}", effective.at),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use pod_identity_core::{ClusterArn, DominoName};
 use pod_identity_engine::ledger::{BindingRecord, Registry};
 use pod_identity_engine::{
-    Error, InsideReport, InsideScope, note_act, preview_inside, request_sweep,
+    Error, InsideReport, InsideScope, preview_workloads, record_audit, request_sweep,
 };
 use pod_identity_events::detail_type::SWEEP_REQUESTED;
 use serde::Deserialize;
@@ -42,34 +42,34 @@ type Seen = Result<InsideReport, Error>;
 const OFF: &str = "the sweep is switched off (parameter Sweep, SWEEP of the functions), so the workloads function looks for no stale pods";
 
 pub(super) async fn answer(
-    desk: &AdminContext<'_>,
+    admin: &AdminContext<'_>,
     writer: Option<&dyn AdminWriter>,
     request: &Request,
 ) -> Result<Answer, Refusal> {
     let params: SweepParams = request.fields()?;
-    let registry = desk.registry().await?;
+    let registry = admin.registry().await?;
     let only = params.service_account.as_ref();
     let clusters = match (&params.cluster, &params.clusters, only) {
-        (Some(cluster), None, _) => vec![one(desk, &registry, cluster)?],
+        (Some(cluster), None, _) => vec![one(admin, &registry, cluster)?],
         (None, Some(clusters), _) if !clusters.is_empty() => clusters
             .iter()
-            .map(|cluster| one(desk, &registry, cluster))
+            .map(|cluster| one(admin, &registry, cluster))
             .collect::<Result<_, _>>()?,
-        (None, None, Some(name)) => having(desk, &registry, name).await?,
+        (None, None, Some(name)) => having(admin, &registry, name).await?,
         _ => {
             let why = "name a cluster or some `clusters`, a serviceAccount, or both";
             return Err(request.wrong(why));
         }
     };
     match writer {
-        None => plan(desk, request, &clusters, only).await,
-        Some(writer) => apply(desk, writer, request, &clusters, only).await,
+        None => plan(admin, request, &clusters, only).await,
+        Some(writer) => apply(admin, writer, request, &clusters, only).await,
     }
 }
 
 /// The registered cluster that was named.
-fn one(desk: &AdminContext<'_>, registry: &Registry, name: &str) -> Result<ClusterArn, Refusal> {
-    let cluster = desk.named(registry, name)?;
+fn one(admin: &AdminContext<'_>, registry: &Registry, name: &str) -> Result<ClusterArn, Refusal> {
+    let cluster = admin.named(registry, name)?;
     if registry.clusters.contains_key(&cluster) {
         return Ok(cluster);
     }
@@ -81,13 +81,13 @@ fn one(desk: &AdminContext<'_>, registry: &Registry, name: &str) -> Result<Clust
 /// The registered clusters that have a service account's binding, or had one: there its pods may
 /// hold what was taken away.
 async fn having(
-    desk: &AdminContext<'_>,
+    admin: &AdminContext<'_>,
     registry: &Registry,
     name: &DominoName,
 ) -> Result<Vec<ClusterArn>, Refusal> {
-    let bindings = desk.bindings().await?;
+    let bindings = admin.bindings().await?;
     let binding = bindings.get(name).and_then(BindingRecord::binding);
-    let known = desk.conditions(registry.clusters.keys().map(|cluster| (name, cluster))).await?;
+    let known = admin.conditions(registry.clusters.keys().map(|cluster| (name, cluster))).await?;
     let had: BTreeSet<&ClusterArn> = known.keys().map(|(_, cluster)| cluster).collect();
     let clusters: Vec<ClusterArn> = registry
         .clusters
@@ -110,18 +110,18 @@ fn scope(cluster: &ClusterArn, only: Option<&DominoName>) -> InsideScope {
 }
 
 async fn plan(
-    desk: &AdminContext<'_>,
+    admin: &AdminContext<'_>,
     request: &Request,
     clusters: &[ClusterArn],
     only: Option<&DominoName>,
 ) -> Result<Answer, Refusal> {
-    let is_off = desk.inside.sweep.is_none();
+    let is_off = admin.inside.sweep.is_none();
     let (mut text, mut data, mut to_do) = (String::new(), Vec::new(), false);
     let mut unseen = Vec::new();
     for cluster in clusters {
         let scope = scope(cluster, only);
-        let look = preview_inside(desk.workloads(), &scope);
-        let seen: Seen = match desk.hurry() {
+        let look = preview_workloads(admin.workloads(), &scope);
+        let seen: Seen = match admin.hurry() {
             Ok(()) => look.await,
             Err(why) => Err(why),
         };
@@ -151,13 +151,13 @@ async fn plan(
 }
 
 async fn apply(
-    desk: &AdminContext<'_>,
+    admin: &AdminContext<'_>,
     writer: &dyn AdminWriter,
     request: &Request,
     clusters: &[ClusterArn],
     only: Option<&DominoName>,
 ) -> Result<Answer, Refusal> {
-    if desk.inside.sweep.is_none() {
+    if admin.inside.sweep.is_none() {
         return Err(Refusal(format!(
             "sweep: {OFF}, and it was not asked to; switch it on, or restart pods that hold what they should not by hand (action who names them)"
         )));
@@ -166,13 +166,13 @@ async fn apply(
     let mut of: Vec<String> = clusters.iter().map(ToString::to_string).collect();
     of.extend(only.map(ToString::to_string));
     for of in &of {
-        desk.hurry()?;
-        note_act(desk.context, writer, &act, of).await?;
+        admin.hurry()?;
+        record_audit(admin.context, writer, &act, of).await?;
     }
     let reason = request.reason.as_deref().unwrap_or("an administrator asked for it");
     let mut unasked: BTreeMap<&str, Error> = BTreeMap::new();
     for cluster in clusters {
-        let sent = request_sweep(desk.context, writer, &scope(cluster, only), reason).await;
+        let sent = request_sweep(admin.context, writer, &scope(cluster, only), reason).await;
         unasked.extend(sent.err().map(|why| (cluster.name(), why)));
     }
     let params: Vec<&str> = clusters
@@ -226,7 +226,7 @@ fn words(cluster: &str, seen: &Seen, is_off: bool) -> String {
         text += &format!("  ! namespace {namespace}: {why}\n");
     }
     for missing in &report.missing {
-        text += &format!("  ! {}: {}\n", missing.reason, missing.way_out);
+        text += &format!("  ! {}: {}\n", missing.reason, missing.remediation);
     }
     for failure in &report.failures {
         text += &format!("  ! {failure}\n");

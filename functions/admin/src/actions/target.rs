@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pod_identity_core::{Binding, ClusterArn, DominoName, KubernetesName, Pattern, RoleArn};
+use pod_identity_core::{Binding, ClusterArn, DominoName, Pattern, RoleArn, ServiceAccountRef};
 use pod_identity_events::{Trust, TrustVerdict};
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ pub(super) struct Hop {
     pub(super) name: DominoName,
     /// The role from which it goes on.
     pub(super) role: RoleArn,
-    pub(super) kubernetes: KubernetesName,
+    pub(super) kubernetes: ServiceAccountRef,
     pub(super) cluster: ClusterArn,
     pub(super) session_tags: bool,
 }
@@ -284,7 +284,7 @@ mod tests {
         Hop {
             name: "svc-etl".parse().unwrap(),
             role: "arn:aws:iam::111122223333:role/domino/etl".parse().unwrap(),
-            kubernetes: KubernetesName::new("domino-compute", "svc-etl-sa").unwrap(),
+            kubernetes: ServiceAccountRef::new("domino-compute", "svc-etl-sa").unwrap(),
             cluster: ClusterArn::new("aws", "eu-west-1", "111122223333", cluster).unwrap(),
             session_tags,
         }
@@ -416,7 +416,7 @@ mod tests {
             let document = document(&statements(&hops, &BTreeSet::new()));
             for hop in &hops {
                 assert_eq!(evaluate(&document, hop).verdict, TrustVerdict::Trusted, "{document}");
-                let kubernetes = KubernetesName::new("domino-compute", "other").unwrap();
+                let kubernetes = ServiceAccountRef::new("domino-compute", "other").unwrap();
                 let other = Hop { kubernetes, ..hop.clone() };
                 assert_eq!(evaluate(&document, &other).verdict, TrustVerdict::Untrusted);
                 let role = "arn:aws:iam::111122223333:role/domino/train".parse().unwrap();

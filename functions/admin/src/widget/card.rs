@@ -61,7 +61,8 @@ fn capacity(facts: &ClusterFacts) -> Vec<Element> {
     };
     let title = format!("node policies: {} percent full", capacity.used_percent);
     let policies = format!("{} of {} node policies", capacity.policies, capacity.max_policies);
-    let roles = format!("{} roles, room for about {} more", capacity.roles, capacity.roles_left);
+    let roles =
+        format!("{} roles, room for about {} more", capacity.roles, capacity.roles_remaining);
     let words = Element::new("div")
         .with(Element::new("div").text(policies))
         .with(element("div", "dpi-muted").text(roles));
@@ -113,7 +114,7 @@ fn notes(facts: &ClusterFacts) -> Vec<Element> {
     }
     if let Some(InsideCluster { unreachable, missing, .. }) = &facts.inside {
         notes.extend(unreachable.iter().map(|why| format!("Nobody can look inside: {why}")));
-        notes.extend(missing.iter().map(|it| format!("{}; {}", it.reason, it.way_out)));
+        notes.extend(missing.iter().map(|it| format!("{}; {}", it.reason, it.remediation)));
     }
     notes.iter().map(|note| element("p", "dpi-note").text(cut(note, MOST_CHARS))).collect()
 }

@@ -86,7 +86,7 @@ pub(crate) struct BlockedBinding {
     pub(crate) name: DominoName,
     pub(crate) cluster: String,
     pub(crate) reason: String,
-    pub(crate) way_out: String,
+    pub(crate) remediation: String,
     pub(crate) since: Timestamp,
 }
 
@@ -98,7 +98,7 @@ impl BlockedBinding {
             name: condition.service_account.clone(),
             cluster: condition.cluster.name().to_owned(),
             reason: blocked.reason.clone(),
-            way_out: blocked.way_out.clone(),
+            remediation: blocked.remediation.clone(),
             since: condition.updated_at,
         })
     }
@@ -142,7 +142,7 @@ fn why(reason: RemovalReason) -> &'static str {
 /// How far a cluster has come with its retirement.
 pub(crate) fn leaving(record: &ClusterRecord) -> Option<&'static str> {
     let retirement = record.retired.as_ref()?;
-    Some(match (retirement.begun_at, retirement.emptied_at) {
+    Some(match (retirement.begun_at, retirement.drained_at) {
         (_, Some(_)) => "emptied",
         (Some(_), None) => "retiring",
         (None, None) => "retirement held up",

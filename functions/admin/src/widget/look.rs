@@ -17,12 +17,12 @@ const CHUNK: usize = 100;
 /// Most conditions that are read in search of blocked ones.
 const MOST_READ: usize = 1_000;
 
-pub(super) async fn look(desk: &AdminContext<'_>) -> Result<Facts, Error> {
-    let registry = desk.registry().await?;
+pub(super) async fn look(admin: &AdminContext<'_>) -> Result<Facts, Error> {
+    let registry = admin.registry().await?;
     let arns: BTreeSet<&ClusterArn> = registry.clusters.keys().collect();
-    let mut glance = at_a_glance(desk, &arns).await?;
-    let mut sweeps = sweeps(desk, &arns).await?;
-    let bindings = desk.bindings().await?;
+    let mut glance = at_a_glance(admin, &arns).await?;
+    let mut sweeps = sweeps(admin, &arns).await?;
+    let bindings = admin.bindings().await?;
     let mut clusters = Vec::new();
     for (cluster, record) in &registry.clusters {
         let glance = glance.remove(cluster).unwrap_or_default();
@@ -37,10 +37,10 @@ pub(super) async fn look(desk: &AdminContext<'_>) -> Result<Facts, Error> {
     }
     let newest = newest_first(&bindings);
     let counted = clusters.iter().filter_map(|one| Some(one.counts.as_ref()?.blocked)).sum();
-    let (blocked, blocked_in_all) = blocked(desk, &newest, &arns, counted).await?;
+    let (blocked, blocked_in_all) = blocked(admin, &newest, &arns, counted).await?;
     Ok(Facts {
-        deployment: desk.settings.plan.deployment.clone(),
-        now: desk.clock.now(),
+        deployment: admin.settings.plan.deployment.clone(),
+        now: admin.clock.now(),
         bound: bindings.values().filter(|record| record.binding().is_some()).count(),
         moves: moves(&registry, &bindings, &clusters),
         changes: changes(&newest),
@@ -51,12 +51,12 @@ pub(super) async fn look(desk: &AdminContext<'_>) -> Result<Facts, Error> {
 }
 
 async fn sweeps<'c>(
-    desk: &AdminContext<'_>,
+    admin: &AdminContext<'_>,
     clusters: &BTreeSet<&'c ClusterArn>,
 ) -> Result<BTreeMap<&'c ClusterArn, Vec<SweepCount>>, Error> {
     let keys: Vec<_> = clusters.iter().map(|cluster| sweeps_key(cluster)).collect();
     let mut view = View::default();
-    view.read(desk.ledger, &keys).await?;
+    view.read(admin.ledger, &keys).await?;
     let mut all = BTreeMap::new();
     for (cluster, key) in clusters.iter().zip(&keys) {
         let stored = view.get::<Sweeps>(key)?;
@@ -68,7 +68,7 @@ async fn sweeps<'c>(
 /// Blocked bindings, those that changed last first: what was blocked since the last
 /// reconciliation, which counted the others, is among them. Also how many there are at least. One call while nothing is blocked.
 async fn blocked(
-    desk: &AdminContext<'_>,
+    admin: &AdminContext<'_>,
     newest_first: &[(&DominoName, &BindingRecord)],
     clusters: &BTreeSet<&ClusterArn>,
     counted: usize,
@@ -80,7 +80,7 @@ async fn blocked(
     let mut read = 0;
     for names in newest_first.chunks((CHUNK / clusters.len()).max(1)) {
         let pairs = names.iter().flat_map(|(name, _)| clusters.iter().map(|one| (*name, *one)));
-        let conditions = desk.conditions(pairs).await?;
+        let conditions = admin.conditions(pairs).await?;
         for (name, _) in names {
             let of_name = clusters.iter().filter_map(|one| {
                 conditions.get(&((*name).clone(), (*one).clone())).and_then(BlockedBinding::of)

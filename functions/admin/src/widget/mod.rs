@@ -65,17 +65,17 @@ pub(crate) fn read(payload: &Value) -> Option<WidgetRequest> {
 
 /// Answers a widget with what CloudWatch shows: HTML, or Markdown for the description. `arn` is
 /// the function's own, which a click calls.
-pub(crate) async fn answer(desk: AdminContext<'_>, asked: WidgetRequest, arn: &str) -> Value {
+pub(crate) async fn answer(admin: AdminContext<'_>, asked: WidgetRequest, arn: &str) -> Value {
     let view = match asked {
         WidgetRequest::Description => return Value::String(DESCRIPTION.to_owned()),
         WidgetRequest::View(view) => view,
     };
     if view.fields.contains_key("action") {
-        let text = action(desk, view.fields).await;
+        let text = action(admin, view.fields).await;
         return Value::String(page::words(&text, view.theme));
     }
     let links = if view.plain { Links::Plain } else { Links::Dashboard { arn } };
-    Value::String(match look::look(&desk).await {
+    Value::String(match look::look(&admin).await {
         Ok(facts) => page::page(&facts, links, view.theme),
         Err(why) => {
             tracing::warn!(%why, "a widget was not answered");
@@ -96,7 +96,7 @@ pub(crate) fn too_late(asked: WidgetRequest) -> Value {
 }
 
 /// The words of an action's answer.
-async fn action(desk: AdminContext<'_>, fields: Map<String, Value>) -> String {
+async fn action(admin: AdminContext<'_>, fields: Map<String, Value>) -> String {
     let request = match request::read(&Value::Object(fields), actions::ACTIONS) {
         Ok(request) => request,
         Err(help) => {
@@ -109,7 +109,7 @@ async fn action(desk: AdminContext<'_>, fields: Map<String, Value>) -> String {
             request.action.name
         );
     }
-    match actions::answer(desk, None, &request).await {
+    match actions::answer(admin, None, &request).await {
         Ok(answer) => answer.text,
         Err(refusal) => refusal.0,
     }

@@ -106,7 +106,7 @@ fn blocked(facts: &Facts, links: Links<'_>, theme: Theme) -> Vec<Element> {
             .with(cell("service account", row.name.as_str()))
             .with(cell("cluster", &row.cluster))
             .with(cell("reason", &row.reason).class("dpi-wide"))
-            .with(cell("way out", &row.way_out).class("dpi-wide"))
+            .with(cell("way out", &row.remediation).class("dpi-wide"))
             .with(when("since", facts.now, row.since))
             .with(explain(&row.name, links, theme))
     });

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use pod_identity_core::sweep::Case;
-use pod_identity_core::{ClusterArn, KubernetesName};
+use pod_identity_core::{ClusterArn, ServiceAccountRef};
 use pod_identity_engine::ledger::{InsideCluster, Missing, ReconciledRecord, SweepCount};
 use pod_identity_events::PolicyCapacity;
 
@@ -39,8 +39,13 @@ fn counts(ready: usize, blocked: usize, pending: usize, not_begun: usize) -> Cou
 }
 
 fn cluster(name: &str, counts: Counts, used_percent: u32) -> ClusterFacts {
-    let capacity =
-        PolicyCapacity { policies: 3, max_policies: 5, roles: 173, roles_left: 41, used_percent };
+    let capacity = PolicyCapacity {
+        policies: 3,
+        max_policies: 5,
+        roles: 173,
+        roles_remaining: 41,
+        used_percent,
+    };
     let sweeps = (0..48_usize).map(|at| SweepCount {
         at: ago(15 * (48 - i64::try_from(at).unwrap())),
         stale: [(Case::Revoked, at % 5), (Case::Changed, (at * 7) % 11), (Case::Missing, 2)].into(),
@@ -71,12 +76,15 @@ fn facts() -> Facts {
     (amber.reconciled, amber.counts, amber.sweeps) = (None, None, Vec::new());
     amber.inside = Some(InsideCluster {
         unreachable: Some(format!("the API server does not answer {EVIL}")),
-        missing: vec![Missing { reason: "namespace is missing".into(), way_out: "make it".into() }],
+        missing: vec![Missing {
+            reason: "namespace is missing".into(),
+            remediation: "make it".into(),
+        }],
         ..InsideCluster::default()
     });
     let mut green = cluster("green", counts(131, 9, 14, 60), 93);
     if let Some(reconciled) = &mut green.reconciled {
-        reconciled.goes_on = KubernetesName::new("domino-compute", "svc-m").ok();
+        reconciled.goes_on = ServiceAccountRef::new("domino-compute", "svc-m").ok();
     }
     let change = |minutes, name: &str, actor: Option<&str>| Change {
         at: ago(minutes),
@@ -101,14 +109,14 @@ fn facts() -> Facts {
                 name: "svc-legacy".parse().unwrap(),
                 cluster: "green".to_owned(),
                 reason: format!("the trust policy does not allow pods.eks.amazonaws.com {EVIL}"),
-                way_out: "let the role's owner add the statement".to_owned(),
+                remediation: "let the role's owner add the statement".to_owned(),
                 since: ago(400),
             },
             BlockedBinding {
                 name: "svc-warehouse".parse().unwrap(),
                 cluster: "blue".to_owned(),
                 reason: "a foreign association is in the way: a-1111".to_owned(),
-                way_out: "delete it, or adopt it".to_owned(),
+                remediation: "delete it, or adopt it".to_owned(),
                 since: ago(40),
             },
         ],

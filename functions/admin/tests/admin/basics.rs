@@ -61,7 +61,10 @@ fn a_known_action_with_a_wrong_payload_is_answered_with_what_it_takes() {
         (json!({ "action": "clusters", "register": {} }), "  missing field `clusterArn`"),
         (json!({ "action": "clusters", "register": {}, "retire": { "cluster": "blue" } }), "both"),
         (json!({ "action": "migrate", "from": "blue", "to": {} }), "  missing field `clusterArn`"),
-        (json!({ "action": "retire", "cluster": "blue", "givenUp": ["*", "a"] }), "givenUp: "),
+        (
+            json!({ "action": "retire", "cluster": "blue", "exemptServiceAccounts": ["*", "a"] }),
+            "exemptServiceAccounts: ",
+        ),
         (json!({ "action": "adopt", "cluster": "blue" }), "say which associations"),
         (json!({ "action": "import" }), "exactly one of"),
         (json!({ "action": "rejected", "days": 32 }), "days is 1 to 31"),

@@ -1,7 +1,7 @@
 //! What reconcile recorded of its comparison with Domino.
 
 use pod_identity_core::DominoName;
-use pod_identity_core::roster::{Comparison, Doubt};
+use pod_identity_core::directory::{Comparison, Doubt};
 use pod_identity_engine::DominoCheck;
 use serde_json::{Value, json};
 

@@ -100,17 +100,19 @@ fn a_preflight_says_of_every_binding_whether_it_will_work_on_green() {
     let because = narrow["because"].as_str().unwrap();
     assert!(because.contains("on cluster blue, and not on green: "), "{because}");
     assert!(because.contains("aws:SourceArn"), "the condition is named: {because}");
-    assert!(narrow["wayOut"].as_str().unwrap().contains("AllowEksAuthToAssumeRoleForPodIdentity"));
+    assert!(
+        narrow["remediation"].as_str().unwrap().contains("AllowEksAuthToAssumeRoleForPodIdentity")
+    );
     let taken = verdict(&answer, "svc-taken")["because"].as_str().unwrap();
     assert!(taken.contains("svc-taken-sa in cluster green already has association"), "{taken}");
     let of_green = "eu-west-1/111122223333/green/domino-compute/svc-target-sa";
     let kept_out = verdict(&answer, "svc-target");
     assert_eq!(kept_out["verdict"], "willBreak");
-    assert!(kept_out["wayOut"].as_str().unwrap().contains(of_green), "{kept_out}");
+    assert!(kept_out["remediation"].as_str().unwrap().contains(of_green), "{kept_out}");
     let lake = verdict(&answer, "svc-lake");
     assert_eq!(lake["verdict"], "unknown");
     let of_lake = "`eu-west-1/111122223333/green/domino-compute/svc-lake-sa`";
-    assert!(lake["wayOut"].as_str().unwrap().contains(of_lake), "{lake}");
+    assert!(lake["remediation"].as_str().unwrap().contains(of_lake), "{lake}");
 
     let ready = json!({ "serviceAccount": "svc-etl", "verdict": "ready" });
     assert_eq!(*verdict(&answer, "svc-etl"), ready);
@@ -119,7 +121,7 @@ fn a_preflight_says_of_every_binding_whether_it_will_work_on_green() {
 
     let staying = &answer["preflight"]["staying"][0];
     assert_eq!(staying["serviceAccount"], "svc-named");
-    assert!(staying["wayOut"].as_str().unwrap().contains(cluster("green").as_str()));
+    assert!(staying["remediation"].as_str().unwrap().contains(cluster("green").as_str()));
     let left = answer["preflight"]["leftBehind"].to_string();
     assert!(
         left.contains("kube-system/karpenter") && left.contains("add-on arn:aws:eks"),
@@ -210,9 +212,9 @@ fn nobody_is_ready_for_sure_on_a_green_without_a_healthy_agent() {
         assert!(because.contains(named), "{status:?}: {said}");
     }
     let (words, said) = with_agent(None);
-    let way_out = said["wayOut"].as_str().unwrap();
+    let remediation = said["remediation"].as_str().unwrap();
     assert!(
-        way_out.contains("install the add-on") && way_out.contains("then ask again"),
+        remediation.contains("install the add-on") && remediation.contains("then ask again"),
         "{words}"
     );
 }
@@ -270,8 +272,10 @@ fn nobody_is_ready_for_sure_where_nobody_can_look_inside_green() {
             ),
             "{because}"
         );
-        let way_out = said["wayOut"].as_str().unwrap();
-        assert!(way_out.contains("the workloads function") && way_out.contains("AdminInVpc"));
+        let remediation = said["remediation"].as_str().unwrap();
+        assert!(
+            remediation.contains("the workloads function") && remediation.contains("AdminInVpc")
+        );
     }
 }
 
@@ -376,7 +380,7 @@ fn more_associations_than_eks_takes_are_told() {
     assert_eq!(*counts, json!({ "ready": 1, "willBreak": 0, "unknown": 1 }), "{}", text(&answer));
     let beyond = verdict(&answer, "svc-report");
     assert!(beyond["because"].as_str().unwrap().contains("would have 5001"), "{beyond}");
-    assert!(beyond["wayOut"].as_str().unwrap().contains("not adjustable"), "{beyond}");
+    assert!(beyond["remediation"].as_str().unwrap().contains("not adjustable"), "{beyond}");
 }
 
 #[test]
@@ -568,18 +572,20 @@ fn a_retirement_says_who_holds_it_up_who_loses_and_what_goes() {
         }),
     );
     office.reconcile("blue");
-    let retire =
-        |given_up: Value| json!({ "action": "retire", "cluster": "blue", "givenUp": given_up });
+    let retire = |exemptions: Value| json!({ "action": "retire", "cluster": "blue", "exemptServiceAccounts": exemptions });
     let held = office.planned(retire(json!([])));
-    assert_eq!(held["heldUpBy"], json!(["svc-named"]));
+    assert_eq!(held["retirementBlockedBy"], json!(["svc-named"]));
     assert!(text(&held).contains("Held up by 1, ready on no other cluster: svc-named."));
-    let given_up = office.planned(retire(json!(["svc-named"])));
-    assert_eq!((&given_up["heldUpBy"], &given_up["lose"]), (&json!([]), &json!(["svc-named"])));
-    let words = text(&given_up);
+    let exemptions = office.planned(retire(json!(["svc-named"])));
+    assert_eq!(
+        (&exemptions["retirementBlockedBy"], &exemptions["lose"]),
+        (&json!([]), &json!(["svc-named"]))
+    );
+    let words = text(&exemptions);
     assert!(words.contains("- association domino-compute/svc-etl-sa"), "{words}");
     // Nothing is refused, and nothing goes before the guard is met.
     let applied = office.applied(retire(json!([])));
-    assert_eq!(applied["heldUpBy"], json!(["svc-named"]));
+    assert_eq!(applied["retirementBlockedBy"], json!(["svc-named"]));
     office.reconcile("blue");
     assert!(office.there("blue", "svc-named-sa").is_some());
     office.applied(retire(json!(["*"])));
@@ -620,5 +626,8 @@ fn what_the_ledger_has_is_said_though_nothing_can_be_read_behind_it() {
     assert!(words.contains("The ledger has it"), "{words}");
     let unread = "Who holds the retirement of cluster blue up could not be read: ";
     assert!(words.contains(unread), "{words}");
-    assert!(answer["heldUpByUnknown"].is_string() && answer["heldUpBy"].is_null(), "{answer}");
+    assert!(
+        answer["retirementBlockedByUnknown"].is_string() && answer["retirementBlockedBy"].is_null(),
+        "{answer}"
+    );
 }

@@ -7,11 +7,11 @@ use std::time::{Duration, SystemTime};
 
 use admin::{AdminWriter, Deployment, Function, Invocation};
 use jiff::{SignedDuration, Timestamp};
-use pod_identity_core::{Association, ClusterArn, Json, KubernetesName, RoleArn, sweep};
+use pod_identity_core::{Association, ClusterArn, Json, RoleArn, ServiceAccountRef, sweep};
 use pod_identity_engine::{
     DominoCheck, InsideReport, InsideScope, InsideSettings, MappingSettings, Reconciled, Record,
-    RecordReport, Run, Scope, Settings, SweepSettings, note_reconciled, reconcile, record,
-    record_domino_check, work_inside,
+    RecordReport, Run, Scope, Settings, SweepSettings, note_reconciled, reconcile,
+    reconcile_workloads, record, record_domino_check,
 };
 use pod_identity_world::{World, WorldPorts, deployment_settings};
 use serde_json::{Value, json};
@@ -233,9 +233,9 @@ impl Office {
     pub(crate) fn reconcile_part(
         &self,
         name: &str,
-        after: Option<KubernetesName>,
+        after: Option<ServiceAccountRef>,
         there: usize,
-    ) -> Option<KubernetesName> {
+    ) -> Option<ServiceAccountRef> {
         self.advance(300);
         let run = Run::new(self.next_request(), self.ports.world().now);
         let scope = Scope { after, ..Scope::of(cluster(name)) };
@@ -264,7 +264,7 @@ impl Office {
         let (ports, scope) = (&self.ports, InsideScope::of(cluster(name)));
         let (settings, inside) = (&self.settings, &self.inside);
         let deadline = self.in_seconds(300);
-        let work = work_inside(
+        let work = reconcile_workloads(
             ports.workloads(&run, settings, inside, deadline),
             ports.workloads_writers(),
             &scope,

@@ -29,7 +29,7 @@ fn changes() -> Vec<Value> {
         json!({ "action": "unbind", "serviceAccount": "svc-etl" }),
         json!({ "action": "clusters", "register": green }),
         json!({ "action": "clusters", "retire": { "cluster": "blue" } }),
-        json!({ "action": "retire", "cluster": "blue", "givenUp": ["*"] }),
+        json!({ "action": "retire", "cluster": "blue", "exemptServiceAccounts": ["*"] }),
         json!({ "action": "migrate", "from": "blue", "to": green }),
         json!({ "action": "adopt", "cluster": "blue", "all": true }),
         json!({ "action": "import", "rows": [row] }),

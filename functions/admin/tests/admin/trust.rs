@@ -1,6 +1,6 @@
 //! Trust policies for the owners of roles.
 
-use pod_identity_core::KubernetesName;
+use pod_identity_core::ServiceAccountRef;
 use pod_identity_core::trust::{TrustQuestion, evaluate};
 use pod_identity_events::TrustVerdict;
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ fn policy(office: &Office, role_name: &str) -> Value {
 
 /// Whether a document trusts a service account on both clusters alike.
 fn trusts(document: &Value, namespace: &str, name: &str, session_tags: bool) -> bool {
-    let kubernetes = &KubernetesName::new(namespace, name).unwrap();
+    let kubernetes = &ServiceAccountRef::new(namespace, name).unwrap();
     let verdicts = ["blue", "green"].map(|name| {
         let cluster = &cluster(name);
         let question = TrustQuestion { cluster, kubernetes, session_tags };
@@ -307,9 +307,10 @@ fn a_cluster_that_is_retired_is_not_named_any_more_and_one_to_come_is() {
         })
     };
     assert_eq!(ids(&office), [2, 2, 1]);
-    office.applied(json!({ "action": "retire", "cluster": "blue", "givenUp": [] }));
+    office.applied(json!({ "action": "retire", "cluster": "blue", "exemptServiceAccounts": [] }));
     assert_eq!(ids(&office), [2, 2, 1], "the retirement is held up, and they still work there");
-    office.applied(json!({ "action": "retire", "cluster": "blue", "givenUp": ["*"] }));
+    office
+        .applied(json!({ "action": "retire", "cluster": "blue", "exemptServiceAccounts": ["*"] }));
     office.reconcile("blue");
     assert_eq!(ids(&office), [0, 2, 1]);
 }

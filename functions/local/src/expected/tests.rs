@@ -33,7 +33,7 @@ fn ready(cluster: &str, change: &str) -> Envelope {
 }
 
 fn blocked(cluster: &str, code: &str) -> Envelope {
-    let more = json!({"code": code, "reason": "no", "wayOut": "ask"});
+    let more = json!({"code": code, "reason": "no", "remediation": "ask"});
     event(detail_type::ASSOCIATION_BLOCKED, cluster, more)
 }
 

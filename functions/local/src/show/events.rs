@@ -32,12 +32,12 @@ pub(crate) fn heading(envelope: &Envelope) -> String {
         Ok(Incoming::Deactivated(event)) => format!("{} is deactivated", event.service_account),
         Ok(Incoming::Registered(event)) => format!("cluster {} joins", short(&event.cluster_arn)),
         Ok(Incoming::Retired(event)) => {
-            let given_up = match event.given_up.join(", ") {
+            let exemptions = match event.exempt_service_accounts.join(", ") {
                 names if names.is_empty() => String::new(),
                 names => format!(", giving up {names}"),
             };
             format!(
-                "the retirement of cluster {} is asked for{given_up}",
+                "the retirement of cluster {} is asked for{exemptions}",
                 short(&event.cluster_arn)
             )
         }
@@ -115,7 +115,7 @@ fn removed(event: &PodIdentityAssociationRemoved) -> Vec<String> {
 fn blocked(event: &PodIdentityAssociationBlocked) -> Vec<String> {
     vec![
         format!("! blocked     {}: {}", place(&event.subject), event.reason),
-        format!("    way out: {}", event.way_out),
+        format!("    way out: {}", event.remediation),
     ]
 }
 
@@ -152,7 +152,7 @@ fn reported(event: &StalePodReported) -> Vec<String> {
     vec![
         format!("! pod         {cluster:<6} {}/{} left alone", pod.namespace, pod.name),
         format!("    {}", event.reason),
-        format!("    way out: {}", event.way_out),
+        format!("    way out: {}", event.remediation),
     ]
 }
 
@@ -171,6 +171,6 @@ fn superseded(event: &ServiceAccountEventSuperseded) -> Vec<String> {
             "! superseded by `{}` of {} ({})",
             event.by.detail_type, event.by.occurred_at, event.by.event_id
         ),
-        format!("    way out: {}", event.way_out),
+        format!("    way out: {}", event.remediation),
     ]
 }

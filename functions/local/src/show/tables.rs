@@ -103,7 +103,7 @@ fn clusters(items: &[Item]) -> String {
                 if roles.is_empty() { "those of its node groups".to_owned() } else { roles };
             let state = match &record.retired {
                 None => "registered",
-                Some(retirement) if retirement.emptied_at.is_some() => "retired",
+                Some(retirement) if retirement.drained_at.is_some() => "retired",
                 Some(retirement) if retirement.begun_at.is_some() => "being retired",
                 Some(_) => "retirement asked for",
             };

@@ -64,7 +64,7 @@ fn outcome_that_is_not_the_samples_is_a_problem() {
             "serviceAccount": "svc-warehouse", "namespace": "domino-compute",
             "kubernetesServiceAccount": "svc-warehouse-sa",
             "clusterArn": "arn:aws:eks:eu-west-1:111122223333:cluster/blue",
-            "code": code, "reason": "no", "wayOut": "ask",
+            "code": code, "reason": "no", "remediation": "ask",
         });
         let outcome = outcome(detail_type::ASSOCIATION_BLOCKED, detail);
         report(std::slice::from_ref(&record), &[outcome]).problems

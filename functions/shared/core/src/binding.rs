@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ClusterArn, DominoName, KubernetesName, RoleArn};
+use crate::{ClusterArn, DominoName, RoleArn, ServiceAccountRef};
 
 /// The clusters that a binding is meant for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,7 +40,7 @@ pub struct Binding {
     /// The Domino service account.
     pub service_account: DominoName,
     /// The Kubernetes service account.
-    pub kubernetes: KubernetesName,
+    pub kubernetes: ServiceAccountRef,
     /// What its pods should work as.
     #[serde(flatten)]
     pub desired: Desired,

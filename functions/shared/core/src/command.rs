@@ -41,7 +41,7 @@ pub enum Change {
         /// The cluster.
         cluster: ClusterArn,
         /// Who may lose its association there without having one elsewhere.
-        given_up: GivenUp,
+        exemptions: Exemptions,
     },
 }
 
@@ -50,14 +50,14 @@ pub enum Change {
 /// It serialises as the list of the event: names, or `*` alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<String>", into = "Vec<String>")]
-pub enum GivenUp {
+pub enum Exemptions {
     /// Every one.
     All,
-    /// These; at most [`GivenUp::MOST`].
+    /// These; at most [`Exemptions::MOST`].
     Named(BTreeSet<DominoName>),
 }
 
-impl GivenUp {
+impl Exemptions {
     /// Most names in one list: the ledger keeps those of all clusters in one item.
     pub const MOST: usize = 100;
 
@@ -77,7 +77,7 @@ impl GivenUp {
     }
 }
 
-impl Default for GivenUp {
+impl Default for Exemptions {
     fn default() -> Self {
         Self::Named(BTreeSet::new())
     }
@@ -85,37 +85,37 @@ impl Default for GivenUp {
 
 /// A list gives up nobody that can be known. States the rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum GivenUpError {
+pub enum ExemptionsError {
     /// `*` has company.
     #[error("`*` gives up every service account, so it stands alone")]
     Company,
     /// There are more names than one list takes.
-    #[error("{0} names are too many: at most {most} are taken, or `*` for all", most = GivenUp::MOST)]
+    #[error("{0} names are too many: at most {most} are taken, or `*` for all", most = Exemptions::MOST)]
     TooMany(usize),
     /// One is no name.
     #[error(transparent)]
     Name(#[from] NameError),
 }
 
-impl TryFrom<Vec<String>> for GivenUp {
-    type Error = GivenUpError;
+impl TryFrom<Vec<String>> for Exemptions {
+    type Error = ExemptionsError;
 
-    fn try_from(list: Vec<String>) -> Result<Self, GivenUpError> {
+    fn try_from(list: Vec<String>) -> Result<Self, ExemptionsError> {
         if list.iter().any(|name| name == "*") {
-            return if list.len() == 1 { Ok(Self::All) } else { Err(GivenUpError::Company) };
+            return if list.len() == 1 { Ok(Self::All) } else { Err(ExemptionsError::Company) };
         }
         if list.len() > Self::MOST {
-            return Err(GivenUpError::TooMany(list.len()));
+            return Err(ExemptionsError::TooMany(list.len()));
         }
         Ok(Self::Named(list.iter().map(|name| name.parse()).collect::<Result<_, _>>()?))
     }
 }
 
-impl From<GivenUp> for Vec<String> {
-    fn from(given_up: GivenUp) -> Self {
-        match given_up {
-            GivenUp::All => vec!["*".to_owned()],
-            GivenUp::Named(names) => names.into_iter().map(String::from).collect(),
+impl From<Exemptions> for Vec<String> {
+    fn from(exemptions: Exemptions) -> Self {
+        match exemptions {
+            Exemptions::All => vec!["*".to_owned()],
+            Exemptions::Named(names) => names.into_iter().map(String::from).collect(),
         }
     }
 }

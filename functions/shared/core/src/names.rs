@@ -86,12 +86,12 @@ fn is_label(text: &str, longest: usize) -> bool {
 /// A Kubernetes service account: namespace and name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct KubernetesName {
+pub struct ServiceAccountRef {
     namespace: String,
     service_account: String,
 }
 
-impl KubernetesName {
+impl ServiceAccountRef {
     /// Joins a namespace and a service account.
     ///
     /// # Errors
@@ -144,13 +144,13 @@ impl KubernetesName {
     }
 }
 
-impl fmt::Display for KubernetesName {
+impl fmt::Display for ServiceAccountRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.namespace, self.service_account)
     }
 }
 
-impl TryFrom<String> for KubernetesName {
+impl TryFrom<String> for ServiceAccountRef {
     type Error = NameError;
     fn try_from(text: String) -> Result<Self, NameError> {
         let (namespace, service_account) = text.split_once('/').unwrap_or((&text, ""));
@@ -158,8 +158,8 @@ impl TryFrom<String> for KubernetesName {
     }
 }
 
-impl From<KubernetesName> for String {
-    fn from(name: KubernetesName) -> Self {
+impl From<ServiceAccountRef> for String {
+    fn from(name: ServiceAccountRef) -> Self {
         name.to_string()
     }
 }

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Association, DEPLOYMENT_TAG, Desired, DominoName, KubernetesName, SERVICE_ACCOUNT_TAG, Version,
+    Association, DEPLOYMENT_TAG, Desired, DominoName, SERVICE_ACCOUNT_TAG, ServiceAccountRef,
+    Version,
 };
 
 /// How far EKS's clock and the function's may differ: an association that was made for an intent
@@ -44,7 +45,7 @@ pub struct HeldAssociation {
 #[serde(rename_all = "camelCase")]
 pub struct Intent {
     /// The Kubernetes service account.
-    pub kubernetes: KubernetesName,
+    pub kubernetes: ServiceAccountRef,
     /// Version of the binding.
     pub version: Version,
     /// What the association gives its pods.
@@ -60,7 +61,7 @@ pub struct Intent {
 impl Intent {
     /// Whether this is an intent to make just that.
     #[must_use]
-    pub fn allows(&self, kubernetes: &KubernetesName, desired: &Desired) -> bool {
+    pub fn allows(&self, kubernetes: &ServiceAccountRef, desired: &Desired) -> bool {
         self.kubernetes == *kubernetes && self.desired == *desired
     }
 

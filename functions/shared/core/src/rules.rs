@@ -21,8 +21,8 @@ use pod_identity_events::{
 };
 
 use crate::{
-    Binding, Change, ClusterArn, Clusters, Command, Desired, DominoName, KubernetesName, Pattern,
-    Registration, RoleArn, plain,
+    Binding, Change, ClusterArn, Clusters, Command, Desired, DominoName, Pattern, Registration,
+    RoleArn, ServiceAccountRef, plain,
 };
 use broken::Broken;
 pub use header::MAX_MINUTES_AHEAD;
@@ -158,8 +158,8 @@ impl Rules {
 
     /// The Kubernetes service account that a service account has by the deployment's defaults.
     #[must_use]
-    pub fn place_of(&self, name: &DominoName) -> Option<KubernetesName> {
-        KubernetesName::new(self.namespaces.first()?, &self.service_account_of(name)).ok()
+    pub fn place_of(&self, name: &DominoName) -> Option<ServiceAccountRef> {
+        ServiceAccountRef::new(self.namespaces.first()?, &self.service_account_of(name)).ok()
     }
 
     /// What the deployment calls the Kubernetes service account of a Domino one.
@@ -172,7 +172,7 @@ impl Rules {
         event: &ServiceAccountRoleAssigned,
         domino: Option<&DominoName>,
         broken: &mut Broken,
-    ) -> Option<KubernetesName> {
+    ) -> Option<ServiceAccountRef> {
         let given = event.kubernetes.clone().unwrap_or_default();
         let namespace =
             given.namespace.or_else(|| self.namespaces.first().cloned()).unwrap_or_default();
@@ -180,11 +180,11 @@ impl Rules {
         let place = if self.allow_namespace(&namespace, broken) { &namespace } else { "default" };
         if let Some(name) = given.service_account {
             return broken
-                .keep("detail.kubernetes.serviceAccount", KubernetesName::new(place, &name));
+                .keep("detail.kubernetes.serviceAccount", ServiceAccountRef::new(place, &name));
         }
         let domino = domino?;
         let template = &self.service_account_template;
-        match KubernetesName::new(place, &self.service_account_of(domino)) {
+        match ServiceAccountRef::new(place, &self.service_account_of(domino)) {
             Ok(name) => Some(name),
             Err(error) => {
                 broken.rule(format!(
@@ -251,8 +251,9 @@ impl Rules {
         if let Some(cluster) = &cluster {
             self.allow_cluster(cluster, broken);
         }
-        let given_up = broken.keep("detail.givenUp", event.given_up.clone().try_into());
-        Some(Change::Retire { cluster: cluster?, given_up: given_up? })
+        let exemptions = broken
+            .keep("detail.exemptServiceAccounts", event.exempt_service_accounts.clone().try_into());
+        Some(Change::Retire { cluster: cluster?, exemptions: exemptions? })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use pod_identity_core::{ClusterArn, DominoName};
 
-use crate::act::Act;
+use crate::audit::AuditEntry;
 use crate::context::Context;
 use crate::error::{Error, chain};
 use crate::ledger::{Condition, ConditionState, LedgerError, View, WriteSet, condition_key};
@@ -21,7 +21,7 @@ pub struct Adoption<'a> {
     /// Id of what is taken over.
     pub association_id: &'a str,
     /// What the history of the service account has of it.
-    pub act: Act<'a>,
+    pub act: AuditEntry<'a>,
 }
 
 /// Lets a binding take over an association that this deployment did not make, by its id, on one

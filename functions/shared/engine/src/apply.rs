@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use pod_identity_core::node_policy::{self, AssignedPolicy, PolicyState};
 use pod_identity_core::plan::{AssociationStep, PlacePlan, Plan, Problem};
 use pod_identity_core::{
-    Association, CLOCK_DIFFERENCE, ClusterArn, KubernetesName, PolicyArn, RoleArn, fingerprint,
+    Association, CLOCK_DIFFERENCE, ClusterArn, PolicyArn, RoleArn, ServiceAccountRef, fingerprint,
 };
 use pod_identity_events::BlockedCode;
 
@@ -64,7 +64,7 @@ pub(crate) struct Applied {
     /// Roles that are not granted to every node role, because a policy step was not done, and why.
     pub(crate) ungranted: BTreeMap<RoleArn, Error>,
     /// What became of each place that had a step.
-    pub(crate) places: BTreeMap<KubernetesName, Result<Option<Association>, Error>>,
+    pub(crate) places: BTreeMap<ServiceAccountRef, Result<Option<Association>, Error>>,
     /// Steps that were done.
     pub(crate) steps: usize,
 }
@@ -257,7 +257,7 @@ async fn replace(
             new.kubernetes,
             access.cluster.name(),
             problem.reason,
-            problem.way_out,
+            problem.remediation,
         )),
         passing => passing,
     })
@@ -320,7 +320,7 @@ pub(crate) fn association_failure(error: &PortError, access: &ClusterAccess) -> 
         ErrorKind::NotFound => Error::Blocked(Problem {
             code: BlockedCode::ClusterNotFound,
             reason: format!("EKS does not know cluster {}", access.cluster),
-            way_out: "check the ARN that was registered; retire the cluster if it is gone"
+            remediation: "check the ARN that was registered; retire the cluster if it is gone"
                 .to_owned(),
         }),
         // GetRole saw the role, so EKS will see it soon.
@@ -329,8 +329,8 @@ pub(crate) fn association_failure(error: &PortError, access: &ClusterAccess) -> 
         }
         // EKS looks at the principal and actions itself; no setting lets it pass.
         ErrorKind::Invalid if said.contains("trust policy") => {
-            let way_out = "have the role's owner trust pods.eks.amazonaws.com for sts:AssumeRole and sts:TagSession; then send the event again";
-            let problem = problem_of(error, access, way_out);
+            let remediation = "have the role's owner trust pods.eks.amazonaws.com for sts:AssumeRole and sts:TagSession; then send the event again";
+            let problem = problem_of(error, access, remediation);
             Error::Blocked(Problem { code: BlockedCode::UntrustedRole, ..problem })
         }
         ErrorKind::Denied => Error::Blocked(problem_of(

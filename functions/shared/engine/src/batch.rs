@@ -20,7 +20,7 @@ use serde_json::Value;
 pub use record::{Recorded, record};
 pub use report::{BatchReport, Outcome, RecordReport};
 
-use crate::cluster::{self, Beyond, ClusterReport, Job};
+use crate::cluster::{self, ClusterReport, ExtraScope, Job};
 use crate::context::{Cloud, Context, Writers};
 use crate::error::Error;
 use crate::lease::Lease;
@@ -72,7 +72,7 @@ pub async fn process(cloud: Cloud<'_>, writers: Writers<'_>, records: &[Record])
     let mut jobs = accept::jobs(&accepted, &decided, &view);
     let first = accepted.iter().filter(|event| records[event.at].deliveries == 1);
     let first = first.filter_map(|event| service_account(&event.command)).cloned();
-    let beyond = Beyond { patient: first.collect(), ..Beyond::default() };
+    let beyond = ExtraScope { patient: first.collect(), ..ExtraScope::default() };
     let mut clusters = work(&cloud, writers, &jobs, &view, &beyond, lease).await;
     for pause in SETTLES {
         jobs = unsettled(jobs, &clusters);
@@ -85,7 +85,7 @@ pub async fn process(cloud: Cloud<'_>, writers: Writers<'_>, records: &[Record])
             clusters.entry(cluster).or_default().merge(report);
         }
     }
-    let announced = announce::announce(&cloud, writers.bus, &accepted, &decided, &view).await;
+    let published = announce::announce(&cloud, writers.bus, &accepted, &decided, &view).await;
 
     let busiest = report::busiest(&accepted, &decided, &view);
     if let Some((name, changes)) = busiest.as_ref().filter(|(_, changes)| *changes > BUSY) {
@@ -94,12 +94,12 @@ pub async fn process(cloud: Cloud<'_>, writers: Writers<'_>, records: &[Record])
             "changed {changes} times within an hour; find out who sends so many events about it"
         );
     }
-    for ((event, decision), announced) in accepted.iter().zip(decided).zip(announced) {
+    for ((event, decision), published) in accepted.iter().zip(decided).zip(published) {
         if reports[event.at].is_some() {
             continue;
         }
         let record = &records[event.at];
-        let report = report::of(record, &event.command, decision, announced, &clusters, &view);
+        let report = report::of(record, &event.command, decision, published, &clusters, &view);
         reports[event.at] = Some(report);
     }
     BatchReport { records: reports.into_iter().flatten().collect(), clusters, busiest }
@@ -111,7 +111,7 @@ async fn work(
     writers: Writers<'_>,
     jobs: &Jobs,
     hint: &View,
-    beyond: &Beyond,
+    beyond: &ExtraScope,
     lease: Option<(ClusterArn, Lease)>,
 ) -> BTreeMap<ClusterArn, ClusterReport> {
     let (leased, lease) = lease.unzip();

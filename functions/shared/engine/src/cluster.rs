@@ -13,7 +13,7 @@ mod write;
 use std::collections::{BTreeMap, BTreeSet};
 
 use pod_identity_core::plan::Plan;
-use pod_identity_core::{ClusterArn, DominoName, KubernetesName, RoleArn};
+use pod_identity_core::{ClusterArn, DominoName, RoleArn, ServiceAccountRef};
 use pod_identity_events::PolicyCapacity;
 
 use crate::apply::{self, Applied, Target};
@@ -27,7 +27,7 @@ use crate::observe::SeenRoles;
 use crate::ports::LedgerWriter;
 use planned::Planned;
 
-pub use guard::held_up;
+pub use guard::retirement_blockers;
 pub(crate) use taking::{CHUNK, Taking, named, shared, trim, unused};
 
 /// What became of a cluster's part of a batch.
@@ -79,11 +79,11 @@ impl ClusterReport {
 
 /// What a run knows of a cluster beyond its own batch.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Beyond {
+pub(crate) struct ExtraScope {
     /// Roles of associations that are not this deployment's, which the node policy lists too.
     pub(crate) other_roles: BTreeSet<RoleArn>,
     /// Kubernetes service accounts to look at beside those that the ledger knows of.
-    pub(crate) places: BTreeSet<KubernetesName>,
+    pub(crate) places: BTreeSet<ServiceAccountRef>,
     /// Whether the node policies are to be read, whatever the ledger says of them.
     pub(crate) anew: bool,
     /// The sign that the ledger is older than the cluster, where it is seen and not stored yet.
@@ -111,7 +111,7 @@ pub(crate) struct Job<'a> {
     pub(crate) hint: &'a View,
     /// Whether the record is taken as given instead of read anew: only to look, never to work.
     pub(crate) presumed: bool,
-    pub(crate) beyond: &'a Beyond,
+    pub(crate) beyond: &'a ExtraScope,
     pub(crate) seen_roles: &'a SeenRoles,
 }
 
@@ -131,7 +131,7 @@ pub(crate) async fn work_with(
 ) -> Result<ClusterReport, Error> {
     let lease = match lease {
         Some(lease) if cloud.is_over() => {
-            lease.give_back(&cloud, writers.ledger).await;
+            lease.release_unused(&cloud, writers.ledger).await;
             return Err(cloud.over());
         }
         Some(lease) => lease,
@@ -141,7 +141,7 @@ pub(crate) async fn work_with(
     let worked = work_leased(job, &Target { cloud, writers, access, lease: &lease }).await;
     // What is not written down shows to the next run as a lease that expired.
     if matches!(worked, Err(Broken { wrote: false, .. })) {
-        lease.give_back(&cloud, writers.ledger).await;
+        lease.release_unused(&cloud, writers.ledger).await;
     }
     worked.map_err(|broken| broken.why)
 }

@@ -49,7 +49,9 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Blocked(Problem { reason, way_out, .. }) => write!(f, "{reason}; {way_out}"),
+            Self::Blocked(Problem { reason, remediation, .. }) => {
+                write!(f, "{reason}; {remediation}")
+            }
             Self::Retryable(why) | Self::Waits { why, .. } => f.write_str(why),
         }
     }

@@ -14,14 +14,14 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 
 use pod_identity_core::sweep::Injected;
-use pod_identity_core::{ClusterArn, DominoName, KubernetesName};
+use pod_identity_core::{ClusterArn, DominoName, ServiceAccountRef};
 
 use crate::context::{Context, Workloads, WorkloadsWriters};
 use crate::error::{Error, chain};
 use crate::lease::Lease;
 use crate::ledger::{InsideBinding, Missing, View, inside_lease_key, registry, registry_key};
 use crate::ports::{Bus, ClusterAccess, ErrorKind, KubernetesWriter, LedgerWriter, PortError};
-use checks::{Told, WayIn};
+use checks::{ApiAccess, Told};
 use known::Known;
 
 pub use domino::DominoReport;
@@ -84,7 +84,8 @@ pub(crate) enum InsideError {
 impl InsideError {
     /// What a failed call of Kubernetes means for all that is to be done there.
     pub(crate) fn of(error: &PortError, cluster: &ClusterArn) -> Self {
-        let why = |way_out| format!("cluster {}: {}; {way_out}", cluster.name(), chain(error));
+        let why =
+            |remediation| format!("cluster {}: {}; {remediation}", cluster.name(), chain(error));
         match error.kind {
             ErrorKind::Unreachable => Self::Unreachable(why(
                 "give the function a network that leads to the cluster's endpoint (docs/kubernetes.md)",
@@ -119,7 +120,7 @@ pub struct InsideReport {
 ///
 /// # Errors
 /// When a call fails for a passing reason.
-pub async fn preview_inside(
+pub async fn preview_workloads(
     workloads: Workloads<'_>,
     scope: &InsideScope,
 ) -> Result<InsideReport, Error> {
@@ -130,18 +131,18 @@ pub async fn preview_inside(
     let context = Inside { workloads, access: &access };
     let known = Known::read(workloads.ledger, &scope.cluster).await?;
     let (mut report, told) = begin(&context, &known).await;
-    let mut way_in = WayIn::Open;
+    let mut api_access = ApiAccess::Open;
     match domino::plan(&context, &known).await {
         Ok(plan) => report.domino = Some(plan.shown(&mut report.bindings)),
-        Err(error) => way_in = report.fail(error),
+        Err(error) => api_access = report.fail(error),
     }
     if report.skipped.is_none() {
         match sweep::plan(&context, &known, scope, &mut report).await {
             Ok(plan) => report.sweep = plan.map(|plan| plan.shown()),
-            Err(error) => way_in = report.fail(error),
+            Err(error) => api_access = report.fail(error),
         }
     }
-    report.check(&told, way_in);
+    report.check(&told, api_access);
     Ok(report)
 }
 
@@ -149,7 +150,7 @@ pub async fn preview_inside(
 ///
 /// # Errors
 /// When the ledger cannot be read or written, or another run is at work on the cluster.
-pub async fn work_inside(
+pub async fn reconcile_workloads(
     workloads: Workloads<'_>,
     writers: WorkloadsWriters<'_>,
     scope: &InsideScope,
@@ -167,13 +168,13 @@ pub async fn work_inside(
     let known = match Known::read(workloads.ledger, cluster).await {
         Ok(known) => known,
         Err(error) => {
-            lease.give_back(&workloads, writers.ledger).await;
+            lease.release_unused(&workloads, writers.ledger).await;
             return Err(error.into());
         }
     };
     let WorkloadsWriters { ledger, bus, kubernetes } = writers;
     let hands = Hands { ledger, bus, kubernetes, lease: &lease };
-    let report = look_after(&context, &hands, scope, &known).await;
+    let report = reconcile_parts(&context, &hands, scope, &known).await;
     for why in report.failed() {
         tracing::error!(cluster = cluster.name(), "failed inside the cluster: {why}");
     }
@@ -212,20 +213,20 @@ async fn begin(context: &Inside<'_>, known: &Known) -> (InsideReport, Told) {
 /// What EKS tells of the cluster, then the Domino side, then the pods, and what the cluster lacks
 /// by all of that. What fails in one part does not
 /// keep the others from being done, except that a cluster into which nobody can look is left.
-async fn look_after(
+async fn reconcile_parts(
     context: &Inside<'_>,
     hands: &Hands<'_>,
     scope: &InsideScope,
     known: &Known,
 ) -> InsideReport {
     let (mut report, told) = begin(context, known).await;
-    let mut way_in = WayIn::Open;
+    let mut api_access = ApiAccess::Open;
     match domino::plan(context, known).await {
         Ok(plan) => {
             let done = domino::apply(context, hands, plan, &mut report.bindings).await;
             report.domino = Some(done);
         }
-        Err(error) => way_in = report.fail(error),
+        Err(error) => api_access = report.fail(error),
     }
     if report.skipped.is_none() {
         match sweep::plan(context, known, scope, &mut report).await {
@@ -234,31 +235,31 @@ async fn look_after(
                 report.sweep = Some(done);
             }
             Ok(None) => {}
-            Err(error) => way_in = report.fail(error),
+            Err(error) => api_access = report.fail(error),
         }
     }
-    report.check(&told, way_in);
+    report.check(&told, api_access);
     report
 }
 
 impl InsideReport {
     /// Notes an error, and answers whether there was a way in all the same.
-    fn fail(&mut self, error: InsideError) -> WayIn {
-        let (way_in, why) = match error {
-            InsideError::Unreachable(why) => (WayIn::Unreachable, why),
-            InsideError::Closed(why) => (WayIn::Closed, why),
+    fn fail(&mut self, error: InsideError) -> ApiAccess {
+        let (api_access, why) = match error {
+            InsideError::Unreachable(why) => (ApiAccess::Unreachable, why),
+            InsideError::Closed(why) => (ApiAccess::Closed, why),
             InsideError::Passing(why) => {
                 self.failures.push(why);
-                return WayIn::Open;
+                return ApiAccess::Open;
             }
         };
         self.skipped = Some(why);
-        way_in
+        api_access
     }
 
     /// Notes what the cluster lacks, by what EKS told and by whether there was a way in.
-    fn check(&mut self, told: &Told, way_in: WayIn) {
-        self.missing = told.missing(way_in);
+    fn check(&mut self, told: &Told, api_access: ApiAccess) {
+        self.missing = told.missing(api_access);
         self.failures.extend(told.failures.iter().cloned());
     }
 
@@ -274,7 +275,7 @@ impl InsideReport {
     }
 
     /// Roles that IRSA annotations name, by service account.
-    fn annotated(&self) -> BTreeMap<KubernetesName, String> {
+    fn annotated(&self) -> BTreeMap<ServiceAccountRef, String> {
         self.domino.as_ref().map(|done| done.annotated.clone()).unwrap_or_default()
     }
 }

@@ -176,7 +176,7 @@ impl Lease {
     }
 
     /// Gives the lease back with nothing to write. Where that fails it runs out by itself.
-    pub(crate) async fn give_back(&self, context: &Context<'_>, writer: &dyn LedgerWriter) {
+    pub(crate) async fn release_unused(&self, context: &Context<'_>, writer: &dyn LedgerWriter) {
         let mut writes = WriteSet::default();
         self.release(context.run, &mut writes);
         if writes.commit(context.ledger, writer).await.is_err() {

@@ -2,13 +2,14 @@
 //! narrow ports, plans with `pod-identity-core`, applies the plan through
 //! ports again. It knows no SDK and no runtime, and spawns nothing.
 
-mod act;
 mod adopt;
 mod apply;
+mod audit;
 mod batch;
 mod calls;
 mod cluster;
 mod context;
+mod directory;
 mod dry_run;
 mod error;
 mod inside;
@@ -21,22 +22,22 @@ pub mod ports;
 mod publish;
 mod reconcile;
 mod requests;
-mod roster;
 mod run;
 mod settings;
 mod workload_settings;
 
-pub use act::{Act, note_act};
 pub use adopt::{Adoption, permit_adoption};
+pub use audit::{AuditEntry, record_audit};
 pub use batch::{BatchReport, Outcome, Record, RecordReport, Recorded, process, record};
 pub use calls::Calls;
-pub use cluster::{ClusterReport, held_up};
+pub use cluster::{ClusterReport, retirement_blockers};
 pub use context::{Cloud, Context, Workloads, WorkloadsWriters, Writers};
+pub use directory::{DominoCheck, DominoSource, check_domino, record_domino_check};
 pub use dry_run::DryRunLedger;
 pub use error::{Error, chain};
 pub use inside::{
-    DominoReport, InsideReport, InsideScope, SweepReport, is_covered, preview_inside,
-    request_sweep, request_sweep_rest, request_sweeps, work_inside,
+    DominoReport, InsideReport, InsideScope, SweepReport, is_covered, preview_workloads,
+    reconcile_workloads, request_sweep, request_sweep_rest, request_sweeps,
 };
 pub use observe::is_broad_policy;
 pub use reconcile::{
@@ -44,7 +45,6 @@ pub use reconcile::{
     plan_resumption, preview, reconcile, request_again, request_all, request_clusters,
     request_rest, resume,
 };
-pub use roster::{DominoCheck, DominoSource, check_domino, record_domino_check};
 pub use run::Run;
 pub use settings::Settings;
 pub use workload_settings::{InsideSettings, MappingSettings, SweepSettings};

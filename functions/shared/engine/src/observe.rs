@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use pod_identity_core::plan::{Problem, RoleState};
 use pod_identity_core::trust::TrustPolicy;
-use pod_identity_core::{Association, KubernetesName, RoleArn};
+use pod_identity_core::{Association, RoleArn, ServiceAccountRef};
 use pod_identity_events::BlockedCode;
 
 pub use node_policies::is_broad_policy;
@@ -68,9 +68,9 @@ pub(crate) async fn describe(
 pub(crate) async fn associations(
     aws: &dyn EksReader,
     access: &ClusterAccess,
-    places: &BTreeSet<KubernetesName>,
+    places: &BTreeSet<ServiceAccountRef>,
     concurrency: usize,
-) -> Result<BTreeMap<KubernetesName, Association>, PortError> {
+) -> Result<BTreeMap<ServiceAccountRef, Association>, PortError> {
     let wanted = summaries(aws, access, places, concurrency).await?;
     described(aws, access, wanted, concurrency).await
 }
@@ -82,9 +82,9 @@ pub(crate) async fn described(
     access: &ClusterAccess,
     summaries: Vec<AssociationSummary>,
     concurrency: usize,
-) -> Result<BTreeMap<KubernetesName, Association>, PortError> {
+) -> Result<BTreeMap<ServiceAccountRef, Association>, PortError> {
     let found = describe(aws, access, summaries, concurrency).await?;
-    let place_of = |one: &Association| KubernetesName::new(&one.namespace, &one.service_account);
+    let place_of = |one: &Association| ServiceAccountRef::new(&one.namespace, &one.service_account);
     Ok(found.into_iter().filter_map(|one| Some((place_of(&one).ok()?, one))).collect())
 }
 
@@ -92,17 +92,17 @@ pub(crate) async fn described(
 pub(crate) async fn summaries(
     aws: &dyn EksReader,
     access: &ClusterAccess,
-    places: &BTreeSet<KubernetesName>,
+    places: &BTreeSet<ServiceAccountRef>,
     concurrency: usize,
 ) -> Result<Vec<AssociationSummary>, PortError> {
     let filters: Vec<AssociationFilter> = if places.len() <= FILTERED_LISTS {
-        let one = |place: &KubernetesName| AssociationFilter {
+        let one = |place: &ServiceAccountRef| AssociationFilter {
             namespace: Some(place.namespace().to_owned()),
             service_account: Some(place.service_account().to_owned()),
         };
         places.iter().map(one).collect()
     } else {
-        let namespaces: BTreeSet<&str> = places.iter().map(KubernetesName::namespace).collect();
+        let namespaces: BTreeSet<&str> = places.iter().map(ServiceAccountRef::namespace).collect();
         let one = |namespace: &str| AssociationFilter {
             namespace: Some(namespace.to_owned()),
             service_account: None,
@@ -116,7 +116,7 @@ pub(crate) async fn summaries(
         .await?;
     // Not every service honours the filter, so it is applied here again.
     let is_wanted = |found: &AssociationSummary| {
-        KubernetesName::new(&found.namespace, &found.service_account)
+        ServiceAccountRef::new(&found.namespace, &found.service_account)
             .is_ok_and(|place| places.contains(&place))
     };
     Ok(lists.into_iter().flatten().filter(is_wanted).collect())
@@ -184,7 +184,7 @@ async fn roles(
 
 /// What a lasting error of AWS means for bindings. The reason has the service's
 /// own words but no request id, which would make each delivery's reason new.
-pub(crate) fn problem_of(error: &PortError, access: &ClusterAccess, way_out: &str) -> Problem {
+pub(crate) fn problem_of(error: &PortError, access: &ClusterAccess, remediation: &str) -> Problem {
     let code = match error.kind {
         ErrorKind::Denied => BlockedCode::AccessDenied,
         ErrorKind::LimitReached => BlockedCode::LimitReached,
@@ -197,5 +197,5 @@ pub(crate) fn problem_of(error: &PortError, access: &ClusterAccess, way_out: &st
     };
     let by = access.assume_role.as_ref().map(|role| format!(" as role {role}"));
     let reason = format!("{error}{}: {said}", by.unwrap_or_default());
-    Problem { code, reason, way_out: way_out.to_owned() }
+    Problem { code, reason, remediation: remediation.to_owned() }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use pod_identity_core::plan::{Blocked, Bound, Removed};
-use pod_identity_core::{ClusterArn, DominoName, KubernetesName, RoleArn, Version, fingerprint};
+use pod_identity_core::{ClusterArn, DominoName, RoleArn, ServiceAccountRef, Version, fingerprint};
 use pod_identity_events::{
     AssociationChange, Cause, NodeRolePolicyChanged, Outgoing, PodIdentityAssociationBlocked,
     PodIdentityAssociationReady, PodIdentityAssociationRemoved, PolicyCapacity,
@@ -27,7 +27,7 @@ pub(crate) fn time(at: Timestamp) -> String {
 }
 
 impl Outcomes<'_> {
-    fn subject(&self, name: &DominoName, kubernetes: &KubernetesName) -> Subject {
+    fn subject(&self, name: &DominoName, kubernetes: &ServiceAccountRef) -> Subject {
         Subject {
             service_account: name.to_string(),
             cluster_arn: self.cluster.to_string(),
@@ -51,7 +51,7 @@ impl Outcomes<'_> {
 
     pub(crate) fn ready(
         &self,
-        kubernetes: &KubernetesName,
+        kubernetes: &ServiceAccountRef,
         bound: &Bound,
         association: &AssociationRecord,
         change: AssociationChange,
@@ -79,7 +79,7 @@ impl Outcomes<'_> {
 
     pub(crate) fn removed(
         &self,
-        kubernetes: &KubernetesName,
+        kubernetes: &ServiceAccountRef,
         removed: &Removed,
         remembered: Option<&AssociationRecord>,
         version: &Version,
@@ -104,7 +104,7 @@ impl Outcomes<'_> {
         .into()
     }
 
-    pub(crate) fn blocked(&self, kubernetes: &KubernetesName, blocked: &Blocked) -> Outgoing {
+    pub(crate) fn blocked(&self, kubernetes: &ServiceAccountRef, blocked: &Blocked) -> Outgoing {
         let name = &blocked.service_account;
         let version = blocked.version.as_ref().map(Version::to_string).unwrap_or_default();
         PodIdentityAssociationBlocked {
@@ -118,7 +118,7 @@ impl Outcomes<'_> {
             subject: self.subject(name, kubernetes),
             code: blocked.code,
             reason: blocked.reason.clone(),
-            way_out: blocked.way_out.clone(),
+            remediation: blocked.remediation.clone(),
             role_arn: blocked.role.as_ref().map(RoleArn::to_string),
             trust: blocked.trust.clone(),
             trust_policy: blocked.trust_policy.clone(),
@@ -161,7 +161,7 @@ impl Outcomes<'_> {
             cluster_arn: Some(self.cluster.to_string()),
             reason,
             after: None,
-            handed_on: None,
+            continuation: None,
         }
         .into()
     }

@@ -18,7 +18,7 @@ mod trim;
 use std::collections::{BTreeMap, BTreeSet};
 
 use pod_identity_core::plan::Plan;
-use pod_identity_core::{ClusterArn, DominoName, KubernetesName, PolicyArn, RoleArn};
+use pod_identity_core::{ClusterArn, DominoName, PolicyArn, RoleArn, ServiceAccountRef};
 use pod_identity_events::PolicyCapacity;
 
 use crate::cluster::{self, CHUNK, ClusterReport};
@@ -41,9 +41,9 @@ pub struct Scope {
     /// The cluster.
     pub cluster: ClusterArn,
     /// Only these Kubernetes service accounts; all when there are none.
-    pub places: BTreeSet<KubernetesName>,
+    pub places: BTreeSet<ServiceAccountRef>,
     /// Goes on behind this one, where an earlier invocation stopped.
-    pub after: Option<KubernetesName>,
+    pub after: Option<ServiceAccountRef>,
     /// Who changed something by hand, when it is known; for the events.
     pub actor: Option<String>,
 }
@@ -65,7 +65,7 @@ impl Scope {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Orphan {
     /// Where it is.
-    pub place: KubernetesName,
+    pub place: ServiceAccountRef,
     /// Its id.
     pub id: String,
     /// The Domino service account that its tag names.
@@ -107,13 +107,13 @@ pub struct Reconciled {
     /// Steps that were done.
     pub steps: usize,
     /// Where to go on: the time was over.
-    pub left: Option<KubernetesName>,
+    pub left: Option<ServiceAccountRef>,
     /// Roles that were taken out of the node policies.
     pub trimmed: BTreeSet<RoleArn>,
     /// Node policies that were given up.
-    pub given_up: BTreeSet<PolicyArn>,
+    pub exemptions: BTreeSet<PolicyArn>,
     /// Why roles that nobody uses any more are, or may be, left in the node policies.
-    pub untrimmed: Option<String>,
+    pub trim_skipped: Option<String>,
     /// How far the retirement of the cluster is, if it was asked for and all of it was looked at.
     pub retirement: Option<Retirement>,
 }
@@ -167,10 +167,10 @@ pub async fn reconcile(
     let mut done = Reconciled::default();
     let mut overview = match look(&cloud, scope, &mut done).await? {
         Look::Open(overview) => overview,
-        Look::LeftAlone(_) | Look::Emptied { is_gone: false } => return Ok(done),
-        Look::Emptied { is_gone: true } => {
-            let departed = retire::finish(&cloud, writers.ledger, &scope.cluster, true).await?;
-            done.retirement = departed.or(done.retirement);
+        Look::LeftAlone(_) | Look::Drained { is_gone: false } => return Ok(done),
+        Look::Drained { is_gone: true } => {
+            let deregistered = retire::finish(&cloud, writers.ledger, &scope.cluster, true).await?;
+            done.retirement = deregistered.or(done.retirement);
             return Ok(done);
         }
     };
@@ -203,7 +203,7 @@ pub async fn reconcile(
             recreations_left = recreations_left.saturating_sub(made.unwrap_or_default());
             let drifts = overview.corrected(&found, &report);
             tell(&cloud, writers.bus, scope, &drifts, &mut done).await;
-            done.take_in(report);
+            done.merge_in(report);
             // Noted with the whole where nothing more is looked at.
             if done.left.as_ref() != overview.last() && !cloud.is_over() {
                 note::so_far(*cloud, writers.ledger, scope, &overview, &mut done).await;
@@ -226,8 +226,8 @@ async fn look(cloud: &Cloud<'_>, scope: &Scope, done: &mut Reconciled) -> Result
         Look::Open(overview) if overview.record.retired.is_some() => None,
         Look::Open(overview) => overview.gone.clone(),
         Look::LeftAlone(why) => Some(why.clone()),
-        Look::Emptied { .. } => {
-            done.retirement = Some(Retirement::Emptied);
+        Look::Drained { .. } => {
+            done.retirement = Some(Retirement::Drained);
             None
         }
     };
@@ -241,7 +241,7 @@ impl Look {
     fn open(self) -> Option<Box<Overview>> {
         match self {
             Self::Open(overview) => Some(overview),
-            Self::LeftAlone(_) | Self::Emptied { .. } => None,
+            Self::LeftAlone(_) | Self::Drained { .. } => None,
         }
     }
 }
@@ -250,7 +250,7 @@ impl Look {
 async fn needs(
     cloud: &Cloud<'_>,
     overview: &Overview,
-    chunk: &[KubernetesName],
+    chunk: &[ServiceAccountRef],
     done: &mut Reconciled,
     used: &mut BTreeSet<RoleArn>,
 ) -> Result<Option<Found>, Error> {
@@ -262,7 +262,7 @@ async fn needs(
 
 /// Why a cluster that answers so is skipped; none when it may answer later.
 fn skipped(error: &PortError, cluster: &ClusterArn) -> Option<String> {
-    let way_out = match error.kind {
+    let remediation = match error.kind {
         ErrorKind::NotFound => "check its ARN, or retire it if it is gone",
         ErrorKind::Denied => {
             "allow the function's role, or the role to assume, to list its associations"
@@ -270,7 +270,7 @@ fn skipped(error: &PortError, cluster: &ClusterArn) -> Option<String> {
         ErrorKind::Unreachable => "check that the function can reach EKS in that region",
         _ => return None,
     };
-    Some(format!("cluster {cluster}: {}; {way_out}", chain(error)))
+    Some(format!("cluster {cluster}: {}; {remediation}", chain(error)))
 }
 
 /// Puts on the bus what was put back. An invocation that dies before it can has corrected
@@ -297,7 +297,7 @@ async fn tell(
 }
 
 impl Reconciled {
-    fn note(&mut self, cluster: &ClusterArn, found: &Found, chunk: &[KubernetesName]) {
+    fn note(&mut self, cluster: &ClusterArn, found: &Found, chunk: &[ServiceAccountRef]) {
         self.places += chunk.len();
         self.left = chunk.last().cloned();
         self.needed.extend(found.names());
@@ -307,7 +307,7 @@ impl Reconciled {
         }
     }
 
-    fn take_in(&mut self, report: ClusterReport) {
+    fn merge_in(&mut self, report: ClusterReport) {
         self.conditions.extend(report.conditions);
         self.failures.extend(report.failures);
         self.steps += report.steps;

@@ -17,7 +17,7 @@ pub type Metric = (&'static str, &'static str, Value);
 pub fn capacity(capacity: &PolicyCapacity) -> [Metric; 2] {
     [
         ("NodePolicyCapacityUsed", "Percent", json!(capacity.used_percent)),
-        ("NodePolicyRolesLeft", "Count", json!(capacity.roles_left)),
+        ("NodePolicyRolesLeft", "Count", json!(capacity.roles_remaining)),
     ]
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use http::Method;
-use pod_identity_core::{KubernetesName, MUTATION_API_VERSION, MutationRule};
+use pod_identity_core::{MUTATION_API_VERSION, MutationRule, ServiceAccountRef};
 use pod_identity_engine::ports::{
     ClusterAccess, ClusterReader, KubernetesReader, Mutation, Page, Pod, PodQuery, PortError,
     ServiceAccount,
@@ -65,7 +65,7 @@ impl<E: ClusterReader> KubernetesReader for KubeReader<E> {
     async fn service_account(
         &self,
         access: &ClusterAccess,
-        name: &KubernetesName,
+        name: &ServiceAccountRef,
     ) -> Result<Option<ServiceAccount>, PortError> {
         let path = service_account_path(name);
         let ask = Ask::new(access, "get service account", name, Method::GET, path);
@@ -103,7 +103,7 @@ impl<E: ClusterReader> KubernetesReader for KubeReader<E> {
     }
 }
 
-pub(crate) fn service_account_path(name: &KubernetesName) -> String {
+pub(crate) fn service_account_path(name: &ServiceAccountRef) -> String {
     let (namespace, name) = (part(name.namespace()), part(name.service_account()));
     format!("/api/v1/namespaces/{namespace}/serviceaccounts/{name}")
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use http::Method;
-use pod_identity_core::{KubernetesName, MUTATION_API_VERSION};
+use pod_identity_core::{MUTATION_API_VERSION, ServiceAccountRef};
 use pod_identity_engine::ports::{
     Admission, ClusterAccess, ClusterReader, ErrorKind, Eviction, KubernetesWriter, Mutation,
     PodId, PortError, ServiceAccount,
@@ -98,7 +98,7 @@ impl<E: ClusterReader> KubernetesWriter for KubeWriter<E> {
     async fn create_service_account(
         &self,
         access: &ClusterAccess,
-        name: &KubernetesName,
+        name: &ServiceAccountRef,
         labels: &BTreeMap<String, String>,
     ) -> Result<ServiceAccount, PortError> {
         let namespace = part(name.namespace());
@@ -121,7 +121,7 @@ impl<E: ClusterReader> KubernetesWriter for KubeWriter<E> {
     async fn delete_service_account(
         &self,
         access: &ClusterAccess,
-        name: &KubernetesName,
+        name: &ServiceAccountRef,
         uid: &str,
     ) -> Result<(), PortError> {
         let path = service_account_path(name);
@@ -167,7 +167,7 @@ impl<E: ClusterReader> KubernetesWriter for KubeWriter<E> {
     async fn try_pod(
         &self,
         access: &ClusterAccess,
-        name: &KubernetesName,
+        name: &ServiceAccountRef,
     ) -> Result<Admission, PortError> {
         let namespace = part(name.namespace());
         let path = format!("/api/v1/namespaces/{namespace}/pods?dryRun=All&{STRICT}");
@@ -231,7 +231,7 @@ fn is_refused_admission(refusal: &Refusal) -> bool {
 
 /// A pod that the restricted Pod Security Standard and a namespace with quotas admit.
 /// <https://kubernetes.io/docs/concepts/security/pod-security-standards/>
-fn smallest_pod(name: &KubernetesName) -> Value {
+fn smallest_pod(name: &ServiceAccountRef) -> Value {
     let little = json!({"cpu": "10m", "memory": "16Mi"});
     json!({
         "apiVersion": "v1",

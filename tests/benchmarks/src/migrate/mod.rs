@@ -27,7 +27,7 @@ const MOST_CALLS: usize = 2 * BINDINGS + 150;
 /// The most that it takes, times what its calls take when always `CONCURRENCY` are under way.
 const MOST_TIME: f64 = 1.5;
 /// The most calls that answer `status`.
-const MOST_ASKED: usize = 10;
+const MAX_ASKED: usize = 10;
 
 /// One invocation: what it called, and how long it took, with the start of its process.
 struct Measured {
@@ -120,12 +120,12 @@ fn counted(asked: &Measured, filled: &Measured, status: &Measured) -> String {
         "{BINDINGS} bindings and {ROLES} roles carried over to an empty cluster, by the functions \
          over TLS\n{}\n\
          Calls of the migration: {calls} of {MOST_CALLS}, {}\n\
-         Calls of status: {asks} of {MOST_ASKED}, {}\n\
+         Calls of status: {asks} of {MAX_ASKED}, {}\n\
          Time of the migration with the embedded AWS's own: {wall:.0} ms, {:.2} times the \
          {least:.0} ms of its calls\n",
         table(headings, &rows),
         of(calls, MOST_CALLS),
-        of(asks, MOST_ASKED),
+        of(asks, MAX_ASKED),
         wall / least,
     )
 }

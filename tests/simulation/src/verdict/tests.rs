@@ -113,7 +113,7 @@ fn a_condition_of_an_older_version_or_for_no_reason_is_told() {
         rewrite(world, |condition| {
             condition["state"] = "blocked".into();
             condition["blocked"] =
-                serde_json::json!({ "code": "untrustedRole", "reason": "", "wayOut": "" });
+                serde_json::json!({ "code": "untrustedRole", "reason": "", "remediation": "" });
         });
     });
     assert_eq!(blocked, Err("every reason to block is one"));

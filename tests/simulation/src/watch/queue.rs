@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pod_identity_core::{Binding, ClusterArn, KubernetesName, Version};
+use pod_identity_core::{Binding, ClusterArn, ServiceAccountRef, Version};
 use pod_identity_engine::ledger::{HistoryOutcome, HistoryRecord};
 use pod_identity_world::World;
 
@@ -14,7 +14,7 @@ use crate::stage;
 pub(crate) struct Queues {
     known: BTreeMap<String, Option<Binding>>,
     seen: BTreeSet<(String, Version)>,
-    order: BTreeMap<(ClusterArn, KubernetesName), Vec<String>>,
+    order: BTreeMap<(ClusterArn, ServiceAccountRef), Vec<String>>,
     /// The service accounts of each invocation's batch as they came, by request id.
     pub(crate) came: BTreeMap<String, Vec<String>>,
     /// Whether the ledger was replaced, so that the order is not known.
@@ -24,7 +24,7 @@ pub(crate) struct Queues {
 impl Queues {
     /// Takes in what was accepted since: within one transaction the service accounts as they came, the
     /// changes of each in the order of their versions.
-    pub(crate) fn take_in(&mut self, world: &World) {
+    pub(crate) fn merge_in(&mut self, world: &World) {
         let mut changed: Vec<(usize, Version, String, Option<Binding>)> = Vec::new();
         for item in world.ledger.items() {
             let Some(name) = item.key.partition.strip_prefix("HISTORY#svc-") else { continue };
@@ -64,7 +64,7 @@ impl Queues {
     }
 
     /// The service account whose claim is the oldest.
-    pub(crate) fn holder(&self, cluster: &ClusterArn, place: &KubernetesName) -> Option<&str> {
+    pub(crate) fn holder(&self, cluster: &ClusterArn, place: &ServiceAccountRef) -> Option<&str> {
         self.order.get(&(cluster.clone(), place.clone()))?.first().map(String::as_str)
     }
 }

@@ -273,7 +273,7 @@ fn a_run_that_makes_more_again_than_its_ceiling_is_told_unless_the_cluster_is_ne
             let mut world = scene.world.lock().unwrap();
             if rebuilt {
                 world.remove_cluster(&blue);
-                scene.watch.take_in(&world);
+                scene.watch.merge_in(&world);
                 stage::add_cluster(&mut world, &blue);
             } else {
                 for _ in 0..2 {
@@ -282,7 +282,7 @@ fn a_run_that_makes_more_again_than_its_ceiling_is_told_unless_the_cluster_is_ne
                     hands::act(&mut world, Hand::Delete { cluster: 0, nth: nth.unwrap() });
                 }
             }
-            scene.watch.take_in(&world);
+            scene.watch.merge_in(&world);
         }
         scene.bind_at(0, role.as_str());
         assert_eq!(scene.look(), Ok(()));
@@ -380,7 +380,7 @@ fn a_reconciliation_may_take_out_what_nobody_uses_and_nothing_else() {
         .unwrap()
         .add_foreign_association(&blue, namespace, name, foreign.as_str())
         .unwrap();
-    scene.watch.take_in(&scene.world.lock().unwrap());
+    scene.watch.merge_in(&scene.world.lock().unwrap());
     scene.lists(&[0, 1]);
     scene.look().unwrap();
     scene.knows("v2");
@@ -404,7 +404,7 @@ fn a_policy_is_detached_and_deleted_by_a_reconciliation_only_and_only_if_it_is_n
                 .add_foreign_association(&blue, "team", "x", role.as_str())
                 .unwrap();
         }
-        scene.watch.take_in(&scene.world.lock().unwrap());
+        scene.watch.merge_in(&scene.world.lock().unwrap());
         scene.named = reconciles.then(BTreeSet::new);
         let arn = node_policy::policy_arn(DEPLOYMENT, &blue, 1).unwrap();
         for node_role in stage::node_roles(&blue, false) {

@@ -16,7 +16,7 @@ const OF_A_RUN: [&str; 16] = [
     "recordedAt",
     "writtenAt",
     "begunAt",
-    "emptiedAt",
+    "drainedAt",
     // Of an association, whose id is AWS's choice.
     "id",
     "arn",

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use pod_identity_core::{
-    Association, Binding, Change, ClusterArn, Desired, DominoName, KubernetesName, RoleArn,
+    Association, Binding, Change, ClusterArn, Desired, DominoName, RoleArn, ServiceAccountRef,
     fingerprint,
 };
 use pod_identity_engine::ledger::{BindingRecord, ClusterRecord};
@@ -13,12 +13,12 @@ use serde_json::{Map, Value, json};
 use super::Named;
 use super::claims::Claims;
 use super::doubles::refuse_doubles;
-use crate::change::{About, Wish};
+use crate::change::{About, ChangeRequest};
 
 /// What becomes of an association.
 pub(super) enum Decision {
     /// It is bound as it is, and taken over.
-    Bind(Box<Wish>),
+    Bind(Box<ChangeRequest>),
     /// Its binding stands, and takes it over: what changes of it, in words.
     Permit(Option<String>),
     Refused(String),
@@ -37,7 +37,7 @@ pub(super) struct Candidate {
 /// One that can be adopted.
 pub(super) struct Accepted {
     pub(super) name: DominoName,
-    pub(super) place: KubernetesName,
+    pub(super) place: ServiceAccountRef,
     pub(super) id: String,
 }
 
@@ -135,7 +135,8 @@ impl Known<'_> {
 
     fn decide(&self, association: &Association, name: &str, selection: Selection) -> Decision {
         let refused = |why: String| Decision::Refused(why);
-        let Ok(place) = KubernetesName::new(&association.namespace, &association.service_account)
+        let Ok(place) =
+            ServiceAccountRef::new(&association.namespace, &association.service_account)
         else {
             return refused("Kubernetes takes no such name".to_owned());
         };
@@ -169,7 +170,7 @@ impl Known<'_> {
             ));
         }
         match record.and_then(BindingRecord::binding) {
-            None => Decision::Bind(Box::new(self.wish(association, name))),
+            None => Decision::Bind(Box::new(self.change_request(association, name))),
             Some(binding) if self.claims.wants(&parsed, &place) => {
                 let changes = association.differences(&binding.desired);
                 if selection != Selection::Named && !changes.is_empty() {
@@ -189,7 +190,7 @@ impl Known<'_> {
     }
 
     /// The association as it is, for this cluster alone.
-    fn wish(&self, association: &Association, name: &str) -> Wish {
+    fn change_request(&self, association: &Association, name: &str) -> ChangeRequest {
         let mut detail = Map::new();
         detail.insert("serviceAccount".to_owned(), json!(name));
         detail.insert("roleArn".to_owned(), json!(association.role_arn));
@@ -212,7 +213,7 @@ impl Known<'_> {
             detail.insert("sessionPolicy".to_owned(), json!(policy));
         }
         let about = About::ServiceAccount(name.to_owned());
-        Wish { about, detail_type: ROLE_ASSIGNED, detail }
+        ChangeRequest { about, detail_type: ROLE_ASSIGNED, detail }
     }
 }
 
@@ -253,9 +254,12 @@ impl Candidate {
     }
 
     /// Refuses what breaks a rule of the deployment.
-    pub(super) fn hold_to(&mut self, judge: impl Fn(&Wish) -> Result<Change, Vec<String>>) {
-        if let Decision::Bind(wish) = &self.decision
-            && let Err(reasons) = judge(wish)
+    pub(super) fn hold_to(
+        &mut self,
+        judge: impl Fn(&ChangeRequest) -> Result<Change, Vec<String>>,
+    ) {
+        if let Decision::Bind(change_request) = &self.decision
+            && let Err(reasons) = judge(change_request)
         {
             self.refuse(reasons.join("; "));
         }
@@ -287,7 +291,7 @@ impl Candidate {
         if let Decision::Refused(_) = self.decision {
             return None;
         }
-        let place = KubernetesName::new(&association.namespace, &association.service_account);
+        let place = ServiceAccountRef::new(&association.namespace, &association.service_account);
         Some(Accepted {
             name: self.name.parse().ok()?,
             place: place.ok()?,

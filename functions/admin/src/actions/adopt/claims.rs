@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pod_identity_core::{ClusterArn, DominoName, KubernetesName};
+use pod_identity_core::{ClusterArn, DominoName, ServiceAccountRef};
 use pod_identity_engine::ledger::{
     BindingRecord, ClaimsRecord, ClusterRecord, LedgerError, View, claims_key,
 };
@@ -12,9 +12,9 @@ use pod_identity_engine::ports::Key;
 #[derive(Debug)]
 pub(super) struct Claims<'a> {
     cluster: &'a ClusterArn,
-    at: BTreeMap<&'a KubernetesName, Vec<&'a DominoName>>,
+    at: BTreeMap<&'a ServiceAccountRef, Vec<&'a DominoName>>,
     /// By contested place.
-    holders: BTreeMap<&'a KubernetesName, DominoName>,
+    holders: BTreeMap<&'a ServiceAccountRef, DominoName>,
 }
 
 impl<'a> Claims<'a> {
@@ -36,7 +36,7 @@ impl<'a> Claims<'a> {
         self.contested().map(claims_key).collect()
     }
 
-    fn contested(&self) -> impl Iterator<Item = &'a KubernetesName> {
+    fn contested(&self) -> impl Iterator<Item = &'a ServiceAccountRef> {
         self.at.iter().filter(|(_, names)| names.len() > 1).map(|(place, _)| *place)
     }
 
@@ -54,12 +54,16 @@ impl<'a> Claims<'a> {
         Ok(self)
     }
 
-    pub(super) fn wants(&self, name: &DominoName, place: &KubernetesName) -> bool {
+    pub(super) fn wants(&self, name: &DominoName, place: &ServiceAccountRef) -> bool {
         self.at.get(place).is_some_and(|names| names.contains(&name))
     }
 
     /// The binding that has to take over what is at a place, where a service account cannot.
-    pub(super) fn before(&self, name: &DominoName, place: &KubernetesName) -> Option<&DominoName> {
+    pub(super) fn before(
+        &self,
+        name: &DominoName,
+        place: &ServiceAccountRef,
+    ) -> Option<&DominoName> {
         let names = self.at.get(place)?;
         let holder = self.holders.get(place).or(names.first().copied())?;
         (holder != name).then_some(holder)

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use pod_identity_core::domino::{MappingSettings, Mutations};
 use pod_identity_core::sweep;
 use pod_identity_core::{
-    Association, Binding, ClusterArn, DominoName, HeldAssociation, KubernetesName, Phase, Pod,
-    ServiceAccount,
+    Association, Binding, ClusterArn, DominoName, HeldAssociation, Phase, Pod, ServiceAccount,
+    ServiceAccountRef,
 };
 use pod_identity_engine::Error;
 use pod_identity_engine::ledger::{
@@ -55,7 +55,7 @@ pub(super) struct Evidence {
     pub(super) inside: Option<InsideBinding>,
     pub(super) inside_cluster: Option<InsideCluster>,
     /// The Kubernetes service account that it has, or had last.
-    pub(super) place: Option<KubernetesName>,
+    pub(super) place: Option<ServiceAccountRef>,
     /// Whether EKS says that there is no such cluster.
     pub(super) gone: bool,
     pub(super) association: Known<Option<Association>>,
@@ -73,7 +73,7 @@ pub(super) struct Evidence {
     /// Namespaces of service accounts of before whose pods could not be read, with why.
     pub(super) unseen: Vec<(String, Error)>,
     /// The associations of the other service accounts that these pods run as.
-    pub(super) elsewhere: BTreeMap<KubernetesName, Known<Option<Association>>>,
+    pub(super) elsewhere: BTreeMap<ServiceAccountRef, Known<Option<Association>>>,
     pub(super) sweep: sweep::Settings,
     pub(super) pod: Option<AskedPod>,
 }
@@ -99,11 +99,11 @@ pub(super) struct AskedPod {
 
 impl Evidence {
     /// A line of what could not be read, with what helps unless that is said already.
-    pub(super) fn unread(&self, check: &str, why: impl ToString, way_out: &str) -> Line {
+    pub(super) fn unread(&self, check: &str, why: impl ToString, remediation: &str) -> Line {
         let why = why.to_string();
         let line = Line::unknown(check, &why);
-        let helps = !way_out.is_empty() && !self.gone && !why.contains(OVER) && why != NOBODY;
-        if helps { line.way_out(way_out) } else { line }
+        let helps = !remediation.is_empty() && !self.gone && !why.contains(OVER) && why != NOBODY;
+        if helps { line.remediation(remediation) } else { line }
     }
 
     /// The same of the cluster's inside, with what the ledger remembers of earlier looks.
@@ -112,7 +112,7 @@ impl Evidence {
         check: &str,
         why: impl ToString,
         remembered: Option<String>,
-        way_out: &str,
+        remediation: &str,
     ) -> Line {
         let last = match &self.inside_cluster {
             Some(InsideCluster { looked_at: Some(at), unreachable: Some(_), .. }) => {
@@ -122,7 +122,7 @@ impl Evidence {
             _ => "the ledger remembers no look inside".to_owned(),
         };
         let remembered = remembered.map(|words| format!(", and the ledger remembers: {words}"));
-        let line = self.unread(check, why, way_out);
+        let line = self.unread(check, why, remediation);
         let evidence = format!("{}; {last}{}", line.evidence, remembered.unwrap_or_default());
         Line { evidence, ..line }
     }
@@ -130,7 +130,7 @@ impl Evidence {
     /// The association of a service account; none when nobody asked for it.
     pub(super) fn association_at(
         &self,
-        place: &KubernetesName,
+        place: &ServiceAccountRef,
     ) -> Option<&Known<Option<Association>>> {
         match self.place.as_ref() == Some(place) {
             true => Some(&self.association),
@@ -190,7 +190,7 @@ impl Evidence {
 
 /// Reads everything: of the ledger one call, of EKS and IAM about eight, of Kubernetes a few.
 pub(super) async fn collect(
-    desk: &AdminContext<'_>,
+    admin: &AdminContext<'_>,
     registry: &Registry,
     cluster: &ClusterArn,
     name: &DominoName,
@@ -204,16 +204,16 @@ pub(super) async fn collect(
     let keys = [condition_at.clone(), inside_at.clone(), inside_key(cluster)];
     let keys: Vec<_> = keys.into_iter().chain(account_at.clone()).collect();
     let mut view = View::default();
-    view.read(desk.ledger, &keys).await?;
+    view.read(admin.ledger, &keys).await?;
     let condition = view.get::<Condition>(&condition_at)?;
     let inside = view.get::<InsideBinding>(&inside_at)?;
     let remembered = account_at.map(|at| view.get::<AccountRecord>(&at)).transpose();
     let remembered = remembered?.flatten();
     let inside_cluster = view.get::<InsideCluster>(&inside_key(cluster))?;
     let mut evidence = Evidence {
-        now: desk.clock.now(),
-        deployment: desk.settings.plan.deployment.clone(),
-        strict: desk.settings.plan.strict,
+        now: admin.clock.now(),
+        deployment: admin.settings.plan.deployment.clone(),
+        strict: admin.settings.plan.strict,
         name: name.clone(),
         cluster: cluster.clone(),
         record: record.cloned(),
@@ -230,21 +230,21 @@ pub(super) async fn collect(
         node_policies: nobody_looked(),
         agent: nobody_looked(),
         account: nobody_looked(),
-        mapping: desk.inside.mapping.clone(),
+        mapping: admin.inside.mapping.clone(),
         mutations: nobody_looked(),
         pods: nobody_looked(),
         unseen: Vec::new(),
         elsewhere: BTreeMap::new(),
-        sweep: desk.sweep_rules(),
+        sweep: admin.sweep_rules(),
         pod: pod.map(|pod| AskedPod { name: pod.name.clone(), over: !lives(pod) }),
     };
-    evidence.place = place(&evidence, pod).or_else(|| desk.settings.rules.place_of(name));
+    evidence.place = place(&evidence, pod).or_else(|| admin.settings.rules.place_of(name));
     // Nobody knows how to reach a cluster that is not registered.
     if evidence.registered.is_some() {
-        let access = desk.access(registry, cluster);
-        outside(desk, registry, &access, &mut evidence).await;
-        within(desk, &access, pod, &mut evidence).await;
-        elsewhere(desk, &access, &mut evidence).await;
+        let access = admin.access(registry, cluster);
+        outside(admin, registry, &access, &mut evidence).await;
+        within(admin, &access, pod, &mut evidence).await;
+        elsewhere(admin, &access, &mut evidence).await;
     }
     Ok(evidence)
 }
@@ -254,7 +254,7 @@ fn nobody_looked<T>() -> Known<T> {
 }
 
 /// Where to look: what the binding wants, or what was had last.
-fn place(evidence: &Evidence, pod: Option<&Pod>) -> Option<KubernetesName> {
+fn place(evidence: &Evidence, pod: Option<&Pod>) -> Option<ServiceAccountRef> {
     let binding = evidence.record.as_ref().and_then(BindingRecord::binding);
     let bound = binding.map(|binding| &binding.kubernetes);
     let condition = evidence.condition.as_ref();
@@ -268,41 +268,41 @@ fn place(evidence: &Evidence, pod: Option<&Pod>) -> Option<KubernetesName> {
 
 /// What EKS and IAM show.
 async fn outside(
-    desk: &AdminContext<'_>,
+    admin: &AdminContext<'_>,
     registry: &Registry,
     access: &ClusterAccess,
     evidence: &mut Evidence,
 ) {
     if let Some(place) = evidence.place.clone() {
-        let found = association(desk, access, &place).await;
+        let found = association(admin, access, &place).await;
         evidence.gone = matches!(&found, Err((_, Some(ErrorKind::NotFound))));
         evidence.association = found.map_err(|(why, _)| why);
     }
     let Some(desired) = evidence.wanted().map(|binding| binding.desired.clone()) else { return };
-    evidence.role = desk.in_time(desk.iam.role(access, &desired.role)).await;
+    evidence.role = admin.in_time(admin.iam.role(access, &desired.role)).await;
     if let Some(target) = &desired.target_role {
-        evidence.target = desk.trust_policy(registry, target).await;
+        evidence.target = admin.trust_policy(registry, target).await;
     }
-    evidence.node_policies = node_policies::read(desk, access).await;
+    evidence.node_policies = node_policies::read(admin, access).await;
     // To EKS, an add-on of no cluster is a missing add-on.
     evidence.agent = match evidence.gone {
         true => Err("there is no cluster".into()),
-        false => agent(desk, access).await,
+        false => agent(admin, access).await,
     };
 }
 
 /// What EKS shows at one place, or why nobody can say: in words, and by kind where EKS says so.
 async fn association(
-    desk: &AdminContext<'_>,
+    admin: &AdminContext<'_>,
     access: &ClusterAccess,
-    place: &KubernetesName,
+    place: &ServiceAccountRef,
 ) -> Result<Option<Association>, (Error, Option<ErrorKind>)> {
-    desk.hurry().map_err(|why| (why, None))?;
+    admin.hurry().map_err(|why| (why, None))?;
     let filter = AssociationFilter {
         namespace: Some(place.namespace().to_owned()),
         service_account: Some(place.service_account().to_owned()),
     };
-    let found = associations::seen(desk, access, &filter).await;
+    let found = associations::seen(admin, access, &filter).await;
     let found = found.map_err(|error| {
         let kind = error.kind;
         (error.into(), Some(kind))
@@ -314,18 +314,18 @@ async fn association(
 }
 
 /// One call, and another where there is no add-on.
-async fn agent(desk: &AdminContext<'_>, access: &ClusterAccess) -> Known<Agent> {
-    if let Some(status) = desk.in_time(desk.clusters.addon(access, AGENT_ADDON)).await? {
+async fn agent(admin: &AdminContext<'_>, access: &ClusterAccess) -> Known<Agent> {
+    if let Some(status) = admin.in_time(admin.clusters.addon(access, AGENT_ADDON)).await? {
         return Ok(Agent::AddOn(status));
     }
-    let cluster = desk.in_time(desk.clusters.cluster(access)).await?;
+    let cluster = admin.in_time(admin.clusters.cluster(access)).await?;
     Ok(if cluster.is_some_and(|one| one.auto_mode) { Agent::BuiltIn } else { Agent::Unseen })
 }
 
 /// The associations of the other service accounts that pods with credentials run as.
-async fn elsewhere(desk: &AdminContext<'_>, access: &ClusterAccess, evidence: &mut Evidence) {
+async fn elsewhere(admin: &AdminContext<'_>, access: &ClusterAccess, evidence: &mut Evidence) {
     let Ok(pods) = &evidence.pods else { return };
-    let places: BTreeSet<KubernetesName> = pods
+    let places: BTreeSet<ServiceAccountRef> = pods
         .found
         .iter()
         .filter(|pod| pod.credentials.can_get)
@@ -335,7 +335,7 @@ async fn elsewhere(desk: &AdminContext<'_>, access: &ClusterAccess, evidence: &m
     let (looked, passed) =
         places.iter().enumerate().partition::<Vec<_>, _>(|(at, _)| *at < MOST_PLACES);
     for (_, place) in looked {
-        let found = association(desk, access, place).await.map_err(|(why, _)| why);
+        let found = association(admin, access, place).await.map_err(|(why, _)| why);
         evidence.elsewhere.insert(place.clone(), found);
     }
     for (_, place) in passed {
@@ -346,7 +346,7 @@ async fn elsewhere(desk: &AdminContext<'_>, access: &ClusterAccess, evidence: &m
 
 /// What Kubernetes shows. Once nobody can look inside, nobody waits for the same answer again.
 async fn within(
-    desk: &AdminContext<'_>,
+    admin: &AdminContext<'_>,
     access: &ClusterAccess,
     pod: Option<&Pod>,
     evidence: &mut Evidence,
@@ -354,14 +354,14 @@ async fn within(
     let Some(place) = evidence.place.clone() else { return };
     let mut door = Door::default();
     if evidence.wanted().is_some() {
-        evidence.account = match door.closed(desk) {
+        evidence.account = match door.closed(admin) {
             Some(why) => Err(why),
-            None => door.said(desk.kubernetes.service_account(access, &place).await),
+            None => door.said(admin.kubernetes.service_account(access, &place).await),
         };
         if let Some(settings) = &evidence.mapping {
-            evidence.mutations = match door.closed(desk) {
+            evidence.mutations = match door.closed(admin) {
                 Some(why) => Err(why),
-                None => mutations(desk, access, &settings.namespace, &mut door).await,
+                None => mutations(admin, access, &settings.namespace, &mut door).await,
             };
         }
     }
@@ -371,7 +371,7 @@ async fn within(
         return;
     }
     let had = had(evidence);
-    let of = |pod: &Pod, place: &KubernetesName| {
+    let of = |pod: &Pod, place: &ServiceAccountRef| {
         pod.namespace == place.namespace() && pod.service_account == place.service_account()
     };
     // Of the service accounts of before, only what may hold credentials of then concerns anybody.
@@ -382,17 +382,17 @@ async fn within(
     };
     let concerns =
         |pod: &Pod| lives(pod) && (of(pod, &place) || evidence.started(pod) || held(pod));
-    let mut pods = match door.closed(desk) {
+    let mut pods = match door.closed(admin) {
         Some(why) => Err(why),
-        None => door.said(lists::pods(desk, access, place.namespace(), concerns).await),
+        None => door.said(lists::pods(admin, access, place.namespace(), concerns).await),
     };
     let mut unseen = Vec::new();
-    let others: BTreeSet<&str> = had.keys().map(KubernetesName::namespace).collect();
+    let others: BTreeSet<&str> = had.keys().map(ServiceAccountRef::namespace).collect();
     for namespace in others.into_iter().filter(|one| *one != place.namespace()) {
         let Ok(all) = &mut pods else { break };
-        let found = match door.closed(desk) {
+        let found = match door.closed(admin) {
             Some(why) => Err(why),
-            None => door.said(lists::pods(desk, access, namespace, concerns).await),
+            None => door.said(lists::pods(admin, access, namespace, concerns).await),
         };
         match found {
             Ok(pods) => {
@@ -407,7 +407,7 @@ async fn within(
 
 /// The service accounts that it leaves or lost, as long as credentials of theirs may be valid, and
 /// before when a pod was admitted that may hold some; none where they are not gone yet.
-fn had(evidence: &Evidence) -> BTreeMap<KubernetesName, Option<Timestamp>> {
+fn had(evidence: &Evidence) -> BTreeMap<ServiceAccountRef, Option<Timestamp>> {
     let Some(condition) = &evidence.condition else { return BTreeMap::new() };
     let rules = &evidence.sweep;
     let lost = condition.removals.iter().filter_map(|(place, removal)| {
@@ -423,13 +423,13 @@ fn lives(pod: &Pod) -> bool {
 }
 
 async fn mutations(
-    desk: &AdminContext<'_>,
+    admin: &AdminContext<'_>,
     access: &ClusterAccess,
     namespace: &str,
     door: &mut Door,
 ) -> Known<Mutations> {
     let found = pages(async |token: Option<String>| {
-        desk.kubernetes.mutations(access, namespace, token.as_deref()).await
+        admin.kubernetes.mutations(access, namespace, token.as_deref()).await
     })
     .await;
     match found {
@@ -446,8 +446,8 @@ struct Door {
 
 impl Door {
     /// Why nobody goes on asking: nobody can look, or there is no time to.
-    fn closed(&self, desk: &AdminContext<'_>) -> Option<Error> {
-        self.closed.clone().or_else(|| desk.hurry().err())
+    fn closed(&self, admin: &AdminContext<'_>) -> Option<Error> {
+        self.closed.clone().or_else(|| admin.hurry().err())
     }
 
     fn said<T>(&mut self, answer: Result<T, PortError>) -> Known<T> {

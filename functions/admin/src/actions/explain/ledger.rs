@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::evidence::Evidence;
 use super::line::{Effect, Line};
-use super::ways_out::GOES_ON;
+use super::remediations::GOES_ON;
 
 pub(super) fn lines(evidence: &Evidence) -> Vec<Line> {
     let mut lines = vec![ledger(evidence)];
@@ -58,8 +58,9 @@ fn bind(name: &DominoName) -> String {
 
 fn cluster(evidence: &Evidence) -> Option<Line> {
     let name = evidence.cluster.name();
-    let broken =
-        |why: String, way_out: String| Some(Line::broken("cluster", Effect::None, why, way_out));
+    let broken = |why: String, remediation: String| {
+        Some(Line::broken("cluster", Effect::None, why, remediation))
+    };
     let binding = evidence.record.as_ref().and_then(BindingRecord::binding);
     let Some(record) = &evidence.registered else {
         return broken(
@@ -116,7 +117,7 @@ fn cluster(evidence: &Evidence) -> Option<Line> {
 fn condition(evidence: &Evidence) -> Line {
     let check = "condition";
     let effect = if evidence.lack() == Effect::Follows { Effect::Waits } else { Effect::Told };
-    let told = |why: String, way_out: &str| Line::broken(check, effect, why, way_out);
+    let told = |why: String, remediation: &str| Line::broken(check, effect, why, remediation);
     let Some(condition) = &evidence.condition else {
         return told("nothing was done for it here yet".to_owned(), GOES_ON);
     };
@@ -125,7 +126,7 @@ fn condition(evidence: &Evidence) -> Line {
         let code = json!(blocked.code);
         let code = code.as_str().unwrap_or_default();
         let why = format!("blocked ({code}) since {updated_at}: {}", blocked.reason);
-        return told(why, &blocked.way_out);
+        return told(why, &blocked.remediation);
     }
     if evidence.record.as_ref().is_some_and(|record| record.version != condition.version) {
         return told(format!("still of an older change, of {updated_at}"), GOES_ON);

@@ -52,24 +52,24 @@ pub(super) struct Line {
     pub(super) verdict: Verdict,
     pub(super) effect: Effect,
     pub(super) evidence: String,
-    pub(super) way_out: Option<String>,
+    pub(super) remediation: Option<String>,
 }
 
 impl Line {
     pub(super) fn ok(check: impl Into<String>, evidence: impl Into<String>) -> Self {
         let (verdict, effect) = (Verdict::Ok, Effect::Told);
         let (check, evidence) = (check.into(), evidence.into());
-        Self { check, verdict, effect, evidence, way_out: None }
+        Self { check, verdict, effect, evidence, remediation: None }
     }
 
     pub(super) fn broken(
         check: impl Into<String>,
         effect: Effect,
         evidence: impl Into<String>,
-        way_out: impl Into<String>,
+        remediation: impl Into<String>,
     ) -> Self {
-        let way_out = Some(way_out.into());
-        Self { verdict: Verdict::Broken, effect, way_out, ..Self::ok(check, evidence) }
+        let remediation = Some(remediation.into());
+        Self { verdict: Verdict::Broken, effect, remediation, ..Self::ok(check, evidence) }
     }
 
     pub(super) fn unknown(check: impl Into<String>, evidence: impl Into<String>) -> Self {
@@ -81,8 +81,8 @@ impl Line {
         Self { effect: Effect::Unproven, ..Self::unknown(check, evidence) }
     }
 
-    pub(super) fn way_out(self, way_out: impl Into<String>) -> Self {
-        Self { way_out: Some(way_out.into()), ..self }
+    pub(super) fn remediation(self, remediation: impl Into<String>) -> Self {
+        Self { remediation: Some(remediation.into()), ..self }
     }
 
     fn data(&self, cluster: &ClusterArn) -> Value {
@@ -91,7 +91,7 @@ impl Line {
             "check": self.check,
             "verdict": self.verdict,
             "evidence": self.evidence,
-            "wayOut": self.way_out,
+            "remediation": self.remediation,
         })
     }
 }
@@ -166,11 +166,11 @@ impl Checklist {
             self.lines.iter().map(|line| line.check.chars().count()).max().unwrap_or_default();
         let mut text = format!("cluster {}\n", self.cluster.name());
         for line in &self.lines {
-            let Line { check, verdict, evidence, way_out, .. } = line;
+            let Line { check, verdict, evidence, remediation, .. } = line;
             let word = verdict.word();
             text += &format!("  {word:7}  {check:width$}  {}\n", one_line(evidence));
-            if let Some(way_out) = way_out {
-                text += &format!("  {:7}  {:width$}  -> {}\n", "", "", one_line(way_out));
+            if let Some(remediation) = remediation {
+                text += &format!("  {:7}  {:width$}  -> {}\n", "", "", one_line(remediation));
             }
         }
         text

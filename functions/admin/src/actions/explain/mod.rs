@@ -7,7 +7,7 @@ mod ledger;
 mod line;
 mod outside;
 mod pods;
-mod ways_out;
+mod remediations;
 mod within;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,19 +48,19 @@ struct ExplainParams {
     namespace: Option<String>,
 }
 
-pub(super) async fn answer(desk: &AdminContext<'_>, request: &Request) -> Result<Answer, Refusal> {
+pub(super) async fn answer(admin: &AdminContext<'_>, request: &Request) -> Result<Answer, Refusal> {
     let params: ExplainParams = request.fields()?;
-    let registry = desk.registry().await?;
-    let bindings = desk.bindings().await?;
+    let registry = admin.registry().await?;
+    let bindings = admin.bindings().await?;
     let only = match &params.cluster {
-        Some(name) => Some(desk.named(&registry, name)?),
+        Some(name) => Some(admin.named(&registry, name)?),
         None => None,
     };
     let (name, pod) = match (params.service_account, params.pod, &only) {
         (Some(name), None, _) if params.namespace.is_none() => (name, None),
         (None, Some(pod), Some(cluster)) => {
-            let found = find(desk, &registry, cluster, params.namespace.as_deref(), &pod).await?;
-            (owner(desk, &registry, cluster, &bindings, &found).await?, Some(found))
+            let found = find(admin, &registry, cluster, params.namespace.as_deref(), &pod).await?;
+            (owner(admin, &registry, cluster, &bindings, &found).await?, Some(found))
         }
         _ => {
             return Err(Refusal(
@@ -71,18 +71,18 @@ pub(super) async fn answer(desk: &AdminContext<'_>, request: &Request) -> Result
     let record = bindings.get(&name);
     let clusters = match only {
         Some(cluster) => BTreeSet::from([cluster]),
-        None => clusters(desk, &registry, &name, record).await?,
+        None => clusters(admin, &registry, &name, record).await?,
     };
     let lists: Vec<Checklist> = stream::iter(clusters)
         .map(async |cluster| {
-            if desk.is_over() {
+            if admin.is_over() {
                 return Ok(unlooked(cluster));
             }
-            evidence::collect(desk, &registry, &cluster, &name, record, pod.as_ref())
+            evidence::collect(admin, &registry, &cluster, &name, record, pod.as_ref())
                 .await
                 .map(|evidence| judge(&evidence))
         })
-        .buffered(desk.settings.concurrency.max(1))
+        .buffered(admin.settings.concurrency.max(1))
         .try_collect()
         .await?;
     Ok(told(&name, pod.as_ref(), &lists))
@@ -91,7 +91,7 @@ pub(super) async fn answer(desk: &AdminContext<'_>, request: &Request) -> Result
 /// A cluster for which there was no time.
 fn unlooked(cluster: ClusterArn) -> Checklist {
     let why = "not looked at, because the invocation's time was nearly over";
-    let line = Line::unknown("cluster", why).way_out("ask again with `cluster`");
+    let line = Line::unknown("cluster", why).remediation("ask again with `cluster`");
     Checklist { cluster, lines: vec![line] }
 }
 
@@ -149,13 +149,13 @@ fn told(name: &DominoName, pod: Option<&Pod>, lists: &[Checklist]) -> Answer {
 
 /// Where something of a binding is, or should be.
 async fn clusters(
-    desk: &AdminContext<'_>,
+    admin: &AdminContext<'_>,
     registry: &Registry,
     name: &DominoName,
     record: Option<&BindingRecord>,
 ) -> Result<BTreeSet<ClusterArn>, Error> {
     let known = registry.clusters.keys();
-    let conditions = desk.conditions(known.map(|cluster| (name, cluster))).await?;
+    let conditions = admin.conditions(known.map(|cluster| (name, cluster))).await?;
     let mut clusters: BTreeSet<ClusterArn> =
         conditions.into_keys().map(|(_, cluster)| cluster).collect();
     if let Some(binding) = record.and_then(BindingRecord::binding) {
@@ -170,20 +170,20 @@ async fn clusters(
 
 /// A pod by its name.
 async fn find(
-    desk: &AdminContext<'_>,
+    admin: &AdminContext<'_>,
     registry: &Registry,
     cluster: &ClusterArn,
     namespace: Option<&str>,
     name: &str,
 ) -> Result<Pod, Error> {
-    let access = desk.access(registry, cluster);
+    let access = admin.access(registry, cluster);
     let namespaces = match namespace {
         Some(one) => vec![one],
-        None => desk.inside.namespaces.iter().map(String::as_str).collect(),
+        None => admin.inside.namespaces.iter().map(String::as_str).collect(),
     };
     let mut cut = false;
     for namespace in &namespaces {
-        let found = lists::pods(desk, &access, namespace, |pod| pod.name == name).await;
+        let found = lists::pods(admin, &access, namespace, |pod| pod.name == name).await;
         let found = found.map_err(|error| {
             format!("pod {name} cannot be looked for: {}; ask by serviceAccount, which is answered without Kubernetes", chain(&error))
         })?;
@@ -202,7 +202,7 @@ async fn find(
 
 /// The Domino service account that a pod belongs to, or who started it.
 async fn owner(
-    desk: &AdminContext<'_>,
+    admin: &AdminContext<'_>,
     registry: &Registry,
     cluster: &ClusterArn,
     bindings: &BTreeMap<DominoName, BindingRecord>,
@@ -217,11 +217,11 @@ async fn owner(
             wanted.is_some_and(|binding| Some(&binding.kubernetes) == place.as_ref())
         })
         .collect();
-    let label = desk.sweep_rules().user_label;
+    let label = admin.sweep_rules().user_label;
     let user = pod.labels.get(&label).and_then(|user| user.parse::<DominoName>().ok());
     // Of several that want one place, one holds it.
     if at_place.len() > 1 {
-        let conditions = desk.conditions(at_place.keys().map(|name| (*name, cluster))).await?;
+        let conditions = admin.conditions(at_place.keys().map(|name| (*name, cluster))).await?;
         let holds = |condition: &&Condition| {
             let association = condition.association.as_ref();
             association.is_some_and(|one| Some(&one.kubernetes) == place.as_ref())

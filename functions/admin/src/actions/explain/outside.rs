@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use pod_identity_core::trust::{TrustPolicy, TrustQuestion, required_policy};
-use pod_identity_core::{Association, Binding, KubernetesName, RoleArn};
+use pod_identity_core::{Association, Binding, RoleArn, ServiceAccountRef};
 use pod_identity_engine::is_broad_policy;
 use pod_identity_engine::ledger::BindingRecord;
 use pod_identity_engine::ports::AGENT_ADDON;
@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::evidence::{Agent, Evidence};
 use super::line::{Effect, Line};
-use super::ways_out::{LATER, MAY_LOOK, RECONCILE, UNBLOCK};
+use super::remediations::{LATER, MAY_LOOK, RECONCILE, UNBLOCK};
 use crate::actions::target::{Hop, evaluate, statements};
 use crate::node_policies::{NodePolicies, Policy};
 
@@ -38,7 +38,7 @@ fn reconcile(evidence: &Evidence) -> &'static str {
 }
 
 /// Where nobody is to have one.
-fn unwanted(evidence: &Evidence, place: &KubernetesName) -> Line {
+fn unwanted(evidence: &Evidence, place: &ServiceAccountRef) -> Line {
     let check = "association";
     match &evidence.association {
         Err(why) => evidence.unread(check, why, MAY_LOOK),
@@ -103,7 +103,7 @@ fn association(evidence: &Evidence, binding: &Binding) -> Line {
         return Line::broken(check, Effect::Other, why, reconcile(evidence));
     }
     let tag = one.tagged_by(&evidence.deployment);
-    let (owner, way_out) = match (&one.owner_arn, evidence.owner(one), tag) {
+    let (owner, remediation) = match (&one.owner_arn, evidence.owner(one), tag) {
         (Some(owner), ..) => (
             format!("owned by add-on {owner}"),
             "name another Kubernetes service account: only the add-on may change it".to_owned(),
@@ -127,7 +127,7 @@ fn association(evidence: &Evidence, binding: &Binding) -> Line {
         _ => Effect::Other,
     };
     let why = format!("{} of {place} is {owner}, and gives {gives}", one.id);
-    Line::broken(check, effect, why, way_out)
+    Line::broken(check, effect, why, remediation)
 }
 
 fn adopt(evidence: &Evidence, one: &Association) -> String {
@@ -149,8 +149,8 @@ fn gives(one: &Association) -> String {
 fn role(evidence: &Evidence, binding: &Binding) -> Vec<Line> {
     let role = &binding.desired.role;
     let missing = |why: String| {
-        let way_out = "have the role made, or bind another";
-        vec![Line::broken("role", Effect::None, why, way_out)]
+        let remediation = "have the role made, or bind another";
+        vec![Line::broken("role", Effect::None, why, remediation)]
     };
     let found = match &evidence.role {
         Err(why) => {
@@ -182,7 +182,7 @@ fn trust(evidence: &Evidence, binding: &Binding, document: &str) -> Line {
     let trust = policy.evaluate(question);
     let statement = &required_policy(question)["Statement"][0];
     let first = if policy.is_denied(question) { "take that Deny out and " } else { "" };
-    let way_out = format!(
+    let remediation = format!(
         "have the owner of {role} {first}add this statement: {statement}; all at once: action trust-policy"
     );
     let because = trust.because;
@@ -190,20 +190,20 @@ fn trust(evidence: &Evidence, binding: &Binding, document: &str) -> Line {
         TrustVerdict::Trusted => Line::ok(check, because),
         TrustVerdict::Untrusted => {
             let why = format!("the trust policy of role {role} does not admit it: {because}");
-            Line::broken(check, Effect::None, why, way_out)
+            Line::broken(check, Effect::None, why, remediation)
         }
         TrustVerdict::Unknown => {
             let why = format!(
                 "whether the trust policy of role {role} admits it is not known: {because}"
             );
             // No further statement helps against a Deny.
-            let way_out = match policy.may_be_denied(question) {
+            let remediation = match policy.may_be_denied(question) {
                 true => format!(
                     "have the owner of {role} see whether that Deny is about this, and narrow it if so"
                 ),
-                false => way_out,
+                false => remediation,
             };
-            Line::unknown(check, why).way_out(way_out)
+            Line::unknown(check, why).remediation(remediation)
         }
     }
 }
@@ -220,21 +220,21 @@ fn target_role(evidence: &Evidence, binding: &Binding) -> Option<Line> {
         Ok(Some(document)) => document,
         Ok(None) => {
             let why = format!("target role {target} does not exist");
-            let way_out =
+            let remediation =
                 "have it made (action trust-policy says how it has to trust), or bind another";
-            return Some(Line::broken(check, Effect::None, why, way_out));
+            return Some(Line::broken(check, Effect::None, why, remediation));
         }
         Err(why) => {
             let why = format!("the trust policy of target role {target} is not read: {why}");
-            let way_out = format!(
+            let remediation = format!(
                 "have its owner see that it says what this statement does: {statement}; where it asks for sts:ExternalId, {}",
                 hop.sends()
             );
-            return Some(Line::unknown(check, why).way_out(way_out));
+            return Some(Line::unknown(check, why).remediation(remediation));
         }
     };
     let Trust { verdict, because } = evaluate(document, &hop);
-    let way_out = format!(
+    let remediation = format!(
         "have the owner of {target} let it in by this statement: {statement}; all at once: action trust-policy"
     );
     Some(match verdict {
@@ -247,13 +247,13 @@ fn target_role(evidence: &Evidence, binding: &Binding) -> Option<Line> {
         TrustVerdict::Untrusted => {
             let why =
                 format!("the trust policy of target role {target} does not admit it: {because}");
-            Line::broken(check, Effect::None, why, way_out)
+            Line::broken(check, Effect::None, why, remediation)
         }
         TrustVerdict::Unknown => {
             let why = format!(
                 "whether the trust policy of target role {target} admits it is not known: {because}"
             );
-            Line::unknown(check, why).way_out(way_out)
+            Line::unknown(check, why).remediation(remediation)
         }
     })
 }
@@ -311,9 +311,9 @@ fn node_policy(evidence: &Evidence, role: &RoleArn) -> Vec<Line> {
             let why = format!(
                 "{grant} of node role {node_role} allows the action on everything, so the list restricts nothing"
             );
-            let way_out = "where the list is to be a control, replace that policy by one without eks-auth:AssumeRoleForPodIdentity";
+            let remediation = "where the list is to be a control, replace that policy by one without eks-auth:AssumeRoleForPodIdentity";
             match evidence.strict {
-                true => Line::broken(check, Effect::Some, why, way_out),
+                true => Line::broken(check, Effect::Some, why, remediation),
                 false => Line::ok(check, why),
             }
         }
@@ -325,7 +325,7 @@ fn node_policy(evidence: &Evidence, role: &RoleArn) -> Vec<Line> {
         (None, None) if found.attached.is_empty() => {
             let why = format!("no node role of cluster {cluster} is known");
             Line::unknown(check, why)
-                .way_out("register the cluster with its node roles (action clusters)")
+                .remediation("register the cluster with its node roles (action clusters)")
         }
         (None, None) => Line::ok(
             check,
@@ -374,6 +374,6 @@ fn agent(evidence: &Evidence) -> Line {
             check,
             format!("cluster {cluster} has no EKS add-on {AGENT_ADDON}, and whether the agent runs there in another way is not seen"),
         )
-        .way_out("install the add-on, unless the agent was installed there in another way"),
+        .remediation("install the add-on, unless the agent was installed there in another way"),
     }
 }

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use pod_identity_core::sweep::{Bound, Case, Finding, Place, Places, Removal, Survey, Worked};
-use pod_identity_core::{Association, DominoName, KubernetesName, Obstacle, Pod};
+use pod_identity_core::{Association, DominoName, Obstacle, Pod, ServiceAccountRef};
 use pod_identity_engine::ledger::{Effective, Proof, WorkedRecord};
 
 use super::evidence::Evidence;
 use super::line::{Effect, Line, Verdict};
-use super::ways_out::LET_IN;
+use super::remediations::LET_IN;
 use crate::lists::{place as place_at, some};
 use pod_identity_engine::Error;
 
@@ -17,7 +17,7 @@ const MOST_PODS: usize = 20;
 /// Most names in one line.
 const NAMES: usize = 3;
 
-pub(super) fn lines(evidence: &Evidence, place: &KubernetesName) -> Vec<Line> {
+pub(super) fn lines(evidence: &Evidence, place: &ServiceAccountRef) -> Vec<Line> {
     let seen = match (&evidence.pods, &evidence.association) {
         (Ok(seen), Ok(_)) => seen,
         // What cannot be told from the pods alone cannot be told without the association.
@@ -32,7 +32,7 @@ pub(super) fn lines(evidence: &Evidence, place: &KubernetesName) -> Vec<Line> {
     lines.push(summary(evidence, place, &sorted, seen.cut));
     lines.extend(evidence.unseen.iter().map(|(namespace, why)| {
         let why = format!("those of namespace {namespace}, where it was before: {why}");
-        Line::unknown("pods before", why).way_out(LET_IN)
+        Line::unknown("pods before", why).remediation(LET_IN)
     }));
     let mut own = sorted.lines(evidence, place);
     own.sort_by_key(|line| (line.verdict != Verdict::Broken, line.effect));
@@ -40,10 +40,10 @@ pub(super) fn lines(evidence: &Evidence, place: &KubernetesName) -> Vec<Line> {
     lines.extend(own);
     if let Some(worst) = rest.first() {
         let why = format!("{} more are not as they should be, or nobody knows", rest.len());
-        let (check, way_out) = ("pods, the others", "ask by the name of a pod".to_owned());
+        let (check, remediation) = ("pods, the others", "ask by the name of a pod".to_owned());
         let line = Line::unknown(check, why);
         lines.push(Line {
-            way_out: Some(way_out),
+            remediation: Some(remediation),
             verdict: worst.verdict,
             effect: worst.effect,
             ..line
@@ -68,7 +68,7 @@ struct Sorted<'a> {
 }
 
 impl<'a> Sorted<'a> {
-    fn of(evidence: &'a Evidence, place: &KubernetesName, pods: &'a [Pod]) -> Self {
+    fn of(evidence: &'a Evidence, place: &ServiceAccountRef, pods: &'a [Pod]) -> Self {
         let mut places = Places::from([(place.clone(), place_of(evidence, place))]);
         for at in evidence.elsewhere.keys() {
             places.insert(at.clone(), place_of(evidence, at));
@@ -120,7 +120,7 @@ impl<'a> Sorted<'a> {
     }
 
     /// The pods that are not as they should be.
-    fn lines(&self, evidence: &Evidence, place: &KubernetesName) -> Vec<Line> {
+    fn lines(&self, evidence: &Evidence, place: &ServiceAccountRef) -> Vec<Line> {
         let asked = evidence.pod.is_some();
         // Where none is right, that some are not is the whole truth.
         let all = asked || (self.right.is_empty() && !self.here.is_empty());
@@ -131,7 +131,7 @@ impl<'a> Sorted<'a> {
             let why = format!(
                 "it runs as {namespace}/{service_account}, and whether it holds what that one gave is not known: {why}"
             );
-            Line::unknown(check(pod), why).way_out("ask by the name of the pod")
+            Line::unknown(check(pod), why).remediation("ask by the name of the pod")
         }));
         let Some(binding) = evidence.wanted() else { return lines };
         if asked {
@@ -168,7 +168,7 @@ fn check(pod: &Pod) -> String {
 }
 
 /// The service account of a pod.
-fn at(pod: &Pod) -> Option<KubernetesName> {
+fn at(pod: &Pod) -> Option<ServiceAccountRef> {
     place_at(&pod.namespace, &pod.service_account)
 }
 
@@ -181,7 +181,7 @@ fn of_pod<'a>(
     Some(known.as_ref().map(Option::as_ref))
 }
 
-fn summary(evidence: &Evidence, place: &KubernetesName, sorted: &Sorted<'_>, cut: bool) -> Line {
+fn summary(evidence: &Evidence, place: &ServiceAccountRef, sorted: &Sorted<'_>, cut: bool) -> Line {
     let check = "pods";
     let mut words = Vec::new();
     for (what, pods) in [
@@ -209,7 +209,7 @@ fn summary(evidence: &Evidence, place: &KubernetesName, sorted: &Sorted<'_>, cut
     }
     if cut {
         words.push("the namespace has more pods than were looked at".to_owned());
-        return Line::unknown(check, words.join("; ")).way_out("ask by the name of the pod");
+        return Line::unknown(check, words.join("; ")).remediation("ask by the name of the pod");
     }
     Line::ok(check, words.join("; "))
 }
@@ -217,21 +217,21 @@ fn summary(evidence: &Evidence, place: &KubernetesName, sorted: &Sorted<'_>, cut
 fn stale(finding: &Finding, pod: &Pod, evidence: &Evidence, all: bool) -> Line {
     let why = format!("{}: {}", finding.case, finding.reason);
     let over = evidence.pod.as_ref().is_some_and(|pod| pod.over);
-    let way_out = match over {
+    let remediation = match over {
         true => "it has ended: put the other lines right and start the run again",
-        false => &finding.way_out,
+        false => &finding.remediation,
     };
     // What it held is the same whenever it ended; what was changed may have been so after that.
     let settled =
         matches!(finding.case, Case::Excluded | Case::Shadowed | Case::Missing | Case::Unmapped);
     if over && !settled {
         let why = format!("it has ended, and whether before this or after it is not known: {why}");
-        return Line::unknown(check(pod), why).way_out(
+        return Line::unknown(check(pod), why).remediation(
             "CloudTrail's sts:AssumeRole events of the role tell who worked as it and when",
         );
     }
     if finding.doubt.is_some() {
-        return Line::unknown(check(pod), why).way_out(way_out);
+        return Line::unknown(check(pod), why).remediation(remediation);
     }
     let effect = match finding.case {
         Case::Revoked if evidence.wanted().is_none() => Effect::Left,
@@ -239,7 +239,7 @@ fn stale(finding: &Finding, pod: &Pod, evidence: &Evidence, all: bool) -> Line {
         Case::Excluded | Case::Missing | Case::Unmapped => Effect::None,
         Case::Revoked | Case::Changed | Case::Recreated | Case::Shadowed => Effect::Other,
     };
-    Line::broken(check(pod), effect, why, way_out)
+    Line::broken(check(pod), effect, why, remediation)
 }
 
 /// The pod that was asked for, of the right service account, without credentials and by no case of
@@ -249,24 +249,24 @@ fn bare(evidence: &Evidence, pod: &Pod) -> Line {
         "EKS injected nothing when it was admitted at {}, and never does so later",
         pod.created_at
     );
-    let way_out = "put the other lines right, then start it again";
-    Line::broken(check(pod), evidence.lack(), why, way_out)
+    let remediation = "put the other lines right, then start it again";
+    Line::broken(check(pod), evidence.lack(), why, remediation)
 }
 
 /// What can keep a pod from what EKS injected.
 fn obstacle(pod: &Pod, obstacle: Obstacle, none_works: bool) -> Line {
-    let (why, way_out) = (obstacle.to_string(), obstacle.way_out());
+    let (why, remediation) = (obstacle.to_string(), obstacle.remediation());
     match obstacle.is_sure() {
         true => {
             let effect = if none_works { Effect::None } else { Effect::Some };
-            Line::broken(check(pod), effect, why, way_out)
+            Line::broken(check(pod), effect, why, remediation)
         }
-        false => Line::unknown(check(pod), why).way_out(way_out),
+        false => Line::unknown(check(pod), why).remediation(remediation),
     }
 }
 
 /// A pod of somebody who is bound, on a service account which is not the binding's.
-fn elsewhere(evidence: &Evidence, place: &KubernetesName, pod: &Pod, asked: bool) -> Line {
+fn elsewhere(evidence: &Evidence, place: &ServiceAccountRef, pod: &Pod, asked: bool) -> Line {
     let Pod { namespace, service_account, .. } = pod;
     let runs = format!("it runs as {namespace}/{service_account}, not as {place}");
     let effect = |whole| if asked { whole } else { Effect::Some };
@@ -308,8 +308,8 @@ fn webhook(evidence: &Evidence, here: &[&Pod]) -> Option<Line> {
             return Some(Line::ok(check, why));
         }
         let why = format!("{admitted} under {}, and EKS injected nothing", association.id);
-        let way_out = "start it again; if that one has nothing either, see that MutatingWebhookConfiguration pod-identity-webhook is there and not restricted to other pods, and ask AWS Support";
-        return Some(Line::broken(check, Effect::None, why, way_out));
+        let remediation = "start it again; if that one has nothing either, see that MutatingWebhookConfiguration pod-identity-webhook is there and not restricted to other pods, and ask AWS Support";
+        return Some(Line::broken(check, Effect::None, why, remediation));
     }
     if let Some(pod) = here.iter().find(|pod| pod.credentials.pod_identity) {
         return Some(Line::ok(check, format!("pod {} has what EKS injects", pod.name)));
@@ -322,7 +322,7 @@ fn webhook(evidence: &Evidence, here: &[&Pod]) -> Option<Line> {
             check,
             "no pod is seen that was admitted since the association was made, so nobody has seen EKS inject anything",
         )
-        .way_out("start a run and ask again; with DryRun=on the workloads function tries it without one"),
+        .remediation("start a run and ask again; with DryRun=on the workloads function tries it without one"),
     })
 }
 
@@ -341,7 +341,7 @@ fn told(effective: &Effective) -> String {
 }
 
 /// What is known of a place, as the sweep wants it.
-fn place_of(evidence: &Evidence, place: &KubernetesName) -> Place {
+fn place_of(evidence: &Evidence, place: &ServiceAccountRef) -> Place {
     let shown =
         evidence.association_at(place).and_then(|known| known.as_ref().ok()).cloned().flatten();
     let Some(condition) = &evidence.condition else {

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use pod_identity_core::domino::{MappingSettings, Mutations};
-use pod_identity_core::{Binding, KubernetesName, Mutation};
+use pod_identity_core::{Binding, Mutation, ServiceAccountRef};
 
 use super::evidence::Evidence;
 use super::line::{Effect, Line};
 use super::pods;
-use super::ways_out::{LET_IN, MAPPED_NEXT, UNBLOCK};
+use super::remediations::{LET_IN, MAPPED_NEXT, UNBLOCK};
 
 pub(super) fn lines(evidence: &Evidence) -> Vec<Line> {
     let mut lines = Vec::new();
@@ -22,7 +22,7 @@ pub(super) fn lines(evidence: &Evidence) -> Vec<Line> {
     lines
 }
 
-fn account(evidence: &Evidence, place: &KubernetesName) -> Vec<Line> {
+fn account(evidence: &Evidence, place: &ServiceAccountRef) -> Vec<Line> {
     let check = "service account";
     let (namespace, name) = (place.namespace(), place.service_account());
     let found = match &evidence.account {
@@ -92,7 +92,7 @@ fn mapped_next(evidence: &Evidence) -> String {
     let blocked = evidence.inside.as_ref().and_then(|inside| inside.blocked.as_ref());
     match blocked {
         _ if evidence.is_blocked() => UNBLOCK.to_owned(),
-        Some(blocked) => format!("{}: {}", blocked.reason, blocked.way_out),
+        Some(blocked) => format!("{}: {}", blocked.reason, blocked.remediation),
         None => MAPPED_NEXT.to_owned(),
     }
 }

@@ -43,7 +43,7 @@ pub(super) fn listing(seen: &Seen) -> Option<Listing> {
 
 /// Who would be made an association beyond those that EKS takes, and what is to be said of it. They
 /// are made in the order of the plans.
-pub(super) fn beyond_quota(seen: &Seen) -> Option<(BTreeSet<&DominoName>, Reason)> {
+pub(super) fn over_quota(seen: &Seen) -> Option<(BTreeSet<&DominoName>, Reason)> {
     let (done, there) = (seen.preview.as_ref().ok()?, *seen.on_green_now.as_ref().ok()?);
     let places = done.plans.iter().flat_map(|plan| &plan.places);
     let made: Vec<_> =
@@ -103,7 +103,7 @@ pub(super) fn findings(seen: &Seen) -> Vec<Reason> {
 /// Whether EKS would take so many more associations.
 fn quota(seen: &Seen, skipped: Option<&str>) -> Option<Reason> {
     match &seen.on_green_now {
-        Ok(_) => beyond_quota(seen).map(|(_, words)| words),
+        Ok(_) => over_quota(seen).map(|(_, words)| words),
         // A cluster that nobody can list says so in each verdict.
         Err(_) if skipped.is_some() => None,
         Err(why) => Some(Reason::new(

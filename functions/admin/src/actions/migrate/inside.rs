@@ -9,7 +9,7 @@ use pod_identity_engine::ledger::{
 };
 use pod_identity_engine::ports::{LedgerWriter, MAX_WRITE};
 use pod_identity_engine::{
-    Error, InsideReport, InsideScope, InsideSettings, Workloads, preview_inside,
+    Error, InsideReport, InsideScope, InsideSettings, Workloads, preview_workloads,
 };
 
 use super::reason::Reason;
@@ -36,18 +36,18 @@ pub(super) struct Inside {
 }
 
 impl Inside {
-    fn unknown(green: &ClusterArn, why: &str, way_out: &str) -> Self {
-        let unread = unread(green, why, way_out);
+    fn unknown(green: &ClusterArn, why: &str, remediation: &str) -> Self {
+        let unread = unread(green, why, remediation);
         Self { words: vec![unread.clone()], unread: Some(unread), ..Self::default() }
     }
 }
 
-fn unread(green: &ClusterArn, why: &str, way_out: &str) -> Reason {
+fn unread(green: &ClusterArn, why: &str, remediation: &str) -> Reason {
     let why = format!(
         "Kubernetes service accounts and the mapping on cluster {} are unknown: {why}",
         green.name()
     );
-    Reason::new(why, way_out)
+    Reason::new(why, remediation)
 }
 
 /// Looks inside green.
@@ -57,13 +57,13 @@ pub(super) async fn look(
     moving: &[(&DominoName, &Binding)],
 ) -> Inside {
     if ahead.is_over() {
-        let way_out = "raise the function's time-out and ask again";
-        return Inside::unknown(green, "the time was over", way_out);
+        let remediation = "raise the function's time-out and ask again";
+        return Inside::unknown(green, "the time was over", remediation);
     }
     let scope = InsideScope::of(green.clone());
     // There is nothing to sweep on a cluster that nobody works on.
     let only_domino = InsideSettings { sweep: None, ..ahead.inside.clone() };
-    match preview_inside(Workloads { inside: &only_domino, ..ahead.workloads() }, &scope).await {
+    match preview_workloads(Workloads { inside: &only_domino, ..ahead.workloads() }, &scope).await {
         Ok(report) => told(green, &report, moving),
         Err(why) => Inside::unknown(green, &why.to_string(), "ask again"),
     }
@@ -73,7 +73,7 @@ pub(super) async fn look(
 /// waits for their associations.
 pub(super) async fn presume(
     ahead: &AdminContext<'_>,
-    rehearsal: &dyn LedgerWriter,
+    dry_run: &dyn LedgerWriter,
     green: &ClusterArn,
     bindings: &BTreeMap<DominoName, BindingRecord>,
     coming: &[(&DominoName, &Binding)],
@@ -111,7 +111,7 @@ pub(super) async fn presume(
             let (key, revision) = (condition_key(name, green), ahead.run.revision());
             writes.put_anyway(&mut View::default(), key, &condition, &revision, None)?;
         }
-        writes.commit(ahead.ledger, rehearsal).await?;
+        writes.commit(ahead.ledger, dry_run).await?;
     }
     Ok(())
 }
@@ -132,7 +132,7 @@ fn told(green: &ClusterArn, report: &InsideReport, moving: &[(&DominoName, &Bind
     let doubts = lacks(report).into_iter().chain(inside.unread.take());
     inside.unread = doubts.chain(unasked(green, report)).reduce(both);
     let words = &mut inside.words;
-    words.extend(report.missing.iter().map(|one| Reason::new(&one.reason, &one.way_out)));
+    words.extend(report.missing.iter().map(|one| Reason::new(&one.reason, &one.remediation)));
     words.extend(report.failures.iter().map(|failure| Reason::new(failure, "")));
     let Some(domino) = &report.domino else { return inside };
     words.extend(domino.kept.iter().map(|kept| Reason::new(kept, "")));
@@ -155,7 +155,7 @@ fn told(green: &ClusterArn, report: &InsideReport, moving: &[(&DominoName, &Bind
     let blocked = report.bindings.iter().filter(|(name, _)| who.contains(name));
     let blocked = blocked.filter_map(|(name, binding)| {
         let lacks = binding.blocked.as_ref()?;
-        Some((name.clone(), Reason::new(&lacks.reason, &lacks.way_out)))
+        Some((name.clone(), Reason::new(&lacks.reason, &lacks.remediation)))
     });
     inside.blocked = blocked.collect();
     inside
@@ -164,8 +164,8 @@ fn told(green: &ClusterArn, report: &InsideReport, moving: &[(&DominoName, &Bind
 /// What pods lack there, or may.
 fn lacks(report: &InsideReport) -> Option<Reason> {
     let all =
-        report.missing.iter().map(|one| Reason::new(&one.reason, &one.way_out)).reduce(both)?;
-    Some(Reason { way_out: format!("{}; {MAKE_UP}", all.way_out), ..all })
+        report.missing.iter().map(|one| Reason::new(&one.reason, &one.remediation)).reduce(both)?;
+    Some(Reason { remediation: format!("{}; {MAKE_UP}", all.remediation), ..all })
 }
 
 /// What EKS did not tell, beside what is said of Kubernetes.
@@ -181,7 +181,7 @@ fn unasked(green: &ClusterArn, report: &InsideReport) -> Option<Reason> {
 fn both(one: Reason, other: Reason) -> Reason {
     Reason {
         why: format!("{}; {}", one.why, other.why),
-        way_out: format!("{}; {}", one.way_out, other.way_out),
+        remediation: format!("{}; {}", one.remediation, other.remediation),
     }
 }
 

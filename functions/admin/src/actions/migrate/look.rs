@@ -13,7 +13,7 @@ use pod_identity_engine::{Error, Reconciled, Scope, chain};
 use super::agent;
 use super::inside::{self, Inside};
 use crate::associations;
-use crate::change::ahead_of;
+use crate::change::preview_scope;
 use crate::context::AdminContext;
 use crate::node_policies::{self, NodePolicies};
 
@@ -61,7 +61,7 @@ impl Seen {
 /// that all is ready there.
 pub(super) async fn look(
     ahead: &AdminContext<'_>,
-    rehearsal: &dyn LedgerWriter,
+    dry_run: &dyn LedgerWriter,
     registry: &Registry,
     blue: &ClusterArn,
     green: &ClusterArn,
@@ -75,7 +75,7 @@ pub(super) async fn look(
         .collect();
     let conditions = ahead.conditions(moving.iter().map(|(name, _)| (*name, green))).await?;
     let roles = roles(ahead, &access, wanted_roles(&moving, green)).await;
-    let preview = ahead_of(ahead, &Scope::of(green.clone())).await;
+    let preview = preview_scope(ahead, &Scope::of(green.clone())).await;
     let node_policies = node_policies::read(ahead, &access).await;
     let there = associations::count(ahead, &access).await;
     let left_on_blue = left_on(ahead, registry, blue, &bindings).await;
@@ -85,7 +85,7 @@ pub(super) async fn look(
         condition.is_some_and(|condition| condition.state == ConditionState::Ready)
     };
     let coming: Vec<_> = moving.iter().copied().filter(|(name, _)| !is_ready(name)).collect();
-    inside::presume(ahead, rehearsal, green, &bindings, &coming).await?;
+    inside::presume(ahead, dry_run, green, &bindings, &coming).await?;
     let mut inside = inside::look(ahead, green, &moving).await;
     inside.breaks = agent::look(ahead, &access).await;
     Ok(Seen {
@@ -113,15 +113,15 @@ fn wanted_roles(moving: &[(&DominoName, &Binding)], green: &ClusterArn) -> BTree
 }
 
 async fn roles(
-    desk: &AdminContext<'_>,
+    admin: &AdminContext<'_>,
     access: &ClusterAccess,
     wanted: BTreeSet<RoleArn>,
 ) -> BTreeMap<RoleArn, RoleLook> {
     let read = |role: RoleArn| async move {
-        if desk.is_over() {
+        if admin.is_over() {
             return None;
         }
-        let (state, document) = match desk.iam.role(access, &role).await {
+        let (state, document) = match admin.iam.role(access, &role).await {
             Ok(Some(found)) if found.arn == role.as_str() => {
                 (RoleState::Found(TrustPolicy::read(&found.trust_policy)), Some(found.trust_policy))
             }
@@ -132,7 +132,7 @@ async fn roles(
     };
     stream::iter(wanted)
         .map(read)
-        .buffer_unordered(desk.settings.concurrency)
+        .buffer_unordered(admin.settings.concurrency)
         .filter_map(std::future::ready)
         .collect()
         .await
@@ -140,13 +140,13 @@ async fn roles(
 
 /// Associations on blue that the ledger does not know.
 async fn left_on(
-    desk: &AdminContext<'_>,
+    admin: &AdminContext<'_>,
     registry: &Registry,
     blue: &ClusterArn,
     bindings: &BTreeMap<DominoName, BindingRecord>,
 ) -> Result<Vec<Left>, Error> {
-    let others = associations::unknown(desk, registry, blue, bindings).await?;
-    let deployment = &desk.settings.plan.deployment;
+    let others = associations::unknown(admin, registry, blue, bindings).await?;
+    let deployment = &admin.settings.plan.deployment;
     let left = others.iter().filter_map(|one| {
         Some(Left {
             place: format!("{}/{}", one.namespace, one.service_account),

@@ -21,15 +21,15 @@ pub(super) struct Progress {
 
 /// By the conditions that the ledger has of the bindings as they are now.
 pub(super) async fn of(
-    desk: &AdminContext<'_>,
+    admin: &AdminContext<'_>,
     blue: &ClusterArn,
     green: &ClusterArn,
 ) -> Result<Progress, Error> {
-    let mut bindings = desk.bindings().await?;
+    let mut bindings = admin.bindings().await?;
     bindings.retain(|_, record| {
         record.binding().is_some_and(|one| one.selects(blue) && one.selects(green))
     });
-    let conditions = desk.conditions(bindings.keys().map(|name| (name, green))).await?;
+    let conditions = admin.conditions(bindings.keys().map(|name| (name, green))).await?;
     let state = |(name, record): (&DominoName, &BindingRecord)| {
         let condition = conditions.get(&(name.clone(), green.clone()))?;
         (condition.version == record.version).then_some(condition.state)

@@ -4,11 +4,11 @@
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Reason {
     pub(super) why: String,
-    pub(super) way_out: String,
+    pub(super) remediation: String,
 }
 
 impl Reason {
-    pub(super) fn new(why: impl Into<String>, way_out: impl Into<String>) -> Self {
-        Self { why: why.into(), way_out: way_out.into() }
+    pub(super) fn new(why: impl Into<String>, remediation: impl Into<String>) -> Self {
+        Self { why: why.into(), remediation: remediation.into() }
     }
 }

@@ -9,7 +9,7 @@ use pod_identity_core::{Binding, ClusterArn, DominoName, RoleArn};
 use pod_identity_engine::ledger::{BindingRecord, ConditionState};
 use pod_identity_events::{BlockedCode, Trust, TrustVerdict};
 
-use super::findings::{beyond_quota, listing};
+use super::findings::{listing, over_quota};
 use super::look::Seen;
 use super::reason::Reason;
 use crate::actions::target::{Hop, evaluate};
@@ -46,7 +46,7 @@ pub(super) fn verdicts(seen: &Seen) -> BTreeMap<DominoName, Verdict> {
         planned.blocked.extend(place.blocked.iter().map(|one| (&one.service_account, one)));
     }
     let unplaced = listing(seen).map(|it| it.unplaced).unwrap_or_default();
-    let beyond_quota = beyond_quota(seen);
+    let over_quota = over_quota(seen);
     let of = |(name, record): (&DominoName, &BindingRecord)| {
         let binding = record.binding().filter(|binding| seen.moves(binding))?;
         let mut verdict = role_verdict(seen, &planned, name, record, binding);
@@ -62,7 +62,7 @@ pub(super) fn verdicts(seen: &Seen) -> BTreeMap<DominoName, Verdict> {
         {
             verdict = Verdict::Breaks(words.clone());
         }
-        let beyond = beyond_quota.as_ref().filter(|(names, _)| names.contains(name));
+        let beyond = over_quota.as_ref().filter(|(names, _)| names.contains(name));
         if let Some((_, words)) = beyond.filter(|_| verdict == Verdict::Ready) {
             verdict = Verdict::Unknown(words.clone());
         }
@@ -90,14 +90,15 @@ fn unlisted(seen: &Seen, role: &RoleArn) -> Verdict {
         return Verdict::Ready;
     }
     let why = format!("the node policies have no room for role {role}");
-    let way_out = "raise IAM's quota of managed policies attached to a role and NODE_ROLE_POLICY_SLOTS with it";
+    let remediation = "raise IAM's quota of managed policies attached to a role and NODE_ROLE_POLICY_SLOTS with it";
     if seen.strict || is_broad.is_some() {
-        return Verdict::Breaks(Reason::new(why, way_out));
+        return Verdict::Breaks(Reason::new(why, remediation));
     }
     let why = format!("{why}, and whether another policy of the node roles grants it is not known");
-    let way_out =
-        format!("AWS's AmazonEKSWorkerNodePolicy on the node roles grants it; otherwise {way_out}");
-    Verdict::Unknown(Reason::new(why, way_out))
+    let remediation = format!(
+        "AWS's AmazonEKSWorkerNodePolicy on the node roles grants it; otherwise {remediation}"
+    );
+    Verdict::Unknown(Reason::new(why, remediation))
 }
 
 fn role_verdict(
@@ -118,7 +119,7 @@ fn role_verdict(
         {
             why = narrowed(seen, binding, trust);
         }
-        let words = Reason::new(why, &blocked.way_out);
+        let words = Reason::new(why, &blocked.remediation);
         let may_pass = blocked.code == BlockedCode::AccessDenied;
         return if may_pass { Verdict::Unknown(words) } else { Verdict::Breaks(words) };
     }
@@ -153,11 +154,11 @@ fn of_trust(seen: &Seen, binding: &Binding, trust: &Trust) -> Verdict {
                 format!("role {role} does not trust EKS Pod Identity: {}", trust.because)
             };
             let statement = required_policy(question(binding, &seen.green));
-            let way_out = format!(
+            let remediation = format!(
                 "have the owner of role {role} add this statement to its trust policy: {}",
                 statement["Statement"][0]
             );
-            Verdict::Breaks(Reason::new(why, way_out))
+            Verdict::Breaks(Reason::new(why, remediation))
         }
         TrustVerdict::Unknown => {
             let why = format!(
@@ -204,21 +205,21 @@ fn trusted_on(seen: &Seen, binding: &Binding, cluster: &ClusterArn) -> bool {
 fn target_verdict(seen: &Seen, binding: &Binding) -> Verdict {
     let Some(target) = &binding.desired.target_role else { return Verdict::Ready };
     let hop = Hop::of(binding, &seen.green);
-    let way_out = format!(
+    let remediation = format!(
         "have the owner of role {target} let it in as on cluster {} (action trust-policy); where it asks for sts:ExternalId, {}",
         seen.blue.name(),
         hop.sends()
     );
     if target.account() != seen.green.account() {
         let why = format!("target role {target} is in another account and cannot be read");
-        return Verdict::Unknown(Reason::new(why, way_out));
+        return Verdict::Unknown(Reason::new(why, remediation));
     }
     let look = seen.roles.get(target);
     let document = look.and_then(|look| look.document.as_deref());
     match (document, look.map(|look| &look.state)) {
         (Some(document), _) => {
             let Trust { verdict, because } = evaluate(document, &hop);
-            let words = Reason::new(format!("target role {target}: {because}"), way_out);
+            let words = Reason::new(format!("target role {target}: {because}"), remediation);
             match verdict {
                 TrustVerdict::Trusted => Verdict::Ready,
                 TrustVerdict::Untrusted => Verdict::Breaks(words),
@@ -229,11 +230,11 @@ fn target_verdict(seen: &Seen, binding: &Binding) -> Verdict {
             Verdict::Breaks(Reason::new(format!("target {because}"), "have it made"))
         }
         (None, Some(RoleState::Unread { because })) => {
-            Verdict::Unknown(Reason::new(format!("target role {target}: {because}"), way_out))
+            Verdict::Unknown(Reason::new(format!("target role {target}: {because}"), remediation))
         }
         _ => {
             let why = format!("target role {target} was not read");
-            Verdict::Unknown(Reason::new(why, way_out))
+            Verdict::Unknown(Reason::new(why, remediation))
         }
     }
 }

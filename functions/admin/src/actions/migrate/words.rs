@@ -32,9 +32,9 @@ pub(super) struct Preflight {
 
 impl Reason {
     fn line(&self) -> String {
-        match self.way_out.as_str() {
+        match self.remediation.as_str() {
             "" => self.why.clone(),
-            way_out => format!("{}; {way_out}", self.why),
+            remediation => format!("{}; {remediation}", self.why),
         }
     }
 }
@@ -140,7 +140,8 @@ impl Preflight {
 
     pub(super) fn data(&self) -> Value {
         let (ready, breaks, unknown) = self.counts();
-        let words = |words: &Reason| json!({ "because": words.why, "wayOut": words.way_out });
+        let words =
+            |words: &Reason| json!({ "because": words.why, "remediation": words.remediation });
         let (verdicts, left_out) = verdicts_data(&self.verdicts, MOST_BYTES);
         let (left, unknown_left) = match &self.seen.left_on_blue {
             Ok(left) => (Some(left), None),
@@ -152,8 +153,8 @@ impl Preflight {
             };
             left.iter().map(one).collect::<Vec<_>>()
         });
-        let staying = self.staying.iter().map(|(name, Reason { why, way_out })| {
-            json!({ "serviceAccount": name, "because": why, "wayOut": way_out })
+        let staying = self.staying.iter().map(|(name, Reason { why, remediation })| {
+            json!({ "serviceAccount": name, "because": why, "remediation": remediation })
         });
         json!({
             "from": self.seen.blue,
@@ -182,13 +183,13 @@ fn verdicts_data(
             Verdict::Unknown(_) => "unknown",
         };
         let mut row = json!({ "serviceAccount": name, "verdict": word });
-        if let Some(Reason { why, way_out }) = verdict.words() {
-            match bytes.checked_sub(why.len() + way_out.len()) {
+        if let Some(Reason { why, remediation }) = verdict.words() {
+            match bytes.checked_sub(why.len() + remediation.len()) {
                 None => left_out += 1,
                 Some(rest) => {
                     bytes = rest;
                     row["because"] = json!(why);
-                    row["wayOut"] = json!(way_out);
+                    row["remediation"] = json!(remediation);
                 }
             }
         }

@@ -127,14 +127,14 @@ impl<'a> Places<'a> {
 
 /// Rows that fit what was asked for, from where it was asked for, with what is remembered of them.
 pub(super) async fn find<'a>(
-    desk: &AdminContext<'_>,
+    admin: &AdminContext<'_>,
     places: &Places<'a>,
     bindings: &'a BTreeMap<DominoName, BindingRecord>,
     params: &StatusParams,
     limit: usize,
 ) -> Result<Rows<'a>, Error> {
     let chosen: Vec<_> = bindings.iter().filter(|(name, it)| params.fits(name, it)).collect();
-    let mut found = search(desk, places, &chosen, params.state, limit).await?;
+    let mut found = search(admin, places, &chosen, params.state, limit).await?;
     // Removals are no bindings: who is not asked for them has counted all the same.
     let is_left_out = |(name, it): (&DominoName, &BindingRecord)| {
         it.binding().is_some() && !params.fits(name, it)
@@ -142,7 +142,7 @@ pub(super) async fn find<'a>(
     if bindings.iter().any(is_left_out) {
         found.counted = None;
     }
-    look_inside(desk, places, &mut found.rows).await?;
+    look_inside(admin, places, &mut found.rows).await?;
     Ok(found)
 }
 
@@ -166,7 +166,7 @@ impl StatusParams {
 }
 
 async fn search<'a>(
-    desk: &AdminContext<'_>,
+    admin: &AdminContext<'_>,
     places: &Places<'a>,
     chosen: &[(&'a DominoName, &'a BindingRecord)],
     wanted: Option<ConditionState>,
@@ -188,7 +188,7 @@ async fn search<'a>(
         }
         rest = others;
         calls += pairs.len().div_ceil(MAX_READ);
-        let mut conditions = desk.conditions(pairs.iter().copied()).await?;
+        let mut conditions = admin.conditions(pairs.iter().copied()).await?;
         for (name, at) in pairs {
             if let Some(condition) = conditions.get(&(name.clone(), at.clone())) {
                 *counted.entry(at).or_default().entry(condition.state).or_default() += 1;
@@ -208,7 +208,7 @@ async fn search<'a>(
 
 /// What workloads runs remember of rows. Nobody has looked inside a cluster that is not registered.
 async fn look_inside(
-    desk: &AdminContext<'_>,
+    admin: &AdminContext<'_>,
     places: &Places<'_>,
     rows: &mut [Row<'_>],
 ) -> Result<(), Error> {
@@ -218,7 +218,7 @@ async fn look_inside(
     };
     let keys: Vec<_> = rows.iter().filter_map(key).collect();
     let mut view = View::default();
-    view.read(desk.ledger, &keys).await?;
+    view.read(admin.ledger, &keys).await?;
     for row in rows {
         let Some(key) = key(row) else { continue };
         let inside = view.get::<InsideBinding>(&key)?;

@@ -25,13 +25,13 @@ pub(crate) struct AtAGlance {
 /// What the last reconciliation and the last look inside noted, for all clusters in one read
 /// (two, from 51 on).
 pub(crate) async fn at_a_glance<'c>(
-    desk: &AdminContext<'_>,
+    admin: &AdminContext<'_>,
     clusters: &BTreeSet<&'c ClusterArn>,
 ) -> Result<BTreeMap<&'c ClusterArn, AtAGlance>, Error> {
     let keys: Vec<_> =
         clusters.iter().flat_map(|one| [reconciled_key(one), inside_key(one)]).collect();
     let mut view = View::default();
-    view.read(desk.ledger, &keys).await?;
+    view.read(admin.ledger, &keys).await?;
     let mut all = BTreeMap::new();
     for cluster in clusters {
         let reconciled = view.get(&reconciled_key(cluster))?;
@@ -93,7 +93,7 @@ fn table(glance: &BTreeMap<&ClusterArn, AtAGlance>) -> Table {
             let cases = it.stale.iter().map(|(case, count)| format!("{count} {case}"));
             cases.collect::<Vec<_>>().join(", ")
         });
-        let way_in = match inside {
+        let api_access = match inside {
             None => "never looked".to_owned(),
             Some(inside) => match &inside.unreachable {
                 Some(_) => "not reachable".to_owned(),
@@ -116,7 +116,7 @@ fn table(glance: &BTreeMap<&ClusterArn, AtAGlance>) -> Table {
             reconciled.as_ref().map_or_else(|| "never".to_owned(), when),
             swept.unwrap_or_else(|| "never".to_owned()),
             stale.unwrap_or_default(),
-            way_in,
+            api_access,
         ]);
     }
     table
@@ -171,7 +171,7 @@ fn notes(AtAGlance { counts, reconciled, inside }: &AtAGlance) -> Vec<String> {
     }));
     if let Some(InsideCluster { unreachable, missing, failures, .. }) = inside {
         notes.extend(unreachable.iter().map(|why| format!("nobody can look inside: {why}")));
-        notes.extend(missing.iter().map(|it| format!("{}; {}", it.reason, it.way_out)));
+        notes.extend(missing.iter().map(|it| format!("{}; {}", it.reason, it.remediation)));
         notes.extend(failures.iter().map(|why| format!("failed inside: {why}")));
     }
     notes

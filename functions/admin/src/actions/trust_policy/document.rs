@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pod_identity_core::node_policy::characters;
 use pod_identity_core::trust::{POD_IDENTITY_PRINCIPAL, TrustPolicy, TrustQuestion};
-use pod_identity_core::{ClusterArn, DominoName, KubernetesName};
+use pod_identity_core::{ClusterArn, DominoName, ServiceAccountRef};
 use pod_identity_events::{Trust, TrustVerdict};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ const SID: &str = "AllowEksAuthToAssumeRoleForPodIdentity";
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct User {
     pub(super) name: DominoName,
-    pub(super) kubernetes: KubernetesName,
+    pub(super) kubernetes: ServiceAccountRef,
     pub(super) cluster: ClusterArn,
     pub(super) session_tags: bool,
 }
@@ -42,7 +42,7 @@ impl User {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Check {
     pub(super) service_account: DominoName,
-    pub(super) kubernetes: KubernetesName,
+    pub(super) kubernetes: ServiceAccountRef,
     pub(super) cluster_arn: ClusterArn,
     pub(super) verdict: TrustVerdict,
     pub(super) because: String,
@@ -267,7 +267,7 @@ fn same(one: &Value, other: &Value) -> bool {
 
 /// Asks for somebody whom no sensible policy names.
 fn is_open(policy: &TrustPolicy, users: &BTreeSet<User>) -> bool {
-    let Ok(kubernetes) = KubernetesName::new("nobody", "of-domino-pod-identity") else {
+    let Ok(kubernetes) = ServiceAccountRef::new("nobody", "of-domino-pod-identity") else {
         return false;
     };
     let question =

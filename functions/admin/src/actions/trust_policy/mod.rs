@@ -31,10 +31,10 @@ struct TrustPolicyParams {
     role: RoleArn,
 }
 
-pub(super) async fn answer(desk: &AdminContext<'_>, request: &Request) -> Result<Answer, Refusal> {
+pub(super) async fn answer(admin: &AdminContext<'_>, request: &Request) -> Result<Answer, Refusal> {
     let TrustPolicyParams { role } = request.fields()?;
-    let registry = desk.registry().await?;
-    let bindings = desk.bindings().await?;
+    let registry = admin.registry().await?;
+    let bindings = admin.bindings().await?;
     let bound: Vec<&Binding> = bindings.values().filter_map(|record| record.binding()).collect();
     let users = bound.iter().filter(|binding| binding.desired.role == role);
     let users = users.flat_map(|binding| users_of(binding, &registry)).collect();
@@ -46,7 +46,7 @@ pub(super) async fn answer(desk: &AdminContext<'_>, request: &Request) -> Result
     if needs == Needs::default() {
         return Err(nobody(&role, &bound));
     }
-    let present = desk.trust_policy(&registry, &role).await;
+    let present = admin.trust_policy(&registry, &role).await;
     Ok(match needs.users.is_empty() {
         true => target::answer(&role, &needs.hops, &present),
         false => Told { role: &role, needs: &needs, present }.answer(),

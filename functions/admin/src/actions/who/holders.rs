@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use pod_identity_core::{
-    Association, Binding, ClusterArn, Desired, DominoName, KubernetesName, Pod, RoleArn,
-    ServiceAccount, sweep,
+    Association, Binding, ClusterArn, Desired, DominoName, Pod, RoleArn, ServiceAccount,
+    ServiceAccountRef, sweep,
 };
 use pod_identity_engine::ledger::{Condition, WorkedRecord};
 use serde::Serialize;
@@ -194,7 +194,7 @@ impl Known<'_> {
         let is_it =
             |desired: &Desired| desired.role == *role || desired.target_role.as_ref() == Some(role);
         let gave = |worked: Option<&WorkedRecord>| worked.is_some_and(|it| is_it(&it.desired));
-        let holder = |condition: &Condition, place: &KubernetesName, at: Timestamp| {
+        let holder = |condition: &Condition, place: &ServiceAccountRef, at: Timestamp| {
             let until = rules.forgotten_at(at);
             let (namespace, name) = (place.namespace(), place.service_account());
             (now < until).then(|| Holder {
@@ -246,6 +246,6 @@ impl Known<'_> {
     }
 }
 
-fn at(one: &Association) -> Option<KubernetesName> {
+fn at(one: &Association) -> Option<ServiceAccountRef> {
     place(&one.namespace, &one.service_account)
 }

@@ -15,19 +15,19 @@ use crate::table::Table;
 use pod_identity_engine::Error;
 
 pub(super) async fn answer(
-    desk: &AdminContext<'_>,
+    admin: &AdminContext<'_>,
     cluster: &str,
     format: Format,
 ) -> Result<Answer, Refusal> {
-    let registry = desk.registry().await?;
-    let cluster = desk.named(&registry, cluster)?;
-    let bindings = desk.bindings().await?;
-    let access = desk.access(&registry, &cluster);
-    let listed = associations::seen(desk, &access, &AssociationFilter::default())
+    let registry = admin.registry().await?;
+    let cluster = admin.named(&registry, cluster)?;
+    let bindings = admin.bindings().await?;
+    let access = admin.access(&registry, &cluster);
+    let listed = associations::seen(admin, &access, &AssociationFilter::default())
         .await
         .map_err(Error::from)?;
-    let conditions = desk.conditions(bindings.keys().map(|name| (name, &cluster))).await?;
-    let deployment = &desk.settings.plan.deployment;
+    let conditions = admin.conditions(bindings.keys().map(|name| (name, &cluster))).await?;
+    let deployment = &admin.settings.plan.deployment;
     let mut table = Table::new(&[
         "namespace",
         "service account",

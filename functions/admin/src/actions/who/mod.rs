@@ -43,13 +43,13 @@ enum Format {
     Json,
 }
 
-pub(super) async fn answer(desk: &AdminContext<'_>, request: &Request) -> Result<Answer, Refusal> {
+pub(super) async fn answer(admin: &AdminContext<'_>, request: &Request) -> Result<Answer, Refusal> {
     match request.fields()? {
         WhoParams { role: Some(role), cluster: None, format: None } => {
-            role::answer(desk, &role).await
+            role::answer(admin, &role).await
         }
         WhoParams { role: None, cluster: Some(cluster), format } => {
-            inventory::answer(desk, &cluster, format.unwrap_or_default()).await
+            inventory::answer(admin, &cluster, format.unwrap_or_default()).await
         }
         _ => Err(Refusal(
             "who is asked of either a role or a cluster: name one; `format` goes with a cluster"

@@ -33,12 +33,12 @@ struct Here {
     listed: Vec<String>,
 }
 
-pub(super) async fn answer(desk: &AdminContext<'_>, role: &RoleArn) -> Result<Answer, Refusal> {
-    let registry = desk.registry().await?;
-    let bindings = desk.bindings().await?;
+pub(super) async fn answer(admin: &AdminContext<'_>, role: &RoleArn) -> Result<Answer, Refusal> {
+    let registry = admin.registry().await?;
+    let bindings = admin.bindings().await?;
     // One after the other: each of them makes several calls at once.
     let found: Vec<Here> = stream::iter(registry.clusters.keys())
-        .then(|cluster| look(desk, &registry, cluster, &bindings, role))
+        .then(|cluster| look(admin, &registry, cluster, &bindings, role))
         .collect()
         .await;
     let mut table = Table::new(&[
@@ -102,18 +102,18 @@ pub(super) async fn answer(desk: &AdminContext<'_>, role: &RoleArn) -> Result<An
 }
 
 async fn look(
-    desk: &AdminContext<'_>,
+    admin: &AdminContext<'_>,
     registry: &Registry,
     cluster: &ClusterArn,
     bindings: &BTreeMap<DominoName, BindingRecord>,
     role: &RoleArn,
 ) -> Here {
     let mut here = Here::default();
-    if desk.is_over() {
+    if admin.is_over() {
         here.unseen.push(OVER.to_owned());
         return here;
     }
-    let access = desk.access(registry, cluster);
+    let access = admin.access(registry, cluster);
     let record = registry.clusters.get(cluster);
     let wanted: Vec<&Binding> = bindings
         .values()
@@ -121,24 +121,24 @@ async fn look(
         .filter(|one| record.is_some_and(|record| record.takes(one)))
         .filter(|one| as_what(one, role).is_some())
         .collect();
-    let seen = associations::seen(desk, &access, &AssociationFilter::default()).await;
+    let seen = associations::seen(admin, &access, &AssociationFilter::default()).await;
     let seen = seen.map_err(|error| format!("associations are not known: {}", chain(&error)));
     here.unseen.extend(seen.iter().filter_map(Associations::lack));
-    let conditions = match desk.conditions(bindings.keys().map(|name| (name, cluster))).await {
+    let conditions = match admin.conditions(bindings.keys().map(|name| (name, cluster))).await {
         Ok(conditions) => conditions,
         Err(why) => {
             here.unseen.push(format!("conditions are not known: {why}"));
             BTreeMap::new()
         }
     };
-    let known = Known { cluster, deployment: &desk.settings.plan.deployment, conditions };
+    let known = Known { cluster, deployment: &admin.settings.plan.deployment, conditions };
     here.holders = match &seen {
         Ok(listed) => known.join(&wanted, &listed.found, role),
         Err(why) => known.by_ledger(&wanted, role, why),
     };
     here.unseen.extend(seen.err());
-    here.holders.extend(known.had(role, desk.clock.now(), &desk.sweep_rules()));
-    let mut closed = by_irsa(desk, &access, role, &mut here).await;
+    here.holders.extend(known.had(role, admin.clock.now(), &admin.sweep_rules()));
+    let mut closed = by_irsa(admin, &access, role, &mut here).await;
     let namespaces: BTreeSet<String> =
         here.holders.iter().map(|holder| holder.namespace.clone()).collect();
     for namespace in namespaces {
@@ -150,16 +150,17 @@ async fn look(
             .collect();
         let pods = match &closed {
             Some(why) => Err(why.clone()),
-            None if desk.is_over() => Err(format!("pods are not known: {OVER}")),
-            None => match lists::pods(desk, &access, &namespace, |pod| holds(pod, &accounts)).await
-            {
-                Ok(pods) => Ok(pods),
-                Err(error) => {
-                    let why = format!("pods are not known: {}", chain(&error));
-                    closed = (error.kind == ErrorKind::Unreachable).then(|| why.clone());
-                    Err(why)
+            None if admin.is_over() => Err(format!("pods are not known: {OVER}")),
+            None => {
+                match lists::pods(admin, &access, &namespace, |pod| holds(pod, &accounts)).await {
+                    Ok(pods) => Ok(pods),
+                    Err(error) => {
+                        let why = format!("pods are not known: {}", chain(&error));
+                        closed = (error.kind == ErrorKind::Unreachable).then(|| why.clone());
+                        Err(why)
+                    }
                 }
-            },
+            }
         };
         here.unseen.extend(pods.as_ref().err().filter(|why| !here.unseen.contains(*why)).cloned());
         if pods.as_ref().is_ok_and(|pods| pods.cut) {
@@ -185,7 +186,7 @@ async fn look(
     }
     // Who lost it and is seen to have no pods that hold it is not worth a word.
     here.holders.retain(|holder| holder.through != BEFORE || holder.pods != Some(Vec::new()));
-    match node_policies::read(desk, &access).await {
+    match node_policies::read(admin, &access).await {
         Ok(policies) => here.listed.extend(
             policies.iter().flat_map(|it| it.listing(role)).map(|policy| policy.arn.to_string()),
         ),
@@ -197,18 +198,18 @@ async fn look(
 /// Adds Kubernetes service accounts that are annotated with the role, in the namespaces in which
 /// executions run: one call a page. Answers why nobody can look at pods either.
 async fn by_irsa(
-    desk: &AdminContext<'_>,
+    admin: &AdminContext<'_>,
     access: &ClusterAccess,
     role: &RoleArn,
     here: &mut Here,
 ) -> Option<String> {
-    for namespace in &desk.inside.namespaces {
-        if let Err(why) = desk.hurry() {
+    for namespace in &admin.inside.namespaces {
+        if let Err(why) = admin.hurry() {
             here.unseen.push(format!("service accounts with IRSA are not known: {why}"));
             return None;
         }
         let accounts = pages(async |token: Option<String>| {
-            desk.kubernetes.service_accounts(access, namespace, "", token.as_deref()).await
+            admin.kubernetes.service_accounts(access, namespace, "", token.as_deref()).await
         });
         match accounts.await {
             Ok(all) => {

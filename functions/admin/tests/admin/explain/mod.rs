@@ -114,12 +114,12 @@ fn broken(answer: &Value, check: &str) -> (String, String) {
     let [(of, verdict, evidence)] = found.as_slice() else { panic!("{}", text(answer)) };
     assert_eq!((of.as_str(), verdict.as_str()), (check, "broken"), "{}", text(answer));
     assert!(text(answer).contains(&format!("  broken   {check}")), "{}", text(answer));
-    (evidence.clone(), way_out(answer, check))
+    (evidence.clone(), remediation(answer, check))
 }
 
-fn way_out(answer: &Value, check: &str) -> String {
+fn remediation(answer: &Value, check: &str) -> String {
     let line = answer["lines"].as_array().unwrap().iter().find(|line| line["check"] == check);
-    line.unwrap()["wayOut"].as_str().unwrap_or_default().to_owned()
+    line.unwrap()["remediation"].as_str().unwrap_or_default().to_owned()
 }
 
 fn pod(office: &Office, service_account: &str) -> String {

@@ -7,8 +7,8 @@ use pod_identity_world::{Caller, UpdateAssociation};
 use serde_json::{Value, json};
 
 use super::{
-    NAMESPACE, ask, association_id, at_work, broken, explain, golden, headline, pod, set_agent,
-    way_out, wrong,
+    NAMESPACE, ask, association_id, at_work, broken, explain, golden, headline, pod, remediation,
+    set_agent, wrong,
 };
 use crate::office::{ACCOUNT, Office, TRUSTED, UNTRUSTED, cluster, role, text};
 
@@ -393,7 +393,7 @@ fn against_a_deny_that_may_decide_no_statement_is_advised() {
     let answer = explain(&office);
     let [(check, verdict, _)] = &wrong(&answer)[..] else { panic!("{}", text(&answer)) };
     assert_eq!((check.as_str(), verdict.as_str()), ("trust policy", "unknown"));
-    let way_out = way_out(&answer, "trust policy");
-    assert!(way_out.contains("see whether that Deny is about this"), "{way_out}");
+    let remediation = remediation(&answer, "trust policy");
+    assert!(remediation.contains("see whether that Deny is about this"), "{remediation}");
     assert_eq!(answer["works"], Value::Null);
 }

@@ -312,9 +312,9 @@ fn a_pod_on_another_service_account_than_the_binding_says_is_told() {
     let office = at_work();
     let name = pod(&office, "default");
     for answer in [explain(&office), of_pod(&office, &name)] {
-        let (evidence, way_out) = broken(&answer, &format!("pod {name}"));
+        let (evidence, remediation) = broken(&answer, &format!("pod {name}"));
         assert_eq!(evidence, "it runs as domino-compute/default, not as domino-compute/svc-etl-sa");
-        assert!(way_out.contains("label selectors"), "{way_out}");
+        assert!(remediation.contains("label selectors"), "{remediation}");
     }
     assert_eq!(of_pod(&office, &name)["works"], false);
 }

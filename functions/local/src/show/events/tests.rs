@@ -84,7 +84,8 @@ fn made_association_is_a_plus() {
 
 #[test]
 fn blocked_binding_tells_the_way_out() {
-    let detail = with(subject(), json!({"code": "untrustedRole", "reason": "no", "wayOut": "ask"}));
+    let detail =
+        with(subject(), json!({"code": "untrustedRole", "reason": "no", "remediation": "ask"}));
     let event = envelope("domino.pod-identity", detail_type::ASSOCIATION_BLOCKED, detail);
     assert_eq!(
         outcome(&event),

@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use pod_identity_core::roster::Ceilings;
+use pod_identity_core::directory::Ceilings;
 use pod_identity_engine::ports::ErrorKind;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -244,7 +244,7 @@ async fn what_passes_is_tried_again_as_often_as_the_settings_say() {
 
 #[tokio::test]
 async fn what_does_not_pass_is_asked_once_and_says_where_to_look() {
-    for (status, text, kind, way_out) in [
+    for (status, text, kind, remediation) in [
         (403, KEY, ErrorKind::Denied, "administrator"),
         (404, "", ErrorKind::NotFound, "DOMINO_URL"),
         (302, "", ErrorKind::Invalid, "leads elsewhere"),
@@ -257,7 +257,7 @@ async fn what_does_not_pass_is_asked_once_and_says_where_to_look() {
         let script = secret(&[KEY]);
         let error = client(&script, &fake.url).service_accounts(first()).await.unwrap_err();
         assert_eq!((error.kind, fake.seen().len()), (kind, 1), "{status} {text}");
-        assert!(words(&error).contains(way_out), "{}", words(&error));
+        assert!(words(&error).contains(remediation), "{}", words(&error));
     }
 }
 

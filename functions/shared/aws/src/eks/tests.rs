@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use pod_identity_core::{Desired, KubernetesName};
+use pod_identity_core::{Desired, ServiceAccountRef};
 use pod_identity_engine::ports::ErrorKind;
 
 use super::*;
@@ -15,8 +15,8 @@ fn desired() -> Desired {
     }
 }
 
-fn kubernetes() -> KubernetesName {
-    KubernetesName::new("domino-compute", "svc-etl-sa").unwrap()
+fn kubernetes() -> ServiceAccountRef {
+    ServiceAccountRef::new("domino-compute", "svc-etl-sa").unwrap()
 }
 
 const ASSOCIATION: &str = r#"{"association":{"clusterName":"blue","namespace":"domino-compute",

@@ -13,7 +13,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use pod_identity_core::roster::Ceilings;
+use pod_identity_core::directory::Ceilings;
 use pod_identity_engine::DominoSource;
 use pod_identity_engine::ports::DominoReader;
 

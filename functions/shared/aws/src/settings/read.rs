@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use pod_identity_core::{KubernetesName, Pattern, Rules};
+use pod_identity_core::{Pattern, Rules, ServiceAccountRef};
 
 use super::{Calls, Problem, Settings, SettingsError, TrustMode};
 
@@ -232,7 +232,7 @@ impl<G: Fn(&str) -> Option<String>> Variables<G> {
         let mut namespaces = self.words(
             "NAMESPACES",
             "Kubernetes namespaces, RFC 1123 labels of 1 to 63 lower case letters, digits and `-`",
-            |word| KubernetesName::new(word, "any").is_ok(),
+            |word| ServiceAccountRef::new(word, "any").is_ok(),
         );
         if namespaces.is_empty() {
             namespaces.push("domino-compute".to_owned());
@@ -308,5 +308,5 @@ fn is_region(text: &str) -> bool {
 
 fn is_template(text: &str) -> bool {
     text.matches("{name}").count() == 1
-        && KubernetesName::new("any", &text.replace("{name}", "x")).is_ok()
+        && ServiceAccountRef::new("any", &text.replace("{name}", "x")).is_ok()
 }

@@ -225,7 +225,7 @@ fn domino_is_read_with_its_defaults_and_with_everything() {
         secret: "domino/key".to_owned(),
         header: TokenHeader::ApiKey,
         unbinds: false,
-        ceilings: pod_identity_core::roster::Ceilings { most: 10, percent: 20 },
+        ceilings: pod_identity_core::directory::Ceilings { most: 10, percent: 20 },
     };
     assert_eq!(settings, expected);
     let arn = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:domino-AbCdEf";

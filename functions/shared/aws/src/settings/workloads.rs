@@ -32,7 +32,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use pod_identity_core::KubernetesName;
+use pod_identity_core::ServiceAccountRef;
 use pod_identity_core::sweep::{self, Ceilings};
 use pod_identity_engine::{InsideSettings, MappingSettings, SweepSettings};
 
@@ -127,13 +127,13 @@ fn mapping<G: Fn(&str) -> Option<String>>(vars: &mut Variables<G>) -> MappingSet
         "MAPPING_NAMESPACE",
         "domino-platform",
         "a Kubernetes namespace, an RFC 1123 label",
-        |text| KubernetesName::new(text, "any").is_ok(),
+        |text| ServiceAccountRef::new(text, "any").is_ok(),
     );
     let name = vars.text(
         "MAPPING_NAME",
         "domino-pod-identity",
         "the name of a Kubernetes object (RFC 1123)",
-        |text| KubernetesName::new("any", text).is_ok(),
+        |text| ServiceAccountRef::new("any", text).is_ok(),
     );
     let selectors = vars.text("MAPPING_SELECTORS", ALL_WORKLOADS, "", |_| true);
     let selectors = selectors.split(';').map(str::trim).filter(|one| !one.is_empty());
@@ -141,7 +141,7 @@ fn mapping<G: Fn(&str) -> Option<String>>(vars: &mut Variables<G>) -> MappingSet
         "MAPPING_DEFAULT_SERVICE_ACCOUNT",
         "",
         "the name of a Kubernetes service account (RFC 1123)",
-        |text| KubernetesName::new("any", text).is_ok(),
+        |text| ServiceAccountRef::new("any", text).is_ok(),
     );
     MappingSettings {
         namespace,

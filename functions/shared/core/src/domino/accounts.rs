@@ -8,22 +8,22 @@ use super::input::{MappingSettings, Mutations, Observation, Options};
 use super::step::{AccountDeletion, Plan};
 use super::{DEPLOYMENT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, own_labels};
 use crate::plan::Problem;
-use crate::{DominoName, KubernetesName, ServiceAccount};
+use crate::{DominoName, ServiceAccount, ServiceAccountRef};
 
 /// The Kubernetes service accounts that were seen, by their names.
 pub(super) struct Accounts<'a> {
     observation: &'a Observation,
     /// Those that pods can use: a terminating one is there no more.
-    seen: BTreeMap<KubernetesName, &'a ServiceAccount>,
-    terminating: BTreeSet<KubernetesName>,
-    used: BTreeSet<&'a KubernetesName>,
+    seen: BTreeMap<ServiceAccountRef, &'a ServiceAccount>,
+    terminating: BTreeSet<ServiceAccountRef>,
+    used: BTreeSet<&'a ServiceAccountRef>,
 }
 
 impl<'a> Accounts<'a> {
     pub(super) fn of(observation: &'a Observation) -> Self {
         let all = observation.service_accounts.values().flatten();
-        let all =
-            all.filter_map(|one| Some((KubernetesName::new(&one.namespace, &one.name).ok()?, one)));
+        let all = all
+            .filter_map(|one| Some((ServiceAccountRef::new(&one.namespace, &one.name).ok()?, one)));
         let (going, seen): (BTreeMap<_, _>, _) = all.partition(|(_, one)| one.terminating);
         let used = observation.claims.values().flat_map(|claim| &claim.uses).collect();
         Self { observation, seen, terminating: going.into_keys().collect(), used }
@@ -35,7 +35,7 @@ impl<'a> Accounts<'a> {
         &self,
         options: &Options,
         plan: &mut Plan,
-    ) -> BTreeMap<DominoName, KubernetesName> {
+    ) -> BTreeMap<DominoName, ServiceAccountRef> {
         let mut entries = BTreeMap::new();
         for (place, one) in &self.seen {
             if let (true, Some(role)) = (self.used.contains(place), one.irsa_role()) {
@@ -79,20 +79,25 @@ impl<'a> Accounts<'a> {
     }
 
     /// Whether our Mutation, as it was seen, maps a name to an account.
-    fn is_mapped(&self, name: &DominoName, place: &KubernetesName, ours: &MappingSettings) -> bool {
+    fn is_mapped(
+        &self,
+        name: &DominoName,
+        place: &ServiceAccountRef,
+        ours: &MappingSettings,
+    ) -> bool {
         let Mutations::Seen(all) = &self.observation.mutations else { return false };
         let entries = all.iter().find(|one| one.name == ours.name).map(super::mapping::entries);
         entries.is_some_and(|all| all.get(name.as_str()) == Some(&place.service_account()))
     }
 
-    fn terminates(&self, name: &DominoName, place: &KubernetesName) -> Problem {
+    fn terminates(&self, name: &DominoName, place: &ServiceAccountRef) -> Problem {
         let cluster = self.observation.cluster.name();
         Problem {
             code: BlockedCode::ServiceAccountMissing,
             reason: format!(
                 "Kubernetes service account {place} in cluster {cluster} is being deleted, so {name} is not mapped to it"
             ),
-            way_out: format!(
+            remediation: format!(
                 "find out which finalizer keeps it (kubectl -n {} get serviceaccount {} -o yaml); the sweep after it is gone goes on",
                 place.namespace(),
                 place.service_account()
@@ -100,14 +105,14 @@ impl<'a> Accounts<'a> {
         }
     }
 
-    fn missing(&self, name: &DominoName, place: &KubernetesName) -> Problem {
+    fn missing(&self, name: &DominoName, place: &ServiceAccountRef) -> Problem {
         let cluster = self.observation.cluster.name();
         Problem {
             code: BlockedCode::ServiceAccountMissing,
             reason: format!(
                 "there is no Kubernetes service account {place} in cluster {cluster}, so {name} is not mapped to it"
             ),
-            way_out: format!(
+            remediation: format!(
                 "make it (kubectl -n {} create serviceaccount {}), or have this deployment make service accounts",
                 place.namespace(),
                 place.service_account()
@@ -153,7 +158,7 @@ impl<'a> Accounts<'a> {
     /// Why one of ours that no binding uses is not deleted.
     fn keep(
         &self,
-        place: &KubernetesName,
+        place: &ServiceAccountRef,
         one: &ServiceAccount,
         options: &Options,
         plan: &Plan,

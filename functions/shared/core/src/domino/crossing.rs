@@ -6,10 +6,10 @@ use pod_identity_events::BlockedCode;
 
 use super::input::Claim;
 use crate::plan::Problem;
-use crate::{DominoName, KubernetesName};
+use crate::{DominoName, ServiceAccountRef};
 
 /// The Kubernetes service accounts that bindings use, by their name without the namespace.
-pub(super) struct Usage<'a>(BTreeMap<&'a str, BTreeSet<(&'a KubernetesName, &'a DominoName)>>);
+pub(super) struct Usage<'a>(BTreeMap<&'a str, BTreeSet<(&'a ServiceAccountRef, &'a DominoName)>>);
 
 impl<'a> Usage<'a> {
     pub(super) fn of(claims: &'a BTreeMap<DominoName, Claim>) -> Self {
@@ -25,7 +25,11 @@ impl<'a> Usage<'a> {
     /// Why a Domino name cannot be mapped to its account: another Domino name uses an account of
     /// the same name in another namespace. A mapping names no namespace, so a pod of the one that
     /// runs in the namespace of the other would get the role of the other.
-    pub(super) fn crossing(&self, name: &DominoName, account: &KubernetesName) -> Option<Problem> {
+    pub(super) fn crossing(
+        &self,
+        name: &DominoName,
+        account: &ServiceAccountRef,
+    ) -> Option<Problem> {
         let all = self.0.get(account.service_account())?;
         let mut others = all
             .iter()
@@ -42,7 +46,7 @@ impl<'a> Usage<'a> {
                 "{name} is bound to {account}, and {user} uses {other}{more}: a mapping to `{short}` names no namespace, so pods of {name} in namespace {} would run as the account of {user}",
                 other.namespace()
             ),
-            way_out: format!(
+            remediation: format!(
                 "assign the role of {name} or {user} again with a kubernetes.serviceAccount whose name no other binding uses in another namespace"
             ),
         })

@@ -3,17 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::sweep::Injected;
-use crate::{ClusterArn, DominoName, KubernetesName, Mutation, ServiceAccount};
+use crate::{ClusterArn, DominoName, Mutation, ServiceAccount, ServiceAccountRef};
 
 /// The ledger's word on one Domino name on the cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Claim {
     /// The Kubernetes service account that its current binding wants here; none without one.
-    pub wanted: Option<KubernetesName>,
+    pub wanted: Option<ServiceAccountRef>,
     /// Whether it has the association of the one that it wants.
     pub holds: bool,
     /// All those that it wants, is leaving, or still has an association at.
-    pub uses: BTreeSet<KubernetesName>,
+    pub uses: BTreeSet<ServiceAccountRef>,
 }
 
 /// What was seen of everybody's Mutations.
@@ -35,7 +35,7 @@ pub struct Observation {
     /// By Domino name.
     pub claims: BTreeMap<DominoName, Claim>,
     /// Kubernetes service accounts that the ledger remembers somebody to have lost here.
-    pub lost: BTreeSet<KubernetesName>,
+    pub lost: BTreeSet<ServiceAccountRef>,
     /// Whether the whole ledger knows neither a binding nor a tombstone: it may be new, or the
     /// wrong one.
     pub ledger_is_empty: bool,

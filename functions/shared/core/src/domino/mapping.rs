@@ -10,7 +10,7 @@ use super::input::{MappingSettings, Mutations, Observation, Options};
 use super::own_labels;
 use super::step::Plan;
 use crate::plan::Problem;
-use crate::{CloudWorkloadIdentity, DominoName, KubernetesName, Mutation, MutationRule};
+use crate::{CloudWorkloadIdentity, DominoName, Mutation, MutationRule, ServiceAccountRef};
 
 /// Most bytes of our Mutation's rules. etcd takes requests of 1.5 MiB by default, and there is
 /// metadata beside the rules.
@@ -23,7 +23,7 @@ pub struct Mapping {
     /// The labels of what is ours.
     labels: BTreeMap<String, String>,
     /// Who is mapped, and to which.
-    pub(super) entries: BTreeMap<DominoName, KubernetesName>,
+    pub(super) entries: BTreeMap<DominoName, ServiceAccountRef>,
     pub(super) before: Option<Mutation>,
 }
 
@@ -63,7 +63,7 @@ impl Mapping {
     /// The same without those whose service account could not be made, except where they are
     /// mapped to it already.
     #[must_use]
-    pub fn without(&self, failed: &BTreeSet<KubernetesName>) -> Self {
+    pub fn without(&self, failed: &BTreeSet<ServiceAccountRef>) -> Self {
         let mut mapping = self.clone();
         let in_force = self.in_force();
         mapping.entries.retain(|name, place| !failed.contains(place) || in_force.contains(name));
@@ -82,7 +82,7 @@ impl Mapping {
         if seen != frame {
             return BTreeSet::new();
         }
-        let is_mapped = |name: &DominoName, place: &KubernetesName| {
+        let is_mapped = |name: &DominoName, place: &ServiceAccountRef| {
             identity
                 .user_mappings
                 .get(name.as_str())
@@ -99,7 +99,7 @@ impl Mapping {
 
     /// Whether our Mutation, as it was seen, leads to a service account.
     #[must_use]
-    pub fn led_to(&self, place: &KubernetesName) -> bool {
+    pub fn led_to(&self, place: &ServiceAccountRef) -> bool {
         self.before.as_ref().is_some_and(|before| leads_to(before, place.service_account()))
     }
 
@@ -127,7 +127,7 @@ impl Mapping {
 
 /// Decides who is mapped.
 pub(super) fn map(
-    mut entries: BTreeMap<DominoName, KubernetesName>,
+    mut entries: BTreeMap<DominoName, ServiceAccountRef>,
     observation: &Observation,
     options: &Options,
     plan: &mut Plan,
@@ -170,7 +170,7 @@ pub(super) fn map(
 /// What another Mutation says of the same name.
 fn conflict(
     name: &DominoName,
-    place: &KubernetesName,
+    place: &ServiceAccountRef,
     all: &[Mutation],
     settings: &MappingSettings,
 ) -> Option<Problem> {
@@ -195,7 +195,7 @@ fn conflict(
             place.service_account(),
             words.join(", and ")
         ),
-        way_out: format!(
+        remediation: format!(
             "take {name} out of Mutation {namespace}/{of}, or, if `{to}` is meant, assign the role again with it as kubernetes.serviceAccount"
         ),
     })

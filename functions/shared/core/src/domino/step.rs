@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::mapping::Mapping;
 use crate::plan::Problem;
-use crate::{ClusterArn, DominoName, KubernetesName};
+use crate::{ClusterArn, DominoName, ServiceAccountRef};
 
 /// A Kubernetes service account of ours that goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountDeletion {
     /// Its name.
-    pub kubernetes: KubernetesName,
+    pub kubernetes: ServiceAccountRef,
     /// Its uid: another one of the same name stays.
     pub uid: String,
 }
@@ -22,7 +22,7 @@ pub struct Plan {
     /// The cluster.
     pub cluster: ClusterArn,
     /// Service accounts to make, and for whom.
-    pub creates: BTreeMap<KubernetesName, BTreeSet<DominoName>>,
+    pub creates: BTreeMap<ServiceAccountRef, BTreeSet<DominoName>>,
     /// Our Mutation; none when it is left alone.
     pub mapping: Option<Mapping>,
     /// Service accounts to delete.
@@ -30,7 +30,7 @@ pub struct Plan {
     /// What keeps names from being mapped.
     pub blocked: BTreeMap<DominoName, Problem>,
     /// The roles that IRSA annotations name, by service account that a claim uses.
-    pub annotated: BTreeMap<KubernetesName, String>,
+    pub annotated: BTreeMap<ServiceAccountRef, String>,
     /// What was left alone, and why.
     pub kept: Vec<String>,
     /// What should be done and cannot be.
@@ -80,7 +80,7 @@ impl Plan {
 
     /// A creation in words.
     #[must_use]
-    pub fn creation(place: &KubernetesName, of: &BTreeSet<DominoName>) -> String {
+    pub fn creation(place: &ServiceAccountRef, of: &BTreeSet<DominoName>) -> String {
         let of: Vec<&str> = of.iter().map(DominoName::as_str).collect();
         format!("+ service account {place} for {}", of.join(", "))
     }

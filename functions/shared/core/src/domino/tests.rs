@@ -14,8 +14,8 @@ fn name(text: &str) -> DominoName {
     text.parse().unwrap()
 }
 
-fn place(text: &str) -> KubernetesName {
-    KubernetesName::new(NAMESPACE, text).unwrap()
+fn place(text: &str) -> ServiceAccountRef {
+    ServiceAccountRef::new(NAMESPACE, text).unwrap()
 }
 
 fn options() -> Options {

@@ -18,7 +18,7 @@ fn kubernetes_names_follow_rfc_1123() {
     for (namespace, service_account) in
         [("domino-compute", "svc-etl-sa"), ("n", "a.b-c.9"), (&"x".repeat(63), long.as_str())]
     {
-        assert!(KubernetesName::new(namespace, service_account).is_ok(), "{service_account}");
+        assert!(ServiceAccountRef::new(namespace, service_account).is_ok(), "{service_account}");
     }
     for (namespace, service_account) in [
         ("", "a"),
@@ -35,13 +35,13 @@ fn kubernetes_names_follow_rfc_1123() {
         ("n", "a/b"),
         ("n", &"x".repeat(254)),
     ] {
-        assert!(KubernetesName::new(namespace, service_account).is_err(), "{service_account}");
+        assert!(ServiceAccountRef::new(namespace, service_account).is_err(), "{service_account}");
     }
 }
 
 #[test]
 fn accounts_of_one_run_and_default_are_known_by_name() {
-    let named = |account: &str| KubernetesName::new("domino-compute", account).unwrap();
+    let named = |account: &str| ServiceAccountRef::new("domino-compute", account).unwrap();
     assert!(named("default").is_default());
     assert!(named("run-0123456789abcdef01234567").is_of_one_run());
     for name in [
@@ -59,9 +59,9 @@ fn accounts_of_one_run_and_default_are_known_by_name() {
 
 #[test]
 fn a_kubernetes_name_is_one_string_in_json() {
-    let name = KubernetesName::new("domino-compute", "svc-etl-sa").unwrap();
+    let name = ServiceAccountRef::new("domino-compute", "svc-etl-sa").unwrap();
     let text = serde_json::to_string(&name).unwrap();
     assert_eq!(text, "\"domino-compute/svc-etl-sa\"");
-    assert_eq!(serde_json::from_str::<KubernetesName>(&text).unwrap(), name);
-    assert!(serde_json::from_str::<KubernetesName>("\"domino-compute\"").is_err());
+    assert_eq!(serde_json::from_str::<ServiceAccountRef>(&text).unwrap(), name);
+    assert!(serde_json::from_str::<ServiceAccountRef>("\"domino-compute\"").is_err());
 }

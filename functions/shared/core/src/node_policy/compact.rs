@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::document::Shard;
-use super::packing::{Placing, Rooms, longest_first};
+use super::packing::{BinPacker, Capacities, longest_first};
 use crate::{ClusterArn, RoleArn};
 
 /// What a compaction does, in two rounds: first what is written, then what is deleted.
@@ -28,7 +28,7 @@ pub fn compact(
     keep: &BTreeSet<RoleArn>,
     cluster: Option<&ClusterArn>,
 ) -> Compaction {
-    let rooms = Rooms::new(cluster);
+    let capacities = Capacities::new(cluster);
     let before: BTreeMap<u32, &Shard> = shards.iter().map(|shard| (shard.number, shard)).collect();
     let kept = |shard: &Shard| shard.roles.intersection(keep).cloned().collect();
     let mut lists: BTreeMap<u32, BTreeSet<RoleArn>> =
@@ -41,15 +41,15 @@ pub fn compact(
         let others = lists.iter().filter(|(other, _)| **other != number);
         let listed: BTreeSet<&RoleArn> = others.clone().flat_map(|(_, roles)| roles).collect();
         let free = |(other, roles): (&u32, _)| {
-            Some((*other, rooms.free(cluster.is_some() && before[other].statement, roles)?))
+            Some((*other, capacities.free(cluster.is_some() && before[other].statement, roles)?))
         };
         let moving: Vec<RoleArn> =
             lists[&number].iter().filter(|role| !listed.contains(role)).cloned().collect();
-        let mut placing = Placing::new(others.filter_map(free).collect());
-        if !longest_first(&moving).into_iter().all(|role| placing.place(role)) {
+        let mut packer = BinPacker::new(others.filter_map(free).collect());
+        if !longest_first(&moving).into_iter().all(|role| packer.place(role)) {
             break;
         }
-        for (taker, roles) in placing.placed {
+        for (taker, roles) in packer.placed {
             lists.entry(taker).or_default().extend(roles.into_iter().cloned());
         }
         lists.remove(&number);

@@ -9,12 +9,12 @@ use crate::{ClusterArn, RoleArn};
 
 /// Characters that policies have for roles, each of which takes its cost.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Rooms {
+pub(super) struct Capacities {
     with_statement: usize,
     other: usize,
 }
 
-impl Rooms {
+impl Capacities {
     /// Only one policy carries the cluster's statement.
     pub(super) fn new(cluster: Option<&ClusterArn>) -> Self {
         let beside = |cluster| MAX_POLICY_CHARACTERS.saturating_sub(frame(cluster));
@@ -39,14 +39,14 @@ impl Rooms {
 
 /// Places roles one by one.
 #[derive(Debug)]
-pub(super) struct Placing<'a> {
+pub(super) struct BinPacker<'a> {
     /// Free characters of each policy, by number.
     free: BTreeMap<u32, usize>,
     /// What was placed, by number.
     pub(super) placed: BTreeMap<u32, BTreeSet<&'a RoleArn>>,
 }
 
-impl<'a> Placing<'a> {
+impl<'a> BinPacker<'a> {
     pub(super) fn new(free: BTreeMap<u32, usize>) -> Self {
         Self { free, placed: BTreeMap::new() }
     }

@@ -69,7 +69,7 @@ impl AssignedPolicy {
     }
 
     /// Takes in what others have listed.
-    pub fn take_in(&mut self, theirs: &BTreeSet<RoleArn>) {
+    pub fn merge_in(&mut self, theirs: &BTreeSet<RoleArn>) {
         if !theirs.is_subset(&self.roles) {
             self.assign(self.roles.union(theirs).cloned().collect(), self.statement);
         }

@@ -6,7 +6,7 @@ use pod_identity_events::PolicyCapacity;
 
 use super::MAX_POLICY_CHARACTERS;
 use super::document::{Shard, cost};
-use super::packing::{Placing, Rooms, longest_first};
+use super::packing::{BinPacker, Capacities, longest_first};
 use crate::{ClusterArn, RoleArn};
 
 /// The policies once they list more roles.
@@ -33,10 +33,10 @@ pub fn extend(
     max_shards: u32,
     next_number: u32,
 ) -> Extension {
-    let rooms = Rooms::new(cluster);
+    let capacities = Capacities::new(cluster);
     let bound = usize::try_from(max_shards).unwrap_or(usize::MAX);
     let mut next_number = shards.iter().map(|one| one.number + 1).fold(next_number, u32::max);
-    let has_room = |shard: &&Shard| rooms.free(true, &shard.roles).is_some();
+    let has_room = |shard: &&Shard| capacities.free(true, &shard.roles).is_some();
     let mut holder = shards.iter().filter(|_| cluster.is_some()).find(|shard| shard.statement);
     if holder.is_none() && cluster.is_some() {
         holder = shards.iter().filter(has_room).min_by_key(|shard| shard.number);
@@ -44,32 +44,32 @@ pub fn extend(
     let mut holder = holder.map(|shard| shard.number);
     let listed: BTreeSet<&RoleArn> = shards.iter().flat_map(|shard| &shard.roles).collect();
     let free = |shard: &Shard| {
-        let free = rooms.free(holder == Some(shard.number), &shard.roles);
+        let free = capacities.free(holder == Some(shard.number), &shard.roles);
         (shard.number, free.unwrap_or_default())
     };
-    let mut placing = Placing::new(shards.iter().map(free).collect());
+    let mut packer = BinPacker::new(shards.iter().map(free).collect());
     let mut opened = BTreeSet::new();
-    let mut open = |placing: &mut Placing<'_>, holder: &mut Option<u32>| {
+    let mut open = |packer: &mut BinPacker<'_>, holder: &mut Option<u32>| {
         let statement = cluster.is_some() && holder.is_none();
-        placing.open(next_number, rooms.of(statement));
+        packer.open(next_number, capacities.of(statement));
         if statement {
             *holder = Some(next_number);
         }
         opened.insert(next_number);
         next_number += 1;
     };
-    if cluster.is_some() && holder.is_none() && !shards.is_empty() && placing.policies() < bound {
-        open(&mut placing, &mut holder);
+    if cluster.is_some() && holder.is_none() && !shards.is_empty() && packer.policies() < bound {
+        open(&mut packer, &mut holder);
     }
     let mut unplaced = BTreeSet::new();
     for role in longest_first(wanted.iter().filter(|role| !listed.contains(role))) {
-        if placing.place(role) {
+        if packer.place(role) {
             continue;
         }
         // The policy with the statement has the least room.
-        if placing.policies() < bound && cost(role) <= rooms.of(true) {
-            open(&mut placing, &mut holder);
-            placing.place(role);
+        if packer.policies() < bound && cost(role) <= capacities.of(true) {
+            open(&mut packer, &mut holder);
+            packer.place(role);
         } else {
             unplaced.insert(role.clone());
         }
@@ -80,7 +80,7 @@ pub fn extend(
     after.sort_by_key(|shard| shard.number);
     for shard in &mut after {
         shard.statement = holder == Some(shard.number);
-        shard.roles.extend(placing.placed.remove(&shard.number).into_iter().flatten().cloned());
+        shard.roles.extend(packer.placed.remove(&shard.number).into_iter().flatten().cloned());
     }
     Extension { shards: after, unplaced }
 }
@@ -99,7 +99,7 @@ pub fn needs_new_shard(
 /// How full a cluster's policies are, when at most `max_shards` of them fit.
 #[must_use]
 pub fn capacity(shards: &[Shard], cluster: Option<&ClusterArn>, max_shards: u32) -> PolicyCapacity {
-    let rooms = Rooms::new(cluster);
+    let capacities = Capacities::new(cluster);
     let count = u32::try_from(shards.len()).unwrap_or(u32::MAX);
     let max_policies = max_shards.max(count);
     let roles: usize = shards.iter().map(|shard| shard.roles.len()).sum();
@@ -110,24 +110,25 @@ pub fn capacity(shards: &[Shard], cluster: Option<&ClusterArn>, max_shards: u32)
         .iter()
         .map(|shard| {
             let statement = cluster.is_some() && shard.statement;
-            rooms.free(statement, &shard.roles).unwrap_or_default()
+            capacities.free(statement, &shard.roles).unwrap_or_default()
         })
         .collect();
     let used: usize = free.iter().map(|free| MAX_POLICY_CHARACTERS - free).sum();
     let all =
         usize::try_from(max_policies).unwrap_or(usize::MAX).saturating_mul(MAX_POLICY_CHARACTERS);
     let mut fresh = usize::try_from(max_policies - count).unwrap_or(usize::MAX);
-    let mut roles_left: usize = free.iter().map(|free| free / average).sum();
+    let mut roles_remaining: usize = free.iter().map(|free| free / average).sum();
     if fresh > 0 && shards.iter().all(|shard| !shard.statement) {
         fresh -= 1;
-        roles_left += rooms.of(true) / average;
+        roles_remaining += capacities.of(true) / average;
     }
-    roles_left = roles_left.saturating_add(fresh.saturating_mul(rooms.of(false) / average));
+    roles_remaining =
+        roles_remaining.saturating_add(fresh.saturating_mul(capacities.of(false) / average));
     PolicyCapacity {
         policies: count,
         max_policies,
         roles: u32::try_from(roles).unwrap_or(u32::MAX),
-        roles_left: u32::try_from(roles_left).unwrap_or(u32::MAX),
+        roles_remaining: u32::try_from(roles_remaining).unwrap_or(u32::MAX),
         used_percent: u32::try_from((used * 100).div_ceil(all.max(1))).unwrap_or(100),
     }
 }

@@ -129,11 +129,11 @@ fn capacity_counts_what_is_left() {
     let cluster = cluster();
     let empty = capacity(&[], Some(&cluster), 1);
     assert_eq!((empty.policies, empty.max_policies, empty.roles, empty.used_percent), (0, 1, 0, 0));
-    assert!((90..110).contains(&empty.roles_left), "{empty:?}");
+    assert!((90..110).contains(&empty.roles_remaining), "{empty:?}");
     let full = extend(&[], &roles(0..1000), Some(&cluster), 1, 1).shards.remove(0);
     let full =
         capacity(&[Shard { number: 1, roles: full.roles, statement: true }], Some(&cluster), 1);
-    assert_eq!((full.roles_left, full.used_percent), (0, 100));
+    assert_eq!((full.roles_remaining, full.used_percent), (0, 100));
 }
 
 #[test]

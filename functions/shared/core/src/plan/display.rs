@@ -73,7 +73,7 @@ impl fmt::Display for Plan {
             }
             for blocked in &place.blocked {
                 let name = &blocked.service_account;
-                writeln!(f, "  ! {name} blocked: {}; {}", blocked.reason, blocked.way_out)?;
+                writeln!(f, "  ! {name} blocked: {}; {}", blocked.reason, blocked.remediation)?;
             }
             for warning in place.bound.iter().flat_map(|bound| &bound.warnings) {
                 writeln!(f, "  ! {warning}")?;
@@ -108,10 +108,10 @@ impl fmt::Display for PolicyStep {
                     ),
                 }
             }
-            Self::GiveUpPolicy { policy, removed, .. } if removed.is_empty() => {
+            Self::DeletePolicy { policy, removed, .. } if removed.is_empty() => {
                 write!(f, "- policy {}", policy.name())
             }
-            Self::GiveUpPolicy { policy, removed, .. } => {
+            Self::DeletePolicy { policy, removed, .. } => {
                 write!(f, "- policy {}, which lists {}", policy.name(), names(removed))
             }
             Self::AttachPolicy { policy, node_role, .. } => {

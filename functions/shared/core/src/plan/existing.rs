@@ -37,7 +37,7 @@ impl<'a> Existing<'a> {
                 let problem = Problem {
                     code: BlockedCode::AddOnOwnedAssociation,
                     reason: format!("association {id} of {what} is owned by add-on {owner}"),
-                    way_out: "name another Kubernetes service account; only the add-on may change its association"
+                    remediation: "name another Kubernetes service account; only the add-on may change its association"
                         .to_owned(),
                 };
                 return Self::Protected { problem, may_be_ours: held };
@@ -78,11 +78,11 @@ impl<'a> Existing<'a> {
             }
             _ => reason,
         };
-        let way_out = format!(
+        let remediation = format!(
             "{first}delete association {id}, or adopt it by its id (action `adopt`); then send the event again"
         );
         let may_be_ours = code == BlockedCode::OrphanAssociation;
-        Self::Protected { problem: Problem { code, reason, way_out }, may_be_ours }
+        Self::Protected { problem: Problem { code, reason, remediation }, may_be_ours }
     }
 }
 

@@ -7,8 +7,8 @@ use pod_identity_events::{BlockedCode, RemovalReason};
 use crate::node_policy::{PolicyState, Projection, Shard};
 use crate::trust::TrustPolicy;
 use crate::{
-    Association, Binding, ClusterArn, DominoName, Evidence, HeldAssociation, Intent,
-    KubernetesName, RoleArn, Verdict, Version,
+    Association, Binding, ClusterArn, DominoName, Evidence, HeldAssociation, Intent, RoleArn,
+    ServiceAccountRef, Verdict, Version,
 };
 
 /// What an untrusted role does to its binding.
@@ -61,7 +61,7 @@ pub struct Claim {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// The Kubernetes service account.
-    pub kubernetes: KubernetesName,
+    pub kubernetes: ServiceAccountRef,
     /// The bindings that want it on this cluster.
     pub claims: Vec<Claim>,
     /// Those whom the ledger remembers to have given it up, and why.
@@ -126,7 +126,7 @@ pub struct Problem {
     /// What happened, naming the object.
     pub reason: String,
     /// What to do about it.
-    pub way_out: String,
+    pub remediation: String,
 }
 
 /// The policies of the cluster's node roles.

@@ -49,7 +49,7 @@ pub(super) fn decide<'a>(
         } else {
             let (name, cluster) = (&claim.binding.service_account, observation.cluster.name());
             let wants = format!("{name} wants {} in cluster {cluster}", place.kubernetes);
-            let (reason, way_out) = match holder {
+            let (reason, remediation) = match holder {
                 Some(holder) => {
                     let holder = &holder.binding.service_account;
                     (
@@ -66,15 +66,15 @@ pub(super) fn decide<'a>(
                     ),
                 ),
             };
-            decision.block(claim, BlockedCode::Conflict, reason, way_out);
+            decision.block(claim, BlockedCode::Conflict, reason, remediation);
         }
     }
     decision
 }
 
 impl<'a> Decision<'a> {
-    fn block(&mut self, claim: &Claim, code: BlockedCode, reason: String, way_out: String) {
-        self.block_by(claim, &Problem { code, reason, way_out });
+    fn block(&mut self, claim: &Claim, code: BlockedCode, reason: String, remediation: String) {
+        self.block_by(claim, &Problem { code, reason, remediation });
     }
 
     fn block_by(&mut self, claim: &Claim, problem: &Problem) {
@@ -104,11 +104,11 @@ impl<'a> Decision<'a> {
                 policy.evaluate(question)
             }
             Some(RoleState::Missing { because }) => {
-                let way_out = format!(
+                let remediation = format!(
                     "have role {} made, or assign another; then send the event again",
                     desired.role
                 );
-                return self.block(claim, BlockedCode::RoleNotFound, because.clone(), way_out);
+                return self.block(claim, BlockedCode::RoleNotFound, because.clone(), remediation);
             }
             Some(RoleState::Unread { because }) => unread(because),
             None => unread("the role was not read"),
@@ -125,11 +125,11 @@ impl<'a> Decision<'a> {
                 // No statement that is added helps against a Deny.
                 let denied = read.is_some_and(|policy| policy.is_denied(question));
                 let first = if denied { "take that Deny out of its trust policy and " } else { "" };
-                let way_out = format!(
+                let remediation = format!(
                     "have the owner of role {} {first}add this statement to its trust policy: {}; then send the event again",
                     desired.role, policy["Statement"][0],
                 );
-                self.block(claim, BlockedCode::UntrustedRole, reason, way_out);
+                self.block(claim, BlockedCode::UntrustedRole, reason, remediation);
                 if let Some(blocked) = self.blocked.last_mut() {
                     (blocked.trust, blocked.trust_policy) = (Some(trust), Some(policy));
                 }
@@ -239,7 +239,7 @@ impl<'a> Decision<'a> {
                     self.place.kubernetes,
                     self.observation.cluster.name(),
                 ),
-                way_out: "find out why so many are gone, or whether the ledger was restored; then have them made again (action `resume`)".to_owned(),
+                remediation: "find out why so many are gone, or whether the ledger was restored; then have them made again (action `resume`)".to_owned(),
             });
         }
         left.recreations -= 1;
@@ -341,7 +341,7 @@ impl<'a> Decision<'a> {
                     self.observation.cluster.name(),
                     options.max_deletions,
                 ),
-                way_out: "check that so many service accounts were meant to lose their role; then send the event again, or raise MAX_DELETIONS".to_owned(),
+                remediation: "check that so many service accounts were meant to lose their role; then send the event again, or raise MAX_DELETIONS".to_owned(),
             };
             plan.blocked.push(Blocked::by(&problem, of, None, role_arn.as_ref()));
             return;

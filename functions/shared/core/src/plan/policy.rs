@@ -87,7 +87,9 @@ pub(super) fn extend(
     match full {
         // Nothing but the list grants, so a role that is not on it must not be bound.
         Some(problem) if options.strict || !granted_anyway => policies.problem = Some(problem),
-        Some(problem) => policies.warnings.push(format!("{}; {}", problem.reason, problem.way_out)),
+        Some(problem) => {
+            policies.warnings.push(format!("{}; {}", problem.reason, problem.remediation))
+        }
         None => {}
     }
     policies.warnings.extend(found.projection.foreign().map(|(number, _)| {
@@ -109,7 +111,7 @@ fn full(observation: &Observation) -> Problem {
             observation.cluster.name(),
             found.max_shards,
         ),
-        way_out: "raise IAM's quota of managed policies attached to a role and NODE_ROLE_POLICY_SLOTS with it, or detach policies from the node roles".to_owned(),
+        remediation: "raise IAM's quota of managed policies attached to a role and NODE_ROLE_POLICY_SLOTS with it, or detach policies from the node roles".to_owned(),
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::input::Problem;
 use crate::node_policy::{PolicyState, Projection};
-use crate::{ClusterArn, Desired, DominoName, KubernetesName, PolicyArn, RoleArn, Version};
+use crate::{ClusterArn, Desired, DominoName, PolicyArn, RoleArn, ServiceAccountRef, Version};
 
 /// What has to be done on one cluster, and what was left alone and why.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -82,7 +82,7 @@ pub enum PolicyStep {
         lists: BTreeSet<RoleArn>,
     },
     /// Detaches a policy from every node role, and deletes it.
-    GiveUpPolicy {
+    DeletePolicy {
         /// The policy.
         policy: PolicyArn,
         /// Its number.
@@ -102,7 +102,7 @@ impl PolicyStep {
         match self {
             Self::CreatePolicy { added, .. } | Self::RewritePolicy { added, .. } => added,
             Self::AttachPolicy { lists, .. } => lists,
-            Self::GiveUpPolicy { .. } => &NOTHING,
+            Self::DeletePolicy { .. } => &NOTHING,
         }
     }
 
@@ -122,7 +122,7 @@ impl PolicyStep {
                     one.roles.retain(|r| !self.grants().contains(r) && !self.takes().contains(r));
                 }
             }
-            Self::GiveUpPolicy { number, .. } => {
+            Self::DeletePolicy { number, .. } => {
                 if let Some(one) = projection.policies.get_mut(number) {
                     one.state = PolicyState::Removing;
                 }
@@ -136,7 +136,7 @@ impl PolicyStep {
     pub fn takes(&self) -> &BTreeSet<RoleArn> {
         static NOTHING: BTreeSet<RoleArn> = BTreeSet::new();
         match self {
-            Self::RewritePolicy { removed, .. } | Self::GiveUpPolicy { removed, .. } => removed,
+            Self::RewritePolicy { removed, .. } | Self::DeletePolicy { removed, .. } => removed,
             Self::CreatePolicy { .. } | Self::AttachPolicy { .. } => &NOTHING,
         }
     }
@@ -232,7 +232,7 @@ pub struct Blocked {
     /// What happened, naming the object.
     pub reason: String,
     /// What to do about it.
-    pub way_out: String,
+    pub remediation: String,
     /// The role that was asked for.
     pub role: Option<RoleArn>,
     /// The verdict on the role's trust policy.
@@ -255,7 +255,7 @@ impl Blocked {
             version: version.cloned(),
             code: problem.code,
             reason: problem.reason.clone(),
-            way_out: problem.way_out.clone(),
+            remediation: problem.remediation.clone(),
             role: role.cloned(),
             trust: None,
             trust_policy: None,
@@ -282,7 +282,7 @@ pub struct Removed {
 #[serde(rename_all = "camelCase")]
 pub struct PlacePlan {
     /// The Kubernetes service account.
-    pub kubernetes: KubernetesName,
+    pub kubernetes: ServiceAccountRef,
     /// The change to its association.
     pub step: Option<AssociationStep>,
     /// Whom it serves then.

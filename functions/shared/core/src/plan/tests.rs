@@ -22,8 +22,8 @@ fn role(name: &str) -> RoleArn {
     format!("arn:aws:iam::111122223333:role/domino/{name}").parse().unwrap()
 }
 
-fn kubernetes(name: &str) -> KubernetesName {
-    KubernetesName::new("domino-compute", name).unwrap()
+fn kubernetes(name: &str) -> ServiceAccountRef {
+    ServiceAccountRef::new("domino-compute", name).unwrap()
 }
 
 fn version(second: i64) -> Version {
@@ -170,7 +170,7 @@ fn applied(mut observation: Observation, plan: &Plan) -> Observation {
             PolicyStep::AttachPolicy { number, node_role, .. } => {
                 policies.attached.entry(node_role.clone()).or_default().insert(*number);
             }
-            PolicyStep::GiveUpPolicy { number, .. } => {
+            PolicyStep::DeletePolicy { number, .. } => {
                 policies.projection.replace(*number);
                 policies.attached.values_mut().for_each(|on| _ = on.remove(number));
             }
@@ -269,7 +269,7 @@ fn foreign_association_is_never_deleted_nor_changed() {
     ]);
     assert!(plan.is_empty());
     assert_eq!(codes(&plan), [BlockedCode::ForeignAssociation]);
-    assert!(plan.places[0].blocked[0].way_out.contains("adopt"));
+    assert!(plan.places[0].blocked[0].remediation.contains("adopt"));
 }
 
 #[test]
@@ -312,7 +312,7 @@ fn an_untrusted_role_blocks_and_hands_its_owner_the_policy() {
     assert_eq!(blocked.code, BlockedCode::UntrustedRole);
     assert!(
         blocked.trust_policy.as_ref().unwrap().to_string().contains("svc")
-            || blocked.way_out.contains("sa")
+            || blocked.remediation.contains("sa")
     );
 }
 
@@ -447,7 +447,7 @@ fn against_a_deny_the_way_out_is_not_one_more_statement() {
     let plan = planned_with(observation, &options());
     let blocked = &plan.places[0].blocked[0];
     assert!(blocked.reason.contains("statement `No` denies"), "{}", blocked.reason);
-    assert!(blocked.way_out.contains("take that Deny out"), "{}", blocked.way_out);
+    assert!(blocked.remediation.contains("take that Deny out"), "{}", blocked.remediation);
 }
 
 #[test]
@@ -488,7 +488,7 @@ fn a_problem_of_the_node_policy_blocks_roles_that_it_does_not_list_for_every_nod
     observation.policies.problem = Some(Problem {
         code: BlockedCode::AccessDenied,
         reason: "policy x is somebody else's".to_owned(),
-        way_out: "rename it".to_owned(),
+        remediation: "rename it".to_owned(),
     });
     let unattached = planned_with(observation.clone(), &options());
     assert_eq!(codes(&unattached), [BlockedCode::AccessDenied; 2]);
@@ -569,7 +569,7 @@ fn whoever_is_held_keeps_the_association_and_a_ceiling_does_not_count_it() {
     let problem = Problem {
         code: BlockedCode::NotReadyElsewhere,
         reason: "kept".to_owned(),
-        way_out: "wait".to_owned(),
+        remediation: "wait".to_owned(),
     };
     let mut place = place(Vec::new(), &["svc-a", "svc-b"], Some(managed("etl", "svc-a")));
     place.retirement_blocked.insert("svc-a".parse().unwrap(), problem);

@@ -40,7 +40,7 @@ impl Obstacle {
 
     /// What a person can do about it.
     #[must_use]
-    pub fn way_out(self) -> &'static str {
+    pub fn remediation(self) -> &'static str {
         match self {
             Self::Fargate | Self::Windows => {
                 "run it on a Linux node of EC2, or give its role by IRSA"

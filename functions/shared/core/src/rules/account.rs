@@ -1,11 +1,11 @@
 //! Kubernetes service accounts that no deployment can bind.
 
 use super::broken::Broken;
-use crate::KubernetesName;
+use crate::ServiceAccountRef;
 
 /// Refuses a Kubernetes service account that belongs to more pods than the Domino service account
 /// starts, or to fewer.
-pub(super) fn dedicated(account: &KubernetesName, broken: &mut Broken) {
+pub(super) fn dedicated(account: &ServiceAccountRef, broken: &mut Broken) {
     let why = if account.is_default() {
         "every pod of its namespace that names no service account runs as it and would get the \
          role; name another one in detail.kubernetes.serviceAccount"

@@ -4,7 +4,7 @@ use pod_identity_events::{detail_type, source};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::GivenUp;
+use crate::Exemptions;
 
 const CLUSTER: &str = "arn:aws:eks:eu-west-1:111122223333:cluster/blue";
 const ROLE: &str = "arn:aws:iam::111122223333:role/domino/etl";
@@ -115,7 +115,7 @@ fn accounts_that_pods_share_or_lose_are_refused() {
         as_it_should(&plain.validate(&event, now()).unwrap_err());
 
         let mut stored = binding(&assigned(json!({})));
-        stored.kubernetes = KubernetesName::new("domino-compute", account).unwrap();
+        stored.kubernetes = ServiceAccountRef::new("domino-compute", account).unwrap();
         as_it_should(&rules().admits(&stored).unwrap_err());
     }
     let near = json!({ "kubernetes": { "serviceAccount": "run-0123456789abcdef01234567-sa" } });
@@ -370,33 +370,33 @@ fn a_retirement_names_a_listed_cluster() {
     });
     let event = envelope(detail_type::CLUSTER_RETIRED, detail);
     let change = rules().validate(&event, now()).unwrap().change;
-    let (cluster, given_up) = (CLUSTER.parse().unwrap(), GivenUp::default());
-    assert_eq!(change, Change::Retire { cluster, given_up });
+    let (cluster, exemptions) = (CLUSTER.parse().unwrap(), Exemptions::default());
+    assert_eq!(change, Change::Retire { cluster, exemptions });
     let closed = Rules { clusters: vec![], ..rules() };
     assert!(closed.validate(&event, now()).is_err());
 }
 
 #[test]
 fn a_retirement_gives_up_names_or_all() {
-    let retired = |given_up: serde_json::Value| {
+    let retired = |exemptions: serde_json::Value| {
         let detail = json!({
             "schemaVersion": 1,
             "eventId": "change-3",
             "occurredAt": "2026-11-18T11:00:00Z",
             "clusterArn": CLUSTER,
-            "givenUp": given_up,
+            "exemptServiceAccounts": exemptions,
         });
         rules().validate(&envelope(detail_type::CLUSTER_RETIRED, detail), now())
     };
-    let given_up = |list| match retired(list).unwrap().change {
-        Change::Retire { given_up, .. } => given_up,
+    let exemptions = |list| match retired(list).unwrap().change {
+        Change::Retire { exemptions, .. } => exemptions,
         other => panic!("{other:?}"),
     };
     let (etl, other) = ("svc-etl".parse().unwrap(), "svc-other".parse().unwrap());
-    let named = given_up(json!(["svc-etl"]));
+    let named = exemptions(json!(["svc-etl"]));
     assert!(named.names(&etl) && !named.names(&other));
-    assert!(given_up(json!(["*"])).names(&other));
-    assert!(given_up(json!([])).is_nobody());
+    assert!(exemptions(json!(["*"])).names(&other));
+    assert!(exemptions(json!([])).is_nobody());
     let many: Vec<String> = (0..101).map(|n| format!("svc-{n}")).collect();
     for (list, rule) in [
         (json!(["*", "svc-etl"]), "stands alone"),
@@ -405,6 +405,6 @@ fn a_retirement_gives_up_names_or_all() {
     ] {
         let lines = retired(list).unwrap_err();
         assert!(lines.len() == 1 && lines[0].contains(rule), "{lines:?}");
-        assert!(lines[0].starts_with("detail.givenUp"), "{lines:?}");
+        assert!(lines[0].starts_with("detail.exemptServiceAccounts"), "{lines:?}");
     }
 }

@@ -108,7 +108,7 @@ pub struct Finding {
     /// What it means, naming the pod, its service account and the roles.
     pub reason: String,
     /// What a person can do about it.
-    pub way_out: String,
+    pub remediation: String,
 }
 
 impl Finding {

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Ceilings, Policy};
-use crate::{Association, Desired, DominoName, KubernetesName, Phase, Pod};
+use crate::{Association, Desired, DominoName, Phase, Pod, ServiceAccountRef};
 
 /// All Kubernetes service accounts of one cluster that have an association, or that the ledger
 /// knows.
-pub type Places = BTreeMap<KubernetesName, Place>;
+pub type Places = BTreeMap<ServiceAccountRef, Place>;
 
 /// What is known of one Kubernetes service account.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -104,7 +104,7 @@ impl<'a> Survey<'a> {
         let user = pod.labels.get(&self.settings.user_label);
         let bound_to = user.and_then(|user| self.names.get(&(&*pod.namespace, user)).copied());
         let Some(verdict) = classify(pod, place, bound_to, self.clock) else { return };
-        let (reason, way_out) = words(pod, &verdict, self.settings, &self.injected);
+        let (reason, remediation) = words(pod, &verdict, self.settings, &self.injected);
         let keep = pod.annotations.get(&self.settings.keep_annotation);
         let blocked = self.blocked.get(&pod.uid).filter(|(case, _)| *case == verdict.case);
         let finding = Finding {
@@ -119,7 +119,7 @@ impl<'a> Survey<'a> {
             blocked_since: blocked.map(|(_, since)| *since),
             settles_at: verdict.settles_at,
             reason,
-            way_out,
+            remediation,
         };
         self.findings.insert(finding.pod.uid.clone(), finding);
     }

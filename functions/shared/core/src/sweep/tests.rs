@@ -24,8 +24,8 @@ fn at(seconds: f64) -> Timestamp {
 
 const HOUR: f64 = 3_600.0;
 
-fn account(name: &str) -> KubernetesName {
-    KubernetesName::new(NAMESPACE, name).unwrap()
+fn account(name: &str) -> ServiceAccountRef {
+    ServiceAccountRef::new(NAMESPACE, name).unwrap()
 }
 
 fn desired(role: &str) -> Desired {

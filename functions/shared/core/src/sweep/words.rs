@@ -20,7 +20,7 @@ pub(super) fn words(
     if let Some(doubt) = verdict.doubt {
         reason = format!("{reason}; {doubt}");
     }
-    (reason, way_out(pod, verdict, settings, injected))
+    (reason, remediation(pod, verdict, settings, injected))
 }
 
 fn reason(pod: &Pod, verdict: &Verdict<'_>, settings: &Settings) -> String {
@@ -85,7 +85,12 @@ fn reason(pod: &Pod, verdict: &Verdict<'_>, settings: &Settings) -> String {
     }
 }
 
-fn way_out(pod: &Pod, verdict: &Verdict<'_>, settings: &Settings, injected: &Injected) -> String {
+fn remediation(
+    pod: &Pod,
+    verdict: &Verdict<'_>,
+    settings: &Settings,
+    injected: &Injected,
+) -> String {
     let owner = pod.owner.as_ref().filter(|owner| settings.restarting.contains(&owner.kind));
     let restart = match owner {
         Some(owner) => format!("delete the pod; {} {} starts another", owner.kind, owner.name),

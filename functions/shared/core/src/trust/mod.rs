@@ -18,7 +18,7 @@ use pod_identity_events::{Trust, TrustVerdict};
 use serde_json::{Value, json};
 
 use crate::malformed::Malformed;
-use crate::{ClusterArn, KubernetesName};
+use crate::{ClusterArn, ServiceAccountRef};
 use document::{Action, Effect, Statement};
 
 /// The service principal that assumes roles for pods.
@@ -30,7 +30,7 @@ pub struct TrustQuestion<'a> {
     /// The cluster whose pods want the role.
     pub cluster: &'a ClusterArn,
     /// Their Kubernetes service account.
-    pub kubernetes: &'a KubernetesName,
+    pub kubernetes: &'a ServiceAccountRef,
     /// Whether EKS adds its session tags, which needs `sts:TagSession` as well.
     pub session_tags: bool,
 }

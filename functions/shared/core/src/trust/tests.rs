@@ -13,7 +13,7 @@ use super::*;
 
 fn with_question<T>(session_tags: bool, then: impl FnOnce(TrustQuestion<'_>) -> T) -> T {
     let cluster: ClusterArn = "arn:aws:eks:eu-west-1:111122223333:cluster/blue".parse().unwrap();
-    let kubernetes = KubernetesName::new("domino-compute", "svc-etl-sa").unwrap();
+    let kubernetes = ServiceAccountRef::new("domino-compute", "svc-etl-sa").unwrap();
     then(TrustQuestion { cluster: &cluster, kubernetes: &kubernetes, session_tags })
 }
 

@@ -80,8 +80,9 @@ async fn apply_step(
             record.attached.entry(node_role.clone()).or_default().insert(*number);
             Ok(())
         }
-        PolicyStep::GiveUpPolicy { policy, number, node_roles, removed } => {
-            let Some(version) = give_up(policy, *number, node_roles, target, record).await? else {
+        PolicyStep::DeletePolicy { policy, number, node_roles, removed } => {
+            let Some(version) = delete_policy(policy, *number, node_roles, target, record).await?
+            else {
                 record.replace(*number);
                 return Ok(());
             };
@@ -101,7 +102,7 @@ async fn apply_step(
 
 /// Detaches a policy and deletes it, unless somebody has written it since it was assigned: it stays then,
 /// and the next reconciliation takes in what it lists. Answers its last version; none of one that was never made.
-async fn give_up(
+async fn delete_policy(
     policy: &PolicyArn,
     number: u32,
     node_roles: &BTreeSet<RoleArn>,
@@ -161,7 +162,7 @@ async fn give_up(
             "policy {policy} is not needed, and IAM does not delete it: it is attached to something that is no node role of cluster {}, or somebody wrote it meanwhile",
             access.cluster.name()
         ),
-        way_out: "detach it from whatever else has it; then reconcile again".to_owned(),
+        remediation: "detach it from whatever else has it; then reconcile again".to_owned(),
     }))
 }
 
@@ -274,7 +275,7 @@ async fn write(
             assigned.is_written(version);
             return Ok(());
         }
-        assigned.take_in(&theirs);
+        assigned.merge_in(&theirs);
         assigned.version = Some(version);
         if node_policy::characters(&document(assigned, access)) > MAX_POLICY_CHARACTERS {
             // The next attempt sees what they listed, and places elsewhere what does not fit.
@@ -352,7 +353,7 @@ async fn make_room(
     let listed = observe::listed_between(reader, access, policy, &versions, base..u64::MAX).await;
     let theirs = listed.map_err(failed)?.inspect_err(|_| assigned.state = PolicyState::Foreign)?;
     if !theirs.is_subset(&assigned.roles) {
-        assigned.take_in(&theirs);
+        assigned.merge_in(&theirs);
         return Err(Error::Retryable(format!(
             "policy {policy} has versions of another writer; what they list is written down first, and the next attempt goes on"
         )));
@@ -389,12 +390,12 @@ fn attach_failure(
         ErrorKind::LimitReached => Error::Blocked(Problem {
             code: BlockedCode::NodePolicyFull,
             reason: format!("node role {node_role} has no free slot for policy {policy}"),
-            way_out: "raise IAM's quota of managed policies attached to a role, or detach policies from the node role; NODE_ROLE_POLICY_SLOTS must not be above that quota".to_owned(),
+            remediation: "raise IAM's quota of managed policies attached to a role, or detach policies from the node role; NODE_ROLE_POLICY_SLOTS must not be above that quota".to_owned(),
         }),
         ErrorKind::NotFound => Error::Blocked(Problem {
             code: BlockedCode::NodeRoleNotFound,
             reason: format!("node role {node_role} does not exist, so policy {policy} cannot be attached"),
-            way_out: "register the cluster with the node roles that it has".to_owned(),
+            remediation: "register the cluster with the node roles that it has".to_owned(),
         }),
         _ => Error::Blocked(problem_of(
             error,

@@ -89,7 +89,7 @@ async fn accept_group(
         let lease = lease.transpose()?;
         match writes.commit(context.ledger, writer).await {
             Ok(()) => {
-                shared.take_in(&keys, view);
+                shared.merge_in(&keys, view);
                 return Ok((decisions, lease));
             }
             Err(WriteError::Conflict) if lease.is_some() => with_lease = false,

@@ -1,7 +1,7 @@
 //! What the bus is told of the ledger's word alone.
 
 use pod_identity_core::plan::Blocked;
-use pod_identity_core::{Change, DominoName, KubernetesName, Version};
+use pod_identity_core::{Change, DominoName, ServiceAccountRef, Version};
 use pod_identity_events::{
     Cause, EventReference, Outgoing, SCHEMA_VERSION, ServiceAccountEventSuperseded, detail_type,
 };
@@ -55,7 +55,7 @@ fn announcements_of(
         request_id: context.run.request_id(),
     };
     match (&command.change, decision) {
-        (Change::Unbind { service_account, .. }, Decision::Superseded { announced: true, .. }) => {
+        (Change::Unbind { service_account, .. }, Decision::Superseded { published: true, .. }) => {
             superseded(context, event, service_account, decision).into_iter().collect()
         }
         (Change::Bind(_), Decision::Accepted | Decision::Repeated) => {
@@ -88,7 +88,7 @@ fn waiting(
     name: &DominoName,
     version: &Version,
     view: &View,
-) -> Vec<(Condition, KubernetesName, Blocked)> {
+) -> Vec<(Condition, ServiceAccountRef, Blocked)> {
     let registry = registry(view);
     conditions(name, view)
         .into_iter()
@@ -141,7 +141,7 @@ fn superseded(
             occurred_at: time(*occurred_at),
             detail_type: by.clone(),
         },
-        way_out: format!(
+        remediation: format!(
             "if {name} was to lose its role, send the removal again with a new eventId and the present time"
         ),
     };

@@ -33,13 +33,13 @@ pub async fn record(
         take(&context, writer, bus, records, false).await;
     let clusters: BTreeSet<ClusterArn> =
         accept::jobs(&accepted, &decided, &view).into_keys().collect();
-    let announced = announce::announce(&context, bus, &accepted, &decided, &view).await;
-    for ((event, decision), announced) in accepted.iter().zip(decided).zip(announced) {
+    let published = announce::announce(&context, bus, &accepted, &decided, &view).await;
+    for ((event, decision), published) in accepted.iter().zip(decided).zip(published) {
         let report = &mut reports[event.at];
         if report.is_none() {
             let nothing_done = BTreeMap::new();
             let record = &records[event.at];
-            let of = report::of(record, &event.command, decision, announced, &nothing_done, &view);
+            let of = report::of(record, &event.command, decision, published, &nothing_done, &view);
             *report = Some(of);
         }
     }

@@ -130,7 +130,7 @@ fn event(context: &Context<'_>, rejection: &Rejection) -> Outgoing {
         original_bytes: u64::try_from(rejection.bytes).unwrap_or(u64::MAX),
         original_sha256: rejection.sha256.clone(),
         original: rejection.original.clone(),
-        original_cut: rejection.cut,
+        original_truncated: rejection.cut,
     }
     .into()
 }

@@ -27,7 +27,7 @@ pub enum Outcome {
     /// It was carried out before.
     Repeated,
     /// It was accepted once, and a newer event has replaced it.
-    Overtaken,
+    AlreadySuperseded,
     /// A newer event was there before it.
     Superseded,
     /// It breaks a rule.
@@ -98,7 +98,7 @@ pub(super) fn of(
     record: &Record,
     command: &Command,
     decision: Result<Decision, Error>,
-    announced: Result<(), Error>,
+    published: Result<(), Error>,
     clusters: &BTreeMap<ClusterArn, ClusterReport>,
     view: &View,
 ) -> RecordReport {
@@ -106,7 +106,7 @@ pub(super) fn of(
         Err(why) => vec![why.clone()],
         Ok(_) => failures(command, clusters, view),
     };
-    let failed: Vec<Error> = failed.into_iter().chain(announced.err()).collect();
+    let failed: Vec<Error> = failed.into_iter().chain(published.err()).collect();
     let (outcome, lines) = match decision {
         Ok(decision) if failed.is_empty() => decided(command, &decision, clusters, view),
         _ => (Outcome::Failed, failed.iter().map(ToString::to_string).collect()),
@@ -136,8 +136,8 @@ fn decided(
 ) -> (Outcome, Vec<String>) {
     match (decision, &command.change) {
         (Decision::Refused(reason), _) => (Outcome::Rejected, vec![reason.clone()]),
-        (Decision::Overtaken, _) => (
-            Outcome::Overtaken,
+        (Decision::AlreadySuperseded, _) => (
+            Outcome::AlreadySuperseded,
             vec!["it was accepted before, and a newer event has replaced it".to_owned()],
         ),
         (Decision::Superseded { event_id, occurred_at, detail_type, .. }, _) => (
@@ -218,7 +218,7 @@ fn progress(
     };
     if is_replaced(command, name, view) {
         return (
-            Outcome::Overtaken,
+            Outcome::AlreadySuperseded,
             vec!["a newer event of the same batch replaced it".to_owned()],
         );
     }
@@ -266,7 +266,7 @@ fn line(condition: &Condition) -> String {
         (ConditionState::Removed, ..) => {
             format!("{cluster}: {} works as no role", condition.service_account)
         }
-        (_, _, Some(blocked)) => format!("{cluster}: {}; {}", blocked.reason, blocked.way_out),
+        (_, _, Some(blocked)) => format!("{cluster}: {}; {}", blocked.reason, blocked.remediation),
         (state, ..) => format!("{cluster}: {}", format!("{state:?}").to_lowercase()),
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pod_identity_core::plan::Problem;
-use pod_identity_core::{ClusterArn, DominoName, GivenUp};
+use pod_identity_core::{ClusterArn, DominoName, Exemptions};
 use pod_identity_events::BlockedCode;
 
 use crate::ledger::{
@@ -14,8 +14,8 @@ use crate::ports::{Key, LedgerReader};
 use crate::settings::Settings;
 
 /// What holds a retirement up until they are ready elsewhere.
-pub(crate) const WAY_OUT: &str = "register another cluster and have them become ready there, repair \
-    what blocks them there, or send Cluster Retired again with their names in givenUp";
+pub(crate) const REMEDIATION: &str = "register another cluster and have them become ready there, repair \
+    what blocks them there, or send Cluster Retired again with their names in exemptServiceAccounts";
 
 /// Those whose binding, in its current version, is ready on no other cluster that stays, and whom
 /// the retirement does not give up. Read from the ledger now.
@@ -23,7 +23,7 @@ pub(crate) async fn left_behind(
     ledger: &dyn LedgerReader,
     registry: &Registry,
     cluster: &ClusterArn,
-    given_up: &GivenUp,
+    exemptions: &Exemptions,
     bindings: &BTreeMap<DominoName, BindingRecord>,
 ) -> Result<BTreeSet<DominoName>, LedgerError> {
     let staying: Vec<&ClusterArn> = registry
@@ -33,7 +33,7 @@ pub(crate) async fn left_behind(
         .map(|(other, _)| other)
         .collect();
     let mut left: BTreeMap<&DominoName, &BindingRecord> =
-        bindings.iter().filter(|(name, _)| !given_up.names(name)).collect();
+        bindings.iter().filter(|(name, _)| !exemptions.names(name)).collect();
     for other in staying {
         let keys: Vec<Key> = left.keys().map(|name| condition_key(name, other)).collect();
         let mut view = View::default();
@@ -58,18 +58,18 @@ pub(crate) async fn left_behind(
 ///
 /// # Errors
 /// When the ledger cannot be read, or is another deployment's.
-pub async fn held_up(
+pub async fn retirement_blockers(
     ledger: &dyn LedgerReader,
     settings: &Settings,
     cluster: &ClusterArn,
-    given_up: &GivenUp,
+    exemptions: &Exemptions,
 ) -> Result<BTreeSet<DominoName>, LedgerError> {
     let mut view = View::default();
     view.read(ledger, &[registry_key()]).await?;
     let registry = ledger::registry(&view, &settings.plan.deployment)?;
     view.query(ledger, bindings_partition(), "").await?;
     let (bindings, conditions) = ledger::on_cluster(&mut view, ledger, cluster, &[]).await?;
-    holders(ledger, &registry, cluster, given_up, bindings, &conditions).await
+    holders(ledger, &registry, cluster, exemptions, bindings, &conditions).await
 }
 
 /// The same by bindings and conditions that were read.
@@ -77,7 +77,7 @@ pub(crate) async fn holders(
     ledger: &dyn LedgerReader,
     registry: &Registry,
     cluster: &ClusterArn,
-    given_up: &GivenUp,
+    exemptions: &Exemptions,
     mut bindings: BTreeMap<DominoName, BindingRecord>,
     conditions: &BTreeMap<DominoName, Condition>,
 ) -> Result<BTreeSet<DominoName>, LedgerError> {
@@ -85,7 +85,7 @@ pub(crate) async fn holders(
         let has = conditions.get(name).is_some_and(|one| one.association.is_some());
         record.binding().is_some_and(|binding| binding.selects(cluster) || has)
     });
-    left_behind(ledger, registry, cluster, given_up, &bindings).await
+    left_behind(ledger, registry, cluster, exemptions, &bindings).await
 }
 
 /// Why somebody keeps the association on a cluster that is being retired.
@@ -96,6 +96,6 @@ pub(crate) fn problem(cluster: &ClusterArn) -> Problem {
             "cluster {} is being retired, and the service account is not ready on another one, so it keeps its association",
             cluster.name()
         ),
-        way_out: WAY_OUT.to_owned(),
+        remediation: REMEDIATION.to_owned(),
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
 use pod_identity_core::plan::{AssociationStep, Plan};
-use pod_identity_core::{DominoName, HeldAssociation, KubernetesName};
+use pod_identity_core::{DominoName, HeldAssociation, ServiceAccountRef};
 
 use super::places::Loaded;
 use crate::apply::Target;
@@ -33,13 +33,13 @@ pub(super) async fn record(
 ) -> Result<(), Error> {
     let (context, cluster) = (target.cloud.context, &target.access.cluster);
     let deployment = context.settings.plan.deployment.clone();
-    let mut work: Vec<(KubernetesName, What)> = confirmed(loaded, plan, &deployment);
+    let mut work: Vec<(ServiceAccountRef, What)> = confirmed(loaded, plan, &deployment);
     let queued = std::mem::take(&mut loaded.newly_queued);
     work.extend(queued.into_iter().map(|(place, names)| (place, What::Number(names))));
     let intended = missing(loaded, plan, context.clock.now());
     work.extend(intended.into_iter().map(|(place, name)| (place, What::Intent(name))));
     let revision = context.run.revision();
-    let mut transactions: Vec<(Vec<KubernetesName>, WriteSet)> = Vec::new();
+    let mut transactions: Vec<(Vec<ServiceAccountRef>, WriteSet)> = Vec::new();
     for (place, what) in work {
         if transactions.last().is_none_or(|(_, writes)| writes.len() + what.writes() > MAX_WRITE) {
             transactions.push((Vec::new(), WriteSet::default()));
@@ -128,7 +128,7 @@ impl What {
 }
 
 /// The places whose association is changed or adopted and has no recorded id; their accounts have it now.
-fn confirmed(loaded: &mut Loaded, plan: &Plan, deployment: &str) -> Vec<(KubernetesName, What)> {
+fn confirmed(loaded: &mut Loaded, plan: &Plan, deployment: &str) -> Vec<(ServiceAccountRef, What)> {
     let mut confirmed = Vec::new();
     for place in &plan.places {
         let Some(AssociationStep::UpdateAssociation { id, arn, desired, adopts, .. }) = &place.step
@@ -158,7 +158,7 @@ fn missing(
     loaded: &mut Loaded,
     plan: &mut Plan,
     now: Timestamp,
-) -> Vec<(KubernetesName, DominoName)> {
+) -> Vec<(ServiceAccountRef, DominoName)> {
     let (mut intended, mut full) = (Vec::new(), Vec::new());
     for place in &plan.places {
         // An update whose value EKS keeps is made good by another association.
@@ -197,7 +197,7 @@ fn missing(
     intended
 }
 
-fn doubt(loaded: &mut Loaded, plan: &mut Plan, place: &KubernetesName, why: &str) {
+fn doubt(loaded: &mut Loaded, plan: &mut Plan, place: &ServiceAccountRef, why: &str) {
     tracing::info!(cluster = plan.cluster.name(), %place, "nothing is done: {why}");
     for planned in plan.places.iter_mut().filter(|planned| planned.kubernetes == *place) {
         loaded.visibility.set_aside(planned, why.into());

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use pod_identity_core::plan::{Claim, Place, Problem};
 use pod_identity_core::{
     Association, Binding, ClusterArn, Clusters, DominoName, Evidence, HeldAssociation, Intent,
-    KubernetesName, RoleArn, Verdict,
+    RoleArn, ServiceAccountRef, Verdict,
 };
 use pod_identity_events::RemovalReason;
 
@@ -30,16 +30,16 @@ pub(super) struct Loaded {
     /// Those of them whose events come back once.
     pub(super) patient: BTreeSet<DominoName>,
     /// Kubernetes service accounts to look at although none of them wants or leaves them.
-    beyond: BTreeSet<KubernetesName>,
+    beyond: BTreeSet<ServiceAccountRef>,
     /// By service account: those of the batch and those that share a place with them.
     pub(super) conditions: BTreeMap<DominoName, Condition>,
     bindings: BTreeMap<DominoName, BindingRecord>,
     /// What is remembered of each place.
-    pub(super) accounts: BTreeMap<KubernetesName, AccountRecord>,
+    pub(super) accounts: BTreeMap<ServiceAccountRef, AccountRecord>,
     /// The claims on each place.
-    pub(super) claims: BTreeMap<KubernetesName, ClaimsRecord>,
+    pub(super) claims: BTreeMap<ServiceAccountRef, ClaimsRecord>,
     /// Places whose claims have got numbers that are not written yet, and for which names.
-    pub(super) newly_queued: BTreeMap<KubernetesName, BTreeSet<DominoName>>,
+    pub(super) newly_queued: BTreeMap<ServiceAccountRef, BTreeSet<DominoName>>,
     refused: BTreeMap<DominoName, String>,
     /// What keeps associations from being made again.
     pub(super) guard: GuardRecord,
@@ -51,7 +51,7 @@ pub(super) struct Loaded {
     retirement_blocked: BTreeMap<DominoName, Problem>,
     /// Whether EKS does not know the cluster, which is being retired.
     pub(super) is_gone: bool,
-    pub(super) associations: BTreeMap<KubernetesName, Association>,
+    pub(super) associations: BTreeMap<ServiceAccountRef, Association>,
     pub(super) visibility: Visibility,
     /// When this was read.
     pub(super) now: Timestamp,
@@ -63,7 +63,7 @@ impl Loaded {
     pub(super) async fn read(
         context: &Context<'_>,
         job: Job<'_>,
-        expected: &BTreeSet<KubernetesName>,
+        expected: &BTreeSet<ServiceAccountRef>,
     ) -> Result<Self, LedgerError> {
         let Job { cluster, names, .. } = job;
         let mut loaded = Self {
@@ -90,7 +90,7 @@ impl Loaded {
         for name in names {
             keys.extend([binding_key(name), condition_key(name, cluster)]);
         }
-        let of_place = |place: &KubernetesName| [claims_key(place), account_key(cluster, place)];
+        let of_place = |place: &ServiceAccountRef| [claims_key(place), account_key(cluster, place)];
         keys.extend(expected.iter().flat_map(of_place));
         loaded.view.read(context.ledger, &keys).await?;
         loaded.registry = ledger::registry(&loaded.view, &context.settings.plan.deployment)?;
@@ -100,9 +100,9 @@ impl Loaded {
         loaded.guard.resumed.extend(job.beyond.free.iter().cloned());
         if !job.presumed {
             let record = loaded.registry.clusters.get(cluster).cloned();
-            loaded.record = record.ok_or_else(|| LedgerError::Departed(cluster.clone()))?;
+            loaded.record = record.ok_or_else(|| LedgerError::Deregistered(cluster.clone()))?;
         }
-        loaded.take_in(context, cluster, names.clone())?;
+        loaded.merge_in(context, cluster, names.clone())?;
 
         let unread: Vec<Key> =
             loaded.kubernetes().difference(expected).flat_map(of_place).collect();
@@ -127,13 +127,13 @@ impl Loaded {
             loaded.claims.insert(place, claims);
         }
         others.retain(|name| !names.contains(name));
-        loaded.meet(context, cluster, others).await?;
+        loaded.load_claimants(context, cluster, others).await?;
         Ok(loaded)
     }
 
     /// Those of the batch that want a place, by how long they have wanted it. None where a run does
     /// not know all that want it.
-    fn waiting(&self, place: &KubernetesName, job: Job<'_>) -> Vec<DominoName> {
+    fn waiting(&self, place: &ServiceAccountRef, job: Job<'_>) -> Vec<DominoName> {
         let wants = |name: &&DominoName| self.binding(name).is_some_and(|b| b.kubernetes == *place);
         let names = self.names.iter().filter(|_| job.beyond.knows_all).filter(wants);
         let mut names: Vec<DominoName> = names.cloned().collect();
@@ -142,7 +142,7 @@ impl Loaded {
     }
 
     /// Reads the bindings and conditions of more service accounts.
-    async fn meet(
+    async fn load_claimants(
         &mut self,
         context: &Context<'_>,
         cluster: &ClusterArn,
@@ -153,10 +153,10 @@ impl Loaded {
             .flat_map(|name| [binding_key(name), condition_key(name, cluster)])
             .collect();
         self.view.read(context.ledger, &keys).await?;
-        self.take_in(context, cluster, names)
+        self.merge_in(context, cluster, names)
     }
 
-    fn take_in(
+    fn merge_in(
         &mut self,
         context: &Context<'_>,
         cluster: &ClusterArn,
@@ -177,7 +177,7 @@ impl Loaded {
     }
 
     /// The Kubernetes service accounts that the batch's service accounts want or leave.
-    pub(super) fn kubernetes(&self) -> BTreeSet<KubernetesName> {
+    pub(super) fn kubernetes(&self) -> BTreeSet<ServiceAccountRef> {
         self.names
             .iter()
             .filter_map(|name| self.conditions.get(name))
@@ -191,7 +191,7 @@ impl Loaded {
         self.bindings.get(name)?.binding()
     }
 
-    fn claimants(&self, kubernetes: &KubernetesName) -> Vec<&DominoName> {
+    fn claimants(&self, kubernetes: &ServiceAccountRef) -> Vec<&DominoName> {
         self.conditions
             .iter()
             .filter(|(_, condition)| condition.wanted.as_ref() == Some(kubernetes))
@@ -201,7 +201,7 @@ impl Loaded {
 
     /// Whether the binding that holds a place by the claims does not want it by its own record: the
     /// two were read apart, and the next in line is not known.
-    pub(super) fn holder_left(&self, place: &KubernetesName) -> bool {
+    pub(super) fn holder_left(&self, place: &ServiceAccountRef) -> bool {
         let holder = self
             .claims
             .get(place)
@@ -213,7 +213,7 @@ impl Loaded {
     /// What only an intent accounts for at a place: its id is to be recorded before it is changed.
     pub(super) fn unconfirmed(
         &self,
-        place: &KubernetesName,
+        place: &ServiceAccountRef,
         deployment: &str,
     ) -> Option<HeldAssociation> {
         let association = self.associations.get(place)?;
@@ -235,7 +235,7 @@ impl Loaded {
     /// What the ledger knows of a place, without the word of an administrator.
     fn evidence<'a>(
         &'a self,
-        place: &KubernetesName,
+        place: &ServiceAccountRef,
         deployment: &'a str,
         intents: &'a [(DominoName, Intent)],
     ) -> Evidence<'a> {
@@ -244,7 +244,7 @@ impl Loaded {
     }
 
     /// What a creation may have made at a place, with the name that it was for.
-    fn intents(&self, place: &KubernetesName) -> Vec<(DominoName, Intent)> {
+    fn intents(&self, place: &ServiceAccountRef) -> Vec<(DominoName, Intent)> {
         let of = |(name, condition): (&DominoName, &Condition)| {
             let open = condition.open_intents(place, self.now);
             open.map(|intent| (name.clone(), intent.clone())).collect::<Vec<_>>()
@@ -263,7 +263,7 @@ impl Loaded {
         let tagged = |one: &Association| one.tagged_by(deployment).flatten()?.parse().ok();
         let tagged: BTreeSet<DominoName> = self.associations.values().filter_map(tagged).collect();
         let unmet = tagged.into_iter().filter(|name| !self.conditions.contains_key(name)).collect();
-        self.meet(context, cluster, unmet).await?;
+        self.load_claimants(context, cluster, unmet).await?;
         let mut owners = Vec::new();
         for (place, account) in &self.accounts {
             let intents = self.intents(place);
@@ -285,7 +285,7 @@ impl Loaded {
             }
             let reason = match &record.state {
                 BindingState::Unbound { reason } => *reason,
-                BindingState::Bound { binding } if self.record.gives_up(binding, &place) => {
+                BindingState::Bound { binding } if self.record.deletes(binding, &place) => {
                     RemovalReason::ClusterRetired
                 }
                 BindingState::Bound { .. } => RemovalReason::Moved,
@@ -296,7 +296,10 @@ impl Loaded {
     }
 
     /// Looks for those who would lose their last association with this cluster's: they keep it.
-    pub(super) async fn hold_back(&mut self, ledger: &dyn LedgerReader) -> Result<(), LedgerError> {
+    pub(super) async fn apply_retirement_guard(
+        &mut self,
+        ledger: &dyn LedgerReader,
+    ) -> Result<(), LedgerError> {
         let retires = |condition: &Condition| {
             condition.leaving.values().any(|reason| *reason == RemovalReason::ClusterRetired)
         };
@@ -307,7 +310,7 @@ impl Loaded {
         };
         let cluster = &self.record.registration.cluster;
         let left_behind =
-            guard::left_behind(ledger, &self.registry, cluster, &retirement.given_up, &leaving)
+            guard::left_behind(ledger, &self.registry, cluster, &retirement.exemptions, &leaving)
                 .await?;
         self.retirement_blocked =
             left_behind.into_iter().map(|name| (name, guard::problem(cluster))).collect();
@@ -363,7 +366,7 @@ impl Loaded {
         self.kubernetes().into_iter().map(|kubernetes| self.place(kubernetes)).collect()
     }
 
-    fn place(&self, kubernetes: KubernetesName) -> Place {
+    fn place(&self, kubernetes: ServiceAccountRef) -> Place {
         let cluster = &self.record.registration.cluster;
         let queue = self.claims.get(&kubernetes);
         let claim = |name: &DominoName| {
@@ -400,7 +403,7 @@ impl Loaded {
 pub(super) fn expected(
     job: Job<'_>,
     settings: &Settings,
-) -> Result<(BTreeSet<KubernetesName>, BTreeSet<RoleArn>), LedgerError> {
+) -> Result<(BTreeSet<ServiceAccountRef>, BTreeSet<RoleArn>), LedgerError> {
     let (mut places, mut roles) = (job.beyond.places.clone(), BTreeSet::new());
     for name in job.names {
         if let Some(stored) = job.hint.get::<Condition>(&condition_key(name, job.cluster))? {
@@ -470,9 +473,9 @@ fn current_condition(
         condition.leaving.extend(condition.wanted.take().map(|had| (had, reason)));
     }
     // What a retirement gave up stays so for the reason that counts by now.
-    for given_up in condition.leaving.values_mut() {
-        if *given_up == RemovalReason::ClusterRetired {
-            *given_up = reason;
+    for exemptions in condition.leaving.values_mut() {
+        if *exemptions == RemovalReason::ClusterRetired {
+            *exemptions = reason;
         }
     }
     if let Some(wanted) = &wanted {

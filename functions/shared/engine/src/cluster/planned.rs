@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use pod_identity_core::plan::{
     self, Blocked, Observation, Place, PlacePlan, Plan, Problem, RoleState,
 };
-use pod_identity_core::{Association, ClusterArn, KubernetesName, RoleArn, node_policy};
+use pod_identity_core::{Association, ClusterArn, RoleArn, ServiceAccountRef, node_policy};
 use pod_identity_events::BlockedCode;
 
 use super::Job;
@@ -33,8 +33,8 @@ pub(super) struct Planned {
 
 /// What was asked of EKS and IAM while the ledger was read: by what it said before, all that is needed.
 struct Ahead {
-    places: BTreeSet<KubernetesName>,
-    associations: Result<BTreeMap<KubernetesName, Association>, PortError>,
+    places: BTreeSet<ServiceAccountRef>,
+    associations: Result<BTreeMap<ServiceAccountRef, Association>, PortError>,
     roles: Result<BTreeMap<RoleArn, RoleState>, PortError>,
 }
 
@@ -71,7 +71,7 @@ pub(super) async fn planned(
         Err(reasons) => Err(Error::Blocked(Problem {
             code: BlockedCode::NotAllowed,
             reason: reasons.join("; "),
-            way_out: "admit it in the deployment's allow-lists, or register the cluster anew"
+            remediation: "admit it in the deployment's allow-lists, or register the cluster anew"
                 .to_owned(),
         })),
         Ok(()) => Box::pin(observe_all(cloud, job, &mut loaded, stored, ahead)).await,
@@ -136,7 +136,7 @@ async fn observe_all(
     }
     loaded.associations = associations;
     loaded.resolve_owners(cloud, &access.cluster).await.map_err(Error::from)?;
-    loaded.hold_back(ledger).await.map_err(Error::from)?;
+    loaded.apply_retirement_guard(ledger).await.map_err(Error::from)?;
     let places = loaded.places();
     let wanted: BTreeSet<RoleArn> = places
         .iter()
@@ -189,7 +189,7 @@ pub(crate) fn of_another_account<'a>(
     Some(Problem {
         code: BlockedCode::InvalidRequest,
         reason: format!("EKS answers {} when asked for cluster {cluster}", other.arn),
-        way_out: format!(
+        remediation: format!(
             "register the cluster again with assumeRoleArn, the role in account {account} to assume"
         ),
     })

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use pod_identity_core::plan::{AssociationStep, Blocked, Bound, PlacePlan, Plan, Problem};
 use pod_identity_core::{
-    Association, DominoName, HeldAssociation, INTENT_KEPT, Intent, KubernetesName, MAX_INTENTS,
+    Association, DominoName, HeldAssociation, INTENT_KEPT, Intent, MAX_INTENTS, ServiceAccountRef,
 };
 use pod_identity_events::{
     AssociationChange, BlockedCode, Outgoing, PolicyCapacity, RemovalReason, TrustVerdict,
@@ -28,12 +28,12 @@ use crate::publish::publish;
 use crate::settings::{Settings, later};
 
 /// What is known of the outcome while it is put together.
-struct Settling<'a> {
+struct Results<'a> {
     loaded: &'a Loaded,
     outcomes: Outcomes<'a>,
     conditions: BTreeMap<DominoName, Condition>,
     /// What is remembered of each place now.
-    accounts: BTreeMap<KubernetesName, AccountRecord>,
+    accounts: BTreeMap<ServiceAccountRef, AccountRecord>,
     failures: BTreeMap<DominoName, Error>,
     /// Those whose failure IAM may end by itself.
     unsettled: BTreeSet<DominoName>,
@@ -59,7 +59,7 @@ pub(super) async fn settle(
     let (context, cluster) = (target.cloud.context, &target.access.cluster);
     let now = context.clock.now();
     let outcomes = Outcomes { cluster, now, request_id: context.run.request_id() };
-    let mut settling = Settling {
+    let mut results = Results {
         loaded: &loaded,
         outcomes,
         conditions: BTreeMap::new(),
@@ -68,25 +68,25 @@ pub(super) async fn settle(
         unsettled: BTreeSet::new(),
         events: Vec::new(),
     };
-    settling.policy_events(node_policy.as_ref(), applied, context.settings, &plan.capacity);
+    results.policy_events(node_policy.as_ref(), applied, context.settings, &plan.capacity);
     for place in &plan.places {
         let ungranted = applied.ungranted(place).cloned().map(Err);
         if let Some(why) = loaded.visibility.doubts.get(&place.kubernetes) {
-            settling.fail(place, why);
+            results.fail(place, why);
             continue;
         }
         if let Some(Err(Error::Blocked(problem))) = &ungranted {
-            settling.ungranted(place, problem);
+            results.ungranted(place, problem);
             continue;
         }
         let result = applied.places.get(&place.kubernetes).or(ungranted.as_ref());
-        settling.place(place, result);
+        results.place(place, result);
     }
-    settling.finish();
+    results.finish();
     for (place, written) in visibility::written(plan, applied, now) {
-        settling.accounts.entry(place).or_default().last_write = Some(written);
+        results.accounts.entry(place).or_default().last_write = Some(written);
     }
-    let Settling { mut conditions, mut accounts, mut failures, unsettled, events, .. } = settling;
+    let Results { mut conditions, mut accounts, mut failures, unsettled, events, .. } = results;
 
     let mut record = node_policy;
     let outgoing: Vec<Outgoing> = events.iter().map(|(_, event)| event.clone()).collect();
@@ -144,7 +144,7 @@ pub(super) async fn settle(
     Ok(ClusterReport { conditions, failures, unsettled, node_policies, ..ClusterReport::default() })
 }
 
-impl Settling<'_> {
+impl Results<'_> {
     fn policy_events(
         &mut self,
         record: Option<&NodePolicyRecord>,
@@ -206,7 +206,7 @@ impl Settling<'_> {
             if self.may_settle(&blocked) {
                 return;
             }
-            blocked.way_out = format!(
+            blocked.remediation = format!(
                 "the trust policy of role {} reads as trusted by now: wait some minutes, then send the event again; if EKS still refuses it, compare the policy with EKS's documentation",
                 bound.desired.role
             );
@@ -262,7 +262,7 @@ impl Settling<'_> {
         self.removed(place);
     }
 
-    fn blocked(&mut self, kubernetes: &KubernetesName, blocked: &Blocked) {
+    fn blocked(&mut self, kubernetes: &ServiceAccountRef, blocked: &Blocked) {
         let name = &blocked.service_account;
         let Some(condition) = self.condition(name) else { return };
         condition.state = ConditionState::Blocked;
@@ -448,7 +448,7 @@ impl Settling<'_> {
 /// A creation that was under way may still take effect after a removal: it is accounted for a while.
 fn expire_intents(
     condition: &mut Condition,
-    place: &KubernetesName,
+    place: &ServiceAccountRef,
     held: Option<&HeldAssociation>,
     looked_at: Timestamp,
     now: Timestamp,
@@ -471,8 +471,8 @@ fn expire_intents(
 
 /// Remembers that a place was lost.
 fn remember(
-    removals: &mut BTreeMap<KubernetesName, RemovalRecord>,
-    place: KubernetesName,
+    removals: &mut BTreeMap<ServiceAccountRef, RemovalRecord>,
+    place: ServiceAccountRef,
     at: Timestamp,
     before: Option<WorkedRecord>,
 ) {

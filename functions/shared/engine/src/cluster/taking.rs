@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use pod_identity_core::plan::{self, NodePolicies, Plan};
-use pod_identity_core::{Association, ClusterArn, DominoName, KubernetesName, RoleArn};
+use pod_identity_core::{Association, ClusterArn, DominoName, RoleArn, ServiceAccountRef};
 
 use super::Job;
 use super::places::Loaded;
@@ -136,9 +136,9 @@ async fn used(target: &Target<'_>, loaded: &Loaded) -> Result<BTreeSet<RoleArn>,
         associations.extend(described.await?);
     }
     if let Some(problem) = of_another_account(&access.cluster, associations.iter()) {
-        return Err(format!("{}; {}", problem.reason, problem.way_out).into());
+        return Err(format!("{}; {}", problem.reason, problem.remediation).into());
     }
-    let place_of = |one: &Association| KubernetesName::new(&one.namespace, &one.service_account);
+    let place_of = |one: &Association| ServiceAccountRef::new(&one.namespace, &one.service_account);
     let shown = associations.iter().filter_map(|one| Some((place_of(one).ok()?, one))).collect();
     let abandoned = lease.abandoned_until;
     match unseen(&accounts, abandoned, &shown, looked_at, settings.lease) {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use pod_identity_core::plan::{AssociationStep, Bound, PlacePlan, Plan};
-use pod_identity_core::{Association, Desired, KubernetesName, RoleArn, fingerprint};
+use pod_identity_core::{Association, Desired, RoleArn, ServiceAccountRef, fingerprint};
 use serde_json::Value;
 
 use crate::apply::Applied;
@@ -25,15 +25,15 @@ pub(crate) struct Visibility {
     /// Until when EKS may show a change of a run that died before it could write it down.
     pub(super) abandoned_until: Option<Timestamp>,
     /// Places at which nothing is done, and why.
-    pub(super) doubts: BTreeMap<KubernetesName, Error>,
+    pub(super) doubts: BTreeMap<ServiceAccountRef, Error>,
 }
 
 /// Why what EKS showed of a whole cluster at that time may be older than what was written; none
 /// when all of it was seen.
 pub(crate) fn unseen(
-    accounts: &BTreeMap<KubernetesName, AccountRecord>,
+    accounts: &BTreeMap<ServiceAccountRef, AccountRecord>,
     abandoned_until: Option<Timestamp>,
-    shown: &BTreeMap<KubernetesName, &Association>,
+    shown: &BTreeMap<ServiceAccountRef, &Association>,
     looked_at: Timestamp,
     settles: Duration,
 ) -> Option<String> {
@@ -46,7 +46,7 @@ pub(crate) fn unseen(
         let written = account.last_write.as_ref()?;
         (later(written.at, settles) > looked_at).then_some((place, written))
     });
-    let hidden = |(place, written): &(&KubernetesName, &WrittenRecord)| {
+    let hidden = |(place, written): &(&ServiceAccountRef, &WrittenRecord)| {
         written.state != shown.get(*place).map(|association| state_of(association))
     };
     let (place, written) = written.into_iter().find(hidden)?;
@@ -58,8 +58,8 @@ impl Visibility {
     pub(super) fn judge(
         &mut self,
         plan: &mut Plan,
-        accounts: &BTreeMap<KubernetesName, AccountRecord>,
-        shown: &BTreeMap<KubernetesName, Association>,
+        accounts: &BTreeMap<ServiceAccountRef, AccountRecord>,
+        shown: &BTreeMap<ServiceAccountRef, Association>,
         looked_at: Timestamp,
         settles: Duration,
     ) {
@@ -137,7 +137,7 @@ pub(super) fn written(
     plan: &Plan,
     applied: &Applied,
     now: Timestamp,
-) -> BTreeMap<KubernetesName, WrittenRecord> {
+) -> BTreeMap<ServiceAccountRef, WrittenRecord> {
     let granted = plan.places.iter().filter(|place| applied.ungranted(place).is_none());
     let attempted = granted.filter(|place| {
         // A call that failed for a passing reason may have had its effect.

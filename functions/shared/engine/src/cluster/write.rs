@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use pod_identity_core::{ClusterArn, DominoName, KubernetesName};
+use pod_identity_core::{ClusterArn, DominoName, ServiceAccountRef};
 
 use super::places::Loaded;
 use crate::apply::Target;
@@ -27,10 +27,10 @@ const FORGOTTEN_AFTER: i64 = 30 * 24 * 3600;
 pub(super) struct Memory {
     pub(super) node_policy: Option<NodePolicyRecord>,
     /// By Kubernetes service account.
-    pub(super) accounts: BTreeMap<KubernetesName, AccountRecord>,
+    pub(super) accounts: BTreeMap<ServiceAccountRef, AccountRecord>,
     /// The places that no binding holds now, and the service accounts that left them: the claims
     /// there have to be as they were read.
-    pub(super) left: BTreeMap<KubernetesName, BTreeSet<DominoName>>,
+    pub(super) left: BTreeMap<ServiceAccountRef, BTreeSet<DominoName>>,
 }
 
 /// Writes the conditions under the lease's fence and gives the lease back with
@@ -58,7 +58,7 @@ pub(super) async fn write(
         // One write of each transaction is the lease's, and the last has the node policies'. The
         // accounts go first: what is remembered as ours is found again, whatever is lost behind it.
         let room = MAX_WRITE - 2;
-        let places: Vec<KubernetesName> = accounts.keys().take(room).cloned().collect();
+        let places: Vec<ServiceAccountRef> = accounts.keys().take(room).cloned().collect();
         let (chunk, checked) = fitting(&left, &places_left, room - places.len());
         let is_last = chunk.len() == left.len() && places.len() == accounts.len();
         let mut writes = WriteSet::default();
@@ -134,9 +134,9 @@ pub(super) async fn write(
 /// that they left, and those places.
 fn fitting(
     names: &[DominoName],
-    places_left: &BTreeMap<KubernetesName, BTreeSet<DominoName>>,
+    places_left: &BTreeMap<ServiceAccountRef, BTreeSet<DominoName>>,
     room: usize,
-) -> (Vec<DominoName>, BTreeSet<KubernetesName>) {
+) -> (Vec<DominoName>, BTreeSet<ServiceAccountRef>) {
     let (mut chunk, mut checked) = (Vec::new(), BTreeSet::new());
     for name in names {
         let of_name = places_left.iter().filter(|(_, names)| names.contains(name));

@@ -12,7 +12,7 @@ use crate::ports::{AGENT_ADDON, ClusterDescription, ErrorKind, PortError};
 
 /// Whether there was a way into the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum WayIn {
+pub(super) enum ApiAccess {
     /// There was, or nobody tried.
     #[default]
     Open,
@@ -63,7 +63,7 @@ fn answer<T>(result: Result<T, PortError>, failures: &mut Vec<String>) -> Answer
 
 impl Told {
     /// What the cluster lacks.
-    pub(super) fn missing(&self, way_in: WayIn) -> Vec<Missing> {
+    pub(super) fn missing(&self, api_access: ApiAccess) -> Vec<Missing> {
         let name = self.cluster.name();
         let mut missing = Vec::new();
         match &self.description {
@@ -76,7 +76,7 @@ impl Told {
             }
             Answer::Known(Some(description)) => {
                 missing.extend(status(name, description));
-                missing.extend(entrance(name, description, way_in));
+                missing.extend(entrance(name, description, api_access));
             }
             Answer::Denied(why) => missing.push(denied(why, "eks:DescribeCluster")),
             Answer::Unknown => {}
@@ -93,8 +93,8 @@ impl Told {
     }
 }
 
-fn lack(reason: String, way_out: &str) -> Missing {
-    Missing { reason, way_out: way_out.to_owned() }
+fn lack(reason: String, remediation: &str) -> Missing {
+    Missing { reason, remediation: remediation.to_owned() }
 }
 
 fn denied(why: &str, permission: &str) -> Missing {
@@ -109,24 +109,28 @@ fn denied(why: &str, permission: &str) -> Missing {
 /// A cluster that is being updated works.
 fn status(name: &str, description: &ClusterDescription) -> Option<Missing> {
     let status = description.status.as_str();
-    let way_out = match status {
+    let remediation = match status {
         "ACTIVE" | "UPDATING" => return None,
         "CREATING" | "PENDING" => "wait until it is ACTIVE; the next run looks again",
         "DELETING" => "retire it (Cluster Retired)",
         _ => "look at the cluster's health in EKS",
     };
-    Some(lack(format!("cluster {name} is {status}"), way_out))
+    Some(lack(format!("cluster {name} is {status}"), remediation))
 }
 
 /// What explains that there was no way in. Where there was one, nothing is missing.
-fn entrance(name: &str, description: &ClusterDescription, way_in: WayIn) -> Option<Missing> {
+fn entrance(
+    name: &str,
+    description: &ClusterDescription,
+    api_access: ApiAccess,
+) -> Option<Missing> {
     let knows_no_entries = description.authentication_mode.as_deref() == Some("CONFIG_MAP");
-    match way_in {
-        WayIn::Unreachable if !description.public_endpoint => Some(lack(
+    match api_access {
+        ApiAccess::Unreachable if !description.public_endpoint => Some(lack(
             format!("the Kubernetes API of cluster {name} has a private endpoint only"),
             "put the function into the cluster's VPC, with a security group that the cluster's own admits on port 443, or into a network that leads there",
         )),
-        WayIn::Closed if knows_no_entries => Some(lack(
+        ApiAccess::Closed if knows_no_entries => Some(lack(
             format!(
                 "cluster {name} has the authentication mode CONFIG_MAP, in which access entries do not work"
             ),

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use pod_identity_core::domino::{self, Mapping};
 use pod_identity_core::plan::Problem;
 use pod_identity_core::sweep::Injected;
-use pod_identity_core::{DominoName, KubernetesName, RoleArn, Version};
+use pod_identity_core::{DominoName, RoleArn, ServiceAccountRef, Version};
 
 use super::known::Known;
 use super::{Inside, InsideError};
@@ -21,7 +21,7 @@ pub(super) use apply::apply;
 pub struct DominoReport {
     /// Roles that IRSA annotations of Kubernetes service accounts name, by service account that a
     /// binding uses.
-    pub annotated: BTreeMap<KubernetesName, String>,
+    pub annotated: BTreeMap<ServiceAccountRef, String>,
     /// The Mutations that put variables into containers, by variable.
     pub injected: Injected,
     /// What was done, or would be, in words.
@@ -49,7 +49,7 @@ pub(super) struct DominoPlan {
 
 /// A current binding of the cluster.
 struct Subject {
-    kubernetes: KubernetesName,
+    kubernetes: ServiceAccountRef,
     version: Version,
     role: RoleArn,
 }
@@ -94,7 +94,7 @@ impl DominoPlan {
             let problem = self.plan.blocked.get(name).or_else(|| self.remarks.get(name));
             let blocked = problem.map(|problem| Missing {
                 reason: problem.reason.clone(),
-                way_out: problem.way_out.clone(),
+                remediation: problem.remediation.clone(),
             });
             // Where nothing is known of the mapping, what stood in its way may still do so.
             if mapped.is_some() || blocked.is_some() {
@@ -145,5 +145,5 @@ pub(super) async fn plan(context: &Inside<'_>, known: &Known) -> Result<DominoPl
 
 /// A problem in one line.
 fn failure(problem: &Problem) -> String {
-    format!("{}; {}", problem.reason, problem.way_out)
+    format!("{}; {}", problem.reason, problem.remediation)
 }

@@ -6,8 +6,8 @@ use pod_identity_core::{ClusterArn, DominoName};
 
 use crate::ledger::{
     self, BindingRecord, Condition, InsideBinding, InsideCluster, Intended, LedgerError, Sweeps,
-    Told, View, bindings_partition, inside_key, inside_partition, intended_key, sweeps_key,
-    told_partition,
+    Told, View, bindings_partition, inside_key, inside_partition, intended_key, reported_partition,
+    sweeps_key,
 };
 use crate::ports::LedgerReader;
 
@@ -39,7 +39,7 @@ impl Known {
         let more = [inside_key(cluster), intended_key(cluster), sweeps_key(cluster)];
         let (bindings, conditions) = ledger::on_cluster(&mut view, reader, cluster, &more).await?;
         view.query(reader, &inside_partition(cluster), "").await?;
-        view.query(reader, &told_partition(cluster), "").await?;
+        view.query(reader, &reported_partition(cluster), "").await?;
         let stored = view.get::<InsideCluster>(&inside_key(cluster))?;
         let intended = view.get::<Intended>(&intended_key(cluster))?;
         let sweeps = view.get::<Sweeps>(&sweeps_key(cluster))?;
@@ -50,7 +50,7 @@ impl Known {
             cluster: stored.unwrap_or_default(),
             intended: intended.unwrap_or_default(),
             sweeps: sweeps.unwrap_or_default(),
-            told: view.all_keyed_from(&told_partition(cluster), "")?.into_iter().collect(),
+            told: view.all_keyed_from(&reported_partition(cluster), "")?.into_iter().collect(),
             view,
         })
     }

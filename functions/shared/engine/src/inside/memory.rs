@@ -43,7 +43,7 @@ pub(super) async fn write(
             sweeps.add(SweepCount { at, stale: sweep.stale.clone() });
             writing.put(sweeps_key(&context.access.cluster), &sweeps).await?;
         }
-        let evictions = sweep.untold.clone();
+        let evictions = sweep.unpublished.clone();
         // What was noted during the run is out of date now, and never was in the view.
         if !sweep.sweep.evictions.is_empty() || evictions != known.intended.evictions {
             writing

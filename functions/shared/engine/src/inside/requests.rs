@@ -47,9 +47,10 @@ pub async fn request_sweep_rest(
     context: Context<'_>,
     bus: &dyn Bus,
     rest: &InsideScope,
-    handed_on: u32,
+    continuation: u32,
 ) -> Result<(), Error> {
-    send(context, bus, &[request(context, rest, handed_on, "an invocation's time was over")]).await
+    send(context, bus, &[request(context, rest, continuation, "an invocation's time was over")])
+        .await
 }
 
 /// Whether a run that saw everything began to look well after a time, so that nobody has to look
@@ -78,7 +79,7 @@ pub async fn is_covered(
 fn request(
     Context { clock, run, .. }: Context<'_>,
     scope: &InsideScope,
-    handed_on: u32,
+    continuation: u32,
     reason: &str,
 ) -> Outgoing {
     let InsideScope { cluster, service_account, evicted } = scope;
@@ -88,7 +89,7 @@ fn request(
         cluster.as_str(),
         run.request_id(),
         name.unwrap_or_default(),
-        &handed_on.to_string(),
+        &continuation.to_string(),
     ];
     SweepRequested {
         schema_version: SCHEMA_VERSION,
@@ -99,7 +100,7 @@ fn request(
         service_account: name.map(str::to_owned),
         reason: reason.to_owned(),
         evicted: u32::try_from(*evicted).ok().filter(|evicted| *evicted > 0),
-        handed_on: (handed_on > 0).then_some(handed_on),
+        continuation: (continuation > 0).then_some(continuation),
     }
     .into()
 }

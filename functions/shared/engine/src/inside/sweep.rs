@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use pod_identity_core::sweep::{Case, Finding, Places, Survey, Sweep};
-use pod_identity_core::{Association, DominoName, KubernetesName};
+use pod_identity_core::{Association, DominoName, ServiceAccountRef};
 
 use super::known::Known;
 use super::{Hands, Inside, InsideError, InsideReport, InsideScope};
@@ -50,7 +50,7 @@ pub struct SweepReport {
     /// How many events the bus took.
     pub told: usize,
     /// Evictions of which the bus could not be told: a later run tells.
-    pub untold: Vec<IntendedEviction>,
+    pub unpublished: Vec<IntendedEviction>,
     /// Whether the time was over before all was done: somebody has to go on.
     pub left: bool,
 }
@@ -59,9 +59,9 @@ pub struct SweepReport {
 pub(super) struct SweepPlan {
     report: SweepReport,
     /// What EKS showed of the service accounts of those that are to be evicted.
-    given: BTreeMap<KubernetesName, Option<Association>>,
+    given: BTreeMap<ServiceAccountRef, Option<Association>>,
     /// By uid of an unmapped pod: the service account that it should have.
-    elsewhere: BTreeMap<String, KubernetesName>,
+    elsewhere: BTreeMap<String, ServiceAccountRef>,
     /// Bindings that a dry run may prove effective.
     unproven: Vec<Unproven>,
     /// What an earlier run was about to evict and has not told, and that runs no more.
@@ -81,7 +81,7 @@ struct Observation {
     listed: Listed,
     pods: Pods,
     /// Places whose association went while somebody looked.
-    moving: BTreeSet<KubernetesName>,
+    moving: BTreeSet<ServiceAccountRef>,
     incomplete: Option<String>,
 }
 
@@ -133,7 +133,7 @@ pub(super) async fn plan(
         now,
     };
     let unproven = judge_all(known, scope, &observed, report);
-    let (ended, untold) = unsettled(known, &seen.pods);
+    let (ended, unpublished) = unsettled(known, &seen.pods);
     let whole = sweep.halted.is_none() && only.is_none() && seen.pods.closed.is_empty();
     let mut plan = SweepPlan {
         report: SweepReport {
@@ -146,7 +146,7 @@ pub(super) async fn plan(
             spared: Vec::new(),
             failures: Vec::new(),
             told: 0,
-            untold,
+            unpublished,
             left: false,
             sweep,
         },
@@ -183,9 +183,9 @@ async fn observe(
     context: &Inside<'_>,
     settings: &SweepSettings,
     known: &Known,
-    only: Option<&BTreeSet<KubernetesName>>,
+    only: Option<&BTreeSet<ServiceAccountRef>>,
     inside: &BTreeMap<DominoName, InsideBinding>,
-    annotated: &BTreeMap<KubernetesName, String>,
+    annotated: &BTreeMap<ServiceAccountRef, String>,
 ) -> Result<Observation, InsideError> {
     let mut places = places::of_ledger(known, inside);
     let of_eks = |why: String| format!("associations of EKS: {why}");
@@ -263,13 +263,13 @@ pub(super) async fn apply(
     let ended = std::mem::take(&mut plan.ended).into_iter().map(tell::after_death);
     let reports = plan.report.sweep.reports.iter().filter_map(|one| words.reported(one));
     let spoken = tell::tell(context, hands, ended.chain(reports)).await;
-    let untold = spoken.untold.iter().filter_map(|(word, _)| word.eviction().cloned());
-    plan.report.untold.extend(untold);
+    let unpublished = spoken.unpublished.iter().filter_map(|(word, _)| word.eviction().cloned());
+    plan.report.unpublished.extend(unpublished);
     let sweep = std::mem::take(&mut plan.report.sweep);
     let mut report = evict::evict(context, hands, known, &plan, &sweep.evictions).await;
     report.sweep = sweep;
     report.told += spoken.told;
-    for (_, why) in spoken.untold {
+    for (_, why) in spoken.unpublished {
         tracing::warn!(
             cluster = context.access.cluster.name(),
             "a report of a stale pod was not sent, the next sweep sends it: {why}"
@@ -294,11 +294,11 @@ fn uid(intended: &IntendedEviction) -> &str {
 /// What an earlier run was about to evict and has not told: what runs no more, and what could not
 /// be looked at. A pod that still runs is judged like any other.
 fn unsettled(known: &Known, pods: &Pods) -> (Vec<IntendedEviction>, Vec<IntendedEviction>) {
-    let untold = known.intended.evictions.iter().filter(|one| {
+    let unpublished = known.intended.evictions.iter().filter(|one| {
         let told = known.told.get(uid(one));
         !told.is_some_and(|told| told.evicted && told.case == one.case)
     });
-    untold
+    unpublished
         .filter(|one| !pods.standing.contains(uid(one)))
         .cloned()
         .partition(|one| pods.seen.contains(&one.event.pod.namespace))
@@ -344,6 +344,6 @@ fn pod_id(finding: &Finding) -> PodId {
     PodId { namespace: pod.namespace.clone(), name: pod.name.clone(), uid: pod.uid.clone() }
 }
 
-fn place_of_finding(finding: &Finding) -> Option<KubernetesName> {
-    KubernetesName::new(&finding.pod.namespace, &finding.pod.service_account).ok()
+fn place_of_finding(finding: &Finding) -> Option<ServiceAccountRef> {
+    ServiceAccountRef::new(&finding.pod.namespace, &finding.pod.service_account).ok()
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use pod_identity_core::{
-    Binding, Change, ClusterArn, Clusters, Command, DominoName, KubernetesName, Version,
+    Binding, Change, ClusterArn, Clusters, Command, DominoName, ServiceAccountRef, Version,
 };
 use pod_identity_events::{BlockedCode, RemovalReason};
 use serde_json::{Value, json};
@@ -39,7 +39,7 @@ pub enum Decision {
     /// It is the ledger's word already; unfinished work goes on.
     Repeated,
     /// It was accepted once and a newer one has replaced it since.
-    Overtaken,
+    AlreadySuperseded,
     /// A newer one was there before it.
     Superseded {
         /// Event id of the newer one.
@@ -49,7 +49,7 @@ pub enum Decision {
         /// Detail type of the newer one.
         detail_type: String,
         /// Whether the bus is told of it: beyond the day's limit it is not.
-        announced: bool,
+        published: bool,
     },
     /// It breaks a rule that only the ledger can check.
     Refused(String),
@@ -101,8 +101,8 @@ pub fn accept(
         Change::Register(registration) => {
             accept_cluster(acceptance, &registration.cluster, Ok(registration), view, writes)
         }
-        Change::Retire { cluster, given_up } => {
-            accept_cluster(acceptance, cluster, Err(given_up), view, writes)
+        Change::Retire { cluster, exemptions } => {
+            accept_cluster(acceptance, cluster, Err(exemptions), view, writes)
         }
     }
 }
@@ -234,14 +234,14 @@ fn older(
     let known = view.get::<HistoryRecord>(&history_key(of, version))?;
     let known = known.map(|known| known.outcome);
     if known == Some(HistoryOutcome::Accepted) {
-        return Ok(Some(Decision::Overtaken));
+        return Ok(Some(Decision::AlreadySuperseded));
     }
-    let superseded = |announced| {
+    let superseded = |published| {
         Ok(Some(Decision::Superseded {
             event_id: standing.event_id().to_owned(),
             occurred_at: standing.occurred_at(),
             detail_type: standing_type.to_owned(),
-            announced,
+            published,
         }))
     };
     if known == Some(HistoryOutcome::Superseded) {
@@ -315,7 +315,7 @@ fn move_claim(
     view: &mut View,
     writes: &mut WriteSet,
 ) -> Result<(), LedgerError> {
-    let mut change = |kubernetes: &KubernetesName, with: &dyn Fn(&mut ClaimsRecord)| {
+    let mut change = |kubernetes: &ServiceAccountRef, with: &dyn Fn(&mut ClaimsRecord)| {
         let key = claims_key(kubernetes);
         let before = view.get::<ClaimsRecord>(&key)?.unwrap_or_default();
         let mut claims = before.clone();
@@ -328,7 +328,7 @@ fn move_claim(
     let kubernetes = |binding: &Binding| binding.kubernetes.clone();
     let (was, is) = (from.map(kubernetes), to.map(kubernetes));
     if let Some(was) = was.as_ref().filter(|was| Some(*was) != is.as_ref()) {
-        change(was, &|claims| claims.give_up(name))?;
+        change(was, &|claims| claims.delete_policy(name))?;
     }
     if let Some(to) = to {
         change(&to.kubernetes, &|claims| claims.claim(to, was != is))?;
@@ -452,7 +452,7 @@ fn not_registered(cluster: &ClusterArn) -> BlockedRecord {
     BlockedRecord {
         code: BlockedCode::ClusterNotRegistered,
         reason: format!("cluster {} ({cluster}) is not registered yet", cluster.name()),
-        way_out: "register it with a Cluster Registered event, then send this event again"
+        remediation: "register it with a Cluster Registered event, then send this event again"
             .to_owned(),
     }
 }

@@ -1,7 +1,7 @@
 //! What reconcile records of its comparison with Domino.
 
 use jiff::Timestamp;
-use pod_identity_core::roster::Doubt;
+use pod_identity_core::directory::Doubt;
 use serde::{Deserialize, Serialize};
 
 /// Most names that one list of a [`DominoComparison`] keeps: five lists are 65 KB, of names in ASCII.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use pod_identity_core::plan::{Problem, RestoreGuard};
-use pod_identity_core::{ClusterArn, KubernetesName};
+use pod_identity_core::{ClusterArn, ServiceAccountRef};
 use pod_identity_events::BlockedCode;
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +32,7 @@ pub struct HaltRecord {
     /// Id of the orphan.
     pub association_id: String,
     /// Where it is.
-    pub kubernetes: KubernetesName,
+    pub kubernetes: ServiceAccountRef,
     /// When it was made.
     pub created_at: Timestamp,
     /// The newest write on the cluster that the ledger held then.
@@ -58,7 +58,7 @@ impl HaltRecord {
                 "the ledger is older than cluster {}: association {} of {} carries this deployment's tag and was made at {}, after the newest write that the ledger holds there, of {}; nothing is made again or corrected there",
                 cluster.name(), self.association_id, self.kubernetes, self.created_at, self.newest_write,
             ),
-            way_out: "if the ledger was restored, replay the events since, then adopt the orphans (action `adopt` with `orphans`); if it was not, find out in CloudTrail who copied the tag; then have it go on (action `resume`)".to_owned(),
+            remediation: "if the ledger was restored, replay the events since, then adopt the orphans (action `adopt` with `orphans`); if it was not, find out in CloudTrail who copied the tag; then have it go on (action `resume`)".to_owned(),
         }
     }
 }

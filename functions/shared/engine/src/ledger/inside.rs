@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use pod_identity_core::KubernetesName;
+use pod_identity_core::ServiceAccountRef;
 use pod_identity_core::sweep::Case;
 use pod_identity_events::StalePodEvicted;
 use serde::{Deserialize, Serialize};
@@ -87,7 +87,7 @@ pub struct Missing {
     /// What, naming the object.
     pub reason: String,
     /// What to do about it.
-    pub way_out: String,
+    pub remediation: String,
 }
 
 /// What has become of a binding inside a cluster.
@@ -96,7 +96,7 @@ pub struct Missing {
 pub struct InsideBinding {
     /// The Kubernetes service account that all of this is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kubernetes: Option<KubernetesName>,
+    pub kubernetes: Option<ServiceAccountRef>,
     /// Since when our Mutation maps the name to it; none when it does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mapped_since: Option<Timestamp>,

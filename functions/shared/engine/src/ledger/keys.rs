@@ -1,7 +1,7 @@
 //! Where the ledger's items are. `docs/ledger.md` is the table of this.
 
 use jiff::Timestamp;
-use pod_identity_core::{ClusterArn, DominoName, KubernetesName, Version};
+use pod_identity_core::{ClusterArn, DominoName, ServiceAccountRef, Version};
 
 use super::records::NoticeKind;
 use crate::ports::Key;
@@ -55,7 +55,7 @@ pub fn history_key(of: &str, version: &Version) -> Key {
 
 /// Who wants a Kubernetes service account.
 #[must_use]
-pub fn claims_key(kubernetes: &KubernetesName) -> Key {
+pub fn claims_key(kubernetes: &ServiceAccountRef) -> Key {
     key(format!("KSA#{kubernetes}"), "CLAIMS")
 }
 
@@ -91,7 +91,7 @@ pub fn reconciled_key(cluster: &ClusterArn) -> Key {
 
 /// What is remembered of a Kubernetes service account on a cluster.
 #[must_use]
-pub fn account_key(cluster: &ClusterArn, kubernetes: &KubernetesName) -> Key {
+pub fn account_key(cluster: &ClusterArn, kubernetes: &ServiceAccountRef) -> Key {
     key(cluster_partition(cluster), format!("{}{kubernetes}", account_prefix()))
 }
 
@@ -151,14 +151,14 @@ pub fn inside_binding_key(name: &DominoName, cluster: &ClusterArn) -> Key {
 
 /// Partition of the stale pods of a cluster that the bus was told of.
 #[must_use]
-pub fn told_partition(cluster: &ClusterArn) -> String {
+pub fn reported_partition(cluster: &ClusterArn) -> String {
     format!("TOLD#{cluster}")
 }
 
 /// What the bus was told of a pod.
 #[must_use]
-pub fn told_key(cluster: &ClusterArn, uid: &str) -> Key {
-    key(told_partition(cluster), uid)
+pub fn reported_key(cluster: &ClusterArn, uid: &str) -> Key {
+    key(reported_partition(cluster), uid)
 }
 
 /// What keeps a restored ledger from giving back on a cluster what was taken away since.

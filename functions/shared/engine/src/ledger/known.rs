@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pod_identity_core::{ClusterArn, DominoName, KubernetesName, Rules};
+use pod_identity_core::{ClusterArn, DominoName, Rules, ServiceAccountRef};
 use serde::de::DeserializeOwned;
 
 use super::keys::{account_prefix, bindings_partition, cluster_partition, condition_key};
@@ -33,11 +33,11 @@ pub(crate) fn by_name<T: DeserializeOwned>(
 pub fn accounts(
     view: &View,
     cluster: &ClusterArn,
-) -> Result<BTreeMap<KubernetesName, AccountRecord>, LedgerError> {
+) -> Result<BTreeMap<ServiceAccountRef, AccountRecord>, LedgerError> {
     let all = view.all_keyed_from(&cluster_partition(cluster), account_prefix())?;
     let place = |sort: &str| {
         let (namespace, name) = sort.strip_prefix(account_prefix())?.split_once('/')?;
-        KubernetesName::new(namespace, name).ok()
+        ServiceAccountRef::new(namespace, name).ok()
     };
     Ok(all.into_iter().filter_map(|(sort, record)| Some((place(&sort)?, record))).collect())
 }

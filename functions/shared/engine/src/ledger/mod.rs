@@ -25,7 +25,7 @@ pub use keys::{
     condition_key, condition_prefix, domino_key, guard_key, history_key, history_partition,
     inside_binding_key, inside_key, inside_lease_key, inside_partition, intended_key, lease_key,
     names_key, node_policy_key, notice_count_key, notice_key, notice_partition, reconciled_key,
-    registry_key, service_account_partition, sweeps_key, told_key, told_partition,
+    registry_key, reported_key, reported_partition, service_account_partition, sweeps_key,
 };
 pub use known::accounts;
 pub(crate) use known::{bindings, by_name, on_cluster};

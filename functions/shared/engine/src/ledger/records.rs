@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use pod_identity_core::node_policy::{PolicyState, Projection};
 use pod_identity_core::plan::{Blocked, PolicyStep, Problem};
 use pod_identity_core::{
-    Binding, ClusterArn, Desired, DominoName, HeldAssociation, Intent, KubernetesName, MAX_INTENTS,
-    RoleArn, Version,
+    Binding, ClusterArn, Desired, DominoName, HeldAssociation, Intent, MAX_INTENTS, RoleArn,
+    ServiceAccountRef, Version,
 };
 use pod_identity_events::{BlockedCode, PolicyCapacity, RemovalReason, Trust};
 use serde::{Deserialize, Serialize};
@@ -147,20 +147,20 @@ pub struct BlockedRecord {
     /// What happened, naming the object.
     pub reason: String,
     /// What to do about it.
-    pub way_out: String,
+    pub remediation: String,
 }
 
 impl From<BlockedRecord> for Problem {
     fn from(record: BlockedRecord) -> Self {
-        let BlockedRecord { code, reason, way_out } = record;
-        Self { code, reason, way_out }
+        let BlockedRecord { code, reason, remediation } = record;
+        Self { code, reason, remediation }
     }
 }
 
 impl From<&Blocked> for BlockedRecord {
     fn from(blocked: &Blocked) -> Self {
-        let Blocked { code, reason, way_out, .. } = blocked.clone();
-        Self { code, reason, way_out }
+        let Blocked { code, reason, remediation, .. } = blocked.clone();
+        Self { code, reason, remediation }
     }
 }
 
@@ -173,7 +173,7 @@ pub struct AssociationRecord {
     /// Its ARN.
     pub arn: String,
     /// Where it is.
-    pub kubernetes: KubernetesName,
+    pub kubernetes: ServiceAccountRef,
     /// What its pods work as.
     #[serde(flatten)]
     pub desired: Desired,
@@ -220,11 +220,11 @@ pub struct Condition {
     pub version: Version,
     /// The Kubernetes service account that the binding wants here; none when it wants none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub wanted: Option<KubernetesName>,
+    pub wanted: Option<ServiceAccountRef>,
     /// Those that it gave up and whose association may still be there: the
     /// memory that a deletion needs.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub leaving: BTreeMap<KubernetesName, RemovalReason>,
+    pub leaving: BTreeMap<ServiceAccountRef, RemovalReason>,
     /// How far it has come.
     pub state: ConditionState,
     /// What stands in the way, when it is blocked or waits.
@@ -250,7 +250,7 @@ pub struct Condition {
     /// The places that it lost, the last [`MAX_REMOVALS`] of them: pods there that were admitted
     /// earlier hold what was taken away.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub removals: BTreeMap<KubernetesName, RemovalRecord>,
+    pub removals: BTreeMap<ServiceAccountRef, RemovalRecord>,
     /// The verdict on the role's trust policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trust: Option<Trust>,
@@ -281,7 +281,7 @@ impl Condition {
     /// The intents for a Kubernetes service account that are open.
     pub(crate) fn open_intents(
         &self,
-        kubernetes: &KubernetesName,
+        kubernetes: &ServiceAccountRef,
         now: Timestamp,
     ) -> impl Iterator<Item = &Intent> {
         self.intents.iter().filter(move |one| one.kubernetes == *kubernetes && one.is_open(now))
@@ -411,7 +411,7 @@ pub struct ReconciledRecord {
     pub request_id: String,
     /// Behind which place it goes on, while it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub goes_on: Option<KubernetesName>,
+    pub goes_on: Option<ServiceAccountRef>,
     /// Why the cluster was left alone, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use pod_identity_core::{Binding, ClusterArn, GivenUp, KubernetesName, Registration, Version};
+use pod_identity_core::{
+    Binding, ClusterArn, Exemptions, Registration, ServiceAccountRef, Version,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::ports::ClusterAccess;
@@ -86,7 +88,7 @@ impl ClusterRecord {
 
     /// Whether retirement takes away what a binding has, or would have, at a place here.
     #[must_use]
-    pub fn gives_up(&self, binding: &Binding, place: &KubernetesName) -> bool {
+    pub fn deletes(&self, binding: &Binding, place: &ServiceAccountRef) -> bool {
         let meant = binding.selects(&self.registration.cluster) && binding.kubernetes == *place;
         self.is_retiring() && meant
     }
@@ -99,12 +101,12 @@ pub struct Retirement {
     /// Version of the latest request for it.
     pub version: Version,
     /// Who need not be ready on another cluster.
-    #[serde(default, skip_serializing_if = "GivenUp::is_nobody")]
-    pub given_up: GivenUp,
+    #[serde(default, skip_serializing_if = "Exemptions::is_nobody")]
+    pub exemptions: Exemptions,
     /// Since when its associations are taken away. Only a registration takes that back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub begun_at: Option<Timestamp>,
     /// Since when nothing of this deployment is left there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub emptied_at: Option<Timestamp>,
+    pub drained_at: Option<Timestamp>,
 }

@@ -49,7 +49,7 @@ pub enum LedgerError {
     #[error(
         "cluster {0} has left the registry, so nothing was done there; the next delivery looks again"
     )]
-    Departed(ClusterArn),
+    Deregistered(ClusterArn),
     /// As many creations of a binding are unresolved on a cluster as the ledger remembers.
     #[error(
         "{name} has {MAX_INTENTS} changes in cluster {cluster} whose outcome is not known yet; the event is delivered again, and a reconciliation of the cluster resolves them"
@@ -152,7 +152,7 @@ impl View {
     }
 
     /// Takes in what another view found under some keys, or did not find, and whatever else it knows.
-    pub(crate) fn take_in(&mut self, keys: &[Key], newer: Self) {
+    pub(crate) fn merge_in(&mut self, keys: &[Key], newer: Self) {
         for key in keys {
             self.items.remove(key);
         }

@@ -110,7 +110,7 @@ pub(crate) async fn node_policies(
             attached.chain(record.projection.policies.keys()).copied().collect();
         let is_recent = record.is_recent(clock.now());
         for number in numbers {
-            take_in(iam, access, number, record, is_recent, settings).await?;
+            merge_in(iam, access, number, record, is_recent, settings).await?;
         }
     }
     // Thousands of calls perhaps: not for a plan that will only say what is wrong.
@@ -121,7 +121,7 @@ pub(crate) async fn node_policies(
 }
 
 /// Takes in what IAM has of a policy beyond the ledger's word, and notes what it has not of it.
-async fn take_in(
+async fn merge_in(
     aws: &dyn IamReader,
     access: &ClusterAccess,
     number: u32,
@@ -181,7 +181,7 @@ async fn take_in(
     };
     theirs.extend(shard.roles.iter().cloned());
     let is_new = one.version.is_none() && one.roles.is_empty();
-    one.take_in(&theirs);
+    one.merge_in(&theirs);
     one.added.extend(one.roles.difference(&shard.roles).cloned());
     if is_new {
         // The ledger that knew it was lost, and the bus was told.
@@ -292,7 +292,7 @@ fn no_node_role(role: &RoleArn, access: &ClusterAccess, guessed: bool) -> Proble
     Problem {
         code: BlockedCode::NodeRoleNotFound,
         reason: format!("node role {role} of cluster {cluster} does not exist{whence}"),
-        way_out: format!(
+        remediation: format!(
             "register cluster {cluster} again with nodeRoleArns, the roles that its nodes have (aws eks describe-nodegroup, or the EC2NodeClass of Karpenter)"
         ),
     }
@@ -351,8 +351,9 @@ pub(crate) fn refused_node_role(roles: &BTreeSet<RoleArn>, settings: &Settings) 
     Some(Problem {
         code: BlockedCode::NotAllowed,
         reason: format!("node role {refused} is not admitted by NODE_ROLES"),
-        way_out: "add it to NODE_ROLES, or register the cluster with the node roles that are meant"
-            .to_owned(),
+        remediation:
+            "add it to NODE_ROLES, or register the cluster with the node roles that are meant"
+                .to_owned(),
     })
 }
 

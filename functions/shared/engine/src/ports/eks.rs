@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use std::collections::BTreeMap;
 
 pub use pod_identity_core::Association;
-use pod_identity_core::{Desired, KubernetesName};
+use pod_identity_core::{Desired, ServiceAccountRef};
 
 use super::{ClusterAccess, Page, PortError};
 
@@ -36,7 +36,7 @@ pub struct AssociationSummary {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewAssociation {
     /// Where.
-    pub kubernetes: KubernetesName,
+    pub kubernetes: ServiceAccountRef,
     /// What its pods should work as.
     pub desired: Desired,
     /// Tags.
@@ -52,7 +52,7 @@ pub struct AssociationUpdate {
     /// Id of the association.
     pub id: String,
     /// Where it is; for messages.
-    pub kubernetes: KubernetesName,
+    pub kubernetes: ServiceAccountRef,
     /// What its pods should work as.
     pub desired: Desired,
     /// Idempotency token.

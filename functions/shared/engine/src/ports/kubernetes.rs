@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 
-use pod_identity_core::KubernetesName;
+use pod_identity_core::ServiceAccountRef;
 pub use pod_identity_core::{Mutation, Pod, ServiceAccount};
 
 use super::{ClusterAccess, Page, PortError};
@@ -85,7 +85,7 @@ pub trait KubernetesReader {
     async fn service_account(
         &self,
         access: &ClusterAccess,
-        name: &KubernetesName,
+        name: &ServiceAccountRef,
     ) -> Result<Option<ServiceAccount>, PortError>;
 
     /// One page of the service accounts of a namespace that a label selector admits.
@@ -145,7 +145,7 @@ pub trait KubernetesWriter {
     async fn create_service_account(
         &self,
         access: &ClusterAccess,
-        name: &KubernetesName,
+        name: &ServiceAccountRef,
         labels: &BTreeMap<String, String>,
     ) -> Result<ServiceAccount, PortError>;
 
@@ -156,7 +156,7 @@ pub trait KubernetesWriter {
     async fn delete_service_account(
         &self,
         access: &ClusterAccess,
-        name: &KubernetesName,
+        name: &ServiceAccountRef,
         uid: &str,
     ) -> Result<(), PortError>;
 
@@ -182,6 +182,6 @@ pub trait KubernetesWriter {
     async fn try_pod(
         &self,
         access: &ClusterAccess,
-        name: &KubernetesName,
+        name: &ServiceAccountRef,
     ) -> Result<Admission, PortError>;
 }

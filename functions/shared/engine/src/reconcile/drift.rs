@@ -4,7 +4,7 @@ use std::fmt;
 
 use pod_identity_core::plan::Plan;
 use pod_identity_core::{
-    Association, Binding, ClusterArn, DominoName, KubernetesName, RoleArn, Verdict,
+    Association, Binding, ClusterArn, DominoName, RoleArn, ServiceAccountRef, Verdict,
     association_tags, fingerprint,
 };
 use pod_identity_events::{Cause, DriftCorrected, Outgoing, SCHEMA_VERSION, detail_type};
@@ -87,7 +87,7 @@ impl What {
     /// An association for a service account that has no role.
     pub(super) fn unassigned(
         name: &DominoName,
-        place: &KubernetesName,
+        place: &ServiceAccountRef,
         association: &Association,
     ) -> Self {
         let found = format!("{place}: role {} for {name}, which has none", association.role_arn);

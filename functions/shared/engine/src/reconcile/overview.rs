@@ -9,12 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::join;
 use jiff::Timestamp;
 use pod_identity_core::plan::{self, NodePolicies};
-use pod_identity_core::{Association, DominoName, Intent, KubernetesName, RoleArn};
+use pod_identity_core::{Association, DominoName, Intent, RoleArn, ServiceAccountRef};
 use pod_identity_events::{BlockedCode, PolicyCapacity};
 
 use super::drift::{Drift, What};
 use super::{Orphan, Scope, skipped};
-use crate::cluster::{self, Beyond, ClusterReport, Job};
+use crate::cluster::{self, ClusterReport, ExtraScope, Job};
 use crate::context::{Cloud, Context};
 use crate::error::{Error, chain};
 use crate::ledger::{
@@ -41,11 +41,11 @@ pub(super) struct Overview {
     pub(super) bindings: BTreeMap<DominoName, BindingRecord>,
     pub(super) conditions: BTreeMap<DominoName, Condition>,
     /// What is remembered of Kubernetes service accounts.
-    accounts: BTreeMap<KubernetesName, AccountRecord>,
+    accounts: BTreeMap<ServiceAccountRef, AccountRecord>,
     /// What creations may have made, and for which binding.
-    intents: BTreeMap<KubernetesName, Vec<(DominoName, Intent)>>,
+    intents: BTreeMap<ServiceAccountRef, Vec<(DominoName, Intent)>>,
     /// Every Kubernetes service account that a binding has, wants or leaves.
-    places: BTreeMap<KubernetesName, Option<AssociationSummary>>,
+    places: BTreeMap<ServiceAccountRef, Option<AssociationSummary>>,
     /// Associations whose names Kubernetes would not take.
     nowhere: Vec<AssociationSummary>,
     /// Those who have neither a place nor a finished condition.
@@ -65,7 +65,7 @@ pub(super) enum Look {
     /// It is left alone, and why.
     LeftAlone(String),
     /// It is retired, and nothing of ours is left there.
-    Emptied {
+    Drained {
         /// Whether EKS does not know it any more.
         is_gone: bool,
     },
@@ -93,7 +93,7 @@ pub(super) struct Found {
     /// The roles of all associations there.
     pub(super) used: BTreeSet<RoleArn>,
     /// Where somebody without a role has an association.
-    places: BTreeSet<KubernetesName>,
+    places: BTreeSet<ServiceAccountRef>,
 }
 
 impl Found {
@@ -118,7 +118,7 @@ impl Overview {
             Err(why) => return Ok(Look::LeftAlone(why.to_string())),
         };
         let access = record.access();
-        if record.retired.as_ref().is_some_and(|retirement| retirement.emptied_at.is_some()) {
+        if record.retired.as_ref().is_some_and(|retirement| retirement.drained_at.is_some()) {
             return is_gone(cloud, &access).await;
         }
         let mut remembered = View::default();
@@ -138,7 +138,7 @@ impl Overview {
         };
         bindings?;
         accounts?;
-        view.take_in(&[], remembered);
+        view.merge_in(&[], remembered);
         let (bindings, conditions) = ledger::on_cluster(&mut view, ledger, cluster, &[]).await?;
         let mut overview = Self {
             accounts: ledger::accounts(&view, cluster)?,
@@ -191,7 +191,7 @@ impl Overview {
         }
         for summary in summaries {
             // A name that Kubernetes would not take is nobody's place.
-            match KubernetesName::new(&summary.namespace, &summary.service_account) {
+            match ServiceAccountRef::new(&summary.namespace, &summary.service_account) {
                 Ok(place) => _ = self.places.insert(place, Some(summary)),
                 Err(_) => self.nowhere.push(summary),
             }
@@ -215,7 +215,7 @@ impl Overview {
     }
 
     /// The Kubernetes service account that a binding wants here.
-    pub(super) fn wanted<'a>(&self, record: &'a BindingRecord) -> Option<&'a KubernetesName> {
+    pub(super) fn wanted<'a>(&self, record: &'a BindingRecord) -> Option<&'a ServiceAccountRef> {
         let binding = record.binding().filter(|binding| self.record.takes(binding))?;
         Some(&binding.kubernetes)
     }
@@ -241,8 +241,8 @@ impl Overview {
     }
 
     /// Places in order, in chunks, from where the scope begins.
-    pub(super) fn chunks(&self, scope: &Scope, size: usize) -> Vec<Vec<KubernetesName>> {
-        let all: Vec<&KubernetesName> = self
+    pub(super) fn chunks(&self, scope: &Scope, size: usize) -> Vec<Vec<ServiceAccountRef>> {
+        let all: Vec<&ServiceAccountRef> = self
             .places
             .keys()
             .filter(|place| scope.after.as_ref().is_none_or(|after| *place > after))
@@ -254,7 +254,7 @@ impl Overview {
     }
 
     /// All places in order, in chunks.
-    pub(super) fn chunks_of_all(&self, size: usize) -> Vec<Vec<KubernetesName>> {
+    pub(super) fn chunks_of_all(&self, size: usize) -> Vec<Vec<ServiceAccountRef>> {
         self.chunks(&Scope::of(self.access.cluster.clone()), size)
     }
 
@@ -269,7 +269,7 @@ impl Overview {
         noted.ok().flatten()
     }
 
-    pub(super) fn last(&self) -> Option<&KubernetesName> {
+    pub(super) fn last(&self) -> Option<&ServiceAccountRef> {
         self.places.keys().next_back()
     }
 
@@ -277,7 +277,7 @@ impl Overview {
     pub(super) async fn compare(
         &self,
         cloud: &Cloud<'_>,
-        chunk: &[KubernetesName],
+        chunk: &[ServiceAccountRef],
     ) -> Result<Found, PortError> {
         let (first, settings) = (self.places.keys().next() == chunk.first(), cloud.settings);
         let listed =
@@ -320,11 +320,11 @@ impl Overview {
         &self,
         name: &DominoName,
         record: &BindingRecord,
-        chunk: &[KubernetesName],
-        associations: &BTreeMap<KubernetesName, Association>,
+        chunk: &[ServiceAccountRef],
+        associations: &BTreeMap<ServiceAccountRef, Association>,
         found: &mut Found,
     ) {
-        let here = |place: &&KubernetesName| chunk.binary_search(place).is_ok();
+        let here = |place: &&ServiceAccountRef| chunk.binary_search(place).is_ok();
         let wanted = self.wanted(record);
         let condition = self.conditions.get(name);
         let said = condition.and_then(|condition| condition.blocked.as_ref());
@@ -380,8 +380,8 @@ impl Overview {
         Ok(found.iter().filter_map(|one| one.role_arn.parse().ok()).collect())
     }
 
-    pub(super) fn beyond(&self, found: &Found) -> Beyond {
-        Beyond {
+    pub(super) fn beyond(&self, found: &Found) -> ExtraScope {
+        ExtraScope {
             other_roles: found.other_roles.clone(),
             places: found.places.clone(),
             anew: self.policies.changed,
@@ -396,7 +396,7 @@ impl Overview {
     pub(super) fn job<'a>(
         &'a self,
         names: &'a BTreeSet<DominoName>,
-        beyond: &'a Beyond,
+        beyond: &'a ExtraScope,
     ) -> Job<'a> {
         let (cluster, record) = (&self.access.cluster, &self.record);
         let (hint, seen_roles) = (&self.view, &self.seen_roles);
@@ -407,7 +407,7 @@ impl Overview {
     pub(super) fn presumed_job<'a>(
         &'a self,
         names: &'a BTreeSet<DominoName>,
-        beyond: &'a Beyond,
+        beyond: &'a ExtraScope,
     ) -> Job<'a> {
         Job { presumed: true, ..self.job(names, beyond) }
     }
@@ -434,15 +434,15 @@ impl Overview {
 }
 
 /// Where a service account has, or may have, an association.
-fn places_of(condition: &Condition) -> impl Iterator<Item = &KubernetesName> {
+fn places_of(condition: &Condition) -> impl Iterator<Item = &ServiceAccountRef> {
     condition.wanted.iter().chain(condition.leaving.keys())
 }
 
 /// Whether EKS still knows a cluster on which nothing of ours is left.
 async fn is_gone(cloud: &Cloud<'_>, access: &ClusterAccess) -> Result<Look, Error> {
     match cloud.eks.associations(access, &AssociationFilter::default(), None).await {
-        Ok(_) => Ok(Look::Emptied { is_gone: false }),
-        Err(error) if error.kind == ErrorKind::NotFound => Ok(Look::Emptied { is_gone: true }),
+        Ok(_) => Ok(Look::Drained { is_gone: false }),
+        Err(error) if error.kind == ErrorKind::NotFound => Ok(Look::Drained { is_gone: true }),
         Err(error) => match skipped(&error, &access.cluster) {
             Some(why) => Ok(Look::LeftAlone(why)),
             None => Err(error.into()),

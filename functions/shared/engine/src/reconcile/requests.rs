@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pod_identity_core::{ClusterArn, KubernetesName, fingerprint};
+use pod_identity_core::{ClusterArn, ServiceAccountRef, fingerprint};
 use pod_identity_events::{Cause, Outgoing, ReconciliationRequested, SCHEMA_VERSION, detail_type};
 
 use super::Scope;
@@ -47,11 +47,11 @@ pub async fn request_rest(
     context: Context<'_>,
     bus: &dyn Bus,
     scope: &Scope,
-    left: &KubernetesName,
-    handed_on: u32,
+    left: &ServiceAccountRef,
+    continuation: u32,
 ) -> Result<(), Error> {
     let reason = "an invocation's time was over";
-    send(context, bus, &[request(context, &scope.cluster, Some(left), handed_on, reason)]).await
+    send(context, bus, &[request(context, &scope.cluster, Some(left), continuation, reason)]).await
 }
 
 /// Asks for another reconciliation of the whole cluster, because one run's ceiling was reached.
@@ -62,20 +62,20 @@ pub async fn request_again(
     context: Context<'_>,
     bus: &dyn Bus,
     scope: &Scope,
-    handed_on: u32,
+    continuation: u32,
 ) -> Result<(), Error> {
     let reason = "the cluster's retirement goes on";
-    send(context, bus, &[request(context, &scope.cluster, None, handed_on, reason)]).await
+    send(context, bus, &[request(context, &scope.cluster, None, continuation, reason)]).await
 }
 
 fn request(
     Context { clock, run, .. }: Context<'_>,
     cluster: &ClusterArn,
-    after: Option<&KubernetesName>,
-    handed_on: u32,
+    after: Option<&ServiceAccountRef>,
+    continuation: u32,
     reason: &str,
 ) -> Outgoing {
-    let after = after.map(KubernetesName::to_string);
+    let after = after.map(ServiceAccountRef::to_string);
     let parts = [
         detail_type::RECONCILIATION_REQUESTED,
         cluster.as_str(),
@@ -92,7 +92,7 @@ fn request(
         cluster_arn: Some(cluster.to_string()),
         reason: reason.to_owned(),
         after,
-        handed_on: (handed_on > 0).then_some(handed_on),
+        continuation: (continuation > 0).then_some(continuation),
     }
     .into()
 }

@@ -5,13 +5,13 @@
 use std::collections::BTreeSet;
 
 use pod_identity_core::{
-    CLOCK_DIFFERENCE, ClusterArn, DominoName, KubernetesName, RoleArn, fingerprint,
+    CLOCK_DIFFERENCE, ClusterArn, DominoName, RoleArn, ServiceAccountRef, fingerprint,
 };
 use serde::Serialize;
 
 use super::overview::{Look, Overview};
 use super::{Reconciled, Scope};
-use crate::act::Act;
+use crate::audit::AuditEntry;
 use crate::cluster;
 use crate::context::{Cloud, Context};
 use crate::error::{Error, chain};
@@ -45,7 +45,7 @@ fn sign(overview: &Overview, now: jiff::Timestamp) -> Option<HaltRecord> {
 fn halt(guard: &GuardRecord, cluster: &ClusterArn, done: &mut Reconciled) {
     let Some(halted) = &guard.halted else { return };
     let problem = halted.problem(cluster);
-    let why = format!("{}; {}", problem.reason, problem.way_out);
+    let why = format!("{}; {}", problem.reason, problem.remediation);
     tracing::warn!(cluster = cluster.name(), "halted: {why}");
     done.halted = Some(why);
 }
@@ -140,7 +140,7 @@ async fn look_again(
 #[serde(rename_all = "camelCase")]
 pub struct Recreation {
     /// The Kubernetes service account.
-    pub kubernetes: KubernetesName,
+    pub kubernetes: ServiceAccountRef,
     /// Id of the association that the ledger remembers.
     pub association_id: String,
     /// The Domino service account that it serves.
@@ -154,7 +154,7 @@ pub struct Recreation {
 #[serde(rename_all = "camelCase")]
 pub struct Correction {
     /// The Kubernetes service account.
-    pub kubernetes: KubernetesName,
+    pub kubernetes: ServiceAccountRef,
     /// Id of the association.
     pub association_id: String,
     /// The Domino service account that it serves.
@@ -193,7 +193,7 @@ pub async fn plan_resumption(cloud: Cloud<'_>, cluster: &ClusterArn) -> Result<R
     let overview = match Overview::read(&cloud, &scope).await? {
         Look::Open(overview) => overview,
         Look::LeftAlone(why) => return Err(why.into()),
-        Look::Emptied { .. } => return Err(format!("cluster {cluster} is retired").into()),
+        Look::Drained { .. } => return Err(format!("cluster {cluster} is retired").into()),
     };
     if let Some(why) = overview.gone {
         return Err(why.into());
@@ -250,7 +250,7 @@ pub async fn resume(
     writer: &dyn LedgerWriter,
     cluster: &ClusterArn,
     resumption: &Resumption,
-    act: &Act<'_>,
+    act: &AuditEntry<'_>,
 ) -> Result<(), Error> {
     let Context { ledger, clock, run, .. } = context;
     let failed = |error: LedgerError| {

@@ -12,13 +12,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use pod_identity_core::plan::{AssociationStep, Plan};
-use pod_identity_core::{ClusterArn, DominoName, KubernetesName};
+use pod_identity_core::{ClusterArn, DominoName, ServiceAccountRef};
 use pod_identity_events::BlockedCode;
 
 use super::Reconciled;
 use super::drift::What;
 use super::overview::{Found, Overview};
-use crate::cluster::{self, Beyond, CHUNK, guard};
+use crate::cluster::{self, CHUNK, ExtraScope, guard};
 use crate::context::{Cloud, Writers};
 use crate::error::Error;
 use crate::ledger::{self, ConditionState, View, WriteSet, registry_key};
@@ -30,7 +30,7 @@ pub(super) use close::finish;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Retirement {
     /// These would be left without a role, so theirs is kept; before it has begun, everybody's.
-    HeldUp(BTreeSet<DominoName>),
+    RetirementBlocked(BTreeSet<DominoName>),
     /// Associations are being taken away.
     UnderWay {
         /// Whether the ceiling or the time ended the run, so that another is to go on at once.
@@ -41,20 +41,20 @@ pub enum Retirement {
     /// All of ours are gone but the node policies, and why, with the way out.
     PoliciesStay(String),
     /// Nothing of ours is left.
-    Emptied,
+    Drained,
     /// EKS does not know the cluster any more, and it has left the registry.
-    Departed,
+    Deregistered,
 }
 
 impl fmt::Display for Retirement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::HeldUp(names) => {
+            Self::RetirementBlocked(names) => {
                 let names: Vec<&str> = names.iter().map(DominoName::as_str).collect();
-                let (who, way_out) = (names.join(", "), guard::WAY_OUT);
+                let (who, remediation) = (names.join(", "), guard::REMEDIATION);
                 write!(
                     f,
-                    "its retirement is held up by service accounts that are ready on no other cluster: {who}; {way_out}"
+                    "its retirement is held up by service accounts that are ready on no other cluster: {who}; {remediation}"
                 )
             }
             Self::UnderWay { goes_on: true } => {
@@ -69,10 +69,10 @@ impl fmt::Display for Retirement {
             Self::PoliciesStay(why) => {
                 write!(f, "its retirement has deleted all associations of this deployment; {why}")
             }
-            Self::Emptied => {
+            Self::Drained => {
                 f.write_str("it is retired, and nothing of this deployment is left there")
             }
-            Self::Departed => f.write_str(
+            Self::Deregistered => f.write_str(
                 "it is retired, EKS does not know it any more, and it has left the registry",
             ),
         }
@@ -94,20 +94,20 @@ async fn may_begin(
         return Ok(true);
     }
     let Overview { access, bindings, conditions, .. } = overview;
-    let (registry, given_up) = (overview.registry(cloud)?, &retirement.given_up);
+    let (registry, exemptions) = (overview.registry(cloud)?, &retirement.exemptions);
     let bindings = bindings.clone();
     let held =
-        guard::holders(cloud.ledger, &registry, &access.cluster, given_up, bindings, conditions)
+        guard::holders(cloud.ledger, &registry, &access.cluster, exemptions, bindings, conditions)
             .await?;
     if held.is_empty() {
         return Ok(true);
     }
-    hold_up(&access.cluster, held, done);
+    block_retirement(&access.cluster, held, done);
     Ok(false)
 }
 
-fn hold_up(cluster: &ClusterArn, names: BTreeSet<DominoName>, done: &mut Reconciled) {
-    let retirement = Retirement::HeldUp(names);
+fn block_retirement(cluster: &ClusterArn, names: BTreeSet<DominoName>, done: &mut Reconciled) {
+    let retirement = Retirement::RetirementBlocked(names);
     tracing::warn!(cluster = cluster.name(), "{retirement}");
     done.retirement = Some(retirement);
 }
@@ -161,10 +161,11 @@ async fn decide(
         return Ok((false, WriteSet::default()));
     };
     if overview.gone.is_none() {
-        let given_up = &retirement.given_up;
-        let held = guard::held_up(cloud.ledger, cloud.settings, cluster, given_up).await?;
+        let exemptions = &retirement.exemptions;
+        let held =
+            guard::retirement_blockers(cloud.ledger, cloud.settings, cluster, exemptions).await?;
         if !held.is_empty() {
-            hold_up(cluster, held, done);
+            block_retirement(cluster, held, done);
             return Ok((false, WriteSet::default()));
         }
     }
@@ -194,7 +195,7 @@ impl Taking {
         &mut self,
         cloud: &Cloud<'_>,
         overview: &Overview,
-        chunk: &[KubernetesName],
+        chunk: &[ServiceAccountRef],
         done: &mut Reconciled,
     ) -> Result<Option<Found>, Error> {
         let mut found = overview.compare(cloud, chunk).await?;
@@ -255,7 +256,7 @@ pub(super) async fn preview(
         }
         let Some(mut found) = taking.look(cloud, overview, &chunk, done).await? else { continue };
         // Each part of it has some of those who want a place.
-        let beyond = Beyond { knows_all: false, ..overview.beyond(&found) };
+        let beyond = ExtraScope { knows_all: false, ..overview.beyond(&found) };
         while let Some(names) = taking.next(overview, &mut found.needed) {
             let plan = cluster::preview(cloud, overview.presumed_job(&names, &beyond)).await?;
             taking.count(&plan);
@@ -283,7 +284,7 @@ pub(super) async fn retire(
         }
         let Some(mut found) = taking.look(cloud, overview, &chunk, done).await? else { continue };
         // Each part of it has some of those who want a place.
-        let beyond = Beyond { knows_all: false, ..overview.beyond(&found) };
+        let beyond = ExtraScope { knows_all: false, ..overview.beyond(&found) };
         while let Some(names) = taking.next(overview, &mut found.needed) {
             // The run's ceiling, not one for each of its parts.
             let mut settings = cloud.settings.clone();
@@ -293,7 +294,7 @@ pub(super) async fn retire(
             if let Some(plan) = &report.plan {
                 taking.count(plan);
             }
-            done.take_in(report);
+            done.merge_in(report);
             taking.stopped |= !found.needed.is_empty() && cloud.is_over();
         }
     }
@@ -307,7 +308,7 @@ pub(super) async fn retire(
     let is_removed = |state: ConditionState| state == ConditionState::Removed;
     let all_removed = done.conditions.values().all(|condition| is_removed(condition.state));
     if !held.is_empty() {
-        hold_up(&overview.access.cluster, held, done);
+        block_retirement(&overview.access.cluster, held, done);
     } else if taking.stopped || !done.failures.is_empty() || !all_removed {
         let goes_on = taking.stopped && taking.deleted > 0 && done.failures.is_empty();
         done.retirement = Some(Retirement::UnderWay { goes_on });

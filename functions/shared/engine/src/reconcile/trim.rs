@@ -13,7 +13,7 @@ use pod_identity_core::{ClusterArn, RoleArn};
 
 use super::overview::Overview;
 use super::{Reconciled, Scope};
-use crate::cluster::{self, Beyond, Taking};
+use crate::cluster::{self, ExtraScope, Taking};
 use crate::context::{Cloud, Context, Writers};
 use crate::error::Error;
 use crate::ledger::{NodePolicyRecord, View, WriteSet, node_policy_key};
@@ -32,7 +32,7 @@ pub(super) async fn preview(
 ) -> Result<(), Error> {
     let planned = planned(cloud, scope, overview, used, done).await?;
     let plan = planned.map(|(_, plan)| plan).filter(|plan| !plan.is_empty());
-    done.plans.extend(plan.filter(|_| done.untrimmed.is_none()));
+    done.plans.extend(plan.filter(|_| done.trim_skipped.is_none()));
     Ok(())
 }
 
@@ -47,9 +47,9 @@ pub(super) async fn trim(
     done: &mut Reconciled,
 ) {
     if let Err(why) = try_trim(cloud, writers, scope, overview, used, done).await {
-        done.untrimmed = Some(why.to_string());
+        done.trim_skipped = Some(why.to_string());
     }
-    if let Some(why) = &done.untrimmed {
+    if let Some(why) = &done.trim_skipped {
         tracing::warn!(cluster = scope.cluster.name(), "not trimmed: {why}");
     }
 }
@@ -64,22 +64,22 @@ async fn try_trim(
 ) -> Result<(), Error> {
     let planned = planned(cloud, scope, overview, used, done).await?;
     let Some((unused, plan)) = planned else { return Ok(()) };
-    if plan.is_empty() || done.untrimmed.is_some() {
+    if plan.is_empty() || done.trim_skipped.is_some() {
         return remember(cloud, writers.ledger, scope, overview, &unused).await;
     }
     let (nobody, beyond) =
-        (BTreeSet::new(), Beyond { taking: Some(Taking::Unused), ..Beyond::default() });
+        (BTreeSet::new(), ExtraScope { taking: Some(Taking::Unused), ..ExtraScope::default() });
     let worked = cluster::work_with(*cloud, writers, overview.job(&nobody, &beyond), None).await;
     let report = worked.map_err(|failure| failure.to_string())?;
     let (Some(plan), Some(now)) = (report.plan, report.node_policies) else { return Ok(()) };
     let undone = report.undone.map(|failure| failure.to_string());
-    done.untrimmed = undone.or_else(|| plan.warnings.first().cloned());
+    done.trim_skipped = undone.or_else(|| plan.warnings.first().cloned());
     done.steps += report.steps;
     for step in &plan.policy_steps {
-        if let PolicyStep::GiveUpPolicy { policy, number, .. } = step
+        if let PolicyStep::DeletePolicy { policy, number, .. } = step
             && !now.projection.policies.contains_key(number)
         {
-            done.given_up.insert(policy.clone());
+            done.exemptions.insert(policy.clone());
         }
         let left = step.takes().iter().filter(|role| !may_list(&now, role));
         done.trimmed.extend(left.cloned());
@@ -110,7 +110,7 @@ async fn planned(
         return Ok(None);
     }
     if scope.after.is_some() || done.left.is_some() {
-        done.untrimmed = Some(format!(
+        done.trim_skipped = Some(format!(
             "cluster {} was not looked at in one invocation; raise the function's time-out",
             scope.cluster.name()
         ));
@@ -120,7 +120,7 @@ async fn planned(
     let before = remembered(&overview.view, &scope.cluster)?;
     if let Some((name, why)) = done.failures.iter().next() {
         let why = || format!("something else failed first, for {name}: {why}");
-        done.untrimmed = (!before.unused.is_empty()).then(why);
+        done.trim_skipped = (!before.unused.is_empty()).then(why);
         return Ok(None);
     }
     used.extend(overview.used_nowhere(cloud).await?);
@@ -128,11 +128,11 @@ async fn planned(
     let (now, settings) = (cloud.clock.now(), cloud.settings);
     let unused = cluster::unused(&before, found, &used, now);
     let plan = cluster::trim(&scope.cluster, found, &unused, now, settings);
-    done.untrimmed = plan.warnings.first().cloned();
+    done.trim_skipped = plan.warnings.first().cloned();
     if !plan.is_empty() {
         let registry = overview.registry(cloud)?;
         let shared = cluster::shared(cloud.ledger, &registry, &scope.cluster, &found.node_roles);
-        done.untrimmed = shared.await?;
+        done.trim_skipped = shared.await?;
     }
     Ok(Some((unused, plan)))
 }

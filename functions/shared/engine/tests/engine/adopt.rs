@@ -8,7 +8,9 @@ use pod_identity_engine::ledger::{
     ConditionState, HistoryOutcome, HistoryRecord, history_partition,
 };
 use pod_identity_engine::ports::{Association, ErrorKind};
-use pod_identity_engine::{Act, Adoption, Outcome, Reconciled, Scope, permit_adoption, reconcile};
+use pod_identity_engine::{
+    Adoption, AuditEntry, Outcome, Reconciled, Scope, permit_adoption, reconcile,
+};
 use pod_identity_events::BlockedCode;
 use pod_identity_world::{PortFault, When};
 use serde_json::json;
@@ -36,7 +38,7 @@ pub(crate) fn permit(scenario: &mut Scenario, name: &str, id: &str) -> Result<()
 fn word<'a>(name: &'a DominoName, cluster: &'a ClusterArn, id: &'a str) -> Adoption<'a> {
     let change = json!({ "adopts": id, "clusterArn": cluster });
     let (actor, reason) = (Some("ada"), Some("ticket 4711"));
-    let act = Act { what: "Association Adoption Permitted", change, actor, reason };
+    let act = AuditEntry { what: "Association Adoption Permitted", change, actor, reason };
     Adoption { name, cluster, association_id: id, act }
 }
 

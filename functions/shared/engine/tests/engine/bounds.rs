@@ -244,7 +244,10 @@ fn the_newest_of_many_changes_in_one_batch_is_carried_out() {
         })
         .collect();
     for record in scenario.batch(&moves).records {
-        assert!(matches!(record.outcome, Outcome::Applied | Outcome::Overtaken), "{record:?}");
+        assert!(
+            matches!(record.outcome, Outcome::Applied | Outcome::AlreadySuperseded),
+            "{record:?}"
+        );
     }
     let expected = [("domino-compute/moved-99".to_owned(), "etl".to_owned())];
     assert_eq!(scenario.associations("blue"), expected);
@@ -252,6 +255,9 @@ fn the_newest_of_many_changes_in_one_batch_is_carried_out() {
         .map(|n| scenario.assigned("svc-b", if n % 2 == 0 { "untrusted" } else { "nobody" }))
         .collect();
     for record in scenario.batch(&roles).records {
-        assert!(matches!(record.outcome, Outcome::Blocked | Outcome::Overtaken), "{record:?}");
+        assert!(
+            matches!(record.outcome, Outcome::Blocked | Outcome::AlreadySuperseded),
+            "{record:?}"
+        );
     }
 }

@@ -66,7 +66,7 @@ fn a_denial_is_something_missing_and_what_passes_is_a_failure() {
         let fault = |kind| PortFault::nth(operation, 1, When::Before, kind);
         house.scenario.ports.fault(fault(ErrorKind::Denied));
         let report = house.work();
-        assert!(report.missing[0].way_out.contains(permission), "{report:?}");
+        assert!(report.missing[0].remediation.contains(permission), "{report:?}");
         assert_eq!(report.failures, [""; 0]);
         house.scenario.ports.fault(fault(ErrorKind::Passing));
         let report = house.work();

@@ -173,7 +173,7 @@ fn no_date_in_an_event_takes_an_account() {
     Scenario::assert_outcome(&scenario.send(&backdated), Outcome::Blocked);
     assert_eq!(of_shared(&scenario), "etl");
     Scenario::assert_outcome(&scenario.send(&later), Outcome::Blocked);
-    Scenario::assert_outcome(&scenario.send(&backdated), Outcome::Overtaken);
+    Scenario::assert_outcome(&scenario.send(&backdated), Outcome::AlreadySuperseded);
     let mut superseded = backdated.clone();
     superseded["detail"]["eventId"] = json!("e-superseded");
     Scenario::assert_outcome(&scenario.send(&superseded), Outcome::Superseded);

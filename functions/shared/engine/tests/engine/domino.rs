@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::join;
 use pod_identity_engine::ports::ErrorKind;
-use pod_identity_engine::{InsideScope, Outcome, work_inside};
+use pod_identity_engine::{InsideScope, Outcome, reconcile_workloads};
 use pod_identity_world::{AccessRule, KubernetesRequest, PortFault, Resource, Verb, When};
 use serde_json::json;
 
@@ -219,7 +219,7 @@ fn a_mutation_that_the_cluster_does_not_take_blocks_whom_it_would_map_and_is_not
     });
     let done = house.work().domino.unwrap();
     assert!(done.failures[0].contains("install a version of domsed"), "{done:?}");
-    assert!(house.remembered("svc-b").blocked.unwrap().way_out.contains("version of domsed"));
+    assert!(house.remembered("svc-b").blocked.unwrap().remediation.contains("version of domsed"));
     let svc_a = house.remembered("svc-a");
     assert!(svc_a.blocked.is_none() && svc_a.mapped_since.is_some(), "{svc_a:?}");
     house.scenario.ports.clear_faults();
@@ -351,7 +351,7 @@ fn what_fails_inside_is_noted_at_the_binding_and_at_the_cluster_in_the_words_of_
     assert_eq!(report.failed().count(), 1, "{report:?}");
     let blocked = house.remembered("svc-a").blocked.unwrap();
     assert!(blocked.reason.contains("cannot create resource \"serviceaccounts\""), "{blocked:?}");
-    assert!(blocked.way_out.contains("bind the Kubernetes role"), "{blocked:?}");
+    assert!(blocked.remediation.contains("bind the Kubernetes role"), "{blocked:?}");
     assert_eq!(house.remembered("svc-b").blocked, None);
     let noted = house.remembered_cluster().failures;
     assert!(noted[0].contains(&blocked.reason) && noted.len() == 1, "{noted:?}");
@@ -379,7 +379,10 @@ fn what_may_end_by_itself_is_noted_and_no_event_tells_of_it() {
         });
         house.work();
         let blocked = house.remembered("svc-a").blocked.unwrap();
-        assert!(blocked.way_out.contains("the next sweep tries again"), "{operation}: {blocked:?}");
+        assert!(
+            blocked.remediation.contains("the next sweep tries again"),
+            "{operation}: {blocked:?}"
+        );
         assert_eq!(house.remembered_cluster().failures.len(), 1, "{operation}");
         assert!(house.scenario.outcomes("Pod Identity Association Blocked").is_empty());
         house.scenario.ports.clear_faults();
@@ -632,8 +635,12 @@ fn of_two_runs_at_once_one_does_the_work() {
     let (a, inside) = (&house.scenario.ports, &house.inside);
     let b = &other;
     let both = join(
-        work_inside(a.workloads(&first, settings, inside, deadline), a.workloads_writers(), &scope),
-        work_inside(
+        reconcile_workloads(
+            a.workloads(&first, settings, inside, deadline),
+            a.workloads_writers(),
+            &scope,
+        ),
+        reconcile_workloads(
             b.workloads(&second, settings, inside, deadline),
             b.workloads_writers(),
             &scope,

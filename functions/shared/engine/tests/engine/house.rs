@@ -7,7 +7,7 @@ use pod_identity_engine::ledger::{InsideBinding, InsideCluster, inside_binding_k
 use pod_identity_engine::ports::Key;
 use pod_identity_engine::{
     DominoReport, InsideReport, InsideScope, InsideSettings, MappingSettings, Outcome,
-    preview_inside, work_inside,
+    preview_workloads, reconcile_workloads,
 };
 use pod_identity_world::{Addon, Call, KubernetesRequest, Resource, Verb, World};
 use serde::de::DeserializeOwned;
@@ -75,7 +75,7 @@ impl House {
         let run = self.scenario.next_run();
         let scope = InsideScope { cluster: cluster("blue"), service_account: None, evicted: 0 };
         let (ports, settings) = (&self.scenario.ports, &self.scenario.settings);
-        let work = work_inside(
+        let work = reconcile_workloads(
             ports.workloads(&run, settings, &self.inside, deadline),
             ports.workloads_writers(),
             &scope,
@@ -102,7 +102,8 @@ impl House {
         let deadline = self.scenario.in_seconds(60);
         let scope = InsideScope { cluster: cluster("blue"), service_account: None, evicted: 0 };
         let (ports, settings) = (&self.scenario.ports, &self.scenario.settings);
-        let look = preview_inside(ports.workloads(&run, settings, &self.inside, deadline), &scope);
+        let look =
+            preview_workloads(ports.workloads(&run, settings, &self.inside, deadline), &scope);
         drive(look, || {}).unwrap()
     }
 

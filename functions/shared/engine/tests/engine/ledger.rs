@@ -171,7 +171,7 @@ fn an_overtaken_redelivery_is_neither_superseded_nor_carried_out() {
     let newer = scenario.assigned("svc-etl", "etl");
     scenario.send(&removed);
     scenario.send(&newer);
-    Scenario::assert_outcome(&scenario.send(&removed), Outcome::Overtaken);
+    Scenario::assert_outcome(&scenario.send(&removed), Outcome::AlreadySuperseded);
     assert!(scenario.outcomes("Service Account Event Superseded").is_empty());
     let notices = |scenario: &Scenario| {
         let world = scenario.ports.world();

@@ -1,6 +1,6 @@
 //! What a reconciliation notes for whoever asks how things are.
 
-use pod_identity_core::KubernetesName;
+use pod_identity_core::ServiceAccountRef;
 use pod_identity_engine::ledger::{ConditionState, ReconciledRecord, View, reconciled_key};
 use pod_identity_engine::ports::ErrorKind;
 use pod_identity_engine::{Reconciled, Record, Scope, reconcile, record};
@@ -43,7 +43,11 @@ fn note(scenario: &Scenario) -> Option<ReconciledRecord> {
 }
 
 /// As the function does it. Time is over once so many associations are there.
-fn run_until(scenario: &mut Scenario, after: Option<KubernetesName>, there: usize) -> Reconciled {
+fn run_until(
+    scenario: &mut Scenario,
+    after: Option<ServiceAccountRef>,
+    there: usize,
+) -> Reconciled {
     let (run, deadline) = (scenario.next_run(), scenario.in_seconds(20));
     let scope = Scope { after, ..Scope::of(cluster("blue")) };
     let (ports, settings, mut over) = (&scenario.ports, &scenario.settings, false);
@@ -151,7 +155,7 @@ fn ready_as_before_the_last_change_is_not_counted_as_ready() {
         ),
         || {},
     );
-    let beyond = KubernetesName::new("x", "x").ok();
+    let beyond = ServiceAccountRef::new("x", "x").ok();
     run_until(&mut scenario, beyond, NEVER);
     let note = note(&scenario).unwrap();
     assert_eq!((ready(&note), note.bindings), (None, Some(1)));

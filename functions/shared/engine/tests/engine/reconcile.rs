@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::join;
-use pod_identity_core::{DEPLOYMENT_TAG, KubernetesName, SERVICE_ACCOUNT_TAG};
+use pod_identity_core::{DEPLOYMENT_TAG, SERVICE_ACCOUNT_TAG, ServiceAccountRef};
 use pod_identity_engine::ports::{AssociationUpdate, ClusterAccess, EksWriter, ErrorKind};
 use pod_identity_engine::{Outcome, Reconciled, Scope, preview, process, reconcile};
 use pod_identity_world::{PortFault, When};
@@ -50,8 +50,8 @@ fn bound() -> Scenario {
     scenario
 }
 
-fn place(name: &str) -> KubernetesName {
-    KubernetesName::new("domino-compute", &format!("{name}-sa")).unwrap()
+fn place(name: &str) -> ServiceAccountRef {
+    ServiceAccountRef::new("domino-compute", &format!("{name}-sa")).unwrap()
 }
 
 fn id_of(scenario: &Scenario, name: &str) -> String {

@@ -75,17 +75,17 @@ fn a_rehearsal_shows_what_it_wrote_and_leaves_no_trace() {
     let before = format!("{:?}", scenario.ports.world().ledger);
     let (run, deadline) = (scenario.next_run(), scenario.in_seconds(60));
     let (ports, settings) = (&scenario.ports, &scenario.settings);
-    let rehearsal = DryRunLedger::of(ports);
+    let dry_run = DryRunLedger::of(ports);
     let events = records(&[event]);
     let cloud = ports.cloud(&run, settings, deadline);
-    let context = Context { ledger: &rehearsal, ..cloud.context };
-    let done = drive(record(context, &rehearsal, &rehearsal, &events), || {});
+    let context = Context { ledger: &dry_run, ..cloud.context };
+    let done = drive(record(context, &dry_run, &dry_run, &events), || {});
     assert_eq!(done.records[0].outcome, Outcome::Applied);
     let mut view = View::default();
     let key = binding_key(&"svc-etl".parse().unwrap());
-    drive(view.read(&rehearsal, std::slice::from_ref(&key)), || {}).unwrap();
+    drive(view.read(&dry_run, std::slice::from_ref(&key)), || {}).unwrap();
     assert!(view.get::<BindingRecord>(&key).unwrap().is_some());
-    let found = drive(rehearsal.query("BINDINGS", "svc", None), || {}).unwrap();
+    let found = drive(dry_run.query("BINDINGS", "svc", None), || {}).unwrap();
     assert_eq!((found.items.len(), found.next), (1, None));
     let scope = Scope::of(cluster("blue"));
     let ahead = drive(preview(Cloud { context, ..cloud }, &scope), || {});
@@ -96,11 +96,11 @@ fn a_rehearsal_shows_what_it_wrote_and_leaves_no_trace() {
 #[test]
 fn a_rehearsal_holds_writes_to_what_they_expect() {
     let scenario = Scenario::registered();
-    let rehearsal = DryRunLedger::of(&scenario.ports);
+    let dry_run = DryRunLedger::of(&scenario.ports);
     let key = Key { partition: "P".to_owned(), sort: "S".to_owned() };
     let put = |revision: &str, expect: Expect| {
         let item = Item { key: key.clone(), revision: revision.to_owned(), body: json!({}) };
-        drive(rehearsal.write(&[Write::Put { item, expires_at: None, expect }]), || {})
+        drive(dry_run.write(&[Write::Put { item, expires_at: None, expect }]), || {})
     };
     put("1", Expect::Absent).unwrap();
     assert!(matches!(put("2", Expect::Absent), Err(WriteError::Conflict)));
@@ -108,6 +108,6 @@ fn a_rehearsal_holds_writes_to_what_they_expect() {
     put("2", Expect::Revision("1".to_owned())).unwrap();
     put("3", Expect::Anything).unwrap();
     let delete = Write::Delete { key: key.clone(), expect: Expect::Revision("3".to_owned()) };
-    drive(rehearsal.write(&[delete]), || {}).unwrap();
-    assert!(drive(rehearsal.read(std::slice::from_ref(&key)), || {}).unwrap().is_empty());
+    drive(dry_run.write(&[delete]), || {}).unwrap();
+    assert!(drive(dry_run.read(std::slice::from_ref(&key)), || {}).unwrap().is_empty());
 }

@@ -42,7 +42,7 @@ fn a_rejected_record_of_a_mixed_batch_fails_no_other() {
     let told = scenario.outcomes(REJECTED);
     assert_eq!(told.len(), 1);
     assert_eq!(told[0]["original"], batch[1]);
-    assert_eq!(told[0]["originalCut"], false);
+    assert_eq!(told[0]["originalTruncated"], false);
     assert_eq!(told[0]["cause"]["eventId"], batch[1]["detail"]["eventId"]);
     let kept = notices(&scenario);
     assert_eq!(kept.len(), 1);
@@ -115,7 +115,7 @@ fn an_oversize_original_is_cut_at_a_character() {
     let text = "x".repeat(7) + &"é".repeat(100_000);
     Scenario::assert_outcome(&send_text(&mut scenario, &text), Outcome::Rejected);
     let told = scenario.outcomes(REJECTED);
-    assert_eq!(told[0]["originalCut"], true);
+    assert_eq!(told[0]["originalTruncated"], true);
     assert_eq!(told[0]["originalBytes"], text.len());
     let kept = told[0]["original"].as_str().unwrap();
     assert!(text.starts_with(kept) && kept.len() > 100_000 && kept.len() <= 102_400);
@@ -156,7 +156,7 @@ fn an_original_that_grows_as_json_fits_the_bus_and_the_ledger() {
         assert!(told.to_string().len() < 256 * 1024);
         let original = told["original"].as_str().unwrap();
         assert!(text.starts_with(original) && original.len() > 20_000);
-        assert_eq!(told["originalCut"], original.len() < text.len());
+        assert_eq!(told["originalTruncated"], original.len() < text.len());
         assert_eq!(notices(&scenario)[0]["original"], original);
     }
 }
@@ -169,7 +169,7 @@ fn an_original_that_nests_deeply_is_told_as_text() {
         Scenario::assert_outcome(&send_text(&mut scenario, &text), Outcome::Rejected);
         let told = &scenario.outcomes(REJECTED)[0];
         assert_eq!(told["original"].is_string(), is_text, "{depth}");
-        assert_eq!(told["originalCut"], false);
+        assert_eq!(told["originalTruncated"], false);
         assert_eq!(notices(&scenario)[0]["original"], text);
     }
 }

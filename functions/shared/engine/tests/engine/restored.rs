@@ -1,10 +1,10 @@
 //! A restored ledger gives back nothing that was taken away since, or little, and says so.
 
-use pod_identity_core::{DEPLOYMENT_TAG, KubernetesName, SERVICE_ACCOUNT_TAG};
+use pod_identity_core::{DEPLOYMENT_TAG, SERVICE_ACCOUNT_TAG, ServiceAccountRef};
 use pod_identity_engine::ledger::ConditionState;
 use pod_identity_engine::ports::ErrorKind;
 use pod_identity_engine::{
-    Act, Outcome, Reconciled, Resumption, Scope, plan_resumption, preview, reconcile, resume,
+    AuditEntry, Outcome, Reconciled, Resumption, Scope, plan_resumption, preview, reconcile, resume,
 };
 use pod_identity_events::BlockedCode;
 use pod_identity_world::{Ledger, PortFault, UpdateAssociation, When};
@@ -39,7 +39,7 @@ fn go_on(scenario: &mut Scenario, resumption: &Resumption) {
     let (run, blue) = (scenario.next_run(), cluster("blue"));
     let ports = &scenario.ports;
     let change = json!({ "digest": resumption.digest });
-    let act = Act { what: "Cluster Resumed", change, actor: Some("ada"), reason: None };
+    let act = AuditEntry { what: "Cluster Resumed", change, actor: Some("ada"), reason: None };
     drive(
         resume(
             ports.context(&run, &scenario.settings, scenario.in_seconds(60)),
@@ -230,7 +230,7 @@ fn a_run_that_makes_little_again_does_not_ask_when_the_cluster_was_made() {
 /// Reconciles one Kubernetes service account, as after a call that CloudTrail has seen.
 fn run_at(scenario: &mut Scenario, name: &str) -> Reconciled {
     let (run, deadline) = (scenario.next_run(), scenario.in_seconds(60));
-    let place = KubernetesName::new("domino-compute", name).unwrap();
+    let place = ServiceAccountRef::new("domino-compute", name).unwrap();
     let scope = Scope { places: [place].into(), ..Scope::of(cluster("blue")) };
     let ports = &scenario.ports;
     let future =

@@ -25,8 +25,8 @@ fn run(scenario: &mut Scenario) -> Reconciled {
     try_run(scenario, "blue").unwrap()
 }
 
-fn retire(scenario: &mut Scenario, name: &str, given_up: &Value) -> Value {
-    let detail = json!({ "clusterArn": cluster(name), "givenUp": given_up });
+fn retire(scenario: &mut Scenario, name: &str, exemptions: &Value) -> Value {
+    let detail = json!({ "clusterArn": cluster(name), "exemptServiceAccounts": exemptions });
     let event = scenario.event("domino.administration", "Cluster Retired", detail);
     Scenario::assert_outcome(&scenario.send(&event), Outcome::RetirementRequested);
     event
@@ -68,10 +68,10 @@ fn blue_only() -> Scenario {
     scenario
 }
 
-fn assert_emptied(scenario: &Scenario) {
+fn assert_drained(scenario: &Scenario) {
     assert!(scenario.associations("blue").is_empty());
     assert!(policies(scenario, "blue").is_empty());
-    assert!(record(scenario).unwrap().retired.unwrap().emptied_at.is_some());
+    assert!(record(scenario).unwrap().retired.unwrap().drained_at.is_some());
     for name in ["svc-etl", "svc-train"] {
         let condition = scenario.condition(name, "blue").unwrap();
         assert_eq!(condition.state, ConditionState::Removed);
@@ -85,9 +85,9 @@ fn whoever_is_ready_nowhere_else_holds_it_up_and_everything_stays() {
     retire(&mut scenario, "blue", &json!([]));
     let before = End::of(&scenario);
     let done = run(&mut scenario);
-    let held = Retirement::HeldUp(names(&["svc-etl", "svc-train"]));
+    let held = Retirement::RetirementBlocked(names(&["svc-etl", "svc-train"]));
     assert_eq!(done.retirement, Some(held.clone()));
-    assert!(held.to_string().contains("givenUp"), "{held}");
+    assert!(held.to_string().contains("exemptServiceAccounts"), "{held}");
     assert_eq!(End::of(&scenario), before);
     assert!(!record(&scenario).unwrap().is_retiring());
     // It is reconciled as ever.
@@ -104,8 +104,8 @@ fn what_is_ready_elsewhere_is_taken_away_with_the_policies_and_the_registry_says
     retire(&mut scenario, "blue", &json!([]));
     let green = scenario.associations("green");
     let done = run(&mut scenario);
-    assert_eq!(done.retirement, Some(Retirement::Emptied), "{done:?}");
-    assert_emptied(&scenario);
+    assert_eq!(done.retirement, Some(Retirement::Drained), "{done:?}");
+    assert_drained(&scenario);
     assert_eq!(scenario.associations("green"), green);
     assert_eq!(policies(&scenario, "green").len(), 1);
     let attached = scenario.ports.world().iam.attached_to(&node_role("blue-eks-nodes"));
@@ -117,7 +117,7 @@ fn what_is_ready_elsewhere_is_taken_away_with_the_policies_and_the_registry_says
     assert_eq!(told["removedRoleArns"].as_array().unwrap().len(), 2, "{told}");
     // From now on it is looked at with two calls, and nothing is made there.
     let from = scenario.ports.world().calls.len();
-    assert_eq!(run(&mut scenario).retirement, Some(Retirement::Emptied));
+    assert_eq!(run(&mut scenario).retirement, Some(Retirement::Drained));
     assert_eq!(scenario.ports.world().calls.len() - from, 2);
     let event = scenario.assigned("svc-etl", "report");
     Scenario::assert_outcome(&scenario.send(&event), Outcome::Applied);
@@ -129,15 +129,15 @@ fn what_is_ready_elsewhere_is_taken_away_with_the_policies_and_the_registry_says
 
 #[test]
 fn whoever_is_given_up_need_not_be_ready_elsewhere() {
-    for given_up in [json!(["svc-etl", "svc-train"]), json!(["*"])] {
+    for exemptions in [json!(["svc-etl", "svc-train"]), json!(["*"])] {
         let mut scenario = blue_only();
         retire(&mut scenario, "blue", &json!(["svc-etl"]));
-        let held = Retirement::HeldUp(names(&["svc-train"]));
+        let held = Retirement::RetirementBlocked(names(&["svc-train"]));
         assert_eq!(run(&mut scenario).retirement, Some(held));
         // A newer one replaces the older with its list.
-        retire(&mut scenario, "blue", &given_up);
-        assert_eq!(run(&mut scenario).retirement, Some(Retirement::Emptied));
-        assert_emptied(&scenario);
+        retire(&mut scenario, "blue", &exemptions);
+        assert_eq!(run(&mut scenario).retirement, Some(Retirement::Drained));
+        assert_drained(&scenario);
     }
 }
 
@@ -148,7 +148,7 @@ fn a_cluster_that_is_retired_itself_is_nobodys_elsewhere() {
     retire(&mut scenario, "blue", &json!([]));
     for name in ["blue", "green"] {
         let done = try_run(&mut scenario, name).unwrap();
-        let held = Retirement::HeldUp(names(&["svc-etl", "svc-train"]));
+        let held = Retirement::RetirementBlocked(names(&["svc-etl", "svc-train"]));
         assert_eq!(done.retirement, Some(held));
     }
     assert_eq!(scenario.associations("blue").len(), 2);
@@ -163,8 +163,8 @@ fn one_run_deletes_no_more_than_the_ceiling_and_another_goes_on() {
     assert_eq!(done.retirement, Some(Retirement::UnderWay { goes_on: true }));
     assert_eq!(scenario.associations("blue").len(), 1);
     assert!(scenario.outcomes("Pod Identity Association Blocked").is_empty());
-    assert_eq!(run(&mut scenario).retirement, Some(Retirement::Emptied));
-    assert_emptied(&scenario);
+    assert_eq!(run(&mut scenario).retirement, Some(Retirement::Drained));
+    assert_drained(&scenario);
 }
 
 /// What a run with so many seconds would do.
@@ -221,15 +221,15 @@ fn whoever_is_no_longer_ready_elsewhere_keeps_the_association_until_he_is() {
     let kept = [("domino-compute/svc-train-sa".to_owned(), "train".to_owned())];
     assert_eq!(scenario.associations("blue"), kept);
     assert_eq!(scenario.code("svc-train", "blue"), Some(BlockedCode::NotReadyElsewhere));
-    let held = Retirement::HeldUp(names(&["svc-train"]));
+    let held = Retirement::RetirementBlocked(names(&["svc-train"]));
     assert_eq!(run(&mut scenario).retirement, Some(held));
     assert_eq!(scenario.associations("blue"), kept);
     // Repaired on green.
     scenario.ports.world().set_trust(&role("untrusted"), TRUSTED);
     try_run(&mut scenario, "green").unwrap();
     scenario.advance(61);
-    assert_eq!(run(&mut scenario).retirement, Some(Retirement::Emptied));
-    assert_emptied(&scenario);
+    assert_eq!(run(&mut scenario).retirement, Some(Retirement::Drained));
+    assert_drained(&scenario);
 }
 
 #[test]
@@ -249,7 +249,7 @@ fn those_who_keep_theirs_hold_up_nobody_behind_them() {
     }
     scenario.settings.plan.max_deletions = 1;
     let done = run(&mut scenario);
-    assert_eq!(done.retirement, Some(Retirement::HeldUp(names(&["svc-a", "svc-b"]))));
+    assert_eq!(done.retirement, Some(Retirement::RetirementBlocked(names(&["svc-a", "svc-b"]))));
     let left: Vec<String> =
         scenario.associations("blue").into_iter().map(|(place, _)| place).collect();
     assert_eq!(left, ["domino-compute/svc-a-sa", "domino-compute/svc-b-sa"]);
@@ -259,8 +259,8 @@ fn those_who_keep_theirs_hold_up_nobody_behind_them() {
 fn whoever_keeps_the_association_loses_it_when_given_up_or_unassigned() {
     let mut scenario = half_done();
     retire(&mut scenario, "blue", &json!(["svc-train"]));
-    assert_eq!(run(&mut scenario).retirement, Some(Retirement::Emptied));
-    assert_emptied(&scenario);
+    assert_eq!(run(&mut scenario).retirement, Some(Retirement::Drained));
+    assert_drained(&scenario);
 
     let mut scenario = half_done();
     let event = scenario.unassigned("svc-train");
@@ -268,7 +268,7 @@ fn whoever_keeps_the_association_loses_it_when_given_up_or_unassigned() {
     assert!(scenario.associations("blue").is_empty());
     let removed = scenario.outcomes("Pod Identity Association Removed").pop().unwrap();
     assert_eq!(removed["reason"], "unassigned");
-    assert_eq!(run(&mut scenario).retirement, Some(Retirement::Emptied));
+    assert_eq!(run(&mut scenario).retirement, Some(Retirement::Drained));
 }
 
 #[test]
@@ -286,7 +286,7 @@ fn a_move_during_the_retirement_leaves_what_was_there_under_guard() {
     // Ready on green by the time that it ends, which blue is not waited for with.
     scenario.send(&event);
     scenario.advance(61);
-    assert_eq!(run(&mut scenario).retirement, Some(Retirement::Emptied));
+    assert_eq!(run(&mut scenario).retirement, Some(Retirement::Drained));
     assert!(scenario.associations("blue").is_empty());
 }
 
@@ -301,7 +301,7 @@ fn what_is_not_ours_stays_and_so_do_the_policies_that_it_may_need() {
         world.add_addon_association(&blue, "kube-system", "csi", foreign.as_str(), "ebs").unwrap();
     }
     let orphan = NewAssociation {
-        kubernetes: pod_identity_core::KubernetesName::new("domino-compute", "orphan").unwrap(),
+        kubernetes: pod_identity_core::ServiceAccountRef::new("domino-compute", "orphan").unwrap(),
         desired: pod_identity_core::Desired {
             role: role("report"),
             target_role: None,
@@ -324,7 +324,7 @@ fn what_is_not_ours_stays_and_so_do_the_policies_that_it_may_need() {
     assert_eq!(policies(&scenario, "blue").len(), 1);
     // With the cluster they are gone, and the policies follow.
     scenario.ports.world().remove_cluster(&blue);
-    assert_eq!(run(&mut scenario).retirement, Some(Retirement::Departed));
+    assert_eq!(run(&mut scenario).retirement, Some(Retirement::Deregistered));
     assert!(policies(&scenario, "blue").is_empty() && record(&scenario).is_none());
 }
 
@@ -335,7 +335,7 @@ fn a_cluster_that_is_gone_leaves_the_registry_and_an_old_registration_does_not_b
     retire(&mut scenario, "blue", &json!([]));
     scenario.ports.world().remove_cluster(&cluster("blue"));
     let done = run(&mut scenario);
-    assert_eq!((done.retirement, done.skipped), (Some(Retirement::Departed), None));
+    assert_eq!((done.retirement, done.skipped), (Some(Retirement::Deregistered), None));
     assert!(record(&scenario).is_none() && policies(&scenario, "blue").is_empty());
     for name in ["svc-etl", "svc-train"] {
         assert_eq!(scenario.condition(name, "blue").unwrap().state, ConditionState::Removed);
@@ -343,7 +343,7 @@ fn a_cluster_that_is_gone_leaves_the_registry_and_an_old_registration_does_not_b
     assert!(run(&mut scenario).skipped.unwrap().contains("not registered"));
     scenario.send(&registration);
     assert!(record(&scenario).unwrap().is_retiring());
-    assert_eq!(run(&mut scenario).retirement, Some(Retirement::Departed));
+    assert_eq!(run(&mut scenario).retirement, Some(Retirement::Deregistered));
     // A new one of the same name is as good as any.
     scenario.ports.world().add_cluster(&cluster("blue"), &[]);
     scenario.advance(300);
@@ -359,16 +359,16 @@ fn nobody_waits_for_what_was_written_on_a_cluster_that_is_gone() {
     Scenario::assert_outcome(&scenario.send(&event), Outcome::Applied);
     retire(&mut scenario, "blue", &json!([]));
     scenario.ports.world().remove_cluster(&cluster("blue"));
-    assert_eq!(run(&mut scenario).retirement, Some(Retirement::Departed));
+    assert_eq!(run(&mut scenario).retirement, Some(Retirement::Deregistered));
 }
 
 #[test]
 fn an_emptied_cluster_leaves_the_registry_once_it_is_gone() {
     let mut scenario = both();
     retire(&mut scenario, "blue", &json!([]));
-    assert_eq!(run(&mut scenario).retirement, Some(Retirement::Emptied));
+    assert_eq!(run(&mut scenario).retirement, Some(Retirement::Drained));
     scenario.ports.world().remove_cluster(&cluster("blue"));
-    assert_eq!(run(&mut scenario).retirement, Some(Retirement::Departed));
+    assert_eq!(run(&mut scenario).retirement, Some(Retirement::Deregistered));
     assert!(record(&scenario).is_none());
 }
 
@@ -414,7 +414,7 @@ fn a_preview_shows_what_would_be_deleted_and_writes_nothing() {
 fn an_event_that_comes_again_is_made_true_on_a_cluster_that_came_back() {
     let mut scenario = both();
     retire(&mut scenario, "blue", &json!([]));
-    assert_eq!(run(&mut scenario).retirement, Some(Retirement::Emptied));
+    assert_eq!(run(&mut scenario).retirement, Some(Retirement::Drained));
     scenario.register("blue");
     scenario.advance(300);
     let again = scenario.sent.clone();
@@ -429,7 +429,7 @@ fn finish(scenario: &mut Scenario, pause: i64, what: &str) {
     let mut last = None;
     for _ in 0..20 {
         match try_run(scenario, "blue") {
-            Ok(done) if done.retirement == Some(Retirement::Emptied) => return,
+            Ok(done) if done.retirement == Some(Retirement::Drained) => return,
             done => last = Some(done),
         }
         scenario.advance(pause);
@@ -472,7 +472,7 @@ fn break_every_call(visible_after: i64, fault: impl Fn(usize) -> PortFault) {
         scenario.advance(61);
         finish(&mut scenario, 61, &what);
         scenario.advance(visible_after);
-        assert_emptied(&scenario);
+        assert_drained(&scenario);
         assert_eq!(End::of(&scenario), End::of(&expected), "{what}");
         assert_eq!(removals(&scenario), removals(&expected), "{what}");
         let world = scenario.ports.world();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use pod_identity_core::node_policy::PolicyState;
-use pod_identity_core::{KubernetesName, RoleArn};
+use pod_identity_core::{RoleArn, ServiceAccountRef};
 use pod_identity_engine::ledger::{NodePolicyRecord, node_policy_key};
 use pod_identity_engine::ports::{ErrorKind, Key};
 use pod_identity_engine::{Outcome, Reconciled, Scope, preview, reconcile};
@@ -154,13 +154,13 @@ fn moved() -> Scenario {
 fn a_role_that_nobody_uses_leaves_after_the_grace_period() {
     let mut scenario = bound();
     let first = run(&mut scenario);
-    assert!(first.trimmed.is_empty() && first.untrimmed.is_none(), "{first:?}");
+    assert!(first.trimmed.is_empty() && first.trim_skipped.is_none(), "{first:?}");
     scenario.advance(HOUR - 10);
     assert!(run(&mut scenario).trimmed.is_empty());
     assert_eq!(granted(&scenario), names(&["etl", "report"]));
     scenario.advance(10);
     let done = run(&mut scenario);
-    assert_eq!((done.trimmed, done.untrimmed), (BTreeSet::from([role("report")]), None));
+    assert_eq!((done.trimmed, done.trim_skipped), (BTreeSet::from([role("report")]), None));
     assert_eq!(granted(&scenario), names(&["etl"]));
     assert!(unused(&scenario).is_empty());
     let told = scenario.outcomes("Node Role Policy Changed").pop().unwrap();
@@ -215,7 +215,7 @@ fn a_role_that_somebody_elses_association_uses_stays() {
         .add_foreign_association(&cluster("blue"), place.0, place.1, &report)
         .unwrap();
     let done = run(&mut scenario);
-    assert!(done.trimmed.is_empty() && done.untrimmed.is_none(), "{done:?}");
+    assert!(done.trimmed.is_empty() && done.trim_skipped.is_none(), "{done:?}");
     assert!(unused(&scenario).is_empty());
     assert!(granted(&scenario).contains(&report));
 }
@@ -228,7 +228,7 @@ fn an_association_whose_name_kubernetes_would_not_take_keeps_its_role() {
         let mut world = scenario.ports.world();
         world.add_foreign_association(&cluster("blue"), "team", "Not_A_Name", &report).unwrap();
     };
-    assert!(KubernetesName::new("team", "Not_A_Name").is_err());
+    assert!(ServiceAccountRef::new("team", "Not_A_Name").is_err());
     world(&scenario);
     assert!(run(&mut scenario).trimmed.is_empty());
     assert!(unused(&scenario).is_empty());
@@ -268,10 +268,10 @@ fn a_policy_that_is_not_needed_any_more_is_given_up() {
     let mut scenario = two_policies();
     // What moves is listed where it goes first; the next reconciliation gives up what it left.
     let moved = run(&mut scenario);
-    assert_eq!((moved.untrimmed, moved.given_up.len()), (None, 0));
+    assert_eq!((moved.trim_skipped, moved.exemptions.len()), (None, 0));
     let done = run(&mut scenario);
-    assert_eq!((moved.trimmed.len() + done.trimmed.len(), done.untrimmed.as_ref()), (8, None));
-    assert_eq!(done.given_up.len(), 1);
+    assert_eq!((moved.trimmed.len() + done.trimmed.len(), done.trim_skipped.as_ref()), (8, None));
+    assert_eq!(done.exemptions.len(), 1);
     let kept: BTreeSet<String> = (8..14).map(|n| long(n).to_string()).collect();
     assert_eq!(granted(&scenario), kept);
     let attached = scenario.ports.world().iam.attached_to(&blue_nodes());
@@ -301,8 +301,8 @@ fn a_policy_that_is_attached_elsewhere_is_kept_attached_and_said() {
     let now = scenario.now();
     scenario.ports.world().iam.attach(&elsewhere, &policy(2), now);
     let done = run(&mut scenario);
-    assert!(done.untrimmed.unwrap().contains("IAM does not delete it"));
-    assert!(done.given_up.is_empty());
+    assert!(done.trim_skipped.unwrap().contains("IAM does not delete it"));
+    assert!(done.exemptions.is_empty());
     assert!(scenario.ports.world().iam.attached_to(&blue_nodes()).contains(&policy(2)));
 }
 
@@ -317,7 +317,7 @@ fn the_last_binding_gone_leaves_the_cluster_statement_alone() {
     run(&mut scenario);
     assert!(granted(&scenario).is_empty());
     assert_eq!(scenario.ports.world().iam.attached_to(&blue_nodes()).len(), 1);
-    assert!(run(&mut scenario).untrimmed.is_none());
+    assert!(run(&mut scenario).trim_skipped.is_none());
 }
 
 #[test]
@@ -327,7 +327,7 @@ fn clusters_that_share_a_node_role_are_not_trimmed_and_it_is_said() {
     let detail = json!({ "clusterArn": cluster("green"), "nodeRoleArns": [shared] });
     let event = scenario.event("domino.administration", "Cluster Registered", detail);
     scenario.send(&event);
-    let said = [run(&mut scenario), look(&mut scenario)].map(|done| done.untrimmed.unwrap());
+    let said = [run(&mut scenario), look(&mut scenario)].map(|done| done.trim_skipped.unwrap());
     assert!(said.iter().all(|why| why.contains("cluster green has node role")), "{said:?}");
     assert!(granted(&scenario).contains(role("report").as_str()));
 }
@@ -349,13 +349,13 @@ fn a_look_says_what_would_leave_and_writes_nothing() {
 #[test]
 fn what_is_handed_on_is_not_trimmed_and_it_is_said() {
     let mut scenario = due();
-    let after = KubernetesName::new("a", "a").ok();
+    let after = ServiceAccountRef::new("a", "a").ok();
     let (run, deadline) = (scenario.next_run(), scenario.in_seconds(60));
     let (ports, scope) = (&scenario.ports, Scope { after, ..scope() });
     let future =
         reconcile(ports.cloud(&run, &scenario.settings, deadline), ports.writers(), &scope);
     let done = drive(future, || {}).unwrap();
-    assert!(done.untrimmed.unwrap().contains("in one invocation"));
+    assert!(done.trim_skipped.unwrap().contains("in one invocation"));
     assert!(granted(&scenario).contains(role("report").as_str()));
 }
 
@@ -439,7 +439,7 @@ fn converge(scenario: &mut Scenario) {
     for _ in 0..4 {
         scenario.advance(300);
         let done = watched(scenario, 60, |_| {});
-        if done.is_ok_and(|done| done.untrimmed.is_none() && done.steps == 0) {
+        if done.is_ok_and(|done| done.trim_skipped.is_none() && done.steps == 0) {
             return;
         }
     }

@@ -192,7 +192,10 @@ fn a_trust_policy_that_eks_does_not_see_yet_is_waited_for_and_then_said_to_be_ri
     Scenario::assert_outcome(&scenario.deliver(&event, 2), Outcome::Blocked);
     let told = scenario.outcomes("Pod Identity Association Blocked");
     assert_eq!(told[0]["code"], "untrustedRole");
-    assert!(told[0]["wayOut"].as_str().unwrap().contains("reads as trusted by now"), "{told:?}");
+    assert!(
+        told[0]["remediation"].as_str().unwrap().contains("reads as trusted by now"),
+        "{told:?}"
+    );
     scenario.advance(60);
     Scenario::assert_outcome(&scenario.deliver(&event, 3), Outcome::Applied);
 }

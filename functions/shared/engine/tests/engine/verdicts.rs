@@ -168,9 +168,8 @@ fn a_retirement_takes_from_each_place_what_its_verdict_allows() {
     for (there, stays) in expected {
         let mut scenario = with(there);
         let before = at_place(&scenario).filter(|_| stays);
-        let given_up =
-            json!({ "clusterArn": cluster("blue"), "givenUp": ["svc-etl", "svc-other"] });
-        let event = scenario.event("domino.administration", "Cluster Retired", given_up);
+        let exemptions = json!({ "clusterArn": cluster("blue"), "exemptServiceAccounts": ["svc-etl", "svc-other"] });
+        let event = scenario.event("domino.administration", "Cluster Retired", exemptions);
         scenario.send(&event);
         let retirement = run(&mut scenario).retirement;
         assert_eq!(at_place(&scenario), before, "{there:?}");
@@ -187,7 +186,7 @@ fn a_retirement_takes_from_each_place_what_its_verdict_allows() {
             }
             _ => {
                 assert_eq!(state, Removed, "{there:?}");
-                assert_eq!(retirement, Some(Retirement::Emptied), "{there:?}");
+                assert_eq!(retirement, Some(Retirement::Drained), "{there:?}");
             }
         }
     }

@@ -168,7 +168,7 @@ async fn an_answer_that_does_not_fit_into_memory_is_refused() {
 
 #[tokio::test]
 async fn a_service_account_is_read_or_none() {
-    let name = KubernetesName::new("domino-compute", "svc-etl-sa").unwrap();
+    let name = ServiceAccountRef::new("domino-compute", "svc-etl-sa").unwrap();
     let found = json!({"metadata": {
         "name": "svc-etl-sa", "namespace": "domino-compute", "uid": "u-1", "labels": {"a": "b"},
         "annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::111122223333:role/old"},

@@ -19,8 +19,8 @@ fn id() -> PodId {
     }
 }
 
-fn name() -> KubernetesName {
-    KubernetesName::new("domino-compute", "svc-etl-sa").unwrap()
+fn name() -> ServiceAccountRef {
+    ServiceAccountRef::new("domino-compute", "svc-etl-sa").unwrap()
 }
 
 fn labels() -> BTreeMap<String, String> {

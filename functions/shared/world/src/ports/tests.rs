@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use pod_identity_core::{Desired, KubernetesName};
+use pod_identity_core::{Desired, ServiceAccountRef};
 use pod_identity_engine::ports::{
     AssociationFilter, AssociationUpdate, Bus, BusEntry, Clock, ClusterReader, EksReader,
     EksWriter, ErrorKind, IamReader, IamWriter, NewAssociation, NewPolicy,
@@ -43,7 +43,7 @@ fn desired(target: Option<&str>) -> Desired {
 
 fn new(service_account: &str) -> NewAssociation {
     NewAssociation {
-        kubernetes: KubernetesName::new("domino-compute", service_account).unwrap(),
+        kubernetes: ServiceAccountRef::new("domino-compute", service_account).unwrap(),
         desired: desired(Some("arn:aws:iam::444455556666:role/far")),
         tags: std::collections::BTreeMap::new(),
         client_token: format!("token-{service_account}"),

@@ -20,7 +20,7 @@ fn a_verdict_has_its_words_unless_it_is_ready() {
     assert_eq!(left_out, 0);
     let breaks = json!({
         "serviceAccount": "svc-0001", "verdict": "willBreak", "because": "it is so",
-        "wayOut": "mend it",
+        "remediation": "mend it",
     });
     assert_eq!(all, [json!({ "serviceAccount": "svc-0000", "verdict": "ready" }), breaks]);
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use pod_identity_core::trust::{TrustPolicy, TrustQuestion};
-use pod_identity_core::{ClusterArn, KubernetesName};
+use pod_identity_core::{ClusterArn, ServiceAccountRef};
 use pod_identity_events::TrustVerdict;
 
 use super::{User, check, document, statements};
@@ -11,7 +11,7 @@ use super::{User, check, document, statements};
 fn user(namespace: &str, name: &str, cluster: &str, session_tags: bool) -> User {
     User {
         name: name.parse().unwrap(),
-        kubernetes: KubernetesName::new(namespace, name).unwrap(),
+        kubernetes: ServiceAccountRef::new(namespace, name).unwrap(),
         cluster: ClusterArn::new("aws", "eu-west-1", "111122223333", cluster).unwrap(),
         session_tags,
     }

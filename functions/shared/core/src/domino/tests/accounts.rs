@@ -39,7 +39,7 @@ fn none_is_made_where_nobody_holds_an_association() {
 
 #[test]
 fn none_is_made_and_nobody_mapped_outside_the_namespaces_of_executions() {
-    let at = KubernetesName::new("elsewhere", "svc-etl-sa").unwrap();
+    let at = ServiceAccountRef::new("elsewhere", "svc-etl-sa").unwrap();
     let claim = Claim { wanted: Some(at.clone()), holds: true, uses: BTreeSet::from([at]) };
     let plan = planned(observed([(name("svc-etl"), claim)]));
     assert!(plan.is_empty());
@@ -78,7 +78,7 @@ fn with_service_accounts_off_a_missing_one_blocks_its_mapping_and_says_how_to_ma
     let problem = &plan.blocked[&name("svc-etl")];
     assert_eq!(problem.code, pod_identity_events::BlockedCode::ServiceAccountMissing);
     assert!(
-        problem.way_out.contains("kubectl -n domino-compute create serviceaccount svc-etl-sa"),
+        problem.remediation.contains("kubectl -n domino-compute create serviceaccount svc-etl-sa"),
         "{problem:?}"
     );
     let made = observed([holder("svc-etl")]).with_accounts([account("svc-etl-sa")]);

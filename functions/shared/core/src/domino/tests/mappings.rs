@@ -94,7 +94,7 @@ fn a_mutation_that_maps_the_name_elsewhere_blocks_it_alone() {
         let problem = &plan.blocked[&name("svc-a")];
         assert_eq!(problem.code, BlockedCode::MappingConflict);
         assert!(problem.reason.contains("Mutation domino-platform/theirs maps it to `other`"));
-        assert!(problem.way_out.contains("take svc-a out of Mutation domino-platform/theirs"));
+        assert!(problem.remediation.contains("take svc-a out of Mutation domino-platform/theirs"));
         assert_eq!(plan.blocked.len(), 1);
     }
 }
@@ -115,8 +115,8 @@ fn a_mutation_that_agrees_is_off_or_is_of_another_cloud_is_no_conflict() {
     }
 }
 
-fn elsewhere(account: &str) -> KubernetesName {
-    KubernetesName::new("domino-batch", account).unwrap()
+fn elsewhere(account: &str) -> ServiceAccountRef {
+    ServiceAccountRef::new("domino-batch", account).unwrap()
 }
 
 /// Bound at an account of the other namespace, with the association there.
@@ -158,7 +158,11 @@ fn accounts_of_one_name_in_two_namespaces_are_not_mapped() {
         a.reason,
         "svc-a is bound to domino-compute/svc-a-sa, and svc-c uses domino-batch/svc-a-sa: a mapping to `svc-a-sa` names no namespace, so pods of svc-a in namespace domino-batch would run as the account of svc-c"
     );
-    assert!(a.way_out.starts_with("assign the role of svc-a or svc-c again with"), "{}", a.way_out);
+    assert!(
+        a.remediation.starts_with("assign the role of svc-a or svc-c again with"),
+        "{}",
+        a.remediation
+    );
     let c = &plan.blocked[&name("svc-c")];
     assert!(c.reason.contains("pods of svc-c in namespace domino-compute"), "{}", c.reason);
 }

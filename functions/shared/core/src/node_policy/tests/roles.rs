@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use crate::node_policy::document::cost;
-use crate::node_policy::packing::Rooms;
+use crate::node_policy::packing::Capacities;
 use crate::node_policy::{
     Compaction, Extension, MAX_POLICY_CHARACTERS, Shard, characters, document, extend,
 };
@@ -110,7 +110,7 @@ pub(super) fn assert_fits(shard: &Shard, cluster: Option<&ClusterArn>) {
     assert!(count <= MAX_POLICY_CHARACTERS, "{count} characters");
     assert!(!shard.roles.is_empty() || statement.is_some(), "an empty document");
     if !shard.roles.is_empty() {
-        let free = Rooms::new(cluster).free(statement.is_some(), &shard.roles);
+        let free = Capacities::new(cluster).free(statement.is_some(), &shard.roles);
         assert_eq!(free, Some(MAX_POLICY_CHARACTERS - count));
     }
 }
@@ -118,11 +118,11 @@ pub(super) fn assert_fits(shard: &Shard, cluster: Option<&ClusterArn>) {
 /// The fewest policies that have so many characters for these roles: no
 /// packing at all has fewer.
 pub(super) fn fewest(roles: &BTreeSet<RoleArn>, cluster: Option<&ClusterArn>) -> usize {
-    let rooms = Rooms::new(cluster);
+    let capacities = Capacities::new(cluster);
     let total: usize = roles.iter().map(cost).sum();
     match total {
         0 => usize::from(cluster.is_some()),
-        _ => 1 + total.saturating_sub(rooms.of(true)).div_ceil(rooms.of(false)),
+        _ => 1 + total.saturating_sub(capacities.of(true)).div_ceil(capacities.of(false)),
     }
 }
 
@@ -140,7 +140,7 @@ pub(super) fn assert_few(
     cluster: Option<&ClusterArn>,
 ) {
     let more = count.saturating_sub(fewest);
-    let room = Rooms::new(cluster).of(false);
+    let room = Capacities::new(cluster).of(false);
     assert!(
         more <= 1 || (more - 1) * room < (count - 2) * (longest + 3),
         "{count} policies, but {fewest} have room"

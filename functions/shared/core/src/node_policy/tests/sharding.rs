@@ -143,7 +143,7 @@ proptest! {
         prop_assert_eq!((found.policies as usize, found.roles as usize), (shards.len(), lengths.len()));
         prop_assert!(found.used_percent <= 100);
         let average = lengths.iter().sum::<usize>().checked_div(lengths.len()).unwrap_or(57);
-        let more: Vec<usize> = vec![average; found.roles_left as usize];
+        let more: Vec<usize> = vec![average; found.roles_remaining as usize];
         let extension = extend(&shards, &numbered(lengths.len(), &more), cluster, found.max_policies, 1);
         prop_assert!(extension.unplaced.is_empty());
         let full = extended(&shards, &extension);
@@ -192,17 +192,17 @@ fn a_number_is_never_used_again() {
 fn capacity_is_exact_at_its_ends() {
     let cluster: ClusterArn = "arn:aws:eks:eu-west-1:111122223333:cluster/blue".parse().unwrap();
     let found = capacity(&[first(numbered(0, &[SHORTEST; 10]))], Some(&cluster), u32::MAX);
-    assert_eq!((found.max_policies, found.roles_left), (u32::MAX, u32::MAX));
+    assert_eq!((found.max_policies, found.roles_remaining), (u32::MAX, u32::MAX));
     let nothing = capacity(&[], Some(&cluster), 0);
-    assert_eq!((nothing.max_policies, nothing.roles_left, nothing.used_percent), (0, 0, 0));
+    assert_eq!((nothing.max_policies, nothing.roles_remaining, nothing.used_percent), (0, 0, 0));
     // Roles of middling length, the first policy still to be made with its statement.
     let found = capacity(&[], Some(&cluster), 1);
     let one = extend(&[], &numbered(0, &[57; 200]), Some(&cluster), 1, 1).shards.remove(0);
-    assert_eq!(found.roles_left as usize, one.roles.len());
+    assert_eq!(found.roles_remaining as usize, one.roles.len());
     // A statement that was switched on since leaves the first policy too full.
     let full = filled(&numbered(0, &[SHORTEST; 171]), None).remove(0);
     let found = capacity(&[first(full.roles)], Some(&cluster), 1);
-    assert_eq!((found.roles_left, found.used_percent), (0, 100));
+    assert_eq!((found.roles_remaining, found.used_percent), (0, 100));
 }
 
 #[test]

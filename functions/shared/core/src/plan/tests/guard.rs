@@ -17,7 +17,7 @@ fn halted() -> RestoreGuard {
     let problem = Problem {
         code: BlockedCode::LedgerOlderThanCluster,
         reason: "association a-x is younger than the ledger".to_owned(),
-        way_out: "resume".to_owned(),
+        remediation: "resume".to_owned(),
     };
     RestoreGuard { halted: Some(problem), resumed: BTreeSet::new() }
 }

@@ -65,8 +65,8 @@ fn a_policy_that_is_not_needed_is_given_up_once_another_lists_its_roles() {
     let observation = listing(&[full.clone(), vec![long(10), long(11)]]);
     let keep: BTreeSet<RoleArn> = full[3..].iter().cloned().chain([long(11)]).collect();
     let (plan, after) = trimmed(observation, &keep);
-    let gives_up = |step: &PolicyStep| matches!(step, PolicyStep::GiveUpPolicy { number: 2, .. });
-    assert_eq!(plan.policy_steps.iter().map(gives_up).collect::<Vec<_>>(), [false, true], "{plan}");
+    let deletes = |step: &PolicyStep| matches!(step, PolicyStep::DeletePolicy { number: 2, .. });
+    assert_eq!(plan.policy_steps.iter().map(deletes).collect::<Vec<_>>(), [false, true], "{plan}");
     assert_eq!(after.policies.listed(), keep);
     assert!(plan.to_string().contains("- policy acme-eu-west-1-blue-2, which lists"), "{plan}");
 }
@@ -97,7 +97,7 @@ fn nothing_is_taken_from_policies_that_are_not_understood() {
     observation.policies.problem = Some(Problem {
         code: BlockedCode::AccessDenied,
         reason: "it says more".to_owned(),
-        way_out: "move that".to_owned(),
+        remediation: "move that".to_owned(),
     });
     assert!(trimmed(observation, &BTreeSet::new()).0.is_empty());
 }
@@ -128,5 +128,5 @@ fn a_policy_whose_removal_was_begun_is_removed_and_what_it_lists_counts_as_not_l
     policy.state = PolicyState::Removing;
     assert_eq!(observation.policies.listed(), BTreeSet::from([role("etl")]));
     let (plan, _) = trimmed(observation, &BTreeSet::from([role("etl"), role("old")]));
-    assert!(matches!(plan.policy_steps.as_slice(), [PolicyStep::GiveUpPolicy { number: 2, .. }]));
+    assert!(matches!(plan.policy_steps.as_slice(), [PolicyStep::DeletePolicy { number: 2, .. }]));
 }

@@ -69,7 +69,7 @@ fn a_few_pods_are_no_implausible_share() {
 fn the_share_holds_up_no_removal_that_the_ledger_remembers() {
     // Whoever has most of the pods of a namespace would shield what was taken away from others.
     assert_eq!(numbers(&swept(removed(), &revoked(20), HOUR, &settings(""))), (20, 0));
-    let other = KubernetesName::new("domino-compute", "svc-other-sa").unwrap();
+    let other = ServiceAccountRef::new("domino-compute", "svc-other-sa").unwrap();
     let places = Places::from([(account("svc-etl-sa"), updated()), (other, removed())]);
     let settings = settings(EVICT);
     let mut survey = Survey::new(&places, &settings, at(HOUR));
@@ -101,7 +101,7 @@ fn what_a_budget_blocked_before_takes_no_place_of_others() {
 fn one_namespace_that_is_implausible_holds_up_no_other() {
     let mut settings = settings(EVICT);
     settings.namespaces.insert("other".to_owned());
-    let other = KubernetesName::new("other", "svc-etl-sa").unwrap();
+    let other = ServiceAccountRef::new("other", "svc-etl-sa").unwrap();
     let places = Places::from([(account("svc-etl-sa"), updated()), (other, updated())]);
     let mut survey = Survey::new(&places, &settings, at(HOUR));
     changed(20).iter().for_each(|pod| survey.look_at(pod));

@@ -88,7 +88,7 @@ fn json_names_pod_case_and_reason() {
           "remembered": true,
           "asksToBeKept": false,
           "reason": "pod domino-compute/run-2 of service account svc-b-sa holds credentials that svc-b lost at 2026-11-20T12:00:50.000Z (role arn:aws:iam::111122223333:role/domino/svc-b); they stay valid for up to 6h after that",
-          "wayOut": "stop the run in Domino, or bind the service account again; against what was copied out of the pod, deny the role's older sessions (aws:TokenIssueTime)"
+          "remediation": "stop the run in Domino, or bind the service account again; against what was copied out of the pod, deny the role's older sessions (aws:TokenIssueTime)"
         }
       ],
       "reports": [
@@ -110,7 +110,7 @@ fn json_names_pod_case_and_reason() {
             "doubt": "notRemembered",
             "asksToBeKept": false,
             "reason": "pod domino-compute/run-5 of service account svc-old-sa holds credentials, and there is no association; the ledger does not remember that it was taken away",
-            "wayOut": "delete the pod, or bind the service account again; against what was copied out of the pod, deny the role's older sessions (aws:TokenIssueTime)"
+            "remediation": "delete the pod, or bind the service account again; against what was copied out of the pod, deny the role's older sessions (aws:TokenIssueTime)"
           },
           "because": {
             "doubt": "notRemembered"
@@ -135,7 +135,7 @@ fn json_names_pod_case_and_reason() {
             "asksToBeKept": false,
             "settlesAt": "2026-11-20T12:00:30Z",
             "reason": "pod domino-compute/run-4 of service account svc-etl-sa was admitted at 2026-11-20T11:59:00Z with role arn:aws:iam::111122223333:role/domino/old; its association gives role arn:aws:iam::111122223333:role/domino/new since 2026-11-20T12:00:00.000Z",
-            "wayOut": "stop the run in Domino and start it again"
+            "remediation": "stop the run in Domino and start it again"
           },
           "because": "nothingRestartsIt"
         }
@@ -160,7 +160,7 @@ fn json_names_pod_case_and_reason() {
             "asksToBeKept": false,
             "settlesAt": "2026-11-20T12:00:30Z",
             "reason": "pod domino-compute/run-3 of service account svc-etl-sa was admitted at 2026-11-20T11:59:00Z with role arn:aws:iam::111122223333:role/domino/old; its association gives role arn:aws:iam::111122223333:role/domino/new since 2026-11-20T12:00:00.000Z",
-            "wayOut": "delete the pod; ReplicaSet workspace starts another"
+            "remediation": "delete the pod; ReplicaSet workspace starts another"
           },
           "because": {
             "unsettled": "2026-11-20T12:00:30Z"
@@ -270,7 +270,7 @@ fn words_name_the_pod_its_service_account_and_the_roles() {
         let Sweep { evictions, reports, .. } = sweep(&places, &[pod], HOUR, None);
         let reports = reports.into_iter().map(|one| one.finding);
         let finding = evictions.into_iter().chain(reports).next().unwrap();
-        format!("{}\n    {}", finding.reason, finding.way_out)
+        format!("{}\n    {}", finding.reason, finding.remediation)
     })
     .collect();
     insta::assert_snapshot!(told.join("\n"), @r#"
@@ -367,7 +367,7 @@ fn the_remediation_of_a_shadowed_pod_names_the_mutation_that_puts_the_variable_t
     survey.look_at(&shadowed);
     let sweep = survey.plan(None);
     assert_eq!(
-        sweep.reports[0].finding.way_out,
+        sweep.reports[0].finding.remediation,
         "take out AWS_ACCESS_KEY_ID of container run: modifyEnv of Mutation domino-platform/irsa puts AWS_ACCESS_KEY_ID there; or bind it to no role"
     );
 }

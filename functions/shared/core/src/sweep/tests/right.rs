@@ -207,7 +207,7 @@ proptest! {
         let mut settings = settings("*=evict");
         settings.namespaces = spaces.iter().cloned().collect();
         settings.ceilings = Ceilings { per_sweep, per_namespace, share_percent, share_from };
-        let named = |space: &String| KubernetesName::new(space, "svc-etl-sa").unwrap();
+        let named = |space: &String| ServiceAccountRef::new(space, "svc-etl-sa").unwrap();
         let places: Places = spaces.iter().map(|space| (named(space), history.place())).collect();
         let mut survey = Survey::new(&places, &settings, at(history.now));
         let mut counts = BTreeMap::new();

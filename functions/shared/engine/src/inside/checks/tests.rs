@@ -27,10 +27,10 @@ fn told(description: Option<ClusterDescription>, agent: Option<&str>) -> Told {
 }
 
 /// The one thing that is missing: its reason and the way out.
-fn one(told: &Told, way_in: WayIn) -> String {
-    let missing = told.missing(way_in);
+fn one(told: &Told, api_access: ApiAccess) -> String {
+    let missing = told.missing(api_access);
     assert_eq!(missing.len(), 1, "{missing:?}");
-    format!("{}; {}", missing[0].reason, missing[0].way_out)
+    format!("{}; {}", missing[0].reason, missing[0].remediation)
 }
 
 #[test]
@@ -38,15 +38,15 @@ fn nothing_is_missing_of_a_cluster_that_has_all() {
     for status in ["ACTIVE", "UPDATING"] {
         let description = ClusterDescription { status: status.to_owned(), ..description() };
         let told = told(Some(description), Some(status));
-        for way_in in [WayIn::Open, WayIn::Closed, WayIn::Unreachable] {
-            assert_eq!(told.missing(way_in), []);
+        for api_access in [ApiAccess::Open, ApiAccess::Closed, ApiAccess::Unreachable] {
+            assert_eq!(told.missing(api_access), []);
         }
     }
 }
 
 #[test]
 fn a_cluster_that_is_gone_is_told_once() {
-    let words = one(&told(None, None), WayIn::Unreachable);
+    let words = one(&told(None, None), ApiAccess::Unreachable);
     assert!(words.starts_with("EKS does not know cluster blue; "), "{words}");
     assert!(words.contains("retire it"), "{words}");
 }
@@ -55,7 +55,7 @@ fn a_cluster_that_is_gone_is_told_once() {
 fn a_cluster_that_is_not_active_says_what_it_is() {
     for status in ["CREATING", "PENDING", "DELETING", "FAILED"] {
         let description = ClusterDescription { status: status.to_owned(), ..description() };
-        let words = one(&told(Some(description), Some("ACTIVE")), WayIn::Open);
+        let words = one(&told(Some(description), Some("ACTIVE")), ApiAccess::Open);
         assert!(words.starts_with(&format!("cluster blue is {status}; ")), "{words}");
     }
 }
@@ -64,9 +64,9 @@ fn a_cluster_that_is_not_active_says_what_it_is() {
 fn a_private_endpoint_is_missing_only_where_it_could_not_be_reached() {
     let private = ClusterDescription { public_endpoint: false, ..description() };
     let told = told(Some(private), Some("ACTIVE"));
-    assert!(one(&told, WayIn::Unreachable).contains("VPC"));
-    assert_eq!(told.missing(WayIn::Closed), []);
-    assert_eq!(told.missing(WayIn::Open), []);
+    assert!(one(&told, ApiAccess::Unreachable).contains("VPC"));
+    assert_eq!(told.missing(ApiAccess::Closed), []);
+    assert_eq!(told.missing(ApiAccess::Open), []);
 }
 
 #[test]
@@ -76,16 +76,16 @@ fn the_mode_config_map_is_missing_only_where_the_caller_is_not_known() {
         Some(ClusterDescription { authentication_mode: mode, ..description() }),
         Some("ACTIVE"),
     );
-    assert!(one(&told, WayIn::Closed).contains("aws-auth"));
-    assert_eq!(told.missing(WayIn::Unreachable), []);
-    assert_eq!(told.missing(WayIn::Open), []);
+    assert!(one(&told, ApiAccess::Closed).contains("aws-auth"));
+    assert_eq!(told.missing(ApiAccess::Unreachable), []);
+    assert_eq!(told.missing(ApiAccess::Open), []);
 }
 
 #[test]
 fn an_agent_that_is_absent_or_ill_is_told() {
-    assert!(one(&told(Some(description()), None), WayIn::Open).contains("no EKS add-on"));
+    assert!(one(&told(Some(description()), None), ApiAccess::Open).contains("no EKS add-on"));
     for status in ["CREATING", "DEGRADED", "CREATE_FAILED", "UPDATE_FAILED", "DELETING"] {
-        let words = one(&told(Some(description()), Some(status)), WayIn::Open);
+        let words = one(&told(Some(description()), Some(status)), ApiAccess::Open);
         assert!(words.contains(&format!("of cluster blue is {status}")), "{words}");
     }
 }
@@ -93,19 +93,19 @@ fn an_agent_that_is_absent_or_ill_is_told() {
 #[test]
 fn a_cluster_in_auto_mode_has_the_agent_built_in() {
     let auto = || ClusterDescription { auto_mode: true, ..description() };
-    assert_eq!(told(Some(auto()), None).missing(WayIn::Open), []);
-    assert!(one(&told(Some(auto()), Some("DEGRADED")), WayIn::Open).contains("is DEGRADED"));
+    assert_eq!(told(Some(auto()), None).missing(ApiAccess::Open), []);
+    assert!(one(&told(Some(auto()), Some("DEGRADED")), ApiAccess::Open).contains("is DEGRADED"));
 }
 
 #[test]
 fn a_denial_names_the_permission_and_hides_no_other_word() {
     let mut told = told(Some(description()), None);
     told.description = Answer::Denied("failed to describe cluster blue".to_owned());
-    let missing = told.missing(WayIn::Open);
+    let missing = told.missing(ApiAccess::Open);
     assert_eq!(missing.len(), 2);
-    assert!(missing[0].way_out.contains("eks:DescribeCluster"));
+    assert!(missing[0].remediation.contains("eks:DescribeCluster"));
     told.agent = Answer::Denied("failed to describe add-on".to_owned());
-    assert!(told.missing(WayIn::Open)[1].way_out.contains("eks:DescribeAddon"));
+    assert!(told.missing(ApiAccess::Open)[1].remediation.contains("eks:DescribeAddon"));
     told.agent = Answer::Unknown;
-    assert_eq!(told.missing(WayIn::Open).len(), 1);
+    assert_eq!(told.missing(ApiAccess::Open).len(), 1);
 }

@@ -6,7 +6,7 @@ use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
 use pod_identity_core::domino::{AccountDeletion, Mapping, Plan, own_labels};
 use pod_identity_core::plan::{Blocked, Problem};
-use pod_identity_core::{DominoName, KubernetesName};
+use pod_identity_core::{DominoName, ServiceAccountRef};
 
 use super::super::{Hands, Inside};
 use super::{DominoPlan, DominoReport, failure, words};
@@ -64,7 +64,7 @@ impl DominoPlan {
         noted.entry(name).or_insert_with(|| problem.clone());
     }
 
-    fn note_missing(&mut self, failed: &BTreeMap<KubernetesName, Option<(Problem, bool)>>) {
+    fn note_missing(&mut self, failed: &BTreeMap<ServiceAccountRef, Option<(Problem, bool)>>) {
         let of = self.subjects.iter().filter_map(|(name, subject)| {
             Some((name.clone(), failed.get(&subject.kubernetes)?.clone()?))
         });
@@ -133,7 +133,7 @@ impl Hand<'_> {
         &self,
         plan: &Plan,
         report: &mut DominoReport,
-    ) -> BTreeMap<KubernetesName, Option<(Problem, bool)>> {
+    ) -> BTreeMap<ServiceAccountRef, Option<(Problem, bool)>> {
         let (access, settings) = (self.context.access, self.context.settings);
         let labels = &own_labels(&settings.plan.deployment);
         let results: Vec<_> = stream::iter(&plan.creates)
@@ -155,7 +155,7 @@ impl Hand<'_> {
                 Some(Err(error)) => {
                     let problem = words::account_failed(place, &error);
                     report.failures.push(failure(&problem));
-                    failed.insert(place.clone(), Some((problem, words::is_passing(&error))));
+                    failed.insert(place.clone(), Some((problem, words::is_retryable(&error))));
                 }
                 None => {
                     report.left = true;
@@ -193,7 +193,7 @@ impl Hand<'_> {
             Err(error) => {
                 let problem = words::mapping_failed(namespace, name, &error);
                 report.failures.push(failure(&problem));
-                Mapped::Failed(problem, words::is_passing(&error))
+                Mapped::Failed(problem, words::is_retryable(&error))
             }
         }
     }
@@ -241,7 +241,7 @@ impl Hand<'_> {
         }
     }
 
-    async fn has_association(&self, place: &KubernetesName) -> Result<bool, Error> {
+    async fn has_association(&self, place: &ServiceAccountRef) -> Result<bool, Error> {
         let (eks, access) = (self.context.eks, self.context.access);
         let filter = AssociationFilter {
             namespace: Some(place.namespace().to_owned()),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pod_identity_core::domino::{Claim, DEPLOYMENT_LABEL, Mutations, Observation};
 use pod_identity_core::plan::Problem;
-use pod_identity_core::{ClusterArn, DominoName, KubernetesName, Mutation, ServiceAccount};
+use pod_identity_core::{ClusterArn, DominoName, Mutation, ServiceAccount, ServiceAccountRef};
 
 use super::super::known::Known;
 use super::super::{Inside, InsideError};
@@ -30,7 +30,7 @@ pub(super) async fn observe(context: &Inside<'_>, known: &Known) -> Result<Seen,
     let (access, inside) = (context.access, context.inside);
     let mut seen = of_ledger(known, &access.cluster);
     let claims = seen.observation.claims.values();
-    let used: BTreeSet<KubernetesName> = claims.flat_map(|claim| claim.uses.clone()).collect();
+    let used: BTreeSet<ServiceAccountRef> = claims.flat_map(|claim| claim.uses.clone()).collect();
     for namespace in &inside.namespaces {
         // Without our own to look after, only what bindings use is looked at.
         let is_used = used.iter().any(|place| place.namespace() == namespace);
@@ -109,12 +109,12 @@ fn claim(record: &BindingRecord, condition: Option<&Condition>, cluster: &Cluste
 async fn service_accounts(
     context: &Inside<'_>,
     namespace: &str,
-    used: &BTreeSet<KubernetesName>,
+    used: &BTreeSet<ServiceAccountRef>,
 ) -> Result<Vec<ServiceAccount>, PortError> {
     let names: BTreeSet<&str> = used
         .iter()
         .filter(|place| place.namespace() == namespace)
-        .map(KubernetesName::service_account)
+        .map(ServiceAccountRef::service_account)
         .collect();
     let (kubernetes, access) = (context.kubernetes, context.access);
     let is_ours = |one: &ServiceAccount| one.labels.contains_key(DEPLOYMENT_LABEL);

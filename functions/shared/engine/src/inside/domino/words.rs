@@ -1,6 +1,6 @@
 //! What failed calls mean to the Domino side, and the way out.
 
-use pod_identity_core::KubernetesName;
+use pod_identity_core::ServiceAccountRef;
 use pod_identity_core::domino::{MANAGED_BY, MappingSettings};
 use pod_identity_core::plan::Problem;
 use pod_identity_events::BlockedCode;
@@ -25,8 +25,8 @@ pub(super) fn is_closed(error: &PortError) -> bool {
 }
 
 /// A failed call, in Kubernetes' words, and what to do about it.
-fn problem(code: BlockedCode, error: &PortError, way_out: String) -> Problem {
-    Problem { code, reason: chain(error), way_out }
+fn problem(code: BlockedCode, error: &PortError, remediation: String) -> Problem {
+    Problem { code, reason: chain(error), remediation }
 }
 
 /// What else can be done about a failure that has no remediation of its own.
@@ -52,11 +52,11 @@ pub(super) fn accounts_unread(
     error: &PortError,
 ) -> Result<Problem, InsideError> {
     open(context, error)?;
-    let (code, way_out) = match error.kind {
+    let (code, remediation) = match error.kind {
         ErrorKind::Denied => (BlockedCode::AccessDenied, BIND.to_owned()),
         _ => (BlockedCode::ServiceAccountMissing, otherwise(error)),
     };
-    Ok(problem(code, error, way_out))
+    Ok(problem(code, error, remediation))
 }
 
 pub(super) fn mutations_unread(
@@ -70,7 +70,7 @@ pub(super) fn mutations_unread(
         ErrorKind::NotFound => Problem {
             code: BlockedCode::InvalidRequest,
             reason: format!("cluster {cluster} does not know Mutations, so no name is mapped"),
-            way_out: "install domsed there, or switch the mapping off".to_owned(),
+            remediation: "install domsed there, or switch the mapping off".to_owned(),
         },
         ErrorKind::Denied => problem(
             BlockedCode::AccessDenied,
@@ -81,8 +81,8 @@ pub(super) fn mutations_unread(
     })
 }
 
-pub(super) fn account_failed(place: &KubernetesName, error: &PortError) -> Problem {
-    let way_out = match error.kind {
+pub(super) fn account_failed(place: &ServiceAccountRef, error: &PortError) -> Problem {
+    let remediation = match error.kind {
         ErrorKind::NotFound => format!(
             "there is no namespace {}; make it, or correct the namespaces of executions",
             place.namespace()
@@ -90,11 +90,11 @@ pub(super) fn account_failed(place: &KubernetesName, error: &PortError) -> Probl
         ErrorKind::Denied => BIND.to_owned(),
         _ => otherwise(error),
     };
-    problem(BlockedCode::ServiceAccountMissing, error, way_out)
+    problem(BlockedCode::ServiceAccountMissing, error, remediation)
 }
 
 pub(super) fn mapping_failed(namespace: &str, name: &str, error: &PortError) -> Problem {
-    let (code, way_out) = match error.kind {
+    let (code, remediation) = match error.kind {
         // The definition of Mutations on the cluster, or an admission webhook, does not take ours.
         ErrorKind::Invalid => (
             BlockedCode::InvalidRequest,
@@ -115,10 +115,10 @@ pub(super) fn mapping_failed(namespace: &str, name: &str, error: &PortError) -> 
         ),
         _ => (BlockedCode::InvalidRequest, otherwise(error)),
     };
-    problem(code, error, way_out)
+    problem(code, error, remediation)
 }
 
 /// Whether it can work later without anything being done, so that no event tells of it.
-pub(super) fn is_passing(error: &PortError) -> bool {
+pub(super) fn is_retryable(error: &PortError) -> bool {
     matches!(error.kind, ErrorKind::Passing | ErrorKind::Expired)
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use pod_identity_core::sweep::{Case, Doubt, Finding, Places, Sweep};
-use pod_identity_core::{Binding, DominoName, IRSA_ANNOTATION, KubernetesName, Pod};
+use pod_identity_core::{Binding, DominoName, IRSA_ANNOTATION, Pod, ServiceAccountRef};
 
 use super::places::place_of;
 use crate::ledger::{Condition, ConditionState, Effective, InsideBinding, Missing, Proof};
@@ -16,11 +16,11 @@ pub(super) struct Seen<'a> {
     pub(super) places: &'a Places,
     pub(super) pods: &'a [Pod],
     /// Ids of the associations that EKS listed.
-    pub(super) listed: &'a BTreeMap<KubernetesName, String>,
+    pub(super) listed: &'a BTreeMap<ServiceAccountRef, String>,
     /// Namespaces that were seen as a whole.
     pub(super) namespaces: &'a BTreeSet<String>,
     /// Roles that service accounts are annotated with; none when nobody looked.
-    pub(super) annotated: Option<&'a BTreeMap<KubernetesName, String>>,
+    pub(super) annotated: Option<&'a BTreeMap<ServiceAccountRef, String>>,
     /// How long around a change a pod may have seen what was before.
     pub(super) grace: jiff::SignedDuration,
     pub(super) now: Timestamp,
@@ -30,7 +30,7 @@ pub(super) struct Seen<'a> {
 #[derive(Debug, Clone)]
 pub(super) struct Unproven {
     pub(super) name: DominoName,
-    pub(super) place: KubernetesName,
+    pub(super) place: ServiceAccountRef,
     pub(super) association: String,
     pub(super) credentials_changed_at: Option<Timestamp>,
 }
@@ -114,7 +114,7 @@ impl Seen<'_> {
 
     fn last_change(
         &self,
-        place: &KubernetesName,
+        place: &ServiceAccountRef,
         changed_at: Option<Timestamp>,
     ) -> Option<Timestamp> {
         let shown = self.places.get(place).and_then(|place| place.association.as_ref());
@@ -125,7 +125,7 @@ impl Seen<'_> {
     fn proof(
         &self,
         binding: &Binding,
-        place: &KubernetesName,
+        place: &ServiceAccountRef,
         changed_at: Option<Timestamp>,
     ) -> Option<&Pod> {
         let shown = self.places.get(place)?.association.as_ref()?;
@@ -140,7 +140,7 @@ impl Seen<'_> {
     }
 
     /// What hides the association of a place.
-    fn shadow(&self, place: &KubernetesName) -> Option<Missing> {
+    fn shadow(&self, place: &ServiceAccountRef) -> Option<Missing> {
         let Sweep { evictions, reports, held_back, halted, .. } = self.sweep;
         let findings = evictions
             .iter()
@@ -156,7 +156,7 @@ impl Seen<'_> {
         let found = findings.filter(hides).min_by_key(|finding| &finding.pod);
         let of_pod = found.map(|finding| Missing {
             reason: finding.reason.clone(),
-            way_out: finding.way_out.clone(),
+            remediation: finding.remediation.clone(),
         });
         of_pod.or_else(|| {
             let role = self.annotated?.get(place)?;
@@ -164,7 +164,7 @@ impl Seen<'_> {
                 reason: format!(
                     "service account {place} is annotated with role {role} ({IRSA_ANNOTATION}): a pod that is admitted while EKS does not show the association gets that role instead"
                 ),
-                way_out: format!("take the annotation {IRSA_ANNOTATION} off the service account"),
+                remediation: format!("take the annotation {IRSA_ANNOTATION} off the service account"),
             })
         })
     }

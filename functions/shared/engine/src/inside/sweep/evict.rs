@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
 use jiff::{SignedDuration, Timestamp};
-use pod_identity_core::KubernetesName;
+use pod_identity_core::ServiceAccountRef;
 use pod_identity_core::sweep::{Case, Finding};
 
 use super::pods::words;
-use super::tell::{Blockade, Word, Words, tell};
+use super::tell::{BlockedByPdb, Word, Words, tell};
 use super::{SweepPlan, SweepReport, look, place_of_finding, pod_id};
 use crate::error::Error;
 use crate::inside::known::Known;
@@ -37,7 +37,7 @@ const NOTED: usize = 100;
 struct Target<'a> {
     finding: &'a Finding,
     attempts: u32,
-    blockade: Option<Blockade>,
+    blocked_by_pdb: Option<BlockedByPdb>,
     /// Why the last attempt failed.
     failed: Option<String>,
     /// Whether an eviction was sent that may have had its effect.
@@ -58,7 +58,7 @@ enum Fate {
 }
 
 /// A Kubernetes service account, and the one that its unmapped pods should have.
-type Group = (KubernetesName, Option<KubernetesName>);
+type Group = (ServiceAccountRef, Option<ServiceAccountRef>);
 
 /// What every attempt needs.
 struct Evicting<'a> {
@@ -78,17 +78,18 @@ pub(super) async fn evict(
 ) -> SweepReport {
     let evicting = Evicting { context, hands, known, plan };
     let mut report = plan.report.clone();
-    let new = |finding| Target { finding, attempts: 0, blockade: None, failed: None, sent: false };
+    let new =
+        |finding| Target { finding, attempts: 0, blocked_by_pdb: None, failed: None, sent: false };
     let mut waiting: Vec<Target<'_>> = evictions.iter().map(new).collect();
     let wait_until = wait_until(context.clock.now(), context.deadline);
-    let (mut pause, mut untold, mut over) = (FIRST_PAUSE, Vec::new(), false);
+    let (mut pause, mut unpublished, mut over) = (FIRST_PAUSE, Vec::new(), false);
     let mut noted = BTreeSet::new();
     while !waiting.is_empty() {
         let (mut put_off, mut not_tried, mut throttled) = (Vec::new(), false, false);
         while !waiting.is_empty() {
             let now: Vec<Target<'_>> = waiting.drain(..waiting.len().min(NOTED)).collect();
             let may_go_on = !context.is_over() && evicting.is_leased().await;
-            if !may_go_on || !evicting.note(&now, &untold, &mut noted).await {
+            if !may_go_on || !evicting.note(&now, &unpublished, &mut noted).await {
                 put_off.extend(now);
                 over = true;
                 break;
@@ -102,7 +103,7 @@ pub(super) async fn evict(
                         report.evicted.push(id);
                     }
                     Fate::Deleted => {
-                        news.extend(words.evicted(target.finding, target.blockade.as_ref()));
+                        news.extend(words.evicted(target.finding, target.blocked_by_pdb.as_ref()));
                         report.deleted.push(id);
                     }
                     Fate::Spared => report.spared.push(id),
@@ -123,7 +124,7 @@ pub(super) async fn evict(
                 }
             }
             // At once: a run that dies later has told of what it did so far.
-            evicting.tell(news, &mut report, &mut untold).await;
+            evicting.tell(news, &mut report, &mut unpublished).await;
         }
         put_off.append(&mut waiting);
         waiting = put_off;
@@ -140,26 +141,26 @@ pub(super) async fn evict(
         context.clock.sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
-    let (words, mut news) = (evicting.words(), std::mem::take(&mut untold));
+    let (words, mut news) = (evicting.words(), std::mem::take(&mut unpublished));
     for target in waiting {
         let id = pod_id(target.finding);
-        match (target.blockade, target.failed) {
-            (Some(blockade), _) => {
-                news.push(words.blocked(target.finding, &blockade));
-                report.blocked.push((id, blockade.words));
+        match (target.blocked_by_pdb, target.failed) {
+            (Some(blocked_by_pdb), _) => {
+                news.push(words.blocked(target.finding, &blocked_by_pdb));
+                report.blocked.push((id, blocked_by_pdb.words));
             }
             (None, Some(why)) => report.failures.push((id, why)),
             (None, None) => report.left |= over,
         }
     }
-    evicting.tell(news, &mut report, &mut untold).await;
-    for word in untold {
+    evicting.tell(news, &mut report, &mut unpublished).await;
+    for word in unpublished {
         tracing::warn!(
             cluster = context.access.cluster.name(),
             "the bus was not told of a pod: {}",
             word.about()
         );
-        report.untold.extend(word.eviction().cloned());
+        report.unpublished.extend(word.eviction().cloned());
     }
     report
 }
@@ -186,13 +187,13 @@ impl<'a> Evicting<'a> {
         self.context.inside.sweep.as_ref().and_then(|sweep| sweep.delete_after)
     }
 
-    async fn tell(&self, news: Vec<Word>, report: &mut SweepReport, untold: &mut Vec<Word>) {
+    async fn tell(&self, news: Vec<Word>, report: &mut SweepReport, unpublished: &mut Vec<Word>) {
         let spoken = tell(self.context, self.hands, news).await;
         report.told += spoken.told;
-        for (word, why) in spoken.untold {
+        for (word, why) in spoken.unpublished {
             let cluster = self.context.access.cluster.name();
             tracing::warn!(cluster, "an event of a stale pod was not sent: {why}");
-            untold.push(word);
+            unpublished.push(word);
         }
     }
 
@@ -201,7 +202,7 @@ impl<'a> Evicting<'a> {
     async fn note(
         &self,
         targets: &[Target<'_>],
-        untold: &[Word],
+        unpublished: &[Word],
         noted: &mut BTreeSet<String>,
     ) -> bool {
         let words = self.words();
@@ -213,8 +214,8 @@ impl<'a> Evicting<'a> {
             return true;
         }
         let cluster = self.context.access.cluster.name();
-        evictions.extend(self.plan.report.untold.iter().cloned());
-        evictions.extend(untold.iter().filter_map(|word| word.eviction().cloned()));
+        evictions.extend(self.plan.report.unpublished.iter().cloned());
+        evictions.extend(unpublished.iter().filter_map(|word| word.eviction().cloned()));
         if evictions.len() > NOTED * 2 {
             tracing::warn!(
                 cluster,
@@ -330,10 +331,11 @@ impl<'a> Evicting<'a> {
             Ok(Eviction::Evicted) => Fate::Evicted,
             Ok(Eviction::Gone) => target.gone(Fate::Evicted),
             Ok(Eviction::Blocked(words)) => {
-                let before = target.blockade.as_ref().map(|blockade| blockade.since);
+                let before =
+                    target.blocked_by_pdb.as_ref().map(|blocked_by_pdb| blocked_by_pdb.since);
                 let before = before.or(target.finding.blocked_since);
                 let since = before.unwrap_or(clock.now());
-                target.blockade = Some(Blockade { since, words });
+                target.blocked_by_pdb = Some(BlockedByPdb { since, words });
                 target.failed = None;
                 if !self.may_delete(target.finding, since) {
                     return Fate::Blocked;
@@ -395,7 +397,9 @@ impl<'a> Evicting<'a> {
         let why = match fate {
             Fate::Failed(why) => Some(why.as_str()),
             Fate::Again => target.failed.as_deref(),
-            Fate::Blocked => target.blockade.as_ref().map(|blockade| blockade.words.as_str()),
+            Fate::Blocked => {
+                target.blocked_by_pdb.as_ref().map(|blocked_by_pdb| blocked_by_pdb.words.as_str())
+            }
             _ => None,
         };
         tracing::info!(

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pod_identity_core::{Association, DominoName, KubernetesName};
+use pod_identity_core::{Association, DominoName, ServiceAccountRef};
 
 use super::places::says_the_same;
 use crate::error::Error;
@@ -17,9 +17,9 @@ use crate::ports::Key;
 pub(super) async fn is_as_planned(
     context: &Inside<'_>,
     known: &Known,
-    place: &KubernetesName,
+    place: &ServiceAccountRef,
     planned: Option<&Association>,
-    also: Option<&KubernetesName>,
+    also: Option<&ServiceAccountRef>,
 ) -> Result<bool, Error> {
     let (eks, access, settings) = (context.eks, context.access, context.settings);
     let places = BTreeSet::from([place.clone()]);
@@ -50,7 +50,7 @@ fn gives_the_same(one: Option<&Association>, other: Option<&Association>) -> boo
 async fn is_remembered_alike(
     context: &Inside<'_>,
     known: &Known,
-    place: &KubernetesName,
+    place: &ServiceAccountRef,
 ) -> Result<bool, LedgerError> {
     let cluster = &context.access.cluster;
     let concerned: BTreeMap<&DominoName, &Condition> =
@@ -78,7 +78,7 @@ async fn is_remembered_alike(
     Ok(true)
 }
 
-fn concerns(condition: &Condition, place: &KubernetesName) -> bool {
+fn concerns(condition: &Condition, place: &ServiceAccountRef) -> bool {
     let Condition { wanted, leaving, association, removals, .. } = condition;
     wanted.as_ref() == Some(place)
         || leaving.contains_key(place)

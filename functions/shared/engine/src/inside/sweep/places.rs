@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{self, StreamExt};
 use pod_identity_core::sweep::{Bound, Places, Removal, Worked};
-use pod_identity_core::{Association, DominoName, KubernetesName, Pod};
+use pod_identity_core::{Association, DominoName, Pod, ServiceAccountRef};
 
 use crate::error::Error;
 use crate::inside::Inside;
@@ -17,7 +17,7 @@ use crate::ports::{AssociationFilter, AssociationSummary, PortError};
 pub(super) fn of_ledger(known: &Known, inside: &BTreeMap<DominoName, InsideBinding>) -> Places {
     let mut places = Places::new();
     // Of several that want one place, the one who has its association holds it.
-    let mut rank: BTreeMap<&KubernetesName, u8> = BTreeMap::new();
+    let mut rank: BTreeMap<&ServiceAccountRef, u8> = BTreeMap::new();
     for (name, condition) in &known.conditions {
         for place in condition.leaving.keys() {
             places.entry(place.clone()).or_default();
@@ -50,7 +50,7 @@ fn bound(
     known: &Known,
     name: &DominoName,
     condition: &Condition,
-    place: &KubernetesName,
+    place: &ServiceAccountRef,
     inside: Option<&InsideBinding>,
 ) -> Option<Bound> {
     let binding = known.bindings.get(name)?.binding()?;
@@ -73,7 +73,7 @@ fn worked(record: &WorkedRecord) -> Worked {
 }
 
 /// Kubernetes service accounts of one binding: where it is, where it leaves, and where it was.
-pub(super) fn of_binding(known: &Known, name: &DominoName) -> BTreeSet<KubernetesName> {
+pub(super) fn of_binding(known: &Known, name: &DominoName) -> BTreeSet<ServiceAccountRef> {
     let Some(condition) = known.conditions.get(name) else { return BTreeSet::new() };
     let was = condition.association.iter().map(|association| &association.kubernetes);
     let places = condition.wanted.iter().chain(condition.leaving.keys());
@@ -95,7 +95,7 @@ fn word(condition: &Condition) -> impl PartialEq + '_ {
 /// What EKS lists.
 #[derive(Default)]
 pub(super) struct Listed {
-    pub(super) summaries: BTreeMap<KubernetesName, AssociationSummary>,
+    pub(super) summaries: BTreeMap<ServiceAccountRef, AssociationSummary>,
     /// How many associations were listed, also of those whose names Kubernetes would not take.
     pub(super) count: usize,
 }
@@ -103,7 +103,7 @@ pub(super) struct Listed {
 /// Lists the associations of the cluster, or of some places.
 pub(super) async fn list(
     context: &Inside<'_>,
-    only: Option<&BTreeSet<KubernetesName>>,
+    only: Option<&BTreeSet<ServiceAccountRef>>,
 ) -> Result<Listed, PortError> {
     let (eks, access, settings) = (context.eks, context.access, context.settings);
     let all = AssociationFilter::default();
@@ -126,18 +126,18 @@ pub(super) async fn list(
     Ok(Listed { count, summaries: by_place(found) })
 }
 
-fn by_place(found: Vec<AssociationSummary>) -> BTreeMap<KubernetesName, AssociationSummary> {
+fn by_place(found: Vec<AssociationSummary>) -> BTreeMap<ServiceAccountRef, AssociationSummary> {
     let place =
-        |one: &AssociationSummary| KubernetesName::new(&one.namespace, &one.service_account);
+        |one: &AssociationSummary| ServiceAccountRef::new(&one.namespace, &one.service_account);
     found.into_iter().filter_map(|one| Some((place(&one).ok()?, one))).collect()
 }
 
 /// What EKS shows of places that have pods.
 #[derive(Default)]
 pub(super) struct Shown {
-    pub(super) associations: BTreeMap<KubernetesName, Association>,
+    pub(super) associations: BTreeMap<ServiceAccountRef, Association>,
     /// Places whose association came or went while somebody looked: nothing is said of their pods.
-    pub(super) moving: BTreeSet<KubernetesName>,
+    pub(super) moving: BTreeSet<ServiceAccountRef>,
 }
 
 /// Describes the associations of places that have pods.
@@ -181,6 +181,6 @@ pub(super) async fn describe(
 }
 
 /// The place of a pod's service account, unless Kubernetes would not take its name.
-pub(super) fn place_of(pod: &Pod) -> Option<KubernetesName> {
-    KubernetesName::new(&pod.namespace, &pod.service_account).ok()
+pub(super) fn place_of(pod: &Pod) -> Option<ServiceAccountRef> {
+    ServiceAccountRef::new(&pod.namespace, &pod.service_account).ok()
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pod_identity_core::{ClusterArn, KubernetesName, Pod, SKIP_LABEL};
+use pod_identity_core::{ClusterArn, Pod, SKIP_LABEL, ServiceAccountRef};
 
 use crate::inside::{Inside, InsideError};
 use crate::ports::{ErrorKind, PodQuery, PortError};
@@ -18,11 +18,11 @@ const OF_A_RUN: &str = "run-";
 pub(super) struct Wanted<'a> {
     pub(super) settings: &'a SweepSettings,
     /// Service accounts that have an association, or that the ledger knows.
-    pub(super) places: BTreeSet<KubernetesName>,
+    pub(super) places: BTreeSet<ServiceAccountRef>,
     /// Domino names that are mapped.
     pub(super) mapped: BTreeSet<&'a str>,
     /// Only pods of these service accounts.
-    pub(super) only: Option<&'a BTreeSet<KubernetesName>>,
+    pub(super) only: Option<&'a BTreeSet<ServiceAccountRef>>,
     /// Uids of pods of which it is asked whether they still run, whosever they are.
     pub(super) sought: BTreeSet<&'a str>,
 }
@@ -147,7 +147,7 @@ impl Unread {
 
 impl Wanted<'_> {
     fn keeps(&self, pod: &Pod) -> bool {
-        let place = KubernetesName::new(&pod.namespace, &pod.service_account).ok();
+        let place = ServiceAccountRef::new(&pod.namespace, &pod.service_account).ok();
         if let Some(only) = self.only {
             return place.is_some_and(|place| only.contains(&place));
         }

@@ -12,7 +12,7 @@ use pod_identity_events::{
 use crate::error::Error;
 use crate::inside::known::Known;
 use crate::inside::{Hands, Inside};
-use crate::ledger::{IntendedEviction, Told, View, WriteSet, told_key};
+use crate::ledger::{IntendedEviction, Told, View, WriteSet, reported_key};
 use crate::outcome::time;
 use crate::ports::MAX_WRITE;
 use crate::publish::publish;
@@ -22,7 +22,7 @@ const REMEMBERED: i64 = 30 * 24 * 60 * 60;
 
 /// Since when a budget has blocked an eviction, and Kubernetes' words.
 #[derive(Debug, Clone)]
-pub(super) struct Blockade {
+pub(super) struct BlockedByPdb {
     pub(super) since: Timestamp,
     pub(super) words: String,
 }
@@ -92,11 +92,15 @@ impl Words<'_> {
     }
 
     /// A pod that was evicted, or deleted in spite of a budget.
-    pub(super) fn evicted(&self, finding: &Finding, deleted: Option<&Blockade>) -> Option<Word> {
+    pub(super) fn evicted(
+        &self,
+        finding: &Finding,
+        deleted: Option<&BlockedByPdb>,
+    ) -> Option<Word> {
         let noted = self.intended(finding)?;
         let reason = match deleted {
             None => finding.reason.clone(),
-            Some(Blockade { since, words }) => format!(
+            Some(BlockedByPdb { since, words }) => format!(
                 "{}; its eviction was blocked since {since} ({words}), so it was deleted",
                 finding.reason
             ),
@@ -139,7 +143,7 @@ impl Words<'_> {
             WhyReported::Doubt(_) => finding.reason.clone(),
             because => format!("{}; {because}", finding.reason),
         };
-        let event = self.report(finding, "", reason, finding.way_out.clone());
+        let event = self.report(finding, "", reason, finding.remediation.clone());
         Some(Word {
             event: Some(event),
             uid: finding.pod.uid.clone(),
@@ -149,8 +153,8 @@ impl Words<'_> {
     }
 
     /// A pod whose eviction a budget blocks.
-    pub(super) fn blocked(&self, finding: &Finding, blockade: &Blockade) -> Word {
-        let Blockade { since, words } = blockade;
+    pub(super) fn blocked(&self, finding: &Finding, blocked_by_pdb: &BlockedByPdb) -> Word {
+        let BlockedByPdb { since, words } = blocked_by_pdb;
         let mut told = self.told(finding, false, Some(*since));
         let before = self.before(finding).filter(|told| told.blocked_since.is_some());
         let event = match before {
@@ -165,17 +169,23 @@ impl Words<'_> {
                 let later = later.map_or_else(String::new, |after| {
                     format!("; after {} s of that it is deleted", after.as_secs())
                 });
-                let way_out = format!(
+                let remediation = format!(
                     "let the PodDisruptionBudget spare a pod, by another replica or less that it asks for, or {}{later}",
-                    finding.way_out
+                    finding.remediation
                 );
-                Some(self.report(finding, "blocked", reason, way_out))
+                Some(self.report(finding, "blocked", reason, remediation))
             }
         };
         Word { event, uid: finding.pod.uid.clone(), told, eviction: None }
     }
 
-    fn report(&self, finding: &Finding, kind: &str, reason: String, way_out: String) -> Outgoing {
+    fn report(
+        &self,
+        finding: &Finding,
+        kind: &str,
+        reason: String,
+        remediation: String,
+    ) -> Outgoing {
         StalePodReported {
             schema_version: SCHEMA_VERSION,
             event_id: self.id(detail_type::STALE_POD_REPORTED, finding, kind),
@@ -185,7 +195,7 @@ impl Words<'_> {
             pod: pod(finding),
             case: finding.case.into(),
             reason,
-            way_out,
+            remediation,
         }
         .into()
     }
@@ -208,7 +218,7 @@ pub(super) struct Spoken {
     /// How many events the bus took.
     pub(super) told: usize,
     /// Words that the bus did not take, and why.
-    pub(super) untold: Vec<(Word, String)>,
+    pub(super) unpublished: Vec<(Word, String)>,
 }
 
 /// Tells the bus, and remembers what it took, a hundred pods at a time: ten thousand events at once would not fit
@@ -230,13 +240,13 @@ pub(super) async fn tell(
                 "the time was over: the next sweep sends the reports of stale pods"
             );
             let why = "the invocation's time was nearly over";
-            spoken.untold.extend(evicted.into_iter().map(|word| (word, why.to_owned())));
+            spoken.unpublished.extend(evicted.into_iter().map(|word| (word, why.to_owned())));
             break;
         }
         let some = words.by_ref().take(MAX_WRITE).collect();
-        let Spoken { told, untold } = tell_some(context, hands, some).await;
+        let Spoken { told, unpublished } = tell_some(context, hands, some).await;
         spoken.told += told;
-        spoken.untold.extend(untold);
+        spoken.unpublished.extend(unpublished);
     }
     spoken
 }
@@ -247,7 +257,7 @@ async fn tell_some(context: &Inside<'_>, hands: &Hands<'_>, words: Vec<Word>) ->
     let (mut spoken, mut remembered) = (Spoken::default(), Vec::new());
     for word in words {
         match word.event.as_ref().and_then(|_| results.next()) {
-            Some(Err(why)) => spoken.untold.push((word, why.to_string())),
+            Some(Err(why)) => spoken.unpublished.push((word, why.to_string())),
             sent => {
                 spoken.told += usize::from(sent.is_some());
                 remembered.push(word);
@@ -267,7 +277,7 @@ async fn remember(context: &Inside<'_>, hands: &Hands<'_>, words: &[Word]) -> Re
     let expires_at = clock.now().as_second().saturating_add(REMEMBERED);
     let (mut view, mut writes) = (View::default(), WriteSet::default());
     for Word { uid, told, .. } in words {
-        let (key, revision) = (told_key(&access.cluster, uid), run.revision());
+        let (key, revision) = (reported_key(&access.cluster, uid), run.revision());
         writes.put_anyway(&mut view, key, told, &revision, Some(expires_at))?;
     }
     writes.commit(context.ledger, hands.ledger).await.map_err(Error::from)

@@ -1,6 +1,6 @@
 //! Whether a registration or a retirement becomes the desired state.
 
-use pod_identity_core::{ClusterArn, GivenUp, Registration, Version};
+use pod_identity_core::{ClusterArn, Exemptions, Registration, Version};
 use pod_identity_events::detail_type::{CLUSTER_REGISTERED, CLUSTER_RETIRED};
 use serde_json::json;
 
@@ -17,7 +17,7 @@ use crate::ledger::{
 pub(super) fn accept_cluster(
     acceptance: Acceptance<'_>,
     cluster: &ClusterArn,
-    change: Result<&Registration, &GivenUp>,
+    change: Result<&Registration, &Exemptions>,
     view: &mut View,
     writes: &mut WriteSet,
 ) -> Result<Decision, LedgerError> {
@@ -27,8 +27,8 @@ pub(super) fn accept_cluster(
     let current = registry.clusters.get(cluster).cloned();
     let described = match change {
         Ok(registration) => json!(registration),
-        Err(given_up) if given_up.is_nobody() => json!({ "retire": cluster }),
-        Err(given_up) => json!({ "retire": cluster, "givenUp": given_up }),
+        Err(exemptions) if exemptions.is_nobody() => json!({ "retire": cluster }),
+        Err(exemptions) => json!({ "retire": cluster, "exemptServiceAccounts": exemptions }),
     };
     if let Some(refused) = reused(acceptance, of, &described, view)? {
         return Ok(refused);
@@ -59,14 +59,14 @@ pub(super) fn accept_cluster(
             registry.clusters.insert(cluster.clone(), record);
         }
         // One that has begun goes on, with the new list.
-        (Err(given_up), Some(mut current)) => {
-            current.retired = Some(retirement(given_up, version, current.retired.as_ref()));
+        (Err(exemptions), Some(mut current)) => {
+            current.retired = Some(retirement(exemptions, version, current.retired.as_ref()));
             registry.clusters.insert(cluster.clone(), current);
         }
         // The registration may still be on its way: it must not make the cluster active then.
-        (Err(given_up), None) => {
+        (Err(exemptions), None) => {
             let noted = registry.retirements.get(cluster);
-            let retirement = retirement(given_up, version, noted);
+            let retirement = retirement(exemptions, version, noted);
             if noted.is_none() && !registry.has_room_for_retirement() {
                 return Ok(too_many(cluster));
             }
@@ -85,12 +85,16 @@ pub(super) fn accept_cluster(
     Ok(Decision::Accepted)
 }
 
-fn retirement(given_up: &GivenUp, version: &Version, before: Option<&Retirement>) -> Retirement {
+fn retirement(
+    exemptions: &Exemptions,
+    version: &Version,
+    before: Option<&Retirement>,
+) -> Retirement {
     Retirement {
         version: version.clone(),
-        given_up: given_up.clone(),
+        exemptions: exemptions.clone(),
         begun_at: before.and_then(|before| before.begun_at),
-        emptied_at: before.and_then(|before| before.emptied_at),
+        drained_at: before.and_then(|before| before.drained_at),
     }
 }
 

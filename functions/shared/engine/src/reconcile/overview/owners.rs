@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use pod_identity_core::plan::{AssociationStep, PlacePlan, Plan};
 use pod_identity_core::{
-    Association, Evidence, HeldAssociation, KubernetesName, RoleArn, Verdict, plain,
+    Association, Evidence, HeldAssociation, RoleArn, ServiceAccountRef, Verdict, plain,
 };
 
 use super::{Found, Overview, places_of};
@@ -20,7 +20,7 @@ use crate::reconcile::restored::Correction;
 impl Overview {
     /// Whether the ledger remembers an association by its id.
     pub(super) fn remembers(&self, one: &AssociationSummary) -> bool {
-        let place = KubernetesName::new(&one.namespace, &one.service_account).ok();
+        let place = ServiceAccountRef::new(&one.namespace, &one.service_account).ok();
         let held = place.and_then(|place| self.accounts.get(&place)?.held.as_ref());
         held.is_some_and(|held| held.id == one.id)
     }
@@ -28,9 +28,9 @@ impl Overview {
     /// Associations with our tag that the ledger does not account for.
     pub(in crate::reconcile) fn orphans(
         &self,
-    ) -> impl Iterator<Item = (KubernetesName, &Association)> {
+    ) -> impl Iterator<Item = (ServiceAccountRef, &Association)> {
         self.strangers.values().filter_map(|one| {
-            let place = KubernetesName::new(&one.namespace, &one.service_account).ok()?;
+            let place = ServiceAccountRef::new(&one.namespace, &one.service_account).ok()?;
             let orphan = matches!(self.verdict(&place, one), Verdict::Orphan { .. });
             orphan.then_some((place, one))
         })
@@ -51,7 +51,7 @@ impl Overview {
     /// though the cluster is still the same.
     pub(in crate::reconcile) fn vanished(
         &self,
-    ) -> impl Iterator<Item = (&KubernetesName, &HeldAssociation)> {
+    ) -> impl Iterator<Item = (&ServiceAccountRef, &HeldAssociation)> {
         let free = self.built_before();
         self.accounts.iter().filter_map(move |(place, account)| {
             let held = account.held.as_ref()?;
@@ -82,7 +82,7 @@ impl Overview {
         let most = cloud.settings.concurrency;
         let found = observe::describe(cloud.eks, &self.access, ours.collect(), most).await?;
         let correction = |one: &Association| {
-            let place = KubernetesName::new(&one.namespace, &one.service_account).ok()?;
+            let place = ServiceAccountRef::new(&one.namespace, &one.service_account).ok()?;
             let held = self.accounts.get(&place)?.held.as_ref()?;
             let record = self.bindings.get(&held.service_account)?;
             let binding = record.binding().filter(|_| self.wanted(record) == Some(&place))?;
@@ -105,7 +105,7 @@ impl Overview {
             matches!(place.step, Some(AssociationStep::CreateAssociation { .. }))
         };
         let unresumed = self.vanished().filter(|(_, held)| !self.guard.resumed.contains(&held.id));
-        let gone: BTreeSet<&KubernetesName> = unresumed.map(|(place, _)| place).collect();
+        let gone: BTreeSet<&ServiceAccountRef> = unresumed.map(|(place, _)| place).collect();
         let again = |place: &&PlacePlan| gone.contains(&place.kubernetes);
         plan.places.iter().filter(created).filter(again).count()
     }
@@ -119,7 +119,7 @@ impl Overview {
     /// Whose an association is, by what the ledger remembers.
     pub(super) fn verdict<'a>(
         &'a self,
-        place: &KubernetesName,
+        place: &ServiceAccountRef,
         association: &'a Association,
     ) -> Verdict<'a> {
         let evidence = Evidence {
@@ -134,7 +134,7 @@ impl Overview {
     /// Which service account a place serves that does not want it, or whose association is in the way.
     pub(super) fn judge_owner(
         &self,
-        place: &KubernetesName,
+        place: &ServiceAccountRef,
         association: Option<&Association>,
         found: &mut Found,
     ) {

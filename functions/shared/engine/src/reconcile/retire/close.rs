@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use pod_identity_core::{ClusterArn, GivenUp};
+use pod_identity_core::{ClusterArn, Exemptions};
 
 use super::Retirement;
-use crate::cluster::{self, Beyond, Taking};
+use crate::cluster::{self, ExtraScope, Taking};
 use crate::context::{Cloud, Context, Writers};
 use crate::error::Error;
 use crate::ledger::{self, Registry, View, WriteSet, registry_key};
@@ -21,7 +21,7 @@ pub(super) async fn close(
 ) -> Result<Retirement, Error> {
     let is_gone = overview.gone.is_some();
     let taking = Some(Taking::Everything { is_gone });
-    let (nobody, beyond) = (BTreeSet::new(), Beyond { taking, ..Beyond::default() });
+    let (nobody, beyond) = (BTreeSet::new(), ExtraScope { taking, ..ExtraScope::default() });
     let worked = cluster::work_with(*cloud, writers, overview.job(&nobody, &beyond), None).await;
     let undone = worked.as_ref().map_or_else(Some, |report| report.undone.as_ref());
     match undone {
@@ -56,10 +56,10 @@ pub(in super::super) async fn finish(
     };
     let finished = if is_gone {
         leave(&mut registry, cluster);
-        Retirement::Departed
+        Retirement::Deregistered
     } else {
-        retirement.emptied_at.get_or_insert(context.clock.now());
-        Retirement::Emptied
+        retirement.drained_at.get_or_insert(context.clock.now());
+        Retirement::Drained
     };
     let (mut writes, revision) = (WriteSet::default(), context.run.revision());
     writes.put(&mut view, registry_key(), &registry, &revision)?;
@@ -72,8 +72,8 @@ pub(in super::super) async fn finish(
 fn leave(registry: &mut Registry, cluster: &ClusterArn) {
     let Some(record) = registry.clusters.remove(cluster) else { return };
     let Some(retirement) = record.retired else { return };
-    let nobody = GivenUp::default();
-    let retirement = ledger::Retirement { emptied_at: None, given_up: nobody, ..retirement };
+    let nobody = Exemptions::default();
+    let retirement = ledger::Retirement { drained_at: None, exemptions: nobody, ..retirement };
     if registry.has_room_for_retirement() {
         registry.retirements.insert(cluster.clone(), retirement);
     }

@@ -105,7 +105,7 @@ fn a_blocked_pod_is_reported_once_with_the_budgets_words() {
         reason.contains("disruption budget") && reason.contains(&since.to_string()),
         "{reason}"
     );
-    assert!(events[0]["wayOut"].as_str().unwrap().contains("PodDisruptionBudget"));
+    assert!(events[0]["remediation"].as_str().unwrap().contains("PodDisruptionBudget"));
     assert_eq!(stage.told(&stage.uid(&pod)).unwrap().blocked_since, Some(since));
 }
 

@@ -1,6 +1,6 @@
 //! What is done about each case by default.
 
-use pod_identity_core::KubernetesName;
+use pod_identity_core::ServiceAccountRef;
 use pod_identity_core::sweep::Case;
 use pod_identity_engine::ports::{AssociationUpdate, ClusterAccess, EksWriter};
 use pod_identity_world::DominoPod;
@@ -208,7 +208,7 @@ fn an_association_that_was_changed_by_hand_evicts_nobody() {
     };
     let update = AssociationUpdate {
         id: association_id(&stage, "svc-etl"),
-        kubernetes: KubernetesName::new(NAMESPACE, "svc-etl-sa").unwrap(),
+        kubernetes: ServiceAccountRef::new(NAMESPACE, "svc-etl-sa").unwrap(),
         desired,
         client_token: "t".to_owned(),
     };

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use pod_identity_core::KubernetesName;
+use pod_identity_core::ServiceAccountRef;
 use pod_identity_core::sweep::Ceilings;
 use pod_identity_engine::ledger::{Condition, ConditionState};
 use pod_identity_engine::ports::{AssociationUpdate, ClusterAccess, EksWriter};
@@ -197,7 +197,7 @@ impl History {
         let conditions: Vec<Condition> =
             NAMES.iter().filter_map(|name| stage.scenario.condition(name, "blue")).collect();
         for (uid, (account, created, injected)) in &truth.pods {
-            let place = KubernetesName::new(NAMESPACE, account).unwrap();
+            let place = ServiceAccountRef::new(NAMESPACE, account).unwrap();
             let is_wanted = |one: &Condition| one.wanted.as_ref() == Some(&place);
             let nobody = !conditions.iter().any(is_wanted);
             let given = truth.given[account].last().unwrap();
@@ -250,7 +250,7 @@ fn by_hand(dice: &mut Dice, ports: &WorldPorts, name: &str) {
     let Some(found) = found else { return };
     let update = AssociationUpdate {
         id: found.id,
-        kubernetes: KubernetesName::new(NAMESPACE, &account).unwrap(),
+        kubernetes: ServiceAccountRef::new(NAMESPACE, &account).unwrap(),
         desired: pod_identity_core::Desired {
             role: role(dice.of(&ROLES)),
             target_role: None,

@@ -19,7 +19,7 @@ fn die_after(stage: &mut Stage, calls: usize) -> bool {
     let (run, deadline) = (stage.scenario.next_run(), stage.scenario.in_seconds(300));
     let (settings, inside) = (stage.scenario.settings.clone(), stage.inside.clone());
     let scope = Stage::scope();
-    let mut dying = Box::pin(work_inside(
+    let mut dying = Box::pin(reconcile_workloads(
         ports.workloads(&run, &settings, &inside, deadline),
         ports.workloads_writers(),
         &scope,
@@ -29,7 +29,7 @@ fn die_after(stage: &mut Stage, calls: usize) -> bool {
     (0..200).any(|_| dying.as_mut().poll(&mut context).is_ready())
 }
 
-fn told_pods(stage: &Stage) -> Vec<String> {
+fn reported_pods(stage: &Stage) -> Vec<String> {
     let events = stage.scenario.outcomes("Stale Pod Evicted");
     let mut names: Vec<String> =
         events.iter().map(|event| event["pod"]["name"].as_str().unwrap().to_owned()).collect();
@@ -53,14 +53,14 @@ fn whenever_a_sweep_dies_every_pod_that_it_evicted_is_told() {
         let finished = die_after(&mut stage, calls);
         let gone: Vec<String> =
             pods.iter().filter(|pod| !stage.is_there(pod)).map(ToString::to_string).collect();
-        let told_before = told_pods(&stage);
-        assert!(told_before.iter().all(|name| gone.contains(name)));
-        late += usize::from(told_before.len() < gone.len());
+        let reported_before = reported_pods(&stage);
+        assert!(reported_before.iter().all(|name| gone.contains(name)));
+        late += usize::from(reported_before.len() < gone.len());
         stage.scenario.advance(600);
         stage.sweep();
         let mut all: Vec<String> = pods.iter().map(ToString::to_string).collect();
         all.sort();
-        assert_eq!(told_pods(&stage), all, "after {calls} calls");
+        assert_eq!(reported_pods(&stage), all, "after {calls} calls");
         assert_eq!(noted(&stage), 0, "after {calls} calls");
         if finished {
             break;
@@ -85,7 +85,7 @@ fn a_pod_that_was_noted_and_runs_on_is_not_told() {
         let done = stage.sweep();
         assert!(stage.is_there(&pod));
         assert_eq!((done.told, noted(&stage)), (0, 0));
-        assert_eq!(told_pods(&stage), Vec::<String>::new());
+        assert_eq!(reported_pods(&stage), Vec::<String>::new());
     }
     assert!(at_note > 0);
 }
@@ -96,12 +96,12 @@ fn evictions_that_the_bus_does_not_take_are_told_once_it_does() {
     let fault = PortFault::nth("PutEvents", 1, When::Before, ErrorKind::Passing);
     stage.ports.fault(PortFault { lasting: true, ..fault });
     let done = stage.sweep();
-    assert_eq!((names(&done.evicted), done.untold.len()), (vec![pod.as_str()], 1));
+    assert_eq!((names(&done.evicted), done.unpublished.len()), (vec![pod.as_str()], 1));
     assert_eq!(noted(&stage), 1);
-    assert_eq!(stage.sweep().untold.len(), 1);
+    assert_eq!(stage.sweep().unpublished.len(), 1);
     stage.ports.clear_faults();
     assert_eq!(stage.sweep().told, 1);
-    assert_eq!((told_pods(&stage), noted(&stage)), (vec![pod.to_string()], 0));
+    assert_eq!((reported_pods(&stage), noted(&stage)), (vec![pod.to_string()], 0));
     let events = stage.scenario.outcomes("Stale Pod Evicted");
     assert!(events[0]["reason"].as_str().unwrap().contains("told late"), "{events:?}");
 }
@@ -122,17 +122,17 @@ fn a_namespace_that_cannot_be_looked_at_keeps_its_notes() {
     let calls = (0..40).find(|calls| {
         let (mut stage, pod) = Stage::revoked();
         die_after(&mut stage, *calls);
-        !stage.is_there(&pod) && told_pods(&stage).is_empty()
+        !stage.is_there(&pod) && reported_pods(&stage).is_empty()
     });
     die_after(&mut stage, calls.unwrap());
     stage.scenario.advance(600);
     let fault = PortFault::nth("list pods", 1, When::Before, ErrorKind::Passing);
     stage.ports.fault(PortFault { lasting: true, ..fault });
     stage.sweep();
-    assert_eq!((told_pods(&stage), noted(&stage)), (Vec::new(), 1));
+    assert_eq!((reported_pods(&stage), noted(&stage)), (Vec::new(), 1));
     stage.ports.clear_faults();
     stage.sweep();
-    assert_eq!((told_pods(&stage), noted(&stage)), (vec![pod.to_string()], 0));
+    assert_eq!((reported_pods(&stage), noted(&stage)), (vec![pod.to_string()], 0));
 }
 
 #[test]

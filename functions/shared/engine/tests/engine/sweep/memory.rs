@@ -1,6 +1,6 @@
 //! A removal is remembered, whenever the run that does it dies; so are the last sweeps' counts.
 
-use pod_identity_core::KubernetesName;
+use pod_identity_core::ServiceAccountRef;
 use pod_identity_core::sweep::Case;
 use pod_identity_engine::ledger::{Sweeps, sweeps_key};
 use pod_identity_world::{PortFault, When};
@@ -26,7 +26,7 @@ fn a_removal_whose_run_dies_at_any_call_is_remembered_and_its_pods_are_evicted()
                 }
             }
             let condition = stage.scenario.condition("svc-etl", "blue").unwrap();
-            let place = KubernetesName::new(NAMESPACE, "svc-etl-sa").unwrap();
+            let place = ServiceAccountRef::new(NAMESPACE, "svc-etl-sa").unwrap();
             let removal = condition.removals.get(&place);
             assert!(removal.is_some_and(|removal| removal.before.is_some()), "{n}: {condition:?}");
             stage.scenario.advance(61);

@@ -12,11 +12,11 @@ mod told;
 mod two;
 
 use pod_identity_core::sweep;
-use pod_identity_engine::ledger::{InsideBinding, Told, inside_binding_key, told_key};
+use pod_identity_engine::ledger::{InsideBinding, Told, inside_binding_key, reported_key};
 use pod_identity_engine::ports::{Expect, Item, Key, Write};
 use pod_identity_engine::{
     InsideReport, InsideScope, InsideSettings, MappingSettings, Outcome, SweepReport,
-    SweepSettings, preview_inside, work_inside,
+    SweepSettings, preview_workloads, reconcile_workloads,
 };
 use pod_identity_world::{DominoPod, Resource, World, WorldPorts};
 use serde::de::DeserializeOwned;
@@ -157,7 +157,7 @@ impl Stage {
         let Self { scenario, ports, inside } = self;
         let (run, deadline) = (scenario.next_run(), scenario.in_seconds(seconds));
         let settings = scenario.settings.clone();
-        let future = work_inside(
+        let future = reconcile_workloads(
             ports.workloads(&run, &settings, inside, deadline),
             ports.workloads_writers(),
             scope,
@@ -178,7 +178,7 @@ impl Stage {
         let (ports, scope) = (&self.ports, Self::scope());
         let settings = &self.scenario.settings;
         let future =
-            preview_inside(ports.workloads(&run, settings, &self.inside, deadline), &scope);
+            preview_workloads(ports.workloads(&run, settings, &self.inside, deadline), &scope);
         drive(Box::pin(future), || {}).unwrap().sweep.unwrap()
     }
 
@@ -193,7 +193,7 @@ impl Stage {
     }
 
     fn told(&self, uid: &str) -> Option<Told> {
-        self.record(&told_key(&cluster("blue"), uid))
+        self.record(&reported_key(&cluster("blue"), uid))
     }
 
     fn uid(&self, pod: &str) -> String {

@@ -33,7 +33,7 @@ fn a_report_is_told_once_for_the_same_pod_and_case() {
     assert_eq!(events.len(), 1);
     assert_eq!(events[0]["pod"]["name"], json!(pod));
     assert_eq!(events[0]["clusterArn"], json!(cluster("blue")));
-    assert!(!events[0]["wayOut"].as_str().unwrap().is_empty());
+    assert!(!events[0]["remediation"].as_str().unwrap().is_empty());
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn what_could_not_be_remembered_is_told_again_with_the_same_id() {
 fn what_was_told_is_forgotten_after_thirty_days() {
     let (mut stage, pod) = changed();
     stage.sweep();
-    let key = told_key(&cluster("blue"), &stage.uid(&pod));
+    let key = reported_key(&cluster("blue"), &stage.uid(&pod));
     let world = stage.ports.world();
     let expires_at = world.ledger.expires_at(&key).unwrap();
     assert_eq!(expires_at - world.now.as_second(), 30 * 24 * 3_600);

@@ -12,7 +12,7 @@ fn while_one_sweeps_another_waits_and_fails() {
     let (run, deadline) = (stage.scenario.next_run(), stage.scenario.in_seconds(30));
     let (settings, inside) = (stage.scenario.settings.clone(), stage.inside.clone());
     let scope = Stage::scope();
-    let mut slow = Box::pin(work_inside(
+    let mut slow = Box::pin(reconcile_workloads(
         other.workloads(&run, &settings, &inside, deadline),
         other.workloads_writers(),
         &scope,
@@ -44,7 +44,7 @@ fn interleaved(calls: usize) -> bool {
     let (slow_run, quick_run) = (stage.scenario.next_run(), stage.scenario.next_run());
     let deadline = stage.scenario.in_seconds(900);
     slow_ports.allow(calls);
-    let mut slow = Box::pin(work_inside(
+    let mut slow = Box::pin(reconcile_workloads(
         slow_ports.workloads(&slow_run, &settings, &inside, deadline),
         slow_ports.workloads_writers(),
         &scope,
@@ -56,7 +56,7 @@ fn interleaved(calls: usize) -> bool {
         }
     }
     stage.scenario.advance(i64::try_from(settings.lease.as_secs()).unwrap() + 1);
-    let mut quick = Box::pin(work_inside(
+    let mut quick = Box::pin(reconcile_workloads(
         quick_ports.workloads(&quick_run, &settings, &inside, deadline),
         quick_ports.workloads_writers(),
         &scope,

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use pod_identity_core::{KubernetesName, MUTATION_API_VERSION};
+use pod_identity_core::{MUTATION_API_VERSION, ServiceAccountRef};
 use pod_identity_engine::ports::{
     Admission, ClusterAccess, ErrorKind, Eviction, KubernetesReader, KubernetesWriter, Mutation,
     Page, Pod, PodId, PodQuery, PortError, ServiceAccount,
@@ -143,7 +143,7 @@ impl KubernetesReader for WorldPorts {
     async fn service_account(
         &self,
         access: &ClusterAccess,
-        name: &KubernetesName,
+        name: &ServiceAccountRef,
     ) -> Result<Option<ServiceAccount>, PortError> {
         let request =
             KubernetesRequest::new(Verb::Get, Resource::ServiceAccounts, Some(name.namespace()))
@@ -238,7 +238,7 @@ impl KubernetesWriter for WorldPorts {
     async fn create_service_account(
         &self,
         access: &ClusterAccess,
-        name: &KubernetesName,
+        name: &ServiceAccountRef,
         labels: &BTreeMap<String, String>,
     ) -> Result<ServiceAccount, PortError> {
         let body = json!({
@@ -257,7 +257,7 @@ impl KubernetesWriter for WorldPorts {
     async fn delete_service_account(
         &self,
         access: &ClusterAccess,
-        name: &KubernetesName,
+        name: &ServiceAccountRef,
         uid: &str,
     ) -> Result<(), PortError> {
         let request =
@@ -295,7 +295,7 @@ impl KubernetesWriter for WorldPorts {
     async fn try_pod(
         &self,
         access: &ClusterAccess,
-        name: &KubernetesName,
+        name: &ServiceAccountRef,
     ) -> Result<Admission, PortError> {
         let body = json!({
             "apiVersion": "v1",

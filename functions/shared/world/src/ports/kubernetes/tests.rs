@@ -36,8 +36,8 @@ fn access() -> ClusterAccess {
     ClusterAccess { cluster: blue(), assume_role: None }
 }
 
-fn account(name: &str) -> KubernetesName {
-    KubernetesName::new(NAMESPACE, name).unwrap()
+fn account(name: &str) -> ServiceAccountRef {
+    ServiceAccountRef::new(NAMESPACE, name).unwrap()
 }
 
 fn query(limit: u32) -> PodQuery {
@@ -142,7 +142,7 @@ fn a_service_account_lives_its_life_through_the_ports() {
     assert_eq!(page.items, std::slice::from_ref(&made));
     let again = wait(ports.create_service_account(&access(), &name, &labels)).unwrap_err();
     assert_eq!(again.kind, ErrorKind::InUse);
-    let nowhere = KubernetesName::new("nowhere", "new").unwrap();
+    let nowhere = ServiceAccountRef::new("nowhere", "new").unwrap();
     let error = wait(ports.create_service_account(&access(), &nowhere, &labels)).unwrap_err();
     assert_eq!(error.kind, ErrorKind::NotFound);
     let other = wait(ports.delete_service_account(&access(), &name, "other")).unwrap_err();

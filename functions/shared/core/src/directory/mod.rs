@@ -16,7 +16,7 @@ use crate::DominoName;
 
 /// Domino's service accounts, by user name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Roster {
+pub struct DominoDirectory {
     /// All that Domino lists, deactivated ones among them.
     pub all: BTreeSet<String>,
     /// Those that it lists as active.
@@ -115,10 +115,10 @@ impl fmt::Display for Doubt {
 #[must_use]
 pub fn compare<'a>(
     bindings: impl IntoIterator<Item = &'a DominoName>,
-    roster: &Roster,
+    directory: &DominoDirectory,
     ceilings: Ceilings,
 ) -> Comparison {
-    let Roster { all, active } = roster;
+    let DominoDirectory { all, active } = directory;
     let bindings: BTreeSet<&DominoName> = bindings.into_iter().collect();
     let bound: BTreeSet<&str> = bindings.iter().map(|name| name.as_str()).collect();
     let mut found = Comparison { bound: bindings.len(), ..Comparison::default() };
@@ -134,19 +134,19 @@ pub fn compare<'a>(
     }
     let unassigned = active.iter().filter(|name| !bound.contains(name.as_str()));
     found.unassigned = unassigned.cloned().collect();
-    found.doubt = doubt(&found, roster, ceilings);
+    found.doubt = doubt(&found, directory, ceilings);
     found
 }
 
-fn doubt(found: &Comparison, roster: &Roster, ceilings: Ceilings) -> Option<Doubt> {
+fn doubt(found: &Comparison, directory: &DominoDirectory, ceilings: Ceilings) -> Option<Doubt> {
     let (deactivated, bound) = (found.deactivated.len(), found.bound);
     let limit = ceilings.limit(bound);
     if bound == 0 {
         None
-    } else if roster.all.is_empty() && roster.active.is_empty() {
+    } else if directory.all.is_empty() && directory.active.is_empty() {
         Some(Doubt::Empty)
-    } else if roster.active.is_empty() {
-        Some(Doubt::NobodyActive { listed: roster.all.len() })
+    } else if directory.active.is_empty() {
+        Some(Doubt::NobodyActive { listed: directory.all.len() })
     } else {
         (deactivated > limit).then_some(Doubt::TooMany { deactivated, bound, limit })
     }

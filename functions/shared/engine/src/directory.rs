@@ -13,7 +13,7 @@ use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 use pod_identity_core::DominoName;
-use pod_identity_core::roster::{Ceilings, Comparison, compare};
+use pod_identity_core::directory::{Ceilings, Comparison, compare};
 use pod_identity_events::{Envelope, SCHEMA_VERSION, detail_type, source};
 use serde_json::json;
 
@@ -130,13 +130,13 @@ async fn look(context: Context<'_>, domino: &DominoSource<'_>) -> Result<Compare
     let at = clock.now();
     let bindings = bound(ledger, settings).await?;
     let asking = Asking { reader: domino.reader, clock, settings, deadline };
-    let mut roster = asking.roster().await?;
-    let mut found = compare(bindings.keys(), &roster, domino.ceilings);
+    let mut directory = asking.directory().await?;
+    let mut found = compare(bindings.keys(), &directory, domino.ceilings);
     if !found.to_unbind().is_empty() {
         // A list that changes while it is read in parts can lose somebody between two parts. Who
         // is deactivated is so in two looks.
-        roster.active.extend(asking.active().await?);
-        found = compare(bindings.keys(), &roster, domino.ceilings);
+        directory.active.extend(asking.active().await?);
+        found = compare(bindings.keys(), &directory, domino.ceilings);
     }
     Ok(Compared { found, bindings, at })
 }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use std::cell::RefCell;
 
 use jiff::Timestamp;
-use pod_identity_core::roster::{Ceilings, Doubt};
+use pod_identity_core::directory::{Ceilings, Doubt};
 use pod_identity_engine::ledger::{DominoRecord, MAX_DOMINO_NAMES, View, domino_key};
 use pod_identity_engine::ports::{
     DominoAccount, DominoPage, DominoQuery, DominoReader, ErrorKind, PortError,

@@ -13,7 +13,7 @@ use crate::run::Run;
 
 /// Something that was asked for or permitted.
 #[derive(Debug, Clone)]
-pub struct Act<'a> {
+pub struct AuditEntry<'a> {
     /// What, as the history calls it; the detail type of an event, where one goes out.
     pub what: &'a str,
     /// The same as data.
@@ -24,7 +24,7 @@ pub struct Act<'a> {
     pub reason: Option<&'a str>,
 }
 
-impl Act<'_> {
+impl AuditEntry<'_> {
     /// Adds what the history of a service account or, by ARN, of a cluster says of it.
     pub(crate) fn note(
         &self,
@@ -55,10 +55,10 @@ impl Act<'_> {
 ///
 /// # Errors
 /// When the ledger cannot be written.
-pub async fn note_act(
+pub async fn record_audit(
     context: Context<'_>,
     writer: &dyn LedgerWriter,
-    act: &Act<'_>,
+    act: &AuditEntry<'_>,
     of: &str,
 ) -> Result<(), Error> {
     let Context { ledger, clock, run, .. } = context;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use pod_identity_core::roster::Roster;
+use pod_identity_core::directory::DominoDirectory;
 
 use crate::error::Error;
 use crate::ports::{Clock, DominoQuery, DominoReader};
@@ -24,11 +24,11 @@ pub(super) struct Asking<'a> {
 }
 
 impl Asking<'_> {
-    pub(super) async fn roster(&self) -> Result<Roster, Error> {
+    pub(super) async fn directory(&self) -> Result<DominoDirectory, Error> {
         // In this order: who is deactivated between the two is in both, and waits for the next look.
         let active = self.active().await?;
         let all = self.list(true).await?;
-        Ok(Roster { all, active })
+        Ok(DominoDirectory { all, active })
     }
 
     pub(super) async fn active(&self) -> Result<BTreeSet<String>, Error> {
