@@ -1,5 +1,5 @@
 # Sourced: `tools NAME FILE` makes a virtual environment of Python's under target/tools with what FILE
-# lists, once. A changed list makes it anew.
+# lists, once. A changed list makes it again.
 TOOLS="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/target/tools"
 
 tools() {

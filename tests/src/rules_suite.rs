@@ -170,7 +170,7 @@ fn condition(view: &View) -> Condition {
     all.remove(0)
 }
 
-/// Of two writers that read the same, one fails and decides anew; a write that
+/// Of two writers that read the same, one fails and decides again; a write that
 /// is repeated because its answer was lost counts as done.
 async fn two_writers<R: LedgerReader, W: LedgerWriter>(reader: &R, writer: &W) {
     let (first, second) = (bind(40, "sa-1"), bind(50, "sa-2"));

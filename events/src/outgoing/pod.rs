@@ -28,7 +28,7 @@ wire! {
         Revoked,
         /// Its association's role, target role or session policy changed after it was admitted.
         Changed,
-        /// Its association was made anew, with another role, after it was admitted.
+        /// Its association was made again, with another role, after it was admitted.
         Recreated,
         /// A label or an annotation keeps the association from it: it opted out.
         Excluded,

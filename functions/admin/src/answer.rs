@@ -97,7 +97,7 @@ fn fitting(answer: Value, kept: &[&str], rest: &str) -> Value {
     Value::Object(short)
 }
 
-/// Why something was not answered or not done; names the object and the way out.
+/// Why something was not answered or not done; names the object and the remediation.
 #[derive(Debug)]
 pub(crate) struct Refusal(pub(crate) String);
 

@@ -28,7 +28,7 @@ pub struct Deployment<'a> {
 pub trait AdminWriter: LedgerWriter + Bus {}
 impl<T: LedgerWriter + Bus> AdminWriter for T {}
 
-/// Why nothing more is looked at, and the way out.
+/// Why nothing more is looked at, and the remediation.
 pub(crate) const OVER: &str =
     "the invocation's time is nearly over; raise the function's time-out and ask again";
 

@@ -77,7 +77,7 @@ impl std::fmt::Debug for Function<'_> {
 
 impl Function<'_> {
     /// Answers one invocation, whatever was sent, until its deadline at the latest. A request that
-    /// is wrong, or cannot be answered, is answered with why and the way out: `ok` tells. A
+    /// is wrong, or cannot be answered, is answered with why and the remediation: `ok` tells. A
     /// dashboard's widget gets HTML.
     pub async fn invoke(&self, payload: impl Into<Json>, invocation: Invocation<'_>) -> Value {
         let payload = match payload.into().unique() {

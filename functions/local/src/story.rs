@@ -105,7 +105,7 @@ pub(crate) fn report(batch: &[Record], outcomes: &[Envelope]) -> Report {
         let mut refusal = None;
         let mut own = Vec::new();
         let mut silent = true;
-        // The way out is often the same on every cluster.
+        // The remediation is often the same on every cluster.
         let mut details = BTreeSet::new();
         for (index, outcome) in outcomes.iter().enumerate() {
             if told.contains(&index) || !record.led_to(outcome) {

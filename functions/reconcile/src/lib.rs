@@ -1,4 +1,4 @@
-//! Lambda function: brings whole clusters to the ledger's word. A schedule, a
+//! Lambda function: brings whole clusters to the desired state. A schedule, a
 //! request or a change by hand starts it. It talks to AWS, and to
 //! Domino where that is a source; to no cluster.
 

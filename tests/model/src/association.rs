@@ -12,7 +12,7 @@ use crate::state::{
 pub(crate) const LAST: u8 = 100;
 
 impl Protocol {
-    /// An event by its number; beyond those of the setup, the ledger's word once more.
+    /// An event by its number; beyond those of the setup, the desired state once more.
     pub(crate) fn event(&self, state: &State, number: usize) -> Event {
         let events = &self.setup.events;
         events.get(number).copied().unwrap_or_else(|| {

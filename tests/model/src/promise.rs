@@ -28,7 +28,7 @@ pub enum Promise {
     /// What is deleted is ours, and was given up by a removal newer than the assignment that
     /// it was made for.
     DeleteWhatWasRemoved,
-    /// The removal is still the ledger's word at the moment of the deletion.
+    /// The removal is still the desired state at the moment of the deletion.
     DeleteWhileRemoved,
     /// An association that no run made and no administrator named is never changed or deleted,
     /// whatever its tags, unless a hand made it with the values of an intent that was open.
@@ -106,7 +106,7 @@ impl Promise {
         Self::ReconcileConverges,
     ];
 
-    /// What holds although the ledger's word on the policy was lost to an older one.
+    /// What holds although the desired state on the policy was lost to an older one.
     pub const AFTER_A_RESTORE: [Self; 11] = [
         Self::GrantBeforeBind,
         Self::BoundIsMergedNext,

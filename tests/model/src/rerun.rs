@@ -1,4 +1,4 @@
-//! All that is left, and the ledger's word once more, without a fault.
+//! All that is left, and the desired state once more, without a fault.
 
 use stateright::Model;
 

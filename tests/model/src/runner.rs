@@ -152,7 +152,7 @@ impl Protocol {
         }
     }
 
-    /// `assign`: the ledger's word on the policy comes before IAM's, under the lease's fence. Whoever
+    /// `assign`: the desired state on the policy comes before IAM's, under the lease's fence. Whoever
     /// finds it unwritten writes it.
     pub(crate) fn assign(&self, state: &mut State, run: Name) {
         let held = state.ledger.lease.is_of(run) || self.omits(Omission::Lease);

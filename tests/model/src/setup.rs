@@ -51,7 +51,7 @@ pub enum Deed {
         /// Which.
         role: Roles,
     },
-    /// Puts the ledger's word on the policy back to what it was in the beginning.
+    /// Puts the desired state on the policy back to what it was in the beginning.
     Restores,
     /// Reads the newest version of the policy, to write it later.
     Reads,
@@ -278,7 +278,7 @@ pub mod setups {
             .promising(&promises)
     }
 
-    /// The ledger's word on the policy is lost to an older one.
+    /// The desired state on the policy is lost to an older one.
     #[must_use]
     pub fn restored_policy() -> Setup {
         Setup {

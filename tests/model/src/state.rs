@@ -38,7 +38,7 @@ pub struct State {
 /// What nobody in the protocol can see; only promises look at it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(crate) struct History {
-    /// The latest removal that was ever the ledger's word.
+    /// The latest removal that was ever the desired state.
     pub(crate) removed: [u8; 2],
     /// Roles that somebody listed and nobody trimmed.
     pub(crate) owed: Roles,
@@ -413,7 +413,7 @@ pub(crate) struct Runner {
     pub(crate) account: usize,
     pub(crate) step: Step,
     pub(crate) call: Option<Call>,
-    /// The ledger's word as it was read under the lease.
+    /// The desired state as it was read under the lease.
     pub(crate) binding: Option<Binding>,
     pub(crate) has_condition: bool,
     /// Whether the condition was written by somebody else since it was read.

@@ -95,7 +95,7 @@ mod beyond_the_margin {
     }
 
     #[test]
-    fn a_late_deletion_can_meet_an_association_that_was_assigned_anew() {
+    fn a_late_deletion_can_meet_an_association_that_was_assigned_again() {
         way(Promise::DeleteWhatWasRemoved, late(setups::assigned_again()));
     }
 

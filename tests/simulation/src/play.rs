@@ -370,7 +370,7 @@ impl<'a> Play<'a> {
         });
     }
 
-    /// Brings a cluster to the ledger's word, unless the runner is at work.
+    /// Brings a cluster to the desired state, unless the runner is at work.
     fn reconcile(&mut self, index: usize, cluster: u8) {
         if self.runners[index].is_some() {
             return;

@@ -108,7 +108,7 @@ fn registration(sent: &[Sent], cluster: &ClusterArn) -> Option<bool> {
 }
 
 /// Whether a cluster was registered with other node roles than before: what was bound already
-/// is granted to the new ones when it is asked for anew, or by reconcile.
+/// is granted to the new ones when it is asked for again, or by reconcile.
 pub(crate) fn node_roles_changed(sent: &[Sent]) -> bool {
     stage::clusters().any(|cluster| {
         let with = |wanted: bool| {

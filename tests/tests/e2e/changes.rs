@@ -84,7 +84,7 @@ async fn role_taken_away_takes_the_association_and_leaves_the_policy() {
 }
 
 #[tokio::test]
-async fn association_deleted_by_hand_is_made_anew_by_a_newer_event() {
+async fn association_deleted_by_hand_is_made_again_by_a_newer_event() {
     let mut scenario = Scenario::on_blue(&[]).await;
     scenario.deliver(&[assigned("svc-new", "new", 10)]).await;
     let id = scenario.association("blue", "svc-new-sa").unwrap().id;

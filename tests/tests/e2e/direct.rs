@@ -36,7 +36,7 @@ async fn event_is_answered_with_what_became_of_it_and_the_plans() {
 }
 
 #[tokio::test]
-async fn blocked_event_is_a_successful_answer_with_the_way_out() {
+async fn blocked_event_is_a_successful_answer_with_the_remediation() {
     let scenario = Scenario::on_blue(&[]).await;
     let found = answer(scenario.invoke(assigned("svc-legacy", "untrusted-legacy", 10)).await);
     assert_eq!(found["outcome"], "blocked");

@@ -115,7 +115,7 @@ async fn a_list_that_stays_throttled_evicts_nobody() {
 }
 
 #[tokio::test]
-async fn an_eviction_that_rbac_forbids_is_told_with_the_way_out() {
+async fn an_eviction_that_rbac_forbids_is_told_with_the_remediation() {
     let (mut scenario, pods) = with_stale_pods(&[], 1).await;
     {
         let mut world = scenario.stage.wire().world();

@@ -191,7 +191,7 @@ async fn a_cluster_that_cannot_be_reached_is_said_and_keeps_nothing_else_from_wo
 }
 
 #[tokio::test]
-async fn a_cluster_that_does_not_know_the_function_is_said_with_the_way_out() {
+async fn a_cluster_that_does_not_know_the_function_is_said_with_the_remediation() {
     let (scenario, pods) = with_stale_pods(&[], 1).await;
     let nobody = std::collections::BTreeSet::new();
     scenario.stage.wire().world().kubernetes(&blue()).unwrap().settings.users = Some(nobody);

@@ -221,7 +221,7 @@ async fn apply(
         ),
     };
     let text = format!(
-        "{done}{words}\nHow far it is: ask again with mode plan, which looks at everything anew.\n"
+        "{done}{words}\nHow far it is: ask again with mode plan, which looks at everything again.\n"
     );
     Ok(Answer::of(text).with("mode", json!("apply")).with("progress", progress))
 }

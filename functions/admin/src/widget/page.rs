@@ -106,11 +106,11 @@ fn blocked(facts: &Facts, links: Links<'_>, theme: Theme) -> Vec<Element> {
             .with(cell("service account", row.name.as_str()))
             .with(cell("cluster", &row.cluster))
             .with(cell("reason", &row.reason).class("dpi-wide"))
-            .with(cell("way out", &row.remediation).class("dpi-wide"))
+            .with(cell("remediation", &row.remediation).class("dpi-wide"))
             .with(when("since", facts.now, row.since))
             .with(explain(&row.name, links, theme))
     });
-    let head = ["service account", "cluster", "reason", "way out", "since", ""];
+    let head = ["service account", "cluster", "reason", "remediation", "since", ""];
     let mut section = vec![heading, table(&head, rows)];
     let more = facts.blocked_in_all.saturating_sub(facts.blocked.len());
     if more > 0 {

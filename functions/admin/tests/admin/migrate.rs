@@ -325,7 +325,7 @@ fn a_migration_registers_green_once_and_may_be_repeated() {
 }
 
 #[test]
-fn what_cannot_be_migrated_is_refused_with_the_way_out() {
+fn what_cannot_be_migrated_is_refused_with_the_remediation() {
     let office = on_blue();
     let ask = |from: &str, to: Value| json!({ "action": "migrate", "from": from, "to": to });
     let registration = "give `to` as { clusterArn, nodeRoleArns, assumeRoleArn }";

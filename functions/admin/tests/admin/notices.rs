@@ -72,7 +72,7 @@ fn a_rejected_event_is_told_with_its_reasons_corrected_and_sent_again() {
 }
 
 #[test]
-fn a_superseded_event_is_told_with_what_stands_and_has_its_effect_when_it_is_sent_anew() {
+fn a_superseded_event_is_told_with_what_stands_and_has_its_effect_when_it_is_sent_again() {
     let office = Office::registered();
     office.bind("svc-etl", "etl");
     let late = assigned("late", "2026-11-20T11:00:00.000Z", role("train").as_str());
@@ -86,11 +86,11 @@ fn a_superseded_event_is_told_with_what_stands_and_has_its_effect_when_it_is_sen
     assert!(notice["reasons"][0].as_str().unwrap().contains("svc-etl: the change of"), "{notice}");
 
     let now = office.ports.world().now.to_string();
-    let anew = sent(&notice["entry"], |detail| {
+    let again = sent(&notice["entry"], |detail| {
         detail["eventId"] = json!("late-again");
         detail["occurredAt"] = json!(now);
     });
-    assert_eq!(office.comes(&anew).outcome, Outcome::Applied);
+    assert_eq!(office.comes(&again).outcome, Outcome::Applied);
     let history = office.done(json!({ "action": "history", "serviceAccount": "svc-etl" }));
     assert_eq!(history["history"][0]["change"]["role"], json!(role("train")));
 }

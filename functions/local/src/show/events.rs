@@ -115,7 +115,7 @@ fn removed(event: &PodIdentityAssociationRemoved) -> Vec<String> {
 fn blocked(event: &PodIdentityAssociationBlocked) -> Vec<String> {
     vec![
         format!("! blocked     {}: {}", place(&event.subject), event.reason),
-        format!("    way out: {}", event.remediation),
+        format!("    remediation: {}", event.remediation),
     ]
 }
 
@@ -152,7 +152,7 @@ fn reported(event: &StalePodReported) -> Vec<String> {
     vec![
         format!("! pod         {cluster:<6} {}/{} left alone", pod.namespace, pod.name),
         format!("    {}", event.reason),
-        format!("    way out: {}", event.remediation),
+        format!("    remediation: {}", event.remediation),
     ]
 }
 
@@ -171,6 +171,6 @@ fn superseded(event: &ServiceAccountEventSuperseded) -> Vec<String> {
             "! superseded by `{}` of {} ({})",
             event.by.detail_type, event.by.occurred_at, event.by.event_id
         ),
-        format!("    way out: {}", event.remediation),
+        format!("    remediation: {}", event.remediation),
     ]
 }

@@ -8,7 +8,7 @@ use crate::error::{Error, chain};
 use crate::ledger::{Condition, ConditionState, LedgerError, View, WriteSet, condition_key};
 use crate::ports::{LedgerWriter, WriteError};
 
-/// How often the word is written anew when others got in between.
+/// How often the word is written again when others got in between.
 const ATTEMPTS: usize = 5;
 
 /// An administrator's word.

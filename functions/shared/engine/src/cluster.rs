@@ -85,7 +85,7 @@ pub(crate) struct ExtraScope {
     /// Kubernetes service accounts to look at beside those that the ledger knows of.
     pub(crate) places: BTreeSet<ServiceAccountRef>,
     /// Whether the node policies are to be read, whatever the ledger says of them.
-    pub(crate) anew: bool,
+    pub(crate) refresh: bool,
     /// The sign that the ledger is older than the cluster, where it is seen and not stored yet.
     pub(crate) halted: Option<HaltRecord>,
     /// Whether the batch has all service accounts that want its places, so that those which found
@@ -109,13 +109,13 @@ pub(crate) struct Job<'a> {
     pub(crate) names: &'a BTreeSet<DominoName>,
     /// What the ledger said before the lease was had.
     pub(crate) hint: &'a View,
-    /// Whether the record is taken as given instead of read anew: only to look, never to work.
+    /// Whether the record is taken as given instead of read again: only to look, never to work.
     pub(crate) presumed: bool,
     pub(crate) beyond: &'a ExtraScope,
     pub(crate) seen_roles: &'a SeenRoles,
 }
 
-/// Makes the ledger's word about some service accounts true on one cluster.
+/// Brings some service accounts to the desired state on one cluster.
 pub(crate) async fn work(cloud: Cloud<'_>, writers: Writers<'_>, job: Job<'_>) -> ClusterReport {
     let worked = work_with(cloud, writers, job, None).await;
     worked.unwrap_or_else(|why| ClusterReport::failed(job.names, &why))

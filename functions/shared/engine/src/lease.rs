@@ -116,7 +116,7 @@ impl Lease {
         self.held.borrow().revision.clone()
     }
 
-    /// Begins the lease's time anew. Two renewals at once would be in each other's way.
+    /// Begins the lease's time again. Two renewals at once would be in each other's way.
     pub(crate) async fn renew(
         &self,
         context: &Context<'_>,
@@ -135,7 +135,7 @@ impl Lease {
         Ok(())
     }
 
-    /// Begins the lease's time anew where less than half of it would be left after another call.
+    /// Begins the lease's time again where less than half of it would be left after another call.
     pub(crate) async fn keep(
         &self,
         context: &Context<'_>,

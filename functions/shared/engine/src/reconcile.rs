@@ -1,4 +1,4 @@
-//! Brings whole clusters to the ledger's word: what was left unfinished, what
+//! Brings whole clusters to the desired state: what was left unfinished, what
 //! was changed by hand, and what nobody asks for any more.
 //!
 //! Roles that nobody uses leave the node policies last, once all that was found is done.
@@ -176,8 +176,8 @@ pub async fn reconcile(
     };
     if scope.is_whole() && retire::begin(&cloud, writers.ledger, &overview, &mut done).await? {
         // What the retirement gives up shows in what the ledger says now.
-        let Some(anew) = look(&cloud, scope, &mut done).await?.open() else { return Ok(done) };
-        overview = anew;
+        let Some(again) = look(&cloud, scope, &mut done).await?.open() else { return Ok(done) };
+        overview = again;
     }
     done.capacity = overview.capacity(settings);
     let mut recreations_left =

@@ -123,7 +123,7 @@ impl<E: ClusterReader> Kubernetes<E> {
         Ok((client, Some(token.authorization())))
     }
 
-    /// After a failure to connect: a cluster that was made anew under the same name has another
+    /// After a failure to connect: a cluster that was made again under the same name has another
     /// endpoint and another authority.
     pub(crate) async fn forget_client(&self, access: &ClusterAccess) {
         self.cluster(access).0.lock().await.client = None;

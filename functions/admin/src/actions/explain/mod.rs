@@ -28,7 +28,7 @@ use line::{Checklist, Line};
 
 pub(super) const ACTION: Action = Action {
     name: "explain",
-    what: "why a service account, or a pod, can or cannot act as its role: every link of the chain, with evidence and the way out",
+    what: "why a service account, or a pod, can or cannot act as its role: every link of the chain, with evidence and the remediation",
     fields: &[
         ("serviceAccount", "a Domino service account, or"),
         ("pod", "name of a pod, with `cluster`"),

@@ -352,7 +352,7 @@ fn agent(evidence: &Evidence) -> Line {
             check,
             effect,
             format!("add-on {AGENT_ADDON} of cluster {cluster} is {status}: {what}"),
-            "look at the add-on's health issues in EKS and at DaemonSet eks-pod-identity-agent in kube-system, and update the add-on or install it anew",
+            "look at the add-on's health issues in EKS and at DaemonSet eks-pod-identity-agent in kube-system, and update the add-on or install it again",
         )
     };
     match &evidence.agent {

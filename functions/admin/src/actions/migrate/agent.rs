@@ -31,7 +31,7 @@ fn broken(green: &ClusterArn, cluster: Option<&str>, add_on: Option<&str>) -> Op
             format!(
                 "add-on {AGENT_ADDON} of cluster {name} is {status}: pods get no credentials without the agent"
             ),
-            "look at the add-on's health issues in EKS, install it anew, and ask again; associations may be made before it",
+            "look at the add-on's health issues in EKS, install it again, and ask again; associations may be made before it",
         )),
         _ => None,
     }

@@ -65,7 +65,7 @@ impl Preflight {
         let (_, left_out) = verdicts_data(&self.verdicts, MOST_BYTES);
         if left_out > 0 {
             text += &format!(
-                "! Of {left_out} verdicts the data of this answer says neither why nor the way out: it would be longer than Lambda answers. Repair the others and ask again, or ask explain.\n"
+                "! Of {left_out} verdicts the data of this answer says neither why nor the remediation: it would be longer than Lambda answers. Repair the others and ask again, or ask explain.\n"
             );
         }
         for finding in &self.findings {

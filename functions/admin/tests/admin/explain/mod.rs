@@ -106,7 +106,7 @@ fn wrong(answer: &Value) -> Vec<(String, String, String)> {
         .collect()
 }
 
-/// The one link that is broken: its evidence and its way out. That nobody has seen the webhook at
+/// The one link that is broken: its evidence and its remediation. That nobody has seen the webhook at
 /// work with an association that is new is no fault.
 fn broken(answer: &Value, check: &str) -> (String, String) {
     let mut found = wrong(answer);

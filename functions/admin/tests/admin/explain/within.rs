@@ -420,7 +420,7 @@ fn of_two_that_want_one_service_account_a_pod_belongs_to_the_one_that_holds_it()
 }
 
 #[test]
-fn a_pod_of_nobody_is_refused_with_the_way_out() {
+fn a_pod_of_nobody_is_refused_with_the_remediation() {
     let office = at_work();
     let blue = cluster("blue");
     office.ports.world().add_service_account(&blue, NAMESPACE, "other", &[]).unwrap();

@@ -83,13 +83,13 @@ fn made_association_is_a_plus() {
 }
 
 #[test]
-fn blocked_binding_tells_the_way_out() {
+fn blocked_binding_has_the_remediation() {
     let detail =
         with(subject(), json!({"code": "untrustedRole", "reason": "no", "remediation": "ask"}));
     let event = envelope("domino.pod-identity", detail_type::ASSOCIATION_BLOCKED, detail);
     assert_eq!(
         outcome(&event),
-        ["! blocked     blue   domino-compute/svc-etl-sa: no", "    way out: ask"]
+        ["! blocked     blue   domino-compute/svc-etl-sa: no", "    remediation: ask"]
     );
 }
 

@@ -124,7 +124,7 @@ pub fn compare<'a>(
     let mut found = Comparison { bound: bindings.len(), ..Comparison::default() };
     for name in &bindings {
         // Somebody who is in one list only may have come or changed between the two; and a name may
-        // be in it twice, deactivated and made anew.
+        // be in it twice, deactivated and made again.
         if active.contains(name.as_str()) {
             continue;
         }

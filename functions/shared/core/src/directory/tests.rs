@@ -47,7 +47,7 @@ fn an_account_that_domino_does_not_know_is_never_unbound() {
 }
 
 #[test]
-fn a_name_that_was_made_anew_is_active() {
+fn a_name_that_was_made_again_is_active() {
     // Domino lists the deactivated one and the active one by the same name.
     let found =
         compare(&names(&["svc-a"]), &directory(&["svc-a"], &["svc-a"]), Ceilings::default());

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::sweep::Injected;
 use crate::{ClusterArn, DominoName, Mutation, ServiceAccount, ServiceAccountRef};
 
-/// The ledger's word on one Domino name on the cluster.
+/// The desired state of one Domino name on the cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Claim {
     /// The Kubernetes service account that its current binding wants here; none without one.

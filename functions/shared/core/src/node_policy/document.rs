@@ -57,7 +57,7 @@ pub(super) fn cost(role: &RoleArn) -> usize {
 const COST: usize = 3;
 
 /// Reads a policy of a cluster back. None when it is not JSON, or says anything
-/// that [`document`] would never write for that cluster: writing it anew would then
+/// that [`document`] would never write for that cluster: writing it again would then
 /// lose something.
 #[must_use]
 pub fn parse(number: u32, text: &str, cluster: &ClusterArn) -> Option<Shard> {

@@ -1,4 +1,4 @@
-//! What planning looks at: the ledger's word and what was observed.
+//! What planning looks at: the desired state and what was observed.
 
 use std::collections::{BTreeMap, BTreeSet};
 

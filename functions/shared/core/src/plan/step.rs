@@ -297,7 +297,7 @@ pub struct PlacePlan {
 
 impl PlacePlan {
     /// Whether the association goes from one who gives it up to the next in line. If that one
-    /// cannot be granted the role after all, it has to be planned anew: what was given up
+    /// cannot be granted the role after all, it has to be planned again: what was given up
     /// goes away.
     #[must_use]
     pub fn hands_on(&self) -> bool {

@@ -440,7 +440,7 @@ fn a_refused_binding_is_blocked_and_hands_its_place_to_nobody() {
 }
 
 #[test]
-fn against_a_deny_the_way_out_is_not_one_more_statement() {
+fn against_a_deny_the_remediation_is_not_one_more_statement() {
     let mut observation = observation(vec![place(vec![claim("svc-etl", "etl", 1)], &[], None)]);
     let deny = TRUSTED.replace("[{", r#"[{"Sid":"No","Effect":"Deny","Principal":{"Service":"pods.eks.amazonaws.com"},"Action":"*"},{"#);
     observation.roles.insert(role("etl"), RoleState::Found(TrustPolicy::read(&deny)));

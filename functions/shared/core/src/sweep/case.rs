@@ -14,7 +14,7 @@ pub enum Case {
     Revoked,
     /// What its association gives changed after it was admitted.
     Changed,
-    /// Its association was made anew after it was admitted, and gives something else.
+    /// Its association was made again after it was admitted, and gives something else.
     Recreated,
     /// A label or an annotation keeps its association from it: it opted out, and is in no other case.
     Excluded,

@@ -182,7 +182,7 @@ fn before<'a>(
         // The first that the ledger knows of is no change: it may be an adoption.
         return Some((changed, clock.held(pod, bound.before.as_ref()?, changed)));
     }
-    // Nothing changed since before the pod: an association that is younger was made anew.
+    // Nothing changed since before the pod: an association that is younger was made again.
     let made = association.created_at.filter(|made| clock.maybe_before(pod, *made))?;
     Some((made, Some(&bound.desired)))
 }

@@ -12,13 +12,13 @@
 //! |---|---|---|
 //! | revoked | injected, and its service account has no association | evict |
 //! | changed | injected, and what the association gives changed after it was admitted | restart |
-//! | recreated | as changed, and the association itself was made anew since then | restart |
+//! | recreated | as changed, and the association itself was made again since then | restart |
 //! | shadowed | there is an association, and web identity or access keys in the pod | report |
 //! | missing | there is an association, and the pod has no credentials at all | report |
 //! | unmapped | a mapped Domino name started it, and it runs on a `run-` service account | report |
 //!
 //! What was taken away comes before what hides the identity, and that before what is lacking: a
-//! pod that is evicted for the first comes back and is judged anew.
+//! pod that is evicted for the first comes back and is judged again.
 //!
 //! # Doubt
 //!
@@ -35,7 +35,7 @@
 //!   two counts, and `modifiedAt` alone never makes a pod stale.
 //! - Credentials last at most six hours. A pod that was admitted before a change longer ago has
 //!   fetched new ones since then, of the new role: it is not stale any more.
-//! - An association that was made anew with what the pod had before is harmless. What it had
+//! - An association that was made again with what the pod had before is harmless. What it had
 //!   before is what the ledger remembers of the time of its admission; of a pod that is older than
 //!   that memory, and has not outlived its first credentials since, nobody can say.
 //! - A start later than admission does not count: it does not tell when a container asked first.

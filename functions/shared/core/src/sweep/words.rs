@@ -9,7 +9,7 @@ use crate::{Association, Desired, Pod, SKIP_CONTAINERS_ANNOTATION, SKIP_LABEL};
 /// By variable: the Mutations whose rules put it into containers, as `namespace/name`.
 pub type Injected = BTreeMap<String, BTreeSet<String>>;
 
-/// A reason and a way out.
+/// A reason and a remediation.
 pub(super) fn words(
     pod: &Pod,
     verdict: &Verdict<'_>,
@@ -52,7 +52,7 @@ fn reason(pod: &Pod, verdict: &Verdict<'_>, settings: &Settings) -> String {
         Because::Other(before, association) => {
             let held = before.map_or_else(|| "earlier credentials".to_owned(), works_as);
             let how =
-                if verdict.case == Case::Recreated { "was made anew and gives" } else { "gives" };
+                if verdict.case == Case::Recreated { "was made again and gives" } else { "gives" };
             let now = gives(association);
             format!(
                 "{pod_of} was admitted at {created_at} with {held}; its association {how} {now}{since}"

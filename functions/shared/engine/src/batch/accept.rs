@@ -20,7 +20,7 @@ use crate::ports::{Key, LedgerWriter, MAX_WRITE, WriteError};
 /// names.
 const FIXED_WRITES: usize = 5;
 
-/// How often an event is decided anew when somebody else wrote first.
+/// How often an event is decided again when somebody else wrote first.
 const ATTEMPTS: usize = 5;
 
 /// Decides about every event, in order. An event whose ledger write fails is
@@ -74,7 +74,7 @@ async fn accept_group(
 ) -> Result<(Vec<Decision>, Option<(ClusterArn, Lease)>), Error> {
     let mut with_lease = all;
     for attempt in 0..ATTEMPTS {
-        // Everything is read anew, what was just written too: the view of a large batch is not copied.
+        // Everything is read again, what was just written too: the view of a large batch is not copied.
         let mut view = View::default();
         // A run that was under way when the ledger was lost leaves conditions without a binding.
         let conditions_of_all = attempt > 0;
@@ -248,7 +248,7 @@ fn unfinished(name: &DominoName, registry: &Registry, view: &View) -> BTreeSet<C
         .map(|(cluster, _)| cluster)
         .filter(|cluster| conditions.iter().all(|condition| condition.cluster != **cluster))
         .cloned();
-    // Removed with a cluster that was registered anew since.
+    // Removed with a cluster that was registered again since.
     let is_back = |condition: &Condition| {
         let record = registry.clusters.get(&condition.cluster);
         let takes = record.zip(current.binding()).is_some_and(|(record, b)| record.takes(b));

@@ -1,4 +1,4 @@
-//! What the bus is told of the ledger's word alone.
+//! What the bus is told of the desired state alone.
 
 use pod_identity_core::plan::Blocked;
 use pod_identity_core::{Change, DominoName, ServiceAccountRef, Version};
@@ -15,7 +15,7 @@ use crate::outcome::{Outcomes, time};
 use crate::ports::Bus;
 use crate::publish::publish;
 
-/// Tells the bus what the ledger's word alone brings about: an overtaken
+/// Tells the bus what the desired state alone brings about: an overtaken
 /// removal, a binding that waits for its cluster, a cluster to reconcile.
 /// Answers one result an event, in order.
 pub(super) async fn announce(

@@ -1,4 +1,4 @@
-//! The ledger's word about some service accounts on a cluster, arranged by
+//! The desired state of some service accounts on a cluster, arranged by
 //! Kubernetes service account.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -58,7 +58,7 @@ pub(super) struct Loaded {
 }
 
 impl Loaded {
-    /// Reads the ledger anew: another run may have written it while this one
+    /// Reads the ledger again: another run may have written it while this one
     /// waited for the lease. `expected` only says what is worth asking for in one go.
     pub(super) async fn read(
         context: &Context<'_>,

@@ -38,7 +38,7 @@ struct Ahead {
     roles: Result<BTreeMap<RoleArn, RoleState>, PortError>,
 }
 
-/// Plans by the ledger, read anew, and by what is on the cluster. EKS may show what a run that died has
+/// Plans by the ledger, read again, and by what is on the cluster. EKS may show what a run that died has
 /// changed until `abandoned_until`.
 pub(super) async fn planned(
     cloud: &Cloud<'_>,
@@ -71,7 +71,7 @@ pub(super) async fn planned(
         Err(reasons) => Err(Error::Blocked(Problem {
             code: BlockedCode::NotAllowed,
             reason: reasons.join("; "),
-            remediation: "admit it in the deployment's allow-lists, or register the cluster anew"
+            remediation: "admit it in the deployment's allow-lists, or register the cluster again"
                 .to_owned(),
         })),
         Ok(()) => Box::pin(observe_all(cloud, job, &mut loaded, stored, ahead)).await,
@@ -158,8 +158,8 @@ async fn observe_all(
     let unread = wanted.iter().filter(|role| !observation.roles.contains_key(*role)).cloned();
     let more = job.seen_roles.read(cloud.iam, access, &unread.collect(), concurrency).await;
     observation.roles.extend(more.map_err(failed)?);
-    let (known, anew) = (remembered.is_some(), job.beyond.anew);
-    let found = observe::node_policies(cloud, access, job.record, remembered, anew).await;
+    let (known, refresh) = (remembered.is_some(), job.beyond.refresh);
+    let found = observe::node_policies(cloud, access, job.record, remembered, refresh).await;
     let mut found = found.map_err(failed)?;
     found.other_roles.extend(job.beyond.other_roles.iter().cloned());
     found.other_roles.extend(foreign_roles(&observation.places, settings));

@@ -161,7 +161,7 @@ impl Results<'_> {
     }
 
     /// The condition of a service account, as far as it has been put together.
-    /// It begins without a verdict: whatever was said before was seen anew.
+    /// It begins without a verdict: whatever was said before was seen again.
     fn condition(&mut self, name: &DominoName) -> Option<&mut Condition> {
         if !self.conditions.contains_key(name) {
             let mut condition = self.loaded.conditions.get(name)?.clone();
@@ -182,7 +182,7 @@ impl Results<'_> {
         }
     }
 
-    /// The role of whom a place would serve cannot be granted. What was given up is planned anew, without
+    /// The role of whom a place would serve cannot be granted. What was given up is planned again, without
     /// him; who left nothing there has left.
     fn ungranted(&mut self, place: &PlacePlan, problem: &Problem) {
         if place.hands_on() {
@@ -326,7 +326,7 @@ impl Results<'_> {
         // While a run that died may still have made something, its intents stay open.
         let settled = self.loaded.visibility.abandoned_until.is_none();
         let Some(condition) = self.condition(&bound.service_account) else { return };
-        // An association made anew with the same role gives the same credentials.
+        // An association made again with the same role gives the same credentials.
         let here = |was: &&AssociationRecord| was.kubernetes == association.kubernetes;
         let was = condition.association.as_ref().filter(here);
         if was.is_none_or(|was| was.desired != association.desired) {

@@ -16,7 +16,7 @@ use crate::ledger::{
 };
 use crate::ports::{Key, MAX_WRITE, WriteError};
 
-/// How often conditions are written anew when newer events got in between.
+/// How often conditions are written again when newer events got in between.
 const ATTEMPTS: usize = 5;
 
 /// How long a place without an association of ours is remembered, in seconds: longer than EKS

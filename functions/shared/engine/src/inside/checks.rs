@@ -153,7 +153,7 @@ fn agent(name: &str, status: Option<&str>) -> Option<Missing> {
             format!(
                 "add-on {AGENT_ADDON} of cluster {name} is {status}: pods may get no credentials"
             ),
-            "look at the add-on's health issues in EKS, and update it or install it anew",
+            "look at the add-on's health issues in EKS, and update it or install it again",
         )),
     }
 }

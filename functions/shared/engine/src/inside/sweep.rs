@@ -35,7 +35,7 @@ pub struct SweepReport {
     pub looked_at: Option<Timestamp>,
     /// Stale pods by case; none when the observation cannot be trusted.
     pub stale: BTreeMap<Case, usize>,
-    /// Namespaces into which nobody may look, why, and the way out. Nobody is evicted there.
+    /// Namespaces into which nobody may look, why, and the remediation. Nobody is evicted there.
     pub closed: BTreeMap<String, String>,
     /// Pods that were evicted.
     pub evicted: Vec<PodId>,

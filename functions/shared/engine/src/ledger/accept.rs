@@ -1,4 +1,4 @@
-//! The rule that decides whether a change becomes the ledger's word, and what
+//! The rule that decides whether a change becomes the desired state, and what
 //! is written with it. The same over every store.
 
 mod cluster;
@@ -34,9 +34,9 @@ const MAX_LEAVING: usize = 20;
 /// What became of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
-    /// It is the ledger's word now.
+    /// It is the desired state now.
     Accepted,
-    /// It is the ledger's word already; unfinished work goes on.
+    /// It is the desired state already; unfinished work goes on.
     Repeated,
     /// It was accepted once and a newer one has replaced it since.
     AlreadySuperseded,

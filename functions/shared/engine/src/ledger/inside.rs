@@ -19,7 +19,7 @@ pub struct InsideCluster {
     /// Why nobody can look inside: then everything that is remembered of it is unknown by now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unreachable: Option<String>,
-    /// What is missing on the cluster, and the way out.
+    /// What is missing on the cluster, and the remediation.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<Missing>,
     /// What failed inside in the last run: at most [`MAX_FAILURES`], and how many more.

@@ -77,7 +77,7 @@ impl Registry {
         };
         rules.admits_registration(&record.registration).map_err(|reasons| {
             format!(
-                "cluster {cluster} is no longer admitted: {}; admit it in the deployment's allow-lists, or register it anew",
+                "cluster {cluster} is no longer admitted: {}; admit it in the deployment's allow-lists, or register it again",
                 reasons.join("; ")
             )
         })?;

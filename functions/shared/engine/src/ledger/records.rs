@@ -90,7 +90,7 @@ impl BindingRecord {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum HistoryOutcome {
-    /// It was the newest and became the ledger's word.
+    /// It was the newest and became the desired state.
     Accepted,
     /// A newer one was there already.
     Superseded,
@@ -482,7 +482,7 @@ pub struct WrittenRecord {
 pub enum NoticeKind {
     /// It broke a rule.
     Rejected,
-    /// It was older than the ledger's word.
+    /// It was older than the desired state.
     Superseded,
 }
 

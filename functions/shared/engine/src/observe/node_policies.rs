@@ -62,13 +62,13 @@ impl FoundPolicies {
 ///
 /// The ledger says what they list, so an event reads none of them. A cluster that it does not know yet
 /// is observed completely, foreign associations included, because the list is to be exhaustive; and a
-/// reconciliation, which looks `anew`, takes in what others have listed.
+/// reconciliation, with `refresh`, takes in what others have listed.
 pub(crate) async fn node_policies(
     cloud: &Cloud<'_>,
     access: &ClusterAccess,
     cluster: &ClusterRecord,
     remembered: Option<NodePolicyRecord>,
-    anew: bool,
+    refresh: bool,
 ) -> Result<FoundPolicies, PortError> {
     let Cloud { eks, clusters, iam, .. } = *cloud;
     let Context { settings, clock, .. } = cloud.context;
@@ -77,7 +77,7 @@ pub(crate) async fn node_policies(
     let mut found =
         FoundPolicies { record, other_roles: BTreeSet::new(), problem: None, counted: false };
     let (record, registration) = (&mut found.record, &cluster.registration);
-    if anew || record.guessed || record.registration.as_ref() != Some(&cluster.version) {
+    if refresh || record.guessed || record.registration.as_ref() != Some(&cluster.version) {
         record.node_roles.clear();
         record.guessed = false;
     }
@@ -100,10 +100,10 @@ pub(crate) async fn node_policies(
     // Attachments of roles that are no longer node roles do not bound anything.
     record.attached.retain(|role, _| record.node_roles.contains(role));
     let unseen = record.node_roles.iter().any(|role| !record.attached.contains_key(role));
-    if !known || anew || unseen {
+    if !known || refresh || unseen {
         attachments(iam, access, settings, &mut found).await?;
     }
-    if !known || anew {
+    if !known || refresh {
         let record = &mut found.record;
         let attached = record.attached.values().flatten();
         let numbers: BTreeSet<u32> =
@@ -120,7 +120,7 @@ pub(crate) async fn node_policies(
     Ok(found)
 }
 
-/// Takes in what IAM has of a policy beyond the ledger's word, and notes what it has not of it.
+/// Takes in what IAM has of a policy beyond the desired state, and notes what it has not of it.
 async fn merge_in(
     aws: &dyn IamReader,
     access: &ClusterAccess,
@@ -231,7 +231,7 @@ pub(crate) async fn listed_between(
     Ok(Ok(roles))
 }
 
-/// Reads anew what is attached to the node roles, and so how many policies fit.
+/// Reads again what is attached to the node roles, and so how many policies fit.
 pub(crate) async fn attachments(
     aws: &dyn IamReader,
     access: &ClusterAccess,

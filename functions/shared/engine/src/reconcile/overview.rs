@@ -384,7 +384,7 @@ impl Overview {
         ExtraScope {
             other_roles: found.other_roles.clone(),
             places: found.places.clone(),
-            anew: self.policies.changed,
+            refresh: self.policies.changed,
             halted: self.guard.halted.clone(),
             knows_all: true,
             free: self.built_before(),

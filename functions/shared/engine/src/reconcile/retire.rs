@@ -3,7 +3,7 @@
 //!
 //! First nothing is taken away while somebody would be left without a role.
 //! From the moment that the registry says that it has begun, no binding has
-//! anything here; each association goes under the guard anew. Then the node
+//! anything here; each association goes under the guard again. Then the node
 //! policies go, and at last the cluster's place in the registry.
 
 mod close;
@@ -38,7 +38,7 @@ pub enum Retirement {
     },
     /// All of ours are gone but the node policies: these associations, in words, may need them.
     NotAlone(Vec<String>),
-    /// All of ours are gone but the node policies, and why, with the way out.
+    /// All of ours are gone but the node policies, and why, with the remediation.
     PoliciesStay(String),
     /// Nothing of ours is left.
     Drained,

@@ -1,7 +1,7 @@
 //! Roles that nobody uses any more leave the node policies, a grace period after a complete
 //! observation found them unused for the first time.
 //!
-//! What is found here only says since when; what is taken out is decided anew under the lease,
+//! What is found here only says since when; what is taken out is decided again under the lease,
 //! by the ledger and by an observation as they are then.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -261,15 +261,15 @@ fn a_newer_binding_keeps_the_word_and_one_that_moves_drops_it() {
 }
 
 #[test]
-fn an_association_that_was_made_anew_since_is_not_adopted() {
+fn an_association_that_was_made_again_since_is_not_adopted() {
     let (mut scenario, theirs) = blocked();
     permit(&mut scenario, "svc-etl", &theirs.id).unwrap();
     let deleted =
         scenario.ports.world().delete_pod_identity_association(&somebody(), "blue", &theirs.id);
     deleted.unwrap();
-    let anew = foreign(&scenario, "svc-etl-sa");
+    let again = foreign(&scenario, "svc-etl-sa");
     run(&mut scenario).unwrap();
-    assert_eq!(there(&scenario), Some(anew));
+    assert_eq!(there(&scenario), Some(again));
     let reason = scenario.condition("svc-etl", "blue").unwrap().blocked.unwrap().reason;
     assert!(reason.ends_with(&format!("may be adopted is association {}", theirs.id)), "{reason}");
 }
@@ -359,8 +359,8 @@ fn a_word_makes_no_binding_younger_than_another_that_wants_its_place() {
     let rival = scenario.assigned_with("svc-rival", "etl", place);
     scenario.send(&rival);
     scenario.advance(60);
-    let anew = scenario.assigned("svc-etl", "etl");
-    scenario.send(&anew);
+    let again = scenario.assigned("svc-etl", "etl");
+    scenario.send(&again);
     permit(&mut scenario, "svc-etl", "a-other").unwrap();
     permit(&mut scenario, "svc-etl", &theirs.id).unwrap();
     run(&mut scenario).unwrap();

@@ -487,7 +487,7 @@ fn somebodys_service_account_is_never_changed_and_its_irsa_role_is_told() {
 }
 
 #[test]
-fn a_binding_that_moves_takes_its_mapping_along_and_begins_anew() {
+fn a_binding_that_moves_takes_its_mapping_along_and_begins_again() {
     let mut house = House::with(&["svc-a"]);
     house.settle();
     let before = house.remembered("svc-a");

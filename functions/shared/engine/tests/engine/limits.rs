@@ -22,7 +22,7 @@ fn near_the_deadline_nothing_is_started_and_nothing_is_lost() {
             world.calls.iter().any(|c| changes.iter().any(|verb| c.operation.starts_with(verb)));
         assert!(!changed, "{:?}", world.calls);
     }
-    // It is the ledger's word all the same.
+    // It is the desired state all the same.
     assert!(scenario.condition("svc-etl", "blue").is_some());
     Scenario::assert_outcome(&scenario.send(&event), Outcome::Applied);
     settled(&mut scenario);

@@ -1,4 +1,4 @@
-//! Whole clusters brought to the ledger's word.
+//! Whole clusters brought to the desired state.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -84,7 +84,7 @@ fn two_thousand_roles_that_come_in_many_batches_are_all_listed_once() {
     for batch in events.chunks(250) {
         let before = scenario.ports.world().count("CreatePolicyVersion");
         assert_eq!(count(&scenario.batch(batch), Outcome::Applied), batch.len());
-        // What the batch before left open is filled, and nothing else is written anew.
+        // What the batch before left open is filled, and nothing else is written again.
         assert!(scenario.ports.world().count("CreatePolicyVersion") <= before + 1);
     }
     let world = scenario.ports.world();

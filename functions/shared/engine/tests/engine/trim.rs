@@ -187,7 +187,7 @@ fn a_steady_cluster_costs_no_further_call_and_nothing_is_written() {
 }
 
 #[test]
-fn a_role_that_is_used_again_is_forgotten_and_waits_anew() {
+fn a_role_that_is_used_again_is_forgotten_and_waits_again() {
     let mut scenario = bound();
     run(&mut scenario);
     scenario.advance(HOUR / 2);

@@ -75,7 +75,7 @@ async fn each_cluster_has_a_token_of_its_own_by_the_credentials_that_reach_it() 
 }
 
 #[tokio::test]
-async fn a_token_that_is_refused_is_signed_anew_for_the_next_call() {
+async fn a_token_that_is_refused_is_signed_again_for_the_next_call() {
     let server = Server::start(|number, _| match number {
         0 => Reply::Json(401, status(401, "Unauthorized", "Unauthorized")),
         _ => empty(),

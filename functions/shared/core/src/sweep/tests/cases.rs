@@ -105,9 +105,9 @@ fn modified_at_alone_changes_nothing() {
 
 #[test]
 fn recreated_with_the_same_role_is_harmless() {
-    // By hand, or because EKS would not clear a value: the ledger's word is older than the pod.
-    let anew = Place { association: association("old", 0.0, 0.0), ..steady("old") };
-    assert_eq!(judged(anew, pod("p", -60.0)), "right");
+    // By hand, or because EKS would not clear a value: the desired state is older than the pod.
+    let again = Place { association: association("old", 0.0, 0.0), ..steady("old") };
+    assert_eq!(judged(again, pod("p", -60.0)), "right");
     // Removed and assigned again: the ledger wrote a change down.
     let again = |before: &str| Place {
         bound: Some(Bound { changed_at: Some(at(10.0)), ..bound("old") }),
@@ -128,7 +128,7 @@ fn recreated_is_reported_if_nobody_knows_what_was_before_or_what_should_be() {
     let first =
         Place { bound: Some(first), association: association("old", 0.0, 0.0), ..Place::default() };
     assert_eq!(judged_by("*=evict", first, pod("p", -60.0), HOUR), unknown);
-    // Made anew by hand with a role that the ledger does not want.
+    // Made again by hand with a role that the ledger does not want.
     let drifted = Place { association: association("x", 0.0, 0.0), ..steady("old") };
     let drift = "recreated report Doubt(NotAsBound)";
     assert_eq!(judged_by("*=evict", drifted, pod("p", -60.0), HOUR), drift);

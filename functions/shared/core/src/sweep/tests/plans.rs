@@ -282,7 +282,7 @@ fn words_name_the_pod_its_service_account_and_the_roles() {
         delete the pod; ReplicaSet workspace starts another
     pod domino-compute/p of service account svc-etl-sa was admitted at 2026-11-20T11:59:50Z with role arn:aws:iam::111122223333:role/domino/old; its association gives role arn:aws:iam::111122223333:role/domino/new since 2026-11-20T12:00:00.000Z; it was admitted around the time of the change
         stop the run in Domino and start it again
-    pod domino-compute/p of service account svc-etl-sa was admitted at 2026-11-20T11:59:00Z with role arn:aws:iam::111122223333:role/domino/old; its association was made anew and gives role arn:aws:iam::111122223333:role/domino/new since 2026-11-20T12:00:00.000Z
+    pod domino-compute/p of service account svc-etl-sa was admitted at 2026-11-20T11:59:00Z with role arn:aws:iam::111122223333:role/domino/old; its association was made again and gives role arn:aws:iam::111122223333:role/domino/new since 2026-11-20T12:00:00.000Z
         delete the pod; ReplicaSet workspace starts another
     pod domino-compute/p of service account svc-etl-sa has another identity by AWS_ACCESS_KEY_ID of container run and AWS_WEB_IDENTITY_TOKEN_FILE of container run, which hides role arn:aws:iam::111122223333:role/domino/old
         take out AWS_ACCESS_KEY_ID of container run and AWS_WEB_IDENTITY_TOKEN_FILE of container run: see the workload and its environment in Domino; or bind it to no role

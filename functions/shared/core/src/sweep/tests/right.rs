@@ -250,8 +250,8 @@ fn the_histories_hold_pods_that_are_evicted_and_pods_that_are_right() {
     assert_eq!(judged(&calls, 1_000.0), (false, Some(Case::Revoked)));
     assert_eq!(judged(&calls[..2], 1_000.0), (false, Some(Case::Changed)));
     assert_eq!(judged(&calls[..2], 300.0), (true, None));
-    let anew = [&calls[..], &[(60.0, Some(2), 1.0, 1.0, false)]].concat();
-    assert_eq!(judged(&anew, 2_000.0), (false, Some(Case::Recreated)));
+    let again = [&calls[..], &[(60.0, Some(2), 1.0, 1.0, false)]].concat();
+    assert_eq!(judged(&again, 2_000.0), (false, Some(Case::Recreated)));
     let same = [&calls[..], &[(60.0, Some(1), 1.0, 1.0, false)]].concat();
     assert_eq!(judged(&same, 2_000.0), (true, None));
 }

@@ -26,7 +26,7 @@ fn told(description: Option<ClusterDescription>, agent: Option<&str>) -> Told {
     }
 }
 
-/// The one thing that is missing: its reason and the way out.
+/// The one thing that is missing: its reason and the remediation.
 fn one(told: &Told, api_access: ApiAccess) -> String {
     let missing = told.missing(api_access);
     assert_eq!(missing.len(), 1, "{missing:?}");

@@ -1,4 +1,4 @@
-//! What failed calls mean to the Domino side, and the way out.
+//! What failed calls mean to the Domino side, and the remediation.
 
 use pod_identity_core::ServiceAccountRef;
 use pod_identity_core::domino::{MANAGED_BY, MappingSettings};

@@ -244,7 +244,7 @@ impl<'a> Evicting<'a> {
         writes.commit(ledger, self.hands.ledger).await.map_err(Error::from)
     }
 
-    /// Whether the lease lasts; its time is begun anew when it may not. Not to be asked by two at
+    /// Whether the lease lasts; its time is begun again when it may not. Not to be asked by two at
     /// once.
     async fn is_leased(&self) -> bool {
         let (clock, settings, access) =

@@ -116,7 +116,7 @@ fn a_place_that_somebody_else_holds_since_is_recreated() {
 }
 
 #[test]
-fn an_association_made_anew_with_the_same_role_is_harmless() {
+fn an_association_made_again_with_the_same_role_is_harmless() {
     let mut stage = Stage::bound();
     let app = stage.app("svc-etl");
     stage.scenario.advance(100);

@@ -158,7 +158,7 @@ fn throttling_that_lasts_is_a_failure_and_ends() {
 }
 
 #[test]
-fn an_eviction_that_rbac_forbids_is_a_failure_that_says_the_way_out() {
+fn an_eviction_that_rbac_forbids_is_a_failure_that_says_the_remediation() {
     let (mut stage, pod) = Stage::revoked();
     {
         let mut world = stage.ports.world();

@@ -37,7 +37,7 @@ fn a_report_is_told_once_for_the_same_pod_and_case() {
 }
 
 #[test]
-fn another_case_of_the_same_pod_is_told_anew() {
+fn another_case_of_the_same_pod_is_told_again() {
     let (mut stage, _) = changed();
     stage.policy("*=report");
     assert_eq!(stage.sweep().told, 1);

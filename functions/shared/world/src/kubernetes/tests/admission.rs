@@ -87,7 +87,7 @@ fn irsa_is_injected_only_where_there_is_no_association() {
 }
 
 #[test]
-fn what_a_replica_set_starts_again_is_admitted_anew() {
+fn what_a_replica_set_starts_again_is_admitted_again() {
     let mut world = cluster();
     let name = add(&mut world, &bare().owned_by("ReplicaSet"));
     bind(&mut world);
