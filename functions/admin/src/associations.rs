@@ -14,7 +14,7 @@ use crate::context::{AdminContext, OVER};
 use pod_identity_engine::Error;
 
 /// What a list shows, as far as there was time.
-struct Listed {
+struct ListedAssociations {
     summaries: Vec<AssociationSummary>,
     /// Whether the list goes on.
     more: bool,
@@ -52,11 +52,11 @@ async fn list(
     admin: &AdminContext<'_>,
     access: &ClusterAccess,
     filter: &AssociationFilter,
-) -> Result<Listed, PortError> {
+) -> Result<ListedAssociations, PortError> {
     // Not every service honours the filter, so it is applied here again.
     let fits =
         |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|it| it == found);
-    let mut listed = Listed { summaries: Vec::new(), more: true };
+    let mut listed = ListedAssociations { summaries: Vec::new(), more: true };
     let mut next = None::<String>;
     while listed.more && !admin.is_over() {
         let page = admin.eks.associations(access, filter, next.as_deref()).await?;
@@ -73,7 +73,7 @@ async fn list(
 async fn describe(
     admin: &AdminContext<'_>,
     access: &ClusterAccess,
-    listed: Listed,
+    listed: ListedAssociations,
 ) -> Result<Associations, PortError> {
     let described: Vec<_> = stream::iter(&listed.summaries)
         .map(async |summary| match admin.is_over() {
@@ -108,7 +108,10 @@ pub(crate) async fn seen(
 }
 
 /// All of a cluster, as a list tells them; an error when there is no time for the whole list.
-async fn all(admin: &AdminContext<'_>, access: &ClusterAccess) -> Result<Listed, Error> {
+async fn all(
+    admin: &AdminContext<'_>,
+    access: &ClusterAccess,
+) -> Result<ListedAssociations, Error> {
     let listed = list(admin, access, &AssociationFilter::default()).await?;
     match lack(listed.summaries.len(), listed.more).filter(|_| listed.more) {
         Some(why) => Err(why.into()),

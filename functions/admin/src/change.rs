@@ -20,7 +20,7 @@ use crate::request::Request;
 /// One change, as the event that would make it.
 #[derive(Debug, Clone)]
 pub(crate) struct ChangeRequest {
-    pub(crate) about: About,
+    pub(crate) about: ChangeTarget,
     pub(crate) detail_type: &'static str,
     /// The detail, without version and remarks.
     pub(crate) detail: Map<String, Value>,
@@ -28,7 +28,7 @@ pub(crate) struct ChangeRequest {
 
 /// What a change is about, as it was named.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum About {
+pub(crate) enum ChangeTarget {
     ServiceAccount(String),
     Cluster(String),
 }
@@ -275,8 +275,8 @@ async fn look_ahead(
     let names: Vec<DominoName> = change_requests
         .iter()
         .filter_map(|change_request| match &change_request.about {
-            About::ServiceAccount(name) => name.parse().ok(),
-            About::Cluster(_) => None,
+            ChangeTarget::ServiceAccount(name) => name.parse().ok(),
+            ChangeTarget::Cluster(_) => None,
         })
         .collect();
     for cluster in changed.clusters.clone() {
@@ -289,7 +289,7 @@ async fn look_ahead(
     }
     // All of a cluster that comes or goes.
     for change_request in change_requests {
-        let About::Cluster(name) = &change_request.about else { continue };
+        let ChangeTarget::Cluster(name) = &change_request.about else { continue };
         let Ok(cluster) = name.parse::<ClusterArn>() else { continue };
         let scope = Scope::of(cluster.clone());
         changed.previews.insert(cluster, preview_scope(ahead, &scope).await);
@@ -314,12 +314,12 @@ fn places<'a>(conditions: impl Iterator<Item = &'a Condition>) -> BTreeSet<Servi
 async fn standing(
     admin: &AdminContext<'_>,
     change_requests: &[ChangeRequest],
-) -> Result<BTreeMap<About, Timestamp>, Error> {
+) -> Result<BTreeMap<ChangeTarget, Timestamp>, Error> {
     let names: Vec<DominoName> = change_requests
         .iter()
         .filter_map(|change_request| match &change_request.about {
-            About::ServiceAccount(name) => name.parse().ok(),
-            About::Cluster(_) => None,
+            ChangeTarget::ServiceAccount(name) => name.parse().ok(),
+            ChangeTarget::Cluster(_) => None,
         })
         .collect();
     let mut view = View::default();
@@ -330,24 +330,24 @@ async fn standing(
         let stored = view.get::<BindingRecord>(&binding_key(&name))?;
         if let Some(stored) = stored {
             let at = stored.version.occurred_at();
-            standing.insert(About::ServiceAccount(name.to_string()), at);
+            standing.insert(ChangeTarget::ServiceAccount(name.to_string()), at);
         }
     }
     if change_requests
         .iter()
-        .any(|change_request| matches!(change_request.about, About::Cluster(_)))
+        .any(|change_request| matches!(change_request.about, ChangeTarget::Cluster(_)))
     {
         let registry = admin.registry().await?;
         for (cluster, record) in &registry.clusters {
             let retired = record.retired.as_ref().map(|retirement| &retirement.version);
             let latest = retired.into_iter().chain([&record.version]).max();
             if let Some(latest) = latest {
-                standing.insert(About::Cluster(cluster.to_string()), latest.occurred_at());
+                standing.insert(ChangeTarget::Cluster(cluster.to_string()), latest.occurred_at());
             }
         }
         for (cluster, retirement) in &registry.retirements {
             let at = retirement.version.occurred_at();
-            standing.insert(About::Cluster(cluster.to_string()), at);
+            standing.insert(ChangeTarget::Cluster(cluster.to_string()), at);
         }
     }
     Ok(standing)
@@ -374,8 +374,8 @@ fn envelope(
         }
     }
     let source = match change_request.about {
-        About::ServiceAccount(_) => source::AUTOMATION,
-        About::Cluster(_) => source::ADMINISTRATION,
+        ChangeTarget::ServiceAccount(_) => source::AUTOMATION,
+        ChangeTarget::Cluster(_) => source::ADMINISTRATION,
     };
     Envelope {
         version: "0".to_owned(),

@@ -37,7 +37,7 @@ pub(crate) async fn pages<T>(
 
 /// Pods of a namespace that were asked for.
 #[derive(Debug, Default)]
-pub(crate) struct Pods {
+pub(crate) struct PodList {
     pub(crate) found: Vec<Pod>,
     /// Whether some pods of the namespace were not looked at, because there are too many.
     pub(crate) cut: bool,
@@ -49,14 +49,14 @@ pub(crate) async fn pods(
     access: &ClusterAccess,
     namespace: &str,
     wanted: impl Fn(&Pod) -> bool,
-) -> Result<Pods, PortError> {
+) -> Result<PodList, PortError> {
     let query = PodQuery {
         namespace: namespace.to_owned(),
         selector: String::new(),
         name: None,
         limit: admin.inside.page,
     };
-    let (mut pods, mut token, mut begun, mut read) = (Pods::default(), None::<String>, 1, 0);
+    let (mut pods, mut token, mut begun, mut read) = (PodList::default(), None::<String>, 1, 0);
     loop {
         match admin.kubernetes.pods(access, &query, token.as_deref()).await {
             Ok(page) => {
@@ -71,7 +71,7 @@ pub(crate) async fn pods(
                 token = page.next;
             }
             Err(error) if error.kind == ErrorKind::Expired && begun < BEGINNINGS => {
-                (pods, token, begun) = (Pods::default(), None, begun + 1);
+                (pods, token, begun) = (PodList::default(), None, begun + 1);
                 continue;
             }
             Err(error) => return Err(error),

@@ -13,7 +13,7 @@ use pod_identity_engine::Error;
 
 /// One policy in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Policy {
+pub(crate) struct AttachedPolicy {
     /// Counted from 1.
     pub(crate) number: u32,
     pub(crate) arn: PolicyArn,
@@ -26,18 +26,18 @@ pub(crate) struct Policy {
 
 /// The policies that the ledger remembers of a cluster, and what is attached to its node roles.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct NodePolicies {
-    pub(crate) policies: Vec<Policy>,
+pub(crate) struct NodePolicyView {
+    pub(crate) policies: Vec<AttachedPolicy>,
     /// ARNs of all managed policies, by node role.
     pub(crate) attached: BTreeMap<RoleArn, BTreeSet<String>>,
     /// The managed policy that allows the action on everything, by the ledger's memory.
     pub(crate) broad_grant: Option<String>,
 }
 
-impl NodePolicies {
+impl NodePolicyView {
     /// The lists, as they are laid out.
     pub(crate) fn shards(&self) -> Vec<Shard> {
-        let shard = |one: &Policy| Shard {
+        let shard = |one: &AttachedPolicy| Shard {
             number: one.number,
             roles: one.roles.clone(),
             statement: one.cluster_statement,
@@ -46,12 +46,12 @@ impl NodePolicies {
     }
 
     /// The policies that list a role.
-    pub(crate) fn listing(&self, role: &RoleArn) -> impl Iterator<Item = &Policy> {
+    pub(crate) fn listing(&self, role: &RoleArn) -> impl Iterator<Item = &AttachedPolicy> {
         self.policies.iter().filter(|policy| policy.roles.contains(role))
     }
 
     /// Node roles to which none of some policies is attached.
-    pub(crate) fn without<'a>(&'a self, policies: &[&Policy]) -> Vec<&'a RoleArn> {
+    pub(crate) fn without<'a>(&'a self, policies: &[&AttachedPolicy]) -> Vec<&'a RoleArn> {
         let has = |attached: &BTreeSet<String>| {
             policies.iter().any(|policy| attached.contains(policy.arn.as_str()))
         };
@@ -63,14 +63,15 @@ impl NodePolicies {
 pub(crate) async fn read(
     admin: &AdminContext<'_>,
     access: &ClusterAccess,
-) -> Result<Option<NodePolicies>, Error> {
+) -> Result<Option<NodePolicyView>, Error> {
     let cluster = &access.cluster;
     let key = node_policy_key(cluster);
     let mut view = View::default();
     view.read(admin.ledger, std::slice::from_ref(&key)).await?;
     let stored = view.get::<NodePolicyRecord>(&key)?;
     let Some(record) = stored else { return Ok(None) };
-    let mut found = NodePolicies { broad_grant: record.broad_grant.clone(), ..Default::default() };
+    let mut found =
+        NodePolicyView { broad_grant: record.broad_grant.clone(), ..Default::default() };
     for (&number, _) in record.projection.staying() {
         let arn = node_policy::policy_arn(&admin.settings.plan.deployment, cluster, number);
         let arn = arn.map_err(|error| error.to_string())?;
@@ -84,7 +85,7 @@ pub(crate) async fn read(
             format!("policy {arn} says more than this software writes, so it is not read")
         })?;
         let Shard { roles, statement: cluster_statement, .. } = shard;
-        found.policies.push(Policy { number, arn, version, roles, cluster_statement });
+        found.policies.push(AttachedPolicy { number, arn, version, roles, cluster_statement });
     }
     for role in record.node_roles {
         let attached = pages(async |token: Option<String>| {

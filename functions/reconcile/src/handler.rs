@@ -15,7 +15,7 @@ use pod_identity_function::{Answers, NotFinished};
 use serde_json::{Value, json};
 
 use crate::domino;
-use crate::request::{self, Request};
+use crate::request::{self, ReconcileRequest};
 
 /// The function and everything that it works with.
 pub struct Function<'a> {
@@ -65,7 +65,7 @@ impl Function<'_> {
         for record in payload.records() {
             let asked = request::read(&record.text, self.own_roles);
             let cluster = match &asked {
-                Ok(Request::One { scope, .. }) => Some(scope.cluster.clone()),
+                Ok(ReconcileRequest::One { scope, .. }) => Some(scope.cluster.clone()),
                 _ => None,
             };
             let said = self.handle(asked, &run, deadline, &mut clusters, &mut domino).await;
@@ -85,7 +85,7 @@ impl Function<'_> {
     /// What is no request will be none later either: it is answered, not delivered again.
     async fn handle(
         &self,
-        asked: Result<Request, Malformed>,
+        asked: Result<ReconcileRequest, Malformed>,
         run: &Run,
         deadline: Timestamp,
         clusters: &mut BTreeMap<ClusterArn, Reconciled>,
@@ -93,9 +93,9 @@ impl Function<'_> {
     ) -> Result<String, Error> {
         match asked {
             Err(why) => Ok(format!("left alone: {why}")),
-            Ok(Request::Nothing(why)) => Ok(format!("nothing to do: {why}")),
-            Ok(Request::All) => self.fan_out(run, deadline, domino).await,
-            Ok(Request::One { scope, continuation, plan_only }) => {
+            Ok(ReconcileRequest::Nothing(why)) => Ok(format!("nothing to do: {why}")),
+            Ok(ReconcileRequest::All) => self.fan_out(run, deadline, domino).await,
+            Ok(ReconcileRequest::One { scope, continuation, plan_only }) => {
                 // One batch may hold many changes of one cluster; the whole was looked at then.
                 if scope.places.is_empty()
                     && scope.after.is_none()

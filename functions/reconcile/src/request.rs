@@ -25,7 +25,7 @@ const CHANGES: [&str; 5] = [
 
 /// What one record asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Request {
+pub(crate) enum ReconcileRequest {
     /// Every registered cluster: each gets a request of its own.
     All,
     /// One cluster, or some places on it.
@@ -73,7 +73,7 @@ struct Trail {
 }
 
 /// Reads one record; the error states what is expected.
-pub(crate) fn read(text: &str, own_roles: &[Pattern]) -> Result<Request, Malformed> {
+pub(crate) fn read(text: &str, own_roles: &[Pattern]) -> Result<ReconcileRequest, Malformed> {
     let event = Json::parse(text)
         .map_err(|error| format!("the record is not JSON: {error}"))?
         .unique()
@@ -82,7 +82,7 @@ pub(crate) fn read(text: &str, own_roles: &[Pattern]) -> Result<Request, Malform
     let detail = event.get("detail").cloned().unwrap_or_default();
     match kind {
         Some(RECONCILIATION_REQUESTED) => asked(detail),
-        Some("Scheduled Event") => Ok(Request::All),
+        Some("Scheduled Event") => Ok(ReconcileRequest::All),
         Some("AWS API Call via CloudTrail") => called(detail, own_roles),
         Some(other) => Err(format!(
             "`{other}` is no event for this function: it takes `{RECONCILIATION_REQUESTED}`, \
@@ -94,12 +94,12 @@ pub(crate) fn read(text: &str, own_roles: &[Pattern]) -> Result<Request, Malform
     }
 }
 
-fn asked(detail: Value) -> Result<Request, Malformed> {
+fn asked(detail: Value) -> Result<ReconcileRequest, Malformed> {
     let ReconcileFields { cluster_arn, after, continuation, plan_only } =
         serde_json::from_value(detail).map_err(|error| {
             format!("a request has clusterArn, or none for all clusters: {error}")
         })?;
-    let Some(cluster) = cluster_arn else { return Ok(Request::All) };
+    let Some(cluster) = cluster_arn else { return Ok(ReconcileRequest::All) };
     if continuation > MAX_CONTINUATIONS {
         return Err(format!(
             "the reconciliation of {cluster} was handed on {continuation} times, and {MAX_CONTINUATIONS} \
@@ -107,25 +107,29 @@ fn asked(detail: Value) -> Result<Request, Malformed> {
         )
         .into());
     }
-    Ok(Request::One { scope: Scope { after, ..Scope::of(cluster) }, continuation, plan_only })
+    Ok(ReconcileRequest::One {
+        scope: Scope { after, ..Scope::of(cluster) },
+        continuation,
+        plan_only,
+    })
 }
 
 /// What somebody's call asks to look at.
-fn called(detail: Value, own_roles: &[Pattern]) -> Result<Request, Malformed> {
+fn called(detail: Value, own_roles: &[Pattern]) -> Result<ReconcileRequest, Malformed> {
     let trail: Trail = serde_json::from_value(detail)
         .map_err(|error| format!("the record is not one of CloudTrail: {error}"))?;
     let Trail { event_name, user_identity, request_parameters, response_elements, .. } = &trail;
     if trail.event_source != "eks.amazonaws.com" || !CHANGES.contains(&event_name.as_str()) {
-        return Ok(Request::Nothing(format!("{event_name} changes no association")));
+        return Ok(ReconcileRequest::Nothing(format!("{event_name} changes no association")));
     }
     if let Some(code) = &trail.error_code {
-        return Ok(Request::Nothing(format!("{event_name} failed with {code}")));
+        return Ok(ReconcileRequest::Nothing(format!("{event_name} failed with {code}")));
     }
     let text =
         |value: &Value, at: &str| value.pointer(at).and_then(Value::as_str).map(str::to_owned);
     let issuer = text(user_identity, "/sessionContext/sessionIssuer/arn");
     if issuer.as_ref().is_some_and(|role| own_roles.iter().any(|own| own.matches(role))) {
-        return Ok(Request::Nothing(format!("{event_name} is this deployment's own")));
+        return Ok(ReconcileRequest::Nothing(format!("{event_name} is this deployment's own")));
     }
     let arn = text(user_identity, "/arn").or(issuer);
     let actor = arn.clone().or_else(|| unnamed(user_identity));
@@ -137,7 +141,7 @@ fn called(detail: Value, own_roles: &[Pattern]) -> Result<Request, Malformed> {
         .or_else(|| text(response_elements, "/association/clusterName"))
         .or(tagged);
     let Some(name) = named else {
-        return Ok(Request::Nothing(format!("{event_name} names no cluster")));
+        return Ok(ReconcileRequest::Nothing(format!("{event_name} names no cluster")));
     };
     let (region, account) = (&trail.aws_region, &trail.recipient_account_id);
     // An AWS service that calls has no ARN.
@@ -155,7 +159,7 @@ fn called(detail: Value, own_roles: &[Pattern]) -> Result<Request, Malformed> {
         _ => BTreeSet::new(),
     };
     let scope = Scope { places, actor, ..Scope::of(cluster) };
-    Ok(Request::One { scope, continuation: 0, plan_only: false })
+    Ok(ReconcileRequest::One { scope, continuation: 0, plan_only: false })
 }
 
 /// Who called, of the kinds of identity that have no ARN: a service of AWS, a user of IAM Identity Center, and one of a

@@ -8,7 +8,7 @@ use pod_identity_events::samples;
 use serde_json::{Value, json};
 
 use crate::metrics::{self, metrics};
-use crate::request::{Request, read};
+use crate::request::{ReconcileRequest, read};
 
 fn cluster() -> ClusterArn {
     "arn:aws:eks:eu-west-1:111122223333:cluster/blue".parse().unwrap()
@@ -28,7 +28,7 @@ fn trail(name: &str, changes: &Value) -> Value {
     event
 }
 
-fn asked(event: &Value) -> Request {
+fn asked(event: &Value) -> ReconcileRequest {
     read(&event.to_string(), &own()).unwrap()
 }
 
@@ -41,7 +41,7 @@ fn a_call_by_hand_asks_for_its_place_and_names_who_made_it() {
         let by_reference = json!({ "requestParameters": { "clusterName": "blue" } });
         let by_answer = json!({ "requestParameters": null });
         for changes in [json!({}), by_reference, by_answer] {
-            let Request::One { scope, .. } = asked(&trail(name, &changes)) else {
+            let ReconcileRequest::One { scope, .. } = asked(&trail(name, &changes)) else {
                 panic!("nothing asked")
             };
             assert_eq!(scope.cluster, cluster());
@@ -63,7 +63,9 @@ fn a_call_that_names_no_place_asks_for_the_whole_cluster() {
         trail("untag", &plain),
         trail("delete", &silent),
     ] {
-        let Request::One { scope, .. } = asked(&event) else { panic!("nothing asked: {event}") };
+        let ReconcileRequest::One { scope, .. } = asked(&event) else {
+            panic!("nothing asked: {event}")
+        };
         assert_eq!((scope.cluster, scope.places.len()), (cluster(), 0));
     }
 }
@@ -75,7 +77,7 @@ fn a_call_of_a_service_is_of_the_partition_of_its_association_or_region() {
             "userIdentity": { "type": "AWSService", "invokedBy": "eks.amazonaws.com" },
             "awsRegion": region, "responseElements": response,
         });
-        let Request::One { scope, .. } = asked(&trail("create", &changes)) else {
+        let ReconcileRequest::One { scope, .. } = asked(&trail("create", &changes)) else {
             panic!("nothing asked")
         };
         assert_eq!(scope.actor.as_deref(), Some("AWSService eks.amazonaws.com"));
@@ -111,7 +113,7 @@ fn an_identity_without_an_arn_names_its_actor() {
         (json!({ "type": "Unknown", "principalId": "p-1" }), "Unknown p-1"),
     ] {
         let event = trail("create", &json!({ "userIdentity": identity }));
-        let Request::One { scope, .. } = asked(&event) else { panic!("nothing asked") };
+        let ReconcileRequest::One { scope, .. } = asked(&event) else { panic!("nothing asked") };
         assert_eq!(scope.actor.as_deref(), Some(actor));
     }
 }
@@ -126,11 +128,11 @@ fn own_calls_failed_calls_and_those_on_other_resources_ask_for_nothing() {
         trail("update", &json!({ "eventName": "UpdateClusterConfig" })),
         trail("create", &json!({ "eventSource": "iam.amazonaws.com" })),
     ] {
-        assert!(matches!(asked(&event), Request::Nothing(_)), "{event}");
+        assert!(matches!(asked(&event), ReconcileRequest::Nothing(_)), "{event}");
     }
     // It is the role that makes a call one's own, not what was called.
     let somebody = read(&trail("own", &json!({})).to_string(), &[]).unwrap();
-    assert!(matches!(somebody, Request::One { .. }));
+    assert!(matches!(somebody, ReconcileRequest::One { .. }));
 }
 
 #[test]
@@ -139,7 +141,7 @@ fn a_schedule_and_a_request_without_a_cluster_ask_for_all() {
         json!({ "detail-type": "Scheduled Event", "source": "aws.events", "detail": {} });
     let request = json!({ "detail-type": "Reconciliation Requested", "detail": { "reason": "x" } });
     for event in [schedule, request, json!({})] {
-        assert_eq!(asked(&event), Request::All);
+        assert_eq!(asked(&event), ReconcileRequest::All);
     }
 }
 
@@ -150,7 +152,9 @@ fn a_request_goes_on_where_the_last_one_stopped_and_not_for_ever() {
             "clusterArn": cluster(), "after": "domino-compute/svc-7-sa", "continuation": continuation,
         }})
     };
-    let Request::One { scope, continuation, plan_only } = asked(&request(3)) else { panic!("all") };
+    let ReconcileRequest::One { scope, continuation, plan_only } = asked(&request(3)) else {
+        panic!("all")
+    };
     assert_eq!(scope.after.unwrap().to_string(), "domino-compute/svc-7-sa");
     assert_eq!((continuation, plan_only), (3, false));
     let error = read(&request(101).to_string(), &[]).unwrap_err();
@@ -159,7 +163,7 @@ fn a_request_goes_on_where_the_last_one_stopped_and_not_for_ever() {
 
 #[test]
 fn somebody_in_the_console_may_ask_for_a_plan() {
-    let Request::One { plan_only, scope, .. } =
+    let ReconcileRequest::One { plan_only, scope, .. } =
         asked(&json!({ "clusterArn": cluster(), "planOnly": true }))
     else {
         panic!("all")

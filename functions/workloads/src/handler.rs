@@ -15,7 +15,7 @@ use pod_identity_engine::{
 use pod_identity_function::{Answers, NotFinished};
 use serde_json::{Value, json};
 
-use crate::request::{self, Request, SweepRequest};
+use crate::request::{self, SweepRequest, WorkloadsRequest};
 use crate::words::words;
 
 /// Most clusters that one invocation works on at once: each holds the pods of its cluster that matter.
@@ -77,8 +77,8 @@ impl Function<'_> {
             said.push(match request::read(&record.text) {
                 // What is no request will be none later either: it is answered, not delivered again.
                 Err(why) => Some(Ok(format!("left alone: {why}"))),
-                Ok(Request::All) => Some(self.fan_out(&run, deadline).await),
-                Ok(Request::One(asked)) => {
+                Ok(WorkloadsRequest::All) => Some(self.fan_out(&run, deadline).await),
+                Ok(WorkloadsRequest::One(asked)) => {
                     of[at] = Some(asked.scope.cluster.clone());
                     let of_cluster = by_cluster.entry(asked.scope.cluster.clone()).or_default();
                     of_cluster.push((at, asked));

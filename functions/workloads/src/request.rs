@@ -15,7 +15,7 @@ pub(crate) const MAX_CONTINUATIONS: u32 = 20;
 
 /// What one record asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Request {
+pub(crate) enum WorkloadsRequest {
     /// Every registered cluster: each gets a request of its own.
     All,
     /// One cluster.
@@ -49,7 +49,7 @@ struct Fields {
 }
 
 /// Reads one record; the error states what is expected.
-pub(crate) fn read(text: &str) -> Result<Request, Malformed> {
+pub(crate) fn read(text: &str) -> Result<WorkloadsRequest, Malformed> {
     let event = Json::parse(text)
         .map_err(|error| format!("the record is not JSON: {error}"))?
         .unique()
@@ -57,7 +57,7 @@ pub(crate) fn read(text: &str) -> Result<Request, Malformed> {
     let kind = event.get("detail-type").and_then(Value::as_str);
     let detail = event.get("detail").cloned().unwrap_or_default();
     match kind {
-        Some("Scheduled Event") => Ok(Request::All),
+        Some("Scheduled Event") => Ok(WorkloadsRequest::All),
         Some(SWEEP_REQUESTED) => asked(detail),
         // What changed on one binding can concern everybody's mapping, and the sweep is one list
         // of pods either way.
@@ -71,7 +71,7 @@ pub(crate) fn read(text: &str) -> Result<Request, Malformed> {
     }
 }
 
-fn asked(detail: Value) -> Result<Request, Malformed> {
+fn asked(detail: Value) -> Result<WorkloadsRequest, Malformed> {
     let Fields { cluster_arn, service_account, continuation, evicted, plan_only } =
         serde_json::from_value(detail).map_err(|error| {
             format!(
@@ -81,7 +81,7 @@ fn asked(detail: Value) -> Result<Request, Malformed> {
         })?;
     let Some(cluster) = cluster_arn else {
         return if service_account.is_none() {
-            Ok(Request::All)
+            Ok(WorkloadsRequest::All)
         } else {
             Err("a request for one serviceAccount names its cluster as clusterArn".into())
         };
@@ -94,10 +94,10 @@ fn asked(detail: Value) -> Result<Request, Malformed> {
         .into());
     }
     let scope = InsideScope { cluster, service_account, evicted };
-    Ok(Request::One(SweepRequest { scope, continuation, plan_only, since: None }))
+    Ok(WorkloadsRequest::One(SweepRequest { scope, continuation, plan_only, since: None }))
 }
 
-fn changed(detail: &Value) -> Result<Request, Malformed> {
+fn changed(detail: &Value) -> Result<WorkloadsRequest, Malformed> {
     let text = |name: &str| detail.get(name).and_then(Value::as_str);
     let cluster = text("clusterArn")
         .ok_or("the event names no clusterArn")?
@@ -105,5 +105,5 @@ fn changed(detail: &Value) -> Result<Request, Malformed> {
         .map_err(|error| format!("clusterArn: {error}"))?;
     let since = text("occurredAt").and_then(|at| at.parse().ok());
     let scope = InsideScope { cluster, service_account: None, evicted: 0 };
-    Ok(Request::One(SweepRequest { scope, continuation: 0, plan_only: false, since }))
+    Ok(WorkloadsRequest::One(SweepRequest { scope, continuation: 0, plan_only: false, since }))
 }

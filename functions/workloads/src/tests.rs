@@ -8,7 +8,7 @@ use pod_identity_engine::{InsideReport, InsideScope};
 use serde_json::{Value, json};
 
 use crate::metrics::metrics;
-use crate::request::{Request, SweepRequest, read};
+use crate::request::{SweepRequest, WorkloadsRequest, read};
 use crate::words::words;
 
 fn cluster() -> ClusterArn {
@@ -21,7 +21,9 @@ fn event(detail_type: &str, detail: &Value) -> String {
 }
 
 fn one(text: &str) -> SweepRequest {
-    let Request::One(asked) = read(text).unwrap() else { panic!("no single cluster: {text}") };
+    let WorkloadsRequest::One(asked) = read(text).unwrap() else {
+        panic!("no single cluster: {text}")
+    };
     asked
 }
 
@@ -43,9 +45,12 @@ fn an_outcome_of_an_association_asks_for_its_whole_cluster_since_then() {
 
 #[test]
 fn a_schedule_and_a_request_without_a_cluster_ask_for_all() {
-    assert_eq!(read(&event("Scheduled Event", &json!({}))), Ok(Request::All));
-    assert_eq!(read(&event("Sweep Requested", &json!({ "reason": "x" }))), Ok(Request::All));
-    assert_eq!(read("{}"), Ok(Request::All));
+    assert_eq!(read(&event("Scheduled Event", &json!({}))), Ok(WorkloadsRequest::All));
+    assert_eq!(
+        read(&event("Sweep Requested", &json!({ "reason": "x" }))),
+        Ok(WorkloadsRequest::All)
+    );
+    assert_eq!(read("{}"), Ok(WorkloadsRequest::All));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use local::table;
-use pod_identity_core::sweep::{Bound, Place, Places, Removal, Settings, Survey, Worked};
+use pod_identity_core::sweep::{Places, Removal, Settings, Survey, SweepBound, SweepPlace, Worked};
 use pod_identity_core::{Association, Credentials, Desired, Owner, Phase, Pod, ServiceAccountRef};
 
 use crate::Failure;
@@ -86,7 +86,7 @@ fn places(
         let worked = Worked { desired: desired("before")?, since: Some(long_ago) };
         let place = if case == Stale::Revoked {
             let removal = Removal { service_account: name, at: change, before: Some(worked) };
-            Place { removals: vec![removal], ..Place::default() }
+            SweepPlace { removals: vec![removal], ..SweepPlace::default() }
         } else {
             let changed = case == Stale::Changed;
             let desired = desired("now")?;
@@ -105,7 +105,7 @@ fn places(
                 created_at: Some(long_ago),
                 modified_at: Some(if changed { change } else { long_ago }),
             };
-            let bound = Bound {
+            let bound = SweepBound {
                 service_account: name,
                 desired,
                 changed_at: Some(if changed { change } else { long_ago }),
@@ -113,7 +113,11 @@ fn places(
                 associated: true,
                 mapped_since: Some(long_ago),
             };
-            Place { bound: Some(bound), association: Some(association), ..Place::default() }
+            SweepPlace {
+                bound: Some(bound),
+                association: Some(association),
+                ..SweepPlace::default()
+            }
         };
         places.insert(ServiceAccountRef::new(NAMESPACE, &format!("svc-{number}-sa"))?, place);
     }

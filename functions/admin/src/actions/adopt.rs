@@ -15,7 +15,7 @@ use pod_identity_engine::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use self::candidate::{Accepted, Candidate, Decision, Known};
+use self::candidate::{AcceptedAdoption, AdoptContext, AdoptDecision, Candidate};
 use self::claims::Claims;
 use crate::answer::{Answer, Refusal};
 use crate::associations;
@@ -61,7 +61,7 @@ pub(super) const ACTION: Action = Action {
 struct AdoptParams {
     cluster: String,
     #[serde(default)]
-    associations: Vec<Named>,
+    associations: Vec<NamedAssociation>,
     #[serde(default)]
     all: bool,
     #[serde(default)]
@@ -72,7 +72,7 @@ struct AdoptParams {
 /// An association, and for whom it is from now on.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Named {
+struct NamedAssociation {
     namespace: String,
     service_account: String,
     #[serde(rename = "as")]
@@ -103,7 +103,7 @@ pub(super) async fn answer(
     let claims = Claims::of(&bindings, record);
     let mut view = View::default();
     view.read(admin.ledger, &claims.keys()).await?;
-    let known = Known {
+    let known = AdoptContext {
         bindings: &bindings,
         others: &others,
         record,
@@ -183,7 +183,7 @@ async fn carry_out(
         .iter()
         .enumerate()
         .filter_map(|(at, one)| match &one.decision {
-            Decision::Bind(change_request) => Some((at, (**change_request).clone())),
+            AdoptDecision::Bind(change_request) => Some((at, (**change_request).clone())),
             _ => None,
         })
         .unzip();
@@ -202,13 +202,17 @@ async fn carry_out(
             }
         }
     }
-    let permits: Vec<(usize, Accepted, Value)> = candidates
+    let permits: Vec<(usize, AcceptedAdoption, Value)> = candidates
         .iter()
         .enumerate()
         .filter_map(|(at, one)| Some((at, one.accepted()?, one.change(cluster))))
         .collect();
     clusters.extend(permits.first().map(|_| cluster.clone()));
-    let permit = |(at, Accepted { name, id, .. }, change): (usize, Accepted, Value)| async move {
+    let permit = |(at, AcceptedAdoption { name, id, .. }, change): (
+        usize,
+        AcceptedAdoption,
+        Value,
+    )| async move {
         let act = request.act(PERMITTED, change);
         let word = Adoption { name: &name, cluster, association_id: &id, act };
         let permitted = async {
@@ -256,7 +260,7 @@ fn beginning(all: &[Candidate], would: &str) -> String {
 
 /// How many of those that are accepted a reconciliation would not take over.
 fn kept_from(all: &[Candidate], preview: &Reconciled) -> usize {
-    let accepted: Vec<Accepted> = all.iter().filter_map(Candidate::accepted).collect();
+    let accepted: Vec<AcceptedAdoption> = all.iter().filter_map(Candidate::accepted).collect();
     if preview.skipped.is_some() || preview.halted.is_some() {
         return accepted.len();
     }

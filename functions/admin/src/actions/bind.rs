@@ -5,7 +5,7 @@ use pod_identity_events::detail_type::{ROLE_ASSIGNED, ROLE_UNASSIGNED};
 use serde_json::json;
 
 use crate::answer::{Answer, Refusal};
-use crate::change::{About, ChangeRequest, Changed, make, undone};
+use crate::change::{ChangeRequest, ChangeTarget, Changed, make, undone};
 use crate::context::{AdminContext, AdminWriter};
 use crate::request::{Action, Mode, Request};
 
@@ -55,7 +55,7 @@ async fn one(
 ) -> Result<Answer, Refusal> {
     let detail = request.as_given().clone();
     let name = detail.get("serviceAccount").and_then(|name| name.as_str()).unwrap_or_default();
-    let about = About::ServiceAccount(name.to_owned());
+    let about = ChangeTarget::ServiceAccount(name.to_owned());
     let change_request = ChangeRequest { about, detail_type, detail };
     let changed = make(admin, writer, request, &[change_request]).await?;
     Ok(told(request, &changed)?.applied_by(request, &[]))

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::bind::told;
 use crate::answer::{Answer, Refusal};
-use crate::change::{About, ChangeRequest, make};
+use crate::change::{ChangeRequest, ChangeTarget, make};
 use crate::context::{AdminContext, AdminWriter};
 use crate::request::{Action, Request};
 use crate::table::Table;
@@ -57,7 +57,7 @@ pub(super) async fn answer(
         }
         (Some(detail), None) => {
             let arn = detail.get("clusterArn").and_then(Value::as_str).unwrap_or_default();
-            let about = About::Cluster(arn.to_owned());
+            let about = ChangeTarget::Cluster(arn.to_owned());
             ChangeRequest { about, detail_type: CLUSTER_REGISTERED, detail }
         }
         (None, Some(Retire { cluster, exempt_service_accounts })) => {
@@ -76,7 +76,7 @@ pub(super) fn retirement(cluster: &str, exemptions: &[String]) -> ChangeRequest 
     if !exemptions.is_empty() {
         detail.insert("exemptServiceAccounts".to_owned(), json!(exemptions));
     }
-    let about = About::Cluster(cluster.to_owned());
+    let about = ChangeTarget::Cluster(cluster.to_owned());
     ChangeRequest { about, detail_type: CLUSTER_RETIRED, detail }
 }
 

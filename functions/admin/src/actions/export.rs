@@ -30,14 +30,14 @@ pub(super) const ACTION: Action = Action {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ExportParams {
     #[serde(default)]
-    format: Format,
+    format: ExportFormat,
     limit: Option<usize>,
     after: Option<DominoName>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
-enum Format {
+enum ExportFormat {
     #[default]
     Json,
     Csv,
@@ -55,8 +55,10 @@ pub(super) async fn answer(admin: &AdminContext<'_>, request: &Request) -> Resul
     let next = rest.next().and_then(|_| chosen.last()).map(|(name, _)| (*name).clone());
     let rows: Vec<Row> = chosen.iter().map(|(_, binding)| Row::of(binding)).collect();
     let body = match params.format {
-        Format::Csv => rows::to_csv(&rows)?,
-        Format::Json => serde_json::to_string_pretty(&rows).map_err(|error| error.to_string())?,
+        ExportFormat::Csv => rows::to_csv(&rows)?,
+        ExportFormat::Json => {
+            serde_json::to_string_pretty(&rows).map_err(|error| error.to_string())?
+        }
     };
     let mut text = format!("{} bindings.\n", rows.len());
     if let Some(next) = &next {
@@ -68,8 +70,8 @@ pub(super) async fn answer(admin: &AdminContext<'_>, request: &Request) -> Resul
         return Err(Refusal(too_long(rows.len(), bytes)));
     }
     let answer = match params.format {
-        Format::Csv => Answer::of(text).with("csv", json!(body)),
-        Format::Json => Answer::of(text).with("rows", json!(rows)),
+        ExportFormat::Csv => Answer::of(text).with("csv", json!(body)),
+        ExportFormat::Json => Answer::of(text).with("rows", json!(rows)),
     };
     Ok(answer.with("bindings", json!(rows.len())).with("next", json!(next)))
 }

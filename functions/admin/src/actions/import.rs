@@ -53,7 +53,7 @@ struct ImportParams {
 /// What becomes of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-enum Fate {
+enum RowOutcome {
     Unchanged,
     New,
     Changed,
@@ -63,10 +63,10 @@ enum Fate {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Line {
+struct ImportLine {
     line: u64,
     service_account: String,
-    fate: Fate,
+    fate: RowOutcome,
     #[serde(skip_serializing_if = "String::is_empty")]
     because: String,
     #[serde(skip)]
@@ -95,7 +95,7 @@ async fn imported(
 ) -> Result<(Answer, bool), Refusal> {
     let bindings = admin.bindings().await?;
     let mut lines = judged(rows, &bindings, |change_request| judge(admin, request, change_request));
-    let bad = lines.iter().filter(|line| line.fate == Fate::Refused).count();
+    let bad = lines.iter().filter(|line| line.fate == RowOutcome::Refused).count();
     if stops && bad > 0 {
         return match request.mode {
             Mode::Plan => {
@@ -107,7 +107,7 @@ async fn imported(
             }
             Mode::Apply => Err(Refusal(format!(
                 "import: {bad} rows are bad and stopOnError is true, so nothing was done\n\n{}",
-                table(lines.iter().filter(|line| line.fate == Fate::Refused))
+                table(lines.iter().filter(|line| line.fate == RowOutcome::Refused))
             ))),
         };
     }
@@ -128,9 +128,9 @@ async fn imported(
     let changed = make(admin, writer, request, &change_requests).await?;
     for (at, result) in at.into_iter().zip(&changed.results) {
         let (fate, because) = match result {
-            Err(reasons) => (Fate::Refused, reasons.join("; ")),
+            Err(reasons) => (RowOutcome::Refused, reasons.join("; ")),
             Ok(report) => match undone(report) {
-                Some(why) => (Fate::Failed, why),
+                Some(why) => (RowOutcome::Failed, why),
                 None => continue,
             },
         };
@@ -184,7 +184,7 @@ fn judged(
     rows: Vec<Numbered>,
     bindings: &BTreeMap<DominoName, BindingRecord>,
     judge: impl Fn(&ChangeRequest) -> Result<Change, Vec<String>>,
-) -> Vec<Line> {
+) -> Vec<ImportLine> {
     let mut named: BTreeMap<String, Vec<u64>> = BTreeMap::new();
     for (line, row) in &rows {
         if let Ok(row) = row {
@@ -192,10 +192,10 @@ fn judged(
         }
     }
     let of = |(line, row): Numbered| {
-        let refused = |service_account: &str, because: String| Line {
+        let refused = |service_account: &str, because: String| ImportLine {
             line,
             service_account: service_account.to_owned(),
-            fate: Fate::Refused,
+            fate: RowOutcome::Refused,
             because,
             change_request: None,
         };
@@ -214,12 +214,12 @@ fn judged(
             Err(reasons) => return refused(&name, reasons.join("; ")),
         };
         let fate = match bindings.get(&binding.service_account).and_then(BindingRecord::binding) {
-            Some(standing) if *standing == binding => Fate::Unchanged,
-            Some(_) => Fate::Changed,
-            None => Fate::New,
+            Some(standing) if *standing == binding => RowOutcome::Unchanged,
+            Some(_) => RowOutcome::Changed,
+            None => RowOutcome::New,
         };
-        let change_request = (fate != Fate::Unchanged).then_some(change_request);
-        Line { line, service_account: name, fate, because: String::new(), change_request }
+        let change_request = (fate != RowOutcome::Unchanged).then_some(change_request);
+        ImportLine { line, service_account: name, fate, because: String::new(), change_request }
     };
     rows.into_iter().map(of).collect()
 }
@@ -234,26 +234,26 @@ fn doubled(name: &str, lines: &[u64]) -> String {
     format!("{name} is in lines {}{more}: one row a service account", shown.join(", "))
 }
 
-fn count(lines: &[Line], fate: Fate) -> usize {
+fn count(lines: &[ImportLine], fate: RowOutcome) -> usize {
     lines.iter().filter(|line| line.fate == fate).count()
 }
 
-fn words(request: &Request, lines: &[Line], changed: Option<&Changed>) -> String {
+fn words(request: &Request, lines: &[ImportLine], changed: Option<&Changed>) -> String {
     let count = |fate| count(lines, fate);
     let mut text = format!(
         "{} rows: {} unchanged, {} new, {} changed, {} refused, {} failed{}.\n",
         lines.len(),
-        count(Fate::Unchanged),
-        count(Fate::New),
-        count(Fate::Changed),
-        count(Fate::Refused),
-        count(Fate::Failed),
+        count(RowOutcome::Unchanged),
+        count(RowOutcome::New),
+        count(RowOutcome::Changed),
+        count(RowOutcome::Refused),
+        count(RowOutcome::Failed),
         if request.mode == Mode::Plan { " (mode is plan, nothing was done)" } else { "" },
     );
-    if count(Fate::Failed) > 0 {
+    if count(RowOutcome::Failed) > 0 {
         text += "What failed is made good by the same import again: what is done by then is unchanged.\n";
     }
-    let told = lines.iter().filter(|line| line.fate != Fate::Unchanged);
+    let told = lines.iter().filter(|line| line.fate != RowOutcome::Unchanged);
     if told.clone().next().is_some() {
         text += &format!("\n{}", table(told));
     }
@@ -274,7 +274,7 @@ fn words(request: &Request, lines: &[Line], changed: Option<&Changed>) -> String
     text
 }
 
-fn table<'a>(lines: impl Iterator<Item = &'a Line>) -> String {
+fn table<'a>(lines: impl Iterator<Item = &'a ImportLine>) -> String {
     let mut table = Table::new(&["line", "service account", "is", "because"]);
     let mut more = 0;
     for line in lines {
@@ -300,19 +300,20 @@ fn table<'a>(lines: impl Iterator<Item = &'a Line>) -> String {
 fn with_data(
     answer: Answer,
     request: &Request,
-    lines: &[Line],
+    lines: &[ImportLine],
     changed: Option<&Changed>,
 ) -> Answer {
     let counts: BTreeMap<&str, usize> = [
-        ("unchanged", Fate::Unchanged),
-        ("new", Fate::New),
-        ("changed", Fate::Changed),
-        ("refused", Fate::Refused),
-        ("failed", Fate::Failed),
+        ("unchanged", RowOutcome::Unchanged),
+        ("new", RowOutcome::New),
+        ("changed", RowOutcome::Changed),
+        ("refused", RowOutcome::Refused),
+        ("failed", RowOutcome::Failed),
     ]
     .map(|(name, fate)| (name, count(lines, fate)))
     .into();
-    let told: Vec<&Line> = lines.iter().filter(|line| line.fate != Fate::Unchanged).collect();
+    let told: Vec<&ImportLine> =
+        lines.iter().filter(|line| line.fate != RowOutcome::Unchanged).collect();
     answer
         .with("mode", json!(request.mode.word()))
         .with("counts", json!(counts))

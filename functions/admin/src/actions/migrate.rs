@@ -18,7 +18,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::answer::{Answer, Refusal};
-use crate::change::{About, ChangeRequest, Changed, judge, take, undone};
+use crate::change::{ChangeRequest, ChangeTarget, Changed, judge, take, undone};
 use crate::context::{AdminContext, AdminWriter};
 use crate::request::{Action, Request};
 
@@ -114,7 +114,7 @@ fn destination(
         }
     };
     let arn = detail.get("clusterArn").and_then(Value::as_str).unwrap_or_default();
-    let about = About::Cluster(arn.to_owned());
+    let about = ChangeTarget::Cluster(arn.to_owned());
     let change_request = ChangeRequest { about, detail_type: CLUSTER_REGISTERED, detail };
     let registration = match judge(admin, request, &change_request) {
         Ok(Change::Register(registration)) => registration,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::answer::Refusal;
-use crate::change::{About, ChangeRequest};
+use crate::change::{ChangeRequest, ChangeTarget};
 use crate::table;
 
 /// The columns, in their order.
@@ -103,7 +103,7 @@ impl Row {
         if let Some(policy) = &self.session_policy {
             put("sessionPolicy", json!(policy));
         }
-        let about = About::ServiceAccount(self.service_account.clone());
+        let about = ChangeTarget::ServiceAccount(self.service_account.clone());
         ChangeRequest { about, detail_type: ROLE_ASSIGNED, detail }
     }
 }

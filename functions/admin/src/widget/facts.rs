@@ -25,7 +25,7 @@ pub(crate) struct Facts {
     pub(crate) clusters: Vec<ClusterFacts>,
     pub(crate) moves: Vec<Move>,
     /// The newest first.
-    pub(crate) changes: Vec<Change>,
+    pub(crate) changes: Vec<RecentChange>,
     pub(crate) blocked: Vec<BlockedBinding>,
     /// Blocked bindings, shown or not, as far as the ledger counts them.
     pub(crate) blocked_in_all: usize,
@@ -72,7 +72,7 @@ impl Move {
 
 /// The last change of a binding.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Change {
+pub(crate) struct RecentChange {
     pub(crate) at: Timestamp,
     pub(crate) name: DominoName,
     pub(crate) what: String,
@@ -114,10 +114,10 @@ pub(crate) fn newest_first(
 }
 
 /// The last changes of bindings.
-pub(crate) fn changes(newest_first: &[(&DominoName, &BindingRecord)]) -> Vec<Change> {
+pub(crate) fn changes(newest_first: &[(&DominoName, &BindingRecord)]) -> Vec<RecentChange> {
     let newest = newest_first.iter().take(MOST_CHANGES);
     newest
-        .map(|(name, record)| Change {
+        .map(|(name, record)| RecentChange {
             at: record.version.occurred_at(),
             name: (*name).clone(),
             what: match &record.state {

@@ -31,12 +31,12 @@ pub(crate) enum WidgetRequest {
     /// What it is and takes.
     Description,
     /// The page, or an action's answer.
-    View(View),
+    View(WidgetView),
 }
 
 /// The page, or an action's answer.
 #[derive(Debug)]
-pub(crate) struct View {
+pub(crate) struct WidgetView {
     theme: Theme,
     /// Whether links lead to pages of their own: who asks is not CloudWatch.
     plain: bool,
@@ -60,7 +60,7 @@ pub(crate) fn read(payload: &Value) -> Option<WidgetRequest> {
         _ => Theme::Light,
     };
     let plain = fields.remove("plainLinks").is_some_and(|plain| plain == true);
-    Some(WidgetRequest::View(View { theme, plain, fields }))
+    Some(WidgetRequest::View(WidgetView { theme, plain, fields }))
 }
 
 /// Answers a widget with what CloudWatch shows: HTML, or Markdown for the description. `arn` is

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::card::card;
 use super::draw;
-use super::facts::{BlockedBinding, Change, Facts, Move};
+use super::facts::{BlockedBinding, Facts, Move, RecentChange};
 use super::html::{Element, cut, element};
 use super::style::Theme;
 use crate::times::age;
@@ -126,7 +126,7 @@ fn changes(facts: &Facts, links: Links<'_>, theme: Theme) -> Vec<Element> {
     if facts.changes.is_empty() {
         return vec![heading, element("p", "dpi-muted").text("Nobody has been bound yet.")];
     }
-    let rows = facts.changes.iter().map(|row: &Change| {
+    let rows = facts.changes.iter().map(|row: &RecentChange| {
         Element::new("tr")
             .with(when("when", facts.now, row.at))
             .with(cell("service account", row.name.as_str()))

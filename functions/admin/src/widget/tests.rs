@@ -6,7 +6,7 @@ use pod_identity_core::{ClusterArn, ServiceAccountRef};
 use pod_identity_engine::ledger::{InsideCluster, Missing, ReconciledRecord, SweepCount};
 use pod_identity_events::PolicyCapacity;
 
-use super::facts::{BlockedBinding, Change, ClusterFacts, Facts, Move};
+use super::facts::{BlockedBinding, ClusterFacts, Facts, Move, RecentChange};
 use super::html::{Element, cut};
 use super::page::{Links, page, words};
 use super::style::Theme;
@@ -86,7 +86,7 @@ fn facts() -> Facts {
     if let Some(reconciled) = &mut green.reconciled {
         reconciled.goes_on = ServiceAccountRef::new("domino-compute", "svc-m").ok();
     }
-    let change = |minutes, name: &str, actor: Option<&str>| Change {
+    let change = |minutes, name: &str, actor: Option<&str>| RecentChange {
         at: ago(minutes),
         name: name.parse().unwrap(),
         what: "arn:aws:iam::111122223333:role/domino/models/eu/scoring".to_owned(),

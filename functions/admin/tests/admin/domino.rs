@@ -1,7 +1,7 @@
 //! What reconcile recorded of its comparison with Domino.
 
 use pod_identity_core::DominoName;
-use pod_identity_core::directory::{Comparison, Doubt};
+use pod_identity_core::directory::{Comparison, DirectoryDoubt};
 use pod_identity_engine::DominoCheck;
 use serde_json::{Value, json};
 
@@ -63,7 +63,7 @@ fn service_accounts_that_reconcile_unbound_or_could_not_are_shown() {
 fn an_answer_that_is_not_believed_is_shown_with_the_remediation() {
     let office = Office::registered();
     let mut done = check();
-    done.found.doubt = Some(Doubt::TooMany { deactivated: 2, bound: 3, limit: 1 });
+    done.found.doubt = Some(DirectoryDoubt::TooMany { deactivated: 2, bound: 3, limit: 1 });
     office.compared_with_domino(&Ok(done));
     let answer = domino(&office);
     assert!(text(&answer).contains("raise DOMINO_UNBIND_MAX"), "{}", text(&answer));

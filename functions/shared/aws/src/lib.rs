@@ -23,6 +23,6 @@ pub use clients::{Aws, AwsReader, AwsWriter};
 pub use clock::SystemClock;
 pub use domino::Domino;
 pub use settings::{
-    Calls, DominoSettings, Problem, Settings, SettingsError, TokenHeader, TrustMode,
+    Calls, DominoSettings, SettingProblem, Settings, SettingsError, TokenHeader, TrustMode,
     WorkloadSettings,
 };

@@ -20,7 +20,7 @@ use crate::{Aws, Settings};
 
 /// Host, path and query, and body of a request, and whom it is signed for.
 #[derive(Debug, Clone)]
-pub(crate) struct HttpCall {
+pub(crate) struct AwsCall {
     pub(crate) uri: String,
     pub(crate) body: String,
     pub(crate) authorization: String,
@@ -31,8 +31,8 @@ type Answer = (u16, String);
 /// Answers by a function of the request, and remembers what was asked.
 #[derive(Clone)]
 pub(crate) struct Script {
-    answer: Arc<dyn Fn(&HttpCall) -> Answer + Send + Sync>,
-    asked: Arc<Mutex<Vec<HttpCall>>>,
+    answer: Arc<dyn Fn(&AwsCall) -> Answer + Send + Sync>,
+    asked: Arc<Mutex<Vec<AwsCall>>>,
 }
 
 impl std::fmt::Debug for Script {
@@ -44,7 +44,7 @@ impl std::fmt::Debug for Script {
 impl HttpConnector for Script {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let body = request.body().bytes().unwrap_or_default();
-        let asked = HttpCall {
+        let asked = AwsCall {
             uri: request.uri().to_owned(),
             body: String::from_utf8(body.to_vec()).unwrap(),
             authorization: request.headers().get("authorization").unwrap_or_default().to_owned(),
@@ -57,7 +57,7 @@ impl HttpConnector for Script {
 }
 
 impl Script {
-    pub(crate) fn new(answer: impl Fn(&HttpCall) -> Answer + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(answer: impl Fn(&AwsCall) -> Answer + Send + Sync + 'static) -> Self {
         Self { answer: Arc::new(answer), asked: Arc::default() }
     }
 
@@ -85,7 +85,7 @@ impl Script {
         Aws::with_config(&settings(changes), &config)
     }
 
-    pub(crate) fn asked(&self) -> Vec<HttpCall> {
+    pub(crate) fn asked(&self) -> Vec<AwsCall> {
         self.asked.lock().unwrap().clone()
     }
 

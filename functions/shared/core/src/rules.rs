@@ -24,7 +24,7 @@ use crate::{
     Binding, Change, ClusterArn, Clusters, Command, Desired, DominoName, Pattern, Registration,
     RoleArn, ServiceAccountRef, plain,
 };
-use broken::Broken;
+use broken::BrokenRules;
 pub use header::MAX_MINUTES_AHEAD;
 
 /// What this deployment admits. The setting of each list is in upper case.
@@ -56,9 +56,9 @@ impl Rules {
     /// # Errors
     /// Every broken rule in words, one line each: the rule and the value that broke it.
     pub fn validate(&self, envelope: &Envelope, now: Timestamp) -> Result<Command, Vec<String>> {
-        let mut broken = Broken::default();
+        let mut broken = BrokenRules::default();
         let incoming = Incoming::parse(envelope)
-            .map_err(|error| Broken::only(&error.to_string()).into_lines())?;
+            .map_err(|error| BrokenRules::only(&error.to_string()).into_lines())?;
         let version = header::version(&incoming, now, &mut broken);
         header::remark("actor", incoming.actor(), &mut broken);
         header::remark("reason", incoming.reason(), &mut broken);
@@ -91,7 +91,7 @@ impl Rules {
     /// # Errors
     /// Every broken rule in words, one line each.
     pub fn admits(&self, binding: &Binding) -> Result<(), Vec<String>> {
-        let mut broken = Broken::default();
+        let mut broken = BrokenRules::default();
         self.allow_namespace(binding.kubernetes.namespace(), &mut broken);
         account::dedicated(&binding.kubernetes, &mut broken);
         self.allow_role(&binding.desired.role, &mut broken);
@@ -112,7 +112,7 @@ impl Rules {
     /// # Errors
     /// Every broken rule in words, one line each.
     pub fn admits_registration(&self, registration: &Registration) -> Result<(), Vec<String>> {
-        let mut broken = Broken::default();
+        let mut broken = BrokenRules::default();
         let cluster = &registration.cluster;
         self.allow_cluster(cluster, &mut broken);
         for role in &registration.node_roles {
@@ -124,7 +124,11 @@ impl Rules {
         broken.none()
     }
 
-    fn bind(&self, event: &ServiceAccountRoleAssigned, broken: &mut Broken) -> Option<Binding> {
+    fn bind(
+        &self,
+        event: &ServiceAccountRoleAssigned,
+        broken: &mut BrokenRules,
+    ) -> Option<Binding> {
         let service_account = broken.keep("detail.serviceAccount", event.service_account.parse());
         let kubernetes = self.kubernetes(event, service_account.as_ref(), broken);
         if let Some(account) = &kubernetes {
@@ -171,7 +175,7 @@ impl Rules {
         &self,
         event: &ServiceAccountRoleAssigned,
         domino: Option<&DominoName>,
-        broken: &mut Broken,
+        broken: &mut BrokenRules,
     ) -> Option<ServiceAccountRef> {
         let given = event.kubernetes.clone().unwrap_or_default();
         let namespace =
@@ -200,7 +204,7 @@ impl Rules {
         &self,
         selection: &ClusterSelection,
         role: Option<&RoleArn>,
-        broken: &mut Broken,
+        broken: &mut BrokenRules,
     ) -> Clusters {
         let ClusterSelection::Named(names) = selection else {
             return Clusters::All;
@@ -224,7 +228,11 @@ impl Rules {
         Clusters::Named(clusters)
     }
 
-    fn register(&self, event: &ClusterRegistered, broken: &mut Broken) -> Option<Registration> {
+    fn register(
+        &self,
+        event: &ClusterRegistered,
+        broken: &mut BrokenRules,
+    ) -> Option<Registration> {
         let cluster = broken.keep("detail.clusterArn", event.cluster_arn.parse::<ClusterArn>());
         if let Some(cluster) = &cluster {
             self.allow_cluster(cluster, broken);
@@ -246,7 +254,7 @@ impl Rules {
         Some(Registration { cluster: cluster?, node_roles, assume_role })
     }
 
-    fn retire(&self, event: &ClusterRetired, broken: &mut Broken) -> Option<Change> {
+    fn retire(&self, event: &ClusterRetired, broken: &mut BrokenRules) -> Option<Change> {
         let cluster = broken.keep("detail.clusterArn", event.cluster_arn.parse::<ClusterArn>());
         if let Some(cluster) = &cluster {
             self.allow_cluster(cluster, broken);
@@ -258,7 +266,11 @@ impl Rules {
 }
 
 /// Taking a role away is held to no allow-list: it must work whatever the lists say by now.
-fn unbind(service_account: &str, reason: RemovalReason, broken: &mut Broken) -> Option<Change> {
+fn unbind(
+    service_account: &str,
+    reason: RemovalReason,
+    broken: &mut BrokenRules,
+) -> Option<Change> {
     let service_account = broken.keep("detail.serviceAccount", service_account.parse())?;
     Some(Change::Unbind { service_account, reason })
 }

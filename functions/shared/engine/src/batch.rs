@@ -54,7 +54,7 @@ pub struct Record {
 }
 
 /// An event that breaks no rule, on its way.
-struct Accepted {
+struct AcceptedEvent {
     at: usize,
     command: Command,
     original: Value,
@@ -140,7 +140,7 @@ fn unsettled(jobs: Jobs, clusters: &BTreeMap<ClusterArn, ClusterReport>) -> Jobs
 
 /// A batch once the ledger has it.
 struct Taken {
-    accepted: Vec<Accepted>,
+    accepted: Vec<AcceptedEvent>,
     /// One for each accepted event.
     decided: Vec<Result<Decision, Error>>,
     /// The lease of the only cluster on which something is left to do.
@@ -165,7 +165,7 @@ async fn take(
     for (at, record) in records.iter().enumerate() {
         let parsed = Json::parse(&record.text);
         match read(&parsed, context.settings, context.clock.now()) {
-            Ok((command, original)) => accepted.push(Accepted { at, command, original }),
+            Ok((command, original)) => accepted.push(AcceptedEvent { at, command, original }),
             Err(reasons) => {
                 rejections.push(Rejection::new(at, &record.text, parsed.ok(), reasons));
             }

@@ -140,7 +140,7 @@ pub(crate) async fn work_with(
     let access = &job.record.access();
     let worked = work_leased(job, &Target { cloud, writers, access, lease: &lease }).await;
     // What is not written down shows to the next run as a lease that expired.
-    if matches!(worked, Err(Broken { wrote: false, .. })) {
+    if matches!(worked, Err(WorkFailure { wrote: false, .. })) {
         lease.release_unused(&cloud, writers.ledger).await;
     }
     worked.map_err(|broken| broken.why)
@@ -183,20 +183,20 @@ pub(crate) async fn preview(cloud: &Cloud<'_>, job: Job<'_>) -> Result<Plan, Err
 }
 
 /// Why work broke off.
-struct Broken {
+struct WorkFailure {
     why: Error,
     /// Whether something may have been changed that the ledger does not know.
     wrote: bool,
 }
 
-impl<T: Into<Error>> From<T> for Broken {
+impl<T: Into<Error>> From<T> for WorkFailure {
     fn from(why: T) -> Self {
         Self { why: why.into(), wrote: false }
     }
 }
 
 /// The lease is given back only with success.
-async fn work_leased(job: Job<'_>, target: &Target<'_>) -> Result<ClusterReport, Broken> {
+async fn work_leased(job: Job<'_>, target: &Target<'_>) -> Result<ClusterReport, WorkFailure> {
     let Target { cloud, writers, lease, .. } = target;
     let Planned { mut plan, mut loaded, found, known } = match job.beyond.taking {
         None => planned::planned(cloud, job, lease.abandoned_until).await?,
@@ -224,7 +224,7 @@ async fn work_leased(job: Job<'_>, target: &Target<'_>) -> Result<ClusterReport,
     record.iter_mut().for_each(NodePolicyRecord::forget_unlisted);
     let capacity = understood.then(|| plan.capacity.clone());
     let settled = settle::settle(target, loaded, &plan, &applied, record).await;
-    let mut report = settled.map_err(|why| Broken { why, wrote: !plan.is_empty() })?;
+    let mut report = settled.map_err(|why| WorkFailure { why, wrote: !plan.is_empty() })?;
     report.capacity = capacity;
     report.steps = applied.steps;
     report.undone = applied.undone;

@@ -21,8 +21,8 @@ use crate::error::{Error, chain};
 use crate::lease::Lease;
 use crate::ledger::{InsideBinding, Missing, View, inside_lease_key, registry, registry_key};
 use crate::ports::{Bus, ClusterAccess, ErrorKind, KubernetesWriter, LedgerWriter, PortError};
-use checks::{ApiAccess, Told};
-use known::Known;
+use checks::{ApiAccess, EksFacts};
+use known::Remembered;
 
 pub use domino::DominoReport;
 pub use requests::{is_covered, request_sweep, request_sweep_rest, request_sweeps};
@@ -129,7 +129,7 @@ pub async fn preview_workloads(
         Err(why) => return Ok(skipped(scope, &why)),
     };
     let context = Inside { workloads, access: &access };
-    let known = Known::read(workloads.ledger, &scope.cluster).await?;
+    let known = Remembered::read(workloads.ledger, &scope.cluster).await?;
     let (mut report, told) = begin(&context, &known).await;
     let mut api_access = ApiAccess::Open;
     match domino::plan(&context, &known).await {
@@ -165,7 +165,7 @@ pub async fn reconcile_workloads(
     }
     let cluster = &scope.cluster;
     let lease = Lease::take(inside_lease_key(cluster), cluster, &workloads, writers.ledger).await?;
-    let known = match Known::read(workloads.ledger, cluster).await {
+    let known = match Remembered::read(workloads.ledger, cluster).await {
         Ok(known) => known,
         Err(error) => {
             lease.release_unused(&workloads, writers.ledger).await;
@@ -205,7 +205,7 @@ async fn access(
 }
 
 /// What the ledger remembers, and what EKS tells of the cluster.
-async fn begin(context: &Inside<'_>, known: &Known) -> (InsideReport, Told) {
+async fn begin(context: &Inside<'_>, known: &Remembered) -> (InsideReport, EksFacts) {
     let report = InsideReport { bindings: known.inside.clone(), ..InsideReport::default() };
     (report, checks::ask(context).await)
 }
@@ -217,7 +217,7 @@ async fn reconcile_parts(
     context: &Inside<'_>,
     hands: &Hands<'_>,
     scope: &InsideScope,
-    known: &Known,
+    known: &Remembered,
 ) -> InsideReport {
     let (mut report, told) = begin(context, known).await;
     let mut api_access = ApiAccess::Open;
@@ -258,7 +258,7 @@ impl InsideReport {
     }
 
     /// Notes what the cluster lacks, by what EKS told and by whether there was a way in.
-    fn check(&mut self, told: &Told, api_access: ApiAccess) {
+    fn check(&mut self, told: &EksFacts, api_access: ApiAccess) {
         self.missing = told.missing(api_access);
         self.failures.extend(told.failures.iter().cloned());
     }

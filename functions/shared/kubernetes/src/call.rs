@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use crate::clusters::Kubernetes;
-use crate::errors::{Broken, Refusal};
+use crate::errors::{ApiRefusal, BrokenConnection};
 
 /// How the API server's audit log sees us.
 const AGENT: &str = concat!("domino-pod-identity/", env!("CARGO_PKG_VERSION"));
@@ -39,7 +39,7 @@ pub(crate) struct Ask<'a> {
 }
 
 /// The body of an answer, or what the server said instead.
-pub(crate) type Answer = Result<Vec<u8>, Refusal>;
+pub(crate) type Answer = Result<Vec<u8>, ApiRefusal>;
 
 impl<'a> Ask<'a> {
     /// Asks for `path`, which begins with `/` and has its query.
@@ -77,7 +77,7 @@ impl<'a> Ask<'a> {
             let attempt = self.attempt(&client, authorization.clone());
             let outcome = match tokio::time::timeout(timeout, attempt).await {
                 Ok(outcome) => outcome,
-                Err(_) => Err(Broken::TimedOut(timeout)),
+                Err(_) => Err(BrokenConnection::TimedOut(timeout)),
             };
             let (kind, wait) = match &outcome {
                 Ok(Ok(_)) => return self.finish(kubernetes, outcome).await,
@@ -101,7 +101,7 @@ impl<'a> Ask<'a> {
     async fn finish<E: ClusterReader>(
         &self,
         kubernetes: &Kubernetes<E>,
-        outcome: Result<Answer, Broken>,
+        outcome: Result<Answer, BrokenConnection>,
     ) -> Result<Answer, PortError> {
         match outcome {
             Ok(Err(refusal)) if refusal.status() == 401 => {
@@ -123,15 +123,15 @@ impl<'a> Ask<'a> {
         &self,
         client: &Client,
         authorization: Option<HeaderValue>,
-    ) -> Result<Answer, Broken> {
-        let request = self.request(authorization).map_err(Broken::Request)?;
+    ) -> Result<Answer, BrokenConnection> {
+        let request = self.request(authorization).map_err(BrokenConnection::Request)?;
         let answer = client.send(request).await.map_err(connection)?;
         let (status, headers) = (answer.status(), answer.headers().clone());
         let body = read(answer).await?;
         if status.is_success() {
             return Ok(Ok(body));
         }
-        Ok(Err(Refusal::read(status, &headers, &body)))
+        Ok(Err(ApiRefusal::read(status, &headers, &body)))
     }
 
     fn request(&self, authorization: Option<HeaderValue>) -> http::Result<Request<Body>> {
@@ -155,13 +155,13 @@ impl<'a> Ask<'a> {
     pub(crate) fn read<T: DeserializeOwned>(&self, answer: Answer) -> Result<T, PortError> {
         let body = answer.map_err(|refusal| self.refused(refusal))?;
         serde_json::from_slice(&body).map_err(|error| {
-            let broken = Broken::Unreadable(error);
+            let broken = BrokenConnection::Unreadable(error);
             self.error(broken.kind(), broken)
         })
     }
 
     /// The error that a refusal is, where it has no other meaning.
-    pub(crate) fn refused(&self, refusal: Refusal) -> PortError {
+    pub(crate) fn refused(&self, refusal: ApiRefusal) -> PortError {
         refusal.into_port_error(self.operation, self.object.clone())
     }
 
@@ -177,12 +177,12 @@ impl<'a> Ask<'a> {
     }
 }
 
-fn connection(error: kube::Error) -> Broken {
-    Broken::Connection(Box::new(error))
+fn connection(error: kube::Error) -> BrokenConnection {
+    BrokenConnection::Connection(Box::new(error))
 }
 
 /// Frame by frame, so that the answer is there once and no more.
-async fn read(answer: Response<Body>) -> Result<Vec<u8>, Broken> {
+async fn read(answer: Response<Body>) -> Result<Vec<u8>, BrokenConnection> {
     let mut body = answer.into_body();
     let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {
@@ -190,7 +190,7 @@ async fn read(answer: Response<Body>) -> Result<Vec<u8>, Broken> {
             continue;
         };
         if bytes.len() + data.len() > MAX_ANSWER {
-            return Err(Broken::TooLarge(MAX_ANSWER));
+            return Err(BrokenConnection::TooLarge(MAX_ANSWER));
         }
         bytes.extend_from_slice(&data);
     }

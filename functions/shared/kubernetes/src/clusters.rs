@@ -28,7 +28,7 @@ const SIGN: &str = "sign a token for";
 /// asks for credentials, as does, every ten minutes or so, a call that needs a new token; those
 /// take as long as whoever was given to do it allows.
 pub struct Kubernetes<E> {
-    inner: Arc<Inner<E>>,
+    inner: Arc<Pool<E>>,
 }
 
 type CredentialsOf = Box<dyn Fn(&ClusterAccess) -> SharedCredentialsProvider + Send + Sync>;
@@ -38,7 +38,7 @@ enum Source<E> {
     Kubeconfig { path: PathBuf, context: Option<String> },
 }
 
-struct Inner<E> {
+struct Pool<E> {
     calls: Calls,
     source: Source<E>,
     clusters: Mutex<BTreeMap<ClusterAccess, Arc<Cluster>>>,
@@ -93,7 +93,7 @@ impl<E: ClusterReader> Kubernetes<E> {
     }
 
     fn build(calls: Calls, source: Source<E>) -> Self {
-        Self { inner: Arc::new(Inner { calls, source, clusters: Mutex::default() }) }
+        Self { inner: Arc::new(Pool { calls, source, clusters: Mutex::default() }) }
     }
 
     pub(crate) fn calls(&self) -> &Calls {

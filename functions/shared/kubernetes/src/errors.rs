@@ -19,7 +19,7 @@ use crate::target::TargetError;
 /// An answer that is not what was asked for.
 #[derive(Debug, thiserror::Error)]
 #[error("the Kubernetes API answered {status}: {}", self.words())]
-pub(crate) struct Refusal {
+pub(crate) struct ApiRefusal {
     status: u16,
     /// What the server says, when it says it as Kubernetes does.
     said: Option<Status>,
@@ -41,20 +41,20 @@ struct Status {
 #[serde(rename_all = "camelCase")]
 struct Details {
     #[serde(default)]
-    causes: Vec<Cause>,
+    causes: Vec<ErrorCause>,
     #[serde(default)]
     retry_after_seconds: u64,
 }
 
 #[derive(Debug, Deserialize)]
-struct Cause {
+struct ErrorCause {
     #[serde(default)]
     reason: String,
     #[serde(default)]
     message: String,
 }
 
-impl Refusal {
+impl ApiRefusal {
     pub(crate) fn read(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
         let said = serde_json::from_slice(body).ok();
         let said = said.filter(|status: &Status| status.kind == "Status");
@@ -147,7 +147,7 @@ impl Refusal {
 
 /// No answer, or one that cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Broken {
+pub(crate) enum BrokenConnection {
     #[error("the connection failed")]
     Connection(#[source] Box<kube::Error>),
     #[error("there was no complete answer within {} ms", .0.as_millis())]
@@ -160,7 +160,7 @@ pub(crate) enum Broken {
     Request(#[source] http::Error),
 }
 
-impl Broken {
+impl BrokenConnection {
     pub(crate) fn kind(&self) -> ErrorKind {
         match self {
             Self::Connection(error) => connection(error.as_ref()),

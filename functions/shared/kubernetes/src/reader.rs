@@ -164,13 +164,13 @@ struct ListMetadata {
 
 #[derive(Deserialize)]
 struct MutationObject {
-    metadata: Named,
+    metadata: NamedObject,
     #[serde(default, deserialize_with = "nullable")]
     rules: Vec<MutationRule>,
 }
 
 #[derive(Deserialize)]
-struct Named {
+struct NamedObject {
     name: String,
     #[serde(default)]
     labels: BTreeMap<String, String>,
@@ -178,7 +178,7 @@ struct Named {
 
 impl From<MutationObject> for Mutation {
     fn from(object: MutationObject) -> Self {
-        let Named { name, labels } = object.metadata;
+        let NamedObject { name, labels } = object.metadata;
         Self { name, labels, rules: object.rules }
     }
 }

@@ -30,7 +30,7 @@ use crate::Kubernetes;
 
 /// What was asked.
 #[derive(Debug, Clone)]
-pub(crate) struct HttpCall {
+pub(crate) struct KubernetesCall {
     /// Method, path and query.
     pub(crate) line: String,
     pub(crate) authorization: String,
@@ -54,20 +54,20 @@ pub(crate) enum Reply {
     Hangup,
 }
 
-type Script = Arc<dyn Fn(usize, &HttpCall) -> Reply + Send + Sync>;
+type Script = Arc<dyn Fn(usize, &KubernetesCall) -> Reply + Send + Sync>;
 
 /// A running server. It ends with the test's runtime.
 #[derive(Clone)]
 pub(crate) struct Server {
     port: u16,
     authority: String,
-    asked: Arc<Mutex<Vec<HttpCall>>>,
+    asked: Arc<Mutex<Vec<KubernetesCall>>>,
 }
 
 impl Server {
     /// Answers by the number of the request, from 0, and the request.
     pub(crate) async fn start(
-        script: impl Fn(usize, &HttpCall) -> Reply + Send + Sync + 'static,
+        script: impl Fn(usize, &KubernetesCall) -> Reply + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -94,12 +94,12 @@ impl Server {
         Self::start(move |_, _| reply.clone()).await
     }
 
-    pub(crate) fn asked(&self) -> Vec<HttpCall> {
+    pub(crate) fn asked(&self) -> Vec<KubernetesCall> {
         self.asked.lock().unwrap().clone()
     }
 
     /// The only request.
-    pub(crate) fn one(&self) -> HttpCall {
+    pub(crate) fn one(&self) -> KubernetesCall {
         let asked = self.asked();
         assert_eq!(asked.len(), 1, "{asked:#?}");
         asked[0].clone()
@@ -130,8 +130,8 @@ impl Server {
     }
 
     /// The client, by way of EKS.
-    pub(crate) fn kubernetes(&self) -> Kubernetes<Clusters> {
-        Clusters::new(Some(self.description())).kubernetes()
+    pub(crate) fn kubernetes(&self) -> Kubernetes<ScriptClusters> {
+        ScriptClusters::new(Some(self.description())).kubernetes()
     }
 }
 
@@ -139,7 +139,7 @@ async fn serve(
     listener: TcpListener,
     tls: TlsAcceptor,
     script: Script,
-    asked: Arc<Mutex<Vec<HttpCall>>>,
+    asked: Arc<Mutex<Vec<KubernetesCall>>>,
 ) {
     while let Ok((stream, _)) = listener.accept().await {
         let (tls, script, asked) = (tls.clone(), Arc::clone(&script), Arc::clone(&asked));
@@ -157,14 +157,14 @@ async fn serve(
 async fn answer(
     request: Request<Incoming>,
     script: Script,
-    asked: Arc<Mutex<Vec<HttpCall>>>,
+    asked: Arc<Mutex<Vec<KubernetesCall>>>,
 ) -> io::Result<Response<Full<Bytes>>> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     let header = |name: &str| {
         parts.headers.get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default()
     };
-    let one = HttpCall {
+    let one = KubernetesCall {
         line: format!("{} {}", parts.method, parts.uri),
         authorization: header("authorization"),
         content_type: header("content-type"),
@@ -191,13 +191,13 @@ async fn answer(
 
 /// An EKS that knows one cluster, or none, and counts what it is asked.
 #[derive(Clone)]
-pub(crate) struct Clusters {
+pub(crate) struct ScriptClusters {
     pub(crate) description: Arc<Mutex<Option<ClusterDescription>>>,
     described: Arc<Mutex<usize>>,
     credentials: Arc<Mutex<Vec<ClusterAccess>>>,
 }
 
-impl Clusters {
+impl ScriptClusters {
     pub(crate) fn new(description: Option<ClusterDescription>) -> Self {
         Self {
             description: Arc::new(Mutex::new(description)),
@@ -224,7 +224,7 @@ impl Clusters {
 }
 
 #[async_trait(?Send)]
-impl ClusterReader for Clusters {
+impl ClusterReader for ScriptClusters {
     async fn cluster(
         &self,
         _access: &ClusterAccess,

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::call::{Ask, part};
 use crate::clusters::Kubernetes;
-use crate::errors::Refusal;
+use crate::errors::ApiRefusal;
 use crate::reader::{mutations_path, service_account_path};
 
 /// Who owns the fields that we set.
@@ -203,13 +203,13 @@ fn delete_options(uid: &str, grace_seconds: Option<u32>) -> Value {
     options
 }
 
-fn is_gone(refusal: &Refusal) -> bool {
+fn is_gone(refusal: &ApiRefusal) -> bool {
     refusal.is_of_another_uid() || (refusal.status() == 404 && refusal.is_of_kubernetes())
 }
 
 /// A budget forbids it now, or several budgets forbid it until somebody takes one away, which
 /// Kubernetes calls an internal error.
-fn is_blocked(refusal: &Refusal) -> bool {
+fn is_blocked(refusal: &ApiRefusal) -> bool {
     match refusal.status() {
         429 => refusal.has_cause("DisruptionBudget"),
         500 => refusal.words().contains("more than one PodDisruptionBudget"),
@@ -224,7 +224,7 @@ fn lost_race(error: PortError) -> PortError {
 }
 
 /// Whether the pod was looked at and turned away.
-fn is_refused_admission(refusal: &Refusal) -> bool {
+fn is_refused_admission(refusal: &ApiRefusal) -> bool {
     refusal.is_of_admission()
         || (matches!(refusal.status(), 400 | 409 | 422) && refusal.is_of_kubernetes())
 }

@@ -10,13 +10,13 @@ use pod_identity_engine::ledger::{BindingRecord, ClusterRecord};
 use pod_identity_events::detail_type::ROLE_ASSIGNED;
 use serde_json::{Map, Value, json};
 
-use super::Named;
+use super::NamedAssociation;
 use super::claims::Claims;
 use super::doubles::refuse_doubles;
-use crate::change::{About, ChangeRequest};
+use crate::change::{ChangeRequest, ChangeTarget};
 
 /// What becomes of an association.
-pub(super) enum Decision {
+pub(super) enum AdoptDecision {
     /// It is bound as it is, and taken over.
     Bind(Box<ChangeRequest>),
     /// Its binding stands, and takes it over: what changes of it, in words.
@@ -31,11 +31,11 @@ pub(super) struct Candidate {
     /// Name of the Domino service account.
     pub(super) name: String,
     pub(super) association: Option<Association>,
-    pub(super) decision: Decision,
+    pub(super) decision: AdoptDecision,
 }
 
 /// One that can be adopted.
-pub(super) struct Accepted {
+pub(super) struct AcceptedAdoption {
     pub(super) name: DominoName,
     pub(super) place: ServiceAccountRef,
     pub(super) id: String,
@@ -53,7 +53,7 @@ enum Selection {
 }
 
 /// What there is.
-pub(super) struct Known<'a> {
+pub(super) struct AdoptContext<'a> {
     pub(super) bindings: &'a BTreeMap<DominoName, BindingRecord>,
     /// Associations that no condition of the ledger names.
     pub(super) others: &'a [Association],
@@ -64,11 +64,11 @@ pub(super) struct Known<'a> {
     pub(super) template: &'a str,
 }
 
-impl Known<'_> {
+impl AdoptContext<'_> {
     /// Those that were named.
-    pub(super) fn named(&self, selection: &[Named]) -> Vec<Candidate> {
+    pub(super) fn named(&self, selection: &[NamedAssociation]) -> Vec<Candidate> {
         let mut candidates: Vec<Candidate> = Vec::new();
-        for Named { namespace, service_account, name } in selection {
+        for NamedAssociation { namespace, service_account, name } in selection {
             let found = self
                 .others
                 .iter()
@@ -76,7 +76,7 @@ impl Known<'_> {
             let place = format!("{namespace}/{service_account}");
             let decision = match found {
                 Some(found) => self.decide(found, name, Selection::Named),
-                None => Decision::Refused(format!(
+                None => AdoptDecision::Refused(format!(
                     "cluster {} has no association of {place} that is not this deployment's already",
                     self.record.registration.cluster.name()
                 )),
@@ -133,8 +133,8 @@ impl Known<'_> {
         inner.filter(|name| !name.is_empty()).unwrap_or(service_account).to_owned()
     }
 
-    fn decide(&self, association: &Association, name: &str, selection: Selection) -> Decision {
-        let refused = |why: String| Decision::Refused(why);
+    fn decide(&self, association: &Association, name: &str, selection: Selection) -> AdoptDecision {
+        let refused = |why: String| AdoptDecision::Refused(why);
         let Ok(place) =
             ServiceAccountRef::new(&association.namespace, &association.service_account)
         else {
@@ -170,7 +170,7 @@ impl Known<'_> {
             ));
         }
         match record.and_then(BindingRecord::binding) {
-            None => Decision::Bind(Box::new(self.change_request(association, name))),
+            None => AdoptDecision::Bind(Box::new(self.change_request(association, name))),
             Some(binding) if self.claims.wants(&parsed, &place) => {
                 let changes = association.differences(&binding.desired);
                 if selection != Selection::Named && !changes.is_empty() {
@@ -180,7 +180,7 @@ impl Known<'_> {
                     ));
                 }
                 let from = (!changes.is_empty()).then(|| becomes(&changes, &binding.desired));
-                Decision::Permit(from)
+                AdoptDecision::Permit(from)
             }
             Some(Binding { kubernetes, desired, .. }) => refused(format!(
                 "{name} is bound already, to role {} at {kubernetes}; adopt it as another, or unbind {name} first",
@@ -212,7 +212,7 @@ impl Known<'_> {
         if let Some(policy) = given(&association.policy) {
             detail.insert("sessionPolicy".to_owned(), json!(policy));
         }
-        let about = About::ServiceAccount(name.to_owned());
+        let about = ChangeTarget::ServiceAccount(name.to_owned());
         ChangeRequest { about, detail_type: ROLE_ASSIGNED, detail }
     }
 }
@@ -246,11 +246,11 @@ pub(super) fn digest(cluster: &ClusterArn, candidates: &[Candidate]) -> String {
 impl Candidate {
     /// Whether it is not refused.
     pub(super) fn is_meant(&self) -> bool {
-        !matches!(self.decision, Decision::Refused(_))
+        !matches!(self.decision, AdoptDecision::Refused(_))
     }
 
     pub(super) fn refuse(&mut self, why: String) {
-        self.decision = Decision::Refused(why);
+        self.decision = AdoptDecision::Refused(why);
     }
 
     /// Refuses what breaks a rule of the deployment.
@@ -258,7 +258,7 @@ impl Candidate {
         &mut self,
         judge: impl Fn(&ChangeRequest) -> Result<Change, Vec<String>>,
     ) {
-        if let Decision::Bind(change_request) = &self.decision
+        if let AdoptDecision::Bind(change_request) = &self.decision
             && let Err(reasons) = judge(change_request)
         {
             self.refuse(reasons.join("; "));
@@ -269,9 +269,9 @@ impl Candidate {
     fn fixed(&self) -> Option<[String; 7]> {
         let association = self.association.as_ref()?;
         let changes = match &self.decision {
-            Decision::Bind(_) => None,
-            Decision::Permit(changes) => changes.clone(),
-            Decision::Refused(_) => return None,
+            AdoptDecision::Bind(_) => None,
+            AdoptDecision::Permit(changes) => changes.clone(),
+            AdoptDecision::Refused(_) => return None,
         };
         // They say how much of the role it writer out.
         let limits = json!([association.policy, association.disable_session_tags]);
@@ -286,13 +286,13 @@ impl Candidate {
         ])
     }
 
-    pub(super) fn accepted(&self) -> Option<Accepted> {
+    pub(super) fn accepted(&self) -> Option<AcceptedAdoption> {
         let association = self.association.as_ref()?;
-        if let Decision::Refused(_) = self.decision {
+        if let AdoptDecision::Refused(_) = self.decision {
             return None;
         }
         let place = ServiceAccountRef::new(&association.namespace, &association.service_account);
-        Some(Accepted {
+        Some(AcceptedAdoption {
             name: self.name.parse().ok()?,
             place: place.ok()?,
             id: association.id.clone(),
@@ -303,8 +303,8 @@ impl Candidate {
     pub(super) fn change(&self, cluster: &ClusterArn) -> Value {
         let association = self.association.as_ref();
         let changes = match &self.decision {
-            Decision::Permit(changes) => changes.as_deref(),
-            Decision::Bind(_) | Decision::Refused(_) => None,
+            AdoptDecision::Permit(changes) => changes.as_deref(),
+            AdoptDecision::Bind(_) | AdoptDecision::Refused(_) => None,
         };
         json!({
             "adopts": association.map(|one| &one.id),
@@ -328,12 +328,14 @@ impl Candidate {
         let role = self.association.as_ref().map(|one| one.role_arn.as_str()).unwrap_or_default();
         let shown = role.parse::<RoleArn>().map_or(role.to_owned(), |role| role.name().to_owned());
         match &self.decision {
-            Decision::Bind(_) => format!("{would} bound as {} with role {shown}", self.name),
-            Decision::Permit(None) => format!("{} is bound to it; {would} taken over", self.name),
-            Decision::Permit(Some(changes)) => {
+            AdoptDecision::Bind(_) => format!("{would} bound as {} with role {shown}", self.name),
+            AdoptDecision::Permit(None) => {
+                format!("{} is bound to it; {would} taken over", self.name)
+            }
+            AdoptDecision::Permit(Some(changes)) => {
                 format!("{} is bound to it; {would} taken over, {changes}", self.name)
             }
-            Decision::Refused(why) => format!("refused: {why}"),
+            AdoptDecision::Refused(why) => format!("refused: {why}"),
         }
     }
 }

@@ -18,11 +18,11 @@ use pod_identity_engine::ports::{
     AGENT_ADDON, AssociationFilter, ClusterAccess, ErrorKind, PortError, Role,
 };
 
-use super::line::{Effect, Line};
+use super::line::{Link, LinkEffect};
 use crate::associations;
 use crate::context::{AdminContext, OVER};
-use crate::lists::{self, Pods, pages};
-use crate::node_policies::{self, NodePolicies};
+use crate::lists::{self, PodList, pages};
+use crate::node_policies::{self, NodePolicyView};
 
 /// Why something is not known of which nobody asked.
 const NOBODY: &str = "nobody looked";
@@ -38,7 +38,7 @@ pub(super) type Known<T> = Result<T, Error>;
 
 /// Everything that a checklist rests on.
 #[derive(Debug)]
-pub(super) struct Evidence {
+pub(super) struct ExplainEvidence {
     pub(super) now: Timestamp,
     pub(super) deployment: String,
     /// Whether the role list is meant to be the only grant.
@@ -63,13 +63,13 @@ pub(super) struct Evidence {
     /// Trust policy of the target role.
     pub(super) target: Known<Option<String>>,
     /// None: the ledger remembers none.
-    pub(super) node_policies: Known<Option<NodePolicies>>,
+    pub(super) node_policies: Known<Option<NodePolicyView>>,
     pub(super) agent: Known<Agent>,
     pub(super) account: Known<Option<ServiceAccount>>,
     /// How this deployment maps names, if it does.
     pub(super) mapping: Option<MappingSettings>,
     pub(super) mutations: Known<Mutations>,
-    pub(super) pods: Known<Pods>,
+    pub(super) pods: Known<PodList>,
     /// Namespaces of service accounts of before whose pods could not be read, with why.
     pub(super) unseen: Vec<(String, Error)>,
     /// The associations of the other service accounts that these pods run as.
@@ -97,11 +97,11 @@ pub(super) struct AskedPod {
     pub(super) over: bool,
 }
 
-impl Evidence {
+impl ExplainEvidence {
     /// A line of what could not be read, with what helps unless that is said already.
-    pub(super) fn unread(&self, check: &str, why: impl ToString, remediation: &str) -> Line {
+    pub(super) fn unread(&self, check: &str, why: impl ToString, remediation: &str) -> Link {
         let why = why.to_string();
-        let line = Line::unknown(check, &why);
+        let line = Link::unknown(check, &why);
         let helps = !remediation.is_empty() && !self.gone && !why.contains(OVER) && why != NOBODY;
         if helps { line.remediation(remediation) } else { line }
     }
@@ -113,7 +113,7 @@ impl Evidence {
         why: impl ToString,
         remembered: Option<String>,
         remediation: &str,
-    ) -> Line {
+    ) -> Link {
         let last = match &self.inside_cluster {
             Some(InsideCluster { looked_at: Some(at), unreachable: Some(_), .. }) => {
                 format!("nobody could look at {at} either")
@@ -124,7 +124,7 @@ impl Evidence {
         let remembered = remembered.map(|words| format!(", and the ledger remembers: {words}"));
         let line = self.unread(check, why, remediation);
         let evidence = format!("{}; {last}{}", line.evidence, remembered.unwrap_or_default());
-        Line { evidence, ..line }
+        Link { evidence, ..line }
     }
 
     /// The association of a service account; none when nobody asked for it.
@@ -177,13 +177,13 @@ impl Evidence {
     }
 
     /// What it does that something is missing which is made once the association is, or with it.
-    pub(super) fn lack(&self) -> Effect {
+    pub(super) fn lack(&self) -> LinkEffect {
         let ready = |it: &Condition| it.state == ConditionState::Ready;
         let ours = |one: &Association| self.holds(one) || self.may_hold(one);
         let none = self.association.as_ref().is_ok_and(|one| !one.as_ref().is_some_and(ours));
         match none && !self.condition.as_ref().is_some_and(ready) {
-            true => Effect::Follows,
-            false => Effect::None,
+            true => LinkEffect::Follows,
+            false => LinkEffect::None,
         }
     }
 }
@@ -196,7 +196,7 @@ pub(super) async fn collect(
     name: &DominoName,
     record: Option<&BindingRecord>,
     pod: Option<&Pod>,
-) -> Result<Evidence, Error> {
+) -> Result<ExplainEvidence, Error> {
     let (condition_at, inside_at) =
         (condition_key(name, cluster), inside_binding_key(name, cluster));
     let bound = record.and_then(BindingRecord::binding);
@@ -210,7 +210,7 @@ pub(super) async fn collect(
     let remembered = account_at.map(|at| view.get::<AccountRecord>(&at)).transpose();
     let remembered = remembered?.flatten();
     let inside_cluster = view.get::<InsideCluster>(&inside_key(cluster))?;
-    let mut evidence = Evidence {
+    let mut evidence = ExplainEvidence {
         now: admin.clock.now(),
         deployment: admin.settings.plan.deployment.clone(),
         strict: admin.settings.plan.strict,
@@ -254,7 +254,7 @@ fn nobody_looked<T>() -> Known<T> {
 }
 
 /// Where to look: what the binding wants, or what was had last.
-fn place(evidence: &Evidence, pod: Option<&Pod>) -> Option<ServiceAccountRef> {
+fn place(evidence: &ExplainEvidence, pod: Option<&Pod>) -> Option<ServiceAccountRef> {
     let binding = evidence.record.as_ref().and_then(BindingRecord::binding);
     let bound = binding.map(|binding| &binding.kubernetes);
     let condition = evidence.condition.as_ref();
@@ -271,7 +271,7 @@ async fn outside(
     admin: &AdminContext<'_>,
     registry: &Registry,
     access: &ClusterAccess,
-    evidence: &mut Evidence,
+    evidence: &mut ExplainEvidence,
 ) {
     if let Some(place) = evidence.place.clone() {
         let found = association(admin, access, &place).await;
@@ -323,7 +323,11 @@ async fn agent(admin: &AdminContext<'_>, access: &ClusterAccess) -> Known<Agent>
 }
 
 /// The associations of the other service accounts that pods with credentials run as.
-async fn elsewhere(admin: &AdminContext<'_>, access: &ClusterAccess, evidence: &mut Evidence) {
+async fn elsewhere(
+    admin: &AdminContext<'_>,
+    access: &ClusterAccess,
+    evidence: &mut ExplainEvidence,
+) {
     let Ok(pods) = &evidence.pods else { return };
     let places: BTreeSet<ServiceAccountRef> = pods
         .found
@@ -349,7 +353,7 @@ async fn within(
     admin: &AdminContext<'_>,
     access: &ClusterAccess,
     pod: Option<&Pod>,
-    evidence: &mut Evidence,
+    evidence: &mut ExplainEvidence,
 ) {
     let Some(place) = evidence.place.clone() else { return };
     let mut door = Door::default();
@@ -367,7 +371,7 @@ async fn within(
     }
     if let Some(pod) = pod {
         let ran = Pod { phase: Phase::Running, terminating: false, ..pod.clone() };
-        evidence.pods = Ok(Pods { found: vec![ran], cut: false });
+        evidence.pods = Ok(PodList { found: vec![ran], cut: false });
         return;
     }
     let had = had(evidence);
@@ -407,7 +411,7 @@ async fn within(
 
 /// The service accounts that it leaves or lost, as long as credentials of theirs may be valid, and
 /// before when a pod was admitted that may hold some; none where they are not gone yet.
-fn had(evidence: &Evidence) -> BTreeMap<ServiceAccountRef, Option<Timestamp>> {
+fn had(evidence: &ExplainEvidence) -> BTreeMap<ServiceAccountRef, Option<Timestamp>> {
     let Some(condition) = &evidence.condition else { return BTreeMap::new() };
     let rules = &evidence.sweep;
     let lost = condition.removals.iter().filter_map(|(place, removal)| {

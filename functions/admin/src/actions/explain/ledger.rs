@@ -4,11 +4,11 @@ use pod_identity_core::{Clusters, DominoName};
 use pod_identity_engine::ledger::{BindingRecord, BindingState, Condition, ConditionState};
 use serde_json::json;
 
-use super::evidence::Evidence;
-use super::line::{Effect, Line};
+use super::evidence::ExplainEvidence;
+use super::line::{Link, LinkEffect};
 use super::remediations::GOES_ON;
 
-pub(super) fn lines(evidence: &Evidence) -> Vec<Line> {
+pub(super) fn lines(evidence: &ExplainEvidence) -> Vec<Link> {
     let mut lines = vec![ledger(evidence)];
     lines.extend(cluster(evidence));
     // What is to go has one until it is gone.
@@ -18,15 +18,15 @@ pub(super) fn lines(evidence: &Evidence) -> Vec<Line> {
     lines
 }
 
-fn ledger(evidence: &Evidence) -> Line {
+fn ledger(evidence: &ExplainEvidence) -> Link {
     let name = &evidence.name;
     let Some(record) = &evidence.record else {
         let why = format!("the ledger knows no binding of {name}");
-        return Line::broken("ledger", Effect::None, why, bind(name));
+        return Link::broken("ledger", LinkEffect::None, why, bind(name));
     };
     let by = by(record);
     match &record.state {
-        BindingState::Bound { binding } => Line::ok(
+        BindingState::Bound { binding } => Link::ok(
             "ledger",
             format!("bound to {} at {} {by}", binding.desired.role, binding.kubernetes),
         ),
@@ -34,7 +34,7 @@ fn ledger(evidence: &Evidence) -> Line {
             let reason = json!(reason);
             let reason = reason.as_str().unwrap_or_default();
             let why = format!("{name} is bound to no role ({reason}) {by}");
-            Line::broken("ledger", Effect::None, why, bind(name))
+            Link::broken("ledger", LinkEffect::None, why, bind(name))
         }
     }
 }
@@ -56,10 +56,10 @@ fn bind(name: &DominoName) -> String {
     format!("who lost it and when: action history; bind it: {example}")
 }
 
-fn cluster(evidence: &Evidence) -> Option<Line> {
+fn cluster(evidence: &ExplainEvidence) -> Option<Link> {
     let name = evidence.cluster.name();
     let broken = |why: String, remediation: String| {
-        Some(Line::broken("cluster", Effect::None, why, remediation))
+        Some(Link::broken("cluster", LinkEffect::None, why, remediation))
     };
     let binding = evidence.record.as_ref().and_then(BindingRecord::binding);
     let Some(record) = &evidence.registered else {
@@ -92,10 +92,10 @@ fn cluster(evidence: &Evidence) -> Option<Line> {
         );
     }
     let Some(binding) = binding else {
-        return Some(Line::ok("cluster", format!("registered since {since}")));
+        return Some(Link::ok("cluster", format!("registered since {since}")));
     };
     if binding.selects(&evidence.cluster) {
-        return Some(Line::ok(
+        return Some(Link::ok(
             "cluster",
             format!("registered since {since}, and meant by the binding"),
         ));
@@ -114,10 +114,11 @@ fn cluster(evidence: &Evidence) -> Option<Line> {
     broken(why, "bind it again with `clusters` that has this one, or `all`".to_owned())
 }
 
-fn condition(evidence: &Evidence) -> Line {
+fn condition(evidence: &ExplainEvidence) -> Link {
     let check = "condition";
-    let effect = if evidence.lack() == Effect::Follows { Effect::Waits } else { Effect::Told };
-    let told = |why: String, remediation: &str| Line::broken(check, effect, why, remediation);
+    let effect =
+        if evidence.lack() == LinkEffect::Follows { LinkEffect::Waits } else { LinkEffect::Told };
+    let told = |why: String, remediation: &str| Link::broken(check, effect, why, remediation);
     let Some(condition) = &evidence.condition else {
         return told("nothing was done for it here yet".to_owned(), GOES_ON);
     };
@@ -135,7 +136,7 @@ fn condition(evidence: &Evidence) -> Line {
         ConditionState::Ready => {
             let warnings = warnings.join("; ");
             let warnings = if warnings.is_empty() { warnings } else { format!("; {warnings}") };
-            return Line::ok(check, format!("ready since {updated_at}{warnings}"));
+            return Link::ok(check, format!("ready since {updated_at}{warnings}"));
         }
         ConditionState::Pending => "accepted and not yet carried out",
         ConditionState::Waiting => "waiting for the cluster to be registered",

@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 /// How a link of the chain is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) enum Verdict {
+pub(super) enum LinkState {
     Ok,
     Broken,
     /// Nobody can say.
     Unknown,
 }
 
-impl Verdict {
+impl LinkState {
     fn word(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -26,7 +26,7 @@ impl Verdict {
 
 /// What a broken link does to pods; what explains most comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Effect {
+pub(super) enum LinkEffect {
     /// They have credentials still, and should have none.
     Left,
     /// They get no credentials.
@@ -47,38 +47,38 @@ pub(super) enum Effect {
 
 /// One link of the chain.
 #[derive(Debug, Clone)]
-pub(super) struct Line {
+pub(super) struct Link {
     pub(super) check: String,
-    pub(super) verdict: Verdict,
-    pub(super) effect: Effect,
+    pub(super) verdict: LinkState,
+    pub(super) effect: LinkEffect,
     pub(super) evidence: String,
     pub(super) remediation: Option<String>,
 }
 
-impl Line {
+impl Link {
     pub(super) fn ok(check: impl Into<String>, evidence: impl Into<String>) -> Self {
-        let (verdict, effect) = (Verdict::Ok, Effect::Told);
+        let (verdict, effect) = (LinkState::Ok, LinkEffect::Told);
         let (check, evidence) = (check.into(), evidence.into());
         Self { check, verdict, effect, evidence, remediation: None }
     }
 
     pub(super) fn broken(
         check: impl Into<String>,
-        effect: Effect,
+        effect: LinkEffect,
         evidence: impl Into<String>,
         remediation: impl Into<String>,
     ) -> Self {
         let remediation = Some(remediation.into());
-        Self { verdict: Verdict::Broken, effect, remediation, ..Self::ok(check, evidence) }
+        Self { verdict: LinkState::Broken, effect, remediation, ..Self::ok(check, evidence) }
     }
 
     pub(super) fn unknown(check: impl Into<String>, evidence: impl Into<String>) -> Self {
-        Self { verdict: Verdict::Unknown, ..Self::ok(check, evidence) }
+        Self { verdict: LinkState::Unknown, ..Self::ok(check, evidence) }
     }
 
     /// Nothing is wrong with it, and nothing shows that it works.
     pub(super) fn unproven(check: impl Into<String>, evidence: impl Into<String>) -> Self {
-        Self { effect: Effect::Unproven, ..Self::unknown(check, evidence) }
+        Self { effect: LinkEffect::Unproven, ..Self::unknown(check, evidence) }
     }
 
     pub(super) fn remediation(self, remediation: impl Into<String>) -> Self {
@@ -100,57 +100,58 @@ impl Line {
 #[derive(Debug)]
 pub(super) struct Checklist {
     pub(super) cluster: ClusterArn,
-    pub(super) lines: Vec<Line>,
+    pub(super) lines: Vec<Link>,
 }
 
 impl Checklist {
     /// Whether all of it works; none when that is not known.
     pub(super) fn works(&self) -> Option<bool> {
-        let is = |verdict: Verdict| self.lines.iter().any(|line| line.verdict == verdict);
+        let is = |verdict: LinkState| self.lines.iter().any(|line| line.verdict == verdict);
         match () {
-            () if is(Verdict::Broken) => Some(false),
-            () if is(Verdict::Unknown) => None,
+            () if is(LinkState::Broken) => Some(false),
+            () if is(LinkState::Unknown) => None,
             () => Some(true),
         }
     }
 
     /// Whether nothing is wrong, and nobody has seen it work.
     pub(super) fn is_unproven(&self) -> bool {
-        let unproven = |line: &Line| line.verdict == Verdict::Ok || line.effect == Effect::Unproven;
+        let unproven =
+            |line: &Link| line.verdict == LinkState::Ok || line.effect == LinkEffect::Unproven;
         self.works().is_none() && self.lines.iter().all(unproven)
     }
 
     /// The answer in one sentence, without a full stop.
     pub(super) fn headline(&self, subject: &str) -> String {
         let cluster = self.cluster.name();
-        let wrong = || self.lines.iter().filter(|line| line.verdict != Verdict::Ok);
-        let broken = || wrong().filter(|line| line.verdict == Verdict::Broken);
+        let wrong = || self.lines.iter().filter(|line| line.verdict != LinkState::Ok);
+        let broken = || wrong().filter(|line| line.verdict == LinkState::Broken);
         let unknown = || wrong().min_by_key(|line| line.effect);
         let Some(line) = broken().min_by_key(|line| line.effect).or_else(unknown) else {
             return format!("{subject} works on {cluster}");
         };
-        let Line { evidence, verdict, effect, .. } = line;
+        let Link { evidence, verdict, effect, .. } = line;
         // What keeps the right ones away is the cause, also where pods have others meanwhile.
-        let other = broken().any(|line| line.effect == Effect::Other);
+        let other = broken().any(|line| line.effect == LinkEffect::Other);
         let how = match (verdict, effect) {
-            (Verdict::Unknown, _) => {
+            (LinkState::Unknown, _) => {
                 format!("whether {subject} works on {cluster} is not known: {evidence}")
             }
-            (_, Effect::Left) => {
+            (_, LinkEffect::Left) => {
                 format!("{subject} still has credentials on {cluster}: {evidence} (broken)")
             }
-            (_, Effect::None | Effect::Waits | Effect::Follows) if !other => {
+            (_, LinkEffect::None | LinkEffect::Waits | LinkEffect::Follows) if !other => {
                 format!("{subject} has no credentials on {cluster}: {evidence} (broken)")
             }
-            (_, Effect::None | Effect::Waits | Effect::Follows | Effect::Other) => {
+            (_, LinkEffect::None | LinkEffect::Waits | LinkEffect::Follows | LinkEffect::Other) => {
                 format!(
                     "{subject} has other credentials than it should on {cluster}: {evidence} (broken)"
                 )
             }
-            (_, Effect::Some) => {
+            (_, LinkEffect::Some) => {
                 format!("{subject} works on {cluster}, but not all is well: {evidence} (broken)")
             }
-            (_, Effect::Told | Effect::Unproven) => {
+            (_, LinkEffect::Told | LinkEffect::Unproven) => {
                 format!("{subject} is not ready on {cluster}: {evidence} (broken)")
             }
         };
@@ -166,7 +167,7 @@ impl Checklist {
             self.lines.iter().map(|line| line.check.chars().count()).max().unwrap_or_default();
         let mut text = format!("cluster {}\n", self.cluster.name());
         for line in &self.lines {
-            let Line { check, verdict, evidence, remediation, .. } = line;
+            let Link { check, verdict, evidence, remediation, .. } = line;
             let word = verdict.word();
             text += &format!("  {word:7}  {check:width$}  {}\n", one_line(evidence));
             if let Some(remediation) = remediation {

@@ -23,8 +23,8 @@ use crate::answer::{Answer, Refusal};
 use crate::context::AdminContext;
 use crate::lists;
 use crate::request::{Action, Request};
-use evidence::Evidence;
-use line::{Checklist, Line};
+use evidence::ExplainEvidence;
+use line::{Checklist, Link};
 
 pub(super) const ACTION: Action = Action {
     name: "explain",
@@ -91,12 +91,12 @@ pub(super) async fn answer(admin: &AdminContext<'_>, request: &Request) -> Resul
 /// A cluster for which there was no time.
 fn unlooked(cluster: ClusterArn) -> Checklist {
     let why = "not looked at, because the invocation's time was nearly over";
-    let line = Line::unknown("cluster", why).remediation("ask again with `cluster`");
+    let line = Link::unknown("cluster", why).remediation("ask again with `cluster`");
     Checklist { cluster, lines: vec![line] }
 }
 
 /// All links, decided by what was read alone.
-fn judge(evidence: &Evidence) -> Checklist {
+fn judge(evidence: &ExplainEvidence) -> Checklist {
     let mut lines = ledger::lines(evidence);
     if evidence.registered.is_some() {
         lines.extend(within::lines(evidence));

@@ -10,13 +10,13 @@ use pod_identity_engine::ports::AGENT_ADDON;
 use pod_identity_events::{Trust, TrustVerdict};
 use serde_json::json;
 
-use super::evidence::{Agent, Evidence};
-use super::line::{Effect, Line};
+use super::evidence::{Agent, ExplainEvidence};
+use super::line::{Link, LinkEffect};
 use super::remediations::{LATER, MAY_LOOK, RECONCILE, UNBLOCK};
 use crate::actions::target::{Hop, evaluate, statements};
-use crate::node_policies::{NodePolicies, Policy};
+use crate::node_policies::{AttachedPolicy, NodePolicyView};
 
-pub(super) fn lines(evidence: &Evidence) -> Vec<Line> {
+pub(super) fn lines(evidence: &ExplainEvidence) -> Vec<Link> {
     let Some(binding) = evidence.wanted() else {
         return evidence.place.iter().map(|place| unwanted(evidence, place)).collect();
     };
@@ -29,23 +29,23 @@ pub(super) fn lines(evidence: &Evidence) -> Vec<Line> {
 }
 
 /// What puts right what is missing or different.
-fn reconcile(evidence: &Evidence) -> &'static str {
+fn reconcile(evidence: &ExplainEvidence) -> &'static str {
     match evidence.lack() {
-        Effect::Follows => LATER,
+        LinkEffect::Follows => LATER,
         _ if evidence.is_blocked() => UNBLOCK,
         _ => RECONCILE,
     }
 }
 
 /// Where nobody is to have one.
-fn unwanted(evidence: &Evidence, place: &ServiceAccountRef) -> Line {
+fn unwanted(evidence: &ExplainEvidence, place: &ServiceAccountRef) -> Link {
     let check = "association";
     match &evidence.association {
         Err(why) => evidence.unread(check, why, MAY_LOOK),
-        Ok(None) => Line::ok(check, format!("EKS has none for {place}, as it should be")),
-        Ok(Some(one)) if evidence.holds(one) || evidence.may_hold(one) => Line::broken(
+        Ok(None) => Link::ok(check, format!("EKS has none for {place}, as it should be")),
+        Ok(Some(one)) if evidence.holds(one) || evidence.may_hold(one) => Link::broken(
             check,
-            Effect::Left,
+            LinkEffect::Left,
             format!("{} of {place} with {} is still there", one.id, one.role_arn),
             still_there(evidence),
         ),
@@ -53,9 +53,9 @@ fn unwanted(evidence: &Evidence, place: &ServiceAccountRef) -> Line {
         Ok(Some(one))
             if one.tagged_by(&evidence.deployment) == Some(Some(evidence.name.as_str())) =>
         {
-            Line::broken(
+            Link::broken(
                 check,
-                Effect::Left,
+                LinkEffect::Left,
                 format!(
                     "{} of {place} with {} is tagged for it, and the ledger does not account for it",
                     one.id, one.role_arn
@@ -67,13 +67,13 @@ fn unwanted(evidence: &Evidence, place: &ServiceAccountRef) -> Line {
             )
         }
         Ok(Some(one)) => {
-            Line::ok(check, format!("{} of {place}, with {}, is not its own", one.id, one.role_arn))
+            Link::ok(check, format!("{} of {place}, with {}, is not its own", one.id, one.role_arn))
         }
     }
 }
 
 /// What takes it away. Nobody who has to lose it is bound again for that.
-fn still_there(evidence: &Evidence) -> String {
+fn still_there(evidence: &ExplainEvidence) -> String {
     let gone = "reconcile deletes it on its next run, unless something is in the way, which is in the line condition then";
     match evidence.record.as_ref().and_then(BindingRecord::binding) {
         Some(_) => gone.to_owned(),
@@ -81,14 +81,14 @@ fn still_there(evidence: &Evidence) -> String {
     }
 }
 
-fn association(evidence: &Evidence, binding: &Binding) -> Line {
+fn association(evidence: &ExplainEvidence, binding: &Binding) -> Link {
     let check = "association";
     let place = &binding.kubernetes;
     let one = match &evidence.association {
         Err(why) => return evidence.unread(check, why, MAY_LOOK),
         Ok(None) => {
             let why = format!("EKS has no association for {place}");
-            return Line::broken(check, evidence.lack(), why, reconcile(evidence));
+            return Link::broken(check, evidence.lack(), why, reconcile(evidence));
         }
         Ok(Some(one)) => one,
     };
@@ -96,11 +96,11 @@ fn association(evidence: &Evidence, binding: &Binding) -> Line {
     let gives = gives(one);
     if evidence.holds(one) {
         if differences.is_empty() {
-            return Line::ok(check, format!("{} (managed) gives {gives}", one.id));
+            return Link::ok(check, format!("{} (managed) gives {gives}", one.id));
         }
         let drift = differences.join(", ");
         let why = format!("{} (managed) gives {gives}: other {drift} than bound", one.id);
-        return Line::broken(check, Effect::Other, why, reconcile(evidence));
+        return Link::broken(check, LinkEffect::Other, why, reconcile(evidence));
     }
     let tag = one.tagged_by(&evidence.deployment);
     let (owner, remediation) = match (&one.owner_arn, evidence.owner(one), tag) {
@@ -121,16 +121,16 @@ fn association(evidence: &Evidence, binding: &Binding) -> Line {
     };
     let effect = match evidence.lack() {
         // Of two that want one place, the condition tells which holds it.
-        Effect::Follows if evidence.owner(one).is_some() => Effect::Follows,
+        LinkEffect::Follows if evidence.owner(one).is_some() => LinkEffect::Follows,
         // It gives what is wanted, as long as its owner likes.
-        _ if differences.is_empty() => Effect::Some,
-        _ => Effect::Other,
+        _ if differences.is_empty() => LinkEffect::Some,
+        _ => LinkEffect::Other,
     };
     let why = format!("{} of {place} is {owner}, and gives {gives}", one.id);
-    Line::broken(check, effect, why, remediation)
+    Link::broken(check, effect, why, remediation)
 }
 
-fn adopt(evidence: &Evidence, one: &Association) -> String {
+fn adopt(evidence: &ExplainEvidence, one: &Association) -> String {
     let named = json!({
         "namespace": one.namespace, "serviceAccount": one.service_account, "as": evidence.name,
     });
@@ -146,15 +146,15 @@ fn gives(one: &Association) -> String {
 }
 
 /// Whether the role exists, and whom it trusts.
-fn role(evidence: &Evidence, binding: &Binding) -> Vec<Line> {
+fn role(evidence: &ExplainEvidence, binding: &Binding) -> Vec<Link> {
     let role = &binding.desired.role;
     let missing = |why: String| {
         let remediation = "have the role made, or bind another";
-        vec![Line::broken("role", Effect::None, why, remediation)]
+        vec![Link::broken("role", LinkEffect::None, why, remediation)]
     };
     let found = match &evidence.role {
         Err(why) => {
-            let trust = Line::unknown("trust policy", format!("role {role} was not read"));
+            let trust = Link::unknown("trust policy", format!("role {role} was not read"));
             return vec![evidence.unread("role", why, MAY_LOOK), trust];
         }
         Ok(None) => return missing(format!("role {role} does not exist")),
@@ -167,10 +167,10 @@ fn role(evidence: &Evidence, binding: &Binding) -> Vec<Line> {
         }
         Ok(Some(found)) => found,
     };
-    vec![Line::ok("role", format!("{role} exists")), trust(evidence, binding, &found.trust_policy)]
+    vec![Link::ok("role", format!("{role} exists")), trust(evidence, binding, &found.trust_policy)]
 }
 
-fn trust(evidence: &Evidence, binding: &Binding, document: &str) -> Line {
+fn trust(evidence: &ExplainEvidence, binding: &Binding, document: &str) -> Link {
     let check = "trust policy";
     let role = &binding.desired.role;
     let question = TrustQuestion {
@@ -187,10 +187,10 @@ fn trust(evidence: &Evidence, binding: &Binding, document: &str) -> Line {
     );
     let because = trust.because;
     match trust.verdict {
-        TrustVerdict::Trusted => Line::ok(check, because),
+        TrustVerdict::Trusted => Link::ok(check, because),
         TrustVerdict::Untrusted => {
             let why = format!("the trust policy of role {role} does not admit it: {because}");
-            Line::broken(check, Effect::None, why, remediation)
+            Link::broken(check, LinkEffect::None, why, remediation)
         }
         TrustVerdict::Unknown => {
             let why = format!(
@@ -203,14 +203,14 @@ fn trust(evidence: &Evidence, binding: &Binding, document: &str) -> Line {
                 ),
                 false => remediation,
             };
-            Line::unknown(check, why).remediation(remediation)
+            Link::unknown(check, why).remediation(remediation)
         }
     }
 }
 
 /// Whether EKS may go on to the target role, which is mostly of another account, where nobody here
 /// may look.
-fn target_role(evidence: &Evidence, binding: &Binding) -> Option<Line> {
+fn target_role(evidence: &ExplainEvidence, binding: &Binding) -> Option<Link> {
     let check = "target role";
     let target = binding.desired.target_role.as_ref()?;
     let hop = Hop::of(binding, &evidence.cluster);
@@ -222,7 +222,7 @@ fn target_role(evidence: &Evidence, binding: &Binding) -> Option<Line> {
             let why = format!("target role {target} does not exist");
             let remediation =
                 "have it made (action trust-policy says how it has to trust), or bind another";
-            return Some(Line::broken(check, Effect::None, why, remediation));
+            return Some(Link::broken(check, LinkEffect::None, why, remediation));
         }
         Err(why) => {
             let why = format!("the trust policy of target role {target} is not read: {why}");
@@ -230,7 +230,7 @@ fn target_role(evidence: &Evidence, binding: &Binding) -> Option<Line> {
                 "have its owner see that it says what this statement does: {statement}; where it asks for sts:ExternalId, {}",
                 hop.sends()
             );
-            return Some(Line::unknown(check, why).remediation(remediation));
+            return Some(Link::unknown(check, why).remediation(remediation));
         }
     };
     let Trust { verdict, because } = evaluate(document, &hop);
@@ -238,7 +238,7 @@ fn target_role(evidence: &Evidence, binding: &Binding) -> Option<Line> {
         "have the owner of {target} let it in by this statement: {statement}; all at once: action trust-policy"
     );
     Some(match verdict {
-        TrustVerdict::Trusted => Line::ok(
+        TrustVerdict::Trusted => Link::ok(
             check,
             format!(
                 "{target}: {because}; whether that role has a policy which allows it is not looked at"
@@ -247,26 +247,26 @@ fn target_role(evidence: &Evidence, binding: &Binding) -> Option<Line> {
         TrustVerdict::Untrusted => {
             let why =
                 format!("the trust policy of target role {target} does not admit it: {because}");
-            Line::broken(check, Effect::None, why, remediation)
+            Link::broken(check, LinkEffect::None, why, remediation)
         }
         TrustVerdict::Unknown => {
             let why = format!(
                 "whether the trust policy of target role {target} admits it is not known: {because}"
             );
-            Line::unknown(check, why).remediation(remediation)
+            Link::unknown(check, why).remediation(remediation)
         }
     })
 }
 
 /// Whether the nodes may, and whether the list decides it.
-fn node_policy(evidence: &Evidence, role: &RoleArn) -> Vec<Line> {
+fn node_policy(evidence: &ExplainEvidence, role: &RoleArn) -> Vec<Link> {
     let check = "node policy";
     let cluster = evidence.cluster.name();
     let found = match &evidence.node_policies {
         Err(why) => return vec![evidence.unread(check, why, MAY_LOOK)],
         Ok(None) => {
             let why = format!("the ledger remembers no node policy of cluster {cluster}");
-            return vec![Line::broken(check, evidence.lack(), why, reconcile(evidence))];
+            return vec![Link::broken(check, evidence.lack(), why, reconcile(evidence))];
         }
         Ok(Some(found)) => found,
     };
@@ -276,11 +276,11 @@ fn node_policy(evidence: &Evidence, role: &RoleArn) -> Vec<Line> {
     let broad: Vec<(&RoleArn, &str)> = broad(found).collect();
     let anyway = named.is_some() || (!broad.is_empty() && broad.len() == found.attached.len());
     let effect = match evidence.lack() {
-        Effect::None if anyway => Effect::Some,
+        LinkEffect::None if anyway => LinkEffect::Some,
         lack => lack,
     };
-    let listing: Vec<&Policy> = found.listing(role).collect();
-    let names = |policies: &[&Policy]| {
+    let listing: Vec<&AttachedPolicy> = found.listing(role).collect();
+    let names = |policies: &[&AttachedPolicy]| {
         let names: Vec<String> =
             policies.iter().map(|one| format!("{} ({})", one.arn.name(), one.version)).collect();
         names.join(", ")
@@ -289,7 +289,7 @@ fn node_policy(evidence: &Evidence, role: &RoleArn) -> Vec<Line> {
     let mut lines = Vec::new();
     lines.push(if found.attached.is_empty() {
         let why = format!("no node role of cluster {cluster} is known");
-        Line::broken(
+        Link::broken(
             check,
             effect,
             why,
@@ -297,13 +297,13 @@ fn node_policy(evidence: &Evidence, role: &RoleArn) -> Vec<Line> {
         )
     } else if listing.is_empty() {
         let why = format!("no node policy of cluster {cluster} lists role {role}");
-        Line::broken(check, effect, why, reconcile(evidence))
+        Link::broken(check, effect, why, reconcile(evidence))
     } else if let Some(node_role) = without.first() {
         let why =
             format!("{} lists it, and is not attached to node role {node_role}", names(&listing));
-        Line::broken(check, effect, why, reconcile(evidence))
+        Link::broken(check, effect, why, reconcile(evidence))
     } else {
-        Line::ok(check, format!("{} lists it, attached to every node role", names(&listing)))
+        Link::ok(check, format!("{} lists it, attached to every node role", names(&listing)))
     });
     let check = "broad grant";
     lines.push(match (broad.first(), named) {
@@ -313,21 +313,21 @@ fn node_policy(evidence: &Evidence, role: &RoleArn) -> Vec<Line> {
             );
             let remediation = "where the list is to be a control, replace that policy by one without eks-auth:AssumeRoleForPodIdentity";
             match evidence.strict {
-                true => Line::broken(check, Effect::Some, why, remediation),
-                false => Line::ok(check, why),
+                true => Link::broken(check, LinkEffect::Some, why, remediation),
+                false => Link::ok(check, why),
             }
         }
-        (None, Some(policy)) => Line::ok(
+        (None, Some(policy)) => Link::ok(
             check,
             format!("{} names the cluster, which admits every association there by AWS's reference: the list is a record", policy.arn.name()),
         ),
         // Who is not known cannot be asked what they have.
         (None, None) if found.attached.is_empty() => {
             let why = format!("no node role of cluster {cluster} is known");
-            Line::unknown(check, why)
+            Link::unknown(check, why)
                 .remediation("register the cluster with its node roles (action clusters)")
         }
-        (None, None) => Line::ok(
+        (None, None) => Link::ok(
             check,
             "no node role that is known has one of AWS's policies that allow everything; inline policies, other policies and boundaries are not looked at",
         ),
@@ -337,18 +337,18 @@ fn node_policy(evidence: &Evidence, role: &RoleArn) -> Vec<Line> {
 
 /// Node roles with a policy that allows everything, as they are now, whatever the last
 /// reconciliation saw.
-fn broad(found: &NodePolicies) -> impl Iterator<Item = (&RoleArn, &str)> {
+fn broad(found: &NodePolicyView) -> impl Iterator<Item = (&RoleArn, &str)> {
     let remembered = found.broad_grant.as_deref();
     let is_broad = move |arn: &&String| is_broad_policy(arn) || remembered == Some(arn.as_str());
     let attached = found.attached.iter();
     attached.filter_map(move |(role, all)| Some((role, all.iter().find(is_broad)?.as_str())))
 }
 
-fn agent(evidence: &Evidence) -> Line {
+fn agent(evidence: &ExplainEvidence) -> Link {
     let check = "agent";
     let cluster = evidence.cluster.name();
     let ill = |status: &str, effect, what: &str| {
-        Line::broken(
+        Link::broken(
             check,
             effect,
             format!("add-on {AGENT_ADDON} of cluster {cluster} is {status}: {what}"),
@@ -357,20 +357,20 @@ fn agent(evidence: &Evidence) -> Line {
     };
     match &evidence.agent {
         Err(why) => evidence.unread(check, why, MAY_LOOK),
-        Ok(Agent::BuiltIn) => Line::ok(
+        Ok(Agent::BuiltIn) => Link::ok(
             check,
             format!("cluster {cluster} runs in EKS Auto Mode, whose nodes have it built in"),
         ),
         Ok(Agent::AddOn(status)) => match status.as_str() {
-            "ACTIVE" | "UPDATING" => Line::ok(check, format!("add-on {AGENT_ADDON} is {status}")),
+            "ACTIVE" | "UPDATING" => Link::ok(check, format!("add-on {AGENT_ADDON} is {status}")),
             // The agent that was there goes on running on the nodes that have it.
             "DEGRADED" | "CREATE_FAILED" | "UPDATE_FAILED" | "DELETE_FAILED" => {
-                ill(status, Effect::Some, "pods of some nodes may get no credentials")
+                ill(status, LinkEffect::Some, "pods of some nodes may get no credentials")
             }
-            _ => ill(status, Effect::None, "pods get no credentials without the agent"),
+            _ => ill(status, LinkEffect::None, "pods get no credentials without the agent"),
         },
         // There is a Helm chart. That pods have what EKS injects into them tells nothing of it.
-        Ok(Agent::Unseen) => Line::unknown(
+        Ok(Agent::Unseen) => Link::unknown(
             check,
             format!("cluster {cluster} has no EKS add-on {AGENT_ADDON}, and whether the agent runs there in another way is not seen"),
         )

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use pod_identity_core::sweep::{Bound, Case, Finding, Place, Places, Removal, Survey, Worked};
+use pod_identity_core::sweep::{
+    Case, Finding, Places, Removal, Survey, SweepBound, SweepPlace, Worked,
+};
 use pod_identity_core::{Association, DominoName, Obstacle, Pod, ServiceAccountRef};
 use pod_identity_engine::ledger::{Effective, Proof, WorkedRecord};
 
-use super::evidence::Evidence;
-use super::line::{Effect, Line, Verdict};
+use super::evidence::ExplainEvidence;
+use super::line::{Link, LinkEffect, LinkState};
 use super::remediations::LET_IN;
 use crate::lists::{place as place_at, some};
 use pod_identity_engine::Error;
@@ -17,7 +19,7 @@ const MOST_PODS: usize = 20;
 /// Most names in one line.
 const NAMES: usize = 3;
 
-pub(super) fn lines(evidence: &Evidence, place: &ServiceAccountRef) -> Vec<Line> {
+pub(super) fn lines(evidence: &ExplainEvidence, place: &ServiceAccountRef) -> Vec<Link> {
     let seen = match (&evidence.pods, &evidence.association) {
         (Ok(seen), Ok(_)) => seen,
         // What cannot be told from the pods alone cannot be told without the association.
@@ -32,17 +34,17 @@ pub(super) fn lines(evidence: &Evidence, place: &ServiceAccountRef) -> Vec<Line>
     lines.push(summary(evidence, place, &sorted, seen.cut));
     lines.extend(evidence.unseen.iter().map(|(namespace, why)| {
         let why = format!("those of namespace {namespace}, where it was before: {why}");
-        Line::unknown("pods before", why).remediation(LET_IN)
+        Link::unknown("pods before", why).remediation(LET_IN)
     }));
     let mut own = sorted.lines(evidence, place);
-    own.sort_by_key(|line| (line.verdict != Verdict::Broken, line.effect));
+    own.sort_by_key(|line| (line.verdict != LinkState::Broken, line.effect));
     let rest = own.split_off(own.len().min(MOST_PODS));
     lines.extend(own);
     if let Some(worst) = rest.first() {
         let why = format!("{} more are not as they should be, or nobody knows", rest.len());
         let (check, remediation) = ("pods, the others", "ask by the name of a pod".to_owned());
-        let line = Line::unknown(check, why);
-        lines.push(Line {
+        let line = Link::unknown(check, why);
+        lines.push(Link {
             remediation: Some(remediation),
             verdict: worst.verdict,
             effect: worst.effect,
@@ -68,7 +70,7 @@ struct Sorted<'a> {
 }
 
 impl<'a> Sorted<'a> {
-    fn of(evidence: &'a Evidence, place: &ServiceAccountRef, pods: &'a [Pod]) -> Self {
+    fn of(evidence: &'a ExplainEvidence, place: &ServiceAccountRef, pods: &'a [Pod]) -> Self {
         let mut places = Places::from([(place.clone(), place_of(evidence, place))]);
         for at in evidence.elsewhere.keys() {
             places.insert(at.clone(), place_of(evidence, at));
@@ -120,18 +122,18 @@ impl<'a> Sorted<'a> {
     }
 
     /// The pods that are not as they should be.
-    fn lines(&self, evidence: &Evidence, place: &ServiceAccountRef) -> Vec<Line> {
+    fn lines(&self, evidence: &ExplainEvidence, place: &ServiceAccountRef) -> Vec<Link> {
         let asked = evidence.pod.is_some();
         // Where none is right, that some are not is the whole truth.
         let all = asked || (self.right.is_empty() && !self.here.is_empty());
-        let mut lines: Vec<Line> =
+        let mut lines: Vec<Link> =
             self.stale.iter().map(|(finding, pod)| stale(finding, pod, evidence, all)).collect();
         lines.extend(self.unread.iter().map(|(pod, why)| {
             let Pod { namespace, service_account, .. } = pod;
             let why = format!(
                 "it runs as {namespace}/{service_account}, and whether it holds what that one gave is not known: {why}"
             );
-            Line::unknown(check(pod), why).remediation("ask by the name of the pod")
+            Link::unknown(check(pod), why).remediation("ask by the name of the pod")
         }));
         let Some(binding) = evidence.wanted() else { return lines };
         if asked {
@@ -146,9 +148,9 @@ impl<'a> Sorted<'a> {
                 "it was started by {user}, and runs as {place}: it works as {}",
                 binding.desired.role
             );
-            Some(Line::broken(
+            Some(Link::broken(
                 check(pod),
-                Effect::Some,
+                LinkEffect::Some,
                 why,
                 format!("see what maps {user} to {place}: a Mutation, or another webhook"),
             ))
@@ -174,14 +176,19 @@ fn at(pod: &Pod) -> Option<ServiceAccountRef> {
 
 /// What is known of the association of a pod's service account; none when nobody asked.
 fn of_pod<'a>(
-    evidence: &'a Evidence,
+    evidence: &'a ExplainEvidence,
     pod: &Pod,
 ) -> Option<Result<Option<&'a Association>, &'a Error>> {
     let known = evidence.association_at(&at(pod)?)?;
     Some(known.as_ref().map(Option::as_ref))
 }
 
-fn summary(evidence: &Evidence, place: &ServiceAccountRef, sorted: &Sorted<'_>, cut: bool) -> Line {
+fn summary(
+    evidence: &ExplainEvidence,
+    place: &ServiceAccountRef,
+    sorted: &Sorted<'_>,
+    cut: bool,
+) -> Link {
     let check = "pods";
     let mut words = Vec::new();
     for (what, pods) in [
@@ -209,12 +216,12 @@ fn summary(evidence: &Evidence, place: &ServiceAccountRef, sorted: &Sorted<'_>, 
     }
     if cut {
         words.push("the namespace has more pods than were looked at".to_owned());
-        return Line::unknown(check, words.join("; ")).remediation("ask by the name of the pod");
+        return Link::unknown(check, words.join("; ")).remediation("ask by the name of the pod");
     }
-    Line::ok(check, words.join("; "))
+    Link::ok(check, words.join("; "))
 }
 
-fn stale(finding: &Finding, pod: &Pod, evidence: &Evidence, all: bool) -> Line {
+fn stale(finding: &Finding, pod: &Pod, evidence: &ExplainEvidence, all: bool) -> Link {
     let why = format!("{}: {}", finding.case, finding.reason);
     let over = evidence.pod.as_ref().is_some_and(|pod| pod.over);
     let remediation = match over {
@@ -226,61 +233,66 @@ fn stale(finding: &Finding, pod: &Pod, evidence: &Evidence, all: bool) -> Line {
         matches!(finding.case, Case::Excluded | Case::Shadowed | Case::Missing | Case::Unmapped);
     if over && !settled {
         let why = format!("it has ended, and whether before this or after it is not known: {why}");
-        return Line::unknown(check(pod), why).remediation(
+        return Link::unknown(check(pod), why).remediation(
             "CloudTrail's sts:AssumeRole events of the role tell who worked as it and when",
         );
     }
     if finding.doubt.is_some() {
-        return Line::unknown(check(pod), why).remediation(remediation);
+        return Link::unknown(check(pod), why).remediation(remediation);
     }
     let effect = match finding.case {
-        Case::Revoked if evidence.wanted().is_none() => Effect::Left,
-        _ if !all => Effect::Some,
-        Case::Excluded | Case::Missing | Case::Unmapped => Effect::None,
-        Case::Revoked | Case::Changed | Case::Recreated | Case::Shadowed => Effect::Other,
+        Case::Revoked if evidence.wanted().is_none() => LinkEffect::Left,
+        _ if !all => LinkEffect::Some,
+        Case::Excluded | Case::Missing | Case::Unmapped => LinkEffect::None,
+        Case::Revoked | Case::Changed | Case::Recreated | Case::Shadowed => LinkEffect::Other,
     };
-    Line::broken(check(pod), effect, why, remediation)
+    Link::broken(check(pod), effect, why, remediation)
 }
 
 /// The pod that was asked for, of the right service account, without credentials and by no case of
 /// the sweep.
-fn bare(evidence: &Evidence, pod: &Pod) -> Line {
+fn bare(evidence: &ExplainEvidence, pod: &Pod) -> Link {
     let why = format!(
         "EKS injected nothing when it was admitted at {}, and never does so later",
         pod.created_at
     );
     let remediation = "put the other lines right, then start it again";
-    Line::broken(check(pod), evidence.lack(), why, remediation)
+    Link::broken(check(pod), evidence.lack(), why, remediation)
 }
 
 /// What can keep a pod from what EKS injected.
-fn obstacle(pod: &Pod, obstacle: Obstacle, none_works: bool) -> Line {
+fn obstacle(pod: &Pod, obstacle: Obstacle, none_works: bool) -> Link {
     let (why, remediation) = (obstacle.to_string(), obstacle.remediation());
     match obstacle.is_sure() {
         true => {
-            let effect = if none_works { Effect::None } else { Effect::Some };
-            Line::broken(check(pod), effect, why, remediation)
+            let effect = if none_works { LinkEffect::None } else { LinkEffect::Some };
+            Link::broken(check(pod), effect, why, remediation)
         }
-        false => Line::unknown(check(pod), why).remediation(remediation),
+        false => Link::unknown(check(pod), why).remediation(remediation),
     }
 }
 
 /// A pod of somebody who is bound, on a service account which is not the binding's.
-fn elsewhere(evidence: &Evidence, place: &ServiceAccountRef, pod: &Pod, asked: bool) -> Line {
+fn elsewhere(
+    evidence: &ExplainEvidence,
+    place: &ServiceAccountRef,
+    pod: &Pod,
+    asked: bool,
+) -> Link {
     let Pod { namespace, service_account, .. } = pod;
     let runs = format!("it runs as {namespace}/{service_account}, not as {place}");
-    let effect = |whole| if asked { whole } else { Effect::Some };
+    let effect = |whole| if asked { whole } else { LinkEffect::Some };
     match of_pod(evidence, pod) {
         Some(Ok(Some(one))) if pod.credentials.can_get => {
             let why = format!("{runs}: it works as {} by {}", one.role_arn, one.id);
-            Line::broken(check(pod), effect(Effect::Other), why, mapped(evidence))
+            Link::broken(check(pod), effect(LinkEffect::Other), why, mapped(evidence))
         }
-        _ => Line::broken(check(pod), effect(Effect::None), runs, mapped(evidence)),
+        _ => Link::broken(check(pod), effect(LinkEffect::None), runs, mapped(evidence)),
     }
 }
 
 /// How pods come to the service account of a binding.
-fn mapped(evidence: &Evidence) -> String {
+fn mapped(evidence: &ExplainEvidence) -> String {
     let how = match &evidence.mapping {
         Some(_) => {
             "domsed maps only what the label selectors of the Mutation name, and lets a pod pass when it fails: see that and the line domsed mapping"
@@ -291,7 +303,7 @@ fn mapped(evidence: &Evidence) -> String {
 }
 
 /// Whether EKS's webhook injects into pods of the service account.
-fn webhook(evidence: &Evidence, here: &[&Pod]) -> Option<Line> {
+fn webhook(evidence: &ExplainEvidence, here: &[&Pod]) -> Option<Link> {
     let check = "webhook";
     evidence.wanted()?;
     let association = evidence.association.as_ref().ok()?.as_ref()?;
@@ -305,20 +317,20 @@ fn webhook(evidence: &Evidence, here: &[&Pod]) -> Option<Line> {
         let admitted = format!("pod {} was admitted at {}", pod.name, pod.created_at);
         if pod.credentials.pod_identity {
             let why = format!("{admitted} with what EKS injects");
-            return Some(Line::ok(check, why));
+            return Some(Link::ok(check, why));
         }
         let why = format!("{admitted} under {}, and EKS injected nothing", association.id);
         let remediation = "start it again; if that one has nothing either, see that MutatingWebhookConfiguration pod-identity-webhook is there and not restricted to other pods, and ask AWS Support";
-        return Some(Line::broken(check, Effect::None, why, remediation));
+        return Some(Link::broken(check, LinkEffect::None, why, remediation));
     }
     if let Some(pod) = here.iter().find(|pod| pod.credentials.pod_identity) {
-        return Some(Line::ok(check, format!("pod {} has what EKS injects", pod.name)));
+        return Some(Link::ok(check, format!("pod {} has what EKS injects", pod.name)));
     }
     let inside = evidence.inside.as_ref();
     let proof = inside.and_then(|inside| inside.effective.as_ref());
     Some(match proof.filter(|proof| proof.association == association.id) {
-        Some(proof) => Line::ok(check, told(proof)),
-        None => Line::unproven(
+        Some(proof) => Link::ok(check, told(proof)),
+        None => Link::unproven(
             check,
             "no pod is seen that was admitted since the association was made, so nobody has seen EKS inject anything",
         )
@@ -327,7 +339,7 @@ fn webhook(evidence: &Evidence, here: &[&Pod]) -> Option<Line> {
 }
 
 /// What workloads runs saw last.
-fn memory(evidence: &Evidence) -> Option<String> {
+fn memory(evidence: &ExplainEvidence) -> Option<String> {
     let inside = evidence.inside.as_ref()?;
     let shadowed = inside.shadowed.as_ref().map(|shadowed| shadowed.reason.clone());
     shadowed.or(inside.effective.as_ref().map(told))
@@ -341,11 +353,11 @@ fn told(effective: &Effective) -> String {
 }
 
 /// What is known of a place, as the sweep wants it.
-fn place_of(evidence: &Evidence, place: &ServiceAccountRef) -> Place {
+fn place_of(evidence: &ExplainEvidence, place: &ServiceAccountRef) -> SweepPlace {
     let shown =
         evidence.association_at(place).and_then(|known| known.as_ref().ok()).cloned().flatten();
     let Some(condition) = &evidence.condition else {
-        return Place { association: shown, ..Place::default() };
+        return SweepPlace { association: shown, ..SweepPlace::default() };
     };
     let removal = condition.removals.get(place).map(|removal| Removal {
         service_account: evidence.name.clone(),
@@ -355,7 +367,7 @@ fn place_of(evidence: &Evidence, place: &ServiceAccountRef) -> Place {
     let associated = condition.association.as_ref().is_some_and(|one| one.kubernetes == *place);
     let inside = evidence.inside.as_ref().filter(|one| one.kubernetes.as_ref() == Some(place));
     let wanted = evidence.wanted().filter(|binding| binding.kubernetes == *place);
-    let bound = wanted.map(|binding| Bound {
+    let bound = wanted.map(|binding| SweepBound {
         service_account: evidence.name.clone(),
         desired: binding.desired.clone(),
         // Without an association here, both are about the place before.
@@ -364,7 +376,12 @@ fn place_of(evidence: &Evidence, place: &ServiceAccountRef) -> Place {
         associated,
         mapped_since: inside.and_then(|inside| inside.mapped_since),
     });
-    Place { bound, removals: removal.into_iter().collect(), association: shown, irsa_role: None }
+    SweepPlace {
+        bound,
+        removals: removal.into_iter().collect(),
+        association: shown,
+        irsa_role: None,
+    }
 }
 
 fn worked(record: &WorkedRecord) -> Worked {

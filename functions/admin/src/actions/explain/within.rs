@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use pod_identity_core::domino::{MappingSettings, Mutations};
 use pod_identity_core::{Binding, Mutation, ServiceAccountRef};
 
-use super::evidence::Evidence;
-use super::line::{Effect, Line};
+use super::evidence::ExplainEvidence;
+use super::line::{Link, LinkEffect};
 use super::pods;
 use super::remediations::{LET_IN, MAPPED_NEXT, UNBLOCK};
 
-pub(super) fn lines(evidence: &Evidence) -> Vec<Line> {
+pub(super) fn lines(evidence: &ExplainEvidence) -> Vec<Link> {
     let mut lines = Vec::new();
     if let Some(binding) = evidence.wanted() {
         lines.extend(account(evidence, &binding.kubernetes));
@@ -22,13 +22,13 @@ pub(super) fn lines(evidence: &Evidence) -> Vec<Line> {
     lines
 }
 
-fn account(evidence: &Evidence, place: &ServiceAccountRef) -> Vec<Line> {
+fn account(evidence: &ExplainEvidence, place: &ServiceAccountRef) -> Vec<Link> {
     let check = "service account";
     let (namespace, name) = (place.namespace(), place.service_account());
     let found = match &evidence.account {
         Ok(Some(found)) => found,
         Ok(None) => {
-            return vec![Line::broken(
+            return vec![Link::broken(
                 check,
                 evidence.lack(),
                 format!("there is no Kubernetes service account {place}"),
@@ -45,10 +45,10 @@ fn account(evidence: &Evidence, place: &ServiceAccountRef) -> Vec<Line> {
         }
     };
     let irsa = match found.irsa_role() {
-        None => Line::ok("irsa annotation", "none"),
-        Some(role) => Line::broken(
+        None => Link::ok("irsa annotation", "none"),
+        Some(role) => Link::broken(
             "irsa annotation",
-            Effect::Some,
+            LinkEffect::Some,
             format!(
                 "{place} is annotated with role {role}: a pod that is admitted while EKS does not show the association gets that role instead"
             ),
@@ -57,13 +57,13 @@ fn account(evidence: &Evidence, place: &ServiceAccountRef) -> Vec<Line> {
             ),
         ),
     };
-    vec![Line::ok(check, format!("{place} exists")), irsa]
+    vec![Link::ok(check, format!("{place} exists")), irsa]
 }
 
-fn mapping(evidence: &Evidence, binding: &Binding) -> Line {
+fn mapping(evidence: &ExplainEvidence, binding: &Binding) -> Link {
     let check = "domsed mapping";
     let Some(settings) = &evidence.mapping else {
-        return Line::ok(check, "this deployment maps no names");
+        return Link::ok(check, "this deployment maps no names");
     };
     let since = evidence.inside.as_ref().and_then(|inside| inside.mapped_since);
     let cluster = evidence.cluster.name();
@@ -74,9 +74,9 @@ fn mapping(evidence: &Evidence, binding: &Binding) -> Line {
         }
         Ok(Mutations::Unseen) => return evidence.unknown(check, "nobody looked", None, ""),
         Ok(Mutations::NotInstalled) => {
-            return Line::broken(
+            return Link::broken(
                 check,
-                Effect::None,
+                LinkEffect::None,
                 format!("cluster {cluster} does not know Mutations: domsed is not installed"),
                 "install domsed there, or switch the mapping off",
             );
@@ -88,7 +88,7 @@ fn mapping(evidence: &Evidence, binding: &Binding) -> Line {
 }
 
 /// What has to happen before it is mapped.
-fn mapped_next(evidence: &Evidence) -> String {
+fn mapped_next(evidence: &ExplainEvidence) -> String {
     let blocked = evidence.inside.as_ref().and_then(|inside| inside.blocked.as_ref());
     match blocked {
         _ if evidence.is_blocked() => UNBLOCK.to_owned(),
@@ -102,8 +102,8 @@ fn judge_mapping(
     settings: &MappingSettings,
     all: &[Mutation],
     since: Option<String>,
-    (lack, next): (Effect, &str),
-) -> Line {
+    (lack, next): (LinkEffect, &str),
+) -> Link {
     let check = "domsed mapping";
     let (name, to) = (&binding.service_account, binding.kubernetes.service_account());
     let MappingSettings { namespace, name: ours, .. } = settings;
@@ -116,9 +116,9 @@ fn judge_mapping(
         others.flat_map(|one| targets(one).into_iter().map(move |to| (one, to)))
     };
     if let Some((other, there)) = others().find(|(_, there)| there != to) {
-        return Line::broken(
+        return Link::broken(
             check,
-            Effect::None,
+            LinkEffect::None,
             format!("Mutation {namespace}/{} maps {name} to {there}, not to {to}", other.name),
             format!("take {name} out of it, or bind it again with that Kubernetes service account"),
         );
@@ -126,20 +126,20 @@ fn judge_mapping(
     let seen = all.iter().find(|one| one.name == *ours).map(targets).unwrap_or_default();
     if seen.contains(to) {
         let since = since.unwrap_or_default();
-        return Line::ok(check, format!("Mutation {namespace}/{ours} maps {name} to {to}{since}"));
+        return Link::ok(check, format!("Mutation {namespace}/{ours} maps {name} to {to}{since}"));
     }
     if !seen.is_empty() {
         let there = Vec::from_iter(seen).join(", ");
         let why = format!("Mutation {namespace}/{ours} maps {name} to {there}, not to {to}");
-        return Line::broken(check, Effect::None, why, next);
+        return Link::broken(check, LinkEffect::None, why, next);
     }
     // Whatever others map it to by now is the right one.
     if let Some((other, _)) = others().next() {
         let other = &other.name;
         let why = format!("Mutation {namespace}/{other}, which is not ours, maps {name} to {to}");
-        return Line::ok(check, why);
+        return Link::ok(check, why);
     }
-    Line::broken(
+    Link::broken(
         check,
         lack,
         format!(

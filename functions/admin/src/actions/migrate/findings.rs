@@ -6,9 +6,9 @@ use pod_identity_core::plan::AssociationStep;
 use pod_identity_core::{ClusterArn, Clusters, DominoName, RoleArn, node_policy};
 use pod_identity_engine::ledger::BindingRecord;
 
-use super::look::Seen;
+use super::look::BothClusters;
 use super::reason::Reason;
-use crate::node_policies::NodePolicies;
+use crate::node_policies::NodePolicyView;
 
 /// EKS's quota, which is not adjustable.
 const ASSOCIATIONS_PER_CLUSTER: usize = 5_000;
@@ -23,9 +23,9 @@ pub(super) struct Listing {
 
 /// The sum over all parts of the preview, each of which is planned from the policies as they are now.
 /// None when it is not known.
-pub(super) fn listing(seen: &Seen) -> Option<Listing> {
+pub(super) fn listing(seen: &BothClusters) -> Option<Listing> {
     let (done, policies) = (seen.preview.as_ref().ok()?, seen.node_policies.as_ref().ok()?);
-    let shards = policies.iter().flat_map(NodePolicies::shards).collect::<Vec<_>>();
+    let shards = policies.iter().flat_map(NodePolicyView::shards).collect::<Vec<_>>();
     let most = done.plans.iter().map(|plan| plan.capacity.max_policies).max()?;
     let bound = done.plans.iter().flat_map(|plan| &plan.places).flat_map(|place| &place.bound);
     let binding = |name| seen.bindings.get(name).and_then(BindingRecord::binding);
@@ -43,7 +43,7 @@ pub(super) fn listing(seen: &Seen) -> Option<Listing> {
 
 /// Who would be made an association beyond those that EKS takes, and what is to be said of it. They
 /// are made in the order of the plans.
-pub(super) fn over_quota(seen: &Seen) -> Option<(BTreeSet<&DominoName>, Reason)> {
+pub(super) fn over_quota(seen: &BothClusters) -> Option<(BTreeSet<&DominoName>, Reason)> {
     let (done, there) = (seen.preview.as_ref().ok()?, *seen.on_green_now.as_ref().ok()?);
     let places = done.plans.iter().flat_map(|plan| &plan.places);
     let made: Vec<_> =
@@ -66,7 +66,7 @@ pub(super) fn over_quota(seen: &Seen) -> Option<(BTreeSet<&DominoName>, Reason)>
 }
 
 /// What stands in the way of green as a whole, or should be looked at.
-pub(super) fn findings(seen: &Seen) -> Vec<Reason> {
+pub(super) fn findings(seen: &BothClusters) -> Vec<Reason> {
     let mut findings = Vec::new();
     let green = seen.green.name();
     if let Ok(done) = &seen.preview {
@@ -101,7 +101,7 @@ pub(super) fn findings(seen: &Seen) -> Vec<Reason> {
 }
 
 /// Whether EKS would take so many more associations.
-fn quota(seen: &Seen, skipped: Option<&str>) -> Option<Reason> {
+fn quota(seen: &BothClusters, skipped: Option<&str>) -> Option<Reason> {
     match &seen.on_green_now {
         Ok(_) => over_quota(seen).map(|(_, words)| words),
         // A cluster that nobody can list says so in each verdict.
@@ -118,7 +118,7 @@ fn step_creates(step: &AssociationStep) -> bool {
 }
 
 /// Bindings that work on blue and are not meant for green.
-pub(super) fn staying(seen: &Seen) -> BTreeMap<DominoName, Reason> {
+pub(super) fn staying(seen: &BothClusters) -> BTreeMap<DominoName, Reason> {
     let (blue, green) = (&seen.blue, &seen.green);
     let of = |(name, record): (&DominoName, &BindingRecord)| {
         let binding = record.binding()?;

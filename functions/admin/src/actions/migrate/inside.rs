@@ -24,7 +24,7 @@ const MAKE_UP: &str =
 
 /// What is to be said of it.
 #[derive(Debug, Default)]
-pub(super) struct Inside {
+pub(super) struct GreenWorkloads {
     /// Whom the mapping or a missing Kubernetes service account keeps from working.
     pub(super) blocked: BTreeMap<DominoName, Reason>,
     /// Why nobody at all will get credentials there.
@@ -35,7 +35,7 @@ pub(super) struct Inside {
     pub(super) words: Vec<Reason>,
 }
 
-impl Inside {
+impl GreenWorkloads {
     fn unknown(green: &ClusterArn, why: &str, remediation: &str) -> Self {
         let unread = unread(green, why, remediation);
         Self { words: vec![unread.clone()], unread: Some(unread), ..Self::default() }
@@ -55,17 +55,17 @@ pub(super) async fn look(
     ahead: &AdminContext<'_>,
     green: &ClusterArn,
     moving: &[(&DominoName, &Binding)],
-) -> Inside {
+) -> GreenWorkloads {
     if ahead.is_over() {
         let remediation = "raise the function's time-out and ask again";
-        return Inside::unknown(green, "the time was over", remediation);
+        return GreenWorkloads::unknown(green, "the time was over", remediation);
     }
     let scope = InsideScope::of(green.clone());
     // There is nothing to sweep on a cluster that nobody works on.
     let only_domino = InsideSettings { sweep: None, ..ahead.inside.clone() };
     match preview_workloads(Workloads { inside: &only_domino, ..ahead.workloads() }, &scope).await {
         Ok(report) => told(green, &report, moving),
-        Err(why) => Inside::unknown(green, &why.to_string(), "ask again"),
+        Err(why) => GreenWorkloads::unknown(green, &why.to_string(), "ask again"),
     }
 }
 
@@ -116,17 +116,24 @@ pub(super) async fn presume(
     Ok(())
 }
 
-fn told(green: &ClusterArn, report: &InsideReport, moving: &[(&DominoName, &Binding)]) -> Inside {
+fn told(
+    green: &ClusterArn,
+    report: &InsideReport,
+    moving: &[(&DominoName, &Binding)],
+) -> GreenWorkloads {
     let name = green.name();
     let mut inside = match &report.skipped {
-        Some(why) => Inside::unknown(green, why, LOOK),
+        Some(why) => GreenWorkloads::unknown(green, why, LOOK),
         None => {
             // What fails for a passing reason, or for want of a right, leaves a part unseen.
             let domino = report.domino.as_ref().map(|domino| &domino.failures);
             let why = domino.unwrap_or(&report.failures).first();
             let why =
                 why.map(String::as_str).or(report.domino.is_none().then_some("nobody looked"));
-            Inside { unread: why.map(|why| unread(green, why, LOOK)), ..Inside::default() }
+            GreenWorkloads {
+                unread: why.map(|why| unread(green, why, LOOK)),
+                ..GreenWorkloads::default()
+            }
         }
     };
     let doubts = lacks(report).into_iter().chain(inside.unread.take());

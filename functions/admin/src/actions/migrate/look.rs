@@ -11,11 +11,11 @@ use pod_identity_engine::ports::{ClusterAccess, LedgerWriter};
 use pod_identity_engine::{Error, Reconciled, Scope, chain};
 
 use super::agent;
-use super::inside::{self, Inside};
+use super::inside::{self, GreenWorkloads};
 use crate::associations;
 use crate::change::preview_scope;
 use crate::context::AdminContext;
-use crate::node_policies::{self, NodePolicies};
+use crate::node_policies::{self, NodePolicyView};
 
 /// What IAM says of a role.
 pub(super) struct RoleLook {
@@ -32,7 +32,7 @@ pub(super) struct Left {
 }
 
 /// What was seen.
-pub(super) struct Seen {
+pub(super) struct BothClusters {
     pub(super) blue: ClusterArn,
     pub(super) green: ClusterArn,
     pub(super) strict: bool,
@@ -42,15 +42,15 @@ pub(super) struct Seen {
     /// How many associations green has now.
     pub(super) on_green_now: Result<usize, Error>,
     /// None where green has none yet.
-    pub(super) node_policies: Result<Option<NodePolicies>, Error>,
+    pub(super) node_policies: Result<Option<NodePolicyView>, Error>,
     /// What reconcile would do on green.
     pub(super) preview: Result<Reconciled, Error>,
     pub(super) roles: BTreeMap<RoleArn, RoleLook>,
     pub(super) left_on_blue: Result<Vec<Left>, Error>,
-    pub(super) inside: Inside,
+    pub(super) inside: GreenWorkloads,
 }
 
-impl Seen {
+impl BothClusters {
     /// Whether a binding works on blue and is meant for green.
     pub(super) fn moves(&self, binding: &Binding) -> bool {
         binding.selects(&self.blue) && binding.selects(&self.green)
@@ -65,7 +65,7 @@ pub(super) async fn look(
     registry: &Registry,
     blue: &ClusterArn,
     green: &ClusterArn,
-) -> Result<Seen, Error> {
+) -> Result<BothClusters, Error> {
     let bindings = ahead.bindings().await?;
     let access = ahead.access(registry, green);
     let moving: Vec<(&DominoName, &Binding)> = bindings
@@ -88,7 +88,7 @@ pub(super) async fn look(
     inside::presume(ahead, dry_run, green, &bindings, &coming).await?;
     let mut inside = inside::look(ahead, green, &moving).await;
     inside.breaks = agent::look(ahead, &access).await;
-    Ok(Seen {
+    Ok(BothClusters {
         strict: ahead.settings.plan.strict,
         cluster_statement: ahead.settings.plan.cluster_statement,
         on_green: conditions.into_iter().map(|((name, _), condition)| (name, condition)).collect(),

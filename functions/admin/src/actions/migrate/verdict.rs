@@ -10,19 +10,19 @@ use pod_identity_engine::ledger::{BindingRecord, ConditionState};
 use pod_identity_events::{BlockedCode, Trust, TrustVerdict};
 
 use super::findings::{listing, over_quota};
-use super::look::Seen;
+use super::look::BothClusters;
 use super::reason::Reason;
 use crate::actions::target::{Hop, evaluate};
 
 /// Whether a binding will work.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum MigrationVerdict {
     Ready,
     Breaks(Reason),
     Unknown(Reason),
 }
 
-impl Verdict {
+impl MigrationVerdict {
     /// Why, where it is not ready.
     pub(super) fn words(&self) -> Option<&Reason> {
         match self {
@@ -33,14 +33,14 @@ impl Verdict {
 }
 
 /// What reconcile would do on green for each binding.
-struct Planned<'a> {
+struct GreenPlan<'a> {
     bound: BTreeMap<&'a DominoName, &'a Bound>,
     blocked: BTreeMap<&'a DominoName, &'a Blocked>,
 }
 
 /// A verdict for each binding that works on blue and is meant for green.
-pub(super) fn verdicts(seen: &Seen) -> BTreeMap<DominoName, Verdict> {
-    let mut planned = Planned { bound: BTreeMap::new(), blocked: BTreeMap::new() };
+pub(super) fn verdicts(seen: &BothClusters) -> BTreeMap<DominoName, MigrationVerdict> {
+    let mut planned = GreenPlan { bound: BTreeMap::new(), blocked: BTreeMap::new() };
     for place in seen.preview.iter().flat_map(|done| &done.plans).flat_map(|plan| &plan.places) {
         planned.bound.extend(place.bound.iter().map(|one| (&one.service_account, one)));
         planned.blocked.extend(place.blocked.iter().map(|one| (&one.service_account, one)));
@@ -50,31 +50,33 @@ pub(super) fn verdicts(seen: &Seen) -> BTreeMap<DominoName, Verdict> {
     let of = |(name, record): (&DominoName, &BindingRecord)| {
         let binding = record.binding().filter(|binding| seen.moves(binding))?;
         let mut verdict = role_verdict(seen, &planned, name, record, binding);
-        if verdict == Verdict::Ready && unplaced.contains(&binding.desired.role) {
+        if verdict == MigrationVerdict::Ready && unplaced.contains(&binding.desired.role) {
             verdict = unlisted(seen, &binding.desired.role);
         }
-        let inside = seen.inside.blocked.get(name).filter(|_| verdict == Verdict::Ready);
+        let inside = seen.inside.blocked.get(name).filter(|_| verdict == MigrationVerdict::Ready);
         if let Some(words) = inside {
-            verdict = Verdict::Breaks(words.clone());
+            verdict = MigrationVerdict::Breaks(words.clone());
         }
         if let Some(words) = &seen.inside.breaks
-            && !matches!(verdict, Verdict::Breaks(_))
+            && !matches!(verdict, MigrationVerdict::Breaks(_))
         {
-            verdict = Verdict::Breaks(words.clone());
+            verdict = MigrationVerdict::Breaks(words.clone());
         }
         let beyond = over_quota.as_ref().filter(|(names, _)| names.contains(name));
-        if let Some((_, words)) = beyond.filter(|_| verdict == Verdict::Ready) {
-            verdict = Verdict::Unknown(words.clone());
+        if let Some((_, words)) = beyond.filter(|_| verdict == MigrationVerdict::Ready) {
+            verdict = MigrationVerdict::Unknown(words.clone());
         }
         let target = target_verdict(seen, binding);
         let verdict = match (verdict, target) {
-            (breaks @ Verdict::Breaks(_), _) => breaks,
-            (_, breaks @ Verdict::Breaks(_)) => breaks,
-            (unknown @ Verdict::Unknown(_), _) => unknown,
-            (Verdict::Ready, Verdict::Ready) => {
-                seen.inside.unread.clone().map_or(Verdict::Ready, Verdict::Unknown)
-            }
-            (Verdict::Ready, target) => target,
+            (breaks @ MigrationVerdict::Breaks(_), _) => breaks,
+            (_, breaks @ MigrationVerdict::Breaks(_)) => breaks,
+            (unknown @ MigrationVerdict::Unknown(_), _) => unknown,
+            (MigrationVerdict::Ready, MigrationVerdict::Ready) => seen
+                .inside
+                .unread
+                .clone()
+                .map_or(MigrationVerdict::Ready, MigrationVerdict::Unknown),
+            (MigrationVerdict::Ready, target) => target,
         };
         Some((name.clone(), verdict))
     };
@@ -83,34 +85,34 @@ pub(super) fn verdicts(seen: &Seen) -> BTreeMap<DominoName, Verdict> {
 
 /// What becomes of a role that the node policies have no room for: outside of strict mode something
 /// else may grant it.
-fn unlisted(seen: &Seen, role: &RoleArn) -> Verdict {
+fn unlisted(seen: &BothClusters, role: &RoleArn) -> MigrationVerdict {
     let policies = seen.node_policies.as_ref().ok().and_then(Option::as_ref);
     let is_broad = policies.map(|policies| policies.broad_grant.is_some());
     if !seen.strict && (seen.cluster_statement || is_broad == Some(true)) {
-        return Verdict::Ready;
+        return MigrationVerdict::Ready;
     }
     let why = format!("the node policies have no room for role {role}");
     let remediation = "raise IAM's quota of managed policies attached to a role and NODE_ROLE_POLICY_SLOTS with it";
     if seen.strict || is_broad.is_some() {
-        return Verdict::Breaks(Reason::new(why, remediation));
+        return MigrationVerdict::Breaks(Reason::new(why, remediation));
     }
     let why = format!("{why}, and whether another policy of the node roles grants it is not known");
     let remediation = format!(
         "AWS's AmazonEKSWorkerNodePolicy on the node roles grants it; otherwise {remediation}"
     );
-    Verdict::Unknown(Reason::new(why, remediation))
+    MigrationVerdict::Unknown(Reason::new(why, remediation))
 }
 
 fn role_verdict(
-    seen: &Seen,
-    planned: &Planned<'_>,
+    seen: &BothClusters,
+    planned: &GreenPlan<'_>,
     name: &DominoName,
     record: &BindingRecord,
     binding: &Binding,
-) -> Verdict {
+) -> MigrationVerdict {
     let done = match &seen.preview {
         Ok(done) => done,
-        Err(why) => return Verdict::Unknown(Reason::new(why.to_string(), "ask again")),
+        Err(why) => return MigrationVerdict::Unknown(Reason::new(why.to_string(), "ask again")),
     };
     if let Some(blocked) = planned.blocked.get(name) {
         let mut why = blocked.reason.clone();
@@ -121,7 +123,11 @@ fn role_verdict(
         }
         let words = Reason::new(why, &blocked.remediation);
         let may_pass = blocked.code == BlockedCode::AccessDenied;
-        return if may_pass { Verdict::Unknown(words) } else { Verdict::Breaks(words) };
+        return if may_pass {
+            MigrationVerdict::Unknown(words)
+        } else {
+            MigrationVerdict::Breaks(words)
+        };
     }
     if let Some(bound) = planned.bound.get(name) {
         return of_trust(seen, binding, &bound.trust);
@@ -131,22 +137,22 @@ fn role_verdict(
         // Reconcile does not look again at the trust of what is bound already.
         return match trust_on(seen, binding, &seen.green) {
             Some(trust) => of_trust(seen, binding, &trust),
-            None => Verdict::Ready,
+            None => MigrationVerdict::Ready,
         };
     }
     if let Some(why) = &done.skipped {
-        return Verdict::Unknown(Reason::new(why.to_string(), "ask again"));
+        return MigrationVerdict::Unknown(Reason::new(why.to_string(), "ask again"));
     }
-    Verdict::Unknown(Reason::new(
+    MigrationVerdict::Unknown(Reason::new(
         "the invocation's time was over before it was looked at",
         "raise the function's time-out and ask again",
     ))
 }
 
-fn of_trust(seen: &Seen, binding: &Binding, trust: &Trust) -> Verdict {
+fn of_trust(seen: &BothClusters, binding: &Binding, trust: &Trust) -> MigrationVerdict {
     let role = &binding.desired.role;
     match trust.verdict {
-        TrustVerdict::Trusted => Verdict::Ready,
+        TrustVerdict::Trusted => MigrationVerdict::Ready,
         TrustVerdict::Untrusted => {
             let why = if trusted_on(seen, binding, &seen.blue) {
                 narrowed(seen, binding, trust)
@@ -158,20 +164,20 @@ fn of_trust(seen: &Seen, binding: &Binding, trust: &Trust) -> Verdict {
                 "have the owner of role {role} add this statement to its trust policy: {}",
                 statement["Statement"][0]
             );
-            Verdict::Breaks(Reason::new(why, remediation))
+            MigrationVerdict::Breaks(Reason::new(why, remediation))
         }
         TrustVerdict::Unknown => {
             let why = format!(
                 "whether role {role} trusts EKS Pod Identity cannot be known: {}",
                 trust.because
             );
-            Verdict::Unknown(Reason::new(why, "look at the role's trust policy"))
+            MigrationVerdict::Unknown(Reason::new(why, "look at the role's trust policy"))
         }
     }
 }
 
 /// A role whose trust policy admits one cluster and not the other.
-fn narrowed(seen: &Seen, binding: &Binding, trust: &Trust) -> String {
+fn narrowed(seen: &BothClusters, binding: &Binding, trust: &Trust) -> String {
     format!(
         "role {} trusts EKS Pod Identity on cluster {}, and not on {}: {}",
         binding.desired.role,
@@ -186,7 +192,7 @@ fn question<'a>(binding: &'a Binding, cluster: &'a ClusterArn) -> TrustQuestion<
     TrustQuestion { cluster, kubernetes: &binding.kubernetes, session_tags }
 }
 
-fn trust_on(seen: &Seen, binding: &Binding, cluster: &ClusterArn) -> Option<Trust> {
+fn trust_on(seen: &BothClusters, binding: &Binding, cluster: &ClusterArn) -> Option<Trust> {
     match &seen.roles.get(&binding.desired.role)?.state {
         RoleState::Found(policy) => Some(policy.evaluate(question(binding, cluster))),
         RoleState::Missing { because } => {
@@ -198,12 +204,12 @@ fn trust_on(seen: &Seen, binding: &Binding, cluster: &ClusterArn) -> Option<Trus
     }
 }
 
-fn trusted_on(seen: &Seen, binding: &Binding, cluster: &ClusterArn) -> bool {
+fn trusted_on(seen: &BothClusters, binding: &Binding, cluster: &ClusterArn) -> bool {
     trust_on(seen, binding, cluster).is_some_and(|trust| trust.verdict == TrustVerdict::Trusted)
 }
 
-fn target_verdict(seen: &Seen, binding: &Binding) -> Verdict {
-    let Some(target) = &binding.desired.target_role else { return Verdict::Ready };
+fn target_verdict(seen: &BothClusters, binding: &Binding) -> MigrationVerdict {
+    let Some(target) = &binding.desired.target_role else { return MigrationVerdict::Ready };
     let hop = Hop::of(binding, &seen.green);
     let remediation = format!(
         "have the owner of role {target} let it in as on cluster {} (action trust-policy); where it asks for sts:ExternalId, {}",
@@ -212,7 +218,7 @@ fn target_verdict(seen: &Seen, binding: &Binding) -> Verdict {
     );
     if target.account() != seen.green.account() {
         let why = format!("target role {target} is in another account and cannot be read");
-        return Verdict::Unknown(Reason::new(why, remediation));
+        return MigrationVerdict::Unknown(Reason::new(why, remediation));
     }
     let look = seen.roles.get(target);
     let document = look.and_then(|look| look.document.as_deref());
@@ -221,20 +227,21 @@ fn target_verdict(seen: &Seen, binding: &Binding) -> Verdict {
             let Trust { verdict, because } = evaluate(document, &hop);
             let words = Reason::new(format!("target role {target}: {because}"), remediation);
             match verdict {
-                TrustVerdict::Trusted => Verdict::Ready,
-                TrustVerdict::Untrusted => Verdict::Breaks(words),
-                TrustVerdict::Unknown => Verdict::Unknown(words),
+                TrustVerdict::Trusted => MigrationVerdict::Ready,
+                TrustVerdict::Untrusted => MigrationVerdict::Breaks(words),
+                TrustVerdict::Unknown => MigrationVerdict::Unknown(words),
             }
         }
         (None, Some(RoleState::Missing { because })) => {
-            Verdict::Breaks(Reason::new(format!("target {because}"), "have it made"))
+            MigrationVerdict::Breaks(Reason::new(format!("target {because}"), "have it made"))
         }
-        (None, Some(RoleState::Unread { because })) => {
-            Verdict::Unknown(Reason::new(format!("target role {target}: {because}"), remediation))
-        }
+        (None, Some(RoleState::Unread { because })) => MigrationVerdict::Unknown(Reason::new(
+            format!("target role {target}: {because}"),
+            remediation,
+        )),
         _ => {
             let why = format!("target role {target} was not read");
-            Verdict::Unknown(Reason::new(why, remediation))
+            MigrationVerdict::Unknown(Reason::new(why, remediation))
         }
     }
 }

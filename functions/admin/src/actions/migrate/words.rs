@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use pod_identity_core::DominoName;
 use serde_json::{Value, json};
 
-use super::look::Seen;
+use super::look::BothClusters;
 use super::progress::Progress;
 use super::reason::Reason;
-use super::verdict::Verdict;
+use super::verdict::MigrationVerdict;
 use crate::table::Table;
 
 /// Most rows of one table; all are in the data.
@@ -22,8 +22,8 @@ const MOST_BYTES: usize = 2_000_000;
 
 /// What a preflight found.
 pub(super) struct Preflight {
-    pub(super) seen: Seen,
-    pub(super) verdicts: BTreeMap<DominoName, Verdict>,
+    pub(super) seen: BothClusters,
+    pub(super) verdicts: BTreeMap<DominoName, MigrationVerdict>,
     pub(super) findings: Vec<Reason>,
     pub(super) staying: BTreeMap<DominoName, Reason>,
     /// Whether green is not registered like that yet.
@@ -40,15 +40,15 @@ impl Reason {
 }
 
 impl Preflight {
-    fn count(&self, fits: impl Fn(&Verdict) -> bool) -> usize {
+    fn count(&self, fits: impl Fn(&MigrationVerdict) -> bool) -> usize {
         self.verdicts.values().filter(|verdict| fits(verdict)).count()
     }
 
     fn counts(&self) -> (usize, usize, usize) {
         (
-            self.count(|verdict| *verdict == Verdict::Ready),
-            self.count(|verdict| matches!(verdict, Verdict::Breaks(_))),
-            self.count(|verdict| matches!(verdict, Verdict::Unknown(_))),
+            self.count(|verdict| *verdict == MigrationVerdict::Ready),
+            self.count(|verdict| matches!(verdict, MigrationVerdict::Breaks(_))),
+            self.count(|verdict| matches!(verdict, MigrationVerdict::Unknown(_))),
         )
     }
 
@@ -78,9 +78,9 @@ impl Preflight {
     fn not_ready(&self) -> String {
         let not_ready = self.verdicts.iter().filter_map(|(name, verdict)| {
             let word = match verdict {
-                Verdict::Ready => return None,
-                Verdict::Breaks(_) => "will break",
-                Verdict::Unknown(_) => "unknown",
+                MigrationVerdict::Ready => return None,
+                MigrationVerdict::Breaks(_) => "will break",
+                MigrationVerdict::Unknown(_) => "unknown",
             };
             Some([name.to_string(), word.to_owned(), verdict.words()?.line()])
         });
@@ -172,15 +172,15 @@ impl Preflight {
 
 /// The verdict of every binding, and of how many there was no room for the words.
 fn verdicts_data(
-    verdicts: &BTreeMap<DominoName, Verdict>,
+    verdicts: &BTreeMap<DominoName, MigrationVerdict>,
     mut bytes: usize,
 ) -> (Vec<Value>, usize) {
     let mut left_out = 0;
-    let one = |(name, verdict): (&DominoName, &Verdict)| {
+    let one = |(name, verdict): (&DominoName, &MigrationVerdict)| {
         let word = match verdict {
-            Verdict::Ready => "ready",
-            Verdict::Breaks(_) => "willBreak",
-            Verdict::Unknown(_) => "unknown",
+            MigrationVerdict::Ready => "ready",
+            MigrationVerdict::Breaks(_) => "willBreak",
+            MigrationVerdict::Unknown(_) => "unknown",
         };
         let mut row = json!({ "serviceAccount": name, "verdict": word });
         if let Some(Reason { why, remediation }) = verdict.words() {

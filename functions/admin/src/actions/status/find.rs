@@ -17,7 +17,7 @@ use pod_identity_engine::Error;
 const MOST_CALLS: usize = 6;
 
 /// One binding on one cluster.
-pub(super) struct Row<'a> {
+pub(super) struct StatusRow<'a> {
     pub(super) name: &'a DominoName,
     pub(super) binding: Option<&'a Binding>,
     /// None where no registered cluster takes the binding, and it names none.
@@ -29,7 +29,7 @@ pub(super) struct Row<'a> {
     waits: bool,
 }
 
-impl Row<'_> {
+impl StatusRow<'_> {
     pub(super) fn state(&self) -> Option<ConditionState> {
         let waiting = self.waits.then_some(ConditionState::Waiting);
         self.condition.as_ref().map(|condition| condition.state).or(waiting)
@@ -42,7 +42,7 @@ pub(super) type States = BTreeMap<ConditionState, usize>;
 /// One page.
 #[derive(Default)]
 pub(super) struct Rows<'a> {
-    pub(super) rows: Vec<Row<'a>>,
+    pub(super) rows: Vec<StatusRow<'a>>,
     /// Behind which service account the next answer goes on.
     pub(super) next: Option<DominoName>,
     /// All conditions there are, by cluster, where none was left unread.
@@ -88,11 +88,11 @@ impl<'a> Places<'a> {
         record: &'a BindingRecord,
         conditions: &mut BTreeMap<(DominoName, ClusterArn), Condition>,
         wanted: Option<ConditionState>,
-    ) -> Vec<Row<'a>> {
+    ) -> Vec<StatusRow<'a>> {
         let binding = record.binding();
         let row = |cluster, condition, waits| {
             let inside = None;
-            Row { name, binding, cluster, condition, inside, waits }
+            StatusRow { name, binding, cluster, condition, inside, waits }
         };
         let mut rows = Vec::new();
         for cluster in self.of(record) {
@@ -210,9 +210,9 @@ async fn search<'a>(
 async fn look_inside(
     admin: &AdminContext<'_>,
     places: &Places<'_>,
-    rows: &mut [Row<'_>],
+    rows: &mut [StatusRow<'_>],
 ) -> Result<(), Error> {
-    let key = |row: &Row<'_>| {
+    let key = |row: &StatusRow<'_>| {
         let cluster = row.cluster.filter(|cluster| places.clusters.contains(cluster))?;
         Some(inside_binding_key(row.name, cluster))
     };

@@ -15,7 +15,7 @@ use crate::answer::{Answer, Refusal};
 use crate::context::AdminContext;
 use crate::request::{Action, Request};
 use document::{Needs, User};
-use words::Told;
+use words::Rendered;
 
 pub(super) const ACTION: Action = Action {
     name: "trust-policy",
@@ -49,7 +49,7 @@ pub(super) async fn answer(admin: &AdminContext<'_>, request: &Request) -> Resul
     let present = admin.trust_policy(&registry, &role).await;
     Ok(match needs.users.is_empty() {
         true => target::answer(&role, &needs.hops, &present),
-        false => Told { role: &role, needs: &needs, present }.answer(),
+        false => Rendered { role: &role, needs: &needs, present }.answer(),
     })
 }
 

@@ -11,14 +11,14 @@ use crate::answer::Answer;
 use pod_identity_engine::Error;
 
 /// What there is to say.
-pub(super) struct Told<'a> {
+pub(super) struct Rendered<'a> {
     pub(super) role: &'a RoleArn,
     pub(super) needs: &'a Needs,
     /// Its trust policy now: none when there is no such role, an error when nobody can say.
     pub(super) present: Result<Option<String>, Error>,
 }
 
-impl Told<'_> {
+impl Rendered<'_> {
     pub(super) fn answer(&self) -> Answer {
         let least = document::document(&self.needs.statements(&BTreeSet::new()));
         let checks = self.needs.check(&least.to_string());

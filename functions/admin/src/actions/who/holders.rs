@@ -109,13 +109,13 @@ fn gives_what(association: &Association, role: &RoleArn) -> Option<&'static str>
 }
 
 /// What the ledger knows of a cluster.
-pub(super) struct Known<'a> {
+pub(super) struct KnownHolders<'a> {
     pub(super) cluster: &'a ClusterArn,
     pub(super) deployment: &'a str,
     pub(super) conditions: BTreeMap<(DominoName, ClusterArn), Condition>,
 }
 
-impl Known<'_> {
+impl KnownHolders<'_> {
     fn holder(&self, binding: &Binding, through: &'static str) -> Holder {
         let place = &binding.kubernetes;
         let (namespace, name) = (place.namespace(), place.service_account());

@@ -5,7 +5,7 @@ use pod_identity_engine::ledger::Condition;
 use pod_identity_engine::ports::AssociationFilter;
 use serde_json::{Value, json};
 
-use super::{Format, whose};
+use super::{WhoFormat, whose};
 use crate::actions::status::state_word;
 use crate::answer::{Answer, Refusal};
 use crate::associations;
@@ -17,7 +17,7 @@ use pod_identity_engine::Error;
 pub(super) async fn answer(
     admin: &AdminContext<'_>,
     cluster: &str,
-    format: Format,
+    format: WhoFormat,
 ) -> Result<Answer, Refusal> {
     let registry = admin.registry().await?;
     let cluster = admin.named(&registry, cluster)?;
@@ -73,7 +73,7 @@ pub(super) async fn answer(
         }));
     }
     let lack = listed.lack();
-    if let Some(why) = lack.as_ref().filter(|_| format != Format::Table) {
+    if let Some(why) = lack.as_ref().filter(|_| format != WhoFormat::Table) {
         // A program would take what is there for all there is.
         return Err(Refusal(format!(
             "cluster {}: {why}, or ask for the table, which shows the {} others",
@@ -82,9 +82,9 @@ pub(super) async fn answer(
         )));
     }
     let text = match format {
-        Format::Csv => table.csv()?,
-        Format::Json => format!("{:#}\n", Value::Array(rows.clone())),
-        Format::Table => {
+        WhoFormat::Csv => table.csv()?,
+        WhoFormat::Json => format!("{:#}\n", Value::Array(rows.clone())),
+        WhoFormat::Table => {
             let mut text =
                 format!("Cluster {} has {} associations.\n", cluster.name(), table.len());
             if table.len() > 0 {

@@ -31,12 +31,12 @@ pub(super) const ACTION: Action = Action {
 struct WhoParams {
     role: Option<RoleArn>,
     cluster: Option<String>,
-    format: Option<Format>,
+    format: Option<WhoFormat>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-enum Format {
+enum WhoFormat {
     #[default]
     Table,
     Csv,

@@ -9,7 +9,7 @@ use pod_identity_engine::ledger::{BindingRecord, Registry};
 use pod_identity_engine::ports::{AssociationFilter, ClusterAccess, ErrorKind};
 use serde_json::json;
 
-use super::holders::{BEFORE, Holder, Known, as_what};
+use super::holders::{BEFORE, Holder, KnownHolders, as_what};
 use crate::answer::{Answer, Refusal};
 use crate::associations::{self, Associations};
 use crate::context::AdminContext;
@@ -131,7 +131,7 @@ async fn look(
             BTreeMap::new()
         }
     };
-    let known = Known { cluster, deployment: &admin.settings.plan.deployment, conditions };
+    let known = KnownHolders { cluster, deployment: &admin.settings.plan.deployment, conditions };
     here.holders = match &seen {
         Ok(listed) => known.join(&wanted, &listed.found, role),
         Err(why) => known.by_ledger(&wanted, role, why),

@@ -51,12 +51,12 @@ struct Inner {
     dynamodb: OnceCell<aws_sdk_dynamodb::Client>,
     eventbridge: OnceCell<aws_sdk_eventbridge::Client>,
     secrets: OnceCell<aws_sdk_secretsmanager::Client>,
-    places: Mutex<BTreeMap<Place, Arc<Clients>>>,
+    places: Mutex<BTreeMap<ClientKey, Arc<Clients>>>,
 }
 
 /// Where calls to EKS and IAM go, and as whom.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
+struct ClientKey {
     region: String,
     assume_role: Option<RoleArn>,
 }
@@ -205,7 +205,7 @@ impl Aws {
     }
 
     async fn clients(&self, access: &ClusterAccess) -> Arc<Clients> {
-        let place = Place {
+        let place = ClientKey {
             region: access.cluster.region().to_owned(),
             assume_role: access.assume_role.clone(),
         };
@@ -223,7 +223,7 @@ impl Aws {
         clients
     }
 
-    async fn config_for(&self, place: &Place) -> SdkConfig {
+    async fn config_for(&self, place: &ClientKey) -> SdkConfig {
         let own = self.config().await;
         let builder = own.to_builder().region(Region::new(place.region.clone()));
         let Some(role) = &place.assume_role else {

@@ -54,15 +54,15 @@ impl Failure {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Listed {
+struct ListedAccounts {
     #[serde(default)]
-    metadata: Metadata,
+    metadata: PageMetadata,
     service_accounts: Vec<Account>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct Metadata {
+struct PageMetadata {
     limit: Option<usize>,
     total_count: Option<usize>,
 }
@@ -89,7 +89,7 @@ pub(super) async fn read(answer: HttpResponse) -> Result<DominoPage, Failure> {
             return Err(Failure::TooLong);
         }
     }
-    let listed: Listed =
+    let listed: ListedAccounts =
         serde_json::from_slice(&bytes).map_err(|error| Failure::Answer(error.to_string()))?;
     let account = |Account { id, username, email }| DominoAccount { id, username, email };
     Ok(DominoPage {

@@ -20,7 +20,7 @@ use crate::errors::invalid;
 use crate::http;
 use crate::settings::{Calls, DominoSettings};
 use answer::Failure;
-use token::Token;
+use token::ApiToken;
 
 /// Asks Domino. Nothing is built or read before it is needed: neither the client of Secrets
 /// Manager, nor the key, nor a connection.
@@ -30,7 +30,7 @@ pub struct Domino {
     settings: DominoSettings,
     connector: OnceCell<SharedHttpConnector>,
     /// The key as it was read last; kept as long as Domino takes it.
-    token: Mutex<Option<Token>>,
+    token: Mutex<Option<ApiToken>>,
 }
 
 impl Aws {
@@ -82,7 +82,7 @@ impl Domino {
 
     async fn attempt(
         &self,
-        token: &Token,
+        token: &ApiToken,
         query: DominoQuery,
     ) -> Result<Result<DominoPage, Failure>, PortError> {
         let DominoQuery { include_deactivated, offset, limit } = query;
@@ -103,13 +103,13 @@ impl Domino {
     }
 
     /// The key; another one than `refused`, if there is another by now.
-    async fn token(&self, refused: Option<&Token>) -> Result<Token, PortError> {
+    async fn token(&self, refused: Option<&ApiToken>) -> Result<ApiToken, PortError> {
         // Held while the secret is read, so that it is read once.
         let mut known = self.token.lock().await;
         match &*known {
             Some(token) if refused != Some(token) => Ok(token.clone()),
             _ => {
-                let token = Token::read(&self.aws, &self.settings.secret).await?;
+                let token = ApiToken::read(&self.aws, &self.settings.secret).await?;
                 Ok(known.insert(token).clone())
             }
         }
@@ -128,7 +128,7 @@ impl Domino {
         format!("service accounts of Domino at {}", self.settings.url)
     }
 
-    fn failed(&self, failure: &Failure, token: Option<&Token>) -> PortError {
+    fn failed(&self, failure: &Failure, token: Option<&ApiToken>) -> PortError {
         let said = chain(failure);
         let said = token.map_or(said.clone(), |token| token.hidden_in(&said));
         let code = match failure {

@@ -17,15 +17,15 @@ const API_KEY: HeaderName = HeaderName::from_static("x-domino-api-key");
 /// A key. It is shown nowhere: `Debug` hides it, and the header that takes it is marked as
 /// sensitive, which HTTP libraries respect in their own logs.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Token(String);
+pub(super) struct ApiToken(String);
 
-impl fmt::Debug for Token {
+impl fmt::Debug for ApiToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Token(hidden)")
     }
 }
 
-impl Token {
+impl ApiToken {
     /// Reads the secret: the key alone, or a JSON object with the key as `token`.
     pub(super) async fn read(aws: &Aws, secret: &str) -> Result<Self, PortError> {
         let object = || format!("secret {}", name_of(secret));
@@ -84,16 +84,16 @@ mod tests {
     #[test]
     fn a_secret_is_the_key_or_an_object_that_names_it() {
         for secret in ["KEY", " KEY\n", r#"{"token":"KEY","other":1}"#] {
-            assert_eq!(Token::of(secret), Some(Token("KEY".to_owned())), "{secret}");
+            assert_eq!(ApiToken::of(secret), Some(ApiToken("KEY".to_owned())), "{secret}");
         }
         for secret in ["", "{}", r#"{"token":7}"#, "two words", r#"{"token":""}"#, "k\u{e9}y"] {
-            assert_eq!(Token::of(secret), None, "{secret}");
+            assert_eq!(ApiToken::of(secret), None, "{secret}");
         }
     }
 
     #[test]
     fn a_key_is_hidden_wherever_it_is_shown() {
-        let token = Token::of("KEY-123").unwrap();
+        let token = ApiToken::of("KEY-123").unwrap();
         assert_eq!(format!("{token:?}"), "Token(hidden)");
         for header in [TokenHeader::ApiKey, TokenHeader::Bearer] {
             let request = token.request("https://domino.example.com/", header).unwrap();

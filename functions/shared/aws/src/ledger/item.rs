@@ -96,19 +96,19 @@ pub(super) fn transact(table: &str, write: &Write) -> Result<Option<TransactWrit
     Ok(Some(item.build()))
 }
 
-struct Condition {
+struct WriteCondition {
     expression: &'static str,
     /// The value of `:revision`, when the expression uses it.
     revision: Option<String>,
 }
 
-fn condition(expect: &Expect) -> Option<Condition> {
+fn condition(expect: &Expect) -> Option<WriteCondition> {
     match expect {
         Expect::Anything => None,
         Expect::Absent => {
-            Some(Condition { expression: "attribute_not_exists(pk)", revision: None })
+            Some(WriteCondition { expression: "attribute_not_exists(pk)", revision: None })
         }
-        Expect::Revision(revision) => Some(Condition {
+        Expect::Revision(revision) => Some(WriteCondition {
             expression: "#revision = :revision",
             revision: Some(revision.clone()),
         }),

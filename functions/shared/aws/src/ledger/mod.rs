@@ -158,8 +158,8 @@ impl LedgerWriter for AwsWriter {
         };
         let mut error = port_error(WRITE, object(), error);
         match cancelled {
-            Some(Verdict::Conflict) => return Err(WriteError::Conflict),
-            Some(Verdict::Failed(kind)) => error.kind = kind,
+            Some(CancellationVerdict::Conflict) => return Err(WriteError::Conflict),
+            Some(CancellationVerdict::Failed(kind)) => error.kind = kind,
             None => {}
         }
         Err(WriteError::Port(error))
@@ -168,7 +168,7 @@ impl LedgerWriter for AwsWriter {
 
 /// Why a transaction was cancelled.
 #[derive(Debug, PartialEq, Eq)]
-enum Verdict {
+enum CancellationVerdict {
     /// The ledger is not what the writer took it for.
     Conflict,
     /// Anything else.
@@ -178,12 +178,14 @@ enum Verdict {
 /// A conflict counts before everything else: the writer reads again, and
 /// meets the rest then. DynamoDB names a reason for each item, `None` for
 /// those without fault; when it names none at all, reading again helps too.
-fn verdict(cancelled: &TransactionCanceledException) -> Verdict {
+fn verdict(cancelled: &TransactionCanceledException) -> CancellationVerdict {
     let mut failed = None;
     for code in cancelled.cancellation_reasons().iter().filter_map(|reason| reason.code()) {
         let kind = match code {
             "None" => continue,
-            "ConditionalCheckFailed" | "TransactionConflict" => return Verdict::Conflict,
+            "ConditionalCheckFailed" | "TransactionConflict" => {
+                return CancellationVerdict::Conflict;
+            }
             "ThrottlingError" | "ProvisionedThroughputExceeded" => ErrorKind::Passing,
             "AccessDenied" => ErrorKind::Denied,
             _ => ErrorKind::Invalid,
@@ -193,7 +195,7 @@ fn verdict(cancelled: &TransactionCanceledException) -> Verdict {
             failed = Some(kind);
         }
     }
-    failed.map_or(Verdict::Conflict, Verdict::Failed)
+    failed.map_or(CancellationVerdict::Conflict, CancellationVerdict::Failed)
 }
 
 /// Why an item cannot be stored, or a stored one not be understood.

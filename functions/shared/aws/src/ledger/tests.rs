@@ -96,19 +96,31 @@ fn a_cancelled_transaction_is_a_conflict_or_says_why_it_failed() {
             .build();
         verdict(&cancelled)
     };
-    assert_eq!(of(&["None", "ConditionalCheckFailed"]), Verdict::Conflict);
-    assert_eq!(of(&["TransactionConflict", "None"]), Verdict::Conflict);
+    assert_eq!(of(&["None", "ConditionalCheckFailed"]), CancellationVerdict::Conflict);
+    assert_eq!(of(&["TransactionConflict", "None"]), CancellationVerdict::Conflict);
     assert_eq!(
         of(&["ValidationError", "ThrottlingError", "TransactionConflict"]),
-        Verdict::Conflict
+        CancellationVerdict::Conflict
     );
-    assert_eq!(of(&["None", "ThrottlingError"]), Verdict::Failed(ErrorKind::Passing));
-    assert_eq!(of(&["ProvisionedThroughputExceeded"]), Verdict::Failed(ErrorKind::Passing));
-    assert_eq!(of(&["ThrottlingError", "ValidationError"]), Verdict::Failed(ErrorKind::Invalid));
-    assert_eq!(of(&["ItemCollectionSizeLimitExceeded"]), Verdict::Failed(ErrorKind::Invalid));
-    assert_eq!(of(&["AccessDenied"]), Verdict::Failed(ErrorKind::Denied));
-    assert_eq!(of(&["None", "None"]), Verdict::Conflict);
-    assert_eq!(verdict(&TransactionCanceledException::builder().build()), Verdict::Conflict);
+    assert_eq!(of(&["None", "ThrottlingError"]), CancellationVerdict::Failed(ErrorKind::Passing));
+    assert_eq!(
+        of(&["ProvisionedThroughputExceeded"]),
+        CancellationVerdict::Failed(ErrorKind::Passing)
+    );
+    assert_eq!(
+        of(&["ThrottlingError", "ValidationError"]),
+        CancellationVerdict::Failed(ErrorKind::Invalid)
+    );
+    assert_eq!(
+        of(&["ItemCollectionSizeLimitExceeded"]),
+        CancellationVerdict::Failed(ErrorKind::Invalid)
+    );
+    assert_eq!(of(&["AccessDenied"]), CancellationVerdict::Failed(ErrorKind::Denied));
+    assert_eq!(of(&["None", "None"]), CancellationVerdict::Conflict);
+    assert_eq!(
+        verdict(&TransactionCanceledException::builder().build()),
+        CancellationVerdict::Conflict
+    );
 }
 
 #[tokio::test]

@@ -106,12 +106,12 @@ pub struct Settings {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct SettingsError {
     /// What is wrong, at least one, in the order of reading.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<SettingProblem>,
 }
 
 /// What is wrong with one variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
+pub struct SettingProblem {
     /// Name of the variable.
     pub variable: &'static str,
     /// What it must be.
@@ -136,7 +136,7 @@ impl fmt::Display for SettingsError {
     }
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for SettingProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { variable, rule, value } = self;
         match value {

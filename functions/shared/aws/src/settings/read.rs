@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use pod_identity_core::{Pattern, Rules, ServiceAccountRef};
 
-use super::{Calls, Problem, Settings, SettingsError, TrustMode};
+use super::{Calls, SettingProblem, Settings, SettingsError, TrustMode};
 
 const DAY: u64 = 24 * 60 * 60;
 
@@ -106,7 +106,7 @@ impl Settings {
 /// returned keeps the rule or is empty, so that reading can go on.
 pub(super) struct Variables<G> {
     pub(super) get: G,
-    pub(super) problems: Vec<Problem>,
+    pub(super) problems: Vec<SettingProblem>,
 }
 
 impl<G: Fn(&str) -> Option<String>> Variables<G> {
@@ -122,7 +122,7 @@ impl<G: Fn(&str) -> Option<String>> Variables<G> {
         rule: impl Into<String>,
         value: Option<&str>,
     ) {
-        self.problems.push(Problem {
+        self.problems.push(SettingProblem {
             variable,
             rule: rule.into(),
             value: value.map(str::to_owned),

@@ -60,7 +60,7 @@ pub struct Comparison {
     /// Active in Domino, and not bound.
     pub unassigned: Vec<String>,
     /// Why nobody is to be unbound after this answer, whatever it says.
-    pub doubt: Option<Doubt>,
+    pub doubt: Option<DirectoryDoubt>,
 }
 
 impl Comparison {
@@ -74,7 +74,7 @@ impl Comparison {
 /// Why an answer is not believed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "doubt")]
-pub enum Doubt {
+pub enum DirectoryDoubt {
     /// Domino lists nobody at all.
     Empty,
     /// Domino lists nobody as active.
@@ -93,7 +93,7 @@ pub enum Doubt {
     },
 }
 
-impl fmt::Display for Doubt {
+impl fmt::Display for DirectoryDoubt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str(
@@ -138,16 +138,20 @@ pub fn compare<'a>(
     found
 }
 
-fn doubt(found: &Comparison, directory: &DominoDirectory, ceilings: Ceilings) -> Option<Doubt> {
+fn doubt(
+    found: &Comparison,
+    directory: &DominoDirectory,
+    ceilings: Ceilings,
+) -> Option<DirectoryDoubt> {
     let (deactivated, bound) = (found.deactivated.len(), found.bound);
     let limit = ceilings.limit(bound);
     if bound == 0 {
         None
     } else if directory.all.is_empty() && directory.active.is_empty() {
-        Some(Doubt::Empty)
+        Some(DirectoryDoubt::Empty)
     } else if directory.active.is_empty() {
-        Some(Doubt::NobodyActive { listed: directory.all.len() })
+        Some(DirectoryDoubt::NobodyActive { listed: directory.all.len() })
     } else {
-        (deactivated > limit).then_some(Doubt::TooMany { deactivated, bound, limit })
+        (deactivated > limit).then_some(DirectoryDoubt::TooMany { deactivated, bound, limit })
     }
 }

@@ -68,10 +68,10 @@ fn lists_that_hold_either_kind_alone_say_the_same() {
 fn an_empty_answer_unbinds_nobody_and_says_where_to_look() {
     let bound = names(&["svc-a"]);
     let found = compare(&bound, &directory(&[], &[]), Ceilings::default());
-    assert_eq!((found.doubt.clone(), found.to_unbind().len()), (Some(Doubt::Empty), 0));
+    assert_eq!((found.doubt.clone(), found.to_unbind().len()), (Some(DirectoryDoubt::Empty), 0));
     assert!(found.doubt.unwrap().to_string().contains("DOMINO_URL"));
     let found = compare(&bound, &directory(&["svc-a"], &[]), Ceilings::default());
-    assert_eq!(found.doubt, Some(Doubt::NobodyActive { listed: 1 }));
+    assert_eq!(found.doubt, Some(DirectoryDoubt::NobodyActive { listed: 1 }));
     assert_eq!((found.deactivated.len(), found.to_unbind().len()), (1, 0));
     // Nobody is bound: nothing to doubt about.
     assert_eq!(compare(&[], &directory(&[], &[]), Ceilings::default()).doubt, None);
@@ -90,13 +90,14 @@ fn above_a_ceiling_nobody_is_unbound_not_even_the_first_few() {
     ] {
         let (bound, directory) = fleet(active, deactivated);
         let found = compare(&bound, &directory, ceilings);
-        let expected = limit.map(|limit| Doubt::TooMany { deactivated, bound: bound.len(), limit });
+        let expected =
+            limit.map(|limit| DirectoryDoubt::TooMany { deactivated, bound: bound.len(), limit });
         assert_eq!(found.doubt, expected, "{active} active");
         let unbound = if limit.is_some() { 0 } else { deactivated };
         assert_eq!(found.to_unbind().len(), unbound);
         assert_eq!(found.deactivated.len(), deactivated, "they are told all the same");
     }
-    let doubt = Doubt::TooMany { deactivated: 3, bound: 10, limit: 2 }.to_string();
+    let doubt = DirectoryDoubt::TooMany { deactivated: 3, bound: 10, limit: 2 }.to_string();
     assert!(doubt.contains("DOMINO_UNBIND_PERCENT") && doubt.contains("none of them"), "{doubt}");
 }
 

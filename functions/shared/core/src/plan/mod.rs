@@ -19,19 +19,21 @@ pub use step::{
 };
 pub use trim::{capacity, empty, trim};
 
-use place::{Ceilings, Decision};
+use place::{PlaceDecision, RemainingCeilings};
 
 /// Plans one cluster. The same input gives the same plan, and a plan made
 /// after this one was applied is empty.
 #[must_use]
 pub fn plan(observation: &Observation, options: &Options) -> Plan {
-    let decisions: Vec<Decision> =
+    let decisions: Vec<PlaceDecision> =
         observation.places.iter().map(|place| place::decide(place, observation, options)).collect();
     // Many places want one role: none is copied twice.
-    let wanted = decisions.iter().filter_map(Decision::role).collect();
+    let wanted = decisions.iter().filter_map(PlaceDecision::role).collect();
     let policies = policy::extend(&wanted, observation, options);
-    let mut left =
-        Ceilings { deletions: options.max_deletions, recreations: options.max_recreations };
+    let mut left = RemainingCeilings {
+        deletions: options.max_deletions,
+        recreations: options.max_recreations,
+    };
     let places = decisions
         .into_iter()
         .map(|decision| decision.finish(&policies, &mut left, options))

@@ -6,20 +6,20 @@ use pod_identity_events::{BlockedCode, RemovalReason, Trust, TrustVerdict};
 
 use super::existing::Existing;
 use super::input::{Claim, Observation, Options, Place, Problem, RoleState, TrustMode};
-use super::policy::Policies;
+use super::policy::PlannedPolicies;
 use super::step::{AssociationStep, Blocked, Bound, PlacePlan, Removed, UnchangedAssociation};
 use crate::trust::{self, TrustQuestion};
 use crate::{Binding, DEPLOYMENT_TAG, Desired, DominoName, RoleArn, association_tags};
 
 /// How much one run may still do.
-pub(super) struct Ceilings {
+pub(super) struct RemainingCeilings {
     pub(super) deletions: usize,
     pub(super) recreations: usize,
 }
 
 /// A place with its holder chosen and judged. The node policies still have
 /// their say, and so has the ceiling of deletions.
-pub(super) struct Decision<'a> {
+pub(super) struct PlaceDecision<'a> {
     place: &'a Place,
     observation: &'a Observation,
     existing: Existing<'a>,
@@ -31,9 +31,10 @@ pub(super) fn decide<'a>(
     place: &'a Place,
     observation: &'a Observation,
     options: &'a Options,
-) -> Decision<'a> {
+) -> PlaceDecision<'a> {
     let existing = Existing::of(place, observation, options);
-    let mut decision = Decision { place, observation, existing, holder: None, blocked: Vec::new() };
+    let mut decision =
+        PlaceDecision { place, observation, existing, holder: None, blocked: Vec::new() };
     let holder = place.holder();
     for claim in &place.claims {
         if let Some(reason) = &claim.refused {
@@ -72,7 +73,7 @@ pub(super) fn decide<'a>(
     decision
 }
 
-impl<'a> Decision<'a> {
+impl<'a> PlaceDecision<'a> {
     fn block(&mut self, claim: &Claim, code: BlockedCode, reason: String, remediation: String) {
         self.block_by(claim, &Problem { code, reason, remediation });
     }
@@ -154,8 +155,8 @@ impl<'a> Decision<'a> {
 
     pub(super) fn finish(
         mut self,
-        policies: &Policies,
-        left: &mut Ceilings,
+        policies: &PlannedPolicies,
+        left: &mut RemainingCeilings,
         options: &Options,
     ) -> PlacePlan {
         if let Some((claim, _, _)) = &self.holder
@@ -209,7 +210,7 @@ impl<'a> Decision<'a> {
 
     /// Why nothing is made or changed for a binding that the ledger says to be ready: it may be the
     /// word of a ledger that was restored. What a newer event asks for is done.
-    fn withheld(&self, claim: &Claim, left: &mut Ceilings) -> Option<Problem> {
+    fn withheld(&self, claim: &Claim, left: &mut RemainingCeilings) -> Option<Problem> {
         let held = self.place.held.as_ref()?;
         let name = &claim.binding.service_account;
         if held.service_account != *name || held.version != claim.version {

@@ -10,7 +10,7 @@ use crate::node_policy::{self, PolicyState, Shard};
 use crate::{ClusterArn, RoleArn};
 
 /// How the node policies come to list every role, and which roles they cannot take.
-pub(super) struct Policies {
+pub(super) struct PlannedPolicies {
     pub(super) steps: Vec<PolicyStep>,
     pub(super) capacity: PolicyCapacity,
     pub(super) warnings: Vec<String>,
@@ -18,7 +18,7 @@ pub(super) struct Policies {
     problem: Option<Problem>,
 }
 
-impl Policies {
+impl PlannedPolicies {
     /// The policies as they are.
     fn unchanged(observation: &Observation, cluster: Option<&ClusterArn>) -> Self {
         Self {
@@ -40,22 +40,22 @@ pub(super) fn extend(
     wanted: &BTreeSet<&RoleArn>,
     observation: &Observation,
     options: &Options,
-) -> Policies {
+) -> PlannedPolicies {
     let found = &observation.policies;
     let cluster = options.cluster_statement.then_some(&observation.cluster);
     if wanted.is_empty() {
         // Nothing is granted, so nothing is listed either: a removal writes no policy.
-        return Policies::unchanged(observation, cluster);
+        return PlannedPolicies::unchanged(observation, cluster);
     }
     let left_alone = found.projection.foreign().flat_map(|(_, one)| &one.roles);
     let others = found.other_roles.iter().chain(left_alone);
     let wanted: BTreeSet<RoleArn> = wanted.iter().copied().chain(others).cloned().collect();
     if let Some(problem) = &found.problem {
         let granted = found.granted();
-        return Policies {
+        return PlannedPolicies {
             unlisted: wanted.difference(&granted).cloned().collect(),
             problem: Some(problem.clone()),
-            ..Policies::unchanged(observation, cluster)
+            ..PlannedPolicies::unchanged(observation, cluster)
         };
     }
     let shards = found.attachable();
@@ -74,7 +74,7 @@ pub(super) fn extend(
     let all: Vec<Shard> = unattachable.into_iter().filter(is_other).chain(after.clone()).collect();
     let mut steps = writes(&after, &observation.cluster, found, options);
     steps.extend(attach(&after, &observation.cluster, found, options));
-    let mut policies = Policies {
+    let mut policies = PlannedPolicies {
         steps,
         capacity: node_policy::capacity(&all, cluster, found.max_shards),
         warnings: Vec::new(),

@@ -27,7 +27,7 @@ const POD_IDENTITY_AUDIENCE: &str = "pods.eks.amazonaws.com";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Metadata {
+pub(super) struct PodMetadata {
     name: String,
     #[serde(default)]
     namespace: String,
@@ -52,11 +52,11 @@ struct OwnerReference {
 
 #[derive(Deserialize)]
 pub(super) struct PodObject {
-    pub(super) metadata: Metadata,
+    pub(super) metadata: PodMetadata,
     #[serde(default)]
     pub(super) spec: Spec,
     #[serde(default)]
-    status: Status,
+    status: PodStatus,
 }
 
 #[derive(Deserialize, Default)]
@@ -138,23 +138,23 @@ impl Volume {
 #[derive(Deserialize)]
 struct Projected {
     #[serde(default)]
-    sources: Vec<Source>,
+    sources: Vec<ValueSource>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Source {
-    service_account_token: Option<Token>,
+struct ValueSource {
+    service_account_token: Option<TokenProjection>,
 }
 
 #[derive(Deserialize)]
-struct Token {
+struct TokenProjection {
     #[serde(default)]
     audience: String,
 }
 
 #[derive(Deserialize, Default)]
-struct Status {
+struct PodStatus {
     phase: Option<String>,
 }
 
@@ -219,7 +219,7 @@ impl Spec {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ServiceAccountObject {
-    metadata: Metadata,
+    metadata: PodMetadata,
     #[serde(default)]
     secrets: Vec<Reference>,
     #[serde(default)]
@@ -235,7 +235,7 @@ struct Reference {
 
 impl From<ServiceAccountObject> for ServiceAccount {
     fn from(object: ServiceAccountObject) -> Self {
-        let Metadata { namespace, name, uid, labels, annotations, deletion_timestamp, .. } =
+        let PodMetadata { namespace, name, uid, labels, annotations, deletion_timestamp, .. } =
             object.metadata;
         // Anybody who may annotate writes them, and they stand in lines of text.
         let annotations =

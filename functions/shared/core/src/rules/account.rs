@@ -1,11 +1,11 @@
 //! Kubernetes service accounts that no deployment can bind.
 
-use super::broken::Broken;
+use super::broken::BrokenRules;
 use crate::ServiceAccountRef;
 
 /// Refuses a Kubernetes service account that belongs to more pods than the Domino service account
 /// starts, or to fewer.
-pub(super) fn dedicated(account: &ServiceAccountRef, broken: &mut Broken) {
+pub(super) fn dedicated(account: &ServiceAccountRef, broken: &mut BrokenRules) {
     let why = if account.is_default() {
         "every pod of its namespace that names no service account runs as it and would get the \
          role; name another one in detail.kubernetes.serviceAccount"

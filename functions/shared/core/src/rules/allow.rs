@@ -1,11 +1,11 @@
 //! The allow-lists of the deployment.
 
 use super::Rules;
-use super::broken::Broken;
+use super::broken::BrokenRules;
 use crate::{ClusterArn, Pattern, RoleArn};
 
 impl Rules {
-    pub(super) fn allow_role(&self, role: &RoleArn, broken: &mut Broken) {
+    pub(super) fn allow_role(&self, role: &RoleArn, broken: &mut BrokenRules) {
         if !self.lists_account(role) {
             broken.rule(format!(
                 "role `{role}` is in account {}, where CLUSTERS has no cluster; EKS takes only roles \
@@ -16,11 +16,11 @@ impl Rules {
         allow("role", role.as_str(), "ROLES", &self.roles, broken);
     }
 
-    pub(super) fn allow_target_role(&self, role: &RoleArn, broken: &mut Broken) {
+    pub(super) fn allow_target_role(&self, role: &RoleArn, broken: &mut BrokenRules) {
         allow("target role", role.as_str(), "TARGET_ROLES", &self.target_roles, broken);
     }
 
-    pub(super) fn allow_namespace(&self, namespace: &str, broken: &mut Broken) -> bool {
+    pub(super) fn allow_namespace(&self, namespace: &str, broken: &mut BrokenRules) -> bool {
         let known = self.namespaces.iter().any(|known| known == namespace);
         if !known {
             let admitted = quoted(self.namespaces.iter().map(String::as_str));
@@ -31,7 +31,7 @@ impl Rules {
         known
     }
 
-    pub(super) fn allow_cluster(&self, cluster: &ClusterArn, broken: &mut Broken) {
+    pub(super) fn allow_cluster(&self, cluster: &ClusterArn, broken: &mut BrokenRules) {
         allow("cluster", cluster.as_str(), "CLUSTERS", &self.clusters, broken);
     }
 
@@ -40,7 +40,7 @@ impl Rules {
         &self,
         cluster: &ClusterArn,
         role: Option<&RoleArn>,
-        broken: &mut Broken,
+        broken: &mut BrokenRules,
     ) {
         self.allow_cluster(cluster, broken);
         if let Some(role) = role
@@ -59,7 +59,7 @@ impl Rules {
         &self,
         role: &RoleArn,
         cluster: Option<&ClusterArn>,
-        broken: &mut Broken,
+        broken: &mut BrokenRules,
     ) {
         same_account("node role", role, cluster, broken);
         allow("node role", role.as_str(), "NODE_ROLES", &self.node_roles, broken);
@@ -69,7 +69,7 @@ impl Rules {
         &self,
         role: &RoleArn,
         cluster: Option<&ClusterArn>,
-        broken: &mut Broken,
+        broken: &mut BrokenRules,
     ) {
         same_account("role to assume", role, cluster, broken);
         allow("role to assume", role.as_str(), "ASSUME_ROLES", &self.assume_roles, broken);
@@ -92,14 +92,19 @@ impl Rules {
     }
 }
 
-fn allow(what: &str, value: &str, setting: &str, patterns: &[Pattern], broken: &mut Broken) {
+fn allow(what: &str, value: &str, setting: &str, patterns: &[Pattern], broken: &mut BrokenRules) {
     if !patterns.iter().any(|pattern| pattern.matches(value)) {
         let admitted = quoted(patterns.iter().map(Pattern::as_str));
         broken.rule(format!("{what} `{value}` is not in {setting}, which admits {admitted}"));
     }
 }
 
-fn same_account(what: &str, role: &RoleArn, cluster: Option<&ClusterArn>, broken: &mut Broken) {
+fn same_account(
+    what: &str,
+    role: &RoleArn,
+    cluster: Option<&ClusterArn>,
+    broken: &mut BrokenRules,
+) {
     if let Some(cluster) = cluster
         && role.account() != cluster.account()
     {

@@ -10,9 +10,9 @@ const MAX_LINE_CHARS: usize = 1_000;
 
 /// Collects broken rules.
 #[derive(Debug, Default)]
-pub(super) struct Broken(Vec<String>);
+pub(super) struct BrokenRules(Vec<String>);
 
-impl Broken {
+impl BrokenRules {
     pub(super) fn only(line: &str) -> Self {
         Self(vec![line.to_owned()])
     }

@@ -3,14 +3,18 @@
 use jiff::{SignedDuration, Timestamp};
 use pod_identity_events::{Incoming, MAX_EVENT_ID_CHARS, MAX_REMARK_CHARS};
 
-use super::broken::Broken;
+use super::broken::BrokenRules;
 use crate::Version;
 
 /// How far a sender's clock may be ahead, in minutes. A time that lies further
 /// ahead would shut out every later change until then.
 pub const MAX_MINUTES_AHEAD: i64 = 5;
 
-pub(super) fn version(incoming: &Incoming, now: Timestamp, broken: &mut Broken) -> Option<Version> {
+pub(super) fn version(
+    incoming: &Incoming,
+    now: Timestamp,
+    broken: &mut BrokenRules,
+) -> Option<Version> {
     let id = incoming.event_id();
     let id_fits = (1..=MAX_EVENT_ID_CHARS).contains(&id.len())
         && id.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
@@ -37,7 +41,7 @@ pub(super) fn version(incoming: &Incoming, now: Timestamp, broken: &mut Broken) 
     Some(Version::new(at, id))
 }
 
-pub(super) fn remark(field: &str, text: Option<&str>, broken: &mut Broken) {
+pub(super) fn remark(field: &str, text: Option<&str>, broken: &mut BrokenRules) {
     let length = text.map_or(0, |text| text.chars().count());
     if length > MAX_REMARK_CHARS {
         broken.rule(format!(

@@ -3,10 +3,10 @@
 use pod_identity_events::{MAX_SESSION_POLICY_CHARS, ServiceAccountRoleAssigned};
 use serde_json::Value;
 
-use super::broken::Broken;
+use super::broken::BrokenRules;
 use crate::{JsonError, parse_unique};
 
-pub(super) fn policy(event: &ServiceAccountRoleAssigned, broken: &mut Broken) {
+pub(super) fn policy(event: &ServiceAccountRoleAssigned, broken: &mut BrokenRules) {
     let Some(policy) = &event.session_policy else {
         return;
     };

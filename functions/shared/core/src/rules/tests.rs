@@ -166,7 +166,7 @@ fn a_role_is_of_an_account_that_has_a_listed_cluster() {
     let elsewhere: RoleArn = "arn:aws:iam::999988887777:role/domino/etl".parse().unwrap();
     let admitted = |clusters: &[&str], role: &RoleArn| {
         let rules = Rules { clusters: patterns(clusters), roles: patterns(&["*"]), ..rules() };
-        let mut broken = Broken::default();
+        let mut broken = BrokenRules::default();
         rules.allow_role(role, &mut broken);
         broken.is_empty()
     };

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::input::later;
-use super::{Bound, Case, Doubt, Place, Removal, Settings, Worked};
+use super::{Case, Doubt, Removal, Settings, SweepBound, SweepPlace, Worked};
 use crate::{Association, Desired, Pod};
 
 /// Kubernetes cuts the time of admission to whole seconds.
@@ -14,7 +14,7 @@ const OF_A_RUN: &str = "run-";
 
 /// A case, and what it rests on.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Verdict<'a> {
+pub(super) struct CaseVerdict<'a> {
     pub(super) case: Case,
     pub(super) since: Option<Timestamp>,
     pub(super) remembered: bool,
@@ -28,25 +28,25 @@ pub(super) struct Verdict<'a> {
 pub(super) enum Because<'a> {
     Removed(&'a Removal),
     /// Nobody knows why; whom the ledger has bound there.
-    Gone(Option<&'a Bound>),
+    Gone(Option<&'a SweepBound>),
     /// What it worked as before, if that is remembered, and what its association gives now.
     Other(Option<&'a Desired>, &'a Association),
     Hidden(&'a Association),
     LeftOut(&'a Association),
     Annotated(&'a str, &'a Association),
     Never(&'a Association),
-    Elsewhere(&'a Bound, &'a str),
+    Elsewhere(&'a SweepBound, &'a str),
 }
 
 /// What pods of other times are compared with.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Clock {
+pub(super) struct EvictionClock {
     pub(super) now: Timestamp,
     pub(super) grace: SignedDuration,
     pub(super) credentials_last: SignedDuration,
 }
 
-impl Clock {
+impl EvictionClock {
     pub(super) fn new(settings: &Settings, now: Timestamp) -> Self {
         Self { now, grace: settings.grace, credentials_last: settings.credentials_last }
     }
@@ -79,10 +79,10 @@ impl Clock {
 /// service account, if he is bound in the pod's namespace.
 pub(super) fn classify<'a>(
     pod: &Pod,
-    place: Option<&'a Place>,
-    bound_to: Option<(&'a Bound, &'a str)>,
-    clock: Clock,
-) -> Option<Verdict<'a>> {
+    place: Option<&'a SweepPlace>,
+    bound_to: Option<(&'a SweepBound, &'a str)>,
+    clock: EvictionClock,
+) -> Option<CaseVerdict<'a>> {
     let of_place = match place.and_then(|place| Some((place, place.association.as_ref()?))) {
         None if pod.credentials.can_get => Some(revoked(pod, place, clock)),
         None => None,
@@ -94,7 +94,7 @@ pub(super) fn classify<'a>(
     of_place.or_else(|| unmapped(pod, bound_to?, clock))
 }
 
-fn revoked<'a>(pod: &Pod, place: Option<&'a Place>, clock: Clock) -> Verdict<'a> {
+fn revoked<'a>(pod: &Pod, place: Option<&'a SweepPlace>, clock: EvictionClock) -> CaseVerdict<'a> {
     let bound = place.and_then(|place| place.bound.as_ref());
     // The webhook hears of a removal some seconds late. While somebody else is bound, a pod that
     // was admitted after the removal can be his.
@@ -104,7 +104,7 @@ fn revoked<'a>(pod: &Pod, place: Option<&'a Place>, clock: Clock) -> Verdict<'a>
     };
     let removals = place.map(|place| place.removals.as_slice()).unwrap_or_default();
     let removal = removals.iter().filter(explains).min_by_key(|removal| removal.at);
-    let again = |bound: &Bound| {
+    let again = |bound: &SweepBound| {
         removal.is_some_and(|removal| removal.service_account == bound.service_account)
     };
     let sure = removal.filter(|_| !bound.is_some_and(|bound| bound.associated || again(bound)));
@@ -113,7 +113,7 @@ fn revoked<'a>(pod: &Pod, place: Option<&'a Place>, clock: Clock) -> Verdict<'a>
     } else {
         Doubt::StillBound
     };
-    Verdict {
+    CaseVerdict {
         case: Case::Revoked,
         since: sure.map(|removal| removal.at),
         remembered: sure.is_some(),
@@ -127,10 +127,10 @@ fn revoked<'a>(pod: &Pod, place: Option<&'a Place>, clock: Clock) -> Verdict<'a>
 /// Changed or recreated.
 fn other_than_before<'a>(
     pod: &Pod,
-    place: &'a Place,
+    place: &'a SweepPlace,
     association: &'a Association,
-    clock: Clock,
-) -> Option<Verdict<'a>> {
+    clock: EvictionClock,
+) -> Option<CaseVerdict<'a>> {
     if !pod.credentials.can_get {
         return None;
     }
@@ -150,7 +150,7 @@ fn other_than_before<'a>(
     } else {
         not_as_bound(place, association)
     };
-    Some(Verdict {
+    Some(CaseVerdict {
         case: if made_since.is_some() { Case::Recreated } else { Case::Changed },
         since: Some(ended),
         remembered: before.is_some(),
@@ -164,9 +164,9 @@ fn other_than_before<'a>(
 /// Nothing when the ledger knows of no change that the pod may have been admitted before.
 fn before<'a>(
     pod: &Pod,
-    place: &'a Place,
+    place: &'a SweepPlace,
     association: &Association,
-    clock: Clock,
+    clock: EvictionClock,
 ) -> Option<(Timestamp, Option<&'a Desired>)> {
     // A pod that was injected just after a removal got nothing until somebody was bound again.
     let ended = place.removals.iter().filter(|removal| clock.surely_before(pod, removal.at));
@@ -187,8 +187,12 @@ fn before<'a>(
     Some((made, Some(&bound.desired)))
 }
 
-fn excluded<'a>(pod: &Pod, place: &'a Place, association: &'a Association) -> Option<Verdict<'a>> {
-    pod.credentials.left_out.then(|| Verdict {
+fn excluded<'a>(
+    pod: &Pod,
+    place: &'a SweepPlace,
+    association: &'a Association,
+) -> Option<CaseVerdict<'a>> {
+    pod.credentials.left_out.then(|| CaseVerdict {
         case: Case::Excluded,
         since: both(pod, association),
         remembered: place.bound.is_some(),
@@ -200,10 +204,10 @@ fn excluded<'a>(pod: &Pod, place: &'a Place, association: &'a Association) -> Op
 
 fn hidden<'a>(
     pod: &Pod,
-    place: &'a Place,
+    place: &'a SweepPlace,
     association: &'a Association,
-    clock: Clock,
-) -> Option<Verdict<'a>> {
+    clock: EvictionClock,
+) -> Option<CaseVerdict<'a>> {
     let shown = pod.credentials.web_identity || pod.credentials.static_keys;
     // EKS's webhook prefers the association, so that a pod that it injected is right in spite of
     // the annotation: <https://github.com/aws/amazon-eks-pod-identity-webhook>
@@ -213,7 +217,7 @@ fn hidden<'a>(
         Some(role) => (Some(Doubt::OnlyAnnotated), Because::Annotated(role, association)),
         None => return None,
     };
-    Some(Verdict {
+    Some(CaseVerdict {
         case: Case::Shadowed,
         since: both(pod, association),
         remembered: place.bound.is_some(),
@@ -225,11 +229,11 @@ fn hidden<'a>(
 
 fn missing<'a>(
     pod: &Pod,
-    place: &'a Place,
+    place: &'a SweepPlace,
     association: &'a Association,
-    clock: Clock,
-) -> Option<Verdict<'a>> {
-    (!pod.credentials.pod_identity).then(|| Verdict {
+    clock: EvictionClock,
+) -> Option<CaseVerdict<'a>> {
+    (!pod.credentials.pod_identity).then(|| CaseVerdict {
         case: Case::Missing,
         since: both(pod, association),
         remembered: place.bound.is_some(),
@@ -241,12 +245,12 @@ fn missing<'a>(
 
 fn unmapped<'a>(
     pod: &Pod,
-    (bound, service_account): (&'a Bound, &'a str),
-    clock: Clock,
-) -> Option<Verdict<'a>> {
+    (bound, service_account): (&'a SweepBound, &'a str),
+    clock: EvictionClock,
+) -> Option<CaseVerdict<'a>> {
     let mapped = bound.mapped_since?;
     let is_own = pod.service_account.starts_with(OF_A_RUN);
-    (is_own && pod.service_account != service_account).then(|| Verdict {
+    (is_own && pod.service_account != service_account).then(|| CaseVerdict {
         case: Case::Unmapped,
         since: Some(pod.created_at.max(mapped)),
         remembered: true,
@@ -262,12 +266,16 @@ fn both(pod: &Pod, association: &Association) -> Option<Timestamp> {
 }
 
 /// A pod that comes instead would not get what the ledger says, or nobody knows what it should.
-fn not_as_bound(place: &Place, association: &Association) -> Option<Doubt> {
+fn not_as_bound(place: &SweepPlace, association: &Association) -> Option<Doubt> {
     let bound = place.bound.as_ref();
     (!bound.is_some_and(|bound| association.fits(&bound.desired))).then_some(Doubt::NotAsBound)
 }
 
-fn settles_at(place: &Place, association: &Association, clock: Clock) -> Option<Timestamp> {
+fn settles_at(
+    place: &SweepPlace,
+    association: &Association,
+    clock: EvictionClock,
+) -> Option<Timestamp> {
     let changed = place.bound.as_ref().and_then(|bound| bound.changed_at);
     changed.max(association.created_at).map(|at| later(at, clock.grace))
 }

@@ -9,13 +9,13 @@ use crate::{Association, Desired, DominoName, Phase, Pod, ServiceAccountRef};
 
 /// All Kubernetes service accounts of one cluster that have an association, or that the ledger
 /// knows.
-pub type Places = BTreeMap<ServiceAccountRef, Place>;
+pub type Places = BTreeMap<ServiceAccountRef, SweepPlace>;
 
 /// What is known of one Kubernetes service account.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Place {
+pub struct SweepPlace {
     /// Who is bound to it now, by the ledger.
-    pub bound: Option<Bound>,
+    pub bound: Option<SweepBound>,
     /// Who lost it, as far as the ledger remembers, in any order. Somebody who lost it and is
     /// bound again may be left out or named here, it makes no difference.
     pub removals: Vec<Removal>,
@@ -27,7 +27,7 @@ pub struct Place {
 
 /// A Domino service account that holds a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Bound {
+pub struct SweepBound {
     /// Its name.
     pub service_account: DominoName,
     /// What its pods work as, by the ledger.

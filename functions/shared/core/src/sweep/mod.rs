@@ -66,7 +66,7 @@ mod words;
 pub use case::{Case, CaseError};
 pub use ceilings::{Ceiling, CeilingHit, Ceilings};
 pub use finding::{Doubt, Finding, PodName};
-pub use input::{Bound, Place, Places, Removal, Settings, Worked};
+pub use input::{Places, Removal, Settings, SweepBound, SweepPlace, Worked};
 pub use plan::{HeldBack, Omitted, Reported, Sweep, WhyHeldBack, WhyReported};
 pub use policy::{Action, Policy, PolicyError};
 pub use survey::Survey;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::classify::{Clock, classify};
+use super::classify::{EvictionClock, classify};
 use super::words::{Injected, words};
-use super::{Bound, Case, Finding, Place, Places, PodName, Settings, Sweep, plan};
+use super::{Case, Finding, Places, PodName, Settings, Sweep, SweepBound, SweepPlace, plan};
 use crate::Pod;
 
 /// Namespace and name, of a pod's service account.
@@ -17,10 +17,10 @@ type Account<'a> = (&'a str, &'a str);
 #[derive(Debug)]
 pub struct Survey<'a> {
     settings: &'a Settings,
-    clock: Clock,
-    places: BTreeMap<Account<'a>, &'a Place>,
+    clock: EvictionClock,
+    places: BTreeMap<Account<'a>, &'a SweepPlace>,
     /// By namespace and Domino name: who is bound, and to which service account.
-    names: BTreeMap<Account<'a>, (&'a Bound, &'a str)>,
+    names: BTreeMap<Account<'a>, (&'a SweepBound, &'a str)>,
     pods: BTreeMap<String, usize>,
     findings: BTreeMap<String, Finding>,
     /// Associations that EKS listed, also at places that are not given.
@@ -48,7 +48,7 @@ impl<'a> Survey<'a> {
             .collect();
         Self {
             settings,
-            clock: Clock::new(settings, now),
+            clock: EvictionClock::new(settings, now),
             places: by_account,
             names,
             pods: BTreeMap::new(),
@@ -138,7 +138,7 @@ impl<'a> Survey<'a> {
 }
 
 /// No association at all, where the ledger knows some, is more likely a mistake than the truth.
-fn shows_none<'a>(listed: usize, places: impl Iterator<Item = &'a Place>) -> Option<String> {
+fn shows_none<'a>(listed: usize, places: impl Iterator<Item = &'a SweepPlace>) -> Option<String> {
     let mut known = 0;
     for place in places {
         if listed > 0 || place.association.is_some() {

@@ -60,8 +60,8 @@ fn association(role: &str, made: f64, modified: f64) -> Option<Association> {
 }
 
 /// `svc-etl` is bound to `svc-etl-sa` since -100,000 s.
-fn bound(role: &str) -> Bound {
-    Bound {
+fn bound(role: &str) -> SweepBound {
+    SweepBound {
         service_account: "svc-etl".parse().unwrap(),
         desired: desired(role),
         changed_at: Some(at(-1e5)),
@@ -76,23 +76,31 @@ fn removal(name: &str, when: f64, before: Option<Worked>) -> Removal {
 }
 
 /// Bound and as it should be.
-fn steady(role: &str) -> Place {
-    Place {
+fn steady(role: &str) -> SweepPlace {
+    SweepPlace {
         bound: Some(bound(role)),
         association: association(role, -1e5, -1e5),
-        ..Place::default()
+        ..SweepPlace::default()
     }
 }
 
 /// The role was `old` for long, and is `new` since noon, by an update.
-fn updated() -> Place {
-    let changed = Bound { changed_at: Some(at(0.0)), before: worked("old", -1e5), ..bound("new") };
-    Place { bound: Some(changed), association: association("new", -1e5, 0.0), ..Place::default() }
+fn updated() -> SweepPlace {
+    let changed =
+        SweepBound { changed_at: Some(at(0.0)), before: worked("old", -1e5), ..bound("new") };
+    SweepPlace {
+        bound: Some(changed),
+        association: association("new", -1e5, 0.0),
+        ..SweepPlace::default()
+    }
 }
 
 /// Nobody is bound any more since noon.
-fn removed() -> Place {
-    Place { removals: vec![removal("svc-etl", 0.0, worked("old", -1e5))], ..Place::default() }
+fn removed() -> SweepPlace {
+    SweepPlace {
+        removals: vec![removal("svc-etl", 0.0, worked("old", -1e5))],
+        ..SweepPlace::default()
+    }
 }
 
 const INJECTED: Credentials = Credentials {
@@ -133,9 +141,9 @@ fn settings(policy: &str) -> Settings {
 }
 
 /// Sweeps one place, `svc-etl-sa`, beside another that is as it should be.
-fn swept(place: Place, pods: &[Pod], now: f64, settings: &Settings) -> Sweep {
-    let other = Bound { service_account: "svc-other".parse().unwrap(), ..bound("other") };
-    let other = Place { bound: Some(other), ..steady("other") };
+fn swept(place: SweepPlace, pods: &[Pod], now: f64, settings: &Settings) -> Sweep {
+    let other = SweepBound { service_account: "svc-other".parse().unwrap(), ..bound("other") };
+    let other = SweepPlace { bound: Some(other), ..steady("other") };
     let places = Places::from([(account("svc-etl-sa"), place), (account("svc-other-sa"), other)]);
     let mut survey = Survey::new(&places, settings, at(now));
     pods.iter().for_each(|pod| survey.look_at(pod));
@@ -143,7 +151,7 @@ fn swept(place: Place, pods: &[Pod], now: f64, settings: &Settings) -> Sweep {
 }
 
 /// Case, doubt and what is done about a single pod.
-fn judged_by(policy: &str, place: Place, pod: Pod, now: f64) -> String {
+fn judged_by(policy: &str, place: SweepPlace, pod: Pod, now: f64) -> String {
     let sweep = swept(place, &[pod], now, &settings(policy));
     let Sweep { evictions, reports, held_back, .. } = &sweep;
     assert!(evictions.len() + reports.len() + held_back.len() <= 1);
@@ -160,6 +168,6 @@ fn judged_by(policy: &str, place: Place, pod: Pod, now: f64) -> String {
 }
 
 /// By the defaults, an hour after noon.
-fn judged(place: Place, pod: Pod) -> String {
+fn judged(place: SweepPlace, pod: Pod) -> String {
     judged_by("", place, pod, HOUR)
 }

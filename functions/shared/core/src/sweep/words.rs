@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::classify::{Because, Verdict};
+use super::classify::{Because, CaseVerdict};
 use super::{Case, Settings};
 use crate::{Association, Desired, Pod, SKIP_CONTAINERS_ANNOTATION, SKIP_LABEL};
 
@@ -12,7 +12,7 @@ pub type Injected = BTreeMap<String, BTreeSet<String>>;
 /// A reason and a remediation.
 pub(super) fn words(
     pod: &Pod,
-    verdict: &Verdict<'_>,
+    verdict: &CaseVerdict<'_>,
     settings: &Settings,
     injected: &Injected,
 ) -> (String, String) {
@@ -23,7 +23,7 @@ pub(super) fn words(
     (reason, remediation(pod, verdict, settings, injected))
 }
 
-fn reason(pod: &Pod, verdict: &Verdict<'_>, settings: &Settings) -> String {
+fn reason(pod: &Pod, verdict: &CaseVerdict<'_>, settings: &Settings) -> String {
     let Pod { namespace, name, service_account, created_at, .. } = pod;
     let pod_of = format!("pod {namespace}/{name} of service account {service_account}");
     let since = verdict.since.map(|at| format!(" since {at:.3}")).unwrap_or_default();
@@ -87,7 +87,7 @@ fn reason(pod: &Pod, verdict: &Verdict<'_>, settings: &Settings) -> String {
 
 fn remediation(
     pod: &Pod,
-    verdict: &Verdict<'_>,
+    verdict: &CaseVerdict<'_>,
     settings: &Settings,
     injected: &Injected,
 ) -> String {

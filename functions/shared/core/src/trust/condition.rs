@@ -1,31 +1,31 @@
 //! Conditions of a statement.
 
 use super::context::{Sent, sent};
-use super::document::Condition;
-use super::operator::{Comparison, Operator, Set, Why, all, any, null};
-use super::{Answer, TrustQuestion};
+use super::document::PolicyCondition;
+use super::operator::{Operator, OperatorComparison, Set, Why, all, any, null};
+use super::{Tri, TrustQuestion};
 
 /// All conditions of a statement must hold.
-pub(super) fn holds(conditions: &[Condition], question: TrustQuestion<'_>) -> Answer {
-    conditions.iter().fold(Answer::Yes, |answer, condition| {
+pub(super) fn holds(conditions: &[PolicyCondition], question: TrustQuestion<'_>) -> Tri {
+    conditions.iter().fold(Tri::Yes, |answer, condition| {
         answer.and(|| {
             let sent = match &condition.folded {
                 Some(key) => sent(key, question),
                 None => Sent::Unknown,
             };
-            let Condition { operator, key, .. } = condition;
+            let PolicyCondition { operator, key, .. } = condition;
             match outcome(condition, sent) {
-                Ok(true) => Answer::Yes,
-                Ok(false) => Answer::No(
+                Ok(true) => Tri::Yes,
+                Ok(false) => Tri::No(
                     format!("condition {operator} on {key} {}", refusal(condition, sent)).into(),
                 ),
-                Err(why) => Answer::Unknown(format!("condition {operator} on {key} {why}").into()),
+                Err(why) => Tri::Unknown(format!("condition {operator} on {key} {why}").into()),
             }
         })
     })
 }
 
-fn outcome(condition: &Condition, sent: Sent<'_>) -> Result<bool, Why> {
+fn outcome(condition: &PolicyCondition, sent: Sent<'_>) -> Result<bool, Why> {
     let operator = condition.meaning.ok_or("is not evaluated")?;
     if condition.values.is_empty() {
         return Err("has no values");
@@ -45,8 +45,12 @@ fn outcome(condition: &Condition, sent: Sent<'_>) -> Result<bool, Why> {
 }
 
 /// Values of one key are alternatives, and none of them may fit a negated operator.
-fn compare(comparison: Comparison, condition: &Condition, sent: Sent<'_>) -> Result<bool, Why> {
-    let Comparison { relation, negated, if_exists, set } = comparison;
+fn compare(
+    comparison: OperatorComparison,
+    condition: &PolicyCondition,
+    sent: Sent<'_>,
+) -> Result<bool, Why> {
+    let OperatorComparison { relation, negated, if_exists, set } = comparison;
     let one = |found: Option<&str>| {
         let fits =
             condition.values.iter().map(|value| relation.fits(found, value, condition.variables));
@@ -70,7 +74,7 @@ fn compare(comparison: Comparison, condition: &Condition, sent: Sent<'_>) -> Res
 }
 
 /// Why a condition does not hold; completes "condition X on Y ...".
-fn refusal(condition: &Condition, sent: Sent<'_>) -> String {
+fn refusal(condition: &PolicyCondition, sent: Sent<'_>) -> String {
     let negated = condition.operator.contains("Not");
     let wants = format!(
         "wants {}`{}`",

@@ -8,13 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use super::operator::Operator;
-use super::{Answer, POD_IDENTITY_PRINCIPAL};
+use super::{POD_IDENTITY_PRINCIPAL, Tri};
 use crate::malformed::Malformed;
 use crate::parse_unique;
 use crate::pattern::glob;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Effect {
+pub(super) enum StatementEffect {
     Allow,
     Deny,
 }
@@ -36,12 +36,12 @@ enum Actions {
 
 /// What EKS does with a role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Action {
+pub(super) enum StsAction {
     AssumeRole,
     TagSession,
 }
 
-impl Action {
+impl StsAction {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::AssumeRole => "sts:AssumeRole",
@@ -52,7 +52,7 @@ impl Action {
 
 /// One key under one operator.
 #[derive(Debug, Clone)]
-pub(super) struct Condition {
+pub(super) struct PolicyCondition {
     pub(super) operator: String,
     /// What the operator says; none for one that is not evaluated.
     pub(super) meaning: Option<Operator>,
@@ -69,13 +69,13 @@ pub(super) struct Condition {
 pub(super) struct Statement {
     /// How people find it: its Sid, or its place.
     pub(super) label: String,
-    pub(super) effect: Effect,
+    pub(super) effect: StatementEffect,
     /// Whether it names the service that assumes roles for pods.
     pub(super) names_pod_identity: bool,
     /// Whether principal and action fit: the same for every question, so answered once.
-    assume_role: Answer,
-    tag_session: Answer,
-    pub(super) conditions: Vec<Condition>,
+    assume_role: Tri,
+    tag_session: Tri,
+    pub(super) conditions: Vec<PolicyCondition>,
 }
 
 pub(super) fn parse(document: &str) -> Result<Vec<Statement>, Malformed> {
@@ -114,8 +114,8 @@ fn statement(number: usize, value: &Value, variables: bool) -> Result<Statement,
         ["Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Condition"];
     only(fields, &elements, &label)?;
     let effect = match fields.get("Effect").and_then(Value::as_str) {
-        Some("Allow") => Effect::Allow,
-        Some("Deny") => Effect::Deny,
+        Some("Allow") => StatementEffect::Allow,
+        Some("Deny") => StatementEffect::Deny,
         _ => return Err(format!("{label} has no Effect").into()),
     };
     let principal = match (fields.get("Principal"), fields.get("NotPrincipal")) {
@@ -140,8 +140,8 @@ fn statement(number: usize, value: &Value, variables: bool) -> Result<Statement,
         label,
         effect,
         names_pod_identity: principal.names_pod_identity(),
-        assume_role: covers(Action::AssumeRole),
-        tag_session: covers(Action::TagSession),
+        assume_role: covers(StsAction::AssumeRole),
+        tag_session: covers(StsAction::TagSession),
         conditions,
     })
 }
@@ -166,7 +166,7 @@ fn conditions(
     label: &str,
     fields: &Map<String, Value>,
     variables: bool,
-) -> Result<Vec<Condition>, Malformed> {
+) -> Result<Vec<PolicyCondition>, Malformed> {
     let malformed = || format!("{label} has a Condition of no known form");
     let mut conditions = Vec::new();
     let Some(operators) = fields.get("Condition") else {
@@ -180,7 +180,7 @@ fn conditions(
                 return Err(format!("{label} has {operator} on {key} twice").into());
             }
             let values = strings(values).ok_or_else(malformed)?;
-            conditions.push(Condition {
+            conditions.push(PolicyCondition {
                 operator: operator.clone(),
                 meaning: Operator::parse(operator),
                 key: key.clone(),
@@ -209,10 +209,10 @@ fn strings(value: &Value) -> Option<Vec<String>> {
 
 impl Statement {
     /// Whether it is about this action of EKS, its conditions aside.
-    pub(super) fn covers(&self, action: Action) -> &Answer {
+    pub(super) fn covers(&self, action: StsAction) -> &Tri {
         match action {
-            Action::AssumeRole => &self.assume_role,
-            Action::TagSession => &self.tag_session,
+            StsAction::AssumeRole => &self.assume_role,
+            StsAction::TagSession => &self.tag_session,
         }
     }
 }
@@ -225,31 +225,31 @@ impl Principal {
         kinds.get("Service").into_iter().flatten().any(|service| service == POD_IDENTITY_PRINCIPAL)
     }
 
-    fn covers_pod_identity(&self) -> Answer {
-        let everyone = || Answer::Unknown("its principal is `*`".into());
+    fn covers_pod_identity(&self) -> Tri {
+        let everyone = || Tri::Unknown("its principal is `*`".into());
         match self {
-            Self::Not => Answer::Unknown("it uses NotPrincipal".into()),
+            Self::Not => Tri::Unknown("it uses NotPrincipal".into()),
             // AWS does not say whether a wildcard covers service principals.
             Self::Everyone => everyone(),
-            Self::Named(_) if self.names_pod_identity() => Answer::Yes,
+            Self::Named(_) if self.names_pod_identity() => Tri::Yes,
             Self::Named(kinds) if kinds.values().flatten().any(|text| text == "*") => everyone(),
-            Self::Named(_) => Answer::No("its principal is another".into()),
+            Self::Named(_) => Tri::No("its principal is another".into()),
         }
     }
 }
 
 impl Actions {
-    fn cover(&self, action: Action) -> Answer {
+    fn cover(&self, action: StsAction) -> Tri {
         let Self::Named(patterns) = self else {
-            return Answer::Unknown("it uses NotAction".into());
+            return Tri::Unknown("it uses NotAction".into());
         };
         let wanted = action.name().to_ascii_lowercase();
         let matches =
             patterns.iter().any(|pattern| glob(pattern.as_bytes(), wanted.as_bytes(), b'?'));
         if matches {
-            Answer::Yes
+            Tri::Yes
         } else {
-            Answer::No(format!("its Action does not name {}", action.name()).into())
+            Tri::No(format!("its Action does not name {}", action.name()).into())
         }
     }
 }

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::malformed::Malformed;
 use crate::{ClusterArn, ServiceAccountRef};
-use document::{Action, Effect, Statement};
+use document::{Statement, StatementEffect, StsAction};
 
 /// The service principal that assumes roles for pods.
 pub const POD_IDENTITY_PRINCIPAL: &str = "pods.eks.amazonaws.com";
@@ -37,13 +37,13 @@ pub struct TrustQuestion<'a> {
 
 /// Yes, no, or what makes it unknowable.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Answer {
+enum Tri {
     Yes,
     No(Cow<'static, str>),
     Unknown(Cow<'static, str>),
 }
 
-impl Answer {
+impl Tri {
     /// Both must hold. The first `No` decides, then the first `Unknown`.
     fn and(self, other: impl FnOnce() -> Self) -> Self {
         match self {
@@ -106,11 +106,11 @@ impl TrustPolicy {
     /// Whether a `Deny` might decide, which nobody can say before the call is made.
     #[must_use]
     pub fn may_be_denied(&self, question: TrustQuestion<'_>) -> bool {
-        let denies = |statement: &&Statement| statement.effect == Effect::Deny;
+        let denies = |statement: &&Statement| statement.effect == StatementEffect::Deny;
         let unknown = |statement: &Statement| {
             let asked = StatementQuestion::new(statement, question);
             let mut actions = needed_actions(question).iter();
-            actions.any(|action| matches!(asked.applies(*action), Answer::Unknown(_)))
+            actions.any(|action| matches!(asked.applies(*action), Tri::Unknown(_)))
         };
         self.0.as_deref().is_ok_and(|all| all.iter().filter(denies).any(unknown))
     }
@@ -142,9 +142,10 @@ pub fn is_denied(document: &str, question: TrustQuestion<'_>) -> bool {
 
 /// The first `Deny` that applies for sure.
 fn denied(statements: &[StatementQuestion<'_>], question: TrustQuestion<'_>) -> Option<String> {
-    let denies = || statements.iter().filter(|asked| asked.statement.effect == Effect::Deny);
+    let denies =
+        || statements.iter().filter(|asked| asked.statement.effect == StatementEffect::Deny);
     needed_actions(question).iter().find_map(|action| {
-        let deny = denies().find(|deny| deny.applies(*action) == Answer::Yes)?;
+        let deny = denies().find(|deny| deny.applies(*action) == Tri::Yes)?;
         let (label, action) = (&deny.statement.label, action.name());
         Some(format!("{label} denies {action} to {POD_IDENTITY_PRINCIPAL}"))
     })
@@ -164,11 +165,11 @@ fn granted(grants: &[(&Statement, Vec<&str>)]) -> String {
 }
 
 /// EKS assumes the role, and tags the session unless that is disabled.
-fn needed_actions(question: TrustQuestion<'_>) -> &'static [Action] {
+fn needed_actions(question: TrustQuestion<'_>) -> &'static [StsAction] {
     if question.session_tags {
-        &[Action::AssumeRole, Action::TagSession]
+        &[StsAction::AssumeRole, StsAction::TagSession]
     } else {
-        &[Action::AssumeRole]
+        &[StsAction::AssumeRole]
     }
 }
 
@@ -176,7 +177,7 @@ fn needed_actions(question: TrustQuestion<'_>) -> &'static [Action] {
 /// comes of it otherwise.
 fn evaluate_action<'a>(
     statements: &[StatementQuestion<'a>],
-    action: Action,
+    action: StsAction,
 ) -> Result<&'a Statement, Trust> {
     let name = action.name();
     let verdict = |verdict, because| Err(Trust { verdict, because });
@@ -187,19 +188,19 @@ fn evaluate_action<'a>(
     for asked in statements {
         let (statement, answer) = (asked.statement, asked.applies(action));
         match (statement.effect, answer) {
-            (Effect::Deny, Answer::Unknown(why)) => {
+            (StatementEffect::Deny, Tri::Unknown(why)) => {
                 deny_unknown =
                     deny_unknown.or(Some(format!("{} may deny {name}: {why}", statement.label)));
             }
-            (Effect::Deny, Answer::Yes | Answer::No(_)) => {}
-            (Effect::Allow, Answer::Yes) => {
+            (StatementEffect::Deny, Tri::Yes | Tri::No(_)) => {}
+            (StatementEffect::Allow, Tri::Yes) => {
                 allowed_by = allowed_by.or(Some(statement));
             }
-            (Effect::Allow, Answer::Unknown(why)) => {
+            (StatementEffect::Allow, Tri::Unknown(why)) => {
                 allow_unknown =
                     allow_unknown.or(Some(format!("{} may allow {name}: {why}", statement.label)));
             }
-            (Effect::Allow, Answer::No(why)) => {
+            (StatementEffect::Allow, Tri::No(why)) => {
                 // A statement for this very principal that fails elsewhere tells more than none.
                 if statement.names_pod_identity {
                     nearest_miss = nearest_miss.or(Some(format!("{}: {why}", statement.label)));
@@ -224,7 +225,7 @@ fn evaluate_action<'a>(
 struct StatementQuestion<'a> {
     statement: &'a Statement,
     question: TrustQuestion<'a>,
-    conditions: OnceCell<Answer>,
+    conditions: OnceCell<Tri>,
 }
 
 impl<'a> StatementQuestion<'a> {
@@ -232,7 +233,7 @@ impl<'a> StatementQuestion<'a> {
         Self { statement, question, conditions: OnceCell::new() }
     }
 
-    fn applies(&self, action: Action) -> Answer {
+    fn applies(&self, action: StsAction) -> Tri {
         let Self { statement, question, conditions } = self;
         let holds = || condition::holds(&statement.conditions, *question);
         statement.covers(action).clone().and(|| conditions.get_or_init(holds).clone())

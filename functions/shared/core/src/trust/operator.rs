@@ -12,11 +12,11 @@ const VARIABLE: Why = "uses a policy variable";
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Operator {
     Null,
-    Compare(Comparison),
+    Compare(OperatorComparison),
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Comparison {
+pub(super) struct OperatorComparison {
     pub(super) relation: Relation,
     pub(super) negated: bool,
     pub(super) if_exists: bool,
@@ -71,7 +71,7 @@ impl Operator {
             "Bool" => (Relation::Bool, false),
             _ => return None,
         };
-        Some(Self::Compare(Comparison { relation, negated, if_exists, set }))
+        Some(Self::Compare(OperatorComparison { relation, negated, if_exists, set }))
     }
 }
 

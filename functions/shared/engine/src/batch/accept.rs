@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use pod_identity_core::{Change, ClusterArn, DominoName};
 
-use super::{Accepted, Jobs, service_account};
+use super::{AcceptedEvent, Jobs, service_account};
 use crate::context::Context;
 use crate::error::Error;
 use crate::lease::Lease;
@@ -30,7 +30,7 @@ const ATTEMPTS: usize = 5;
 pub(super) async fn accept_all(
     context: &Context<'_>,
     writer: &dyn LedgerWriter,
-    events: &[Accepted],
+    events: &[AcceptedEvent],
     leases: bool,
     view: &mut View,
 ) -> (Vec<Result<Decision, Error>>, Option<(ClusterArn, Lease)>) {
@@ -68,7 +68,7 @@ pub(super) async fn accept_all(
 async fn accept_group(
     context: &Context<'_>,
     writer: &dyn LedgerWriter,
-    events: &[Accepted],
+    events: &[AcceptedEvent],
     all: bool,
     shared: &mut View,
 ) -> Result<(Vec<Decision>, Option<(ClusterArn, Lease)>), Error> {
@@ -105,7 +105,11 @@ async fn accept_group(
 }
 
 /// The cluster on which something is left to do, if it is one.
-fn only_cluster(events: &[Accepted], decisions: &[Decision], view: &View) -> Option<ClusterArn> {
+fn only_cluster(
+    events: &[AcceptedEvent],
+    decisions: &[Decision],
+    view: &View,
+) -> Option<ClusterArn> {
     let decided: Vec<_> = decisions.iter().cloned().map(Ok).collect();
     let mut jobs = jobs(events, &decided, view).into_keys();
     jobs.next().filter(|_| jobs.next().is_none())
@@ -122,7 +126,11 @@ struct Group {
 
 /// Decides about as many events as fit one transaction. When one does not fit any more, those
 /// before it are decided once again, since it has left its writes among theirs.
-fn decide(context: &Context<'_>, events: &[Accepted], read: &View) -> Result<Group, LedgerError> {
+fn decide(
+    context: &Context<'_>,
+    events: &[AcceptedEvent],
+    read: &View,
+) -> Result<Group, LedgerError> {
     let revision = context.run.revision();
     let now = context.clock.now();
     let mut fitting = events;
@@ -164,7 +172,7 @@ fn decide(context: &Context<'_>, events: &[Accepted], read: &View) -> Result<Gro
     }
 }
 
-pub(super) fn subject(event: &Accepted) -> String {
+pub(super) fn subject(event: &AcceptedEvent) -> String {
     match &event.command.change {
         Change::Register(registration) => registration.cluster.to_string(),
         Change::Retire { cluster, .. } => cluster.to_string(),
@@ -176,7 +184,7 @@ pub(super) fn subject(event: &Accepted) -> String {
 /// accounts, and one more for each that is known already, or for all. Answers the keys that were asked for.
 async fn read(
     context: &Context<'_>,
-    events: &[Accepted],
+    events: &[AcceptedEvent],
     conditions_of_all: bool,
     view: &mut View,
 ) -> Result<Vec<Key>, LedgerError> {
@@ -213,7 +221,11 @@ async fn read(
 }
 
 /// The clusters on which something is left to do, and for whom.
-pub(super) fn jobs(events: &[Accepted], decided: &[Result<Decision, Error>], view: &View) -> Jobs {
+pub(super) fn jobs(
+    events: &[AcceptedEvent],
+    decided: &[Result<Decision, Error>],
+    view: &View,
+) -> Jobs {
     let mut jobs = Jobs::new();
     let registry = registry(view);
     for (event, decision) in events.iter().zip(decided) {

@@ -7,7 +7,7 @@ use pod_identity_events::{
 };
 
 use super::accept::{conditions, registry};
-use super::{Accepted, service_account};
+use super::{AcceptedEvent, service_account};
 use crate::context::Context;
 use crate::error::Error;
 use crate::ledger::{Condition, ConditionState, Decision, View};
@@ -21,7 +21,7 @@ use crate::publish::publish;
 pub(super) async fn announce(
     context: &Context<'_>,
     bus: &dyn Bus,
-    events: &[Accepted],
+    events: &[AcceptedEvent],
     decided: &[Result<Decision, Error>],
     view: &View,
 ) -> Vec<Result<(), Error>> {
@@ -44,7 +44,7 @@ pub(super) async fn announce(
 
 fn announcements_of(
     context: &Context<'_>,
-    event: &Accepted,
+    event: &AcceptedEvent,
     decision: &Decision,
     view: &View,
 ) -> Vec<Outgoing> {
@@ -110,7 +110,7 @@ fn waiting(
 /// slow sender's clock must not keep a revoked grant alive unseen.
 fn superseded(
     context: &Context<'_>,
-    event: &Accepted,
+    event: &AcceptedEvent,
     name: &DominoName,
     decision: &Decision,
 ) -> Option<Outgoing> {

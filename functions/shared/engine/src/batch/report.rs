@@ -7,7 +7,7 @@ use pod_identity_core::{Change, ClusterArn, Command, DominoName};
 use serde::Serialize;
 
 use super::accept::{conditions, registry};
-use super::{Accepted, Record, service_account};
+use super::{AcceptedEvent, Record, service_account};
 use crate::cluster::ClusterReport;
 use crate::error::Error;
 use crate::ledger::{
@@ -81,7 +81,7 @@ impl BatchReport {
 
 /// The service account that was changed most often within an hour, of those that the batch changed.
 pub(super) fn busiest(
-    accepted: &[Accepted],
+    accepted: &[AcceptedEvent],
     decided: &[Result<Decision, Error>],
     view: &View,
 ) -> Option<(DominoName, usize)> {

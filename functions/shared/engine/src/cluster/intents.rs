@@ -33,11 +33,11 @@ pub(super) async fn record(
 ) -> Result<(), Error> {
     let (context, cluster) = (target.cloud.context, &target.access.cluster);
     let deployment = context.settings.plan.deployment.clone();
-    let mut work: Vec<(ServiceAccountRef, What)> = confirmed(loaded, plan, &deployment);
+    let mut work: Vec<(ServiceAccountRef, IntentWrite)> = confirmed(loaded, plan, &deployment);
     let queued = std::mem::take(&mut loaded.newly_queued);
-    work.extend(queued.into_iter().map(|(place, names)| (place, What::Number(names))));
+    work.extend(queued.into_iter().map(|(place, names)| (place, IntentWrite::Number(names))));
     let intended = missing(loaded, plan, context.clock.now());
-    work.extend(intended.into_iter().map(|(place, name)| (place, What::Intent(name))));
+    work.extend(intended.into_iter().map(|(place, name)| (place, IntentWrite::Intent(name))));
     let revision = context.run.revision();
     let mut transactions: Vec<(Vec<ServiceAccountRef>, WriteSet)> = Vec::new();
     for (place, what) in work {
@@ -47,18 +47,18 @@ pub(super) async fn record(
         let Some((places, writes)) = transactions.last_mut() else { continue };
         let view = &mut loaded.view;
         let written = match &what {
-            What::Held => {
+            IntentWrite::Held => {
                 let key = account_key(cluster, &place);
                 writes.put(view, key, &loaded.accounts[&place], &revision)
             }
-            What::Number(names) => {
+            IntentWrite::Number(names) => {
                 // Read apart from the claims: a binding that was removed since gets no number.
                 for name in names {
                     writes.check_unchanged(view, binding_key(name));
                 }
                 writes.put(view, claims_key(&place), &loaded.claims[&place], &revision)
             }
-            What::Intent(name) => {
+            IntentWrite::Intent(name) => {
                 let key = condition_key(name, cluster);
                 writes.put(view, key, &loaded.conditions[name], &revision)
             }
@@ -108,7 +108,7 @@ pub(super) async fn record(
 }
 
 /// What has to be written of a place.
-enum What {
+enum IntentWrite {
     /// The id of an association that only an intent accounts for, before it is changed: the intent
     /// would not account for its new values.
     Held,
@@ -118,7 +118,7 @@ enum What {
     Intent(DominoName),
 }
 
-impl What {
+impl IntentWrite {
     fn writes(&self) -> usize {
         match self {
             Self::Held | Self::Intent(_) => 1,
@@ -128,7 +128,11 @@ impl What {
 }
 
 /// The places whose association is changed or adopted and has no recorded id; their accounts have it now.
-fn confirmed(loaded: &mut Loaded, plan: &Plan, deployment: &str) -> Vec<(ServiceAccountRef, What)> {
+fn confirmed(
+    loaded: &mut Loaded,
+    plan: &Plan,
+    deployment: &str,
+) -> Vec<(ServiceAccountRef, IntentWrite)> {
     let mut confirmed = Vec::new();
     for place in &plan.places {
         let Some(AssociationStep::UpdateAssociation { id, arn, desired, adopts, .. }) = &place.step
@@ -147,7 +151,7 @@ fn confirmed(loaded: &mut Loaded, plan: &Plan, deployment: &str) -> Vec<(Service
         let Some(held) = adopted.or_else(unconfirmed) else { continue };
         let account = loaded.accounts.entry(place.kubernetes.clone()).or_default();
         account.held = Some(held);
-        confirmed.push((place.kubernetes.clone(), What::Held));
+        confirmed.push((place.kubernetes.clone(), IntentWrite::Held));
     }
     confirmed
 }

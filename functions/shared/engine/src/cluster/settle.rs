@@ -37,14 +37,14 @@ struct Results<'a> {
     failures: BTreeMap<DominoName, Error>,
     /// Those whose failure IAM may end by itself.
     unsettled: BTreeSet<DominoName>,
-    events: Vec<(About, Outgoing)>,
+    events: Vec<(EventTopic, Outgoing)>,
 }
 
 /// How long IAM takes at most to show a change, as a rule.
 const IAM_SHOWS: Duration = Duration::from_secs(60);
 
 /// What an outcome event is about, and so what stays unfinished without it.
-enum About {
+enum EventTopic {
     Binding(DominoName),
     Policy(u32),
 }
@@ -94,8 +94,8 @@ pub(super) async fn settle(
         events.into_iter().zip(publish(target.writers.bus, context.clock, &outgoing).await)
     {
         match (about, sent) {
-            (About::Binding(_), Ok(())) => {}
-            (About::Policy(number), Ok(())) => {
+            (EventTopic::Binding(_), Ok(())) => {}
+            (EventTopic::Policy(number), Ok(())) => {
                 record.iter_mut().for_each(|record| record.is_published(number));
             }
             (about, Err(why)) => {
@@ -104,7 +104,7 @@ pub(super) async fn settle(
                 tracing::warn!(cluster = cluster.name(), "{why}");
                 // Without its event the condition stays unfinished, so that it is sent again;
                 // of a policy it stays unpublished until the next work on the cluster.
-                if let About::Binding(name) = about {
+                if let EventTopic::Binding(name) = about {
                     failures.entry(name).or_insert(why);
                 }
             }
@@ -156,7 +156,7 @@ impl Results<'_> {
         let written = unpublished(record, self.outcomes.cluster, settings);
         for change in written.iter().chain(&applied.deleted) {
             let event = self.outcomes.policy_changed(change, &record.node_roles, capacity);
-            self.events.push((About::Policy(change.number), event));
+            self.events.push((EventTopic::Policy(change.number), event));
         }
     }
 
@@ -270,7 +270,7 @@ impl Results<'_> {
         condition.trust.clone_from(&blocked.trust);
         if self.has_news(name) {
             let event = self.outcomes.blocked(kubernetes, blocked);
-            self.events.push((About::Binding(name.clone()), event));
+            self.events.push((EventTopic::Binding(name.clone()), event));
         }
     }
 
@@ -308,7 +308,7 @@ impl Results<'_> {
         self.ready(bound, &record);
         if self.has_news(&bound.service_account) {
             let event = self.outcomes.ready(&place.kubernetes, bound, &record, change);
-            self.events.push((About::Binding(bound.service_account.clone()), event));
+            self.events.push((EventTopic::Binding(bound.service_account.clone()), event));
         }
     }
 
@@ -400,7 +400,7 @@ impl Results<'_> {
             }
             let event =
                 self.outcomes.removed(&place.kubernetes, &removed, remembered.as_ref(), &version);
-            self.events.push((About::Binding(name.clone()), event));
+            self.events.push((EventTopic::Binding(name.clone()), event));
         }
     }
 

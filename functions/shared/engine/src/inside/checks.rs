@@ -24,17 +24,17 @@ pub(super) enum ApiAccess {
 
 /// What EKS tells of a cluster.
 #[derive(Debug)]
-pub(super) struct Told {
+pub(super) struct EksFacts {
     cluster: ClusterArn,
-    description: Answer<Option<ClusterDescription>>,
+    description: Described<Option<ClusterDescription>>,
     /// Status of the agent's add-on.
-    agent: Answer<Option<String>>,
+    agent: Described<Option<String>>,
     /// What could not be asked for a passing reason.
     pub(super) failures: Vec<String>,
 }
 
 #[derive(Debug)]
-enum Answer<T> {
+enum Described<T> {
     Known(T),
     /// EKS refuses to tell, with its words.
     Denied(String),
@@ -42,52 +42,52 @@ enum Answer<T> {
 }
 
 /// Asks EKS: two calls.
-pub(super) async fn ask(context: &Inside<'_>) -> Told {
+pub(super) async fn ask(context: &Inside<'_>) -> EksFacts {
     let (clusters, access) = (context.clusters, context.access);
     let mut failures = Vec::new();
     let description = answer(clusters.cluster(access).await, &mut failures);
     let agent = answer(clusters.addon(access, AGENT_ADDON).await, &mut failures);
-    Told { cluster: access.cluster.clone(), description, agent, failures }
+    EksFacts { cluster: access.cluster.clone(), description, agent, failures }
 }
 
-fn answer<T>(result: Result<T, PortError>, failures: &mut Vec<String>) -> Answer<T> {
+fn answer<T>(result: Result<T, PortError>, failures: &mut Vec<String>) -> Described<T> {
     match result {
-        Ok(known) => Answer::Known(known),
-        Err(error) if error.kind == ErrorKind::Denied => Answer::Denied(chain(&error)),
+        Ok(known) => Described::Known(known),
+        Err(error) if error.kind == ErrorKind::Denied => Described::Denied(chain(&error)),
         Err(error) => {
             failures.push(chain(&error));
-            Answer::Unknown
+            Described::Unknown
         }
     }
 }
 
-impl Told {
+impl EksFacts {
     /// What the cluster lacks.
     pub(super) fn missing(&self, api_access: ApiAccess) -> Vec<Missing> {
         let name = self.cluster.name();
         let mut missing = Vec::new();
         match &self.description {
-            Answer::Known(None) => {
+            Described::Known(None) => {
                 // It has no add-ons either.
                 return vec![lack(
                     format!("EKS does not know cluster {name}"),
                     "correct its registration, or retire it (Cluster Retired)",
                 )];
             }
-            Answer::Known(Some(description)) => {
+            Described::Known(Some(description)) => {
                 missing.extend(status(name, description));
                 missing.extend(entrance(name, description, api_access));
             }
-            Answer::Denied(why) => missing.push(denied(why, "eks:DescribeCluster")),
-            Answer::Unknown => {}
+            Described::Denied(why) => missing.push(denied(why, "eks:DescribeCluster")),
+            Described::Unknown => {}
         }
-        let built_in = matches!(&self.description, Answer::Known(Some(one)) if one.auto_mode);
+        let built_in = matches!(&self.description, Described::Known(Some(one)) if one.auto_mode);
         match &self.agent {
             // What does not run on the nodes of Auto Mode needs the add-on still, which is rare.
-            Answer::Known(None) if built_in => {}
-            Answer::Known(status) => missing.extend(agent(name, status.as_deref())),
-            Answer::Denied(why) => missing.push(denied(why, "eks:DescribeAddon")),
-            Answer::Unknown => {}
+            Described::Known(None) if built_in => {}
+            Described::Known(status) => missing.extend(agent(name, status.as_deref())),
+            Described::Denied(why) => missing.push(denied(why, "eks:DescribeAddon")),
+            Described::Unknown => {}
         }
         missing
     }

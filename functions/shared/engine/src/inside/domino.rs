@@ -11,7 +11,7 @@ use pod_identity_core::plan::Problem;
 use pod_identity_core::sweep::Injected;
 use pod_identity_core::{DominoName, RoleArn, ServiceAccountRef, Version};
 
-use super::known::Known;
+use super::known::Remembered;
 use super::{Inside, InsideError};
 use crate::ledger::{InsideBinding, Missing};
 pub(super) use apply::apply;
@@ -38,7 +38,7 @@ pub struct DominoReport {
 pub(super) struct DominoPlan {
     plan: domino::Plan,
     /// The bindings of the cluster.
-    subjects: BTreeMap<DominoName, Subject>,
+    subjects: BTreeMap<DominoName, BlockedSubject>,
     /// Whether no name can be mapped: the mapping is off, or domsed is not installed.
     unmapped: bool,
     /// What stands in the way of a binding and may end by itself, or stands in the way of all: no event tells of
@@ -48,7 +48,7 @@ pub(super) struct DominoPlan {
 }
 
 /// A current binding of the cluster.
-struct Subject {
+struct BlockedSubject {
     kubernetes: ServiceAccountRef,
     version: Version,
     role: RoleArn,
@@ -110,7 +110,10 @@ impl DominoPlan {
 }
 
 /// Looks at service accounts and Mutations, and plans.
-pub(super) async fn plan(context: &Inside<'_>, known: &Known) -> Result<DominoPlan, InsideError> {
+pub(super) async fn plan(
+    context: &Inside<'_>,
+    known: &Remembered,
+) -> Result<DominoPlan, InsideError> {
     let inside = context.inside;
     let options = domino::Options {
         deployment: context.settings.plan.deployment.clone(),
@@ -135,7 +138,7 @@ pub(super) async fn plan(context: &Inside<'_>, known: &Known) -> Result<DominoPl
         ..DominoReport::default()
     };
     let unmapped = inside.mapping.is_none() || !installed;
-    let remark = |(name, subject): (&DominoName, &Subject)| {
+    let remark = |(name, subject): (&DominoName, &BlockedSubject)| {
         let of_account = seen.unread.get(subject.kubernetes.namespace());
         Some((name.clone(), of_account.or(seen.unmapped.as_ref())?.clone()))
     };

@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use pod_identity_core::{ClusterArn, DominoName};
 
 use crate::ledger::{
-    self, BindingRecord, Condition, InsideBinding, InsideCluster, Intended, LedgerError, Sweeps,
-    Told, View, bindings_partition, inside_key, inside_partition, intended_key, reported_partition,
-    sweeps_key,
+    self, BindingRecord, Condition, InsideBinding, InsideCluster, Intended, LedgerError,
+    ReportedPod, Sweeps, View, bindings_partition, inside_key, inside_partition, intended_key,
+    reported_partition, sweeps_key,
 };
 use crate::ports::LedgerReader;
 
 /// What the ledger says.
 #[derive(Default)]
-pub(super) struct Known {
+pub(super) struct Remembered {
     /// What was read, for the expectations of writes.
     pub(super) view: View,
     /// Bindings and tombstones.
@@ -25,10 +25,10 @@ pub(super) struct Known {
     pub(super) intended: Intended,
     pub(super) sweeps: Sweeps,
     /// By uid of the pod.
-    pub(super) told: BTreeMap<String, Told>,
+    pub(super) told: BTreeMap<String, ReportedPod>,
 }
 
-impl Known {
+impl Remembered {
     /// Reads all of it.
     pub(super) async fn read(
         reader: &dyn LedgerReader,

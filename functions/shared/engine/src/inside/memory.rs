@@ -3,7 +3,7 @@
 use pod_identity_core::DominoName;
 use serde::Serialize;
 
-use super::known::Known;
+use super::known::Remembered;
 use super::{Hands, Inside, InsideReport};
 use crate::error::{Error, chain};
 use crate::ledger::{
@@ -16,7 +16,7 @@ use crate::ports::{Clock, Key, MAX_WRITE};
 pub(super) async fn write(
     context: &Inside<'_>,
     hands: &Hands<'_>,
-    known: &Known,
+    known: &Remembered,
     report: &InsideReport,
 ) -> Result<(), Error> {
     let mut writing =
@@ -55,7 +55,7 @@ pub(super) async fn write(
 }
 
 /// What is known of the cluster now.
-fn cluster(known: &Known, report: &InsideReport, clock: &dyn Clock) -> InsideCluster {
+fn cluster(known: &Remembered, report: &InsideReport, clock: &dyn Clock) -> InsideCluster {
     let mut cluster = known.cluster.clone();
     cluster.looked_at = Some(clock.now());
     cluster.unreachable.clone_from(&report.skipped);

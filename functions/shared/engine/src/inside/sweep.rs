@@ -15,14 +15,14 @@ use jiff::Timestamp;
 use pod_identity_core::sweep::{Case, Finding, Places, Survey, Sweep};
 use pod_identity_core::{Association, DominoName, ServiceAccountRef};
 
-use super::known::Known;
+use super::known::Remembered;
 use super::{Hands, Inside, InsideError, InsideReport, InsideScope};
 use crate::error::chain;
 use crate::ledger::{InsideBinding, IntendedEviction};
 use crate::ports::PodId;
 use crate::workload_settings::SweepSettings;
-use effective::{Seen, Unproven, judge};
-use places::{Listed, Shown, place_of};
+use effective::{SweepFacts, Unproven, judge};
+use places::{AssociationList, Shown, place_of};
 use pods::{Pods, Wanted};
 use tell::Words;
 
@@ -76,9 +76,9 @@ impl SweepPlan {
 }
 
 /// What was seen.
-struct Observation {
+struct SweepObservation {
     places: Places,
-    listed: Listed,
+    listed: AssociationList,
     pods: Pods,
     /// Places whose association went while somebody looked.
     moving: BTreeSet<ServiceAccountRef>,
@@ -88,7 +88,7 @@ struct Observation {
 /// Looks at pods and associations, and plans; notes which bindings are effective or shadowed.
 pub(super) async fn plan(
     context: &Inside<'_>,
-    known: &Known,
+    known: &Remembered,
     scope: &InsideScope,
     report: &mut InsideReport,
 ) -> Result<Option<SweepPlan>, InsideError> {
@@ -122,7 +122,7 @@ pub(super) async fn plan(
 
     let annotated = report.domino.as_ref().map(|_| &annotated);
     let summaries = seen.listed.summaries.iter();
-    let observed = Seen {
+    let observed = SweepFacts {
         sweep: &sweep,
         places: &seen.places,
         pods: &seen.pods.kept,
@@ -164,7 +164,7 @@ pub(super) async fn plan(
     let unmapped: BTreeSet<&str> = unmapped.map(|one| one.pod.uid.as_str()).collect();
     for pod in seen.pods.kept.iter().filter(|pod| unmapped.contains(pod.uid.as_str())) {
         let user = pod.labels.get(&settings.rules.user_label).map(String::as_str);
-        let bound = |place: &pod_identity_core::sweep::Place| {
+        let bound = |place: &pod_identity_core::sweep::SweepPlace| {
             place.bound.as_ref().map(|bound| bound.service_account.as_str()) == user
         };
         let mut of_user = seen.places.iter().filter(|(name, place)| {
@@ -182,16 +182,16 @@ pub(super) async fn plan(
 async fn observe(
     context: &Inside<'_>,
     settings: &SweepSettings,
-    known: &Known,
+    known: &Remembered,
     only: Option<&BTreeSet<ServiceAccountRef>>,
     inside: &BTreeMap<DominoName, InsideBinding>,
     annotated: &BTreeMap<ServiceAccountRef, String>,
-) -> Result<Observation, InsideError> {
+) -> Result<SweepObservation, InsideError> {
     let mut places = places::of_ledger(known, inside);
     let of_eks = |why: String| format!("associations of EKS: {why}");
     let (mut listed, mut incomplete) = match places::list(context, only).await {
         Ok(listed) => (listed, None),
-        Err(error) => (Listed::default(), Some(of_eks(chain(&error)))),
+        Err(error) => (AssociationList::default(), Some(of_eks(chain(&error)))),
     };
     let mut pods = Pods::default();
     if incomplete.is_none() {
@@ -220,13 +220,13 @@ async fn observe(
             place.irsa_role = Some(role.clone());
         }
     }
-    Ok(Observation { places, listed, pods, moving: shown.moving, incomplete })
+    Ok(SweepObservation { places, listed, pods, moving: shown.moving, incomplete })
 }
 
 fn judge_all(
-    known: &Known,
+    known: &Remembered,
     scope: &InsideScope,
-    seen: &Seen<'_>,
+    seen: &SweepFacts<'_>,
     report: &mut InsideReport,
 ) -> Vec<Unproven> {
     let mut unproven = Vec::new();
@@ -249,7 +249,7 @@ fn judge_all(
 pub(super) async fn apply(
     context: &Inside<'_>,
     hands: &Hands<'_>,
-    known: &Known,
+    known: &Remembered,
     mut plan: SweepPlan,
     bindings: &mut BTreeMap<DominoName, InsideBinding>,
 ) -> SweepReport {
@@ -282,7 +282,7 @@ pub(super) async fn apply(
 }
 
 /// The pods whose eviction a budget blocked, as the bus was told.
-fn blocked(known: &Known) -> BTreeMap<String, (Case, Timestamp)> {
+fn blocked(known: &Remembered) -> BTreeMap<String, (Case, Timestamp)> {
     let told = known.told.iter();
     told.filter_map(|(uid, told)| Some((uid.clone(), (told.case, told.blocked_since?)))).collect()
 }
@@ -293,7 +293,7 @@ fn uid(intended: &IntendedEviction) -> &str {
 
 /// What an earlier run was about to evict and has not told: what runs no more, and what could not
 /// be looked at. A pod that still runs is judged like any other.
-fn unsettled(known: &Known, pods: &Pods) -> (Vec<IntendedEviction>, Vec<IntendedEviction>) {
+fn unsettled(known: &Remembered, pods: &Pods) -> (Vec<IntendedEviction>, Vec<IntendedEviction>) {
     let unpublished = known.intended.evictions.iter().filter(|one| {
         let told = known.told.get(uid(one));
         !told.is_some_and(|told| told.evicted && told.case == one.case)

@@ -1,7 +1,7 @@
 //! What reconcile records of its comparison with Domino.
 
 use jiff::Timestamp;
-use pod_identity_core::directory::Doubt;
+use pod_identity_core::directory::DirectoryDoubt;
 use serde::{Deserialize, Serialize};
 
 /// Most names that one list of a [`DominoComparison`] keeps: five lists are 65 KB, of names in ASCII.
@@ -48,7 +48,7 @@ pub struct DominoComparison {
     pub not_unbound: NameList,
     /// Why the answer is not believed, so that no service account is unbound.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub doubt: Option<Doubt>,
+    pub doubt: Option<DirectoryDoubt>,
 }
 
 /// The beginning of a list, and how long the list is.

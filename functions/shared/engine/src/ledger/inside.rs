@@ -173,7 +173,7 @@ pub struct IntendedEviction {
 /// What the bus was told of a stale pod. Expires; until then the same is not told again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Told {
+pub struct ReportedPod {
     /// What was stale about it.
     pub case: Case,
     /// Whether it was evicted, or deleted; or else only reported.

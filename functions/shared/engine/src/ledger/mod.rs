@@ -18,7 +18,7 @@ pub use domino::{DominoComparison, DominoFailure, DominoRecord, MAX_DOMINO_NAMES
 pub use guard::{GuardRecord, HaltRecord};
 pub use inside::{
     Effective, InsideBinding, InsideCluster, Intended, IntendedEviction, Missing, Proof,
-    SweepCount, Sweeps, Told,
+    ReportedPod, SweepCount, Sweeps,
 };
 pub use keys::{
     account_key, account_prefix, binding_key, bindings_partition, claims_key, cluster_partition,
@@ -35,7 +35,7 @@ pub use records::{
     ConditionState, CountRecord, HistoryOutcome, HistoryRecord, LeaseRecord, NodePolicyRecord,
     NoticeKind, NoticeRecord, ReconciledRecord, RemovalRecord, WorkedRecord, WrittenRecord,
 };
-pub use registry::{ClusterRecord, Registry, Retirement};
+pub use registry::{ClusterRecord, Registry, RetirementRecord};
 pub use view::{LedgerError, View, WriteSet};
 
 /// Most superseded events of one type about one name that the ledger keeps in a day; the rest is counted.

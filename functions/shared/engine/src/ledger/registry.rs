@@ -25,7 +25,7 @@ pub struct Registry {
     /// Retirements of clusters that are not registered: asked for before they were, or done.
     /// At most [`super::MAX_CLUSTERS`].
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub retirements: BTreeMap<ClusterArn, Retirement>,
+    pub retirements: BTreeMap<ClusterArn, RetirementRecord>,
 }
 
 impl Default for Registry {
@@ -63,7 +63,7 @@ pub struct ClusterRecord {
     pub version: Version,
     /// The request for its guarded retirement, if that is the newer one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retired: Option<Retirement>,
+    pub retired: Option<RetirementRecord>,
 }
 
 impl ClusterRecord {
@@ -97,7 +97,7 @@ impl ClusterRecord {
 /// The guarded retirement of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Retirement {
+pub struct RetirementRecord {
     /// Version of the latest request for it.
     pub version: Version,
     /// Who need not be ready on another cluster.

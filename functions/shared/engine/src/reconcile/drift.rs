@@ -16,7 +16,7 @@ use crate::outcome::time;
 
 /// What was found out of order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct What {
+pub(super) struct DriftCause {
     object: String,
     found: String,
     /// The role that is not granted; none where it is about an association.
@@ -26,11 +26,11 @@ pub(super) struct What {
 /// What was found, and what it is again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Drift {
-    what: What,
+    what: DriftCause,
     corrected: String,
 }
 
-impl What {
+impl DriftCause {
     /// How the association of a finished binding differs from what the binding asks for.
     pub(super) fn of(
         name: &DominoName,
@@ -121,7 +121,7 @@ impl What {
 
 impl Drift {
     pub(super) fn event(&self, context: &Context<'_>, scope: &Scope) -> Outgoing {
-        let Self { what: What { object, found, .. }, corrected } = self;
+        let Self { what: DriftCause { object, found, .. }, corrected } = self;
         let request_id = context.run.request_id();
         let cluster = scope.cluster.as_str();
         let by = scope.actor.as_ref().map(|actor| format!("; changed by {actor}"));
@@ -147,7 +147,7 @@ impl Drift {
 
 impl fmt::Display for Drift {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { what: What { object, found, .. }, corrected } = self;
+        let Self { what: DriftCause { object, found, .. }, corrected } = self;
         write!(f, "{object}: {found}; now {corrected}")
     }
 }

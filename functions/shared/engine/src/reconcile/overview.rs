@@ -12,7 +12,7 @@ use pod_identity_core::plan::{self, NodePolicies};
 use pod_identity_core::{Association, DominoName, Intent, RoleArn, ServiceAccountRef};
 use pod_identity_events::{BlockedCode, PolicyCapacity};
 
-use super::drift::{Drift, What};
+use super::drift::{Drift, DriftCause};
 use super::{Orphan, Scope, skipped};
 use crate::cluster::{self, ClusterReport, ExtraScope, Job};
 use crate::context::{Cloud, Context};
@@ -85,7 +85,7 @@ struct Policies {
 #[derive(Default)]
 pub(super) struct Found {
     /// Who needs work there, and what was put out of order behind the ledger's back.
-    pub(super) needed: BTreeMap<DominoName, Option<What>>,
+    pub(super) needed: BTreeMap<DominoName, Option<DriftCause>>,
     pub(super) orphans: Vec<Orphan>,
     /// Associations that are not ours, in words.
     pub(super) others: Vec<String>,
@@ -350,11 +350,12 @@ impl Overview {
             return;
         };
         let shown = associations.get(place).map(|one| (one, self.verdict(place, one)));
-        let what = What::of(name, binding, condition, shown, &self.deployment).or_else(|| {
-            let granted = self.policies.granted.as_ref()?;
-            let role = &binding.desired.role;
-            (!granted.contains(role)).then(|| What::ungranted(role, &self.access.cluster))
-        });
+        let what =
+            DriftCause::of(name, binding, condition, shown, &self.deployment).or_else(|| {
+                let granted = self.policies.granted.as_ref()?;
+                let role = &binding.desired.role;
+                (!granted.contains(role)).then(|| DriftCause::ungranted(role, &self.access.cluster))
+            });
         if let Some(what) = what {
             found.needed.insert(name.clone(), Some(what));
         }
@@ -425,7 +426,7 @@ impl Overview {
             });
             condition.filter(|_| !report.failures.contains_key(name))
         };
-        let drift = |(name, what): (&DominoName, &Option<What>)| {
+        let drift = |(name, what): (&DominoName, &Option<DriftCause>)| {
             let what = what.as_ref().filter(|what| what.is_changed_by(plan, name))?;
             Some(what.corrected(done(name)?))
         };

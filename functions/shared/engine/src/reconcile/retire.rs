@@ -16,7 +16,7 @@ use pod_identity_core::{ClusterArn, DominoName, ServiceAccountRef};
 use pod_identity_events::BlockedCode;
 
 use super::Reconciled;
-use super::drift::What;
+use super::drift::DriftCause;
 use super::overview::{Found, Overview};
 use crate::cluster::{self, CHUNK, ExtraScope, guard};
 use crate::context::{Cloud, Writers};
@@ -89,7 +89,7 @@ async fn may_begin(
     else {
         return Ok(false);
     };
-    // What is gone with its cluster leaves nobody behind any more.
+    // DriftCause is gone with its cluster leaves nobody behind any more.
     if overview.gone.is_some() {
         return Ok(true);
     }
@@ -146,7 +146,7 @@ pub(super) async fn begin(
     Ok(began)
 }
 
-/// What the guard says under the lease, and what is written then.
+/// DriftCause the guard says under the lease, and what is written then.
 async fn decide(
     cloud: &Cloud<'_>,
     overview: &Overview,
@@ -176,7 +176,7 @@ async fn decide(
 }
 
 /// One run's part of taking everything away.
-struct Taking {
+struct Draining {
     deletions_left: usize,
     deleted: usize,
     /// Whether somebody was left to another run.
@@ -185,7 +185,7 @@ struct Taking {
     others: Vec<String>,
 }
 
-impl Taking {
+impl Draining {
     fn new(most: usize) -> Self {
         Self { deletions_left: most, deleted: 0, stopped: false, others: Vec::new() }
     }
@@ -214,7 +214,7 @@ impl Taking {
     fn next(
         &mut self,
         overview: &Overview,
-        needed: &mut BTreeMap<DominoName, Option<What>>,
+        needed: &mut BTreeMap<DominoName, Option<DriftCause>>,
     ) -> Option<BTreeSet<DominoName>> {
         if needed.is_empty() {
             return None;
@@ -247,7 +247,7 @@ pub(super) async fn preview(
     overview: &Overview,
     done: &mut Reconciled,
 ) -> Result<(), Error> {
-    let mut taking = Taking::new(cloud.settings.plan.max_deletions);
+    let mut taking = Draining::new(cloud.settings.plan.max_deletions);
     let mut cut = false;
     for chunk in overview.chunks_of_all(CHUNK) {
         cut = done.left.is_some() && cloud.is_over();
@@ -276,7 +276,7 @@ pub(super) async fn retire(
     overview: &Overview,
     done: &mut Reconciled,
 ) -> Result<(), Error> {
-    let mut taking = Taking::new(cloud.settings.plan.max_deletions);
+    let mut taking = Draining::new(cloud.settings.plan.max_deletions);
     for chunk in overview.chunks_of_all(CHUNK) {
         taking.stopped |= cloud.is_over();
         if taking.stopped {

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use std::cell::RefCell;
 
 use jiff::Timestamp;
-use pod_identity_core::directory::{Ceilings, Doubt};
+use pod_identity_core::directory::{Ceilings, DirectoryDoubt};
 use pod_identity_engine::ledger::{DominoRecord, MAX_DOMINO_NAMES, View, domino_key};
 use pod_identity_engine::ports::{
     DominoAccount, DominoPage, DominoQuery, DominoReader, ErrorKind, PortError,
@@ -166,7 +166,7 @@ fn beyond_a_ceiling_nobody_is_unbound() {
     let done = check(&mut scenario, &source(&domino)).unwrap();
     assert!(done.unbound.is_empty() && done.failures.is_empty());
     let doubt = done.found.doubt.unwrap();
-    assert_eq!(doubt, Doubt::TooMany { deactivated: 2, bound: 5, limit: 1 });
+    assert_eq!(doubt, DirectoryDoubt::TooMany { deactivated: 2, bound: 5, limit: 1 });
     assert_eq!(scenario.ports.world().ledger.items().count(), before);
 
     let wider = Ceilings { percent: 40, ..Ceilings::default() };

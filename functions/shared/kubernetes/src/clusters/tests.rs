@@ -10,7 +10,7 @@ use pod_identity_engine::ports::{
 use serde_json::json;
 
 use super::*;
-use crate::script::{Clusters, Reply, Server, access, calls, credentials, status};
+use crate::script::{Reply, ScriptClusters, Server, access, calls, credentials, status};
 
 async fn pods<E: ClusterReader>(
     kubernetes: &Kubernetes<E>,
@@ -42,7 +42,7 @@ fn causes(error: &PortError) -> String {
 #[tokio::test]
 async fn nothing_is_asked_before_the_first_call_and_each_thing_once_after_it() {
     let server = Server::always(empty()).await;
-    let clusters = Clusters::new(Some(server.description()));
+    let clusters = ScriptClusters::new(Some(server.description()));
     let kubernetes = clusters.kubernetes();
     let (_reader, _writer) = (kubernetes.reader(), kubernetes.writer());
     assert_eq!((clusters.described(), clusters.credentials_for().len()), (0, 0));
@@ -61,7 +61,7 @@ async fn nothing_is_asked_before_the_first_call_and_each_thing_once_after_it() {
 #[tokio::test]
 async fn each_cluster_has_a_token_of_its_own_by_the_credentials_that_reach_it() {
     let server = Server::always(empty()).await;
-    let clusters = Clusters::new(Some(server.description()));
+    let clusters = ScriptClusters::new(Some(server.description()));
     let kubernetes = clusters.kubernetes();
     let green = ClusterAccess {
         cluster: "arn:aws:eks:eu-west-1:444455556666:cluster/green".parse().unwrap(),
@@ -81,7 +81,7 @@ async fn a_token_that_is_refused_is_signed_again_for_the_next_call() {
         _ => empty(),
     })
     .await;
-    let clusters = Clusters::new(Some(server.description()));
+    let clusters = ScriptClusters::new(Some(server.description()));
     let kubernetes = clusters.kubernetes();
     assert_eq!(pods(&kubernetes, &access()).await.unwrap_err().kind, ErrorKind::Denied);
     pods(&kubernetes, &access()).await.unwrap();
@@ -95,7 +95,7 @@ async fn another_certificate_authority_is_unreachable_until_eks_tells_the_right_
         certificate_authority: Some(STANDARD.encode(other.authority())),
         ..server.description()
     };
-    let clusters = Clusters::new(Some(wrong));
+    let clusters = ScriptClusters::new(Some(wrong));
     let kubernetes = clusters.kubernetes();
     let error = pods(&kubernetes, &access()).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unreachable, "{}", causes(&error));
@@ -119,7 +119,7 @@ async fn a_port_where_nobody_listens_or_answers_is_unreachable_for_reads_and_wri
             ..server.description()
         };
         let calls = Calls { timeout: Duration::from_millis(400), ..calls() };
-        let kubernetes = Kubernetes::eks(calls, Clusters::new(Some(description)), |_| {
+        let kubernetes = Kubernetes::eks(calls, ScriptClusters::new(Some(description)), |_| {
             SharedCredentialsProvider::new(credentials(None))
         });
         let error = pods(&kubernetes, &access()).await.unwrap_err();
@@ -142,7 +142,8 @@ async fn a_cluster_that_is_not_there_or_not_yet_is_unreachable_and_says_why() {
     for (description, words) in
         [(None, "EKS knows no such cluster"), (Some(creating), "EKS shows the cluster as CREATING")]
     {
-        let error = pods(&Clusters::new(description).kubernetes(), &access()).await.unwrap_err();
+        let error =
+            pods(&ScriptClusters::new(description).kubernetes(), &access()).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Unreachable);
         assert_eq!(error.to_string(), "failed to find the Kubernetes API of cluster blue");
         assert!(error.message.unwrap().starts_with(words));
@@ -159,7 +160,7 @@ async fn no_token_goes_where_it_could_be_overheard_and_wrong_descriptions_are_in
         ClusterDescription { certificate_authority: Some("-".to_owned()), ..right.clone() },
         ClusterDescription { certificate_authority: Some("AAAA".to_owned()), ..right.clone() },
     ] {
-        let clusters = Clusters::new(Some(wrong));
+        let clusters = ScriptClusters::new(Some(wrong));
         let error = pods(&clusters.kubernetes(), &access()).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Invalid, "{}", causes(&error));
         assert!(clusters.credentials_for().is_empty());
@@ -169,7 +170,7 @@ async fn no_token_goes_where_it_could_be_overheard_and_wrong_descriptions_are_in
 #[tokio::test]
 async fn missing_credentials_are_a_denial() {
     let server = Server::always(empty()).await;
-    let clusters = Clusters::new(Some(server.description()));
+    let clusters = ScriptClusters::new(Some(server.description()));
     let kubernetes = Kubernetes::eks(calls(), clusters, |_| {
         let none = aws_credential_types::provider::error::CredentialsError::not_loaded("none");
         let provider = aws_credential_types::credential_fn::provide_credentials_fn({
@@ -218,7 +219,7 @@ impl File {
         Self(folder)
     }
 
-    fn kubernetes(&self, context: Option<&str>) -> Kubernetes<Clusters> {
+    fn kubernetes(&self, context: Option<&str>) -> Kubernetes<ScriptClusters> {
         Kubernetes::kubeconfig(calls(), self.0.join("config"), context)
     }
 }
@@ -273,7 +274,8 @@ async fn a_kubeconfig_that_names_a_proxy_is_refused_and_not_gone_around() {
 
 #[tokio::test]
 async fn a_kubeconfig_that_is_not_there_is_invalid() {
-    let kubernetes: Kubernetes<Clusters> = Kubernetes::kubeconfig(calls(), "/nowhere/config", None);
+    let kubernetes: Kubernetes<ScriptClusters> =
+        Kubernetes::kubeconfig(calls(), "/nowhere/config", None);
     let error = pods(&kubernetes, &access()).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Invalid);
     assert!(error.message.as_ref().unwrap().contains("/nowhere/config"), "{error:?}");

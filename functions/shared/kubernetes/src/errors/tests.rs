@@ -6,9 +6,9 @@ use serde_json::json;
 use super::*;
 use crate::script::{access, status};
 
-fn refusal(code: u16, body: &serde_json::Value) -> Refusal {
+fn refusal(code: u16, body: &serde_json::Value) -> ApiRefusal {
     let code = StatusCode::from_u16(code).unwrap();
-    Refusal::read(code, &HeaderMap::new(), body.to_string().as_bytes())
+    ApiRefusal::read(code, &HeaderMap::new(), body.to_string().as_bytes())
 }
 
 #[test]
@@ -49,7 +49,8 @@ fn the_header_goes_before_the_body_in_how_long_to_wait() {
     let body = json!({"kind": "Status", "details": {"retryAfterSeconds": 7}});
     assert_eq!(refusal(429, &body).retry_after(), Some(Duration::from_secs(7)));
     let headers = HeaderMap::from_iter([(RETRY_AFTER, "2".parse().unwrap())]);
-    let both = Refusal::read(StatusCode::TOO_MANY_REQUESTS, &headers, body.to_string().as_bytes());
+    let both =
+        ApiRefusal::read(StatusCode::TOO_MANY_REQUESTS, &headers, body.to_string().as_bytes());
     assert_eq!(both.retry_after(), Some(Duration::from_secs(2)));
     assert_eq!(refusal(429, &json!(null)).retry_after(), None);
 }

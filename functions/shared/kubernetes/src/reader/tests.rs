@@ -7,7 +7,7 @@ use pod_identity_engine::ports::ErrorKind;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::script::{Clusters, Reply, Server, access, calls, credentials, status};
+use crate::script::{Reply, ScriptClusters, Server, access, calls, credentials, status};
 
 fn query() -> PodQuery {
     PodQuery {
@@ -139,9 +139,10 @@ async fn a_server_that_wants_longer_peace_than_a_call_may_take_is_left_alone() {
 async fn no_answer_in_time_passes() {
     let server = Server::always(Reply::Silence).await;
     let calls = Calls { timeout: Duration::from_millis(200), attempts: 2, ..calls() };
-    let kubernetes = Kubernetes::eks(calls, Clusters::new(Some(server.description())), |_| {
-        aws_credential_types::provider::SharedCredentialsProvider::new(credentials(None))
-    });
+    let kubernetes =
+        Kubernetes::eks(calls, ScriptClusters::new(Some(server.description())), |_| {
+            aws_credential_types::provider::SharedCredentialsProvider::new(credentials(None))
+        });
     let error = kubernetes.reader().pods(&access(), &query(), None).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Passing);
     assert_eq!(server.asked().len(), 2);

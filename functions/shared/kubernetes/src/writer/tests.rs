@@ -7,7 +7,7 @@ use pod_identity_core::{CloudWorkloadIdentity, MutationRule};
 use pod_identity_engine::Calls;
 
 use super::*;
-use crate::script::{Clusters, Reply, Server, access, calls, credentials, status};
+use crate::script::{Reply, ScriptClusters, Server, access, calls, credentials, status};
 
 const POD: &str = "/api/v1/namespaces/domino-compute/pods/run-1";
 
@@ -133,9 +133,10 @@ async fn a_throttled_or_failed_eviction_passes_and_is_not_repeated() {
 async fn an_eviction_without_an_answer_passes_because_it_may_have_happened() {
     let server = Server::always(Reply::Silence).await;
     let calls = Calls { timeout: Duration::from_millis(200), ..calls() };
-    let kubernetes = Kubernetes::eks(calls, Clusters::new(Some(server.description())), |_| {
-        aws_credential_types::provider::SharedCredentialsProvider::new(credentials(None))
-    });
+    let kubernetes =
+        Kubernetes::eks(calls, ScriptClusters::new(Some(server.description())), |_| {
+            aws_credential_types::provider::SharedCredentialsProvider::new(credentials(None))
+        });
     let error = kubernetes.writer().evict(&access(), &id(), None).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Passing);
     server.one();

@@ -3,11 +3,11 @@
 use super::*;
 use crate::answer;
 
-fn verdicts(count: usize, why: &str) -> BTreeMap<DominoName, Verdict> {
+fn verdicts(count: usize, why: &str) -> BTreeMap<DominoName, MigrationVerdict> {
     let one = |at| {
         let verdict = match at % 2 {
-            0 => Verdict::Ready,
-            _ => Verdict::Breaks(Reason::new(why, "mend it")),
+            0 => MigrationVerdict::Ready,
+            _ => MigrationVerdict::Breaks(Reason::new(why, "mend it")),
         };
         (format!("svc-{at:04}").parse().unwrap(), verdict)
     };

@@ -11,7 +11,7 @@ fn without(pod: Pod) -> Pod {
 #[test]
 fn a_pod_that_works_as_its_association_says_is_right() {
     assert_eq!(judged(steady("old"), pod("p", -60.0)), "right");
-    assert_eq!(judged(Place::default(), without(pod("p", -60.0))), "right");
+    assert_eq!(judged(SweepPlace::default(), without(pod("p", -60.0))), "right");
 }
 
 #[test]
@@ -26,11 +26,11 @@ fn revoked_is_evicted_whoever_owns_the_pod_if_the_ledger_remembers_the_removal()
 fn no_policy_evicts_after_a_removal_that_the_ledger_does_not_remember() {
     let unremembered = "revoked report Doubt(NotRemembered)";
     for policy in ["", "revoked=evict", "*=evict", "revoked:Workspace=evict"] {
-        let nobody = Place::default();
+        let nobody = SweepPlace::default();
         assert_eq!(judged_by(policy, nobody, pod("p", -60.0), HOUR), unremembered);
     }
     // Bound, and the association is gone by somebody's hand, or not listed.
-    let gone = Place { association: None, ..steady("old") };
+    let gone = SweepPlace { association: None, ..steady("old") };
     let lost = "revoked report Doubt(StillBound)";
     assert_eq!(judged_by("*=evict", gone, pod("p", -60.0), HOUR), lost);
     // A pod of a place that nobody knows at all.
@@ -41,22 +41,22 @@ fn no_policy_evicts_after_a_removal_that_the_ledger_does_not_remember() {
 #[test]
 fn revoked_of_one_who_is_bound_again_or_whose_place_should_have_an_association_is_reported() {
     let still = "revoked report Doubt(StillBound)";
-    let again = Bound { associated: false, ..bound("old") };
-    let place = Place { bound: Some(again), ..removed() };
+    let again = SweepBound { associated: false, ..bound("old") };
+    let place = SweepPlace { bound: Some(again), ..removed() };
     assert_eq!(judged(place, pod("p", -60.0)), still);
-    let next = Bound { service_account: "svc-next".parse().unwrap(), ..bound("old") };
-    let place = Place { bound: Some(next.clone()), ..removed() };
+    let next = SweepBound { service_account: "svc-next".parse().unwrap(), ..bound("old") };
+    let place = SweepPlace { bound: Some(next.clone()), ..removed() };
     assert_eq!(judged(place, pod("p", -60.0)), still);
     // Somebody else who has no association yet: what the pod holds was taken away all the same.
-    let waits = Bound { associated: false, ..next };
-    let place = Place { bound: Some(waits), ..removed() };
+    let waits = SweepBound { associated: false, ..next };
+    let place = SweepPlace { bound: Some(waits), ..removed() };
     assert_eq!(judged(place, pod("p", -60.0)), "revoked evict");
 }
 
 #[test]
 fn the_first_removal_after_admission_counts() {
     let removals = [100.0, 50.0, -50.0].map(|when| removal("svc-etl", when, None)).to_vec();
-    let place = Place { removals, ..Place::default() };
+    let place = SweepPlace { removals, ..SweepPlace::default() };
     let sweep = swept(place, &[pod("p", 0.0)], HOUR, &settings(""));
     assert_eq!(sweep.evictions.first().unwrap().since, Some(at(50.0)));
 }
@@ -87,30 +87,30 @@ fn target_role_session_policy_and_session_tags_count_as_a_change_as_well() {
         (desired("new"), "right"),
     ] {
         let before = Some(Worked { desired: before, since: Some(at(-1e5)) });
-        let changed = Bound { before, changed_at: Some(at(0.0)), ..bound("new") };
-        let place = Place { bound: Some(changed), ..updated() };
+        let changed = SweepBound { before, changed_at: Some(at(0.0)), ..bound("new") };
+        let place = SweepPlace { bound: Some(changed), ..updated() };
         assert_eq!(judged(place, pod("p", -60.0)), expected);
     }
 }
 
 #[test]
 fn modified_at_alone_changes_nothing() {
-    let tagged = || Place { association: association("old", -1e5, 0.0), ..steady("old") };
+    let tagged = || SweepPlace { association: association("old", -1e5, 0.0), ..steady("old") };
     assert_eq!(judged(tagged(), pod("p", -60.0)), "right");
     // Neither does a change of which the ledger does not know what was before: an adoption.
-    let adopted = Bound { changed_at: Some(at(0.0)), ..bound("old") };
-    let place = Place { bound: Some(adopted), ..tagged() };
+    let adopted = SweepBound { changed_at: Some(at(0.0)), ..bound("old") };
+    let place = SweepPlace { bound: Some(adopted), ..tagged() };
     assert_eq!(judged(place, pod("p", -60.0)), "right");
 }
 
 #[test]
 fn recreated_with_the_same_role_is_harmless() {
     // By hand, or because EKS would not clear a value: the desired state is older than the pod.
-    let again = Place { association: association("old", 0.0, 0.0), ..steady("old") };
+    let again = SweepPlace { association: association("old", 0.0, 0.0), ..steady("old") };
     assert_eq!(judged(again, pod("p", -60.0)), "right");
     // Removed and assigned again: the ledger wrote a change down.
-    let again = |before: &str| Place {
-        bound: Some(Bound { changed_at: Some(at(10.0)), ..bound("old") }),
+    let again = |before: &str| SweepPlace {
+        bound: Some(SweepBound { changed_at: Some(at(10.0)), ..bound("old") }),
         removals: vec![removal("svc-etl", 0.0, worked(before, -1e5))],
         association: association("old", 9.0, 9.0),
         irsa_role: None,
@@ -122,14 +122,17 @@ fn recreated_with_the_same_role_is_harmless() {
 #[test]
 fn recreated_is_reported_if_nobody_knows_what_was_before_or_what_should_be() {
     let unknown = "recreated report Doubt(BeforeUnknown)";
-    let foreign = Place { association: association("x", 0.0, 0.0), ..Place::default() };
+    let foreign = SweepPlace { association: association("x", 0.0, 0.0), ..SweepPlace::default() };
     assert_eq!(judged_by("*=evict", foreign, pod("p", -60.0), HOUR), unknown);
-    let first = Bound { changed_at: Some(at(1.0)), ..bound("old") };
-    let first =
-        Place { bound: Some(first), association: association("old", 0.0, 0.0), ..Place::default() };
+    let first = SweepBound { changed_at: Some(at(1.0)), ..bound("old") };
+    let first = SweepPlace {
+        bound: Some(first),
+        association: association("old", 0.0, 0.0),
+        ..SweepPlace::default()
+    };
     assert_eq!(judged_by("*=evict", first, pod("p", -60.0), HOUR), unknown);
     // Made again by hand with a role that the ledger does not want.
-    let drifted = Place { association: association("x", 0.0, 0.0), ..steady("old") };
+    let drifted = SweepPlace { association: association("x", 0.0, 0.0), ..steady("old") };
     let drift = "recreated report Doubt(NotAsBound)";
     assert_eq!(judged_by("*=evict", drifted, pod("p", -60.0), HOUR), drift);
 }
@@ -137,21 +140,21 @@ fn recreated_is_reported_if_nobody_knows_what_was_before_or_what_should_be() {
 #[test]
 fn a_role_that_was_changed_twice_in_a_pods_life_may_be_back_and_is_reported() {
     // old until -600, other until 0, new since.
-    let changed = Bound { before: worked("other", -600.0), ..updated().bound.unwrap() };
-    let place = Place { bound: Some(changed), ..updated() };
+    let changed = SweepBound { before: worked("other", -600.0), ..updated().bound.unwrap() };
+    let place = SweepPlace { bound: Some(changed), ..updated() };
     let unknown = "changed report Doubt(BeforeUnknown)";
     assert_eq!(judged_by("*=evict", place.clone(), pod("p", -900.0), HOUR), unknown);
     assert_eq!(judged(place.clone(), pod("p", -300.0)), "changed evict");
     // Long enough between the two: it had come to hold the second.
-    let long = Bound { before: worked("other", -7.0 * HOUR), ..place.bound.clone().unwrap() };
-    let place = Place { bound: Some(long), ..place };
+    let long = SweepBound { before: worked("other", -7.0 * HOUR), ..place.bound.clone().unwrap() };
+    let place = SweepPlace { bound: Some(long), ..place };
     assert_eq!(judged(place, pod("p", -8.0 * HOUR)), "changed evict");
 }
 
 #[test]
 fn missing_is_reported_whichever_came_first() {
     assert_eq!(judged(steady("old"), without(pod("p", -60.0))), "missing report Policy");
-    let late = Place { association: association("old", 0.0, 0.0), ..steady("old") };
+    let late = SweepPlace { association: association("old", 0.0, 0.0), ..steady("old") };
     assert_eq!(judged(late.clone(), without(pod("p", -60.0))), "missing report Policy");
     assert_eq!(judged_by("missing=evict", late, without(pod("p", -60.0)), HOUR), "missing evict");
 }
@@ -163,7 +166,7 @@ fn a_pod_that_opted_out_is_reported_as_that_and_never_evicted() {
     assert_eq!(judged(steady("old"), opted_out()), "excluded report Policy");
     let evicting = "excluded=evict,*=evict";
     assert_eq!(judged_by(evicting, steady("old"), opted_out(), HOUR), "excluded report Policy");
-    assert_eq!(judged(Place::default(), opted_out()), "right");
+    assert_eq!(judged(SweepPlace::default(), opted_out()), "right");
     // With a token of its own it held what was taken away.
     let own = Credentials { can_get: true, ..left_out };
     let own = Pod { credentials: own, ..pod("p", -60.0) };
@@ -181,12 +184,12 @@ fn shadowed_is_a_pod_with_another_identity_beside_its_association() {
         assert_eq!(judged_by("shadowed=evict", steady("old"), pod(), HOUR), "shadowed evict");
     }
     let keys = Pod { credentials: keys, ..pod("p", -60.0) };
-    assert_eq!(judged(Place::default(), keys), "right");
+    assert_eq!(judged(SweepPlace::default(), keys), "right");
 }
 
 #[test]
 fn an_annotation_on_the_service_account_alone_is_reported_at_most() {
-    let annotated = || Place { irsa_role: Some("irsa".to_owned()), ..steady("old") };
+    let annotated = || SweepPlace { irsa_role: Some("irsa".to_owned()), ..steady("old") };
     let doubt = "shadowed report Doubt(OnlyAnnotated)";
     assert_eq!(judged_by("*=evict", annotated(), pod("p", -60.0), HOUR), doubt);
     // Without any credentials it is missing, annotated or not.
@@ -195,7 +198,8 @@ fn an_annotation_on_the_service_account_alone_is_reported_at_most() {
 
 #[test]
 fn an_association_that_the_ledger_does_not_want_evicts_nobody() {
-    let foreign = || Place { association: association("x", -1e5, -1e5), ..Place::default() };
+    let foreign =
+        || SweepPlace { association: association("x", -1e5, -1e5), ..SweepPlace::default() };
     let doubt = "missing report Doubt(NotAsBound)";
     assert_eq!(judged_by("*=evict", foreign(), without(pod("p", -60.0)), HOUR), doubt);
     let keys = Credentials { static_keys: true, ..NOTHING };
@@ -222,8 +226,8 @@ fn unmapped_is_a_mapped_name_on_a_service_account_of_a_run() {
     assert_eq!(judged("", started("svc-etl", "svc-etl-sa", -60.0)), "missing report Policy");
     let early = started("svc-etl", run, -1e5 - 60.0);
     assert_eq!(judged("unmapped=evict", early), "unmapped report Doubt(BeforeMapping)");
-    let mapped = Bound { mapped_since: None, ..bound("old") };
-    let unmapped = Place { bound: Some(mapped), ..steady("old") };
+    let mapped = SweepBound { mapped_since: None, ..bound("old") };
+    let unmapped = SweepPlace { bound: Some(mapped), ..steady("old") };
     assert_eq!(judged_by("", unmapped, started("svc-etl", run, -60.0), HOUR), "right");
     // Another namespace has other bindings.
     let elsewhere = Pod { namespace: "other".to_owned(), ..started("svc-etl", run, -60.0) };

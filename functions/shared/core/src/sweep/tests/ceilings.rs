@@ -115,6 +115,6 @@ fn one_namespace_that_is_implausible_holds_up_no_other() {
 #[test]
 fn reports_count_against_no_ceiling() {
     let pods: Vec<Pod> = (0..100).map(|n| pod(&n.to_string(), -60.0)).collect();
-    let sweep = swept(Place::default(), &pods, HOUR, &settings(""));
+    let sweep = swept(SweepPlace::default(), &pods, HOUR, &settings(""));
     assert_eq!((sweep.reports.len(), sweep.ceilings.len()), (100, 0));
 }

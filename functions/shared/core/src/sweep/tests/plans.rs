@@ -4,15 +4,15 @@ use super::*;
 
 /// Several places and pods, one of each kind.
 fn everything() -> (Places, Vec<Pod>) {
-    let removed_of = |name: &str, when| Place {
+    let removed_of = |name: &str, when| SweepPlace {
         removals: vec![removal(name, when, worked(name, -1e5))],
-        ..Place::default()
+        ..SweepPlace::default()
     };
     let places = Places::from([
         (account("svc-a-sa"), removed_of("svc-a", 100.0)),
         (account("svc-b-sa"), removed_of("svc-b", 50.0)),
         (account("svc-etl-sa"), updated()),
-        (account("svc-old-sa"), Place::default()),
+        (account("svc-old-sa"), SweepPlace::default()),
     ]);
     let on =
         |name: &str, account: &str| Pod { service_account: account.to_owned(), ..pod(name, -60.0) };
@@ -224,13 +224,13 @@ fn words_name_the_pod_its_service_account_and_the_roles() {
     unmapped
         .labels
         .insert("dominodatalab.com/starting-user-username".to_owned(), "svc-etl".to_owned());
-    let recreated = Place { association: association("new", -1.0, 0.0), ..updated() };
-    let late = Place { association: association("old", 0.0, 0.0), ..steady("old") };
-    let annotated = Place {
+    let recreated = SweepPlace { association: association("new", -1.0, 0.0), ..updated() };
+    let late = SweepPlace { association: association("old", 0.0, 0.0), ..steady("old") };
+    let annotated = SweepPlace {
         irsa_role: Some("arn:aws:iam::111122223333:role/irsa".to_owned()),
         ..steady("old")
     };
-    let gone = Place { association: None, ..steady("old") };
+    let gone = SweepPlace { association: None, ..steady("old") };
     let web = Credentials { web_identity: true, static_keys: true, ..INJECTED };
     let run = |others: &[&'static str]| {
         vec![ContainerIdentity {
@@ -301,7 +301,7 @@ fn words_name_the_pod_its_service_account_and_the_roles() {
 
 #[test]
 fn associations_elsewhere_make_an_observation_that_shows_none_here_plausible() {
-    let gone = Place { association: None, ..steady("etl") };
+    let gone = SweepPlace { association: None, ..steady("etl") };
     let places = Places::from([(account("svc-etl-sa"), gone)]);
     let settings = settings("");
     let plan = |listed| Survey::new(&places, &settings, at(HOUR)).listed(listed).plan(None);
@@ -375,7 +375,7 @@ fn the_remediation_of_a_shadowed_pod_names_the_mutation_that_puts_the_variable_t
 #[test]
 fn a_sweep_of_thousands_shows_a_part_and_says_how_many_it_leaves_out() {
     let pods: Vec<Pod> = (0..10_000).map(|n| pod(&format!("pod-{n:05}"), -60.0)).collect();
-    let sweep = swept(Place::default(), &pods, HOUR, &settings(""));
+    let sweep = swept(SweepPlace::default(), &pods, HOUR, &settings(""));
     let shown = sweep.shown(100);
     assert_eq!((shown.reports.len(), shown.omitted.reports), (100, 9_900));
     let (text, json) = (shown.to_string(), serde_json::to_string(&shown).unwrap());

@@ -66,8 +66,8 @@ impl History {
     }
 
     /// What is shown of it.
-    fn place(&self) -> Place {
-        let (mut place, mut made) = (Place::default(), 0.0);
+    fn place(&self) -> SweepPlace {
+        let (mut place, mut made) = (SweepPlace::default(), 0.0);
         let mut before: Option<Worked> = None;
         for pair in self.changes.windows(2) {
             let (was, is) = (&pair[0], &pair[1]);
@@ -81,7 +81,7 @@ impl History {
                     if was.role.is_none() {
                         made = is.called;
                     }
-                    place.bound = Some(Bound {
+                    place.bound = Some(SweepBound {
                         changed_at: Some(at(is.written)),
                         before: before.take(),
                         ..bound(ROLES[role])

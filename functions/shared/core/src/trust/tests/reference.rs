@@ -104,7 +104,7 @@ fn applies(
         && pairs(&statement["Condition"]).iter().all(|(operator, keys)| {
             pairs(keys).iter().all(|(key, values)| {
                 let variables = document["Version"] == "2012-10-17";
-                let condition = Condition {
+                let condition = PolicyCondition {
                     operator,
                     key,
                     values: list(values).iter().map(text).collect(),
@@ -180,14 +180,14 @@ fn context(key: &str, session_tags: bool, world: &mut World) -> Context {
     }
 }
 
-struct Condition<'a> {
+struct PolicyCondition<'a> {
     operator: &'a str,
     key: &'a str,
     values: Vec<String>,
     variables: bool,
 }
 
-impl Condition<'_> {
+impl PolicyCondition<'_> {
     fn holds(&self, number: usize, session_tags: bool, world: &mut World) -> bool {
         let name = format!("{} on {} of {number}", self.operator, self.key);
         let Some((set, base, if_exists)) = self.parts() else {

@@ -17,17 +17,17 @@ fn description() -> ClusterDescription {
     }
 }
 
-fn told(description: Option<ClusterDescription>, agent: Option<&str>) -> Told {
-    Told {
+fn told(description: Option<ClusterDescription>, agent: Option<&str>) -> EksFacts {
+    EksFacts {
         cluster: ClusterArn::new("aws", "eu-west-1", "111122223333", "blue").unwrap(),
-        description: Answer::Known(description),
-        agent: Answer::Known(agent.map(str::to_owned)),
+        description: Described::Known(description),
+        agent: Described::Known(agent.map(str::to_owned)),
         failures: Vec::new(),
     }
 }
 
 /// The one thing that is missing: its reason and the remediation.
-fn one(told: &Told, api_access: ApiAccess) -> String {
+fn one(told: &EksFacts, api_access: ApiAccess) -> String {
     let missing = told.missing(api_access);
     assert_eq!(missing.len(), 1, "{missing:?}");
     format!("{}; {}", missing[0].reason, missing[0].remediation)
@@ -100,12 +100,12 @@ fn a_cluster_in_auto_mode_has_the_agent_built_in() {
 #[test]
 fn a_denial_names_the_permission_and_hides_no_other_word() {
     let mut told = told(Some(description()), None);
-    told.description = Answer::Denied("failed to describe cluster blue".to_owned());
+    told.description = Described::Denied("failed to describe cluster blue".to_owned());
     let missing = told.missing(ApiAccess::Open);
     assert_eq!(missing.len(), 2);
     assert!(missing[0].remediation.contains("eks:DescribeCluster"));
-    told.agent = Answer::Denied("failed to describe add-on".to_owned());
+    told.agent = Described::Denied("failed to describe add-on".to_owned());
     assert!(told.missing(ApiAccess::Open)[1].remediation.contains("eks:DescribeAddon"));
-    told.agent = Answer::Unknown;
+    told.agent = Described::Unknown;
     assert_eq!(told.missing(ApiAccess::Open).len(), 1);
 }

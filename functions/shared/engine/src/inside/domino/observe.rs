@@ -6,18 +6,18 @@ use pod_identity_core::domino::{Claim, DEPLOYMENT_LABEL, Mutations, Observation}
 use pod_identity_core::plan::Problem;
 use pod_identity_core::{ClusterArn, DominoName, Mutation, ServiceAccount, ServiceAccountRef};
 
-use super::super::known::Known;
+use super::super::known::Remembered;
 use super::super::{Inside, InsideError};
-use super::{Subject, words};
+use super::{BlockedSubject, words};
 use crate::ledger::{BindingRecord, Condition};
 use crate::ports::{ErrorKind, Page, PortError};
 
 /// How often a list begins again whose page token became too old.
 const LISTS: u32 = 3;
 
-pub(super) struct Seen {
+pub(super) struct DominoObservation {
     pub(super) observation: Observation,
-    pub(super) subjects: BTreeMap<DominoName, Subject>,
+    pub(super) subjects: BTreeMap<DominoName, BlockedSubject>,
     /// What could not be read: by namespace of service accounts.
     pub(super) unread: BTreeMap<String, Problem>,
     /// Why Mutations could not be read, or there are none.
@@ -26,7 +26,10 @@ pub(super) struct Seen {
 
 /// Looks at what the settings ask for. What fails in one part keeps no other from being seen,
 /// unless nobody can look inside at all.
-pub(super) async fn observe(context: &Inside<'_>, known: &Known) -> Result<Seen, InsideError> {
+pub(super) async fn observe(
+    context: &Inside<'_>,
+    known: &Remembered,
+) -> Result<DominoObservation, InsideError> {
     let (access, inside) = (context.access, context.inside);
     let mut seen = of_ledger(known, &access.cluster);
     let claims = seen.observation.claims.values();
@@ -62,15 +65,17 @@ pub(super) async fn observe(context: &Inside<'_>, known: &Known) -> Result<Seen,
     Ok(seen)
 }
 
-fn of_ledger(known: &Known, cluster: &ClusterArn) -> Seen {
+fn of_ledger(known: &Remembered, cluster: &ClusterArn) -> DominoObservation {
     let (mut claims, mut subjects) = (BTreeMap::new(), BTreeMap::new());
     for (name, record) in &known.bindings {
         let condition = known.conditions.get(name);
         let claim = claim(record, condition, cluster);
         if let (Some(binding), Some(kubernetes)) = (record.binding(), &claim.wanted) {
             let (version, role) = (record.version.clone(), binding.desired.role.clone());
-            subjects
-                .insert(name.clone(), Subject { kubernetes: kubernetes.clone(), version, role });
+            subjects.insert(
+                name.clone(),
+                BlockedSubject { kubernetes: kubernetes.clone(), version, role },
+            );
         }
         claims.insert(name.clone(), claim);
     }
@@ -83,7 +88,7 @@ fn of_ledger(known: &Known, cluster: &ClusterArn) -> Seen {
         service_accounts: BTreeMap::new(),
         mutations: Mutations::Unseen,
     };
-    Seen { observation, subjects, unread: BTreeMap::new(), unmapped: None }
+    DominoObservation { observation, subjects, unread: BTreeMap::new(), unmapped: None }
 }
 
 fn claim(record: &BindingRecord, condition: Option<&Condition>, cluster: &ClusterArn) -> Claim {

@@ -11,7 +11,7 @@ use super::places::place_of;
 use crate::ledger::{Condition, ConditionState, Effective, InsideBinding, Missing, Proof};
 
 /// What was seen of a cluster.
-pub(super) struct Seen<'a> {
+pub(super) struct SweepFacts<'a> {
     pub(super) sweep: &'a Sweep,
     pub(super) places: &'a Places,
     pub(super) pods: &'a [Pod],
@@ -51,7 +51,7 @@ pub(super) fn judge(
     binding: &Binding,
     condition: &Condition,
     inside: &mut InsideBinding,
-    seen: &Seen<'_>,
+    seen: &SweepFacts<'_>,
 ) -> Option<Unproven> {
     let place = condition.wanted.as_ref();
     let here = condition.association.as_ref().filter(|one| Some(&one.kubernetes) == place);
@@ -107,7 +107,7 @@ pub(super) fn judge(
     (condition.state == ConditionState::Ready && settled).then_some(unproven)
 }
 
-impl Seen<'_> {
+impl SweepFacts<'_> {
     fn after(&self, at: Timestamp) -> Timestamp {
         at.checked_add(self.grace).unwrap_or(Timestamp::MAX)
     }

@@ -12,7 +12,7 @@ use super::pods::words;
 use super::tell::{BlockedByPdb, Word, Words, tell};
 use super::{SweepPlan, SweepReport, look, place_of_finding, pod_id};
 use crate::error::Error;
-use crate::inside::known::Known;
+use crate::inside::known::Remembered;
 use crate::inside::{Hands, Inside};
 use crate::ledger::{Intended, IntendedEviction, View, WriteSet, intended_key};
 use crate::ports::{ErrorKind, Eviction, PodQuery, PortError};
@@ -34,7 +34,7 @@ const ATTEMPTS: u32 = 4;
 const NOTED: usize = 100;
 
 /// A pod that is to be evicted.
-struct Target<'a> {
+struct EvictionTarget<'a> {
     finding: &'a Finding,
     attempts: u32,
     blocked_by_pdb: Option<BlockedByPdb>,
@@ -45,7 +45,7 @@ struct Target<'a> {
 }
 
 /// What became of one attempt.
-enum Fate {
+enum EvictionOutcome {
     Evicted,
     Deleted,
     Spared,
@@ -64,7 +64,7 @@ type Group = (ServiceAccountRef, Option<ServiceAccountRef>);
 struct Evicting<'a> {
     context: &'a Inside<'a>,
     hands: &'a Hands<'a>,
-    known: &'a Known,
+    known: &'a Remembered,
     plan: &'a SweepPlan,
 }
 
@@ -72,22 +72,27 @@ struct Evicting<'a> {
 pub(super) async fn evict(
     context: &Inside<'_>,
     hands: &Hands<'_>,
-    known: &Known,
+    known: &Remembered,
     plan: &SweepPlan,
     evictions: &[Finding],
 ) -> SweepReport {
     let evicting = Evicting { context, hands, known, plan };
     let mut report = plan.report.clone();
-    let new =
-        |finding| Target { finding, attempts: 0, blocked_by_pdb: None, failed: None, sent: false };
-    let mut waiting: Vec<Target<'_>> = evictions.iter().map(new).collect();
+    let new = |finding| EvictionTarget {
+        finding,
+        attempts: 0,
+        blocked_by_pdb: None,
+        failed: None,
+        sent: false,
+    };
+    let mut waiting: Vec<EvictionTarget<'_>> = evictions.iter().map(new).collect();
     let wait_until = wait_until(context.clock.now(), context.deadline);
     let (mut pause, mut unpublished, mut over) = (FIRST_PAUSE, Vec::new(), false);
     let mut noted = BTreeSet::new();
     while !waiting.is_empty() {
         let (mut put_off, mut not_tried, mut throttled) = (Vec::new(), false, false);
         while !waiting.is_empty() {
-            let now: Vec<Target<'_>> = waiting.drain(..waiting.len().min(NOTED)).collect();
+            let now: Vec<EvictionTarget<'_>> = waiting.drain(..waiting.len().min(NOTED)).collect();
             let may_go_on = !context.is_over() && evicting.is_leased().await;
             if !may_go_on || !evicting.note(&now, &unpublished, &mut noted).await {
                 put_off.extend(now);
@@ -98,26 +103,26 @@ pub(super) async fn evict(
             for (target, fate) in evicting.round(now).await {
                 let id = pod_id(target.finding);
                 match fate {
-                    Fate::Evicted => {
+                    EvictionOutcome::Evicted => {
                         news.extend(words.evicted(target.finding, None));
                         report.evicted.push(id);
                     }
-                    Fate::Deleted => {
+                    EvictionOutcome::Deleted => {
                         news.extend(words.evicted(target.finding, target.blocked_by_pdb.as_ref()));
                         report.deleted.push(id);
                     }
-                    Fate::Spared => report.spared.push(id),
-                    Fate::Failed(why) => report.failures.push((id, why)),
-                    Fate::Again if target.attempts >= ATTEMPTS => {
+                    EvictionOutcome::Spared => report.spared.push(id),
+                    EvictionOutcome::Failed(why) => report.failures.push((id, why)),
+                    EvictionOutcome::Again if target.attempts >= ATTEMPTS => {
                         let why = target.failed.unwrap_or_default();
                         report.failures.push((id, why));
                     }
-                    Fate::Again => {
+                    EvictionOutcome::Again => {
                         throttled = true;
                         put_off.push(target);
                     }
-                    Fate::Blocked => put_off.push(target),
-                    Fate::NotTried => {
+                    EvictionOutcome::Blocked => put_off.push(target),
+                    EvictionOutcome::NotTried => {
                         not_tried = true;
                         put_off.push(target);
                     }
@@ -201,7 +206,7 @@ impl<'a> Evicting<'a> {
     /// Answers whether that is written down: what is not is not evicted.
     async fn note(
         &self,
-        targets: &[Target<'_>],
+        targets: &[EvictionTarget<'_>],
         unpublished: &[Word],
         noted: &mut BTreeSet<String>,
     ) -> bool {
@@ -270,8 +275,11 @@ impl<'a> Evicting<'a> {
     }
 
     /// Tries all that wait, side by side, but those of one service account one after the other.
-    async fn round(&self, waiting: Vec<Target<'a>>) -> Vec<(Target<'a>, Fate)> {
-        let mut groups: Vec<(Option<Group>, Vec<Target<'a>>)> = Vec::new();
+    async fn round(
+        &self,
+        waiting: Vec<EvictionTarget<'a>>,
+    ) -> Vec<(EvictionTarget<'a>, EvictionOutcome)> {
+        let mut groups: Vec<(Option<Group>, Vec<EvictionTarget<'a>>)> = Vec::new();
         let mut at: BTreeMap<Option<Group>, usize> = BTreeMap::new();
         // In the order of the plan: what was taken away longest ago first.
         for target in waiting {
@@ -283,7 +291,7 @@ impl<'a> Evicting<'a> {
                 None => groups.push((group, vec![target])),
             }
         }
-        let done: Vec<Vec<(Target<'a>, Fate)>> = stream::iter(groups)
+        let done: Vec<Vec<(EvictionTarget<'a>, EvictionOutcome)>> = stream::iter(groups)
             .map(|(group, targets)| self.group(group, targets))
             .buffer_unordered(self.context.settings.concurrency.max(1))
             .collect()
@@ -294,8 +302,8 @@ impl<'a> Evicting<'a> {
     async fn group(
         &self,
         group: Option<Group>,
-        targets: Vec<Target<'a>>,
-    ) -> Vec<(Target<'a>, Fate)> {
+        targets: Vec<EvictionTarget<'a>>,
+    ) -> Vec<(EvictionTarget<'a>, EvictionOutcome)> {
         let mut done = Vec::with_capacity(targets.len());
         let looked = match group {
             _ if self.is_over() => Err(None),
@@ -310,10 +318,10 @@ impl<'a> Evicting<'a> {
         };
         for mut target in targets {
             let fate = match &looked {
-                Ok(true) if self.is_over() => Fate::NotTried,
+                Ok(true) if self.is_over() => EvictionOutcome::NotTried,
                 Ok(true) => self.one(&mut target).await,
-                Ok(false) => Fate::Spared,
-                Err(None) => Fate::NotTried,
+                Ok(false) => EvictionOutcome::Spared,
+                Err(None) => EvictionOutcome::NotTried,
                 Err(Some(why)) => target.again(why.to_string()),
             };
             self.log(&target, &fate);
@@ -322,14 +330,14 @@ impl<'a> Evicting<'a> {
         done
     }
 
-    async fn one(&self, target: &mut Target<'a>) -> Fate {
+    async fn one(&self, target: &mut EvictionTarget<'a>) -> EvictionOutcome {
         let (access, clock) = (self.context.access, self.context.clock);
         let kubernetes = self.hands.kubernetes;
         let id = pod_id(target.finding);
         let grace = self.context.inside.sweep.as_ref().and_then(|sweep| sweep.grace_seconds);
         match kubernetes.evict(access, &id, grace).await {
-            Ok(Eviction::Evicted) => Fate::Evicted,
-            Ok(Eviction::Gone) => target.gone(Fate::Evicted),
+            Ok(Eviction::Evicted) => EvictionOutcome::Evicted,
+            Ok(Eviction::Gone) => target.gone(EvictionOutcome::Evicted),
             Ok(Eviction::Blocked(words)) => {
                 let before =
                     target.blocked_by_pdb.as_ref().map(|blocked_by_pdb| blocked_by_pdb.since);
@@ -338,15 +346,15 @@ impl<'a> Evicting<'a> {
                 target.blocked_by_pdb = Some(BlockedByPdb { since, words });
                 target.failed = None;
                 if !self.may_delete(target.finding, since) {
-                    return Fate::Blocked;
+                    return EvictionOutcome::Blocked;
                 }
                 match kubernetes.delete_pod(access, &id, grace).await {
-                    Ok(true) => Fate::Deleted,
-                    Ok(false) => target.gone(Fate::Deleted),
-                    Err(error) => self.after(target, &error, Fate::Deleted).await,
+                    Ok(true) => EvictionOutcome::Deleted,
+                    Ok(false) => target.gone(EvictionOutcome::Deleted),
+                    Err(error) => self.after(target, &error, EvictionOutcome::Deleted).await,
                 }
             }
-            Err(error) => self.after(target, &error, Fate::Evicted).await,
+            Err(error) => self.after(target, &error, EvictionOutcome::Evicted).await,
         }
     }
 
@@ -356,10 +364,10 @@ impl<'a> Evicting<'a> {
         after.is_some_and(|after| later(blocked_since, after) <= self.context.clock.now())
     }
 
-    fn failed(&self, target: &mut Target<'a>, error: &PortError) -> Fate {
+    fn failed(&self, target: &mut EvictionTarget<'a>, error: &PortError) -> EvictionOutcome {
         let why = words(error, &self.context.access.cluster);
         if error.kind != ErrorKind::Passing {
-            return Fate::Failed(why);
+            return EvictionOutcome::Failed(why);
         }
         target.sent = true;
         target.again(why)
@@ -367,9 +375,14 @@ impl<'a> Evicting<'a> {
 
     /// What became of a pod after a call that failed. Where there was no answer, the pod itself says it: the server
     /// holds the eviction of a pod for ten seconds while another one has its name, and would do so each time.
-    async fn after(&self, target: &mut Target<'a>, error: &PortError, sent: Fate) -> Fate {
+    async fn after(
+        &self,
+        target: &mut EvictionTarget<'a>,
+        error: &PortError,
+        sent: EvictionOutcome,
+    ) -> EvictionOutcome {
         let failed = self.failed(target, error);
-        if !matches!(failed, Fate::Again) || error.is_answered() || self.is_over() {
+        if !matches!(failed, EvictionOutcome::Again) || error.is_answered() || self.is_over() {
             return failed;
         }
         let (access, kubernetes) = (self.context.access, self.context.kubernetes);
@@ -383,21 +396,25 @@ impl<'a> Evicting<'a> {
         }
     }
 
-    fn log(&self, target: &Target<'_>, fate: &Fate) {
+    fn log(&self, target: &EvictionTarget<'_>, fate: &EvictionOutcome) {
         let what = match fate {
-            Fate::Evicted => "evicted",
-            Fate::Deleted => "deleted, because a budget blocked the eviction for too long",
-            Fate::Spared => "spared: it is gone, or what it was found stale by is not so any more",
-            Fate::Blocked => "blocked by a budget",
-            Fate::Again => "failed, to be tried again",
-            Fate::Failed(_) => "failed",
-            Fate::NotTried => "not tried, the time is over",
+            EvictionOutcome::Evicted => "evicted",
+            EvictionOutcome::Deleted => {
+                "deleted, because a budget blocked the eviction for too long"
+            }
+            EvictionOutcome::Spared => {
+                "spared: it is gone, or what it was found stale by is not so any more"
+            }
+            EvictionOutcome::Blocked => "blocked by a budget",
+            EvictionOutcome::Again => "failed, to be tried again",
+            EvictionOutcome::Failed(_) => "failed",
+            EvictionOutcome::NotTried => "not tried, the time is over",
         };
         let finding = target.finding;
         let why = match fate {
-            Fate::Failed(why) => Some(why.as_str()),
-            Fate::Again => target.failed.as_deref(),
-            Fate::Blocked => {
+            EvictionOutcome::Failed(why) => Some(why.as_str()),
+            EvictionOutcome::Again => target.failed.as_deref(),
+            EvictionOutcome::Blocked => {
                 target.blocked_by_pdb.as_ref().map(|blocked_by_pdb| blocked_by_pdb.words.as_str())
             }
             _ => None,
@@ -413,15 +430,15 @@ impl<'a> Evicting<'a> {
     }
 }
 
-impl Target<'_> {
+impl EvictionTarget<'_> {
     /// A pod that is gone after a call whose answer was lost went because of it.
-    fn gone(&self, sent: Fate) -> Fate {
-        if self.sent { sent } else { Fate::Spared }
+    fn gone(&self, sent: EvictionOutcome) -> EvictionOutcome {
+        if self.sent { sent } else { EvictionOutcome::Spared }
     }
 
-    fn again(&mut self, why: String) -> Fate {
+    fn again(&mut self, why: String) -> EvictionOutcome {
         self.attempts += 1;
         self.failed = Some(why);
-        Fate::Again
+        EvictionOutcome::Again
     }
 }

@@ -7,7 +7,7 @@ use pod_identity_core::{Association, DominoName, ServiceAccountRef};
 use super::places::says_the_same;
 use crate::error::Error;
 use crate::inside::Inside;
-use crate::inside::known::Known;
+use crate::inside::known::Remembered;
 use crate::ledger::{ClaimsRecord, Condition, LedgerError, View, claims_key, condition_key};
 use crate::observe;
 use crate::ports::Key;
@@ -16,7 +16,7 @@ use crate::ports::Key;
 /// of whoever is bound before EKS does.
 pub(super) async fn is_as_planned(
     context: &Inside<'_>,
-    known: &Known,
+    known: &Remembered,
     place: &ServiceAccountRef,
     planned: Option<&Association>,
     also: Option<&ServiceAccountRef>,
@@ -49,7 +49,7 @@ fn gives_the_same(one: Option<&Association>, other: Option<&Association>) -> boo
 /// Whether the ledger says of a place what it said before, and nobody else claims it.
 async fn is_remembered_alike(
     context: &Inside<'_>,
-    known: &Known,
+    known: &Remembered,
     place: &ServiceAccountRef,
 ) -> Result<bool, LedgerError> {
     let cluster = &context.access.cluster;

@@ -3,18 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{self, StreamExt};
-use pod_identity_core::sweep::{Bound, Places, Removal, Worked};
+use pod_identity_core::sweep::{Places, Removal, SweepBound, Worked};
 use pod_identity_core::{Association, DominoName, Pod, ServiceAccountRef};
 
 use crate::error::Error;
 use crate::inside::Inside;
-use crate::inside::known::Known;
+use crate::inside::known::Remembered;
 use crate::ledger::{Condition, InsideBinding, WorkedRecord};
 use crate::observe;
 use crate::ports::{AssociationFilter, AssociationSummary, PortError};
 
 /// What the ledger says of every Kubernetes service account that it knows.
-pub(super) fn of_ledger(known: &Known, inside: &BTreeMap<DominoName, InsideBinding>) -> Places {
+pub(super) fn of_ledger(
+    known: &Remembered,
+    inside: &BTreeMap<DominoName, InsideBinding>,
+) -> Places {
     let mut places = Places::new();
     // Of several that want one place, the one who has its association holds it.
     let mut rank: BTreeMap<&ServiceAccountRef, u8> = BTreeMap::new();
@@ -47,17 +50,17 @@ pub(super) fn of_ledger(known: &Known, inside: &BTreeMap<DominoName, InsideBindi
 
 /// Whom the ledger has at a place, unless it is a tombstone.
 fn bound(
-    known: &Known,
+    known: &Remembered,
     name: &DominoName,
     condition: &Condition,
     place: &ServiceAccountRef,
     inside: Option<&InsideBinding>,
-) -> Option<Bound> {
+) -> Option<SweepBound> {
     let binding = known.bindings.get(name)?.binding()?;
     let association = condition.association.as_ref();
     let associated = association.is_some_and(|association| association.kubernetes == *place);
     let mapped = inside.filter(|inside| inside.kubernetes.as_ref() == Some(place));
-    Some(Bound {
+    Some(SweepBound {
         service_account: name.clone(),
         desired: binding.desired.clone(),
         // Without an association here, both are about the place before.
@@ -73,7 +76,7 @@ fn worked(record: &WorkedRecord) -> Worked {
 }
 
 /// Kubernetes service accounts of one binding: where it is, where it leaves, and where it was.
-pub(super) fn of_binding(known: &Known, name: &DominoName) -> BTreeSet<ServiceAccountRef> {
+pub(super) fn of_binding(known: &Remembered, name: &DominoName) -> BTreeSet<ServiceAccountRef> {
     let Some(condition) = known.conditions.get(name) else { return BTreeSet::new() };
     let was = condition.association.iter().map(|association| &association.kubernetes);
     let places = condition.wanted.iter().chain(condition.leaving.keys());
@@ -94,7 +97,7 @@ fn word(condition: &Condition) -> impl PartialEq + '_ {
 
 /// What EKS lists.
 #[derive(Default)]
-pub(super) struct Listed {
+pub(super) struct AssociationList {
     pub(super) summaries: BTreeMap<ServiceAccountRef, AssociationSummary>,
     /// How many associations were listed, also of those whose names Kubernetes would not take.
     pub(super) count: usize,
@@ -104,12 +107,12 @@ pub(super) struct Listed {
 pub(super) async fn list(
     context: &Inside<'_>,
     only: Option<&BTreeSet<ServiceAccountRef>>,
-) -> Result<Listed, PortError> {
+) -> Result<AssociationList, PortError> {
     let (eks, access, settings) = (context.eks, context.access, context.settings);
     let all = AssociationFilter::default();
     let Some(only) = only else {
         let found = observe::list(eks, access, all).await?;
-        return Ok(Listed { count: found.len(), summaries: by_place(found) });
+        return Ok(AssociationList { count: found.len(), summaries: by_place(found) });
     };
     let found = observe::summaries(eks, access, only, settings.concurrency).await?;
     let mut count = found.len();
@@ -123,7 +126,7 @@ pub(super) async fn list(
             break;
         }
     }
-    Ok(Listed { count, summaries: by_place(found) })
+    Ok(AssociationList { count, summaries: by_place(found) })
 }
 
 fn by_place(found: Vec<AssociationSummary>) -> BTreeMap<ServiceAccountRef, AssociationSummary> {
@@ -143,7 +146,7 @@ pub(super) struct Shown {
 /// Describes the associations of places that have pods.
 pub(super) async fn describe(
     context: &Inside<'_>,
-    listed: &mut Listed,
+    listed: &mut AssociationList,
     pods: &[Pod],
 ) -> Result<Shown, Error> {
     let (eks, access, settings) = (context.eks, context.access, context.settings);

@@ -51,7 +51,7 @@ enum Unread {
 
 /// The pods of one namespace.
 #[derive(Default)]
-struct Listed {
+struct NamespacePods {
     kept: Vec<Pod>,
     passed_over: usize,
     standing: BTreeSet<String>,
@@ -95,7 +95,7 @@ async fn list_one(
     context: &Inside<'_>,
     wanted: &Wanted<'_>,
     namespace: &str,
-) -> Result<Listed, Unread> {
+) -> Result<NamespacePods, Unread> {
     let query = PodQuery {
         namespace: namespace.to_owned(),
         selector: wanted.settings.selector.clone(),
@@ -103,7 +103,7 @@ async fn list_one(
         limit: context.inside.page,
     };
     for _ in 0..BEGINNINGS {
-        let (mut listed, mut token) = (Listed::default(), None::<String>);
+        let (mut listed, mut token) = (NamespacePods::default(), None::<String>);
         loop {
             if context.is_over() {
                 return Err(Unread::Other("the invocation's time was nearly over".to_owned()));

@@ -10,9 +10,9 @@ use pod_identity_events::{
 };
 
 use crate::error::Error;
-use crate::inside::known::Known;
+use crate::inside::known::Remembered;
 use crate::inside::{Hands, Inside};
-use crate::ledger::{IntendedEviction, Told, View, WriteSet, reported_key};
+use crate::ledger::{IntendedEviction, ReportedPod, View, WriteSet, reported_key};
 use crate::outcome::time;
 use crate::ports::MAX_WRITE;
 use crate::publish::publish;
@@ -33,7 +33,7 @@ pub(super) struct Word {
     /// None when the bus knows it, and only the memory is to last.
     event: Option<Outgoing>,
     uid: String,
-    told: Told,
+    told: ReportedPod,
     /// The eviction that it tells of, as the ledger notes it.
     eviction: Option<IntendedEviction>,
 }
@@ -44,7 +44,7 @@ pub(super) fn after_death(mut eviction: IntendedEviction) -> Word {
     eviction.event.reason.push_str(
         "; told late: the run that was about to evict it could not tell, and the pod runs no more",
     );
-    let told = Told { case: noted.case, evicted: true, blocked_since: None, at: noted.at };
+    let told = ReportedPod { case: noted.case, evicted: true, blocked_since: None, at: noted.at };
     let uid = noted.event.pod.uid.clone();
     Word { event: Some(eviction.event.into()), uid, told, eviction: Some(noted) }
 }
@@ -57,7 +57,7 @@ impl Word {
 
     /// What it is about, for the log.
     pub(super) fn about(&self) -> String {
-        let Told { case, evicted, .. } = &self.told;
+        let ReportedPod { case, evicted, .. } = &self.told;
         let what = if *evicted { "evicted" } else { "reported" };
         format!("uid {}, {case}, {what}", self.uid)
     }
@@ -68,7 +68,7 @@ pub(super) struct Words<'a> {
     pub(super) cluster: &'a str,
     pub(super) request_id: &'a str,
     pub(super) now: Timestamp,
-    pub(super) known: &'a Known,
+    pub(super) known: &'a Remembered,
     pub(super) delete_after: Option<Duration>,
 }
 
@@ -83,11 +83,16 @@ impl Words<'_> {
         fingerprint([detail_type, self.cluster, &pod.uid, case.as_str(), kind])
     }
 
-    fn told(&self, finding: &Finding, evicted: bool, blocked_since: Option<Timestamp>) -> Told {
-        Told { case: finding.case, evicted, blocked_since, at: self.now }
+    fn told(
+        &self,
+        finding: &Finding,
+        evicted: bool,
+        blocked_since: Option<Timestamp>,
+    ) -> ReportedPod {
+        ReportedPod { case: finding.case, evicted, blocked_since, at: self.now }
     }
 
-    fn before(&self, finding: &Finding) -> Option<&Told> {
+    fn before(&self, finding: &Finding) -> Option<&ReportedPod> {
         self.known.told.get(&finding.pod.uid).filter(|told| told.case == finding.case)
     }
 

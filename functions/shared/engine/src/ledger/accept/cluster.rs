@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{Acceptance, Decision, older, remember, reused};
 use crate::ledger::records::HistoryOutcome;
-use crate::ledger::registry::{ClusterRecord, Retirement};
+use crate::ledger::registry::{ClusterRecord, RetirementRecord};
 use crate::ledger::{
     LedgerError, MAX_CLUSTERS, MAX_REGISTRY_BYTES, View, WriteSet, registry, registry_key,
 };
@@ -88,9 +88,9 @@ pub(super) fn accept_cluster(
 fn retirement(
     exemptions: &Exemptions,
     version: &Version,
-    before: Option<&Retirement>,
-) -> Retirement {
-    Retirement {
+    before: Option<&RetirementRecord>,
+) -> RetirementRecord {
+    RetirementRecord {
         version: version.clone(),
         exemptions: exemptions.clone(),
         begun_at: before.and_then(|before| before.begun_at),

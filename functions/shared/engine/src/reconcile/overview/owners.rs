@@ -14,7 +14,7 @@ use crate::ledger::{AccountRecord, BindingState, Condition};
 use crate::observe;
 use crate::ports::{AssociationSummary, PortError};
 use crate::reconcile::Orphan;
-use crate::reconcile::drift::What;
+use crate::reconcile::drift::DriftCause;
 use crate::reconcile::restored::Correction;
 
 impl Overview {
@@ -166,7 +166,7 @@ impl Overview {
         // Made late, by a run that did not know of the removal, the move or the retirement.
         let unbound = matches!(record.state, BindingState::Unbound { .. });
         let what = association.filter(|_| unbound);
-        let what = what.map(|association| What::unassigned(owner, place, association));
+        let what = what.map(|association| DriftCause::unassigned(owner, place, association));
         found.needed.insert(owner.clone(), what);
         found.places.insert(place.clone());
     }

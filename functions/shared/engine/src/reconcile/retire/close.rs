@@ -73,7 +73,8 @@ fn leave(registry: &mut Registry, cluster: &ClusterArn) {
     let Some(record) = registry.clusters.remove(cluster) else { return };
     let Some(retirement) = record.retired else { return };
     let nobody = Exemptions::default();
-    let retirement = ledger::Retirement { drained_at: None, exemptions: nobody, ..retirement };
+    let retirement =
+        ledger::RetirementRecord { drained_at: None, exemptions: nobody, ..retirement };
     if registry.has_room_for_retirement() {
         registry.retirements.insert(cluster.clone(), retirement);
     }

@@ -12,7 +12,7 @@ mod told;
 mod two;
 
 use pod_identity_core::sweep;
-use pod_identity_engine::ledger::{InsideBinding, Told, inside_binding_key, reported_key};
+use pod_identity_engine::ledger::{InsideBinding, ReportedPod, inside_binding_key, reported_key};
 use pod_identity_engine::ports::{Expect, Item, Key, Write};
 use pod_identity_engine::{
     InsideReport, InsideScope, InsideSettings, MappingSettings, Outcome, SweepReport,
@@ -192,7 +192,7 @@ impl Stage {
         self.record(&key).unwrap_or_default()
     }
 
-    fn told(&self, uid: &str) -> Option<Told> {
+    fn told(&self, uid: &str) -> Option<ReportedPod> {
         self.record(&reported_key(&cluster("blue"), uid))
     }
 
