@@ -58,7 +58,7 @@ async fn list(
         |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|it| it == found);
     let mut listed = ListedAssociations { summaries: Vec::new(), more: true };
     let mut next = None::<String>;
-    while listed.more && !admin.is_over() {
+    while listed.more && !admin.deadline_reached() {
         let page = admin.eks.associations(access, filter, next.as_deref()).await?;
         listed.summaries.extend(page.items.into_iter().filter(|one| {
             fits(&filter.namespace, &one.namespace)
@@ -76,7 +76,7 @@ async fn describe(
     listed: ListedAssociations,
 ) -> Result<Associations, PortError> {
     let described: Vec<_> = stream::iter(&listed.summaries)
-        .map(async |summary| match admin.is_over() {
+        .map(async |summary| match admin.deadline_reached() {
             true => None,
             false => Some(admin.eks.association(access, &summary.id).await),
         })

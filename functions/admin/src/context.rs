@@ -69,7 +69,7 @@ impl<'a> AdminContext<'a> {
 
     /// An error when no time is left for another call.
     pub(crate) fn hurry(&self) -> Result<(), Error> {
-        if self.is_over() { Err(OVER.into()) } else { Ok(()) }
+        if self.deadline_reached() { Err(OVER.into()) } else { Ok(()) }
     }
 
     /// What a call answers that starts only where there is time for it.

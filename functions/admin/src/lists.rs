@@ -76,7 +76,7 @@ pub(crate) async fn pods(
             }
             Err(error) => return Err(error),
         }
-        if token.is_none() || read >= MOST_PAGES || admin.is_over() {
+        if token.is_none() || read >= MOST_PAGES || admin.deadline_reached() {
             pods.cut = token.is_some();
             pods.found.sort_by(|a, b| (&a.name, &a.uid).cmp(&(&b.name, &b.uid)));
             return Ok(pods);

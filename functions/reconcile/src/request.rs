@@ -146,10 +146,14 @@ fn called(detail: Value, own_roles: &[Pattern]) -> Result<ReconcileRequest, Malf
     let (region, account) = (&trail.aws_region, &trail.recipient_account_id);
     // An AWS service that calls has no ARN.
     let arn = arn.or_else(|| text(response_elements, "/association/associationArn"));
-    let told = arn.as_deref().and_then(|arn| arn.split(':').nth(1));
-    let cluster =
-        ClusterArn::new(told.unwrap_or(Partition::of_region(region).name), region, account, &name)
-            .map_err(|error| format!("{event_name} is on no cluster: {error}"))?;
+    let published = arn.as_deref().and_then(|arn| arn.split(':').nth(1));
+    let cluster = ClusterArn::new(
+        published.unwrap_or(Partition::of_region(region).name),
+        region,
+        account,
+        &name,
+    )
+    .map_err(|error| format!("{event_name} is on no cluster: {error}"))?;
     let place = ["/association/namespace", "/association/serviceAccount"]
         .map(|at| text(response_elements, at));
     let places = match place {

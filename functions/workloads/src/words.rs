@@ -64,6 +64,6 @@ fn swept(done: &SweepReport) -> String {
         done.failures.len(),
         sweep.reports.len(),
         sweep.held_back.len(),
-        done.told
+        done.published
     )
 }

@@ -153,7 +153,7 @@ fn memory(sweep: &Measured, report: &Measured) -> String {
         let (peak, verdict) = (measured.peak.median(), verdict(measured.peak.median(), goal));
         format!("Peak memory of the sweep that {what}: {peak:.2} MB of {goal:.0}, {verdict}\n")
     };
-    let told = report.calls.iter().filter(|call| call.operation == "PutEvents").count();
-    let reports = format!("reports every pod, in {told} calls of PutEvents");
+    let published = report.calls.iter().filter(|call| call.operation == "PutEvents").count();
+    let reports = format!("reports every pod, in {published} calls of PutEvents");
     line("evicts", sweep, 64.0) + &line(&reports, report, 80.0)
 }

@@ -90,9 +90,10 @@ pub(crate) fn of_effects(stage: &Stage, before: &Before, invocation: &Invocation
         let call = world.calls.iter().find(|call| !only.contains(&call.service.as_str()));
         assert_eq!(call, None, "a refused event needs neither EKS nor IAM");
     }
-    let told = world.bus.events.iter().filter(|one| one.detail_type.ends_with("Rejected")).count();
+    let published =
+        world.bus.events.iter().filter(|one| one.detail_type.ends_with("Rejected")).count();
     let count = outcomes.iter().filter(|outcome| rejected(**outcome)).count();
-    assert_eq!(told, count, "every refused record is told once");
+    assert_eq!(published, count, "every refused record is told once");
     // One text in several records is one notice.
     let kept = notices(&world);
     assert!(kept <= count && (kept > 0) == (count > 0), "{kept} notices of {count}");

@@ -58,7 +58,7 @@ pub(crate) fn check(play: &Play<'_>) -> Result<(), Violation> {
     for name in 0..NAMES {
         bounded(play, &world, name)?;
     }
-    told(play, &world)
+    published(play, &world)
 }
 
 /// Whether a service account has had so many superseded events that more are only counted.
@@ -427,7 +427,7 @@ impl End<'_> {
 }
 
 /// The bus was told of whatever is ready, and no outcome's id stands for two.
-fn told(play: &Play<'_>, world: &World) -> Result<(), Violation> {
+fn published(play: &Play<'_>, world: &World) -> Result<(), Violation> {
     let mut outcomes: BTreeMap<&str, Value> = BTreeMap::new();
     for event in &world.bus.events {
         let fields = match event.detail_type.as_str() {
@@ -455,13 +455,13 @@ fn told(play: &Play<'_>, world: &World) -> Result<(), Violation> {
             else {
                 continue;
             };
-            let told = world.bus.events.iter().any(|event| {
+            let published = world.bus.events.iter().any(|event| {
                 event.detail_type == "Pod Identity Association Ready"
                     && event.detail["associationId"] == association.id.as_str()
                     && event.detail["cause"]["eventId"] == found.version.event_id()
                     && event.detail["clusterArn"] == cluster.as_str()
             });
-            if !told {
+            if !published {
                 let what = format!("svc-{name} in {}: {}", cluster.name(), found.version);
                 return Err(Violation::new("the bus is told of what is ready", what));
             }

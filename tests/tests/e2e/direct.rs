@@ -67,8 +67,8 @@ async fn event_with_a_key_twice_is_rejected_with_both_in_its_original() {
     assert_eq!(found["outcome"], "rejected");
     let text = found["text"].as_str().unwrap();
     assert!(text.starts_with("key `detail.roleArn` occurs twice in one JSON object"), "{text}");
-    let told = &scenario.news(detail_type::EVENT_REJECTED)[0].detail;
-    let original = told["original"].as_str().unwrap();
+    let published = &scenario.news(detail_type::EVENT_REJECTED)[0].detail;
+    let original = published["original"].as_str().unwrap();
     assert!(original.contains("\"roleArn\":\"other\",\"roleArn\":"), "{original}");
 
     let admin = scenario.stage.admin();
@@ -127,8 +127,8 @@ async fn garbage_is_refused_and_never_ends_the_process() {
     for (records, rejections) in batches {
         let found = answer(scenario.invoke(format!(r#"{{"Records":{records}}}"#)).await);
         assert_eq!(found, json!({ "batchItemFailures": [] }), "{records}");
-        let told = scenario.news(detail_type::EVENT_REJECTED).len();
-        assert_eq!(told, rejections, "{records}");
+        let published = scenario.news(detail_type::EVENT_REJECTED).len();
+        assert_eq!(published, rejections, "{records}");
     }
 
     // No parser has to go down for ever; the runtime itself refuses these.

@@ -35,17 +35,20 @@ fn hostile() -> Vec<String> {
 async fn hostile_records_are_refused_with_their_originals_and_hold_up_no_other() {
     let mut scenario = Scenario::on_blue(&[]).await;
     let (before, policies) = (scenario.state().await, scenario.listed("blue"));
-    let mut told = Vec::new();
+    let mut published = Vec::new();
     for records in hostile().chunks(9) {
         scenario.deliver(records).await;
-        told.extend(scenario.news(detail_type::EVENT_REJECTED));
+        published.extend(scenario.news(detail_type::EVENT_REJECTED));
         assert_eq!(scenario.state().await, before, "{records:?}");
     }
-    assert_eq!(told.len(), hostile().len());
-    for (text, told) in hostile().iter().zip(&told) {
-        assert!(!told.detail["reasons"].as_array().unwrap().is_empty());
-        assert_eq!(told.detail["originalBytes"], text.len());
-        assert!(told.detail.to_string().len() < 256 * 1024, "no entry of EventBridge is larger");
+    assert_eq!(published.len(), hostile().len());
+    for (text, published) in hostile().iter().zip(&published) {
+        assert!(!published.detail["reasons"].as_array().unwrap().is_empty());
+        assert_eq!(published.detail["originalBytes"], text.len());
+        assert!(
+            published.detail.to_string().len() < 256 * 1024,
+            "no entry of EventBridge is larger"
+        );
     }
     let ledger = scenario.stage.ledger().await.unwrap();
     let kept = ledger.iter().filter(|item| {

@@ -66,9 +66,9 @@ async fn a_pod_that_is_terminating_is_let_be() {
     by_hand(&scenario, of_pods(Verb::Delete).name(&pods[0]).body(grace));
     sweep(&scenario).await;
     assert_eq!(kubernetes_calls(&scenario, "create pods/eviction"), 1);
-    let told = scenario.news(detail_type::STALE_POD_EVICTED);
-    assert_eq!(told.len(), 1);
-    assert_eq!(told[0].detail["pod"]["name"], json!(pods[1]), "{told:?}");
+    let published = scenario.news(detail_type::STALE_POD_EVICTED);
+    assert_eq!(published.len(), 1);
+    assert_eq!(published[0].detail["pod"]["name"], json!(pods[1]), "{published:?}");
 }
 
 #[tokio::test]

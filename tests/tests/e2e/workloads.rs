@@ -103,9 +103,9 @@ async fn outcomes_of_one_batch_are_one_sweep_that_evicts_what_lost_its_role() {
     assert_eq!(running(&scenario), Vec::<String>::new());
     assert_eq!(kubernetes_calls(&scenario, "list pods"), 1);
     assert_eq!(kubernetes_calls(&scenario, "create pods/eviction"), 2);
-    let told = scenario.news(detail_type::STALE_POD_EVICTED);
-    assert_eq!(told.len(), pods.len());
-    assert!(told.iter().all(|event| event.detail["case"] == "revoked"), "{told:?}");
+    let published = scenario.news(detail_type::STALE_POD_EVICTED);
+    assert_eq!(published.len(), pods.len());
+    assert!(published.iter().all(|event| event.detail["case"] == "revoked"), "{published:?}");
     assert_eq!(item(&scenario, "INSIDE-LEASE").await, Value::Null);
     assert_ne!(item(&scenario, "INSIDE").await["sweptAt"], Value::Null);
 }
@@ -216,9 +216,9 @@ async fn a_budget_that_blocks_is_told_and_the_pod_goes_once_it_may() {
     scenario.stage.wire().world().add_budget(&blue(), &budget).unwrap();
     sweep(&scenario).await;
     assert_eq!(running(&scenario), pods);
-    let told = scenario.news(detail_type::STALE_POD_REPORTED);
-    assert_eq!(told.len(), 1, "{told:?}");
-    let reason = told[0].detail["reason"].as_str().unwrap();
+    let published = scenario.news(detail_type::STALE_POD_REPORTED);
+    assert_eq!(published.len(), 1, "{published:?}");
+    let reason = published[0].detail["reason"].as_str().unwrap();
     assert!(reason.contains("budget"), "{reason}");
     let another = DominoPod::new("svc-first-sa", "svc-first");
     scenario.stage.wire().world().add_domino_pod(&blue(), &another).unwrap();
@@ -238,11 +238,11 @@ async fn a_death_at_any_call_that_changes_something_is_made_good_by_the_next_swe
             scenario.outlive_death_at(function, &request, (operation, when)).await;
             assert!(running(&scenario).is_empty(), "{operation} {when:?}");
             // At least once for each pod, by whichever run.
-            let told = scenario.news(detail_type::STALE_POD_EVICTED);
+            let published = scenario.news(detail_type::STALE_POD_EVICTED);
             let names: BTreeSet<String> =
-                told.iter().map(|event| event.detail["pod"]["name"].to_string()).collect();
-            assert_eq!(names.len(), pods.len(), "{operation} {when:?}: {told:?}");
-            assert!(told.len() <= 4, "{operation} {when:?}: told {} times", told.len());
+                published.iter().map(|event| event.detail["pod"]["name"].to_string()).collect();
+            assert_eq!(names.len(), pods.len(), "{operation} {when:?}: {published:?}");
+            assert!(published.len() <= 4, "{operation} {when:?}: told {} times", published.len());
         }
     }
 }

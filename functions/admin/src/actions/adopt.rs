@@ -139,7 +139,7 @@ pub(super) async fn answer(
                 let preview = preview_scope(&ahead, &scope).await?;
                 let plan = preview_words(&cluster, &preview);
                 let ahead = Some((&preview, plan.as_str()));
-                let mut answer = told(request, &cluster, &candidates, ahead, None);
+                let mut answer = render(request, &cluster, &candidates, ahead, None);
                 // What was thought through is less than what was asked for, for want of time.
                 if candidate::digest(&cluster, &candidates) != digest {
                     answer.text += "\nThis is not all that was asked for, so there is nothing to apply yet: name fewer associations, or raise the function's time-out, and plan again.\n";
@@ -153,7 +153,7 @@ pub(super) async fn answer(
             None
         }
     };
-    let answer = told(request, &cluster, &candidates, None, unasked);
+    let answer = render(request, &cluster, &candidates, None, unasked);
     Ok(answer.with("plan", json!(digest)))
 }
 
@@ -274,7 +274,7 @@ fn kept_from(all: &[Candidate], preview: &Reconciled) -> usize {
     accepted.iter().filter(|one| blocked.contains(&(&one.place, &one.name))).count()
 }
 
-fn told(
+fn render(
     request: &Request,
     cluster: &ClusterArn,
     all: &[Candidate],

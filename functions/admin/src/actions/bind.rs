@@ -58,11 +58,11 @@ async fn one(
     let about = ChangeTarget::ServiceAccount(name.to_owned());
     let change_request = ChangeRequest { about, detail_type, detail };
     let changed = make(admin, writer, request, &[change_request]).await?;
-    Ok(told(request, &changed)?.applied_by(request, &[]))
+    Ok(render(request, &changed)?.applied_by(request, &[]))
 }
 
 /// What became of one change.
-pub(super) fn told(request: &Request, changed: &Changed) -> Result<Answer, Refusal> {
+pub(super) fn render(request: &Request, changed: &Changed) -> Result<Answer, Refusal> {
     let report = match changed.results.first() {
         Some(Ok(report)) => report,
         Some(Err(reasons)) => {

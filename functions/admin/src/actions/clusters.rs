@@ -5,7 +5,7 @@ use pod_identity_events::detail_type::{CLUSTER_REGISTERED, CLUSTER_RETIRED};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::bind::told;
+use super::bind::render;
 use crate::answer::{Answer, Refusal};
 use crate::change::{ChangeRequest, ChangeTarget, make};
 use crate::context::{AdminContext, AdminWriter};
@@ -66,7 +66,7 @@ pub(super) async fn answer(
         }
     };
     let changed = make(admin, writer, request, &[change_request]).await?;
-    Ok(told(request, &changed)?.applied_by(request, &[]))
+    Ok(render(request, &changed)?.applied_by(request, &[]))
 }
 
 /// The guarded retirement of a cluster.

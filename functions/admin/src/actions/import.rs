@@ -253,9 +253,9 @@ fn words(request: &Request, lines: &[ImportLine], changed: Option<&Changed>) -> 
     if count(RowOutcome::Failed) > 0 {
         text += "What failed is made good by the same import again: what is done by then is unchanged.\n";
     }
-    let told = lines.iter().filter(|line| line.fate != RowOutcome::Unchanged);
-    if told.clone().next().is_some() {
-        text += &format!("\n{}", table(told));
+    let shown = lines.iter().filter(|line| line.fate != RowOutcome::Unchanged);
+    if shown.clone().next().is_some() {
+        text += &format!("\n{}", table(shown));
     }
     let Some(changed) = changed else { return text };
     let plan = changed.words();
@@ -312,11 +312,11 @@ fn with_data(
     ]
     .map(|(name, fate)| (name, count(lines, fate)))
     .into();
-    let told: Vec<&ImportLine> =
+    let shown: Vec<&ImportLine> =
         lines.iter().filter(|line| line.fate != RowOutcome::Unchanged).collect();
     answer
         .with("mode", json!(request.mode.word()))
         .with("counts", json!(counts))
-        .with("rows", json!(told))
+        .with("rows", json!(shown))
         .with("clusters", json!(changed.map(|changed| &changed.clusters)))
 }

@@ -7,7 +7,7 @@ use pod_identity_engine::{chain, retirement_blockers};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::bind::told;
+use super::bind::render;
 use super::clusters::retirement;
 use crate::answer::{Answer, Refusal};
 use crate::change::make;
@@ -57,7 +57,7 @@ pub(super) async fn answer(
     let before = guard(&nobody).await?;
     let change_request = retirement(cluster.as_str(), &params.exempt_service_accounts);
     let changed = make(admin, writer, request, &[change_request]).await?;
-    let mut answer = told(request, &changed)?;
+    let mut answer = render(request, &changed)?;
     let after = match (guard(&exemptions).await, writer) {
         (Ok(after), _) => after,
         // The ledger has it by now, whatever cannot be read.

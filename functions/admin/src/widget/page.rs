@@ -80,7 +80,7 @@ fn moves(moves: &[Move]) -> Vec<Element> {
     }
     let cards = moves.iter().map(|one| {
         let ready = one.ready.unwrap_or_default();
-        let told = match one.ready {
+        let shown = match one.ready {
             Some(ready) => format!("{ready} of {} bindings ready", one.of),
             None => format!("{} bindings, not counted there yet", one.of),
         };
@@ -89,9 +89,9 @@ fn moves(moves: &[Move]) -> Vec<Element> {
             .with(Element::new("h3").text(format_args!("{} → {}", one.from, one.to)))
             .with(Element::new("b").text(percent));
         let rest = one.of.saturating_sub(ready);
-        let bar = draw::bar(&[(ready, "c-ready"), (rest, "c-track")], &told);
+        let bar = draw::bar(&[(ready, "c-ready"), (rest, "c-track")], &shown);
         let card = element("div", "dpi-card").with(line).with(bar);
-        card.with(element("div", "dpi-muted").text(&told))
+        card.with(element("div", "dpi-muted").text(&shown))
     });
     vec![Element::new("h2").text("Migration"), element("div", "dpi-cards").all(cards)]
 }
@@ -114,9 +114,9 @@ fn blocked(facts: &Facts, links: Links<'_>, theme: Theme) -> Vec<Element> {
     let mut section = vec![heading, table(&head, rows)];
     let more = facts.blocked_in_all.saturating_sub(facts.blocked.len());
     if more > 0 {
-        let told =
+        let shown =
             format!("And {more} more: the action status with \"state\": \"blocked\" lists them.");
-        section.push(element("p", "dpi-muted").text(told));
+        section.push(element("p", "dpi-muted").text(shown));
     }
     section
 }

@@ -440,7 +440,7 @@ fn roles_beyond_the_room_are_not_ready_in_record_mode_unless_something_else_gran
 fn what_the_node_policies_of_green_list_already_counts_for_their_room() {
     let mut office = on_blue();
     office.settings.policy_slots = 1;
-    let told = |office: &Office| {
+    let shown = |office: &Office| {
         let findings = office.planned(to_green())["preflight"]["findings"].to_string();
         let (_, words) = findings.split_once("would have to list ").unwrap();
         let (needed, words) = words.split_once(" more roles, and have no room for ").unwrap();
@@ -451,12 +451,12 @@ fn what_the_node_policies_of_green_list_already_counts_for_their_room() {
     office.applied(to_green());
     office.reconcile("green");
     import_more(&office, 60..150, 150);
-    let (needed, lacking) = told(&office);
+    let (needed, lacking) = shown(&office);
     assert_eq!(needed, 90);
     let mut fresh = on_blue();
     fresh.settings.policy_slots = 1;
     import(&fresh, 150, 150);
-    assert_eq!(told(&fresh), (150, lacking), "the same roles have the same room");
+    assert_eq!(shown(&fresh), (150, lacking), "the same roles have the same room");
     fresh.settings.policy_slots = 10;
     let findings = fresh.planned(to_green())["preflight"]["findings"].to_string();
     assert!(!findings.contains("more roles"), "{findings}");

@@ -52,10 +52,10 @@ fn a_plan_tells_each_stale_pod_with_its_case_in_words_and_as_data() {
     assert_eq!(blue["clusterArn"], json!(cluster("blue")));
     assert_eq!(blue["stale"], json!({ "revoked": 1 }), "{blue}");
     let found = &blue["sweep"];
-    let told = found["evictions"].as_array().unwrap().iter();
-    let told = told.chain(found["reports"].as_array().unwrap().iter().map(|one| &one["finding"]));
-    let told: Vec<&Value> = told.collect();
-    let [finding] = told.as_slice() else { panic!("{blue}") };
+    let shown = found["evictions"].as_array().unwrap().iter();
+    let shown = shown.chain(found["reports"].as_array().unwrap().iter().map(|one| &one["finding"]));
+    let shown: Vec<&Value> = shown.collect();
+    let [finding] = shown.as_slice() else { panic!("{blue}") };
     assert_eq!(
         (&finding["pod"]["name"], &finding["case"]),
         (&json!(pod), &json!("revoked")),

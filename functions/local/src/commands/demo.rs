@@ -58,9 +58,9 @@ async fn drift(stage: &mut Stage) -> Vec<String> {
     };
     let (said, problem) = ask(stage.reconcile(), &json!({ "clusterArn": cluster })).await;
     say(&format!("  {said}"));
-    let mut told = false;
+    let mut published = false;
     for event in stage.new_events() {
-        told |= event.detail_type == detail_type::DRIFT_CORRECTED;
+        published |= event.detail_type == detail_type::DRIFT_CORRECTED;
         say(&format!("  {}", show::outcome(&event).join("\n  ")));
     }
     let back = stage
@@ -69,7 +69,7 @@ async fn drift(stage: &mut Stage) -> Vec<String> {
         .associations(&cluster)
         .iter()
         .any(|one| one.id == id && one.role_arn == role);
-    let wrong = (!(told && back))
+    let wrong = (!(published && back))
         .then(|| format!("association {id} on blue was not given role {role} back"));
     problem.into_iter().chain(wrong).collect()
 }

@@ -89,8 +89,8 @@ impl Target<'_> {
     /// Whether one more step may start.
     fn pass(&self) -> Result<(), Error> {
         let Context { clock, settings, .. } = *self.cloud;
-        if self.cloud.is_over() {
-            return Err(self.cloud.over());
+        if self.cloud.deadline_reached() {
+            return Err(self.cloud.deadline_error());
         }
         if !self.lease.covers(clock.now(), settings.longest_call) {
             return Err(Error::Retryable(format!(

@@ -72,8 +72,8 @@ pub async fn process(cloud: Cloud<'_>, writers: Writers<'_>, records: &[Record])
     let mut jobs = accept::jobs(&accepted, &decided, &view);
     let first = accepted.iter().filter(|event| records[event.at].deliveries == 1);
     let first = first.filter_map(|event| service_account(&event.command)).cloned();
-    let beyond = ExtraScope { patient: first.collect(), ..ExtraScope::default() };
-    let mut clusters = work(&cloud, writers, &jobs, &view, &beyond, lease).await;
+    let extra = ExtraScope { patient: first.collect(), ..ExtraScope::default() };
+    let mut clusters = work(&cloud, writers, &jobs, &view, &extra, lease).await;
     for pause in SETTLES {
         jobs = unsettled(jobs, &clusters);
         let next = later(later(cloud.clock.now(), pause), cloud.settings.longest_call);
@@ -81,7 +81,7 @@ pub async fn process(cloud: Cloud<'_>, writers: Writers<'_>, records: &[Record])
             break;
         }
         cloud.clock.sleep(pause).await;
-        for (cluster, report) in work(&cloud, writers, &jobs, &view, &beyond, None).await {
+        for (cluster, report) in work(&cloud, writers, &jobs, &view, &extra, None).await {
             clusters.entry(cluster).or_default().merge(report);
         }
     }
@@ -111,7 +111,7 @@ async fn work(
     writers: Writers<'_>,
     jobs: &Jobs,
     hint: &View,
-    beyond: &ExtraScope,
+    extra: &ExtraScope,
     lease: Option<(ClusterArn, Lease)>,
 ) -> BTreeMap<ClusterArn, ClusterReport> {
     let (leased, lease) = lease.unzip();
@@ -119,7 +119,7 @@ async fn work(
     stream::iter(jobs)
         .map(async |(cluster, (record, names))| {
             let seen_roles = &SeenRoles::default();
-            let job = Job { cluster, record, names, hint, presumed: false, beyond, seen_roles };
+            let job = Job { cluster, record, names, hint, presumed: false, extra, seen_roles };
             let lease = lease.take().filter(|_| leased.as_ref() == Some(cluster));
             let report = cluster::work_with(*cloud, writers, job, lease).await;
             (cluster.clone(), report.unwrap_or_else(|why| ClusterReport::failed(names, &why)))

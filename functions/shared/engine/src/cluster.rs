@@ -111,7 +111,7 @@ pub(crate) struct Job<'a> {
     pub(crate) hint: &'a View,
     /// Whether the record is taken as given instead of read again: only to look, never to work.
     pub(crate) presumed: bool,
-    pub(crate) beyond: &'a ExtraScope,
+    pub(crate) extra: &'a ExtraScope,
     pub(crate) seen_roles: &'a SeenRoles,
 }
 
@@ -130,9 +130,9 @@ pub(crate) async fn work_with(
     lease: Option<Lease>,
 ) -> Result<ClusterReport, Error> {
     let lease = match lease {
-        Some(lease) if cloud.is_over() => {
+        Some(lease) if cloud.deadline_reached() => {
             lease.release_unused(&cloud, writers.ledger).await;
-            return Err(cloud.over());
+            return Err(cloud.deadline_error());
         }
         Some(lease) => lease,
         None => take_lease(&cloud, writers.ledger, job.cluster).await?,
@@ -151,8 +151,8 @@ async fn take_lease(
     writer: &dyn LedgerWriter,
     cluster: &ClusterArn,
 ) -> Result<Lease, Error> {
-    if context.is_over() {
-        return Err(context.over());
+    if context.deadline_reached() {
+        return Err(context.deadline_error());
     }
     Lease::take(lease_key(cluster), cluster, context, writer).await
 }
@@ -198,7 +198,7 @@ impl<T: Into<Error>> From<T> for WorkFailure {
 /// The lease is given back only with success.
 async fn work_leased(job: Job<'_>, target: &Target<'_>) -> Result<ClusterReport, WorkFailure> {
     let Target { cloud, writers, lease, .. } = target;
-    let Planned { mut plan, mut loaded, found, known } = match job.beyond.taking {
+    let Planned { mut plan, mut loaded, found, known } = match job.extra.taking {
         None => planned::planned(cloud, job, lease.abandoned_until).await?,
         Some(taking) => taking::planned(target, job, taking).await?,
     };
@@ -213,7 +213,7 @@ async fn work_leased(job: Job<'_>, target: &Target<'_>) -> Result<ClusterReport,
     tracing::info!(cluster = job.cluster.name(), steps = plan.steps(), plan = %plan, "planned");
 
     // Half the lease may be gone by now, and creating many associations takes time.
-    if plan.steps() > 1 || job.beyond.taking.is_some() {
+    if plan.steps() > 1 || job.extra.taking.is_some() {
         lease.keep(cloud, writers.ledger).await?;
     }
     let applied = if plan.is_empty() {

@@ -146,12 +146,12 @@ impl fmt::Debug for Context<'_> {
 impl Context<'_> {
     /// Whether a call that starts now might end after the deadline.
     #[must_use]
-    pub fn is_over(&self) -> bool {
-        self.settings.is_over(self.clock.now(), self.deadline)
+    pub fn deadline_reached(&self) -> bool {
+        self.settings.deadline_reached(self.clock.now(), self.deadline)
     }
 
     /// Why nothing more is begun.
-    pub(crate) fn over(&self) -> Error {
+    pub(crate) fn deadline_error(&self) -> Error {
         format!(
             "the invocation's time is nearly over, so nothing more was begun: one call may take {} s; \
              raise the function's time-out, or lower CALL_TIMEOUT_MS or CALL_ATTEMPTS",

@@ -63,7 +63,7 @@ impl<'a> Deref for Inside<'a> {
 }
 
 /// What a run changes things with, under its lease; none in plan mode.
-pub(crate) struct Hands<'a> {
+pub(crate) struct LeasedWriters<'a> {
     pub(crate) ledger: &'a dyn LedgerWriter,
     pub(crate) bus: &'a dyn Bus,
     pub(crate) kubernetes: &'a dyn KubernetesWriter,
@@ -130,7 +130,7 @@ pub async fn preview_workloads(
     };
     let context = Inside { workloads, access: &access };
     let known = Remembered::read(workloads.ledger, &scope.cluster).await?;
-    let (mut report, told) = begin(&context, &known).await;
+    let (mut report, facts) = begin(&context, &known).await;
     let mut api_access = ApiAccess::Open;
     match domino::plan(&context, &known).await {
         Ok(plan) => report.domino = Some(plan.shown(&mut report.bindings)),
@@ -142,7 +142,7 @@ pub async fn preview_workloads(
             Err(error) => api_access = report.fail(error),
         }
     }
-    report.check(&told, api_access);
+    report.check(&facts, api_access);
     Ok(report)
 }
 
@@ -160,7 +160,7 @@ pub async fn reconcile_workloads(
         Err(why) => return Ok(skipped(scope, &why)),
     };
     let context = Inside { workloads, access: &access };
-    if context.is_over() {
+    if context.deadline_reached() {
         return Err("the invocation's time is nearly over, so nothing was begun".into());
     }
     let cluster = &scope.cluster;
@@ -173,12 +173,12 @@ pub async fn reconcile_workloads(
         }
     };
     let WorkloadsWriters { ledger, bus, kubernetes } = writers;
-    let hands = Hands { ledger, bus, kubernetes, lease: &lease };
-    let report = reconcile_parts(&context, &hands, scope, &known).await;
+    let writers = LeasedWriters { ledger, bus, kubernetes, lease: &lease };
+    let report = reconcile_parts(&context, &writers, scope, &known).await;
     for why in report.failed() {
         tracing::error!(cluster = cluster.name(), "failed inside the cluster: {why}");
     }
-    memory::write(&context, &hands, &known, &report).await?;
+    memory::write(&context, &writers, &known, &report).await?;
     Ok(report)
 }
 
@@ -215,15 +215,15 @@ async fn begin(context: &Inside<'_>, known: &Remembered) -> (InsideReport, EksFa
 /// keep the others from being done, except that a cluster into which nobody can look is left.
 async fn reconcile_parts(
     context: &Inside<'_>,
-    hands: &Hands<'_>,
+    writers: &LeasedWriters<'_>,
     scope: &InsideScope,
     known: &Remembered,
 ) -> InsideReport {
-    let (mut report, told) = begin(context, known).await;
+    let (mut report, facts) = begin(context, known).await;
     let mut api_access = ApiAccess::Open;
     match domino::plan(context, known).await {
         Ok(plan) => {
-            let done = domino::apply(context, hands, plan, &mut report.bindings).await;
+            let done = domino::apply(context, writers, plan, &mut report.bindings).await;
             report.domino = Some(done);
         }
         Err(error) => api_access = report.fail(error),
@@ -231,14 +231,14 @@ async fn reconcile_parts(
     if report.skipped.is_none() {
         match sweep::plan(context, known, scope, &mut report).await {
             Ok(Some(plan)) => {
-                let done = sweep::apply(context, hands, known, plan, &mut report.bindings).await;
+                let done = sweep::apply(context, writers, known, plan, &mut report.bindings).await;
                 report.sweep = Some(done);
             }
             Ok(None) => {}
             Err(error) => api_access = report.fail(error),
         }
     }
-    report.check(&told, api_access);
+    report.check(&facts, api_access);
     report
 }
 
@@ -258,9 +258,9 @@ impl InsideReport {
     }
 
     /// Notes what the cluster lacks, by what EKS told and by whether there was a way in.
-    fn check(&mut self, told: &EksFacts, api_access: ApiAccess) {
-        self.missing = told.missing(api_access);
-        self.failures.extend(told.failures.iter().cloned());
+    fn check(&mut self, facts: &EksFacts, api_access: ApiAccess) {
+        self.missing = facts.missing(api_access);
+        self.failures.extend(facts.failures.iter().cloned());
     }
 
     /// What failed: whatever is not as it should be inside the cluster for that.

@@ -139,12 +139,12 @@ pub async fn preview(cloud: Cloud<'_>, scope: &Scope) -> Result<Reconciled, Erro
     let bounded = cloud.with_settings(&bounded);
     let mut used = BTreeSet::new();
     for chunk in overview.chunks(scope, CHUNK) {
-        if done.left.is_some() && cloud.is_over() {
+        if done.left.is_some() && cloud.deadline_reached() {
             break;
         }
         if let Some(found) = needs(&cloud, &overview, &chunk, &mut done, &mut used).await? {
-            let (names, beyond) = (found.names(), overview.beyond(&found));
-            let job = overview.job(&names, &beyond);
+            let (names, extra) = (found.names(), overview.extra(&found));
+            let job = overview.job(&names, &extra);
             done.plans.push(cluster::preview(&bounded, job).await?);
         }
     }
@@ -188,12 +188,12 @@ pub async fn reconcile(
     }
     let mut used = BTreeSet::new();
     for chunk in overview.chunks(scope, CHUNK) {
-        if done.left.is_some() && cloud.is_over() {
+        if done.left.is_some() && cloud.deadline_reached() {
             break;
         }
         if let Some(found) = needs(&cloud, &overview, &chunk, &mut done, &mut used).await? {
-            let (names, beyond) = (found.names(), overview.beyond(&found));
-            let job = overview.job(&names, &beyond);
+            let (names, extra) = (found.names(), overview.extra(&found));
+            let job = overview.job(&names, &extra);
             // The run's ceiling, not one for each of its parts.
             let mut settings = settings.clone();
             settings.plan.max_recreations = recreations_left;
@@ -205,7 +205,7 @@ pub async fn reconcile(
             tell(&cloud, writers.bus, scope, &drifts, &mut done).await;
             done.merge_in(report);
             // Noted with the whole where nothing more is looked at.
-            if done.left.as_ref() != overview.last() && !cloud.is_over() {
+            if done.left.as_ref() != overview.last() && !cloud.deadline_reached() {
                 note::so_far(*cloud, writers.ledger, scope, &overview, &mut done).await;
             }
         }

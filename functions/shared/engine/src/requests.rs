@@ -12,7 +12,7 @@ use crate::publish::publish;
 
 /// Every registered cluster, while there is time to ask for it.
 pub(crate) async fn registered(context: Context<'_>) -> Result<Vec<ClusterArn>, Error> {
-    if context.is_over() {
+    if context.deadline_reached() {
         return Err("the invocation's time is nearly over, so nothing was asked for".into());
     }
     let mut view = View::default();

@@ -40,7 +40,7 @@ impl Settings {
 
     /// Whether a call that starts now might end after the deadline.
     #[must_use]
-    pub fn is_over(&self, now: Timestamp, deadline: Timestamp) -> bool {
+    pub fn deadline_reached(&self, now: Timestamp, deadline: Timestamp) -> bool {
         later(now, self.longest_call) >= deadline
     }
 }

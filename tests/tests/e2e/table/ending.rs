@@ -39,21 +39,21 @@ pub(super) struct Ending {
     /// Associations, policies in force, attachments, and the ledger's meaning.
     pub(super) state: Value,
     /// What the bus was told, without when and by which run.
-    pub(super) told: BTreeSet<String>,
+    pub(super) published: BTreeSet<String>,
 }
 
 /// How a flow ended, or what cannot be of any ending.
 pub(super) async fn of(scenario: &mut Scenario) -> Result<Ending, String> {
-    let told = told(scenario.stage.new_events())?;
+    let published = published(scenario.stage.new_events())?;
     let ledger = ledger(scenario).await?;
     let mut state = scenario.state().await;
     state["ledger"] = ledger;
-    Ok(Ending { state, told })
+    Ok(Ending { state, published })
 }
 
 /// Events may be told twice, and then they say the same under the same id, but
 /// for when, in which invocation, and what that one itself did (`change`).
-fn told(events: Vec<Envelope>) -> Result<BTreeSet<String>, String> {
+fn published(events: Vec<Envelope>) -> Result<BTreeSet<String>, String> {
     let mut contents: BTreeMap<String, String> = BTreeMap::new();
     let mut granted = BTreeSet::new();
     for event in events {

@@ -280,7 +280,7 @@ async fn go_on(scenario: &Scenario, flow: &Flow) -> Result<(), String> {
 async fn ended(scenario: &mut Scenario, flow: &Flow) -> Result<Ending, String> {
     let mut ending = ending::of(scenario).await?;
     if flow.question.as_ref().is_some_and(|question| question.goes_on.is_some()) {
-        ending.told.retain(|told| !told.starts_with(RECONCILIATION_REQUESTED));
+        ending.published.retain(|published| !published.starts_with(RECONCILIATION_REQUESTED));
     }
     Ok(ending)
 }
@@ -367,10 +367,10 @@ fn difference(found: &Ending, expected: &Ending) -> String {
             }
         }
     }
-    for more in found.told.difference(&expected.told) {
+    for more in found.published.difference(&expected.published) {
         lines.push(format!("told beyond: {more}"));
     }
-    for less in expected.told.difference(&found.told) {
+    for less in expected.published.difference(&found.published) {
         lines.push(format!("not told: {less}"));
     }
     lines.join("\n")

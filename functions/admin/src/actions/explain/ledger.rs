@@ -118,19 +118,19 @@ fn condition(evidence: &ExplainEvidence) -> Link {
     let check = "condition";
     let effect =
         if evidence.lack() == LinkEffect::Follows { LinkEffect::Waits } else { LinkEffect::Told };
-    let told = |why: String, remediation: &str| Link::broken(check, effect, why, remediation);
+    let shown = |why: String, remediation: &str| Link::broken(check, effect, why, remediation);
     let Some(condition) = &evidence.condition else {
-        return told("nothing was done for it here yet".to_owned(), GOES_ON);
+        return shown("nothing was done for it here yet".to_owned(), GOES_ON);
     };
     let Condition { state, blocked, updated_at, warnings, .. } = condition;
     if let Some(blocked) = blocked {
         let code = json!(blocked.code);
         let code = code.as_str().unwrap_or_default();
         let why = format!("blocked ({code}) since {updated_at}: {}", blocked.reason);
-        return told(why, &blocked.remediation);
+        return shown(why, &blocked.remediation);
     }
     if evidence.record.as_ref().is_some_and(|record| record.version != condition.version) {
-        return told(format!("still of an older change, of {updated_at}"), GOES_ON);
+        return shown(format!("still of an older change, of {updated_at}"), GOES_ON);
     }
     let word = match state {
         ConditionState::Ready => {
@@ -143,5 +143,5 @@ fn condition(evidence: &ExplainEvidence) -> Link {
         ConditionState::Removed => "removed",
         ConditionState::Blocked => "blocked",
     };
-    told(format!("{word} since {updated_at}"), GOES_ON)
+    shown(format!("{word} since {updated_at}"), GOES_ON)
 }

@@ -75,7 +75,7 @@ pub(super) async fn answer(admin: &AdminContext<'_>, request: &Request) -> Resul
     };
     let lists: Vec<Checklist> = stream::iter(clusters)
         .map(async |cluster| {
-            if admin.is_over() {
+            if admin.deadline_reached() {
                 return Ok(unlooked(cluster));
             }
             evidence::collect(admin, &registry, &cluster, &name, record, pod.as_ref())
@@ -85,7 +85,7 @@ pub(super) async fn answer(admin: &AdminContext<'_>, request: &Request) -> Resul
         .buffered(admin.settings.concurrency.max(1))
         .try_collect()
         .await?;
-    Ok(told(&name, pod.as_ref(), &lists))
+    Ok(render(&name, pod.as_ref(), &lists))
 }
 
 /// A cluster for which there was no time.
@@ -107,7 +107,7 @@ fn judge(evidence: &ExplainEvidence) -> Checklist {
     Checklist { cluster: evidence.cluster.clone(), lines }
 }
 
-fn told(name: &DominoName, pod: Option<&Pod>, lists: &[Checklist]) -> Answer {
+fn render(name: &DominoName, pod: Option<&Pod>, lists: &[Checklist]) -> Answer {
     let subject = match pod {
         Some(pod) => format!("pod {} of {name}", pod.name),
         None => name.to_string(),

@@ -329,7 +329,7 @@ fn webhook(evidence: &ExplainEvidence, here: &[&Pod]) -> Option<Link> {
     let inside = evidence.inside.as_ref();
     let proof = inside.and_then(|inside| inside.effective.as_ref());
     Some(match proof.filter(|proof| proof.association == association.id) {
-        Some(proof) => Link::ok(check, told(proof)),
+        Some(proof) => Link::ok(check, render(proof)),
         None => Link::unproven(
             check,
             "no pod is seen that was admitted since the association was made, so nobody has seen EKS inject anything",
@@ -342,10 +342,10 @@ fn webhook(evidence: &ExplainEvidence, here: &[&Pod]) -> Option<Link> {
 fn memory(evidence: &ExplainEvidence) -> Option<String> {
     let inside = evidence.inside.as_ref()?;
     let shadowed = inside.shadowed.as_ref().map(|shadowed| shadowed.reason.clone());
-    shadowed.or(inside.effective.as_ref().map(told))
+    shadowed.or(inside.effective.as_ref().map(render))
 }
 
-fn told(effective: &Effective) -> String {
+fn render(effective: &Effective) -> String {
     match &effective.proof {
         Proof::Pod { name, .. } => format!("pod {name} had what EKS injects at {}", effective.at),
         Proof::DryRun => format!("a dry run showed at {} what EKS injects", effective.at),

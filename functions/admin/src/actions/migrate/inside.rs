@@ -56,7 +56,7 @@ pub(super) async fn look(
     green: &ClusterArn,
     moving: &[(&DominoName, &Binding)],
 ) -> GreenWorkloads {
-    if ahead.is_over() {
+    if ahead.deadline_reached() {
         let remediation = "raise the function's time-out and ask again";
         return GreenWorkloads::unknown(green, "the time was over", remediation);
     }
@@ -64,7 +64,7 @@ pub(super) async fn look(
     // There is nothing to sweep on a cluster that nobody works on.
     let only_domino = InsideSettings { sweep: None, ..ahead.inside.clone() };
     match preview_workloads(Workloads { inside: &only_domino, ..ahead.workloads() }, &scope).await {
-        Ok(report) => told(green, &report, moving),
+        Ok(report) => render(green, &report, moving),
         Err(why) => GreenWorkloads::unknown(green, &why.to_string(), "ask again"),
     }
 }
@@ -116,7 +116,7 @@ pub(super) async fn presume(
     Ok(())
 }
 
-fn told(
+fn render(
     green: &ClusterArn,
     report: &InsideReport,
     moving: &[(&DominoName, &Binding)],

@@ -118,7 +118,7 @@ async fn roles(
     wanted: BTreeSet<RoleArn>,
 ) -> BTreeMap<RoleArn, RoleLook> {
     let read = |role: RoleArn| async move {
-        if admin.is_over() {
+        if admin.deadline_reached() {
             return None;
         }
         let (state, document) = match admin.iam.role(access, &role).await {

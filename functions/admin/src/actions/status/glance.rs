@@ -144,13 +144,13 @@ fn when(reconciled: &ReconciledRecord) -> String {
 /// it taken together, and what is left.
 fn drift(reconciled: &ReconciledRecord) -> String {
     let ReconciledRecord { corrected, orphans, failures, .. } = reconciled;
-    let told = [(corrected, "put back"), (orphans, "orphaned"), (failures, "failed")];
-    let told: Vec<String> = told
+    let shown = [(corrected, "put back"), (orphans, "orphaned"), (failures, "failed")];
+    let shown: Vec<String> = shown
         .into_iter()
         .filter(|(count, _)| **count > 0)
         .map(|(count, what)| format!("{count} {what}"))
         .collect();
-    if told.is_empty() { "none".to_owned() } else { told.join(", ") }
+    if shown.is_empty() { "none".to_owned() } else { shown.join(", ") }
 }
 
 fn notes(AtAGlance { counts, reconciled, inside }: &AtAGlance) -> Vec<String> {

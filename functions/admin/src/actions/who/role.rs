@@ -109,7 +109,7 @@ async fn look(
     role: &RoleArn,
 ) -> Here {
     let mut here = Here::default();
-    if admin.is_over() {
+    if admin.deadline_reached() {
         here.unseen.push(OVER.to_owned());
         return here;
     }
@@ -150,7 +150,7 @@ async fn look(
             .collect();
         let pods = match &closed {
             Some(why) => Err(why.clone()),
-            None if admin.is_over() => Err(format!("pods are not known: {OVER}")),
+            None if admin.deadline_reached() => Err(format!("pods are not known: {OVER}")),
             None => {
                 match lists::pods(admin, &access, &namespace, |pod| holds(pod, &accounts)).await {
                     Ok(pods) => Ok(pods),

@@ -92,9 +92,9 @@ fn a_binding_whose_place_another_holds_is_told() {
     office.reconcile("blue");
     let asked = json!({ "action": "explain", "serviceAccount": "svc-second", "cluster": "blue" });
     let answer = ask(&office, asked);
-    let told = wrong(&answer);
-    assert!(told.iter().any(|(check, ..)| check == "condition"), "{told:?}");
-    assert!(told.iter().any(|(check, ..)| check == "association"), "{told:?}");
+    let shown = wrong(&answer);
+    assert!(shown.iter().any(|(check, ..)| check == "condition"), "{shown:?}");
+    assert!(shown.iter().any(|(check, ..)| check == "association"), "{shown:?}");
     insta::assert_snapshot!(golden(&answer));
 }
 

@@ -183,10 +183,10 @@ fn what_kubernetes_does_not_tell_is_unknown_with_what_is_remembered() {
     let answer = explain(&office);
     let asked = office.calls().iter().filter(|call| call.starts_with("kubernetes")).count();
     assert_eq!(asked, 1, "nobody waits for the same time-out again");
-    let told = wrong(&answer);
-    let checks: Vec<&str> = told.iter().map(|(check, ..)| check.as_str()).collect();
+    let shown = wrong(&answer);
+    let checks: Vec<&str> = shown.iter().map(|(check, ..)| check.as_str()).collect();
     assert_eq!(checks, ["service account", "irsa annotation", "domsed mapping", "pods"]);
-    assert!(told.iter().all(|(_, verdict, _)| verdict == "unknown"), "{told:?}");
+    assert!(shown.iter().all(|(_, verdict, _)| verdict == "unknown"), "{shown:?}");
     insta::assert_snapshot!(golden(&answer));
 }
 
@@ -201,9 +201,9 @@ fn what_aws_does_not_tell_is_unknown() {
         let office = at_work();
         office.ports.fault(PortFault::nth(operation, 1, When::Before, ErrorKind::Denied));
         let answer = explain(&office);
-        let told = wrong(&answer);
-        assert!(told.iter().all(|(_, verdict, _)| verdict == "unknown"), "{told:?}");
-        assert!(told.iter().any(|(of, ..)| of == check), "{told:?}");
+        let shown = wrong(&answer);
+        assert!(shown.iter().all(|(_, verdict, _)| verdict == "unknown"), "{shown:?}");
+        assert!(shown.iter().any(|(of, ..)| of == check), "{shown:?}");
         insta::assert_snapshot!(operation, golden(&answer));
     }
 }
@@ -213,9 +213,9 @@ fn a_cluster_that_does_not_know_the_caller_is_unknown_inside() {
     let office = at_work();
     kubernetes(&office, |api| api.settings.users = Some([].into()));
     let answer = explain(&office);
-    let told = wrong(&answer);
-    assert_eq!(told.len(), 4, "{told:?}");
-    assert!(told.iter().all(|(_, verdict, _)| verdict == "unknown"), "{told:?}");
+    let shown = wrong(&answer);
+    assert_eq!(shown.len(), 4, "{shown:?}");
+    assert!(shown.iter().all(|(_, verdict, _)| verdict == "unknown"), "{shown:?}");
     insta::assert_snapshot!(golden(&answer));
 }
 

@@ -106,8 +106,8 @@ fn an_association_that_is_still_there_is_told() {
     let office = at_work();
     office.done(json!({ "action": "unbind", "serviceAccount": "svc-etl", "mode": "apply" }));
     let answer = explain(&office);
-    let told = wrong(&answer);
-    assert!(told.iter().any(|(check, ..)| check == "association"), "{told:?}");
+    let shown = wrong(&answer);
+    assert!(shown.iter().any(|(check, ..)| check == "association"), "{shown:?}");
     insta::assert_snapshot!(golden(&answer));
 }
 
@@ -145,8 +145,8 @@ fn a_role_that_does_not_exist_is_told() {
     }));
     office.reconcile("blue");
     let answer = explain(&office);
-    let told = wrong(&answer);
-    assert!(told.iter().any(|(check, ..)| check == "role"), "{told:?}");
+    let shown = wrong(&answer);
+    assert!(shown.iter().any(|(check, ..)| check == "role"), "{shown:?}");
     assert!(headline(&answer).contains("role/domino/gone does not exist"), "{}", headline(&answer));
     insta::assert_snapshot!(golden(&answer));
 }
@@ -208,9 +208,9 @@ const TARGET: &str = "arn:aws:iam::111122223333:role/target/lake";
 fn a_target_role_of_an_account_where_nobody_may_look_is_unknown() {
     let office = with_target("arn:aws:iam::444455556666:role/far");
     let answer = explain(&office);
-    let told = wrong(&answer);
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert_eq!((&*told[0].0, &*told[0].1), ("target role", "unknown"));
+    let shown = wrong(&answer);
+    assert_eq!(shown.len(), 1, "{shown:?}");
+    assert_eq!((&*shown[0].0, &*shown[0].1), ("target role", "unknown"));
     insta::assert_snapshot!(golden(&answer));
 }
 
@@ -285,8 +285,8 @@ fn node_roles_that_nobody_knows_are_told() {
     office.reconcile("red");
     let asked = json!({ "action": "explain", "serviceAccount": "svc-etl", "cluster": "red" });
     let answer = ask(&office, asked);
-    let told = wrong(&answer);
-    assert!(told.iter().any(|(check, ..)| check == "node policy"), "{told:?}");
+    let shown = wrong(&answer);
+    assert!(shown.iter().any(|(check, ..)| check == "node policy"), "{shown:?}");
     insta::assert_snapshot!(golden(&answer));
 }
 
@@ -339,9 +339,9 @@ fn whether_the_agent_runs_without_its_add_on_is_unknown() {
     let office = at_work();
     office.ports.world().eks.cluster_mut(&cluster("blue")).unwrap().addons.clear();
     let answer = explain(&office);
-    let told = wrong(&answer);
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert_eq!((&*told[0].0, &*told[0].1), ("agent", "unknown"));
+    let shown = wrong(&answer);
+    assert_eq!(shown.len(), 1, "{shown:?}");
+    assert_eq!((&*shown[0].0, &*shown[0].1), ("agent", "unknown"));
     insta::assert_snapshot!(golden(&answer));
 }
 

@@ -184,8 +184,8 @@ fn a_pod_that_outlives_its_binding_is_told() {
     office.reconcile("blue");
     office.reconcile("blue");
     let answer = explain(&office);
-    let told = wrong(&answer);
-    let last = told.last().unwrap();
+    let shown = wrong(&answer);
+    let last = shown.last().unwrap();
     assert_eq!(last.0, format!("pod {name}"));
     assert!(last.2.starts_with("revoked: "), "{last:?}");
     insta::assert_snapshot!(golden(&answer));
@@ -216,8 +216,8 @@ fn a_pod_that_works_by_irsa_is_told() {
     let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     let name = add(&office, &DominoPod { environment, ..DominoPod::new("svc-etl-sa", "svc-etl") });
     let answer = explain(&office);
-    let told = wrong(&answer);
-    let checks: Vec<&str> = told.iter().map(|(check, ..)| check.as_str()).collect();
+    let shown = wrong(&answer);
+    let checks: Vec<&str> = shown.iter().map(|(check, ..)| check.as_str()).collect();
     assert_eq!(checks, ["irsa annotation".to_owned(), format!("pod {name}")]);
     insta::assert_snapshot!(golden(&answer));
 }
@@ -301,10 +301,10 @@ fn a_pod_whose_service_account_could_not_be_looked_up_is_told() {
     // The list at the place that is wanted is the first.
     let denied = PortFault::nth("ListPodIdentityAssociations", 2, When::Before, ErrorKind::Denied);
     office.ports.fault(denied);
-    let told = wrong(&explain(&office));
-    let of_pod = told.iter().find(|(check, ..)| *check == format!("pod {name}")).unwrap();
-    assert_eq!(of_pod.1, "unknown", "{told:?}");
-    assert!(of_pod.2.contains("whether it holds what that one gave is not known"), "{told:?}");
+    let shown = wrong(&explain(&office));
+    let of_pod = shown.iter().find(|(check, ..)| *check == format!("pod {name}")).unwrap();
+    assert_eq!(of_pod.1, "unknown", "{shown:?}");
+    assert!(of_pod.2.contains("whether it holds what that one gave is not known"), "{shown:?}");
 }
 
 #[test]
@@ -373,8 +373,8 @@ fn a_pod_that_holds_what_the_service_account_before_gave_is_told() {
     move_on(&office);
     office.advance(100);
     for answer in [explain(&office), of_pod(&office, &name)] {
-        let told = wrong(&answer);
-        let of_pod = told.iter().find(|(check, ..)| *check == format!("pod {name}"));
+        let shown = wrong(&answer);
+        let of_pod = shown.iter().find(|(check, ..)| *check == format!("pod {name}"));
         let (_, verdict, evidence) = of_pod.unwrap();
         assert_eq!(verdict, "broken");
         assert!(evidence.starts_with("revoked: "), "{evidence}");

@@ -41,8 +41,8 @@ pub(super) async fn accept_all(
     let mut group = MAX_WRITE / FIXED_WRITES;
     while !rest.is_empty() {
         // The first group is always written: what the ledger knows, reconcile can finish.
-        if !decided.is_empty() && context.is_over() {
-            decided.extend(rest.iter().map(|_| Err(context.over())));
+        if !decided.is_empty() && context.deadline_reached() {
+            decided.extend(rest.iter().map(|_| Err(context.deadline_error())));
             break;
         }
         let (now, later) = rest.split_at(group.min(rest.len()));

@@ -90,7 +90,7 @@ pub(super) async fn reject(
     let mut reports = Vec::new();
     for (rejection, sent) in rejections.into_iter().zip(sent) {
         let kept = match sent {
-            Ok(()) if context.is_over() => Err(context.over()),
+            Ok(()) if context.deadline_reached() => Err(context.deadline_error()),
             Ok(()) => match &read {
                 Ok(()) => keep(context, writer, &rejection, &mut day).await,
                 Err(why) => Err(why.clone()),

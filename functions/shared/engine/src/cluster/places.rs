@@ -30,7 +30,7 @@ pub(super) struct Loaded {
     /// Those of them whose events come back once.
     pub(super) patient: BTreeSet<DominoName>,
     /// Kubernetes service accounts to look at although none of them wants or leaves them.
-    beyond: BTreeSet<ServiceAccountRef>,
+    extra: BTreeSet<ServiceAccountRef>,
     /// By service account: those of the batch and those that share a place with them.
     pub(super) conditions: BTreeMap<DominoName, Condition>,
     bindings: BTreeMap<DominoName, BindingRecord>,
@@ -69,8 +69,8 @@ impl Loaded {
         let mut loaded = Self {
             view: View::default(),
             names: names.clone(),
-            patient: names.intersection(&job.beyond.patient).cloned().collect(),
-            beyond: job.beyond.places.clone(),
+            patient: names.intersection(&job.extra.patient).cloned().collect(),
+            extra: job.extra.places.clone(),
             conditions: BTreeMap::new(),
             bindings: BTreeMap::new(),
             accounts: BTreeMap::new(),
@@ -96,8 +96,8 @@ impl Loaded {
         loaded.registry = ledger::registry(&loaded.view, &context.settings.plan.deployment)?;
         let guard = loaded.view.get::<GuardRecord>(&guard_key(cluster))?;
         loaded.guard = guard.unwrap_or_default();
-        loaded.guard.halted = loaded.guard.halted.or_else(|| job.beyond.halted.clone());
-        loaded.guard.resumed.extend(job.beyond.free.iter().cloned());
+        loaded.guard.halted = loaded.guard.halted.or_else(|| job.extra.halted.clone());
+        loaded.guard.resumed.extend(job.extra.free.iter().cloned());
         if !job.presumed {
             let record = loaded.registry.clusters.get(cluster).cloned();
             loaded.record = record.ok_or_else(|| LedgerError::Deregistered(cluster.clone()))?;
@@ -135,7 +135,7 @@ impl Loaded {
     /// not know all that want it.
     fn waiting(&self, place: &ServiceAccountRef, job: Job<'_>) -> Vec<DominoName> {
         let wants = |name: &&DominoName| self.binding(name).is_some_and(|b| b.kubernetes == *place);
-        let names = self.names.iter().filter(|_| job.beyond.knows_all).filter(wants);
+        let names = self.names.iter().filter(|_| job.extra.knows_all).filter(wants);
         let mut names: Vec<DominoName> = names.cloned().collect();
         names.sort_by_key(|name| self.bindings[name].claimed_at);
         names
@@ -182,7 +182,7 @@ impl Loaded {
             .iter()
             .filter_map(|name| self.conditions.get(name))
             .flat_map(|condition| condition.wanted.iter().chain(condition.leaving.keys()))
-            .chain(&self.beyond)
+            .chain(&self.extra)
             .cloned()
             .collect()
     }
@@ -404,7 +404,7 @@ pub(super) fn expected(
     job: Job<'_>,
     settings: &Settings,
 ) -> Result<(BTreeSet<ServiceAccountRef>, BTreeSet<RoleArn>), LedgerError> {
-    let (mut places, mut roles) = (job.beyond.places.clone(), BTreeSet::new());
+    let (mut places, mut roles) = (job.extra.places.clone(), BTreeSet::new());
     for name in job.names {
         if let Some(stored) = job.hint.get::<Condition>(&condition_key(name, job.cluster))? {
             let Condition { wanted, leaving, .. } = stored;

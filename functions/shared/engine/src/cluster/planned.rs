@@ -158,10 +158,10 @@ async fn observe_all(
     let unread = wanted.iter().filter(|role| !observation.roles.contains_key(*role)).cloned();
     let more = job.seen_roles.read(cloud.iam, access, &unread.collect(), concurrency).await;
     observation.roles.extend(more.map_err(failed)?);
-    let (known, refresh) = (remembered.is_some(), job.beyond.refresh);
+    let (known, refresh) = (remembered.is_some(), job.extra.refresh);
     let found = observe::node_policies(cloud, access, job.record, remembered, refresh).await;
     let mut found = found.map_err(failed)?;
-    found.other_roles.extend(job.beyond.other_roles.iter().cloned());
+    found.other_roles.extend(job.extra.other_roles.iter().cloned());
     found.other_roles.extend(foreign_roles(&observation.places, settings));
     let statement = settings.plan.cluster_statement.then_some(&access.cluster);
     let listed = wanted.union(&found.other_roles).cloned().collect();

@@ -63,7 +63,7 @@ pub(super) async fn planned(
         Taking::Unused => needed.extend(used(target, &loaded).await?),
         Taking::Everything { is_gone } => {
             // A registration takes the retirement back at any time.
-            if !here.is_retiring() || !conditions.values().all(is_over) {
+            if !here.is_retiring() || !conditions.values().all(is_done) {
                 return Err(format!(
                     "the retirement of {} was taken back, or somebody wants something there again",
                     cluster.name()
@@ -114,7 +114,7 @@ fn observation_failure(error: &PortError, access: &ClusterAccess) -> Error {
 }
 
 /// Whether a retirement has nothing left to do for a binding.
-fn is_over(condition: &Condition) -> bool {
+fn is_done(condition: &Condition) -> bool {
     condition.leaving.is_empty()
         && (condition.wanted.is_none() || condition.state == ConditionState::Waiting)
 }
@@ -128,8 +128,8 @@ async fn used(target: &Target<'_>, loaded: &Loaded) -> Result<BTreeSet<RoleArn>,
     let all = observe::list(cloud.eks, access, AssociationFilter::default()).await?;
     let mut associations: Vec<Association> = Vec::new();
     for chunk in all.chunks(CHUNK) {
-        if cloud.is_over() {
-            return Err(cloud.over());
+        if cloud.deadline_reached() {
+            return Err(cloud.deadline_error());
         }
         lease.keep(cloud, writers.ledger).await?;
         let described = observe::describe(cloud.eks, access, chunk.to_vec(), settings.concurrency);

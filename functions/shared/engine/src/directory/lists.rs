@@ -41,7 +41,7 @@ impl Asking<'_> {
         let mut found: BTreeMap<String, String> = BTreeMap::new();
         let mut offset = 0;
         for _ in 0..MOST_PARTS {
-            if self.settings.is_over(self.clock.now(), self.deadline) {
+            if self.settings.deadline_reached(self.clock.now(), self.deadline) {
                 return Err(format!(
                     "the time was over after {} of Domino's service accounts; raise the function's time-out",
                     found.len()

@@ -25,7 +25,7 @@ pub(super) struct Remembered {
     pub(super) intended: Intended,
     pub(super) sweeps: Sweeps,
     /// By uid of the pod.
-    pub(super) told: BTreeMap<String, ReportedPod>,
+    pub(super) reported: BTreeMap<String, ReportedPod>,
 }
 
 impl Remembered {
@@ -50,7 +50,7 @@ impl Remembered {
             cluster: stored.unwrap_or_default(),
             intended: intended.unwrap_or_default(),
             sweeps: sweeps.unwrap_or_default(),
-            told: view.all_keyed_from(&reported_partition(cluster), "")?.into_iter().collect(),
+            reported: view.all_keyed_from(&reported_partition(cluster), "")?.into_iter().collect(),
             view,
         })
     }

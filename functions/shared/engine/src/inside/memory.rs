@@ -4,7 +4,7 @@ use pod_identity_core::DominoName;
 use serde::Serialize;
 
 use super::known::Remembered;
-use super::{Hands, Inside, InsideReport};
+use super::{Inside, InsideReport, LeasedWriters};
 use crate::error::{Error, chain};
 use crate::ledger::{
     InsideBinding, InsideCluster, Intended, SweepCount, View, WriteSet, inside_binding_key,
@@ -15,12 +15,12 @@ use crate::ports::{Clock, Key, MAX_WRITE};
 /// Writes what is new, and gives the lease back with the last of it.
 pub(super) async fn write(
     context: &Inside<'_>,
-    hands: &Hands<'_>,
+    writers: &LeasedWriters<'_>,
     known: &Remembered,
     report: &InsideReport,
 ) -> Result<(), Error> {
     let mut writing =
-        Writing { context, hands, view: known.view.clone(), writes: WriteSet::default() };
+        Writing { context, writers, view: known.view.clone(), writes: WriteSet::default() };
     for (name, binding) in &report.bindings {
         if known.inside.get(name) != Some(binding) {
             writing.put(inside_binding_key(name, &context.access.cluster), binding).await?;
@@ -72,7 +72,7 @@ fn cluster(known: &Remembered, report: &InsideReport, clock: &dyn Clock) -> Insi
 
 struct Writing<'a> {
     context: &'a Inside<'a>,
-    hands: &'a Hands<'a>,
+    writers: &'a LeasedWriters<'a>,
     view: View,
     writes: WriteSet,
 }
@@ -84,7 +84,7 @@ impl Writing<'_> {
             return Ok(());
         }
         let mut full = std::mem::take(&mut self.writes);
-        self.hands.lease.fence(&mut full);
+        self.writers.lease.fence(&mut full);
         self.commit(full).await
     }
 
@@ -102,13 +102,13 @@ impl Writing<'_> {
 
     async fn finish(mut self) -> Result<(), Error> {
         let mut last = std::mem::take(&mut self.writes);
-        self.hands.lease.release(self.context.run, &mut last);
+        self.writers.lease.release(self.context.run, &mut last);
         self.commit(last).await
     }
 
     async fn commit(&self, writes: WriteSet) -> Result<(), Error> {
         let access = self.context.access;
-        writes.commit(self.context.ledger, self.hands.ledger).await.map_err(|error| {
+        writes.commit(self.context.ledger, self.writers.ledger).await.map_err(|error| {
             let cluster = access.cluster.name();
             Error::from(format!(
                 "what was found inside cluster {cluster} could not be written down: {}",

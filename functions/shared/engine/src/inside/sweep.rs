@@ -16,7 +16,7 @@ use pod_identity_core::sweep::{Case, Finding, Places, Survey, Sweep};
 use pod_identity_core::{Association, DominoName, ServiceAccountRef};
 
 use super::known::Remembered;
-use super::{Hands, Inside, InsideError, InsideReport, InsideScope};
+use super::{Inside, InsideError, InsideReport, InsideScope, LeasedWriters};
 use crate::error::chain;
 use crate::ledger::{InsideBinding, IntendedEviction};
 use crate::ports::PodId;
@@ -48,7 +48,7 @@ pub struct SweepReport {
     /// What failed, by pod.
     pub failures: Vec<(PodId, String)>,
     /// How many events the bus took.
-    pub told: usize,
+    pub published: usize,
     /// Evictions of which the bus could not be told: a later run tells.
     pub unpublished: Vec<IntendedEviction>,
     /// Whether the time was over before all was done: somebody has to go on.
@@ -145,7 +145,7 @@ pub(super) async fn plan(
             blocked: Vec::new(),
             spared: Vec::new(),
             failures: Vec::new(),
-            told: 0,
+            published: 0,
             unpublished,
             left: false,
             sweep,
@@ -248,7 +248,7 @@ fn judge_all(
 /// Evicts and tells, and proves what a dry run can prove.
 pub(super) async fn apply(
     context: &Inside<'_>,
-    hands: &Hands<'_>,
+    writers: &LeasedWriters<'_>,
     known: &Remembered,
     mut plan: SweepPlan,
     bindings: &mut BTreeMap<DominoName, InsideBinding>,
@@ -262,13 +262,13 @@ pub(super) async fn apply(
     };
     let ended = std::mem::take(&mut plan.ended).into_iter().map(tell::after_death);
     let reports = plan.report.sweep.reports.iter().filter_map(|one| words.reported(one));
-    let spoken = tell::tell(context, hands, ended.chain(reports)).await;
+    let spoken = tell::tell(context, writers, ended.chain(reports)).await;
     let unpublished = spoken.unpublished.iter().filter_map(|(word, _)| word.eviction().cloned());
     plan.report.unpublished.extend(unpublished);
     let sweep = std::mem::take(&mut plan.report.sweep);
-    let mut report = evict::evict(context, hands, known, &plan, &sweep.evictions).await;
+    let mut report = evict::evict(context, writers, known, &plan, &sweep.evictions).await;
     report.sweep = sweep;
-    report.told += spoken.told;
+    report.published += spoken.published;
     for (_, why) in spoken.unpublished {
         tracing::warn!(
             cluster = context.access.cluster.name(),
@@ -276,15 +276,19 @@ pub(super) async fn apply(
         );
     }
     if context.inside.dry_run {
-        prove::prove(context, hands, &plan.unproven, bindings).await;
+        prove::prove(context, writers, &plan.unproven, bindings).await;
     }
     report
 }
 
 /// The pods whose eviction a budget blocked, as the bus was told.
 fn blocked(known: &Remembered) -> BTreeMap<String, (Case, Timestamp)> {
-    let told = known.told.iter();
-    told.filter_map(|(uid, told)| Some((uid.clone(), (told.case, told.blocked_since?)))).collect()
+    let published = known.reported.iter();
+    published
+        .filter_map(|(uid, published)| {
+            Some((uid.clone(), (published.case, published.blocked_since?)))
+        })
+        .collect()
 }
 
 fn uid(intended: &IntendedEviction) -> &str {
@@ -295,8 +299,8 @@ fn uid(intended: &IntendedEviction) -> &str {
 /// be looked at. A pod that still runs is judged like any other.
 fn unsettled(known: &Remembered, pods: &Pods) -> (Vec<IntendedEviction>, Vec<IntendedEviction>) {
     let unpublished = known.intended.evictions.iter().filter(|one| {
-        let told = known.told.get(uid(one));
-        !told.is_some_and(|told| told.evicted && told.case == one.case)
+        let published = known.reported.get(uid(one));
+        !published.is_some_and(|published| published.evicted && published.case == one.case)
     });
     unpublished
         .filter(|one| !pods.standing.contains(uid(one)))

@@ -387,10 +387,10 @@ fn conditions(
         let registered = registry.clusters.contains_key(&cluster);
         let before = before.get(&cluster);
         // Done with long ago: not written with every change for ever.
-        let is_over = |before: &Condition| {
+        let is_done = |before: &Condition| {
             before.state == ConditionState::Removed && before.leaving.is_empty()
         };
-        if !registered && wanted.is_none() && before.is_some_and(is_over) {
+        if !registered && wanted.is_none() && before.is_some_and(is_done) {
             continue;
         }
         let mut leaving = before.map(|before| before.leaving.clone()).unwrap_or_default();

@@ -381,7 +381,7 @@ impl Overview {
         Ok(found.iter().filter_map(|one| one.role_arn.parse().ok()).collect())
     }
 
-    pub(super) fn beyond(&self, found: &Found) -> ExtraScope {
+    pub(super) fn extra(&self, found: &Found) -> ExtraScope {
         ExtraScope {
             other_roles: found.other_roles.clone(),
             places: found.places.clone(),
@@ -397,20 +397,20 @@ impl Overview {
     pub(super) fn job<'a>(
         &'a self,
         names: &'a BTreeSet<DominoName>,
-        beyond: &'a ExtraScope,
+        extra: &'a ExtraScope,
     ) -> Job<'a> {
         let (cluster, record) = (&self.access.cluster, &self.record);
         let (hint, seen_roles) = (&self.view, &self.seen_roles);
-        Job { cluster, record, names, hint, presumed: false, beyond, seen_roles }
+        Job { cluster, record, names, hint, presumed: false, extra, seen_roles }
     }
 
     /// The same, for a look at what a retirement that has not begun would do.
     pub(super) fn presumed_job<'a>(
         &'a self,
         names: &'a BTreeSet<DominoName>,
-        beyond: &'a ExtraScope,
+        extra: &'a ExtraScope,
     ) -> Job<'a> {
-        Job { presumed: true, ..self.job(names, beyond) }
+        Job { presumed: true, ..self.job(names, extra) }
     }
 
     /// What was put back, by what was found, what the plan under the lease changed of it, and how the work

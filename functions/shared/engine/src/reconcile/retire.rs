@@ -250,18 +250,18 @@ pub(super) async fn preview(
     let mut taking = Draining::new(cloud.settings.plan.max_deletions);
     let mut cut = false;
     for chunk in overview.chunks_of_all(CHUNK) {
-        cut = done.left.is_some() && cloud.is_over();
+        cut = done.left.is_some() && cloud.deadline_reached();
         if cut || taking.stopped {
             break;
         }
         let Some(mut found) = taking.look(cloud, overview, &chunk, done).await? else { continue };
         // Each part of it has some of those who want a place.
-        let beyond = ExtraScope { knows_all: false, ..overview.beyond(&found) };
+        let extra = ExtraScope { knows_all: false, ..overview.extra(&found) };
         while let Some(names) = taking.next(overview, &mut found.needed) {
-            let plan = cluster::preview(cloud, overview.presumed_job(&names, &beyond)).await?;
+            let plan = cluster::preview(cloud, overview.presumed_job(&names, &extra)).await?;
             taking.count(&plan);
             done.plans.push(plan);
-            taking.stopped |= !found.needed.is_empty() && cloud.is_over();
+            taking.stopped |= !found.needed.is_empty() && cloud.deadline_reached();
         }
     }
     done.left = done.left.take().filter(|_| cut);
@@ -278,24 +278,24 @@ pub(super) async fn retire(
 ) -> Result<(), Error> {
     let mut taking = Draining::new(cloud.settings.plan.max_deletions);
     for chunk in overview.chunks_of_all(CHUNK) {
-        taking.stopped |= cloud.is_over();
+        taking.stopped |= cloud.deadline_reached();
         if taking.stopped {
             break;
         }
         let Some(mut found) = taking.look(cloud, overview, &chunk, done).await? else { continue };
         // Each part of it has some of those who want a place.
-        let beyond = ExtraScope { knows_all: false, ..overview.beyond(&found) };
+        let extra = ExtraScope { knows_all: false, ..overview.extra(&found) };
         while let Some(names) = taking.next(overview, &mut found.needed) {
             // The run's ceiling, not one for each of its parts.
             let mut settings = cloud.settings.clone();
             settings.plan.max_deletions = taking.deletions_left;
             let bounded = cloud.with_settings(&settings);
-            let report = cluster::work(bounded, writers, overview.job(&names, &beyond)).await;
+            let report = cluster::work(bounded, writers, overview.job(&names, &extra)).await;
             if let Some(plan) = &report.plan {
                 taking.count(plan);
             }
             done.merge_in(report);
-            taking.stopped |= !found.needed.is_empty() && cloud.is_over();
+            taking.stopped |= !found.needed.is_empty() && cloud.deadline_reached();
         }
     }
     done.left = None;
@@ -314,7 +314,7 @@ pub(super) async fn retire(
         done.retirement = Some(Retirement::UnderWay { goes_on });
     } else if !taking.others.is_empty() {
         done.retirement = Some(Retirement::NotAlone(taking.others));
-    } else if cloud.is_over() {
+    } else if cloud.deadline_reached() {
         done.retirement = Some(Retirement::UnderWay { goes_on: true });
     } else {
         done.retirement = Some(close::close(cloud, writers, overview).await?);

@@ -67,9 +67,9 @@ async fn try_trim(
     if plan.is_empty() || done.trim_skipped.is_some() {
         return remember(cloud, writers.ledger, scope, overview, &unused).await;
     }
-    let (nobody, beyond) =
+    let (nobody, extra) =
         (BTreeSet::new(), ExtraScope { taking: Some(Taking::Unused), ..ExtraScope::default() });
-    let worked = cluster::work_with(*cloud, writers, overview.job(&nobody, &beyond), None).await;
+    let worked = cluster::work_with(*cloud, writers, overview.job(&nobody, &extra), None).await;
     let report = worked.map_err(|failure| failure.to_string())?;
     let (Some(plan), Some(now)) = (report.plan, report.node_policies) else { return Ok(()) };
     let undone = report.undone.map(|failure| failure.to_string());

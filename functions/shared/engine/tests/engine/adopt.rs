@@ -110,8 +110,8 @@ fn a_reconciliation_adopts_what_an_administrator_permits_and_is_steady_after_it(
     assert_eq!(done.needed, BTreeSet::from(["svc-etl".parse().unwrap()]));
     assert!(done.plans[0].to_string().contains("for svc-etl, adopted"), "{}", done.plans[0]);
     assert_adopted(&scenario, &theirs);
-    let told = scenario.outcomes("Pod Identity Association Ready");
-    assert_eq!(told.last().unwrap()["change"], "updated");
+    let published = scenario.outcomes("Pod Identity Association Ready");
+    assert_eq!(published.last().unwrap()["change"], "updated");
     scenario.advance(300);
     let done = run(&mut scenario).unwrap();
     assert!(done.needed.is_empty() && done.plans.is_empty(), "{done:?}");
@@ -221,8 +221,8 @@ fn an_unbinding_after_the_adoption_deletes_the_association() {
     let removal = scenario.unassigned("svc-etl");
     Scenario::assert_outcome(&scenario.send(&removal), Outcome::Applied);
     assert_eq!(there(&scenario), None);
-    let told = scenario.outcomes("Pod Identity Association Removed");
-    assert_eq!(told[0]["associationId"], json!(theirs.id));
+    let published = scenario.outcomes("Pod Identity Association Removed");
+    assert_eq!(published[0]["associationId"], json!(theirs.id));
     settled(&mut scenario);
 }
 

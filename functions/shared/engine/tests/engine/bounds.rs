@@ -96,8 +96,8 @@ fn beyond_a_days_limit_superseded_events_are_counted() {
     let counts = in_partition(&scenario, &format!("{partition}#COUNTS"));
     assert_eq!(counts[0].body["count"], removals.len());
     // The bus is told of each that is kept, and of the first that is not.
-    let told = scenario.outcomes("Service Account Event Superseded").len();
-    assert_eq!(told, MAX_SUPERSEDED + 1);
+    let published = scenario.outcomes("Service Account Event Superseded").len();
+    assert_eq!(published, MAX_SUPERSEDED + 1);
     // Delivered again, they are not counted again.
     scenario.send(&removals[0]);
     let counts = in_partition(&scenario, &format!("{partition}#COUNTS"));

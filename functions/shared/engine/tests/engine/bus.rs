@@ -310,7 +310,7 @@ fn a_target_role_that_eks_does_not_clear_is_gone_with_a_new_association() {
     Scenario::assert_outcome(&report.records[0], Outcome::Applied);
     assert_eq!(target(&scenario), None);
     assert_eq!(scenario.associations("blue")[0].1, "etl-2");
-    let told = scenario.outcomes("Pod Identity Association Ready");
-    assert_eq!(told.last().unwrap()["change"], "created", "it has a new id");
+    let published = scenario.outcomes("Pod Identity Association Ready");
+    assert_eq!(published.last().unwrap()["change"], "created", "it has a new id");
     settled(&mut scenario);
 }

@@ -186,13 +186,13 @@ fn an_empty_ledger_empties_no_cluster() {
 fn a_conflict_blocks_and_is_told_once_and_unblocks_when_it_goes_away() {
     let mut house = House::with(&["svc-a", "svc-b"]);
     house.apply_mutation("theirs", &[("svc-a", "other")]);
-    let told = house.scenario.outcomes("Pod Identity Association Blocked").len();
+    let published = house.scenario.outcomes("Pod Identity Association Blocked").len();
     house.settle();
     assert_eq!(house.mapped(), Some(json!({ "svc-b": "svc-b-sa" })));
     let blocked = house.remembered("svc-a").blocked.unwrap();
     assert!(blocked.reason.contains("Mutation domino-platform/theirs maps it to `other`"));
     house.work();
-    let events = house.scenario.outcomes("Pod Identity Association Blocked").split_off(told);
+    let events = house.scenario.outcomes("Pod Identity Association Blocked").split_off(published);
     assert_eq!(events.len(), 1);
     assert_eq!(events[0]["code"], "mappingConflict");
     assert_eq!(events[0]["serviceAccount"], "svc-a");
@@ -239,10 +239,10 @@ fn bindings_of_one_account_name_in_two_namespaces_are_not_mapped() {
     let same = json!({ "kubernetes": { "namespace": BATCH, "serviceAccount": "svc-a-sa" } });
     let event = house.scenario.assigned_with("svc-c", "train", same);
     Scenario::assert_outcome(&house.scenario.send(&event), Outcome::Applied);
-    let told = house.scenario.outcomes("Pod Identity Association Blocked").len();
+    let published = house.scenario.outcomes("Pod Identity Association Blocked").len();
     house.settle();
     assert_eq!(house.mapped(), Some(json!({ "svc-b": "svc-b-sa" })));
-    let events = house.scenario.outcomes("Pod Identity Association Blocked").split_off(told);
+    let events = house.scenario.outcomes("Pod Identity Association Blocked").split_off(published);
     let blocked: Vec<_> =
         events.iter().map(|event| (&event["serviceAccount"], &event["code"])).collect();
     let conflict = json!("mappingConflict");
@@ -355,8 +355,8 @@ fn what_fails_inside_is_noted_at_the_binding_and_at_the_cluster_in_the_words_of_
     assert_eq!(house.remembered("svc-b").blocked, None);
     let noted = house.remembered_cluster().failures;
     assert!(noted[0].contains(&blocked.reason) && noted.len() == 1, "{noted:?}");
-    let told = house.scenario.outcomes("Pod Identity Association Blocked");
-    assert_eq!((told.len(), &told[0]["code"]), (1, &json!("serviceAccountMissing")));
+    let published = house.scenario.outcomes("Pod Identity Association Blocked");
+    assert_eq!((published.len(), &published[0]["code"]), (1, &json!("serviceAccountMissing")));
 
     permit(&house, &[("mutations", EVERYTHING), ("serviceaccounts", EVERYTHING)]);
     house.settle();
@@ -460,9 +460,9 @@ fn with_service_accounts_off_a_missing_one_is_told_and_mapped_once_it_is_made() 
     house.inside.service_accounts = false;
     house.settle();
     assert_eq!(house.mapped(), None);
-    let told = house.scenario.outcomes("Pod Identity Association Blocked");
-    assert_eq!(told.len(), 1);
-    assert_eq!(told[0]["code"], "serviceAccountMissing");
+    let published = house.scenario.outcomes("Pod Identity Association Blocked");
+    assert_eq!(published.len(), 1);
+    assert_eq!(published[0]["code"], "serviceAccountMissing");
     house.world().add_service_account(&cluster("blue"), COMPUTE, "svc-a-sa", &[]).unwrap();
     house.settle();
     assert_eq!(house.mapped(), Some(json!({ "svc-a": "svc-a-sa" })));
@@ -585,7 +585,7 @@ fn a_run_that_dies_at_any_call_is_finished_by_the_next() {
     let mut undisturbed = busy();
     undisturbed.work();
     let calls = undisturbed.world().calls.len();
-    let (expected, told) = (undisturbed.end(&names), |house: &House| -> BTreeSet<String> {
+    let (expected, published) = (undisturbed.end(&names), |house: &House| -> BTreeSet<String> {
         let events = house.scenario.outcomes("Pod Identity Association Blocked");
         events.iter().map(|event| event["eventId"].to_string()).collect()
     });
@@ -599,7 +599,7 @@ fn a_run_that_dies_at_any_call_is_finished_by_the_next() {
             house.scenario.advance(120);
             house.settle();
             assert_eq!(house.end(&names), expected, "call {nth} {when:?}");
-            assert_eq!(told(&house), told(&undisturbed), "call {nth} {when:?}");
+            assert_eq!(published(&house), published(&undisturbed), "call {nth} {when:?}");
         }
     }
 }

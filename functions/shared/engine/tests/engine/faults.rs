@@ -100,9 +100,9 @@ fn start(flow: &Flow, visible_after: i64) -> (Scenario, Vec<Value>) {
 }
 
 /// Who was told what, whatever the ids. A removal is told with what was still there to see.
-fn told(scenario: &Scenario) -> Vec<String> {
+fn published(scenario: &Scenario) -> Vec<String> {
     let world = scenario.ports.world();
-    let mut told: Vec<String> = world
+    let mut published: Vec<String> = world
         .bus
         .events
         .iter()
@@ -118,15 +118,15 @@ fn told(scenario: &Scenario) -> Vec<String> {
             )
         })
         .collect();
-    told.sort();
-    told.dedup();
-    told
+    published.sort();
+    published.dedup();
+    published
 }
 
 fn faultless(flow: &Flow) -> (End, Vec<String>) {
     let (mut scenario, batch) = start(flow, 0);
     scenario.batch(&batch);
-    let expected = (End::of(&scenario), told(&scenario));
+    let expected = (End::of(&scenario), published(&scenario));
     settled(&mut scenario);
     expected
 }
@@ -168,7 +168,7 @@ fn break_every_call(visible_after: i64, fault: impl Fn(usize) -> PortFault, paus
             deliver(&mut scenario, &batch, pause);
             scenario.advance(visible_after);
             assert_eq!(End::of(&scenario), end, "{what}");
-            assert_eq!(told(&scenario), events, "{what}");
+            assert_eq!(published(&scenario), events, "{what}");
             settled(&mut scenario);
         }
     }

@@ -79,8 +79,8 @@ fn a_batch_deletes_no_more_associations_than_the_ceiling_and_the_next_goes_on() 
     assert_eq!(scenario.associations("blue").len(), 10);
     let name = blocked[0].service_account.clone().unwrap();
     assert_eq!(scenario.code(&name, "blue"), Some(BlockedCode::DeletionCeiling));
-    let told = scenario.outcomes("Pod Identity Association Blocked");
-    assert_eq!(told.iter().filter(|event| event["code"] == "deletionCeiling").count(), 10);
+    let published = scenario.outcomes("Pod Identity Association Blocked");
+    assert_eq!(published.iter().filter(|event| event["code"] == "deletionCeiling").count(), 10);
     assert_eq!(scenario.outcomes("Pod Identity Association Removed").len(), 50);
 
     scenario.batch(&removals);

@@ -137,10 +137,10 @@ fn a_named_cluster_that_is_not_registered_waits_and_comes_true_later() {
     settled(&mut scenario);
 
     scenario.register("green");
-    let told = scenario.outcomes("Pod Identity Association Blocked").len();
+    let published = scenario.outcomes("Pod Identity Association Blocked").len();
     Scenario::assert_outcome(&scenario.send(&both), Outcome::Applied);
     assert_eq!(places(&scenario, "green").len(), 1);
-    assert_eq!(scenario.outcomes("Pod Identity Association Blocked").len(), told);
+    assert_eq!(scenario.outcomes("Pod Identity Association Blocked").len(), published);
     settled(&mut scenario);
 }
 

@@ -147,8 +147,8 @@ fn a_guessed_node_role_that_does_not_exist_is_said_to_be_a_guess() {
     let event = scenario.assigned("svc-etl", "etl");
     Scenario::assert_outcome(&scenario.send(&event), Outcome::Blocked);
     assert_eq!(scenario.code("svc-etl", "blue"), Some(BlockedCode::NodeRoleNotFound));
-    let told = scenario.outcomes("Pod Identity Association Blocked");
-    let reason = told[0]["reason"].as_str().unwrap();
+    let published = scenario.outcomes("Pod Identity Association Blocked");
+    let reason = published[0]["reason"].as_str().unwrap();
     assert!(reason.contains("blue-eks-nodes") && reason.contains("It is a guess"), "{reason}");
 }
 

@@ -94,10 +94,13 @@ fn an_association_deleted_by_hand_is_made_again_and_told() {
     assert_eq!(done.needed, BTreeSet::from(["svc-etl".parse().unwrap()]));
     assert_eq!(done.steps, 1);
     assert_eq!(scenario.associations("blue").len(), 2);
-    let told = scenario.outcomes("Drift Corrected");
-    assert_eq!(told.len(), 1);
-    assert!(told[0]["found"].as_str().unwrap().contains("is gone"), "{told:?}");
-    assert!(told[0]["corrected"].as_str().unwrap().contains("role/domino/etl"), "{told:?}");
+    let published = scenario.outcomes("Drift Corrected");
+    assert_eq!(published.len(), 1);
+    assert!(published[0]["found"].as_str().unwrap().contains("is gone"), "{published:?}");
+    assert!(
+        published[0]["corrected"].as_str().unwrap().contains("role/domino/etl"),
+        "{published:?}"
+    );
     scenario.advance(300);
     assert!(run(&mut scenario, &scope(), 60).needed.is_empty());
 }
@@ -121,8 +124,8 @@ fn an_association_changed_by_hand_is_put_back_and_the_event_says_by_whom() {
     let places = BTreeSet::from([place("svc-etl")]);
     let done = run(&mut scenario, &Scope { places, actor, ..scope() }, 60);
     assert_eq!((done.places, done.steps), (1, 1));
-    let told = scenario.outcomes("Drift Corrected");
-    let found = told[0]["found"].as_str().unwrap();
+    let published = scenario.outcomes("Drift Corrected");
+    let found = published[0]["found"].as_str().unwrap();
     assert!(found.contains("other role") && found.contains("assumed-role/admin/jo"), "{found}");
     assert!(scenario.associations("blue").iter().any(|(_, role)| role == "etl"));
 }
@@ -192,8 +195,8 @@ fn an_association_made_for_somebody_who_has_no_role_is_deleted_and_an_unknown_on
     let there: BTreeSet<String> =
         scenario.associations("blue").into_iter().map(|(place, _)| place).collect();
     assert_eq!(there.len(), 3, "{there:?}");
-    let told = scenario.outcomes("Drift Corrected");
-    assert_eq!(told[0]["corrected"], "no association");
+    let published = scenario.outcomes("Drift Corrected");
+    assert_eq!(published[0]["corrected"], "no association");
 }
 
 #[test]

@@ -39,15 +39,15 @@ fn a_rejected_record_of_a_mixed_batch_fails_no_other() {
     assert!(report.records[1].lines[0].contains("ROLES"), "{report:?}");
     assert_eq!(scenario.associations("blue").len(), 2);
 
-    let told = scenario.outcomes(REJECTED);
-    assert_eq!(told.len(), 1);
-    assert_eq!(told[0]["original"], batch[1]);
-    assert_eq!(told[0]["originalTruncated"], false);
-    assert_eq!(told[0]["cause"]["eventId"], batch[1]["detail"]["eventId"]);
+    let published = scenario.outcomes(REJECTED);
+    assert_eq!(published.len(), 1);
+    assert_eq!(published[0]["original"], batch[1]);
+    assert_eq!(published[0]["originalTruncated"], false);
+    assert_eq!(published[0]["cause"]["eventId"], batch[1]["detail"]["eventId"]);
     let kept = notices(&scenario);
     assert_eq!(kept.len(), 1);
     assert_eq!(kept[0]["original"], batch[1].to_string());
-    assert_eq!(kept[0]["reasons"], told[0]["reasons"]);
+    assert_eq!(kept[0]["reasons"], published[0]["reasons"]);
     settled(&mut scenario);
 }
 
@@ -62,16 +62,16 @@ fn a_text_that_is_no_event_is_rejected_with_the_text_itself() {
         let mut scenario = Scenario::new();
         let report = send_text(&mut scenario, text);
         Scenario::assert_outcome(&report, Outcome::Rejected);
-        let told = scenario.outcomes(REJECTED);
+        let published = scenario.outcomes(REJECTED);
         let original = serde_json::from_str(text).unwrap_or_else(|_| json!(text));
-        assert_eq!(told[0]["original"], original);
-        assert_eq!(told[0]["originalBytes"], text.len());
+        assert_eq!(published[0]["original"], original);
+        assert_eq!(published[0]["originalBytes"], text.len());
         assert_eq!(notices(&scenario).len(), 1);
         // The same text on the same day has the same place and the same id.
         send_text(&mut scenario, text);
         assert_eq!(notices(&scenario).len(), 1);
-        let told = scenario.outcomes(REJECTED);
-        assert_eq!(told[0]["eventId"], told[1]["eventId"]);
+        let published = scenario.outcomes(REJECTED);
+        assert_eq!(published[0]["eventId"], published[1]["eventId"]);
     }
 }
 
@@ -99,11 +99,11 @@ fn an_event_with_a_key_twice_is_rejected_and_shown_as_its_text() {
         let reason =
             format!("key `{path}` occurs twice in one JSON object; the event must have it once");
         assert_eq!(report.lines, std::slice::from_ref(&reason));
-        let told = &scenario.outcomes(REJECTED)[0];
-        assert_eq!(told["reasons"], json!([reason]));
+        let published = &scenario.outcomes(REJECTED)[0];
+        assert_eq!(published["reasons"], json!([reason]));
         // As JSON it would show one of the two only.
-        assert_eq!(told["original"], text);
-        assert_eq!(told["cause"]["eventId"], event["detail"]["eventId"]);
+        assert_eq!(published["original"], text);
+        assert_eq!(published["cause"]["eventId"], event["detail"]["eventId"]);
         assert_eq!(notices(&scenario)[0]["original"], text);
         assert!(scenario.associations("blue").is_empty());
     }
@@ -114,12 +114,12 @@ fn an_oversize_original_is_cut_at_a_character() {
     let mut scenario = Scenario::new();
     let text = "x".repeat(7) + &"é".repeat(100_000);
     Scenario::assert_outcome(&send_text(&mut scenario, &text), Outcome::Rejected);
-    let told = scenario.outcomes(REJECTED);
-    assert_eq!(told[0]["originalTruncated"], true);
-    assert_eq!(told[0]["originalBytes"], text.len());
-    let kept = told[0]["original"].as_str().unwrap();
+    let published = scenario.outcomes(REJECTED);
+    assert_eq!(published[0]["originalTruncated"], true);
+    assert_eq!(published[0]["originalBytes"], text.len());
+    let kept = published[0]["original"].as_str().unwrap();
     assert!(text.starts_with(kept) && kept.len() > 100_000 && kept.len() <= 102_400);
-    assert_eq!(notices(&scenario)[0]["original"], told[0]["original"]);
+    assert_eq!(notices(&scenario)[0]["original"], published[0]["original"]);
 }
 
 #[test]
@@ -152,11 +152,11 @@ fn an_original_that_grows_as_json_fits_the_bus_and_the_ledger() {
     for text in texts {
         let mut scenario = Scenario::new();
         Scenario::assert_outcome(&send_text(&mut scenario, &text), Outcome::Rejected);
-        let told = &scenario.outcomes(REJECTED)[0];
-        assert!(told.to_string().len() < 256 * 1024);
-        let original = told["original"].as_str().unwrap();
+        let published = &scenario.outcomes(REJECTED)[0];
+        assert!(published.to_string().len() < 256 * 1024);
+        let original = published["original"].as_str().unwrap();
         assert!(text.starts_with(original) && original.len() > 20_000);
-        assert_eq!(told["originalTruncated"], original.len() < text.len());
+        assert_eq!(published["originalTruncated"], original.len() < text.len());
         assert_eq!(notices(&scenario)[0]["original"], original);
     }
 }
@@ -167,9 +167,9 @@ fn an_original_that_nests_deeply_is_told_as_text() {
         let mut scenario = Scenario::new();
         let text = format!("{}0{}", "[".repeat(depth), "]".repeat(depth));
         Scenario::assert_outcome(&send_text(&mut scenario, &text), Outcome::Rejected);
-        let told = &scenario.outcomes(REJECTED)[0];
-        assert_eq!(told["original"].is_string(), is_text, "{depth}");
-        assert_eq!(told["originalTruncated"], false);
+        let published = &scenario.outcomes(REJECTED)[0];
+        assert_eq!(published["original"].is_string(), is_text, "{depth}");
+        assert_eq!(published["originalTruncated"], false);
         assert_eq!(notices(&scenario)[0]["original"], text);
     }
 }

@@ -113,8 +113,8 @@ fn what_is_ready_elsewhere_is_taken_away_with_the_policies_and_the_registry_says
     let removed = scenario.outcomes("Pod Identity Association Removed");
     assert_eq!(removed.len(), 2);
     assert!(removed.iter().all(|event| event["reason"] == "clusterRetired"), "{removed:?}");
-    let told = scenario.outcomes("Node Role Policy Changed").pop().unwrap();
-    assert_eq!(told["removedRoleArns"].as_array().unwrap().len(), 2, "{told}");
+    let published = scenario.outcomes("Node Role Policy Changed").pop().unwrap();
+    assert_eq!(published["removedRoleArns"].as_array().unwrap().len(), 2, "{published}");
     // From now on it is looked at with two calls, and nothing is made there.
     let from = scenario.ports.world().calls.len();
     assert_eq!(run(&mut scenario).retirement, Some(Retirement::Drained));

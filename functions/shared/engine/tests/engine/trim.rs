@@ -163,9 +163,9 @@ fn a_role_that_nobody_uses_leaves_after_the_grace_period() {
     assert_eq!((done.trimmed, done.trim_skipped), (BTreeSet::from([role("report")]), None));
     assert_eq!(granted(&scenario), names(&["etl"]));
     assert!(unused(&scenario).is_empty());
-    let told = scenario.outcomes("Node Role Policy Changed").pop().unwrap();
-    assert_eq!(told["removedRoleArns"], json!([role("report")]));
-    assert_eq!(told["addedRoleArns"], json!([]));
+    let published = scenario.outcomes("Node Role Policy Changed").pop().unwrap();
+    assert_eq!(published["removedRoleArns"], json!([role("report")]));
+    assert_eq!(published["addedRoleArns"], json!([]));
     settled(&mut scenario);
 }
 
@@ -276,12 +276,12 @@ fn a_policy_that_is_not_needed_any_more_is_given_up() {
     assert_eq!(granted(&scenario), kept);
     let attached = scenario.ports.world().iam.attached_to(&blue_nodes());
     assert_eq!(attached, BTreeSet::from([policy(1)]));
-    let told = scenario.outcomes("Node Role Policy Changed");
-    let gone = told.iter().find(|one| one["nodeRoleArns"] == json!([])).unwrap();
+    let published = scenario.outcomes("Node Role Policy Changed");
+    let gone = published.iter().find(|one| one["nodeRoleArns"] == json!([])).unwrap();
     assert_eq!(gone["policyArn"], json!(policy(2)));
     assert_eq!(gone["capacity"]["policies"], json!(1));
-    let ids: BTreeSet<String> = told.iter().map(|one| one["eventId"].to_string()).collect();
-    assert_eq!(ids.len(), told.len());
+    let ids: BTreeSet<String> = published.iter().map(|one| one["eventId"].to_string()).collect();
+    assert_eq!(ids.len(), published.len());
     // It comes back when it is needed.
     let more: Vec<Value> = (0..6)
         .map(|n| scenario.assigned_with(&format!("svc-{n}"), "etl", json!({ "roleArn": long(n) })))

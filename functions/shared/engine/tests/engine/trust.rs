@@ -190,11 +190,11 @@ fn a_trust_policy_that_eks_does_not_see_yet_is_waited_for_and_then_said_to_be_ri
     scenario.ports.world().set_trust(&role("train"), TRUSTED);
     let event = scenario.assigned("svc-train", "train");
     Scenario::assert_outcome(&scenario.deliver(&event, 2), Outcome::Blocked);
-    let told = scenario.outcomes("Pod Identity Association Blocked");
-    assert_eq!(told[0]["code"], "untrustedRole");
+    let published = scenario.outcomes("Pod Identity Association Blocked");
+    assert_eq!(published[0]["code"], "untrustedRole");
     assert!(
-        told[0]["remediation"].as_str().unwrap().contains("reads as trusted by now"),
-        "{told:?}"
+        published[0]["remediation"].as_str().unwrap().contains("reads as trusted by now"),
+        "{published:?}"
     );
     scenario.advance(60);
     Scenario::assert_outcome(&scenario.deliver(&event, 3), Outcome::Applied);

@@ -243,7 +243,7 @@ fn words_name_the_pod_its_service_account_and_the_roles() {
         }]
     };
     let (skipped, left_out) = (run(&[]), Credentials { left_out: true, ..INJECTED });
-    let told: Vec<String> = [
+    let published: Vec<String> = [
         (removed(), pod("p", -60.0)),
         (gone, pod("p", -60.0)),
         (updated(), pod("p", -60.0)),
@@ -273,7 +273,7 @@ fn words_name_the_pod_its_service_account_and_the_roles() {
         format!("{}\n    {}", finding.reason, finding.remediation)
     })
     .collect();
-    insta::assert_snapshot!(told.join("\n"), @r#"
+    insta::assert_snapshot!(published.join("\n"), @r#"
     pod domino-compute/p of service account svc-etl-sa holds credentials that svc-etl lost at 2026-11-20T12:00:00.000Z (role arn:aws:iam::111122223333:role/domino/old); they stay valid for up to 6h after that
         delete the pod, or bind the service account again; against what was copied out of the pod, deny the role's older sessions (aws:TokenIssueTime)
     pod domino-compute/p of service account svc-etl-sa holds credentials, and there is no association (the ledger has svc-etl bound as role arn:aws:iam::111122223333:role/domino/old); the ledger says that the service account is bound

@@ -17,7 +17,7 @@ fn description() -> ClusterDescription {
     }
 }
 
-fn told(description: Option<ClusterDescription>, agent: Option<&str>) -> EksFacts {
+fn facts(description: Option<ClusterDescription>, agent: Option<&str>) -> EksFacts {
     EksFacts {
         cluster: ClusterArn::new("aws", "eu-west-1", "111122223333", "blue").unwrap(),
         description: Described::Known(description),
@@ -27,8 +27,8 @@ fn told(description: Option<ClusterDescription>, agent: Option<&str>) -> EksFact
 }
 
 /// The one thing that is missing: its reason and the remediation.
-fn one(told: &EksFacts, api_access: ApiAccess) -> String {
-    let missing = told.missing(api_access);
+fn one(facts: &EksFacts, api_access: ApiAccess) -> String {
+    let missing = facts.missing(api_access);
     assert_eq!(missing.len(), 1, "{missing:?}");
     format!("{}; {}", missing[0].reason, missing[0].remediation)
 }
@@ -37,16 +37,16 @@ fn one(told: &EksFacts, api_access: ApiAccess) -> String {
 fn nothing_is_missing_of_a_cluster_that_has_all() {
     for status in ["ACTIVE", "UPDATING"] {
         let description = ClusterDescription { status: status.to_owned(), ..description() };
-        let told = told(Some(description), Some(status));
+        let facts = facts(Some(description), Some(status));
         for api_access in [ApiAccess::Open, ApiAccess::Closed, ApiAccess::Unreachable] {
-            assert_eq!(told.missing(api_access), []);
+            assert_eq!(facts.missing(api_access), []);
         }
     }
 }
 
 #[test]
 fn a_cluster_that_is_gone_is_told_once() {
-    let words = one(&told(None, None), ApiAccess::Unreachable);
+    let words = one(&facts(None, None), ApiAccess::Unreachable);
     assert!(words.starts_with("EKS does not know cluster blue; "), "{words}");
     assert!(words.contains("retire it"), "{words}");
 }
@@ -55,7 +55,7 @@ fn a_cluster_that_is_gone_is_told_once() {
 fn a_cluster_that_is_not_active_says_what_it_is() {
     for status in ["CREATING", "PENDING", "DELETING", "FAILED"] {
         let description = ClusterDescription { status: status.to_owned(), ..description() };
-        let words = one(&told(Some(description), Some("ACTIVE")), ApiAccess::Open);
+        let words = one(&facts(Some(description), Some("ACTIVE")), ApiAccess::Open);
         assert!(words.starts_with(&format!("cluster blue is {status}; ")), "{words}");
     }
 }
@@ -63,29 +63,29 @@ fn a_cluster_that_is_not_active_says_what_it_is() {
 #[test]
 fn a_private_endpoint_is_missing_only_where_it_could_not_be_reached() {
     let private = ClusterDescription { public_endpoint: false, ..description() };
-    let told = told(Some(private), Some("ACTIVE"));
-    assert!(one(&told, ApiAccess::Unreachable).contains("VPC"));
-    assert_eq!(told.missing(ApiAccess::Closed), []);
-    assert_eq!(told.missing(ApiAccess::Open), []);
+    let facts = facts(Some(private), Some("ACTIVE"));
+    assert!(one(&facts, ApiAccess::Unreachable).contains("VPC"));
+    assert_eq!(facts.missing(ApiAccess::Closed), []);
+    assert_eq!(facts.missing(ApiAccess::Open), []);
 }
 
 #[test]
 fn the_mode_config_map_is_missing_only_where_the_caller_is_not_known() {
     let mode = Some("CONFIG_MAP".to_owned());
-    let told = told(
+    let facts = facts(
         Some(ClusterDescription { authentication_mode: mode, ..description() }),
         Some("ACTIVE"),
     );
-    assert!(one(&told, ApiAccess::Closed).contains("aws-auth"));
-    assert_eq!(told.missing(ApiAccess::Unreachable), []);
-    assert_eq!(told.missing(ApiAccess::Open), []);
+    assert!(one(&facts, ApiAccess::Closed).contains("aws-auth"));
+    assert_eq!(facts.missing(ApiAccess::Unreachable), []);
+    assert_eq!(facts.missing(ApiAccess::Open), []);
 }
 
 #[test]
 fn an_agent_that_is_absent_or_ill_is_told() {
-    assert!(one(&told(Some(description()), None), ApiAccess::Open).contains("no EKS add-on"));
+    assert!(one(&facts(Some(description()), None), ApiAccess::Open).contains("no EKS add-on"));
     for status in ["CREATING", "DEGRADED", "CREATE_FAILED", "UPDATE_FAILED", "DELETING"] {
-        let words = one(&told(Some(description()), Some(status)), ApiAccess::Open);
+        let words = one(&facts(Some(description()), Some(status)), ApiAccess::Open);
         assert!(words.contains(&format!("of cluster blue is {status}")), "{words}");
     }
 }
@@ -93,19 +93,19 @@ fn an_agent_that_is_absent_or_ill_is_told() {
 #[test]
 fn a_cluster_in_auto_mode_has_the_agent_built_in() {
     let auto = || ClusterDescription { auto_mode: true, ..description() };
-    assert_eq!(told(Some(auto()), None).missing(ApiAccess::Open), []);
-    assert!(one(&told(Some(auto()), Some("DEGRADED")), ApiAccess::Open).contains("is DEGRADED"));
+    assert_eq!(facts(Some(auto()), None).missing(ApiAccess::Open), []);
+    assert!(one(&facts(Some(auto()), Some("DEGRADED")), ApiAccess::Open).contains("is DEGRADED"));
 }
 
 #[test]
 fn a_denial_names_the_permission_and_hides_no_other_word() {
-    let mut told = told(Some(description()), None);
-    told.description = Described::Denied("failed to describe cluster blue".to_owned());
-    let missing = told.missing(ApiAccess::Open);
+    let mut facts = facts(Some(description()), None);
+    facts.description = Described::Denied("failed to describe cluster blue".to_owned());
+    let missing = facts.missing(ApiAccess::Open);
     assert_eq!(missing.len(), 2);
     assert!(missing[0].remediation.contains("eks:DescribeCluster"));
-    told.agent = Described::Denied("failed to describe add-on".to_owned());
-    assert!(told.missing(ApiAccess::Open)[1].remediation.contains("eks:DescribeAddon"));
-    told.agent = Described::Unknown;
-    assert_eq!(told.missing(ApiAccess::Open).len(), 1);
+    facts.agent = Described::Denied("failed to describe add-on".to_owned());
+    assert!(facts.missing(ApiAccess::Open)[1].remediation.contains("eks:DescribeAddon"));
+    facts.agent = Described::Unknown;
+    assert_eq!(facts.missing(ApiAccess::Open).len(), 1);
 }

@@ -8,7 +8,7 @@ use pod_identity_core::domino::{AccountDeletion, Mapping, Plan, own_labels};
 use pod_identity_core::plan::{Blocked, Problem};
 use pod_identity_core::{DominoName, ServiceAccountRef};
 
-use super::super::{Hands, Inside};
+use super::super::{Inside, LeasedWriters};
 use super::{DominoPlan, DominoReport, failure, words};
 use crate::error::Error;
 use crate::ledger::InsideBinding;
@@ -19,11 +19,11 @@ use crate::publish::publish;
 /// Does what was planned, and notes for each binding what became of it.
 pub(in super::super) async fn apply(
     context: &Inside<'_>,
-    hands: &Hands<'_>,
+    writers: &LeasedWriters<'_>,
     mut plan: DominoPlan,
     bindings: &mut BTreeMap<DominoName, InsideBinding>,
 ) -> DominoReport {
-    let hand = Hand { context, writer: hands.kubernetes, lease: hands.lease };
+    let hand = Hand { context, writer: writers.kubernetes, lease: writers.lease };
     let mut report = plan.report.clone();
     let failed = hand.create(&plan.plan, &mut report).await;
     plan.note_missing(&failed);
@@ -53,7 +53,7 @@ pub(in super::super) async fn apply(
 
     let before = bindings.clone();
     plan.remember(bindings, mapped, |_| Some(since));
-    tell(context, hands, &plan, &before, bindings, &mut report).await;
+    tell(context, writers, &plan, &before, bindings, &mut report).await;
     report
 }
 
@@ -78,7 +78,7 @@ impl DominoPlan {
 /// that the next run tells it.
 async fn tell(
     context: &Inside<'_>,
-    hands: &Hands<'_>,
+    writers: &LeasedWriters<'_>,
     plan: &DominoPlan,
     before: &BTreeMap<DominoName, InsideBinding>,
     bindings: &mut BTreeMap<DominoName, InsideBinding>,
@@ -103,7 +103,7 @@ async fn tell(
         names.push(name);
         events.push(outcomes.blocked(&subject.kubernetes, &blocked));
     }
-    for (name, sent) in names.into_iter().zip(publish(hands.bus, context.clock, &events).await) {
+    for (name, sent) in names.into_iter().zip(publish(writers.bus, context.clock, &events).await) {
         if let Err(why) = sent {
             report.failures.push(format!("it could not be told that {name} is blocked: {why}"));
             if let Some(binding) = bindings.get_mut(name) {
@@ -124,7 +124,7 @@ impl Hand<'_> {
     /// Whether one more step may start.
     fn may_start(&self) -> bool {
         let (clock, settings) = (self.context.clock, self.context.settings);
-        !self.context.is_over() && self.lease.covers(clock.now(), settings.longest_call)
+        !self.context.deadline_reached() && self.lease.covers(clock.now(), settings.longest_call)
     }
 
     /// Makes service accounts, and answers which are not there: with why, and whether it may end by itself, or

@@ -147,7 +147,7 @@ async fn list<T>(
 ) -> Result<Vec<T>, PortError> {
     let (mut found, mut token, mut lists) = (Vec::new(), None, 1);
     loop {
-        if context.is_over() {
+        if context.deadline_reached() {
             return Err(over(context, what));
         }
         match page(token.take()).await {

@@ -13,7 +13,7 @@ use super::tell::{BlockedByPdb, Word, Words, tell};
 use super::{SweepPlan, SweepReport, look, place_of_finding, pod_id};
 use crate::error::Error;
 use crate::inside::known::Remembered;
-use crate::inside::{Hands, Inside};
+use crate::inside::{Inside, LeasedWriters};
 use crate::ledger::{Intended, IntendedEviction, View, WriteSet, intended_key};
 use crate::ports::{ErrorKind, Eviction, PodQuery, PortError};
 use crate::settings::later;
@@ -63,7 +63,7 @@ type Group = (ServiceAccountRef, Option<ServiceAccountRef>);
 /// What every attempt needs.
 struct Evicting<'a> {
     context: &'a Inside<'a>,
-    hands: &'a Hands<'a>,
+    writers: &'a LeasedWriters<'a>,
     known: &'a Remembered,
     plan: &'a SweepPlan,
 }
@@ -71,12 +71,12 @@ struct Evicting<'a> {
 /// Evicts what was planned, and tells of it.
 pub(super) async fn evict(
     context: &Inside<'_>,
-    hands: &Hands<'_>,
+    writers: &LeasedWriters<'_>,
     known: &Remembered,
     plan: &SweepPlan,
     evictions: &[Finding],
 ) -> SweepReport {
-    let evicting = Evicting { context, hands, known, plan };
+    let evicting = Evicting { context, writers, known, plan };
     let mut report = plan.report.clone();
     let new = |finding| EvictionTarget {
         finding,
@@ -93,7 +93,7 @@ pub(super) async fn evict(
         let (mut put_off, mut not_tried, mut throttled) = (Vec::new(), false, false);
         while !waiting.is_empty() {
             let now: Vec<EvictionTarget<'_>> = waiting.drain(..waiting.len().min(NOTED)).collect();
-            let may_go_on = !context.is_over() && evicting.is_leased().await;
+            let may_go_on = !context.deadline_reached() && evicting.is_leased().await;
             if !may_go_on || !evicting.note(&now, &unpublished, &mut noted).await {
                 put_off.extend(now);
                 over = true;
@@ -193,8 +193,8 @@ impl<'a> Evicting<'a> {
     }
 
     async fn tell(&self, news: Vec<Word>, report: &mut SweepReport, unpublished: &mut Vec<Word>) {
-        let spoken = tell(self.context, self.hands, news).await;
-        report.told += spoken.told;
+        let spoken = tell(self.context, self.writers, news).await;
+        report.published += spoken.published;
         for (word, why) in spoken.unpublished {
             let cluster = self.context.access.cluster.name();
             tracing::warn!(cluster, "an event of a stale pod was not sent: {why}");
@@ -245,8 +245,8 @@ impl<'a> Evicting<'a> {
         let (mut view, mut writes) = (View::default(), WriteSet::default());
         let key = intended_key(&access.cluster);
         writes.put_anyway(&mut view, key, intended, &run.revision(), None)?;
-        self.hands.lease.fence(&mut writes);
-        writes.commit(ledger, self.hands.ledger).await.map_err(Error::from)
+        self.writers.lease.fence(&mut writes);
+        writes.commit(ledger, self.writers.ledger).await.map_err(Error::from)
     }
 
     /// Whether the lease lasts; its time is begun again when it may not. Not to be asked by two at
@@ -254,11 +254,11 @@ impl<'a> Evicting<'a> {
     async fn is_leased(&self) -> bool {
         let (clock, settings, access) =
             (self.context.clock, self.context.settings, self.context.access);
-        let lease = self.hands.lease;
+        let lease = self.writers.lease;
         if lease.covers(clock.now(), settings.longest_call * 2) {
             return true;
         }
-        match lease.renew(self.context, self.hands.ledger).await {
+        match lease.renew(self.context, self.writers.ledger).await {
             Ok(()) => lease.covers(clock.now(), settings.longest_call),
             Err(error) => {
                 let cluster = access.cluster.name();
@@ -268,10 +268,10 @@ impl<'a> Evicting<'a> {
         }
     }
 
-    fn is_over(&self) -> bool {
+    fn deadline_reached(&self) -> bool {
         let (clock, settings) = (self.context.clock, self.context.settings);
-        let covered = self.hands.lease.covers(clock.now(), settings.longest_call);
-        self.context.is_over() || !covered
+        let covered = self.writers.lease.covers(clock.now(), settings.longest_call);
+        self.context.deadline_reached() || !covered
     }
 
     /// Tries all that wait, side by side, but those of one service account one after the other.
@@ -306,7 +306,7 @@ impl<'a> Evicting<'a> {
     ) -> Vec<(EvictionTarget<'a>, EvictionOutcome)> {
         let mut done = Vec::with_capacity(targets.len());
         let looked = match group {
-            _ if self.is_over() => Err(None),
+            _ if self.deadline_reached() => Err(None),
             Some((place, elsewhere)) => {
                 let planned = self.plan.given.get(&place).and_then(Option::as_ref);
                 let also = elsewhere.as_ref();
@@ -318,7 +318,7 @@ impl<'a> Evicting<'a> {
         };
         for mut target in targets {
             let fate = match &looked {
-                Ok(true) if self.is_over() => EvictionOutcome::NotTried,
+                Ok(true) if self.deadline_reached() => EvictionOutcome::NotTried,
                 Ok(true) => self.one(&mut target).await,
                 Ok(false) => EvictionOutcome::Spared,
                 Err(None) => EvictionOutcome::NotTried,
@@ -332,7 +332,7 @@ impl<'a> Evicting<'a> {
 
     async fn one(&self, target: &mut EvictionTarget<'a>) -> EvictionOutcome {
         let (access, clock) = (self.context.access, self.context.clock);
-        let kubernetes = self.hands.kubernetes;
+        let kubernetes = self.writers.kubernetes;
         let id = pod_id(target.finding);
         let grace = self.context.inside.sweep.as_ref().and_then(|sweep| sweep.grace_seconds);
         match kubernetes.evict(access, &id, grace).await {
@@ -382,7 +382,10 @@ impl<'a> Evicting<'a> {
         sent: EvictionOutcome,
     ) -> EvictionOutcome {
         let failed = self.failed(target, error);
-        if !matches!(failed, EvictionOutcome::Again) || error.is_answered() || self.is_over() {
+        if !matches!(failed, EvictionOutcome::Again)
+            || error.is_answered()
+            || self.deadline_reached()
+        {
             return failed;
         }
         let (access, kubernetes) = (self.context.access, self.context.kubernetes);

@@ -105,7 +105,7 @@ async fn list_one(
     for _ in 0..BEGINNINGS {
         let (mut listed, mut token) = (NamespacePods::default(), None::<String>);
         loop {
-            if context.is_over() {
+            if context.deadline_reached() {
                 return Err(Unread::Other("the invocation's time was nearly over".to_owned()));
             }
             let page = context.kubernetes.pods(context.access, &query, token.as_deref()).await;

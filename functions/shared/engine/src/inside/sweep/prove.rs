@@ -7,7 +7,7 @@ use pod_identity_core::{DominoName, fingerprint};
 
 use super::effective::Unproven;
 use super::pods::words;
-use crate::inside::{Hands, Inside};
+use crate::inside::{Inside, LeasedWriters};
 use crate::ledger::{InsideBinding, Proof};
 use crate::ports::{Admission, PortError};
 
@@ -17,7 +17,7 @@ const MAX_TRIES: usize = 10;
 /// Asks what pods would get, for some of the bindings.
 pub(super) async fn prove(
     context: &Inside<'_>,
-    hands: &Hands<'_>,
+    writers: &LeasedWriters<'_>,
     unproven: &[Unproven],
     bindings: &mut BTreeMap<DominoName, InsideBinding>,
 ) {
@@ -26,12 +26,15 @@ pub(super) async fn prove(
     let request = context.run.request_id();
     unproven.sort_by_cached_key(|one| fingerprint([request, one.name.as_str()]));
     unproven.truncate(MAX_TRIES);
-    let tried: Vec<(&Unproven, Result<Admission, PortError>)> = stream::iter(unproven)
-        .take_while(|_| std::future::ready(!context.is_over()))
-        .map(|one| async move { (one, hands.kubernetes.try_pod(context.access, &one.place).await) })
-        .buffer_unordered(context.settings.concurrency.max(1))
-        .collect()
-        .await;
+    let tried: Vec<(&Unproven, Result<Admission, PortError>)> =
+        stream::iter(unproven)
+            .take_while(|_| std::future::ready(!context.deadline_reached()))
+            .map(|one| async move {
+                (one, writers.kubernetes.try_pod(context.access, &one.place).await)
+            })
+            .buffer_unordered(context.settings.concurrency.max(1))
+            .collect()
+            .await;
     let cluster = &context.access.cluster;
     for (one, answer) in tried {
         let nothing = match answer {

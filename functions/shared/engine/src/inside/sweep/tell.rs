@@ -11,7 +11,7 @@ use pod_identity_events::{
 
 use crate::error::Error;
 use crate::inside::known::Remembered;
-use crate::inside::{Hands, Inside};
+use crate::inside::{Inside, LeasedWriters};
 use crate::ledger::{IntendedEviction, ReportedPod, View, WriteSet, reported_key};
 use crate::outcome::time;
 use crate::ports::MAX_WRITE;
@@ -33,7 +33,7 @@ pub(super) struct Word {
     /// None when the bus knows it, and only the memory is to last.
     event: Option<Outgoing>,
     uid: String,
-    told: ReportedPod,
+    reported: ReportedPod,
     /// The eviction that it tells of, as the ledger notes it.
     eviction: Option<IntendedEviction>,
 }
@@ -44,9 +44,10 @@ pub(super) fn after_death(mut eviction: IntendedEviction) -> Word {
     eviction.event.reason.push_str(
         "; told late: the run that was about to evict it could not tell, and the pod runs no more",
     );
-    let told = ReportedPod { case: noted.case, evicted: true, blocked_since: None, at: noted.at };
+    let reported =
+        ReportedPod { case: noted.case, evicted: true, blocked_since: None, at: noted.at };
     let uid = noted.event.pod.uid.clone();
-    Word { event: Some(eviction.event.into()), uid, told, eviction: Some(noted) }
+    Word { event: Some(eviction.event.into()), uid, reported, eviction: Some(noted) }
 }
 
 impl Word {
@@ -57,7 +58,7 @@ impl Word {
 
     /// What it is about, for the log.
     pub(super) fn about(&self) -> String {
-        let ReportedPod { case, evicted, .. } = &self.told;
+        let ReportedPod { case, evicted, .. } = &self.reported;
         let what = if *evicted { "evicted" } else { "reported" };
         format!("uid {}, {case}, {what}", self.uid)
     }
@@ -83,7 +84,7 @@ impl Words<'_> {
         fingerprint([detail_type, self.cluster, &pod.uid, case.as_str(), kind])
     }
 
-    fn told(
+    fn remembered(
         &self,
         finding: &Finding,
         evicted: bool,
@@ -93,7 +94,7 @@ impl Words<'_> {
     }
 
     fn before(&self, finding: &Finding) -> Option<&ReportedPod> {
-        self.known.told.get(&finding.pod.uid).filter(|told| told.case == finding.case)
+        self.known.reported.get(&finding.pod.uid).filter(|reported| reported.case == finding.case)
     }
 
     /// A pod that was evicted, or deleted in spite of a budget.
@@ -114,14 +115,14 @@ impl Words<'_> {
         Some(Word {
             event: Some(event.into()),
             uid: finding.pod.uid.clone(),
-            told: self.told(finding, true, None),
+            reported: self.remembered(finding, true, None),
             eviction: Some(noted),
         })
     }
 
     /// What is to be told of a pod once it is evicted, unless the bus knows it.
     pub(super) fn intended(&self, finding: &Finding) -> Option<IntendedEviction> {
-        if self.before(finding).is_some_and(|told| told.evicted) {
+        if self.before(finding).is_some_and(|reported| reported.evicted) {
             return None;
         }
         let event = StalePodEvicted {
@@ -152,7 +153,7 @@ impl Words<'_> {
         Some(Word {
             event: Some(event),
             uid: finding.pod.uid.clone(),
-            told: self.told(finding, false, None),
+            reported: self.remembered(finding, false, None),
             eviction: None,
         })
     }
@@ -160,11 +161,11 @@ impl Words<'_> {
     /// A pod whose eviction a budget blocks.
     pub(super) fn blocked(&self, finding: &Finding, blocked_by_pdb: &BlockedByPdb) -> Word {
         let BlockedByPdb { since, words } = blocked_by_pdb;
-        let mut told = self.told(finding, false, Some(*since));
-        let before = self.before(finding).filter(|told| told.blocked_since.is_some());
+        let mut reported = self.remembered(finding, false, Some(*since));
+        let before = self.before(finding).filter(|reported| reported.blocked_since.is_some());
         let event = match before {
             Some(before) => {
-                told.at = before.at;
+                reported.at = before.at;
                 None
             }
             None => {
@@ -181,7 +182,7 @@ impl Words<'_> {
                 Some(self.report(finding, "blocked", reason, remediation))
             }
         };
-        Word { event, uid: finding.pod.uid.clone(), told, eviction: None }
+        Word { event, uid: finding.pod.uid.clone(), reported, eviction: None }
     }
 
     fn report(
@@ -221,7 +222,7 @@ fn pod(finding: &Finding) -> Pod {
 #[derive(Default)]
 pub(super) struct Spoken {
     /// How many events the bus took.
-    pub(super) told: usize,
+    pub(super) published: usize,
     /// Words that the bus did not take, and why.
     pub(super) unpublished: Vec<(Word, String)>,
 }
@@ -230,12 +231,12 @@ pub(super) struct Spoken {
 /// beside the pods.
 pub(super) async fn tell(
     context: &Inside<'_>,
-    hands: &Hands<'_>,
+    writers: &LeasedWriters<'_>,
     words: impl IntoIterator<Item = Word>,
 ) -> Spoken {
     let (mut words, mut spoken) = (words.into_iter().peekable(), Spoken::default());
     while words.peek().is_some() {
-        if context.is_over() {
+        if context.deadline_reached() {
             let (evicted, rest): (Vec<_>, Vec<_>) =
                 words.partition(|word| word.eviction().is_some());
             let (cluster, reports) = (context.access.cluster.name(), rest.len());
@@ -249,27 +250,27 @@ pub(super) async fn tell(
             break;
         }
         let some = words.by_ref().take(MAX_WRITE).collect();
-        let Spoken { told, unpublished } = tell_some(context, hands, some).await;
-        spoken.told += told;
+        let Spoken { published, unpublished } = tell_some(context, writers, some).await;
+        spoken.published += published;
         spoken.unpublished.extend(unpublished);
     }
     spoken
 }
 
-async fn tell_some(context: &Inside<'_>, hands: &Hands<'_>, words: Vec<Word>) -> Spoken {
+async fn tell_some(context: &Inside<'_>, writers: &LeasedWriters<'_>, words: Vec<Word>) -> Spoken {
     let events: Vec<Outgoing> = words.iter().filter_map(|word| word.event.clone()).collect();
-    let mut results = publish(hands.bus, context.clock, &events).await.into_iter();
+    let mut results = publish(writers.bus, context.clock, &events).await.into_iter();
     let (mut spoken, mut remembered) = (Spoken::default(), Vec::new());
     for word in words {
         match word.event.as_ref().and_then(|_| results.next()) {
             Some(Err(why)) => spoken.unpublished.push((word, why.to_string())),
             sent => {
-                spoken.told += usize::from(sent.is_some());
+                spoken.published += usize::from(sent.is_some());
                 remembered.push(word);
             }
         }
     }
-    if let Err(why) = remember(context, hands, &remembered).await {
+    if let Err(why) = remember(context, writers, &remembered).await {
         // It is told again then, with the same ids.
         let cluster = context.access.cluster.name();
         tracing::warn!(cluster, "what was told of pods could not be written down: {why}");
@@ -277,13 +278,17 @@ async fn tell_some(context: &Inside<'_>, hands: &Hands<'_>, words: Vec<Word>) ->
     spoken
 }
 
-async fn remember(context: &Inside<'_>, hands: &Hands<'_>, words: &[Word]) -> Result<(), Error> {
+async fn remember(
+    context: &Inside<'_>,
+    writers: &LeasedWriters<'_>,
+    words: &[Word],
+) -> Result<(), Error> {
     let (clock, run, access) = (context.clock, context.run, context.access);
     let expires_at = clock.now().as_second().saturating_add(REMEMBERED);
     let (mut view, mut writes) = (View::default(), WriteSet::default());
-    for Word { uid, told, .. } in words {
+    for Word { uid, reported, .. } in words {
         let (key, revision) = (reported_key(&access.cluster, uid), run.revision());
-        writes.put_anyway(&mut view, key, told, &revision, Some(expires_at))?;
+        writes.put_anyway(&mut view, key, reported, &revision, Some(expires_at))?;
     }
-    writes.commit(context.ledger, hands.ledger).await.map_err(Error::from)
+    writes.commit(context.ledger, writers.ledger).await.map_err(Error::from)
 }

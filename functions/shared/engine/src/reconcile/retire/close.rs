@@ -21,8 +21,8 @@ pub(super) async fn close(
 ) -> Result<Retirement, Error> {
     let is_gone = overview.gone.is_some();
     let taking = Some(Taking::Everything { is_gone });
-    let (nobody, beyond) = (BTreeSet::new(), ExtraScope { taking, ..ExtraScope::default() });
-    let worked = cluster::work_with(*cloud, writers, overview.job(&nobody, &beyond), None).await;
+    let (nobody, extra) = (BTreeSet::new(), ExtraScope { taking, ..ExtraScope::default() });
+    let worked = cluster::work_with(*cloud, writers, overview.job(&nobody, &extra), None).await;
     let undone = worked.as_ref().map_or_else(Some, |report| report.undone.as_ref());
     match undone {
         Some(failure @ Error::Blocked(_)) => Ok(Retirement::PoliciesStay(failure.to_string())),

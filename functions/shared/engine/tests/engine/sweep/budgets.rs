@@ -97,7 +97,7 @@ fn a_blocked_pod_is_reported_once_with_the_budgets_words() {
     stage.sweep();
     stage.scenario.advance(600);
     let done = stage.sweep();
-    assert_eq!((done.blocked.len(), done.told), (1, 0));
+    assert_eq!((done.blocked.len(), done.published), (1, 0));
     let events = stage.scenario.outcomes("Stale Pod Reported");
     assert_eq!(events.len(), 1);
     let reason = events[0]["reason"].as_str().unwrap();
@@ -106,7 +106,7 @@ fn a_blocked_pod_is_reported_once_with_the_budgets_words() {
         "{reason}"
     );
     assert!(events[0]["remediation"].as_str().unwrap().contains("PodDisruptionBudget"));
-    assert_eq!(stage.told(&stage.uid(&pod)).unwrap().blocked_since, Some(since));
+    assert_eq!(stage.published(&stage.uid(&pod)).unwrap().blocked_since, Some(since));
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn what_was_taken_away_is_deleted_once_a_budget_has_blocked_it_for_too_long() {
     assert!(!stage.is_there(&pod));
     let events = stage.scenario.outcomes("Stale Pod Evicted");
     assert!(events[0]["reason"].as_str().unwrap().contains("so it was deleted"), "{events:?}");
-    assert!(stage.told(&uid).unwrap().evicted);
+    assert!(stage.published(&uid).unwrap().evicted);
 }
 
 #[test]

@@ -45,7 +45,7 @@ fn a_second_sweep_has_nothing_left_to_do() {
     stage.scenario.advance(60);
     let again = stage.sweep();
     assert!(again.sweep.is_empty(), "{}", again.sweep);
-    assert_eq!((again.told, stage.scenario.outcomes("Stale Pod Evicted").len()), (0, 1));
+    assert_eq!((again.published, stage.scenario.outcomes("Stale Pod Evicted").len()), (0, 1));
 }
 
 #[test]

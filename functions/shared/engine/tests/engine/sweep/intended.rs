@@ -84,7 +84,7 @@ fn a_pod_that_was_noted_and_runs_on_is_not_told() {
         stage.scenario.advance(600);
         let done = stage.sweep();
         assert!(stage.is_there(&pod));
-        assert_eq!((done.told, noted(&stage)), (0, 0));
+        assert_eq!((done.published, noted(&stage)), (0, 0));
         assert_eq!(reported_pods(&stage), Vec::<String>::new());
     }
     assert!(at_note > 0);
@@ -100,7 +100,7 @@ fn evictions_that_the_bus_does_not_take_are_told_once_it_does() {
     assert_eq!(noted(&stage), 1);
     assert_eq!(stage.sweep().unpublished.len(), 1);
     stage.ports.clear_faults();
-    assert_eq!(stage.sweep().told, 1);
+    assert_eq!(stage.sweep().published, 1);
     assert_eq!((reported_pods(&stage), noted(&stage)), (vec![pod.to_string()], 0));
     let events = stage.scenario.outcomes("Stale Pod Evicted");
     assert!(events[0]["reason"].as_str().unwrap().contains("told late"), "{events:?}");

@@ -8,7 +8,7 @@ mod histories;
 mod intended;
 mod memory;
 mod observation;
-mod told;
+mod published;
 mod two;
 
 use pod_identity_core::sweep;
@@ -192,7 +192,7 @@ impl Stage {
         self.record(&key).unwrap_or_default()
     }
 
-    fn told(&self, uid: &str) -> Option<ReportedPod> {
+    fn published(&self, uid: &str) -> Option<ReportedPod> {
         self.record(&reported_key(&cluster("blue"), uid))
     }
 

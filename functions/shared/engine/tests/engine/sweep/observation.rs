@@ -15,7 +15,7 @@ fn halted(stage: &mut Stage, pod: &str, words: &str) {
     assert!(why.contains(words), "{why}");
     assert!(done.evicted.is_empty() && stage.is_there(pod), "{done:?}");
     assert!(done.looked_at.is_none() && done.stale.is_empty());
-    assert_eq!((done.told, stage.count("create pods/eviction")), (0, 0));
+    assert_eq!((done.published, stage.count("create pods/eviction")), (0, 0));
 }
 
 #[test]
