@@ -102,15 +102,20 @@ pub(super) fn of(
     clusters: &BTreeMap<ClusterArn, ClusterReport>,
     view: &View,
 ) -> RecordReport {
-    let failed = match &decision {
-        Err(why) => vec![why.clone()],
-        Ok(_) => failures(command, clusters, view),
+    let done = decision.map_err(|why| vec![why]);
+    let done = done.and_then(|decision| decided(command, &decision, clusters, view));
+    let (mut outcome, mut lines, mut waits_until) = match done {
+        Ok((outcome, lines)) => (outcome, lines, None),
+        Err(failed) => {
+            let lines = failed.iter().map(ToString::to_string).collect();
+            (Outcome::Failed, lines, waits_until(&failed))
+        }
     };
-    let failed: Vec<Error> = failed.into_iter().chain(published.err()).collect();
-    let (outcome, lines) = match decision {
-        Ok(decision) if failed.is_empty() => decided(command, &decision, clusters, view),
-        _ => (Outcome::Failed, failed.iter().map(ToString::to_string).collect()),
-    };
+    // An event that was not sent is an error, whatever else only waits.
+    if let Err(why) = published {
+        (outcome, waits_until) = (Outcome::Failed, None);
+        lines.push(why.to_string());
+    }
     RecordReport {
         id: record.id.clone(),
         event_id: Some(command.version.event_id().to_owned()),
@@ -118,7 +123,7 @@ pub(super) fn of(
         service_account: service_account(command).map(ToString::to_string),
         outcome,
         lines,
-        waits_until: waits_until(&failed),
+        waits_until,
     }
 }
 
@@ -133,8 +138,8 @@ fn decided(
     decision: &Decision,
     clusters: &BTreeMap<ClusterArn, ClusterReport>,
     view: &View,
-) -> (Outcome, Vec<String>) {
-    match (decision, &command.change) {
+) -> Result<(Outcome, Vec<String>), Vec<Error>> {
+    Ok(match (decision, &command.change) {
         (Decision::Refused(reason), _) => (Outcome::Rejected, vec![reason.clone()]),
         (Decision::AlreadySuperseded, _) => (
             Outcome::AlreadySuperseded,
@@ -175,35 +180,21 @@ fn decided(
                 cluster.name()
             )],
         ),
-        _ => progress(command, decision, clusters, view),
-    }
+        _ => return progress(command, decision, clusters, view),
+    })
 }
 
 fn is_retired(cluster: &ClusterArn, registry: &Registry) -> bool {
     registry.clusters.get(cluster).is_some_and(|record| record.retired.is_some())
 }
 
-/// What failed for a passing reason, one a cluster; nothing of an event that another one of the batch replaced.
-fn failures(
-    command: &Command,
-    clusters: &BTreeMap<ClusterArn, ClusterReport>,
-    view: &View,
-) -> Vec<Error> {
-    let Some(name) = service_account(command) else { return Vec::new() };
-    if is_replaced(command, name, view) {
-        return Vec::new();
-    }
+/// What failed for a passing reason, one a cluster.
+fn failures(name: &DominoName, clusters: &BTreeMap<ClusterArn, ClusterReport>) -> Vec<Error> {
     let failed = clusters.iter().filter_map(|(cluster, report)| {
         let why = report.failures.get(name)?.clone();
         Some(why.worded(|why| format!("{}: {why}", cluster.name())))
     });
     failed.collect()
-}
-
-/// Whether the ledger has a newer event by now.
-fn is_replaced(command: &Command, name: &DominoName, view: &View) -> bool {
-    let current = view.get::<BindingRecord>(&binding_key(name)).ok().flatten();
-    current.is_some_and(|current| current.version > command.version)
 }
 
 /// How far a binding or its removal has come on every cluster.
@@ -212,15 +203,18 @@ fn progress(
     decision: &Decision,
     clusters: &BTreeMap<ClusterArn, ClusterReport>,
     view: &View,
-) -> (Outcome, Vec<String>) {
+) -> Result<(Outcome, Vec<String>), Vec<Error>> {
     let Some(name) = service_account(command) else {
-        return (Outcome::Applied, Vec::new());
+        return Ok((Outcome::Applied, Vec::new()));
     };
-    if is_replaced(command, name, view) {
-        return (
-            Outcome::AlreadySuperseded,
-            vec!["a newer event of the same batch replaced it".to_owned()],
-        );
+    let current = view.get::<BindingRecord>(&binding_key(name)).ok().flatten();
+    if current.is_some_and(|current| current.version > command.version) {
+        let line = "a newer event of the same batch replaced it".to_owned();
+        return Ok((Outcome::AlreadySuperseded, vec![line]));
+    }
+    let failed = failures(name, clusters);
+    if !failed.is_empty() {
+        return Err(failed);
     }
     let mut all: BTreeMap<ClusterArn, Condition> =
         conditions(name, view).into_iter().map(|c| (c.cluster.clone(), c)).collect();
@@ -253,7 +247,7 @@ fn progress(
         }
     };
     let lines = if lines.is_empty() { vec![nothing.to_owned()] } else { lines };
-    (outcome, lines)
+    Ok((outcome, lines))
 }
 
 fn line(condition: &Condition) -> String {
