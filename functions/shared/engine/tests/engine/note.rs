@@ -11,6 +11,15 @@ use crate::scenario::{Scenario, cluster, drive};
 /// More associations than there are.
 const NEVER: usize = usize::MAX;
 
+/// Takes events into the ledger and reconciles nothing.
+fn accept(scenario: &mut Scenario, records: &[Record]) {
+    let (run, deadline) = (scenario.next_run(), scenario.in_seconds(600));
+    let (ports, settings) = (&scenario.ports, &scenario.settings);
+    let writers = ports.writers();
+    let context = ports.context(&run, settings, deadline);
+    drive(record(context, writers.ledger, writers.bus, records), || {});
+}
+
 /// So many service accounts are bound in the ledger, and nothing is there yet.
 fn bound(count: usize) -> Scenario {
     let mut scenario = Scenario::new();
@@ -21,17 +30,7 @@ fn bound(count: usize) -> Scenario {
             Record { id: at.to_string(), text: event.to_string(), deliveries: 0 }
         })
         .collect();
-    let (run, deadline) = (scenario.next_run(), scenario.in_seconds(600));
-    let (ports, settings) = (&scenario.ports, &scenario.settings);
-    drive(
-        record(
-            ports.context(&run, settings, deadline),
-            ports.writers().ledger,
-            ports.writers().bus,
-            &records,
-        ),
-        || {},
-    );
+    accept(&mut scenario, &records);
     scenario.advance(300);
     scenario
 }
@@ -144,17 +143,7 @@ fn ready_as_before_the_last_change_is_not_counted_as_ready() {
     assert_eq!(ready(&note(&scenario).unwrap()), Some(1));
     let event = scenario.assigned("svc-0000", "report");
     let records = [Record { id: "1".to_owned(), text: event.to_string(), deliveries: 0 }];
-    let (run, deadline) = (scenario.next_run(), scenario.in_seconds(600));
-    let (ports, settings) = (&scenario.ports, &scenario.settings);
-    drive(
-        record(
-            ports.context(&run, settings, deadline),
-            ports.writers().ledger,
-            ports.writers().bus,
-            &records,
-        ),
-        || {},
-    );
+    accept(&mut scenario, &records);
     let beyond = ServiceAccountRef::new("x", "x").ok();
     run_until(&mut scenario, beyond, NEVER);
     let note = note(&scenario).unwrap();
