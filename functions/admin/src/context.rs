@@ -68,16 +68,16 @@ impl<'a> AdminContext<'a> {
     }
 
     /// An error when no time is left for another call.
-    pub(crate) fn hurry(&self) -> Result<(), Error> {
+    pub(crate) fn check_deadline(&self) -> Result<(), Error> {
         if self.deadline_reached() { Err(OVER.into()) } else { Ok(()) }
     }
 
     /// What a call answers that starts only where there is time for it.
-    pub(crate) async fn in_time<T>(
+    pub(crate) async fn before_deadline<T>(
         &self,
         call: impl Future<Output = Result<T, PortError>>,
     ) -> Result<T, Error> {
-        self.hurry()?;
+        self.check_deadline()?;
         call.await.map_err(Error::from)
     }
 
@@ -129,7 +129,7 @@ impl<'a> AdminContext<'a> {
             return Err(format!("no cluster is registered in account {}", role.account()).into());
         };
         let access = self.access(registry, cluster);
-        let found = self.in_time(self.iam.role(&access, role)).await?;
+        let found = self.before_deadline(self.iam.role(&access, role)).await?;
         // Names are unique in an account, so GetRole finds a role by another path.
         Ok(found.filter(|found| found.arn == role.as_str()).map(|found| found.trust_policy))
     }

@@ -75,10 +75,11 @@ pub(crate) async fn read(
     for (&number, _) in record.projection.staying() {
         let arn = node_policy::policy_arn(&admin.settings.plan.deployment, cluster, number);
         let arn = arn.map_err(|error| error.to_string())?;
-        let policy = admin.in_time(admin.iam.policy(access, &arn)).await?;
+        let policy = admin.before_deadline(admin.iam.policy(access, &arn)).await?;
         // Somebody deleted it; those behind it are still there.
         let Some(version) = policy.map(|policy| policy.default_version) else { continue };
-        let document = admin.in_time(admin.iam.policy_document(access, &arn, &version)).await?;
+        let document =
+            admin.before_deadline(admin.iam.policy_document(access, &arn, &version)).await?;
         let Some(document) = document else { continue };
         let shard = node_policy::parse(number, &document, cluster);
         let shard = shard.ok_or_else(|| {
@@ -91,7 +92,7 @@ pub(crate) async fn read(
         let attached = pages(async |token: Option<String>| {
             admin.iam.attached_policies(access, &role, token.as_deref()).await
         });
-        let attached = admin.in_time(attached).await?;
+        let attached = admin.before_deadline(attached).await?;
         found.attached.insert(role, attached.into_iter().collect());
     }
     Ok(Some(found))

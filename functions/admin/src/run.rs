@@ -61,13 +61,13 @@ pub async fn run() -> Result<(), Error> {
         let deadline = context.deadline().checked_sub(function.deadline_margin / 2);
         let left = deadline.and_then(|it| it.duration_since(SystemTime::now()).ok());
         let answer = function.invoke(payload, invocation);
-        Ok::<_, Error>(in_time(answer, left.unwrap_or_default(), instead).await)
+        Ok::<_, Error>(before_deadline(answer, left.unwrap_or_default(), instead).await)
     }))
     .await
 }
 
 /// An answer, or what is answered instead once the time is over; without that it is waited for.
-async fn in_time(
+async fn before_deadline(
     answer: impl Future<Output = Value>,
     left: Duration,
     instead: Option<Value>,
@@ -96,16 +96,16 @@ mod tests {
             json!({ "action": "explain", "serviceAccount": "svc-etl" }),
             json!({ "action": "bind", "serviceAccount": "svc-etl", "mode": "plan" }),
         ] {
-            let answer = in_time(pending(), SOON, too_late(&payload)).await;
+            let answer = before_deadline(pending(), SOON, too_late(&payload)).await;
             assert_eq!((&answer["ok"], &answer["action"]), (&json!(false), &payload["action"]));
             let name = payload["action"].as_str().unwrap();
             let text = answer["text"].as_str().unwrap();
             assert!(text.starts_with(&format!("{name}: the invocation's time is nearly over")));
-            let right = in_time(ready(json!("right")), SOON, too_late(&payload)).await;
+            let right = before_deadline(ready(json!("right")), SOON, too_late(&payload)).await;
             assert_eq!(right, "right");
         }
         let widget = json!({ "action": "explain", "widget": true });
-        let shown = in_time(pending(), SOON, too_late(&widget)).await;
+        let shown = before_deadline(pending(), SOON, too_late(&widget)).await;
         assert!(shown.as_str().unwrap().contains("time is nearly over"), "{shown}");
     }
 
@@ -116,6 +116,6 @@ mod tests {
             tokio::time::sleep(2 * SOON).await;
             json!("done")
         };
-        assert_eq!(in_time(done, SOON, too_late(&apply)).await, "done");
+        assert_eq!(before_deadline(done, SOON, too_late(&apply)).await, "done");
     }
 }

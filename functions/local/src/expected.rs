@@ -114,8 +114,8 @@ pub fn differences<'a>(
     sample: &str,
     events: impl IntoIterator<Item = &'a Envelope>,
 ) -> Vec<String> {
-    let published = STORY.iter().find(|(name, _)| *name == sample);
-    let expected = published.map_or(&[][..], |(_, expected)| expected);
+    let entry = STORY.iter().find(|(name, _)| *name == sample);
+    let expected = entry.map_or(&[][..], |(_, expected)| expected);
     let mut found: Vec<Found> = events.into_iter().filter_map(Found::read).collect();
     let mut take = |matches: &dyn Fn(&Found) -> bool| {
         found.iter().position(matches).map(|index| found.remove(index))

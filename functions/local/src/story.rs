@@ -99,7 +99,7 @@ pub(crate) struct Report {
 /// Tells what came of a batch by the outcome events that it led to.
 pub(crate) fn report(batch: &[Record], outcomes: &[Envelope]) -> Report {
     let mut report = Report::default();
-    let mut published = BTreeSet::new();
+    let mut shown = BTreeSet::new();
     for record in batch {
         report.lines.push(format!("{}  [{}]", show::heading(&record.envelope), record.name));
         let mut refusal = None;
@@ -108,10 +108,10 @@ pub(crate) fn report(batch: &[Record], outcomes: &[Envelope]) -> Report {
         // The remediation is often the same on every cluster.
         let mut details = BTreeSet::new();
         for (index, outcome) in outcomes.iter().enumerate() {
-            if published.contains(&index) || !record.led_to(outcome) {
+            if shown.contains(&index) || !record.led_to(outcome) {
                 continue;
             }
-            published.insert(index);
+            shown.insert(index);
             silent = false;
             if outcome.detail_type == detail_type::EVENT_REJECTED {
                 refusal = Some(reasons(outcome));
@@ -133,7 +133,7 @@ pub(crate) fn report(batch: &[Record], outcomes: &[Envelope]) -> Report {
         }
     }
     for (index, outcome) in outcomes.iter().enumerate() {
-        if !published.contains(&index) {
+        if !shown.contains(&index) {
             report.lines.extend(show::outcome(outcome).iter().map(|line| format!("  {line}")));
             if outcome.detail_type != detail_type::NODE_ROLE_POLICY_CHANGED {
                 let kind = &outcome.detail_type;

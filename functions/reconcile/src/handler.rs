@@ -210,7 +210,7 @@ fn words(scope: &Scope, done: &Reconciled) -> String {
             roles.join(", ")
         );
     }
-    for policy in &done.exemptions {
+    for policy in &done.deleted_policies {
         said += &format!("; gave up policy {}", policy.name());
     }
     if let Some(why) = &done.trim_skipped {

@@ -40,7 +40,7 @@ pub(crate) fn metrics(
         ("Orphans", "Count", json!(done.orphans.len())),
         ("LedgerOlderThanCluster", "Count", json!(u8::from(done.halted.is_some()))),
         ("RolesTrimmed", "Count", json!(done.trimmed.len())),
-        ("PoliciesDeleted", "Count", json!(done.exemptions.len())),
+        ("PoliciesDeleted", "Count", json!(done.deleted_policies.len())),
         ("RetirementBlocked", "Count", json!(retirement_blockers)),
         ("Steps", "Count", json!(done.steps)),
         ("ReconcileLatency", "Milliseconds", json!(took.as_secs_f64() * 1000.0)),

@@ -146,9 +146,9 @@ fn called(detail: Value, own_roles: &[Pattern]) -> Result<ReconcileRequest, Malf
     let (region, account) = (&trail.aws_region, &trail.recipient_account_id);
     // An AWS service that calls has no ARN.
     let arn = arn.or_else(|| text(response_elements, "/association/associationArn"));
-    let published = arn.as_deref().and_then(|arn| arn.split(':').nth(1));
+    let partition = arn.as_deref().and_then(|arn| arn.split(':').nth(1));
     let cluster = ClusterArn::new(
-        published.unwrap_or(Partition::of_region(region).name),
+        partition.unwrap_or(Partition::of_region(region).name),
         region,
         account,
         &name,

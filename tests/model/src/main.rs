@@ -20,8 +20,8 @@ fn main() -> ExitCode {
     let mut all = 0;
     for setup in setups::all().into_iter().filter(|setup| setup.name.contains(&only)) {
         let late = (", late calls", setup.clone().with_late_calls());
-        let exemptions = (", given up calls", setup.clone().beyond_the_margin());
-        for (margin, setup) in [("", setup), late, exemptions] {
+        let abandoned = (", given up calls", setup.clone().beyond_the_margin());
+        for (margin, setup) in [("", setup), late, abandoned] {
             let mishaps = setup.mishaps + more;
             let name = format!("{}{margin}", setup.name);
             let checked = check(Setup::mishaps(setup, mishaps), threads);

@@ -216,7 +216,7 @@ async fn carry_out(
         let act = request.act(PERMITTED, change);
         let word = Adoption { name: &name, cluster, association_id: &id, act };
         let permitted = async {
-            admin.hurry()?;
+            admin.check_deadline()?;
             permit_adoption(admin.context, writer, &word).await
         };
         (at, permitted.await)

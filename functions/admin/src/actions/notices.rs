@@ -74,7 +74,7 @@ pub(super) async fn answer(admin: &AdminContext<'_>, request: &Request) -> Resul
     };
     let mut found: Vec<NoticeRecord> = Vec::new();
     for day in (0..days).map(|days| back(last, days)) {
-        admin.hurry()?;
+        admin.check_deadline()?;
         let partition = notice_partition(kind, midnight(day));
         let mut view = View::default();
         view.query(admin.ledger, &partition, "").await?;

@@ -121,7 +121,7 @@ async fn plan(
     for cluster in clusters {
         let scope = scope(cluster, only);
         let look = preview_workloads(admin.workloads(), &scope);
-        let seen: Seen = match admin.hurry() {
+        let seen: Seen = match admin.check_deadline() {
             Ok(()) => look.await,
             Err(why) => Err(why),
         };
@@ -166,7 +166,7 @@ async fn apply(
     let mut of: Vec<String> = clusters.iter().map(ToString::to_string).collect();
     of.extend(only.map(ToString::to_string));
     for of in &of {
-        admin.hurry()?;
+        admin.check_deadline()?;
         record_audit(admin.context, writer, &act, of).await?;
     }
     let reason = request.reason.as_deref().unwrap_or("an administrator asked for it");

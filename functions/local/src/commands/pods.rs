@@ -132,7 +132,7 @@ fn envelope(detail_type: &str, name: &str, mut detail: Value) -> Value {
 
 /// Prints what the sweep told; answers what is missing, and what is too much.
 fn outcomes(events: &[Envelope]) -> Vec<String> {
-    let mut published = Vec::new();
+    let mut outcomes = Vec::new();
     for event in events {
         say(&format!("  {}", show::outcome(event).join("\n  ")));
         let case = event.detail.get("case").and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -141,10 +141,10 @@ fn outcomes(events: &[Envelope]) -> Vec<String> {
             detail_type::STALE_POD_REPORTED => "reported",
             _ => continue,
         };
-        published.push((case, done));
+        outcomes.push((case, done));
     }
-    let published: BTreeSet<(&str, &str)> =
-        published.iter().map(|(case, done)| (&**case, *done)).collect();
+    let outcomes: BTreeSet<(&str, &str)> =
+        outcomes.iter().map(|(case, done)| (&**case, *done)).collect();
     let expected = BTreeSet::from(EXPECTED);
     let differ = |of: &BTreeSet<(&str, &str)>, without: &BTreeSet<(&str, &str)>, what: &str| {
         let difference: Vec<String> = of
@@ -153,8 +153,8 @@ fn outcomes(events: &[Envelope]) -> Vec<String> {
             .collect();
         difference
     };
-    let mut wrong = differ(&expected, &published, "not");
-    wrong.extend(differ(&published, &expected, "unexpectedly"));
+    let mut wrong = differ(&expected, &outcomes, "not");
+    wrong.extend(differ(&outcomes, &expected, "unexpectedly"));
     wrong
 }
 

@@ -111,7 +111,7 @@ pub struct Reconciled {
     /// Roles that were taken out of the node policies.
     pub trimmed: BTreeSet<RoleArn>,
     /// Node policies that were given up.
-    pub exemptions: BTreeSet<PolicyArn>,
+    pub deleted_policies: BTreeSet<PolicyArn>,
     /// Why roles that nobody uses any more are, or may be, left in the node policies.
     pub trim_skipped: Option<String>,
     /// How far the retirement of the cluster is, if it was asked for and all of it was looked at.

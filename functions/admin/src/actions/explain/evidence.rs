@@ -279,7 +279,7 @@ async fn outside(
         evidence.association = found.map_err(|(why, _)| why);
     }
     let Some(desired) = evidence.wanted().map(|binding| binding.desired.clone()) else { return };
-    evidence.role = admin.in_time(admin.iam.role(access, &desired.role)).await;
+    evidence.role = admin.before_deadline(admin.iam.role(access, &desired.role)).await;
     if let Some(target) = &desired.target_role {
         evidence.target = admin.trust_policy(registry, target).await;
     }
@@ -297,7 +297,7 @@ async fn association(
     access: &ClusterAccess,
     place: &ServiceAccountRef,
 ) -> Result<Option<Association>, (Error, Option<ErrorKind>)> {
-    admin.hurry().map_err(|why| (why, None))?;
+    admin.check_deadline().map_err(|why| (why, None))?;
     let filter = AssociationFilter {
         namespace: Some(place.namespace().to_owned()),
         service_account: Some(place.service_account().to_owned()),
@@ -315,10 +315,10 @@ async fn association(
 
 /// One call, and another where there is no add-on.
 async fn agent(admin: &AdminContext<'_>, access: &ClusterAccess) -> Known<Agent> {
-    if let Some(status) = admin.in_time(admin.clusters.addon(access, AGENT_ADDON)).await? {
+    if let Some(status) = admin.before_deadline(admin.clusters.addon(access, AGENT_ADDON)).await? {
         return Ok(Agent::AddOn(status));
     }
-    let cluster = admin.in_time(admin.clusters.cluster(access)).await?;
+    let cluster = admin.before_deadline(admin.clusters.cluster(access)).await?;
     Ok(if cluster.is_some_and(|one| one.auto_mode) { Agent::BuiltIn } else { Agent::Unseen })
 }
 
@@ -451,7 +451,7 @@ struct Door {
 impl Door {
     /// Why nobody goes on asking: nobody can look, or there is no time to.
     fn closed(&self, admin: &AdminContext<'_>) -> Option<Error> {
-        self.closed.clone().or_else(|| admin.hurry().err())
+        self.closed.clone().or_else(|| admin.check_deadline().err())
     }
 
     fn said<T>(&mut self, answer: Result<T, PortError>) -> Known<T> {

@@ -8,13 +8,13 @@ use crate::context::AdminContext;
 
 /// What EKS tells for sure; two calls. What it does not tell keeps nobody from asking for the rest.
 pub(super) async fn look(admin: &AdminContext<'_>, access: &ClusterAccess) -> Option<Reason> {
-    let cluster = admin.in_time(admin.clusters.cluster(access)).await.ok().flatten();
+    let cluster = admin.before_deadline(admin.clusters.cluster(access)).await.ok().flatten();
     if cluster.as_ref().is_some_and(|cluster| cluster.auto_mode && cluster.status != "DELETING") {
         // Its nodes have the agent built in, whatever becomes of an add-on.
         return None;
     }
     let status = cluster.map(|cluster| cluster.status);
-    let add_on = admin.in_time(admin.clusters.addon(access, AGENT_ADDON)).await;
+    let add_on = admin.before_deadline(admin.clusters.addon(access, AGENT_ADDON)).await;
     broken(&access.cluster, status.as_deref(), add_on.ok().flatten().as_deref())
 }
 

@@ -204,7 +204,7 @@ async fn by_irsa(
     here: &mut Here,
 ) -> Option<String> {
     for namespace in &admin.inside.namespaces {
-        if let Err(why) = admin.hurry() {
+        if let Err(why) = admin.check_deadline() {
             here.unseen.push(format!("service accounts with IRSA are not known: {why}"));
             return None;
         }

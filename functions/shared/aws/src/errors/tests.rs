@@ -160,11 +160,11 @@ fn absence_is_no_error() {
 fn an_error_that_the_model_does_not_have_is_told_in_the_services_words() {
     for (code, expected) in [(Some("NovelException"), "NovelException"), (None, "words")] {
         let error = port_error("describe association", "a-1", answered(418, code));
-        let published = pod_identity_engine::chain(&error);
-        assert!(published.starts_with("failed to describe association a-1: "), "{published}");
-        assert!(published.contains(expected), "{published}");
+        let words = pod_identity_engine::chain(&error);
+        assert!(words.starts_with("failed to describe association a-1: "), "{words}");
+        assert!(words.contains(expected), "{words}");
         for debug in ["Unhandled", "ErrorMetadata", "Error {", "Some(", "unhandled error"] {
-            assert!(!published.contains(debug), "{published}");
+            assert!(!words.contains(debug), "{words}");
         }
     }
 }

@@ -51,7 +51,7 @@ pub fn trim(
     plan.policy_steps = attach(&shards, cluster, found, options);
     plan.policy_steps.extend(writes(&shards, cluster, found, options));
     if plan.policy_steps.is_empty() {
-        plan.policy_steps = exemptions(gone, cluster, found, options);
+        plan.policy_steps = deletions(gone, cluster, found, options);
     }
     plan.capacity = node_policy::capacity(&shards, statement, found.max_shards);
     plan
@@ -62,7 +62,7 @@ pub fn trim(
 pub fn empty(cluster: &ClusterArn, found: &NodePolicies, options: &Options) -> Plan {
     let all = found.projection.policies.keys().copied();
     Plan {
-        policy_steps: exemptions(all, cluster, found, options),
+        policy_steps: deletions(all, cluster, found, options),
         capacity: node_policy::capacity(&[], None, found.max_shards),
         ..unchanged(cluster, found, options)
     }
@@ -78,7 +78,7 @@ fn unchanged(cluster: &ClusterArn, found: &NodePolicies, options: &Options) -> P
     }
 }
 
-fn exemptions(
+fn deletions(
     numbers: impl IntoIterator<Item = u32>,
     cluster: &ClusterArn,
     found: &NodePolicies,

@@ -285,7 +285,7 @@ impl Loaded {
             }
             let reason = match &record.state {
                 BindingState::Unbound { reason } => *reason,
-                BindingState::Bound { binding } if self.record.deletes(binding, &place) => {
+                BindingState::Bound { binding } if self.record.takes_away(binding, &place) => {
                     RemovalReason::ClusterRetired
                 }
                 BindingState::Bound { .. } => RemovalReason::Moved,
@@ -473,9 +473,9 @@ fn current_condition(
         condition.leaving.extend(condition.wanted.take().map(|had| (had, reason)));
     }
     // What a retirement gave up stays so for the reason that counts by now.
-    for exemptions in condition.leaving.values_mut() {
-        if *exemptions == RemovalReason::ClusterRetired {
-            *exemptions = reason;
+    for left_for in condition.leaving.values_mut() {
+        if *left_for == RemovalReason::ClusterRetired {
+            *left_for = reason;
         }
     }
     if let Some(wanted) = &wanted {

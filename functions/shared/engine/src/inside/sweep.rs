@@ -283,11 +283,9 @@ pub(super) async fn apply(
 
 /// The pods whose eviction a budget blocked, as the bus was told.
 fn blocked(known: &Remembered) -> BTreeMap<String, (Case, Timestamp)> {
-    let published = known.reported.iter();
-    published
-        .filter_map(|(uid, published)| {
-            Some((uid.clone(), (published.case, published.blocked_since?)))
-        })
+    let reported = known.reported.iter();
+    reported
+        .filter_map(|(uid, reported)| Some((uid.clone(), (reported.case, reported.blocked_since?))))
         .collect()
 }
 
@@ -299,8 +297,8 @@ fn uid(intended: &IntendedEviction) -> &str {
 /// be looked at. A pod that still runs is judged like any other.
 fn unsettled(known: &Remembered, pods: &Pods) -> (Vec<IntendedEviction>, Vec<IntendedEviction>) {
     let unpublished = known.intended.evictions.iter().filter(|one| {
-        let published = known.reported.get(uid(one));
-        !published.is_some_and(|published| published.evicted && published.case == one.case)
+        let reported = known.reported.get(uid(one));
+        !reported.is_some_and(|reported| reported.evicted && reported.case == one.case)
     });
     unpublished
         .filter(|one| !pods.standing.contains(uid(one)))

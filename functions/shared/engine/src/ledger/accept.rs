@@ -328,7 +328,7 @@ fn move_claim(
     let kubernetes = |binding: &Binding| binding.kubernetes.clone();
     let (was, is) = (from.map(kubernetes), to.map(kubernetes));
     if let Some(was) = was.as_ref().filter(|was| Some(*was) != is.as_ref()) {
-        change(was, &|claims| claims.delete_policy(name))?;
+        change(was, &|claims| claims.withdraw(name))?;
     }
     if let Some(to) = to {
         change(&to.kubernetes, &|claims| claims.claim(to, was != is))?;

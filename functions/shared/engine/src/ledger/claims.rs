@@ -125,7 +125,7 @@ impl ClaimsRecord {
     }
 
     /// Gives up the claim of a binding that wants the account no longer.
-    pub(crate) fn delete_policy(&mut self, name: &DominoName) {
+    pub(crate) fn withdraw(&mut self, name: &DominoName) {
         if self.queue.remove(name).is_none() {
             self.unqueued = self.unqueued.saturating_sub(1);
         }

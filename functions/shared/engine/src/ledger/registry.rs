@@ -88,7 +88,7 @@ impl ClusterRecord {
 
     /// Whether retirement takes away what a binding has, or would have, at a place here.
     #[must_use]
-    pub fn deletes(&self, binding: &Binding, place: &ServiceAccountRef) -> bool {
+    pub fn takes_away(&self, binding: &Binding, place: &ServiceAccountRef) -> bool {
         let meant = binding.selects(&self.registration.cluster) && binding.kubernetes == *place;
         self.is_retiring() && meant
     }

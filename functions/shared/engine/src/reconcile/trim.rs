@@ -79,7 +79,7 @@ async fn try_trim(
         if let PolicyStep::DeletePolicy { policy, number, .. } = step
             && !now.projection.policies.contains_key(number)
         {
-            done.exemptions.insert(policy.clone());
+            done.deleted_policies.insert(policy.clone());
         }
         let left = step.takes().iter().filter(|role| !may_list(&now, role));
         done.trimmed.extend(left.cloned());

@@ -268,10 +268,10 @@ fn a_policy_that_is_not_needed_any_more_is_given_up() {
     let mut scenario = two_policies();
     // What moves is listed where it goes first; the next reconciliation gives up what it left.
     let moved = run(&mut scenario);
-    assert_eq!((moved.trim_skipped, moved.exemptions.len()), (None, 0));
+    assert_eq!((moved.trim_skipped, moved.deleted_policies.len()), (None, 0));
     let done = run(&mut scenario);
     assert_eq!((moved.trimmed.len() + done.trimmed.len(), done.trim_skipped.as_ref()), (8, None));
-    assert_eq!(done.exemptions.len(), 1);
+    assert_eq!(done.deleted_policies.len(), 1);
     let kept: BTreeSet<String> = (8..14).map(|n| long(n).to_string()).collect();
     assert_eq!(granted(&scenario), kept);
     let attached = scenario.ports.world().iam.attached_to(&blue_nodes());
@@ -302,7 +302,7 @@ fn a_policy_that_is_attached_elsewhere_is_kept_attached_and_said() {
     scenario.ports.world().iam.attach(&elsewhere, &policy(2), now);
     let done = run(&mut scenario);
     assert!(done.trim_skipped.unwrap().contains("IAM does not delete it"));
-    assert!(done.exemptions.is_empty());
+    assert!(done.deleted_policies.is_empty());
     assert!(scenario.ports.world().iam.attached_to(&blue_nodes()).contains(&policy(2)));
 }
 

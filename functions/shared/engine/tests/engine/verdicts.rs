@@ -168,8 +168,8 @@ fn a_retirement_takes_from_each_place_what_its_verdict_allows() {
     for (there, stays) in expected {
         let mut scenario = with(there);
         let before = at_place(&scenario).filter(|_| stays);
-        let exemptions = json!({ "clusterArn": cluster("blue"), "exemptServiceAccounts": ["svc-etl", "svc-other"] });
-        let event = scenario.event("domino.administration", "Cluster Retired", exemptions);
+        let retired = json!({ "clusterArn": cluster("blue"), "exemptServiceAccounts": ["svc-etl", "svc-other"] });
+        let event = scenario.event("domino.administration", "Cluster Retired", retired);
         scenario.send(&event);
         let retirement = run(&mut scenario).retirement;
         assert_eq!(at_place(&scenario), before, "{there:?}");
