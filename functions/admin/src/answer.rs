@@ -58,7 +58,7 @@ impl Answer {
         self
     }
 
-    /// What Lambda writer to the caller.
+    /// What Lambda hands to the caller.
     pub(crate) fn into_value(self, action: &str) -> Value {
         let mut answer = self.data;
         answer.insert("action".to_owned(), json!(action));
@@ -102,7 +102,7 @@ fn fitting(answer: Value, kept: &[&str], rest: &str) -> Value {
 pub(crate) struct Refusal(pub(crate) String);
 
 impl Refusal {
-    /// What Lambda writer to the caller. Whatever the reason, what the action takes is beside it.
+    /// What Lambda hands to the caller. Whatever the reason, what the action takes is beside it.
     pub(crate) fn into_value(self, action: &Action) -> Value {
         let mut answer = help(&[action], lines(&self.0));
         answer["action"] = json!(action.name);

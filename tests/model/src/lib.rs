@@ -1,7 +1,7 @@
 //! The protocol of lease, ledger, node policy and associations as a state
 //! machine, and the search through every state that it can reach.
 //!
-//! It follows `pod-identity-engine` call by call; an [`AuditEntryion`] names the
+//! It follows `pod-identity-engine` call by call; an [`Action`] names the
 //! function that it stands for. Where code and model differ, the model is
 //! wrong. What the model leaves out is listed in `docs/invariants.md`.
 

@@ -273,7 +273,7 @@ impl Candidate {
             AdoptDecision::Permit(changes) => changes.clone(),
             AdoptDecision::Refused(_) => return None,
         };
-        // They say how much of the role it writer out.
+        // They say how much of the role it hands out.
         let limits = json!([association.policy, association.disable_session_tags]);
         Some([
             self.place.clone(),

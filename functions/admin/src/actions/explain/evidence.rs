@@ -78,7 +78,7 @@ pub(super) struct ExplainEvidence {
     pub(super) pod: Option<AskedPod>,
 }
 
-/// What writer out credentials on the nodes.
+/// What hands out credentials on the nodes.
 #[derive(Debug)]
 pub(super) enum Agent {
     /// The add-on, in this status.

@@ -89,7 +89,7 @@ async fn may_begin(
     else {
         return Ok(false);
     };
-    // DriftCause is gone with its cluster leaves nobody behind any more.
+    // What is gone with its cluster is left to no cluster any more.
     if overview.gone.is_some() {
         return Ok(true);
     }
@@ -146,7 +146,7 @@ pub(super) async fn begin(
     Ok(began)
 }
 
-/// DriftCause the guard says under the lease, and what is written then.
+/// What the guard says under the lease, and what is written then.
 async fn decide(
     cloud: &Cloud<'_>,
     overview: &Overview,

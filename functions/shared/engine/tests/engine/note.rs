@@ -5,6 +5,7 @@ use pod_identity_engine::ledger::{ConditionState, ReconciledRecord, View, reconc
 use pod_identity_engine::ports::ErrorKind;
 use pod_identity_engine::{Reconciled, Record, Scope, reconcile, record};
 use pod_identity_world::{PortFault, When};
+use serde_json::Value;
 
 use crate::scenario::{Scenario, cluster, drive};
 
@@ -12,25 +13,27 @@ use crate::scenario::{Scenario, cluster, drive};
 const NEVER: usize = usize::MAX;
 
 /// Takes events into the ledger and reconciles nothing.
-fn accept(scenario: &mut Scenario, records: &[Record]) {
+fn accept(scenario: &mut Scenario, events: &[Value]) {
+    let record_of = |(at, event): (usize, &Value)| Record {
+        id: at.to_string(),
+        text: event.to_string(),
+        deliveries: 0,
+    };
+    let records: Vec<Record> = events.iter().enumerate().map(record_of).collect();
     let (run, deadline) = (scenario.next_run(), scenario.in_seconds(600));
     let (ports, settings) = (&scenario.ports, &scenario.settings);
     let writers = ports.writers();
     let context = ports.context(&run, settings, deadline);
-    drive(record(context, writers.ledger, writers.bus, records), || {});
+    drive(record(context, writers.ledger, writers.bus, &records), || {});
 }
 
 /// So many service accounts are bound in the ledger, and nothing is there yet.
 fn bound(count: usize) -> Scenario {
     let mut scenario = Scenario::new();
     scenario.register("blue");
-    let records: Vec<Record> = (0..count)
-        .map(|at| {
-            let event = scenario.assigned(&format!("svc-{at:04}"), "etl");
-            Record { id: at.to_string(), text: event.to_string(), deliveries: 0 }
-        })
-        .collect();
-    accept(&mut scenario, &records);
+    let events: Vec<Value> =
+        (0..count).map(|at| scenario.assigned(&format!("svc-{at:04}"), "etl")).collect();
+    accept(&mut scenario, &events);
     scenario.advance(300);
     scenario
 }
@@ -142,8 +145,7 @@ fn ready_as_before_the_last_change_is_not_counted_as_ready() {
     run_until(&mut scenario, None, NEVER);
     assert_eq!(ready(&note(&scenario).unwrap()), Some(1));
     let event = scenario.assigned("svc-0000", "report");
-    let records = [Record { id: "1".to_owned(), text: event.to_string(), deliveries: 0 }];
-    accept(&mut scenario, &records);
+    accept(&mut scenario, &[event]);
     let beyond = ServiceAccountRef::new("x", "x").ok();
     run_until(&mut scenario, beyond, NEVER);
     let note = note(&scenario).unwrap();
