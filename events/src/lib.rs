@@ -23,9 +23,10 @@ pub use incoming::{
     ServiceAccountRoleUnassigned,
 };
 pub use outgoing::{
-    AssociationChange, BlockedCode, Cause, DriftCorrected, EventReference, NodeRolePolicyChanged,
+    AssociationChange, BlockedCode, CallPurpose, Cause, ClusterAccount, DriftCorrected,
+    EventReference, FailedCall, MAKE_READY_ELSEWHERE, NodeRolePolicyChanged, OtherMapping,
     Outgoing, Pod, PodIdentityAssociationBlocked, PodIdentityAssociationReady,
-    PodIdentityAssociationRemoved, PolicyCapacity, ReconciliationRequested, RemovalReason,
+    PodIdentityAssociationRemoved, PolicyCapacity, Problem, ReconciliationRequested, RemovalReason,
     ServiceAccountEventRejected, ServiceAccountEventSuperseded, StalePodCase, StalePodEvicted,
     StalePodReported, Subject, SweepRequested, Trust, TrustVerdict,
 };

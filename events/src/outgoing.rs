@@ -27,14 +27,19 @@ mod association;
 mod cluster;
 mod event;
 mod pod;
+mod problem;
 
 pub use association::{
-    AssociationChange, BlockedCode, PodIdentityAssociationBlocked, PodIdentityAssociationReady,
+    AssociationChange, PodIdentityAssociationBlocked, PodIdentityAssociationReady,
     PodIdentityAssociationRemoved, RemovalReason, Subject, Trust, TrustVerdict,
 };
 pub use cluster::{DriftCorrected, NodeRolePolicyChanged, PolicyCapacity, ReconciliationRequested};
 pub use event::{EventReference, ServiceAccountEventRejected, ServiceAccountEventSuperseded};
 pub use pod::{Pod, StalePodCase, StalePodEvicted, StalePodReported, SweepRequested};
+pub use problem::{
+    BlockedCode, CallPurpose, ClusterAccount, FailedCall, MAKE_READY_ELSEWHERE, OtherMapping,
+    Problem,
+};
 
 wire! {
     /// What led to an outcome: the incoming event, or the run that found something.

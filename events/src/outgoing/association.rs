@@ -1,9 +1,8 @@
 //! What became of a binding on a cluster.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::Cause;
+use super::{Cause, Problem};
 
 wire! {
     /// The Domino service account, and the place in a cluster, that an outcome is about.
@@ -132,59 +131,6 @@ wire! {
 }
 
 wire! {
-    /// What stands in the way of a binding.
-    pub enum BlockedCode {
-        /// The role's trust policy does not admit EKS Pod Identity.
-        UntrustedRole,
-        /// The role does not exist.
-        RoleNotFound,
-        /// An association of somebody else holds the Kubernetes service account.
-        ForeignAssociation,
-        /// An EKS add-on owns the association of the Kubernetes service account.
-        AddOnOwnedAssociation,
-        /// An association with this deployment's tag that the ledger does not account for holds the
-        /// Kubernetes service account.
-        OrphanAssociation,
-        /// The association that this deployment made was replaced by another, which pods may get.
-        ReplacedAssociation,
-        /// Another binding holds the same Kubernetes service account.
-        Conflict,
-        /// The cluster is not registered yet.
-        ClusterNotRegistered,
-        /// EKS does not know the cluster.
-        ClusterNotFound,
-        /// A node role of the cluster does not exist.
-        NodeRoleNotFound,
-        /// The node role's policy has no room for the role.
-        NodePolicyFull,
-        /// A limit of EKS or IAM was reached.
-        LimitReached,
-        /// AWS denied a call.
-        AccessDenied,
-        /// AWS refused a value.
-        InvalidRequest,
-        /// This run already deletes as many associations as one run may.
-        DeletionCeiling,
-        /// This run already makes as many associations again that are gone as one run may.
-        RecreationCeiling,
-        /// The ledger is older than the cluster, as after a restore: nothing is made again or
-        /// corrected there until an administrator says so.
-        LedgerOlderThanCluster,
-        /// The deployment's allow-lists no longer admit the binding.
-        NotAllowed,
-        /// A `Mutation` of another owner maps the Domino name to another Kubernetes service
-        /// account, or another binding uses an account of the same name in another namespace. The
-        /// association is there all the same.
-        MappingConflict,
-        /// The Kubernetes service account does not exist, and nobody had it made: the Domino name
-        /// is not mapped to it. The association is there all the same.
-        ServiceAccountMissing,
-        /// The cluster is being retired, and the service account is not ready on another one.
-        NotReadyElsewhere,
-    }
-}
-
-wire! {
     /// `Pod Identity Association Blocked`: what was asked for is not true, and why.
     pub struct PodIdentityAssociationBlocked {
         /// Version of the contract.
@@ -198,11 +144,12 @@ wire! {
         /// Whom and where it is about.
         #[serde(flatten)]
         pub subject: Subject,
-        /// What stands in the way.
-        pub code: BlockedCode,
-        /// What happened, naming the object.
-        pub reason: String,
-        /// What to do about it.
+        /// What stands in the way: `code` and `details`.
+        #[serde(flatten)]
+        pub problem: Problem,
+        /// What happened, naming the object, for a person to read.
+        pub message: String,
+        /// What to do about it, for a person to read.
         pub remediation: String,
         /// The role that was asked for.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -210,8 +157,5 @@ wire! {
         /// The verdict on the role's trust policy, when it was read.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub trust: Option<Trust>,
-        /// For a trust problem: the exact trust policy statement for the role's owner.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        pub trust_policy: Option<Value>,
     }
 }

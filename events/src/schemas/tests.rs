@@ -28,3 +28,25 @@ fn every_schema_pins_source_type_and_version() {
         assert_eq!(version["enum"], json!([1]), "{}", event.detail_type);
     }
 }
+
+#[test]
+fn operations_explain_every_code_of_the_schema() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operations.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let schema = all().into_iter().find(|one| one.file_name().ends_with("-blocked.json")).unwrap();
+    let mut codes = Vec::new();
+    collect_codes(&schema.schema, &mut codes);
+    assert!(codes.len() > 30, "{codes:?}");
+    codes.retain(|code| !text.contains(&format!("| `{code}` |")));
+    assert_eq!(codes, Vec::<String>::new());
+}
+
+fn collect_codes(schema: &Value, codes: &mut Vec<String>) {
+    let code = schema.pointer("/properties/code/enum/0").and_then(Value::as_str);
+    codes.extend(code.map(str::to_owned));
+    match schema {
+        Value::Object(fields) => fields.values().for_each(|one| collect_codes(one, codes)),
+        Value::Array(items) => items.iter().for_each(|one| collect_codes(one, codes)),
+        _ => {}
+    }
+}

@@ -166,9 +166,13 @@ impl Found {
             detail_type::ASSOCIATION_REMOVED => read(envelope)
                 .map(|event: PodIdentityAssociationRemoved| (Outcome::Removed(event.reason), None)),
             detail_type::ASSOCIATION_BLOCKED => {
-                read(envelope).map(|event: PodIdentityAssociationBlocked| match event.code {
-                    BlockedCode::ClusterNotRegistered => (Outcome::Waiting, Some(event.reason)),
-                    code => (Outcome::Blocked(code), Some(event.reason)),
+                read(envelope).map(|event: PodIdentityAssociationBlocked| {
+                    match event.problem.code() {
+                        BlockedCode::ClusterNotRegistered => {
+                            (Outcome::Waiting, Some(event.message))
+                        }
+                        code => (Outcome::Blocked(code), Some(event.message)),
+                    }
                 })
             }
             detail_type::EVENT_SUPERSEDED => Some((Outcome::Superseded, None)),

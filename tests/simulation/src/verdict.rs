@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 
 use pod_identity_core::{ClusterArn, DominoName, SERVICE_ACCOUNT_TAG, ServiceAccountRef};
 use pod_identity_engine::ledger::{
-    BlockedRecord, Condition, ConditionState, HistoryOutcome, HistoryRecord, MAX_SUPERSEDED,
-    condition_key, history_partition,
+    Condition, ConditionState, HistoryOutcome, HistoryRecord, MAX_SUPERSEDED, condition_key,
+    history_partition,
 };
 use pod_identity_engine::ports::Association;
-use pod_identity_events::BlockedCode;
+use pod_identity_events::{BlockedCode, Problem};
 use pod_identity_world::World;
 use serde_json::Value;
 
@@ -197,7 +197,7 @@ impl End<'_> {
             let record = registry.clusters.get(&other);
             ready && record.is_some_and(|record| record.retired.is_none())
         });
-        let is_held = |blocked: BlockedRecord| blocked.code == BlockedCode::NotReadyElsewhere;
+        let is_held = |blocked: Problem| blocked.code() == BlockedCode::NotReadyElsewhere;
         self.is_retiring() && blocked.is_some_and(is_held) && !elsewhere
     }
 
@@ -256,12 +256,11 @@ impl End<'_> {
 
     fn nothing(&self, name: u8, found: Option<Condition>) -> Result<(), Violation> {
         let Some(found) = found else { return Ok(()) };
-        let gone = found
-            .blocked
-            .as_ref()
-            .is_some_and(|blocked| blocked.code == BlockedCode::ClusterNotFound && !self.exists());
+        let gone = found.blocked.as_ref().is_some_and(|blocked| {
+            blocked.code() == BlockedCode::ClusterNotFound && !self.exists()
+        });
         let unproven = found.blocked.as_ref().is_some_and(|blocked| {
-            self.play.troubled && blocked.code == BlockedCode::OrphanAssociation
+            self.play.troubled && blocked.code() == BlockedCode::OrphanAssociation
         });
         if found.state == ConditionState::Removed || gone || unproven || self.keeps(name) {
             return Ok(());
@@ -339,14 +338,16 @@ impl End<'_> {
         name: u8,
         place: &ServiceAccountRef,
         sent: &Sent,
-        blocked: &BlockedRecord,
+        blocked: &Problem,
     ) -> Result<(), Violation> {
         let Asks::Assigned { role, .. } = sent.event.asks else { return Ok(()) };
         let arn = stage::role(role);
         let there = self.at(place);
         let few_slots = self.play.setup.slots < 10 || self.play.setup.hands;
-        let so = match blocked.code {
-            BlockedCode::UntrustedRole => !stage::is_trusting(self.world.iam.trust(&arn)),
+        let so = match blocked.code() {
+            BlockedCode::UntrustedRole | BlockedCode::RefusedRole => {
+                !stage::is_trusting(self.world.iam.trust(&arn))
+            }
             BlockedCode::RoleNotFound => self.world.iam.trust(&arn).is_none(),
             BlockedCode::ForeignAssociation | BlockedCode::AddOnOwnedAssociation => {
                 there.is_some_and(|one| !is_ours(one))
@@ -360,7 +361,9 @@ impl End<'_> {
             BlockedCode::ReplacedAssociation
             | BlockedCode::LedgerOlderThanCluster
             | BlockedCode::RecreationCeiling => self.play.troubled,
-            BlockedCode::NodePolicyFull | BlockedCode::LimitReached => few_slots,
+            BlockedCode::NodePolicyFull | BlockedCode::NodeRoleFull | BlockedCode::LimitReached => {
+                few_slots
+            }
             BlockedCode::ClusterNotFound => !self.exists(),
             _ => false,
         };

@@ -115,6 +115,6 @@ async fn role_that_cannot_be_assumed_blocks_only_its_own_cluster() {
 async fn role_that_cannot_be_assumed_is_named_in_the_reason() {
     let mut scenario = scenario().await;
     let blocked = denied(&mut scenario).await;
-    let reason = blocked.detail["reason"].as_str().unwrap();
-    assert!(reason.contains(ACCESS), "{reason}");
+    let message = blocked.detail["message"].as_str().unwrap();
+    assert!(message.contains(ACCESS), "{message}");
 }

@@ -36,7 +36,7 @@ async fn policy_that_the_blocked_event_carries_is_the_one_that_helps() {
     assert_eq!(blocked[0].detail["trust"]["verdict"], "untrusted");
     assert!(!scenario.listed("blue").contains("domino/untrusted-legacy"));
 
-    let policy = blocked[0].detail["trustPolicy"].to_string();
+    let policy = blocked[0].detail["details"]["trustPolicy"].to_string();
     scenario.stage.world().set_trust(&domino("untrusted-legacy"), &policy);
     scenario.deliver(&[event]).await;
     assert_eq!(scenario.condition("blue", "svc-legacy").await.as_deref(), Some("ready"));
@@ -67,7 +67,7 @@ async fn trust_policy_is_decoded_once_and_only_once() {
     scenario.stage.world().set_trust(&domino("old"), &policy);
     scenario.deliver(&[assigned("svc-new", "old", 11)]).await;
     let blocked = scenario.news(detail_type::ASSOCIATION_BLOCKED);
-    let reason = blocked[0].detail["reason"].as_str().unwrap();
+    let reason = blocked[0].detail["message"].as_str().unwrap();
     assert!(reason.contains("`Almost %6Eew +`"), "{reason}");
 }
 

@@ -169,10 +169,12 @@ fn word(state: Option<ConditionState>) -> &'static str {
 /// What stands in the way, or proves that it works.
 fn remark(condition: Option<&Condition>, inside: Option<&InsideBinding>) -> String {
     if let Some(blocked) = condition.and_then(|condition| condition.blocked.as_ref()) {
-        return format!("{}; {}", blocked.reason, blocked.remediation);
+        return blocked.to_string();
     }
-    let lacks = inside.and_then(|inside| inside.blocked.as_ref().or(inside.shadowed.as_ref()));
-    if let Some(missing) = lacks {
+    if let Some(blocked) = inside.and_then(|inside| inside.blocked.as_ref()) {
+        return blocked.to_string();
+    }
+    if let Some(missing) = inside.and_then(|inside| inside.shadowed.as_ref()) {
         return format!("{}; {}", missing.reason, missing.remediation);
     }
     match inside.and_then(|inside| inside.effective.as_ref()) {

@@ -97,8 +97,8 @@ impl BlockedBinding {
         Some(Self {
             name: condition.service_account.clone(),
             cluster: condition.cluster.name().to_owned(),
-            reason: blocked.reason.clone(),
-            remediation: blocked.remediation.clone(),
+            reason: blocked.message(),
+            remediation: blocked.remediation(),
             since: condition.updated_at,
         })
     }

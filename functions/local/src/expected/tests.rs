@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use pod_identity_events::samples;
+use pod_identity_events::{Problem, samples};
 use serde_json::{Value, json};
 
 use super::*;
@@ -32,9 +32,19 @@ fn ready(cluster: &str, change: &str) -> Envelope {
     event(detail_type::ASSOCIATION_READY, cluster, more)
 }
 
-fn blocked(cluster: &str, code: &str) -> Envelope {
-    let more = json!({"code": code, "reason": "no", "remediation": "ask"});
+fn blocked(cluster: &str, problem: &Problem) -> Envelope {
+    let mut more = json!(problem);
+    (more["message"], more["remediation"]) = (json!("no"), json!("ask"));
     event(detail_type::ASSOCIATION_BLOCKED, cluster, more)
+}
+
+fn untrusted() -> Problem {
+    Problem::UntrustedRole {
+        role_arn: String::new(),
+        reason: String::new(),
+        denied: false,
+        trust_policy: json!({}),
+    }
 }
 
 fn requested(cluster: &str, reason: &str) -> Envelope {
@@ -52,7 +62,7 @@ fn outcomes_as_told_are_no_difference_in_any_order() {
     let events = ["green", "amber", "blue"].map(|cluster| ready(cluster, "created"));
     assert_eq!(differences(MINIMAL, &events), Vec::<String>::new());
     assert_eq!(differences("18-assigned-twice", []), Vec::<String>::new());
-    let teal = blocked("teal", "clusterNotRegistered");
+    let teal = blocked("teal", &Problem::ClusterNotRegistered { cluster_arn: String::new() });
     assert_eq!(differences("11-assigned-for-a-cluster-to-come", [&teal]), Vec::<String>::new());
     let policy = event(detail_type::NODE_ROLE_POLICY_CHANGED, "blue", json!({}));
     assert_eq!(differences("18-assigned-twice", [&policy]), Vec::<String>::new());
@@ -60,7 +70,7 @@ fn outcomes_as_told_are_no_difference_in_any_order() {
 
 #[test]
 fn another_outcome_is_named_with_its_cluster_and_reason() {
-    let events = [ready("amber", "updated"), blocked("blue", "untrustedRole")];
+    let events = [ready("amber", "updated"), blocked("blue", &untrusted())];
     let expected = [
         "04-assigned-minimal: amber should be ready (created), but is ready (updated)",
         "04-assigned-minimal: blue should be ready (created), but is blocked (UntrustedRole): no",

@@ -114,7 +114,7 @@ fn removed(event: &PodIdentityAssociationRemoved) -> Vec<String> {
 
 fn blocked(event: &PodIdentityAssociationBlocked) -> Vec<String> {
     vec![
-        format!("! blocked     {}: {}", place(&event.subject), event.reason),
+        format!("! blocked     {}: {}", place(&event.subject), event.message),
         format!("    remediation: {}", event.remediation),
     ]
 }

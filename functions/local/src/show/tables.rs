@@ -153,7 +153,7 @@ fn conditions(items: &[Item]) -> String {
             ConditionState::Blocked => "blocked",
         };
         let why = match (&condition.blocked, condition.warnings.first()) {
-            (Some(blocked), _) => blocked.reason.clone(),
+            (Some(blocked), _) => blocked.message(),
             (None, Some(warning)) => format!("warning: {warning}"),
             (None, None) => String::new(),
         };

@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 
@@ -57,22 +57,28 @@ fn sample_that_changes_nothing_is_noted() {
 #[test]
 fn outcome_that_is_not_the_samples_is_a_problem() {
     let record = accepted("10-assigned-where-a-foreign-association-is");
-    let blocked = |code: &str| {
+    let blocked = |code: &str, details: Value| {
         let detail = json!({
             "schemaVersion": 1, "eventId": "o", "occurredAt": "2026-11-01T00:00:00Z",
             "cause": {"eventId": record.event_id(), "requestId": "r"},
             "serviceAccount": "svc-warehouse", "namespace": "domino-compute",
             "kubernetesServiceAccount": "svc-warehouse-sa",
             "clusterArn": "arn:aws:eks:eu-west-1:111122223333:cluster/blue",
-            "code": code, "reason": "no", "remediation": "ask",
+            "code": code, "details": details, "message": "no", "remediation": "ask",
         });
         let outcome = outcome(detail_type::ASSOCIATION_BLOCKED, detail);
         report(std::slice::from_ref(&record), &[outcome]).problems
     };
-    assert_eq!(blocked("foreignAssociation"), Vec::<String>::new());
-    let [problem] = &blocked("untrustedRole")[..] else { panic!() };
+    let account = json!({
+        "clusterArn": "arn:aws:eks:eu-west-1:111122223333:cluster/blue",
+        "namespace": "domino-compute", "kubernetesServiceAccount": "svc-warehouse-sa",
+    });
+    let foreign = json!({ "account": account, "associationId": "a-1", "roleArn": "arn" });
+    assert_eq!(blocked("foreignAssociation", foreign), Vec::<String>::new());
+    let unknown = json!({ "clusterArn": "arn" });
+    let [problem] = &blocked("clusterNotFound", unknown)[..] else { panic!() };
     let expected = "10-assigned-where-a-foreign-association-is: blue should be blocked \
-                    (ForeignAssociation), but is blocked (UntrustedRole): no";
+                    (ForeignAssociation), but is blocked (ClusterNotFound): no";
     assert_eq!(problem, expected);
 }
 

@@ -6,7 +6,10 @@ mod tests;
 use std::fmt;
 use std::str::FromStr;
 
+use pod_identity_events::ClusterAccount;
 use serde::{Deserialize, Serialize};
+
+use crate::ClusterArn;
 
 /// A string is not the name it should be. States the rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -121,6 +124,16 @@ impl ServiceAccountRef {
     #[must_use]
     pub fn namespace(&self) -> &str {
         &self.namespace
+    }
+
+    /// It and its cluster, as events and the ledger's problems name them.
+    #[must_use]
+    pub fn in_cluster(&self, cluster: &ClusterArn) -> ClusterAccount {
+        ClusterAccount {
+            cluster_arn: cluster.to_string(),
+            namespace: self.namespace.clone(),
+            kubernetes_service_account: self.service_account.clone(),
+        }
     }
 
     /// The name of the service account.

@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
 use pod_identity_core::node_policy::{self, AssignedPolicy, PolicyState};
-use pod_identity_core::plan::{AssociationStep, PlacePlan, Plan, Problem};
+use pod_identity_core::plan::{AssociationStep, PlacePlan, Plan};
 use pod_identity_core::{
     Association, CLOCK_DIFFERENCE, ClusterArn, PolicyArn, RoleArn, ServiceAccountRef, fingerprint,
 };
-use pod_identity_events::BlockedCode;
+use pod_identity_events::{CallPurpose, Problem};
 
 use crate::context::{Cloud, Context, Writers};
 use crate::error::{Error, chain};
@@ -252,12 +252,10 @@ async fn replace(
     // Pods get nothing meanwhile: whatever the reason, the next attempt makes it.
     create(&new, target).await.map_err(|failure| match failure {
         Error::Blocked(problem) => Error::Retryable(format!(
-            "association {} of {} in cluster {} was deleted to be made again, and making it failed: {}; {}",
+            "association {} of {} in cluster {} was deleted to be made again, and making it failed: {problem}",
             found.id,
             new.kubernetes,
             access.cluster.name(),
-            problem.reason,
-            problem.remediation,
         )),
         passing => passing,
     })
@@ -317,36 +315,22 @@ pub(crate) fn association_failure(error: &PortError, access: &ClusterAccess) -> 
         ErrorKind::Passing | ErrorKind::Expired | ErrorKind::Unreachable => {
             Error::Retryable(chain(error))
         }
-        ErrorKind::NotFound => Error::Blocked(Problem {
-            code: BlockedCode::ClusterNotFound,
-            reason: format!("EKS does not know cluster {}", access.cluster),
-            remediation: "check the ARN that was registered; retire the cluster if it is gone"
-                .to_owned(),
-        }),
+        ErrorKind::NotFound => {
+            Error::Blocked(Problem::ClusterNotFound { cluster_arn: access.cluster.to_string() })
+        }
         // GetRole saw the role, so EKS will see it soon.
         ErrorKind::Invalid if said.contains("role") && said.contains("does not exist") => {
             Error::Retryable(chain(error))
         }
         // EKS looks at the principal and actions itself; no setting lets it pass.
         ErrorKind::Invalid if said.contains("trust policy") => {
-            let remediation = "have the role's owner trust pods.eks.amazonaws.com for sts:AssumeRole and sts:TagSession; then send the event again";
-            let problem = problem_of(error, access, remediation);
-            Error::Blocked(Problem { code: BlockedCode::UntrustedRole, ..problem })
+            Error::Blocked(Problem::RefusedRole {
+                call: observe::failed_call(error, Some(access)),
+                trusted_role_arn: None,
+            })
         }
-        ErrorKind::Denied => Error::Blocked(problem_of(
-            error,
-            access,
-            "allow the function's role the call that is named here; associations also need eks:TagResource, and iam:PassRole and iam:GetRole on the role",
-        )),
-        ErrorKind::LimitReached => Error::Blocked(problem_of(
-            error,
-            access,
-            "delete associations that are not needed: EKS takes 5,000 for a cluster, and no more",
-        )),
-        ErrorKind::Invalid | ErrorKind::InUse => Error::Blocked(problem_of(
-            error,
-            access,
-            "correct what EKS refuses and send a new event",
-        )),
+        ErrorKind::Denied | ErrorKind::LimitReached | ErrorKind::Invalid | ErrorKind::InUse => {
+            Error::Blocked(problem_of(error, access, CallPurpose::Associations))
+        }
     }
 }

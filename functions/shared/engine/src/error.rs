@@ -5,7 +5,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 use pod_identity_core::plain;
-use pod_identity_core::plan::Problem;
+use pod_identity_events::Problem;
 use serde::{Serialize, Serializer};
 
 use crate::ports::{PortError, WriteError};
@@ -49,9 +49,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Blocked(Problem { reason, remediation, .. }) => {
-                write!(f, "{reason}; {remediation}")
-            }
+            Self::Blocked(problem) => problem.fmt(f),
             Self::Retryable(why) | Self::Waits { why, .. } => f.write_str(why),
         }
     }

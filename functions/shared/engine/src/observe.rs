@@ -6,10 +6,10 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{self, StreamExt, TryStreamExt};
-use pod_identity_core::plan::{Problem, RoleState};
+use pod_identity_core::plan::RoleState;
 use pod_identity_core::trust::TrustPolicy;
 use pod_identity_core::{Association, RoleArn, ServiceAccountRef};
-use pod_identity_events::BlockedCode;
+use pod_identity_events::{CallPurpose, FailedCall, Problem};
 
 pub use node_policies::is_broad_policy;
 pub(crate) use node_policies::{
@@ -163,13 +163,8 @@ async fn roles(
                     RoleState::Found(TrustPolicy::read(&found.trust_policy))
                 }
                 // Names are unique in an account, so GetRole finds a role by another path.
-                Ok(Some(found)) => RoleState::Missing {
-                    because: format!(
-                        "role {role} does not exist; its name belongs to {}",
-                        found.arn
-                    ),
-                },
-                Ok(None) => RoleState::Missing { because: format!("role {role} does not exist") },
+                Ok(Some(found)) => RoleState::Missing { namesake: Some(found.arn) },
+                Ok(None) => RoleState::Missing { namesake: None },
                 Err(error) if error.kind == ErrorKind::Passing => return Err(error),
                 Err(error) => RoleState::Unread {
                     because: format!("{error} ({})", error.code.as_deref().unwrap_or("no code")),
@@ -182,20 +177,33 @@ async fn roles(
         .await
 }
 
-/// What a lasting error of AWS means for bindings. The reason has the service's
-/// own words but no request id, which would make each delivery's reason new.
-pub(crate) fn problem_of(error: &PortError, access: &ClusterAccess, remediation: &str) -> Problem {
-    let code = match error.kind {
-        ErrorKind::Denied => BlockedCode::AccessDenied,
-        ErrorKind::LimitReached => BlockedCode::LimitReached,
-        _ => BlockedCode::InvalidRequest,
-    };
+/// What a lasting error of AWS means for bindings.
+pub(crate) fn problem_of(
+    error: &PortError,
+    access: &ClusterAccess,
+    purpose: CallPurpose,
+) -> Problem {
+    let call = failed_call(error, Some(access));
+    match error.kind {
+        ErrorKind::Denied => Problem::AccessDenied { purpose, call },
+        ErrorKind::LimitReached => Problem::LimitReached { purpose, call },
+        _ => Problem::InvalidRequest { purpose, call },
+    }
+}
+
+/// A failed call as data. It has the service's own words but no request id, which would make each
+/// delivery's error new.
+pub(crate) fn failed_call(error: &PortError, access: Option<&ClusterAccess>) -> FailedCall {
     let said = match (&error.code, &error.message) {
         (Some(code), Some(message)) => format!("{code}: {message}"),
         (Some(code), None) => code.clone(),
         (None, _) => error.source.to_string(),
     };
-    let by = access.assume_role.as_ref().map(|role| format!(" as role {role}"));
-    let reason = format!("{error}{}: {said}", by.unwrap_or_default());
-    Problem { code, reason, remediation: remediation.to_owned() }
+    let assumed = access.and_then(|access| access.assume_role.as_ref());
+    FailedCall {
+        operation: error.operation.to_owned(),
+        object: error.object.clone(),
+        assumed_role_arn: assumed.map(RoleArn::to_string),
+        error: said,
+    }
 }

@@ -111,17 +111,16 @@ impl Outcomes<'_> {
             schema_version: SCHEMA_VERSION,
             event_id: self.id(
                 detail_type::ASSOCIATION_BLOCKED,
-                &[name.as_str(), &version, &kubernetes.to_string(), &blocked.reason],
+                &[name.as_str(), &version, &kubernetes.to_string(), &blocked.problem.identity()],
             ),
             occurred_at: time(self.now),
             cause: self.cause(blocked.version.as_ref()),
             subject: self.subject(name, kubernetes),
-            code: blocked.code,
-            reason: blocked.reason.clone(),
-            remediation: blocked.remediation.clone(),
+            message: blocked.problem.message(),
+            remediation: blocked.problem.remediation(),
+            problem: blocked.problem.clone(),
             role_arn: blocked.role.as_ref().map(RoleArn::to_string),
             trust: blocked.trust.clone(),
-            trust_policy: blocked.trust_policy.clone(),
         }
         .into()
     }

@@ -124,10 +124,10 @@ fn condition(evidence: &ExplainEvidence) -> Link {
     };
     let Condition { state, blocked, updated_at, warnings, .. } = condition;
     if let Some(blocked) = blocked {
-        let code = json!(blocked.code);
+        let code = &json!(blocked)["code"];
         let code = code.as_str().unwrap_or_default();
-        let why = format!("blocked ({code}) since {updated_at}: {}", blocked.reason);
-        return shown(why, &blocked.remediation);
+        let why = format!("blocked ({code}) since {updated_at}: {}", blocked.message());
+        return shown(why, &blocked.remediation());
     }
     if evidence.record.as_ref().is_some_and(|record| record.version != condition.version) {
         return shown(format!("still of an older change, of {updated_at}"), GOES_ON);

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use pod_identity_core::domino::{MappingSettings, Mutations};
 use pod_identity_core::{Binding, Mutation, ServiceAccountRef};
+use pod_identity_events::Problem;
 
 use super::evidence::ExplainEvidence;
 use super::line::{Link, LinkEffect};
@@ -39,7 +40,7 @@ fn account(evidence: &ExplainEvidence, place: &ServiceAccountRef) -> Vec<Link> {
         }
         Err(why) => {
             let blocked = evidence.inside.as_ref().and_then(|inside| inside.blocked.as_ref());
-            let remembered = blocked.map(|blocked| blocked.reason.clone());
+            let remembered = blocked.map(Problem::message);
             let irsa = evidence.unknown("irsa annotation", why, None, "");
             return vec![evidence.unknown(check, why, remembered, LET_IN), irsa];
         }
@@ -92,7 +93,7 @@ fn mapped_next(evidence: &ExplainEvidence) -> String {
     let blocked = evidence.inside.as_ref().and_then(|inside| inside.blocked.as_ref());
     match blocked {
         _ if evidence.is_blocked() => UNBLOCK.to_owned(),
-        Some(blocked) => format!("{}: {}", blocked.reason, blocked.remediation),
+        Some(blocked) => blocked.to_string(),
         None => MAPPED_NEXT.to_owned(),
     }
 }

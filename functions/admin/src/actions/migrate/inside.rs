@@ -162,7 +162,7 @@ fn render(
     let blocked = report.bindings.iter().filter(|(name, _)| who.contains(name));
     let blocked = blocked.filter_map(|(name, binding)| {
         let lacks = binding.blocked.as_ref()?;
-        Some((name.clone(), Reason::new(&lacks.reason, &lacks.remediation)))
+        Some((name.clone(), Reason::new(lacks.message(), lacks.remediation())))
     });
     inside.blocked = blocked.collect();
     inside

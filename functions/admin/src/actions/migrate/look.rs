@@ -125,7 +125,7 @@ async fn roles(
             Ok(Some(found)) if found.arn == role.as_str() => {
                 (RoleState::Found(TrustPolicy::read(&found.trust_policy)), Some(found.trust_policy))
             }
-            Ok(_) => (RoleState::Missing { because: format!("role {role} does not exist") }, None),
+            Ok(found) => (RoleState::Missing { namesake: found.map(|found| found.arn) }, None),
             Err(error) => (RoleState::Unread { because: chain(&error) }, None),
         };
         Some((role, RoleLook { state, document }))

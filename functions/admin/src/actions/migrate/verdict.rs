@@ -7,7 +7,7 @@ use pod_identity_core::plan::{Blocked, Bound, RoleState};
 use pod_identity_core::trust::{TrustQuestion, required_policy};
 use pod_identity_core::{Binding, ClusterArn, DominoName, RoleArn};
 use pod_identity_engine::ledger::{BindingRecord, ConditionState};
-use pod_identity_events::{BlockedCode, Trust, TrustVerdict};
+use pod_identity_events::{Problem, Trust, TrustVerdict};
 
 use super::findings::{listing, over_quota};
 use super::look::BothClusters;
@@ -115,14 +115,14 @@ fn role_verdict(
         Err(why) => return MigrationVerdict::Unknown(Reason::new(why.to_string(), "ask again")),
     };
     if let Some(blocked) = planned.blocked.get(name) {
-        let mut why = blocked.reason.clone();
+        let mut why = blocked.problem.message();
         if let Some(trust) =
             blocked.trust.as_ref().filter(|_| trusted_on(seen, binding, &seen.blue))
         {
             why = narrowed(seen, binding, trust);
         }
-        let words = Reason::new(why, &blocked.remediation);
-        let may_pass = blocked.code == BlockedCode::AccessDenied;
+        let words = Reason::new(why, blocked.problem.remediation());
+        let may_pass = matches!(blocked.problem, Problem::AccessDenied { .. });
         return if may_pass {
             MigrationVerdict::Unknown(words)
         } else {
@@ -195,8 +195,9 @@ fn question<'a>(binding: &'a Binding, cluster: &'a ClusterArn) -> TrustQuestion<
 fn trust_on(seen: &BothClusters, binding: &Binding, cluster: &ClusterArn) -> Option<Trust> {
     match &seen.roles.get(&binding.desired.role)?.state {
         RoleState::Found(policy) => Some(policy.evaluate(question(binding, cluster))),
-        RoleState::Missing { because } => {
-            Some(Trust { verdict: TrustVerdict::Untrusted, because: because.clone() })
+        RoleState::Missing { .. } => {
+            let because = format!("role {} does not exist", binding.desired.role);
+            Some(Trust { verdict: TrustVerdict::Untrusted, because })
         }
         RoleState::Unread { because } => {
             Some(Trust { verdict: TrustVerdict::Unknown, because: because.clone() })
@@ -232,8 +233,9 @@ fn target_verdict(seen: &BothClusters, binding: &Binding) -> MigrationVerdict {
                 TrustVerdict::Unknown => MigrationVerdict::Unknown(words),
             }
         }
-        (None, Some(RoleState::Missing { because })) => {
-            MigrationVerdict::Breaks(Reason::new(format!("target {because}"), "have it made"))
+        (None, Some(RoleState::Missing { .. })) => {
+            let why = format!("target role {target} does not exist");
+            MigrationVerdict::Breaks(Reason::new(why, "create it"))
         }
         (None, Some(RoleState::Unread { because })) => MigrationVerdict::Unknown(Reason::new(
             format!("target role {target}: {because}"),

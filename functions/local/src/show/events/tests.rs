@@ -84,8 +84,10 @@ fn made_association_is_a_plus() {
 
 #[test]
 fn blocked_binding_has_the_remediation() {
-    let detail =
-        with(subject(), json!({"code": "untrustedRole", "reason": "no", "remediation": "ask"}));
+    let detail = with(
+        subject(),
+        json!({"code": "clusterNotFound", "details": {"clusterArn": "arn"}, "message": "no", "remediation": "ask"}),
+    );
     let event = envelope("domino.pod-identity", detail_type::ASSOCIATION_BLOCKED, detail);
     assert_eq!(
         outcome(&event),

@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pod_identity_events::BlockedCode;
+use pod_identity_events::Problem;
 
 use super::input::{MappingSettings, Mutations, Observation, Options};
 use super::step::{AccountDeletion, Plan};
 use super::{DEPLOYMENT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, own_labels};
-use crate::plan::Problem;
 use crate::{DominoName, ServiceAccount, ServiceAccountRef};
 
 /// The Kubernetes service accounts that were seen, by their names.
@@ -91,32 +90,16 @@ impl<'a> Accounts<'a> {
     }
 
     fn terminates(&self, name: &DominoName, place: &ServiceAccountRef) -> Problem {
-        let cluster = self.observation.cluster.name();
-        Problem {
-            code: BlockedCode::ServiceAccountMissing,
-            reason: format!(
-                "Kubernetes service account {place} in cluster {cluster} is being deleted, so {name} is not mapped to it"
-            ),
-            remediation: format!(
-                "find out which finalizer keeps it (kubectl -n {} get serviceaccount {} -o yaml); the sweep after it is gone goes on",
-                place.namespace(),
-                place.service_account()
-            ),
+        Problem::ServiceAccountTerminating {
+            service_account: name.to_string(),
+            account: place.in_cluster(&self.observation.cluster),
         }
     }
 
     fn missing(&self, name: &DominoName, place: &ServiceAccountRef) -> Problem {
-        let cluster = self.observation.cluster.name();
-        Problem {
-            code: BlockedCode::ServiceAccountMissing,
-            reason: format!(
-                "there is no Kubernetes service account {place} in cluster {cluster}, so {name} is not mapped to it"
-            ),
-            remediation: format!(
-                "make it (kubectl -n {} create serviceaccount {}), or have this deployment make service accounts",
-                place.namespace(),
-                place.service_account()
-            ),
+        Problem::ServiceAccountMissing {
+            service_account: name.to_string(),
+            account: place.in_cluster(&self.observation.cluster),
         }
     }
 

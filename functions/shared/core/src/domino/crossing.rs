@@ -2,10 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pod_identity_events::BlockedCode;
+use pod_identity_events::Problem;
 
 use super::input::Claim;
-use crate::plan::Problem;
 use crate::{DominoName, ServiceAccountRef};
 
 /// The Kubernetes service accounts that bindings use, by their name without the namespace.
@@ -35,20 +34,13 @@ impl<'a> Usage<'a> {
             .iter()
             .filter(|(other, user)| *user != name && other.namespace() != account.namespace());
         let (other, user) = others.next()?;
-        let more = match others.count() {
-            0 => String::new(),
-            more => format!(" (and {more} more)"),
-        };
-        let short = account.service_account();
-        Some(Problem {
-            code: BlockedCode::MappingConflict,
-            reason: format!(
-                "{name} is bound to {account}, and {user} uses {other}{more}: a mapping to `{short}` names no namespace, so pods of {name} in namespace {} would run as the account of {user}",
-                other.namespace()
-            ),
-            remediation: format!(
-                "assign the role of {name} or {user} again with a kubernetes.serviceAccount whose name no other binding uses in another namespace"
-            ),
+        Some(Problem::AmbiguousMapping {
+            service_account: name.to_string(),
+            namespace: account.namespace().to_owned(),
+            kubernetes_service_account: account.service_account().to_owned(),
+            other_service_account: user.to_string(),
+            other_namespace: other.namespace().to_owned(),
+            more: others.count(),
         })
     }
 }

@@ -44,7 +44,7 @@ impl fmt::Display for Plan {
             writeln!(f, "  {step}")?;
         }
         for (name, problem) in &self.blocked {
-            writeln!(f, "  ! {name} blocked: {}; {}", problem.reason, problem.remediation)?;
+            writeln!(f, "  ! {name} blocked: {problem}")?;
         }
         for (place, role) in &self.annotated {
             writeln!(f, "  ! service account {place} is annotated with role {role} (IRSA)")?;

@@ -3,13 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pod_identity_events::BlockedCode;
+use pod_identity_events::{OtherMapping, Problem};
 
 use super::crossing::Usage;
 use super::input::{MappingSettings, Mutations, Observation, Options};
 use super::own_labels;
 use super::step::Plan;
-use crate::plan::Problem;
 use crate::{CloudWorkloadIdentity, DominoName, Mutation, MutationRule, ServiceAccountRef};
 
 /// Most bytes of our Mutation's rules. etcd takes requests of 1.5 MiB by default, and there is
@@ -182,22 +181,18 @@ fn conflict(
         })
         .filter(|(_, to)| *to != place.service_account())
         .collect();
-    let (of, to) = elsewhere.first()?;
-    let namespace = &settings.namespace;
-    let words: Vec<String> = elsewhere
-        .iter()
-        .map(|(of, to)| format!("Mutation {namespace}/{of} maps it to `{to}`"))
-        .collect();
-    Some(Problem {
-        code: BlockedCode::MappingConflict,
-        reason: format!(
-            "{name} is to be mapped to {}, and {}",
-            place.service_account(),
-            words.join(", and ")
-        ),
-        remediation: format!(
-            "take {name} out of Mutation {namespace}/{of}, or, if `{to}` is meant, assign the role again with it as kubernetes.serviceAccount"
-        ),
+    if elsewhere.is_empty() {
+        return None;
+    }
+    let mappings = elsewhere.into_iter().map(|(mutation, to)| OtherMapping {
+        mutation: mutation.to_owned(),
+        kubernetes_service_account: to.to_owned(),
+    });
+    Some(Problem::MappingConflict {
+        service_account: name.to_string(),
+        kubernetes_service_account: place.service_account().to_owned(),
+        namespace: settings.namespace.clone(),
+        mappings: mappings.collect(),
     })
 }
 

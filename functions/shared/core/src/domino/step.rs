@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use pod_identity_events::Problem;
+
 use super::mapping::Mapping;
-use crate::plan::Problem;
 use crate::{ClusterArn, DominoName, ServiceAccountRef};
 
 /// A Kubernetes service account of ours that goes.

@@ -73,7 +73,7 @@ impl fmt::Display for Plan {
             }
             for blocked in &place.blocked {
                 let name = &blocked.service_account;
-                writeln!(f, "  ! {name} blocked: {}; {}", blocked.reason, blocked.remediation)?;
+                writeln!(f, "  ! {name} blocked: {}", blocked.problem)?;
             }
             for warning in place.bound.iter().flat_map(|bound| &bound.warnings) {
                 writeln!(f, "  ! {warning}")?;

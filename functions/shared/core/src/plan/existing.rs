@@ -1,8 +1,8 @@
 //! What is there already, by what may be done with it.
 
-use pod_identity_events::BlockedCode;
+use pod_identity_events::Problem;
 
-use super::input::{Observation, Options, Place, Problem};
+use super::input::{Observation, Options, Place};
 use crate::{Association, DominoName, Verdict, plain};
 
 /// The association that a Kubernetes service account has, by what may be done with it.
@@ -11,8 +11,8 @@ pub(super) enum Existing<'a> {
     /// Ours, and the Domino service account that it serves.
     Ours(&'a Association, &'a DominoName),
     /// Not ours, but the holder of the account may adopt it on an administrator's word; and what it
-    /// is until then, in words.
-    Adoptable(&'a Association, String),
+    /// is until then.
+    Adoptable(&'a Association, Problem),
     /// In the way.
     Protected {
         problem: Problem,
@@ -28,75 +28,68 @@ impl<'a> Existing<'a> {
         else {
             return Self::Nothing;
         };
-        let what = format!("{} in cluster {}", place.kubernetes, observation.cluster.name());
-        let id = &association.id;
-        let (code, reason, first) = match verdict {
+        let account = place.kubernetes.in_cluster(&observation.cluster);
+        let (association_id, role_arn) = (association.id.clone(), association.role_arn.clone());
+        let adoptable_id = place.holder().and_then(|claim| claim.adopts.clone());
+        // Made again since, so no administrator has looked at this one.
+        let adoptable_id = adoptable_id.filter(|named| *named != association.id);
+        let tagged_for = |tag: Option<&str>| tag.map(plain);
+        let (problem, may_be_ours) = match verdict {
             Verdict::Managed(of) | Verdict::Unconfirmed(of) => return Self::Ours(association, of),
             // Its owner would restore it.
             Verdict::AddOnOwned { owner, held } => {
-                let problem = Problem {
-                    code: BlockedCode::AddOnOwnedAssociation,
-                    reason: format!("association {id} of {what} is owned by add-on {owner}"),
-                    remediation: "name another Kubernetes service account; only the add-on may change its association"
-                        .to_owned(),
-                };
-                return Self::Protected { problem, may_be_ours: held };
+                let add_on = owner.to_owned();
+                (Problem::AddOnOwnedAssociation { account, association_id, add_on }, held)
             }
             Verdict::Adoptable => {
-                let reason = match association.tagged_by(&options.deployment) {
-                    Some(tag) => orphan(association, &what, tag),
-                    None => foreign(association, &what),
+                let problem = match association.tagged_by(&options.deployment) {
+                    Some(tag) => {
+                        let tagged_for = tagged_for(tag);
+                        Problem::OrphanAssociation {
+                            account,
+                            association_id,
+                            tagged_for,
+                            adoptable_id,
+                        }
+                    }
+                    None => Problem::ForeignAssociation {
+                        account,
+                        association_id,
+                        role_arn,
+                        adoptable_id,
+                    },
                 };
-                return Self::Adoptable(association, reason);
+                return Self::Adoptable(association, problem);
             }
-            Verdict::Orphan { tag } => (
-                BlockedCode::OrphanAssociation,
-                orphan(association, &what, tag),
-                "check that this is the right ledger; then ",
-            ),
-            Verdict::Foreign { replaced: false } => {
-                (BlockedCode::ForeignAssociation, foreign(association, &what), "")
-            }
-            Verdict::Foreign { replaced: true } => {
-                let held = place.held.as_ref().map(|held| held.id.as_str()).unwrap_or_default();
-                let reason = format!(
-                    "association {held} of {what}, which this deployment made, was replaced by association {id} with role {}, which it did not make: pods may get that role",
-                    association.role_arn
-                );
+            Verdict::Orphan { tag } => {
+                let tagged_for = tagged_for(tag);
                 (
-                    BlockedCode::ReplacedAssociation,
-                    reason,
-                    "find out in CloudTrail who replaced it; then ",
+                    Problem::OrphanAssociation {
+                        account,
+                        association_id,
+                        tagged_for,
+                        adoptable_id,
+                    },
+                    true,
                 )
             }
-        };
-        let named = place.holder().and_then(|claim| claim.adopts.as_ref());
-        let reason = match named {
-            // Made again since, so no administrator has looked at this one.
-            Some(named) if named != id => {
-                format!("{reason}; what may be adopted is association {named}")
+            Verdict::Foreign { replaced: false } => (
+                Problem::ForeignAssociation { account, association_id, role_arn, adoptable_id },
+                false,
+            ),
+            Verdict::Foreign { replaced: true } => {
+                let replaced_id =
+                    place.held.as_ref().map(|held| held.id.clone()).unwrap_or_default();
+                let problem = Problem::ReplacedAssociation {
+                    account,
+                    replaced_id,
+                    association_id,
+                    role_arn,
+                    adoptable_id,
+                };
+                (problem, false)
             }
-            _ => reason,
         };
-        let remediation = format!(
-            "{first}delete association {id}, or adopt it by its id (action `adopt`); then send the event again"
-        );
-        let may_be_ours = code == BlockedCode::OrphanAssociation;
-        Self::Protected { problem: Problem { code, reason, remediation }, may_be_ours }
+        Self::Protected { problem, may_be_ours }
     }
-}
-
-fn orphan(association: &Association, what: &str, tag: Option<&str>) -> String {
-    let tag = tag.map_or_else(|| "no service account".to_owned(), plain);
-    format!(
-        "association {} of {what} carries this deployment's tag for {tag}, but the ledger does not account for it",
-        association.id,
-    )
-}
-
-fn foreign(association: &Association, what: &str) -> String {
-    format!(
-        "{what} already has association {} with role {}, which this deployment did not make",
-        association.id, association.role_arn,
-    )
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pod_identity_events::{BlockedCode, RemovalReason};
+use pod_identity_events::{Problem, RemovalReason};
 
 use crate::node_policy::{PolicyState, Projection, Shard};
 use crate::trust::TrustPolicy;
@@ -108,25 +108,14 @@ pub enum RoleState {
     Found(TrustPolicy),
     /// It does not exist.
     Missing {
-        /// In words.
-        because: String,
+        /// ARN of a role of the same name and another path, which is there.
+        namesake: Option<String>,
     },
     /// It could not be read.
     Unread {
         /// In words.
         because: String,
     },
-}
-
-/// Something that keeps new roles out of the node policy, and so blocks their bindings.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// What it is.
-    pub code: BlockedCode,
-    /// What happened, naming the object.
-    pub reason: String,
-    /// What to do about it.
-    pub remediation: String,
 }
 
 /// The policies of the cluster's node roles.

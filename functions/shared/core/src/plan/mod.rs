@@ -12,7 +12,7 @@ mod tests;
 mod trim;
 
 pub use input::{
-    Claim, NodePolicies, Observation, Options, Place, Problem, RestoreGuard, RoleState, TrustMode,
+    Claim, NodePolicies, Observation, Options, Place, RestoreGuard, RoleState, TrustMode,
 };
 pub use step::{
     AssociationStep, Blocked, Bound, PlacePlan, Plan, PolicyStep, Removed, UnchangedAssociation,

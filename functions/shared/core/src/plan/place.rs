@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use pod_identity_events::{BlockedCode, RemovalReason, Trust, TrustVerdict};
+use pod_identity_events::{ClusterAccount, Problem, RemovalReason, Trust, TrustVerdict};
 
 use super::existing::Existing;
-use super::input::{Claim, Observation, Options, Place, Problem, RoleState, TrustMode};
+use super::input::{Claim, Observation, Options, Place, RoleState, TrustMode};
 use super::policy::PlannedPolicies;
 use super::step::{AssociationStep, Blocked, Bound, PlacePlan, Removed, UnchangedAssociation};
 use crate::trust::{self, TrustQuestion};
@@ -37,51 +37,32 @@ pub(super) fn decide<'a>(
         PlaceDecision { place, observation, existing, holder: None, blocked: Vec::new() };
     let holder = place.holder();
     for claim in &place.claims {
-        if let Some(reason) = &claim.refused {
-            decision.block(
-                claim,
-                BlockedCode::NotAllowed,
-                reason.clone(),
-                "correct the deployment's allow-lists, or assign the role again with values that the rules admit"
-                    .to_owned(),
-            );
+        if let Some(violations) = &claim.refused {
+            decision.block(claim, Problem::NotAllowed { violations: violations.clone() });
         } else if let Some(holder) = holder.filter(|holder| std::ptr::eq(*holder, claim)) {
             decision.judge(holder, options);
         } else {
-            let (name, cluster) = (&claim.binding.service_account, observation.cluster.name());
-            let wants = format!("{name} wants {} in cluster {cluster}", place.kubernetes);
-            let (reason, remediation) = match holder {
-                Some(holder) => {
-                    let holder = &holder.binding.service_account;
-                    (
-                        format!("{wants}, which {holder} holds"),
-                        format!(
-                            "name another Kubernetes service account for {name}, or unassign {holder}"
-                        ),
-                    )
-                }
-                None => (
-                    format!("{wants}, which has as many claims as the ledger queues"),
-                    format!(
-                        "name another Kubernetes service account for {name}, or unassign those that are queued"
-                    ),
-                ),
+            let holder = holder.map(|holder| holder.binding.service_account.to_string());
+            let problem = Problem::Conflict {
+                service_account: claim.binding.service_account.to_string(),
+                account: place.kubernetes.in_cluster(&observation.cluster),
+                holder,
             };
-            decision.block(claim, BlockedCode::Conflict, reason, remediation);
+            decision.block(claim, problem);
         }
     }
     decision
 }
 
 impl<'a> PlaceDecision<'a> {
-    fn block(&mut self, claim: &Claim, code: BlockedCode, reason: String, remediation: String) {
-        self.block_by(claim, &Problem { code, reason, remediation });
-    }
-
-    fn block_by(&mut self, claim: &Claim, problem: &Problem) {
+    fn block(&mut self, claim: &Claim, problem: Problem) {
         let Binding { service_account, desired, .. } = &claim.binding;
         let (version, role) = (Some(&claim.version), Some(&desired.role));
         self.blocked.push(Blocked::by(problem, service_account, version, role));
+    }
+
+    fn account(&self) -> ClusterAccount {
+        self.place.kubernetes.in_cluster(&self.observation.cluster)
     }
 
     /// Whether the claim that holds the place can have it.
@@ -89,7 +70,7 @@ impl<'a> PlaceDecision<'a> {
         let desired = &claim.binding.desired;
         if let Existing::Protected { problem, .. } = &self.existing {
             let problem = problem.clone();
-            return self.block_by(claim, &problem);
+            return self.block(claim, problem);
         }
         let question = TrustQuestion {
             cluster: &self.observation.cluster,
@@ -104,12 +85,9 @@ impl<'a> PlaceDecision<'a> {
                 read = Some(policy);
                 policy.evaluate(question)
             }
-            Some(RoleState::Missing { because }) => {
-                let remediation = format!(
-                    "have role {} made, or assign another; then send the event again",
-                    desired.role
-                );
-                return self.block(claim, BlockedCode::RoleNotFound, because.clone(), remediation);
+            Some(RoleState::Missing { namesake }) => {
+                let (role_arn, namesake_arn) = (desired.role.to_string(), namesake.clone());
+                return self.block(claim, Problem::RoleNotFound { role_arn, namesake_arn });
             }
             Some(RoleState::Unread { because }) => unread(because),
             None => unread("the role was not read"),
@@ -118,21 +96,16 @@ impl<'a> PlaceDecision<'a> {
         match (trust.verdict, options.trust) {
             (TrustVerdict::Trusted, _) => {}
             (TrustVerdict::Untrusted, TrustMode::Enforce) => {
-                let reason = format!(
-                    "role {} does not trust EKS Pod Identity: {}",
-                    desired.role, trust.because
-                );
-                let policy = trust::required_policy(question);
-                // No statement that is added helps against a Deny.
-                let denied = read.is_some_and(|policy| policy.is_denied(question));
-                let first = if denied { "take that Deny out of its trust policy and " } else { "" };
-                let remediation = format!(
-                    "have the owner of role {} {first}add this statement to its trust policy: {}; then send the event again",
-                    desired.role, policy["Statement"][0],
-                );
-                self.block(claim, BlockedCode::UntrustedRole, reason, remediation);
+                let problem = Problem::UntrustedRole {
+                    role_arn: desired.role.to_string(),
+                    reason: trust.because.clone(),
+                    // No statement that is added helps against a Deny.
+                    denied: read.is_some_and(|policy| policy.is_denied(question)),
+                    trust_policy: trust::required_policy(question),
+                };
+                self.block(claim, problem);
                 if let Some(blocked) = self.blocked.last_mut() {
-                    (blocked.trust, blocked.trust_policy) = (Some(trust), Some(policy));
+                    blocked.trust = Some(trust);
                 }
                 return;
             }
@@ -164,14 +137,14 @@ impl<'a> PlaceDecision<'a> {
         {
             let (claim, problem) = (*claim, problem.clone());
             self.holder = None;
-            self.block_by(claim, &problem);
+            self.block(claim, problem);
         }
         if let Some((claim, _, _)) = &self.holder
             && let Some(problem) = self.withheld(claim, left)
         {
             let claim = *claim;
             self.holder = None;
-            self.block_by(claim, &problem);
+            self.block(claim, problem);
         }
         let kubernetes = self.place.kubernetes.clone();
         let mut plan = PlacePlan {
@@ -187,15 +160,15 @@ impl<'a> PlaceDecision<'a> {
             None => self.unbind(&mut left.deletions, options, &mut plan),
         }
         plan.kept = match &self.existing {
-            Existing::Protected { problem, .. } => Some(problem.reason.clone()),
+            Existing::Protected { problem, .. } => Some(problem.message()),
             // The claim that might adopt it is blocked.
-            Existing::Adoptable(_, reason) if plan.bound.is_none() => Some(reason.clone()),
+            Existing::Adoptable(_, problem) if plan.bound.is_none() => Some(problem.message()),
             _ => None,
         };
         if let Existing::Protected { problem, may_be_ours: true } = &self.existing {
             // What may be ours still gives its role: no removal is proven.
             let leaving = self.place.leaving.keys();
-            plan.blocked.extend(leaving.map(|name| Blocked::by(problem, name, None, None)));
+            plan.blocked.extend(leaving.map(|name| Blocked::by(problem.clone(), name, None, None)));
         } else {
             // A service account that keeps the association for now has not left; one that only shared the
             // place has.
@@ -232,15 +205,9 @@ impl<'a> PlaceDecision<'a> {
             return Some(problem.clone());
         }
         if left.recreations == 0 || claim.held_back {
-            return Some(Problem {
-                code: BlockedCode::RecreationCeiling,
-                reason: format!(
-                    "association {} of {} in cluster {} is gone and is not made again: more are gone than one run makes again (MAX_RECREATIONS)",
-                    held.id,
-                    self.place.kubernetes,
-                    self.observation.cluster.name(),
-                ),
-                remediation: "find out why so many are gone, or whether the ledger was restored; then have them made again (action `resume`)".to_owned(),
+            return Some(Problem::RecreationCeiling {
+                account: self.account(),
+                association_id: held.id.clone(),
             });
         }
         left.recreations -= 1;
@@ -330,21 +297,16 @@ impl<'a> PlaceDecision<'a> {
         }
         let role_arn = role.parse().ok();
         if let Some(problem) = self.place.retirement_blocked.get(of) {
-            plan.blocked.push(Blocked::by(problem, of, None, role_arn.as_ref()));
+            plan.blocked.push(Blocked::by(problem.clone(), of, None, role_arn.as_ref()));
             return;
         }
         if *deletions_left == 0 {
-            let problem = Problem {
-                code: BlockedCode::DeletionCeiling,
-                reason: format!(
-                    "association {id} of {} in cluster {} is kept for now: one run deletes at most {} associations (MAX_DELETIONS)",
-                    self.place.kubernetes,
-                    self.observation.cluster.name(),
-                    options.max_deletions,
-                ),
-                remediation: "check that so many service accounts were meant to lose their role; then send the event again, or raise MAX_DELETIONS".to_owned(),
+            let problem = Problem::DeletionCeiling {
+                account: self.account(),
+                association_id: id,
+                max_deletions: options.max_deletions,
             };
-            plan.blocked.push(Blocked::by(&problem, of, None, role_arn.as_ref()));
+            plan.blocked.push(Blocked::by(problem, of, None, role_arn.as_ref()));
             return;
         }
         *deletions_left -= 1;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use pod_identity_events::{BlockedCode, PolicyCapacity};
+use pod_identity_events::{PolicyCapacity, Problem};
 
-use super::input::{NodePolicies, Observation, Options, Problem};
+use super::input::{NodePolicies, Observation, Options};
 use super::step::PolicyStep;
 use crate::node_policy::{self, PolicyState, Shard};
 use crate::{ClusterArn, RoleArn};
@@ -87,9 +87,7 @@ pub(super) fn extend(
     match full {
         // Nothing but the list grants, so a role that is not on it must not be bound.
         Some(problem) if options.strict || !granted_anyway => policies.problem = Some(problem),
-        Some(problem) => {
-            policies.warnings.push(format!("{}; {}", problem.reason, problem.remediation))
-        }
+        Some(problem) => policies.warnings.push(problem.to_string()),
         None => {}
     }
     policies.warnings.extend(found.projection.foreign().map(|(number, _)| {
@@ -101,17 +99,10 @@ pub(super) fn extend(
     policies
 }
 
-/// The same words whatever the batch, or every delivery would be news.
 fn full(observation: &Observation) -> Problem {
-    let found = &observation.policies;
-    Problem {
-        code: BlockedCode::NodePolicyFull,
-        reason: format!(
-            "the node policies of cluster {} have no room for more roles: {} policies are all that the free attachment slots of its node roles admit",
-            observation.cluster.name(),
-            found.max_shards,
-        ),
-        remediation: "raise IAM's quota of managed policies attached to a role and NODE_ROLE_POLICY_SLOTS with it, or detach policies from the node roles".to_owned(),
+    Problem::NodePolicyFull {
+        cluster_arn: observation.cluster.to_string(),
+        max_policies: observation.policies.max_shards,
     }
 }
 

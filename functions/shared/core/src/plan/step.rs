@@ -2,11 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pod_identity_events::{BlockedCode, PolicyCapacity, RemovalReason, Trust};
+use pod_identity_events::{PolicyCapacity, Problem, RemovalReason, Trust};
 use serde::Serialize;
-use serde_json::Value;
 
-use super::input::Problem;
 use crate::node_policy::{PolicyState, Projection};
 use crate::{ClusterArn, Desired, DominoName, PolicyArn, RoleArn, ServiceAccountRef, Version};
 
@@ -228,24 +226,19 @@ pub struct Blocked {
     /// The version of its binding; absent for one that is leaving.
     pub version: Option<Version>,
     /// What stands in the way.
-    pub code: BlockedCode,
-    /// What happened, naming the object.
-    pub reason: String,
-    /// What to do about it.
-    pub remediation: String,
+    #[serde(flatten)]
+    pub problem: Problem,
     /// The role that was asked for.
     pub role: Option<RoleArn>,
     /// The verdict on the role's trust policy.
     pub trust: Option<Trust>,
-    /// For a trust problem: the exact policy for the role's owner.
-    pub trust_policy: Option<Value>,
 }
 
 impl Blocked {
     /// A claim that a problem keeps from being served.
     #[must_use]
     pub fn by(
-        problem: &Problem,
+        problem: Problem,
         service_account: &DominoName,
         version: Option<&Version>,
         role: Option<&RoleArn>,
@@ -253,12 +246,9 @@ impl Blocked {
         Self {
             service_account: service_account.clone(),
             version: version.cloned(),
-            code: problem.code,
-            reason: problem.reason.clone(),
-            remediation: problem.remediation.clone(),
+            problem,
             role: role.cloned(),
             trust: None,
-            trust_policy: None,
         }
     }
 }

@@ -8,7 +8,7 @@ mod trim;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use pod_identity_events::{BlockedCode, RemovalReason};
+use pod_identity_events::{BlockedCode, CallPurpose, FailedCall, Problem, RemovalReason};
 
 use super::*;
 use crate::node_policy::{PolicyState, Projection};
@@ -134,7 +134,7 @@ fn observation(places: Vec<Place>) -> Observation {
         })
         .collect();
     Observation {
-        cluster: "arn:aws:eks:eu-west-1:111122223333:cluster/blue".parse().unwrap(),
+        cluster: cluster(),
         places,
         roles,
         policies: NodePolicies {
@@ -218,8 +218,27 @@ fn planned(places: Vec<Place>) -> Plan {
     planned_with(observation(places), &options())
 }
 
+fn cluster() -> ClusterArn {
+    "arn:aws:eks:eu-west-1:111122223333:cluster/blue".parse().unwrap()
+}
+
+/// Node policies that cannot be read.
+fn denied() -> Problem {
+    let call = FailedCall {
+        operation: "read policy".to_owned(),
+        object: "x".to_owned(),
+        assumed_role_arn: None,
+        error: "AccessDenied".to_owned(),
+    };
+    Problem::AccessDenied { purpose: CallPurpose::NodePolicy, call }
+}
+
 fn codes(plan: &Plan) -> Vec<BlockedCode> {
-    plan.places.iter().flat_map(|place| &place.blocked).map(|blocked| blocked.code).collect()
+    plan.places
+        .iter()
+        .flat_map(|place| &place.blocked)
+        .map(|blocked| blocked.problem.code())
+        .collect()
 }
 
 #[test]
@@ -269,7 +288,7 @@ fn foreign_association_is_never_deleted_nor_changed() {
     ]);
     assert!(plan.is_empty());
     assert_eq!(codes(&plan), [BlockedCode::ForeignAssociation]);
-    assert!(plan.places[0].blocked[0].remediation.contains("adopt"));
+    assert!(plan.places[0].blocked[0].problem.remediation().contains("adopt"));
 }
 
 #[test]
@@ -309,11 +328,8 @@ fn an_untrusted_role_blocks_and_hands_its_owner_the_policy() {
     let plan = planned(vec![place(vec![claim("svc-etl", "untrusted", 1)], &[], None)]);
     assert!(plan.is_empty());
     let blocked = &plan.places[0].blocked[0];
-    assert_eq!(blocked.code, BlockedCode::UntrustedRole);
-    assert!(
-        blocked.trust_policy.as_ref().unwrap().to_string().contains("svc")
-            || blocked.remediation.contains("sa")
-    );
+    assert_eq!(blocked.problem.code(), BlockedCode::UntrustedRole);
+    assert!(blocked.problem.remediation().contains("must add this statement"));
 }
 
 #[test]
@@ -341,9 +357,7 @@ fn an_unreadable_role_goes_ahead_and_is_shown() {
 #[test]
 fn a_missing_role_blocks() {
     let mut observation = observation(vec![place(vec![claim("svc-etl", "etl", 1)], &[], None)]);
-    observation
-        .roles
-        .insert(role("etl"), RoleState::Missing { because: "role x does not exist".to_owned() });
+    observation.roles.insert(role("etl"), RoleState::Missing { namesake: None });
     assert_eq!(codes(&planned_with(observation, &options())), [BlockedCode::RoleNotFound]);
 }
 
@@ -446,8 +460,16 @@ fn against_a_deny_the_remediation_is_not_one_more_statement() {
     observation.roles.insert(role("etl"), RoleState::Found(TrustPolicy::read(&deny)));
     let plan = planned_with(observation, &options());
     let blocked = &plan.places[0].blocked[0];
-    assert!(blocked.reason.contains("statement `No` denies"), "{}", blocked.reason);
-    assert!(blocked.remediation.contains("take that Deny out"), "{}", blocked.remediation);
+    assert!(
+        blocked.problem.message().contains("statement `No` denies"),
+        "{}",
+        blocked.problem.message()
+    );
+    assert!(
+        blocked.problem.remediation().contains("take that Deny out"),
+        "{}",
+        blocked.problem.remediation()
+    );
 }
 
 #[test]
@@ -485,11 +507,7 @@ fn a_problem_of_the_node_policy_blocks_roles_that_it_does_not_list_for_every_nod
     other.kubernetes = kubernetes("sb");
     let mut observation = observation(vec![place(vec![claim("svc-a", "a", 1)], &[], None), other]);
     observation.policies.projection = lists(&[role("a")]);
-    observation.policies.problem = Some(Problem {
-        code: BlockedCode::AccessDenied,
-        reason: "policy x is somebody else's".to_owned(),
-        remediation: "rename it".to_owned(),
-    });
+    observation.policies.problem = Some(denied());
     let unattached = planned_with(observation.clone(), &options());
     assert_eq!(codes(&unattached), [BlockedCode::AccessDenied; 2]);
     observation.policies.attached.insert(role("blue-eks-nodes"), BTreeSet::from([1]));
@@ -566,11 +584,7 @@ fn a_session_policy_is_compared_as_json() {
 
 #[test]
 fn whoever_is_held_keeps_the_association_and_a_ceiling_does_not_count_it() {
-    let problem = Problem {
-        code: BlockedCode::NotReadyElsewhere,
-        reason: "kept".to_owned(),
-        remediation: "wait".to_owned(),
-    };
+    let problem = Problem::NotReadyElsewhere { cluster_arn: cluster().to_string() };
     let mut place = place(Vec::new(), &["svc-a", "svc-b"], Some(managed("etl", "svc-a")));
     place.retirement_blocked.insert("svc-a".parse().unwrap(), problem);
     let kept = plan(&observation(vec![place.clone()]), &options());

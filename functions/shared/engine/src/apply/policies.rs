@@ -6,9 +6,9 @@ use std::time::Duration;
 use pod_identity_core::node_policy::{
     self, AssignedPolicy, MAX_POLICY_CHARACTERS, PolicyState, version_number,
 };
-use pod_identity_core::plan::{Plan, PolicyStep, Problem};
+use pod_identity_core::plan::{Plan, PolicyStep};
 use pod_identity_core::{DEPLOYMENT_TAG, PolicyArn, RoleArn};
-use pod_identity_events::BlockedCode;
+use pod_identity_events::{CallPurpose, Problem};
 
 use super::{Applied, PolicyChange, Target};
 use crate::error::{Error, chain};
@@ -156,13 +156,9 @@ async fn delete_policy(
     if let Some(one) = record.projection.policies.get_mut(&number) {
         one.state = PolicyState::Pending;
     }
-    Err(Error::Blocked(Problem {
-        code: BlockedCode::InvalidRequest,
-        reason: format!(
-            "policy {policy} is not needed, and IAM does not delete it: it is attached to something that is no node role of cluster {}, or somebody wrote it meanwhile",
-            access.cluster.name()
-        ),
-        remediation: "detach it from whatever else has it; then reconcile again".to_owned(),
+    Err(Error::Blocked(Problem::NodePolicyInUse {
+        cluster_arn: access.cluster.to_string(),
+        policy_arn: policy.to_string(),
     }))
 }
 
@@ -368,11 +364,7 @@ async fn make_room(
 fn policy_failure(error: &PortError, access: &ClusterAccess) -> Error {
     match error.kind {
         ErrorKind::Passing | ErrorKind::NotFound => Error::Retryable(chain(error)),
-        _ => Error::Blocked(problem_of(
-            error,
-            access,
-            "allow the function's role to read, make and change that policy, or correct what IAM refuses",
-        )),
+        _ => Error::Blocked(problem_of(error, access, CallPurpose::NodePolicy)),
     }
 }
 
@@ -387,20 +379,15 @@ fn attach_failure(
     match error.kind {
         ErrorKind::Passing => Error::Retryable(chain(error)),
         ErrorKind::NotFound if gone => Error::Retryable(chain(error)),
-        ErrorKind::LimitReached => Error::Blocked(Problem {
-            code: BlockedCode::NodePolicyFull,
-            reason: format!("node role {node_role} has no free slot for policy {policy}"),
-            remediation: "raise IAM's quota of managed policies attached to a role, or detach policies from the node role; NODE_ROLE_POLICY_SLOTS must not be above that quota".to_owned(),
+        ErrorKind::LimitReached => Error::Blocked(Problem::NodeRoleFull {
+            node_role_arn: node_role.to_string(),
+            policy_arn: policy.to_string(),
         }),
-        ErrorKind::NotFound => Error::Blocked(Problem {
-            code: BlockedCode::NodeRoleNotFound,
-            reason: format!("node role {node_role} does not exist, so policy {policy} cannot be attached"),
-            remediation: "register the cluster with the node roles that it has".to_owned(),
+        ErrorKind::NotFound => Error::Blocked(Problem::NodeRoleNotFound {
+            cluster_arn: access.cluster.to_string(),
+            node_role_arn: node_role.to_string(),
+            guessed: false,
         }),
-        _ => Error::Blocked(problem_of(
-            error,
-            access,
-            "allow the function's role iam:AttachRolePolicy on the node role for that policy",
-        )),
+        _ => Error::Blocked(problem_of(error, access, CallPurpose::NodePolicyAttachment)),
     }
 }

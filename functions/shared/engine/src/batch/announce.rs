@@ -100,7 +100,7 @@ fn waiting(
         .filter_map(|condition| {
             let kubernetes = condition.wanted.clone()?;
             let problem = condition.blocked.clone()?.into();
-            let blocked = Blocked::by(&problem, name, Some(version), None);
+            let blocked = Blocked::by(problem, name, Some(version), None);
             Some((condition, kubernetes, blocked))
         })
         .collect()

@@ -260,7 +260,7 @@ fn line(condition: &Condition) -> String {
         (ConditionState::Removed, ..) => {
             format!("{cluster}: {} works as no role", condition.service_account)
         }
-        (_, _, Some(blocked)) => format!("{cluster}: {}; {}", blocked.reason, blocked.remediation),
+        (_, _, Some(blocked)) => format!("{cluster}: {blocked}"),
         (state, ..) => format!("{cluster}: {}", format!("{state:?}").to_lowercase()),
     }
 }

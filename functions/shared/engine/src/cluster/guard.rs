@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pod_identity_core::plan::Problem;
 use pod_identity_core::{ClusterArn, DominoName, Exemptions};
-use pod_identity_events::BlockedCode;
+use pod_identity_events::Problem;
 
 use crate::ledger::{
     self, BindingRecord, Condition, ConditionState, LedgerError, Registry, View,
@@ -14,9 +13,6 @@ use crate::ports::{Key, LedgerReader};
 use crate::settings::Settings;
 
 /// What holds a retirement up until they are ready elsewhere.
-pub(crate) const REMEDIATION: &str = "register another cluster and have them become ready there, repair \
-    what blocks them there, or send Cluster Retired again with their names in exemptServiceAccounts";
-
 /// Those whose binding, in its current version, is ready on no other cluster that stays, and whom
 /// the retirement does not give up. Read from the ledger now.
 pub(crate) async fn left_behind(
@@ -88,14 +84,7 @@ pub(crate) async fn holders(
     left_behind(ledger, registry, cluster, exemptions, &bindings).await
 }
 
-/// Why somebody keeps the association on a cluster that is being retired.
+/// Why a binding keeps the association on a cluster that is being retired.
 pub(crate) fn problem(cluster: &ClusterArn) -> Problem {
-    Problem {
-        code: BlockedCode::NotReadyElsewhere,
-        reason: format!(
-            "cluster {} is being retired, and the service account is not ready on another one, so it keeps its association",
-            cluster.name()
-        ),
-        remediation: REMEDIATION.to_owned(),
-    }
+    Problem::NotReadyElsewhere { cluster_arn: cluster.to_string() }
 }

@@ -4,12 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use pod_identity_core::plan::{Claim, Place, Problem};
+use pod_identity_core::plan::{Claim, Place};
 use pod_identity_core::{
     Association, Binding, ClusterArn, Clusters, DominoName, Evidence, HeldAssociation, Intent,
     RoleArn, ServiceAccountRef, Verdict,
 };
-use pod_identity_events::RemovalReason;
+use pod_identity_events::{Problem, RemovalReason};
 
 use super::visibility::Visibility;
 use super::{Job, guard};

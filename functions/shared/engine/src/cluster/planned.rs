@@ -4,11 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::join;
 use jiff::Timestamp;
-use pod_identity_core::plan::{
-    self, Blocked, Observation, Place, PlacePlan, Plan, Problem, RoleState,
-};
+use pod_identity_core::plan::{self, Blocked, Observation, Place, PlacePlan, Plan, RoleState};
 use pod_identity_core::{Association, ClusterArn, RoleArn, ServiceAccountRef, node_policy};
-use pod_identity_events::BlockedCode;
+use pod_identity_events::Problem;
 
 use super::Job;
 use super::places::{Loaded, expected};
@@ -68,12 +66,9 @@ pub(super) async fn planned(
     let stored = loaded.view.get::<NodePolicyRecord>(&node_policy_key(cluster))?;
     let known = stored.is_some();
     let observed = match admitted {
-        Err(reasons) => Err(Error::Blocked(Problem {
-            code: BlockedCode::NotAllowed,
-            reason: reasons.join("; "),
-            remediation: "admit it in the deployment's allow-lists, or register the cluster again"
-                .to_owned(),
-        })),
+        Err(reasons) => {
+            Err(Error::Blocked(Problem::ClusterNotAllowed { violations: reasons.join("; ") }))
+        }
         Ok(()) => Box::pin(observe_all(cloud, job, &mut loaded, stored, ahead)).await,
     };
     let (mut plan, found) = match observed {
@@ -186,12 +181,10 @@ pub(crate) fn of_another_account<'a>(
     let (partition, region, account) = (cluster.partition(), cluster.region(), cluster.account());
     let prefix = format!("arn:{partition}:eks:{region}:{account}:");
     let other = associations.find(|association| !association.arn.starts_with(&prefix))?;
-    Some(Problem {
-        code: BlockedCode::InvalidRequest,
-        reason: format!("EKS answers {} when asked for cluster {cluster}", other.arn),
-        remediation: format!(
-            "register the cluster again with assumeRoleArn, the role in account {account} to assume"
-        ),
+    Some(Problem::ClusterOfAnotherAccount {
+        cluster_arn: cluster.to_string(),
+        association_arn: other.arn.clone(),
+        account_id: account.to_owned(),
     })
 }
 
@@ -216,9 +209,9 @@ fn blocked_plan(cluster: &ClusterArn, places: &[Place], problem: &Problem) -> Pl
             .iter()
             .map(|claim| {
                 let (version, role) = (Some(&claim.version), Some(&claim.binding.desired.role));
-                Blocked::by(problem, &claim.binding.service_account, version, role)
+                Blocked::by(problem.clone(), &claim.binding.service_account, version, role)
             })
-            .chain(place.leaving.keys().map(|name| Blocked::by(problem, name, None, None)))
+            .chain(place.leaving.keys().map(|name| Blocked::by(problem.clone(), name, None, None)))
             .collect(),
         removed: Vec::new(),
         kept: None,

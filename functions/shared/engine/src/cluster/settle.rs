@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use pod_identity_core::plan::{AssociationStep, Blocked, Bound, PlacePlan, Plan, Problem};
+use pod_identity_core::plan::{AssociationStep, Blocked, Bound, PlacePlan, Plan};
 use pod_identity_core::{
     Association, DominoName, HeldAssociation, INTENT_KEPT, Intent, MAX_INTENTS, ServiceAccountRef,
 };
 use pod_identity_events::{
-    AssociationChange, BlockedCode, Outgoing, PolicyCapacity, RemovalReason, TrustVerdict,
+    AssociationChange, Outgoing, PolicyCapacity, Problem, RemovalReason, TrustVerdict,
 };
 
 use super::ClusterReport;
@@ -125,7 +125,7 @@ pub(super) async fn settle(
             service_account = condition.service_account.as_str(),
             cluster = cluster.name(),
             state = ?condition.state,
-            reason = condition.blocked.as_ref().map(|blocked| blocked.reason.as_str()),
+            reason = condition.blocked.as_ref().map(Problem::message),
             association = condition.association.as_ref().map(|one| one.id.as_str()),
             "condition"
         );
@@ -186,7 +186,7 @@ impl Results<'_> {
     /// him; who left nothing there has left.
     fn ungranted(&mut self, place: &PlacePlan, problem: &Problem) {
         if place.hands_on() {
-            return self.fail(place, &problem.reason.clone().into());
+            return self.fail(place, &problem.message().into());
         }
         self.bound_is_blocked(place, problem);
         for blocked in &place.blocked {
@@ -199,17 +199,14 @@ impl Results<'_> {
     fn bound_is_blocked(&mut self, place: &PlacePlan, problem: &Problem) {
         let Some(bound) = &place.bound else { return };
         let (version, role) = (Some(&bound.version), Some(&bound.desired.role));
-        let mut blocked = Blocked::by(problem, &bound.service_account, version, role);
-        if blocked.code == BlockedCode::UntrustedRole
+        let mut blocked = Blocked::by(problem.clone(), &bound.service_account, version, role);
+        if let Problem::RefusedRole { trusted_role_arn, .. } = &mut blocked.problem
             && bound.trust.verdict == TrustVerdict::Trusted
         {
+            *trusted_role_arn = Some(bound.desired.role.to_string());
             if self.may_settle(&blocked) {
                 return;
             }
-            blocked.remediation = format!(
-                "the trust policy of role {} reads as trusted by now: wait some minutes, then send the event again; if EKS still refuses it, compare the policy with EKS's documentation",
-                bound.desired.role
-            );
         }
         self.blocked(&place.kubernetes, &blocked);
     }
@@ -222,7 +219,7 @@ impl Results<'_> {
         }
         let why = format!(
             "{}; IAM may not show yet what was changed just now, so it is looked at again",
-            blocked.reason
+            blocked.problem.message()
         );
         let until = later(self.outcomes.now, IAM_SHOWS);
         self.failures.entry(name.clone()).or_insert(Error::Waits { why, until });
@@ -236,7 +233,7 @@ impl Results<'_> {
             Some(Err(Error::Blocked(problem))) => {
                 self.bound_is_blocked(place, problem);
                 for gone in &place.removed {
-                    let blocked = Blocked::by(problem, &gone.service_account, None, None);
+                    let blocked = Blocked::by(problem.clone(), &gone.service_account, None, None);
                     self.blocked(kubernetes, &blocked);
                 }
             }
@@ -251,7 +248,8 @@ impl Results<'_> {
             None => self.done(place, None),
         }
         for blocked in &place.blocked {
-            if blocked.code != BlockedCode::RoleNotFound || !self.may_settle(blocked) {
+            let is_missing = matches!(blocked.problem, Problem::RoleNotFound { .. });
+            if !is_missing || !self.may_settle(blocked) {
                 self.blocked(kubernetes, blocked);
             }
         }
@@ -266,7 +264,7 @@ impl Results<'_> {
         let name = &blocked.service_account;
         let Some(condition) = self.condition(name) else { return };
         condition.state = ConditionState::Blocked;
-        condition.blocked = Some(blocked.into());
+        condition.blocked = Some(blocked.problem.clone());
         condition.trust.clone_from(&blocked.trust);
         if self.has_news(name) {
             let event = self.outcomes.blocked(kubernetes, blocked);
@@ -406,8 +404,8 @@ impl Results<'_> {
 
     /// Whether the condition says something else than the ledger's.
     fn has_news(&self, name: &DominoName) -> bool {
-        let after = self.conditions.get(name).map(said);
-        let before = self.loaded.conditions.get(name).map(said);
+        let after = self.conditions.get(name).map(news);
+        let before = self.loaded.conditions.get(name).map(news);
         after != before
     }
 
@@ -485,10 +483,20 @@ fn remember(
 }
 
 /// What a condition says, without when and by whom it was said.
-fn said(condition: &Condition) -> impl PartialEq + use<> {
+fn said(condition: &Condition) -> Condition {
     let mut said = condition.clone();
     said.intents.clear();
     said.updated_at = Timestamp::UNIX_EPOCH;
     said.request_id.clear();
     said
+}
+
+/// What of a condition is worth an event: not in which words AWS or a rule says the same again.
+fn news(condition: &Condition) -> impl PartialEq + use<> {
+    let mut said = said(condition);
+    let identity = said.blocked.take().map(|problem| problem.identity());
+    if let Some(trust) = &mut said.trust {
+        trust.because.clear();
+    }
+    (said, identity)
 }

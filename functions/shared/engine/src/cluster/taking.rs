@@ -12,6 +12,8 @@ use super::Job;
 use super::places::Loaded;
 use super::planned::{Planned, of_another_account};
 use super::visibility::unseen;
+use pod_identity_events::CallPurpose;
+
 use crate::apply::Target;
 use crate::context::Context;
 use crate::error::{Error, chain};
@@ -105,11 +107,7 @@ fn observation_failure(error: &PortError, access: &ClusterAccess) -> Error {
         ErrorKind::Passing | ErrorKind::Expired | ErrorKind::Unreachable => {
             Error::Retryable(chain(error))
         }
-        _ => Error::Blocked(observe::problem_of(
-            error,
-            access,
-            "allow the function's role the call that is named here on the cluster's node policies and node roles",
-        )),
+        _ => Error::Blocked(observe::problem_of(error, access, CallPurpose::RetiredNodePolicies)),
     }
 }
 
@@ -136,7 +134,7 @@ async fn used(target: &Target<'_>, loaded: &Loaded) -> Result<BTreeSet<RoleArn>,
         associations.extend(described.await?);
     }
     if let Some(problem) = of_another_account(&access.cluster, associations.iter()) {
-        return Err(format!("{}; {}", problem.reason, problem.remediation).into());
+        return Err(problem.to_string().into());
     }
     let place_of = |one: &Association| ServiceAccountRef::new(&one.namespace, &one.service_account);
     let shown = associations.iter().filter_map(|one| Some((place_of(one).ok()?, one))).collect();

@@ -4,16 +4,16 @@ mod apply;
 mod observe;
 mod words;
 
+use pod_identity_events::Problem;
 use std::collections::{BTreeMap, BTreeSet};
 
 use pod_identity_core::domino::{self, Mapping};
-use pod_identity_core::plan::Problem;
 use pod_identity_core::sweep::Injected;
 use pod_identity_core::{DominoName, RoleArn, ServiceAccountRef, Version};
 
 use super::known::Remembered;
 use super::{Inside, InsideError};
-use crate::ledger::{InsideBinding, Missing};
+use crate::ledger::InsideBinding;
 pub(super) use apply::apply;
 
 /// What became of the Domino side.
@@ -92,10 +92,7 @@ impl DominoPlan {
                 *binding = InsideBinding { kubernetes, ..InsideBinding::default() };
             }
             let problem = self.plan.blocked.get(name).or_else(|| self.remarks.get(name));
-            let blocked = problem.map(|problem| Missing {
-                reason: problem.reason.clone(),
-                remediation: problem.remediation.clone(),
-            });
+            let blocked = problem.cloned();
             // Where nothing is known of the mapping, what stood in its way may still do so.
             if mapped.is_some() || blocked.is_some() {
                 binding.blocked = blocked;
@@ -128,7 +125,7 @@ pub(super) async fn plan(
     let mappings = inside.mapping.as_ref();
     let injected = mappings.map(|it| seen.observation.mutations.injected(&it.namespace));
     let injected = injected.unwrap_or_default();
-    let unseen = seen.unread.values().chain(&seen.unmapped).map(failure);
+    let unseen = seen.unread.values().chain(&seen.unmapped).map(Problem::to_string);
     let failures = unseen.chain(plan.failures.iter().cloned());
     let report = DominoReport {
         annotated: plan.annotated.clone(),
@@ -144,9 +141,4 @@ pub(super) async fn plan(
     };
     let remarks = seen.subjects.iter().filter_map(remark).collect();
     Ok(DominoPlan { plan, subjects: seen.subjects, unmapped, remarks, report })
-}
-
-/// A problem in one line.
-fn failure(problem: &Problem) -> String {
-    format!("{}; {}", problem.reason, problem.remediation)
 }

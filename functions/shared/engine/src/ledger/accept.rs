@@ -9,13 +9,13 @@ use jiff::Timestamp;
 use pod_identity_core::{
     Binding, Change, ClusterArn, Clusters, Command, DominoName, ServiceAccountRef, Version,
 };
-use pod_identity_events::{BlockedCode, RemovalReason};
+use pod_identity_events::{Problem, RemovalReason};
 use serde_json::{Value, json};
 
 use super::claims::ClaimsRecord;
 use super::records::{
-    BindingRecord, BindingState, BlockedRecord, Condition, ConditionState, CountRecord,
-    HistoryOutcome, HistoryRecord, NoticeKind, NoticeRecord, Pace,
+    BindingRecord, BindingState, Condition, ConditionState, CountRecord, HistoryOutcome,
+    HistoryRecord, NoticeKind, NoticeRecord, Pace,
 };
 use super::registry::Registry;
 use super::view::{LedgerError, View, WriteSet};
@@ -448,11 +448,6 @@ fn conditions(
     Ok(Ok(conditions))
 }
 
-fn not_registered(cluster: &ClusterArn) -> BlockedRecord {
-    BlockedRecord {
-        code: BlockedCode::ClusterNotRegistered,
-        reason: format!("cluster {} ({cluster}) is not registered yet", cluster.name()),
-        remediation: "register it with a Cluster Registered event, then send this event again"
-            .to_owned(),
-    }
+fn not_registered(cluster: &ClusterArn) -> Problem {
+    Problem::ClusterNotRegistered { cluster_arn: cluster.to_string() }
 }

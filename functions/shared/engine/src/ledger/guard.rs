@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use pod_identity_core::plan::{Problem, RestoreGuard};
+use pod_identity_core::plan::RestoreGuard;
 use pod_identity_core::{ClusterArn, ServiceAccountRef};
-use pod_identity_events::BlockedCode;
+use pod_identity_events::Problem;
 use serde::{Deserialize, Serialize};
 
 /// The guard of one cluster.
@@ -52,13 +52,11 @@ impl HaltRecord {
     /// Why nothing is made again or corrected.
     #[must_use]
     pub fn problem(&self, cluster: &ClusterArn) -> Problem {
-        Problem {
-            code: BlockedCode::LedgerOlderThanCluster,
-            reason: format!(
-                "the ledger is older than cluster {}: association {} of {} carries this deployment's tag and was made at {}, after the newest write that the ledger holds there, of {}; nothing is made again or corrected there",
-                cluster.name(), self.association_id, self.kubernetes, self.created_at, self.newest_write,
-            ),
-            remediation: "if the ledger was restored, replay the events since, then adopt the orphans (action `adopt` with `orphans`); if it was not, find out in CloudTrail who copied the tag; then have it go on (action `resume`)".to_owned(),
+        Problem::LedgerOlderThanCluster {
+            account: self.kubernetes.in_cluster(cluster),
+            association_id: self.association_id.clone(),
+            created_at: self.created_at.to_string(),
+            newest_write: self.newest_write.to_string(),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use pod_identity_core::ServiceAccountRef;
 use pod_identity_core::sweep::Case;
+use pod_identity_events::Problem;
 use pod_identity_events::StalePodEvicted;
 use serde::{Deserialize, Serialize};
 
@@ -102,7 +103,7 @@ pub struct InsideBinding {
     pub mapped_since: Option<Timestamp>,
     /// What stands in the way of its Kubernetes service account or its mapping.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub blocked: Option<Missing>,
+    pub blocked: Option<Problem>,
     /// What hides its association: pods work with another identity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shadowed: Option<Missing>,

@@ -31,9 +31,9 @@ pub use known::accounts;
 pub(crate) use known::{bindings, by_name, on_cluster};
 pub(crate) use records::MAX_REMOVALS;
 pub use records::{
-    AccountRecord, AssociationRecord, BindingRecord, BindingState, BlockedRecord, Condition,
-    ConditionState, CountRecord, HistoryOutcome, HistoryRecord, LeaseRecord, NodePolicyRecord,
-    NoticeKind, NoticeRecord, ReconciledRecord, RemovalRecord, WorkedRecord, WrittenRecord,
+    AccountRecord, AssociationRecord, BindingRecord, BindingState, Condition, ConditionState,
+    CountRecord, HistoryOutcome, HistoryRecord, LeaseRecord, NodePolicyRecord, NoticeKind,
+    NoticeRecord, ReconciledRecord, RemovalRecord, WorkedRecord, WrittenRecord,
 };
 pub use registry::{ClusterRecord, Registry, RetirementRecord};
 pub use view::{LedgerError, View, WriteSet};

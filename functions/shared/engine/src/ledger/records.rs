@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use pod_identity_core::node_policy::{PolicyState, Projection};
-use pod_identity_core::plan::{Blocked, PolicyStep, Problem};
+use pod_identity_core::plan::PolicyStep;
 use pod_identity_core::{
     Binding, ClusterArn, Desired, DominoName, HeldAssociation, Intent, MAX_INTENTS, RoleArn,
     ServiceAccountRef, Version,
 };
-use pod_identity_events::{BlockedCode, PolicyCapacity, RemovalReason, Trust};
+use pod_identity_events::{PolicyCapacity, Problem, RemovalReason, Trust};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -138,32 +138,6 @@ pub enum ConditionState {
     Blocked,
 }
 
-/// What stands in the way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct BlockedRecord {
-    /// What kind of thing.
-    pub code: BlockedCode,
-    /// What happened, naming the object.
-    pub reason: String,
-    /// What to do about it.
-    pub remediation: String,
-}
-
-impl From<BlockedRecord> for Problem {
-    fn from(record: BlockedRecord) -> Self {
-        let BlockedRecord { code, reason, remediation } = record;
-        Self { code, reason, remediation }
-    }
-}
-
-impl From<&Blocked> for BlockedRecord {
-    fn from(blocked: &Blocked) -> Self {
-        let Blocked { code, reason, remediation, .. } = blocked.clone();
-        Self { code, reason, remediation }
-    }
-}
-
 /// The association that stands for a binding on a cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -229,7 +203,7 @@ pub struct Condition {
     pub state: ConditionState,
     /// What stands in the way, when it is blocked or waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub blocked: Option<BlockedRecord>,
+    pub blocked: Option<Problem>,
     /// The association, as last seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub association: Option<AssociationRecord>,
@@ -267,8 +241,7 @@ impl Condition {
     /// Whether too many associations were gone for this one to be made again.
     #[must_use]
     pub fn is_held_back(&self) -> bool {
-        let blocked = self.blocked.as_ref();
-        blocked.is_some_and(|blocked| blocked.code == BlockedCode::RecreationCeiling)
+        matches!(self.blocked, Some(Problem::RecreationCeiling { .. }))
     }
 
     /// Whether nothing is left to do for a version of the binding.

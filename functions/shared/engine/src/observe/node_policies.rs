@@ -5,9 +5,9 @@ use std::ops::Range;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use pod_identity_core::node_policy::{self, AssignedPolicy, PolicyState, Shard, version_number};
-use pod_identity_core::plan::{NodePolicies, Problem};
+use pod_identity_core::plan::NodePolicies;
 use pod_identity_core::{ClusterArn, DEPLOYMENT_TAG, PolicyArn, RoleArn};
-use pod_identity_events::BlockedCode;
+use pod_identity_events::{CallPurpose, Problem};
 
 use super::{describe, list, pages, problem_of};
 use crate::context::{Cloud, Context};
@@ -258,11 +258,7 @@ pub(crate) async fn attachments(
                 continue;
             }
             Err(error) => {
-                found.problem = Some(problem_of(
-                    &error,
-                    access,
-                    "register the cluster with its node roles, and let the function read them",
-                ));
+                found.problem = Some(problem_of(&error, access, CallPurpose::NodeRole));
                 continue;
             }
         };
@@ -281,20 +277,10 @@ pub(crate) async fn attachments(
 
 /// A node role that IAM does not know.
 fn no_node_role(role: &RoleArn, access: &ClusterAccess, guessed: bool) -> Problem {
-    let cluster = access.cluster.name();
-    let whence = if guessed {
-        format!(
-            ". It is a guess: neither the registration of cluster {cluster} nor EKS names its node roles, and Domino's Terraform module calls them so"
-        )
-    } else {
-        String::new()
-    };
-    Problem {
-        code: BlockedCode::NodeRoleNotFound,
-        reason: format!("node role {role} of cluster {cluster} does not exist{whence}"),
-        remediation: format!(
-            "register cluster {cluster} again with nodeRoleArns, the roles that its nodes have (aws eks describe-nodegroup, or the EC2NodeClass of Karpenter)"
-        ),
+    Problem::NodeRoleNotFound {
+        cluster_arn: access.cluster.to_string(),
+        node_role_arn: role.to_string(),
+        guessed,
     }
 }
 
@@ -310,22 +296,14 @@ pub(crate) async fn node_roles_of(
     let groups = match groups {
         Ok(groups) => groups,
         Err(error) if error.kind == ErrorKind::Denied => {
-            return Ok(Err(problem_of(
-                &error,
-                access,
-                "register the cluster with its node roles, or allow eks:ListNodegroups",
-            )));
+            return Ok(Err(problem_of(&error, access, CallPurpose::NodeGroups)));
         }
         Err(error) => return Err(error),
     };
     let auto = match clusters.cluster(access).await {
         Ok(cluster) => cluster.and_then(|cluster| cluster.node_role),
         Err(error) if error.kind == ErrorKind::Denied => {
-            return Ok(Err(problem_of(
-                &error,
-                access,
-                "register the cluster with its node roles, or allow eks:DescribeCluster",
-            )));
+            return Ok(Err(problem_of(&error, access, CallPurpose::Cluster)));
         }
         Err(error) => return Err(error),
     };
@@ -348,13 +326,7 @@ pub(crate) fn guessed_node_role(access: &ClusterAccess) -> Option<RoleArn> {
 pub(crate) fn refused_node_role(roles: &BTreeSet<RoleArn>, settings: &Settings) -> Option<Problem> {
     let listed = &settings.rules.node_roles;
     let refused = roles.iter().find(|role| !listed.iter().any(|p| p.matches(role.as_str())))?;
-    Some(Problem {
-        code: BlockedCode::NotAllowed,
-        reason: format!("node role {refused} is not admitted by NODE_ROLES"),
-        remediation:
-            "add it to NODE_ROLES, or register the cluster with the node roles that are meant"
-                .to_owned(),
-    })
+    Some(Problem::NodeRoleNotAllowed { node_role_arn: refused.to_string() })
 }
 
 /// IAM does not show yet what the ledger knows to be there.

@@ -10,7 +10,7 @@ use futures::join;
 use jiff::Timestamp;
 use pod_identity_core::plan::{self, NodePolicies};
 use pod_identity_core::{Association, DominoName, Intent, RoleArn, ServiceAccountRef};
-use pod_identity_events::{BlockedCode, PolicyCapacity};
+use pod_identity_events::{PolicyCapacity, Problem};
 
 use super::drift::{Drift, DriftCause};
 use super::{Orphan, Scope, skipped};
@@ -330,7 +330,7 @@ impl Overview {
         let said = condition.and_then(|condition| condition.blocked.as_ref());
         // With a cluster that is being retired its associations go too.
         let is_lost = self.gone.is_some() && !self.record.is_retiring();
-        if is_lost && said.is_some_and(|b| b.code == BlockedCode::ClusterNotFound) {
+        if is_lost && matches!(said, Some(Problem::ClusterNotFound { .. })) {
             return;
         }
         let leaves = condition.is_some_and(|condition| {

@@ -45,7 +45,7 @@ fn sign(overview: &Overview, now: jiff::Timestamp) -> Option<HaltRecord> {
 fn halt(guard: &GuardRecord, cluster: &ClusterArn, done: &mut Reconciled) {
     let Some(halted) = &guard.halted else { return };
     let problem = halted.problem(cluster);
-    let why = format!("{}; {}", problem.reason, problem.remediation);
+    let why = problem.to_string();
     tracing::warn!(cluster = cluster.name(), "halted: {why}");
     done.halted = Some(why);
 }
@@ -214,7 +214,7 @@ pub async fn plan_resumption(cloud: Cloud<'_>, cluster: &ClusterArn) -> Result<R
         role: held.desired.role.clone(),
     });
     let mut resumption = Resumption {
-        halted: halted.map(|halted| halted.problem(cluster).reason),
+        halted: halted.map(|halted| halted.problem(cluster).message()),
         orphans: overview.orphans().map(|(_, one)| one.id.clone()).collect(),
         recreations: recreations.collect(),
         corrections,

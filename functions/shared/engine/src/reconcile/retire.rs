@@ -13,7 +13,7 @@ use std::fmt;
 
 use pod_identity_core::plan::{AssociationStep, Plan};
 use pod_identity_core::{ClusterArn, DominoName, ServiceAccountRef};
-use pod_identity_events::BlockedCode;
+use pod_identity_events::{MAKE_READY_ELSEWHERE, Problem};
 
 use super::Reconciled;
 use super::drift::DriftCause;
@@ -51,7 +51,7 @@ impl fmt::Display for Retirement {
         match self {
             Self::RetirementBlocked(names) => {
                 let names: Vec<&str> = names.iter().map(DominoName::as_str).collect();
-                let (who, remediation) = (names.join(", "), guard::REMEDIATION);
+                let (who, remediation) = (names.join(", "), MAKE_READY_ELSEWHERE);
                 write!(
                     f,
                     "its retirement is held up by service accounts that are ready on no other cluster: {who}; {remediation}"
@@ -302,7 +302,7 @@ pub(super) async fn retire(
     done.count(overview);
     let held = done.conditions.iter().filter(|(_, condition)| {
         let blocked = condition.blocked.as_ref();
-        blocked.is_some_and(|blocked| blocked.code == BlockedCode::NotReadyElsewhere)
+        matches!(blocked, Some(Problem::NotReadyElsewhere { .. }))
     });
     let held: BTreeSet<DominoName> = held.map(|(name, _)| name.clone()).collect();
     let is_removed = |state: ConditionState| state == ConditionState::Removed;

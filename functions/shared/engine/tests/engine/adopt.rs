@@ -270,7 +270,7 @@ fn an_association_that_was_made_again_since_is_not_adopted() {
     let again = foreign(&scenario, "svc-etl-sa");
     run(&mut scenario).unwrap();
     assert_eq!(there(&scenario), Some(again));
-    let reason = scenario.condition("svc-etl", "blue").unwrap().blocked.unwrap().reason;
+    let reason = scenario.condition("svc-etl", "blue").unwrap().blocked.unwrap().message();
     assert!(reason.ends_with(&format!("may be adopted is association {}", theirs.id)), "{reason}");
 }
 

@@ -91,7 +91,7 @@ fn the_waiting_one_takes_over_when_the_holder_is_unassigned() {
     let blocked = scenario.outcomes("Pod Identity Association Blocked");
     assert_eq!(blocked.len(), 2);
     assert_eq!(blocked[0]["code"], "conflict");
-    assert!(blocked[0]["reason"].as_str().unwrap().contains("svc-a"), "{blocked:?}");
+    assert!(blocked[0]["message"].as_str().unwrap().contains("svc-a"), "{blocked:?}");
     let removal = scenario.unassigned("svc-a");
     Scenario::assert_outcome(&scenario.send(&removal), Outcome::Applied);
     assert_eq!(of_shared(&scenario), "report");
@@ -264,7 +264,7 @@ fn a_claim_that_the_rules_no_longer_admit_is_blocked_and_keeps_what_is_there() {
     let blocked = scenario.outcomes("Pod Identity Association Blocked");
     let refused: Vec<_> = blocked.iter().filter(|event| event["code"] == "notAllowed").collect();
     assert_eq!(refused.len(), 2);
-    assert!(refused[0]["reason"].as_str().unwrap().contains("ROLES"));
+    assert!(refused[0]["message"].as_str().unwrap().contains("ROLES"));
 
     scenario.settings.rules.roles = wide;
     Scenario::assert_outcome(&scenario.send(&holder), Outcome::Applied);

@@ -190,7 +190,7 @@ fn a_conflict_blocks_and_is_told_once_and_unblocks_when_it_goes_away() {
     house.settle();
     assert_eq!(house.mapped(), Some(json!({ "svc-b": "svc-b-sa" })));
     let blocked = house.remembered("svc-a").blocked.unwrap();
-    assert!(blocked.reason.contains("Mutation domino-platform/theirs maps it to `other`"));
+    assert!(blocked.message().contains("Mutation domino-platform/theirs maps it to `other`"));
     house.work();
     let events = house.scenario.outcomes("Pod Identity Association Blocked").split_off(published);
     assert_eq!(events.len(), 1);
@@ -219,7 +219,7 @@ fn a_mutation_that_the_cluster_does_not_take_blocks_whom_it_would_map_and_is_not
     });
     let done = house.work().domino.unwrap();
     assert!(done.failures[0].contains("install a version of domsed"), "{done:?}");
-    assert!(house.remembered("svc-b").blocked.unwrap().remediation.contains("version of domsed"));
+    assert!(house.remembered("svc-b").blocked.unwrap().remediation().contains("version of domsed"));
     let svc_a = house.remembered("svc-a");
     assert!(svc_a.blocked.is_none() && svc_a.mapped_since.is_some(), "{svc_a:?}");
     house.scenario.ports.clear_faults();
@@ -245,12 +245,12 @@ fn bindings_of_one_account_name_in_two_namespaces_are_not_mapped() {
     let events = house.scenario.outcomes("Pod Identity Association Blocked").split_off(published);
     let blocked: Vec<_> =
         events.iter().map(|event| (&event["serviceAccount"], &event["code"])).collect();
-    let conflict = json!("mappingConflict");
+    let conflict = json!("ambiguousMapping");
     assert_eq!(blocked, [(&json!("svc-a"), &conflict), (&json!("svc-c"), &conflict)]);
     for (name, other) in [("svc-a", "svc-c"), ("svc-c", "svc-a")] {
         let remembered = house.remembered(name);
         assert_eq!(remembered.mapped_since, None);
-        assert!(remembered.blocked.unwrap().reason.contains(&format!("and {other} uses ")));
+        assert!(remembered.blocked.unwrap().message().contains(&format!("and {other} uses ")));
     }
 
     let own = json!({ "kubernetes": { "namespace": BATCH, "serviceAccount": "svc-c-sa" } });
@@ -319,7 +319,7 @@ fn without_domsed_service_accounts_are_made_all_the_same() {
     assert_eq!(house.account_names(), ["svc-a-sa"]);
     assert!(done.failures[0].contains("install domsed there"), "{done:?}");
     let blocked = house.remembered("svc-a").blocked.unwrap();
-    assert!(blocked.reason.contains("does not know Mutations"), "{blocked:?}");
+    assert!(blocked.message().contains("does not know Mutations"), "{blocked:?}");
     house.unassign("svc-a");
     house.settle();
     assert_eq!(house.account_names(), [""; 0]);
@@ -350,13 +350,16 @@ fn what_fails_inside_is_noted_at_the_binding_and_at_the_cluster_in_the_words_of_
     let report = house.work();
     assert_eq!(report.failed().count(), 1, "{report:?}");
     let blocked = house.remembered("svc-a").blocked.unwrap();
-    assert!(blocked.reason.contains("cannot create resource \"serviceaccounts\""), "{blocked:?}");
-    assert!(blocked.remediation.contains("bind the Kubernetes role"), "{blocked:?}");
+    assert!(
+        blocked.message().contains("cannot create resource \"serviceaccounts\""),
+        "{blocked:?}"
+    );
+    assert!(blocked.remediation().contains("bind the Kubernetes role"), "{blocked:?}");
     assert_eq!(house.remembered("svc-b").blocked, None);
     let noted = house.remembered_cluster().failures;
-    assert!(noted[0].contains(&blocked.reason) && noted.len() == 1, "{noted:?}");
+    assert!(noted[0].contains(&blocked.message()) && noted.len() == 1, "{noted:?}");
     let published = house.scenario.outcomes("Pod Identity Association Blocked");
-    assert_eq!((published.len(), &published[0]["code"]), (1, &json!("serviceAccountMissing")));
+    assert_eq!((published.len(), &published[0]["code"]), (1, &json!("accessDenied")));
 
     permit(&house, &[("mutations", EVERYTHING), ("serviceaccounts", EVERYTHING)]);
     house.settle();
@@ -380,7 +383,7 @@ fn what_may_end_by_itself_is_noted_and_no_event_tells_of_it() {
         house.work();
         let blocked = house.remembered("svc-a").blocked.unwrap();
         assert!(
-            blocked.remediation.contains("the next sweep tries again"),
+            blocked.remediation().contains("the next sweep tries again"),
             "{operation}: {blocked:?}"
         );
         assert_eq!(house.remembered_cluster().failures.len(), 1, "{operation}");

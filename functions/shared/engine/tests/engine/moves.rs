@@ -129,7 +129,7 @@ fn a_named_cluster_that_is_not_registered_waits_and_comes_true_later() {
     assert_eq!(places(&scenario, "blue").len(), 1);
     let waits = scenario.condition("svc-etl", "green").unwrap();
     assert_eq!(waits.state, ConditionState::Waiting);
-    assert_eq!(waits.blocked.unwrap().code, BlockedCode::ClusterNotRegistered);
+    assert_eq!(waits.blocked.unwrap().code(), BlockedCode::ClusterNotRegistered);
     let blocked = scenario.outcomes("Pod Identity Association Blocked");
     assert_eq!(blocked.len(), 1);
     assert_eq!(blocked[0]["code"], "clusterNotRegistered");

@@ -148,7 +148,7 @@ fn a_guessed_node_role_that_does_not_exist_is_said_to_be_a_guess() {
     Scenario::assert_outcome(&scenario.send(&event), Outcome::Blocked);
     assert_eq!(scenario.code("svc-etl", "blue"), Some(BlockedCode::NodeRoleNotFound));
     let published = scenario.outcomes("Pod Identity Association Blocked");
-    let reason = published[0]["reason"].as_str().unwrap();
+    let reason = published[0]["message"].as_str().unwrap();
     assert!(reason.contains("blue-eks-nodes") && reason.contains("It is a guess"), "{reason}");
 }
 
@@ -175,7 +175,7 @@ fn a_node_role_outside_the_allow_list_blocks() {
     register_without_node_roles(&mut scenario);
     let event = scenario.assigned("svc-etl", "etl");
     Scenario::assert_outcome(&scenario.send(&event), Outcome::Blocked);
-    assert_eq!(scenario.code("svc-etl", "blue"), Some(BlockedCode::NotAllowed));
+    assert_eq!(scenario.code("svc-etl", "blue"), Some(BlockedCode::NodeRoleNotAllowed));
     assert!(scenario.associations("blue").is_empty());
     assert!(scenario.ports.world().iam.attached_to(&other).is_empty());
     assert_eq!(scenario.ports.world().iam.policy_arns().count(), 0);

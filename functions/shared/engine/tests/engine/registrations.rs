@@ -224,7 +224,7 @@ fn a_registered_cluster_that_left_the_allow_list_is_left_alone() {
     scenario.settings.rules.clusters = vec![Pattern::new(cluster("green").as_str())];
     let event = scenario.assigned_with("svc-etl", "etl", json!({}));
     scenario.send(&event);
-    assert_eq!(scenario.code("svc-etl", "blue"), Some(BlockedCode::NotAllowed));
+    assert_eq!(scenario.code("svc-etl", "blue"), Some(BlockedCode::ClusterNotAllowed));
     assert!(scenario.associations("blue").is_empty());
     scenario.settings.rules.clusters = green;
     Scenario::assert_outcome(&scenario.send(&event), Outcome::Applied);

@@ -259,7 +259,7 @@ impl Scenario {
 
     /// The code that a condition is blocked or waits with.
     pub(crate) fn code(&self, name: &str, cluster_name: &str) -> Option<BlockedCode> {
-        self.condition(name, cluster_name)?.blocked.map(|blocked| blocked.code)
+        self.condition(name, cluster_name)?.blocked.map(|blocked| blocked.code())
     }
 
     pub(crate) fn assert_outcome(report: &RecordReport, outcome: Outcome) {

@@ -125,8 +125,8 @@ fn the_last_free_slot_is_used_and_only_what_comes_after_is_blocked() {
     let names = blocked.iter().map(|record| record.service_account.clone().unwrap());
     for name in names {
         let blocked = scenario.condition(&name, "blue").unwrap().blocked.unwrap();
-        assert_eq!(blocked.code, BlockedCode::NodePolicyFull);
-        assert!(blocked.reason.contains("2 policies are all"), "{}", blocked.reason);
+        assert_eq!(blocked.code(), BlockedCode::NodePolicyFull);
+        assert!(blocked.message().contains("2 policies are all"), "{}", blocked.message());
     }
     // What is listed goes on, and a role that is listed already is no new one.
     let event = scenario.assigned("svc-another", &name(0));
@@ -164,7 +164,9 @@ fn clusters_that_share_a_node_role_share_its_slots() {
     let blocked = report.records.iter().find(|one| one.outcome == Outcome::Blocked).unwrap();
     let name = blocked.service_account.clone().unwrap();
     let blocked = scenario.condition(&name, "green").unwrap().blocked.unwrap();
-    assert!(blocked.reason.contains("cluster green") && blocked.reason.contains("1 policies"));
+    assert!(
+        blocked.message().contains("cluster green") && blocked.message().contains("1 policies")
+    );
     // The other cluster's policies are as they were, and it has no slot either.
     let more = on(&mut scenario, "blue", 400, 420);
     let report = scenario.batch(&more);
@@ -221,8 +223,8 @@ fn a_slot_that_was_lost_between_plan_and_attachment_blocks_until_there_is_one() 
     let report = batch_that_loses_the_slot(&mut scenario, &events);
     assert_eq!(count(&report, Outcome::Blocked), 3);
     let blocked = scenario.condition("svc-0", "blue").unwrap().blocked.unwrap();
-    assert_eq!(blocked.code, BlockedCode::NodePolicyFull);
-    assert!(blocked.reason.contains("has no free slot for policy"), "{}", blocked.reason);
+    assert_eq!(blocked.code(), BlockedCode::NodeRoleFull);
+    assert!(blocked.message().contains("has no free slot for policy"), "{}", blocked.message());
     assert!(scenario.associations("blue").is_empty());
     // The cluster statement is in a policy that is attached nowhere, so it grants nothing.
     let attempts = scenario.ports.world().count("AttachRolePolicy");
@@ -279,7 +281,7 @@ fn a_node_role_without_a_slot_does_not_hold_up_the_others() {
     events.push(scenario.assigned("svc-listed", &name(0)));
     let report = scenario.batch(&events);
     assert_eq!((count(&report, Outcome::Applied), count(&report, Outcome::Blocked)), (1, 10));
-    assert_eq!(scenario.code("svc-100", "blue"), Some(BlockedCode::NodePolicyFull));
+    assert_eq!(scenario.code("svc-100", "blue"), Some(BlockedCode::NodeRoleFull));
     let second = listed(&scenario.ports.world(), &second);
     assert!(second.contains(&role(&name(0)).to_string()));
 }

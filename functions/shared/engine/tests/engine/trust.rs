@@ -31,7 +31,7 @@ fn an_untrusted_role_is_blocked_with_the_exact_policy_until_it_is_repaired() {
             "Action": ["sts:AssumeRole", "sts:TagSession"],
         }],
     });
-    let policy = &blocked[0]["trustPolicy"];
+    let policy = &blocked[0]["details"]["trustPolicy"];
     assert_eq!(policy["Version"], expected["Version"]);
     for field in ["Effect", "Principal", "Action"] {
         assert_eq!(policy["Statement"][0][field], expected["Statement"][0][field], "{policy}");
@@ -80,7 +80,7 @@ fn a_role_that_eks_refuses_is_blocked_as_untrusted() {
     scenario.register("blue");
     let event = scenario.assigned("svc-etl", "untrusted");
     Scenario::assert_outcome(&scenario.send(&event), Outcome::Blocked);
-    assert_eq!(scenario.code("svc-etl", "blue"), Some(BlockedCode::UntrustedRole));
+    assert_eq!(scenario.code("svc-etl", "blue"), Some(BlockedCode::RefusedRole));
     assert_eq!(scenario.outcomes("Pod Identity Association Blocked").len(), 1);
     assert!(scenario.outcomes("Pod Identity Association Ready").is_empty());
 }
@@ -191,7 +191,7 @@ fn a_trust_policy_that_eks_does_not_see_yet_is_waited_for_and_then_said_to_be_ri
     let event = scenario.assigned("svc-train", "train");
     Scenario::assert_outcome(&scenario.deliver(&event, 2), Outcome::Blocked);
     let published = scenario.outcomes("Pod Identity Association Blocked");
-    assert_eq!(published[0]["code"], "untrustedRole");
+    assert_eq!(published[0]["code"], "refusedRole");
     assert!(
         published[0]["remediation"].as_str().unwrap().contains("reads as trusted by now"),
         "{published:?}"

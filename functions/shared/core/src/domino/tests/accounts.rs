@@ -66,8 +66,8 @@ fn one_that_is_being_deleted_is_not_there_and_not_deleted_again() {
     assert!(plan.creates.is_empty() && plan.deletes.is_empty(), "{plan}");
     assert!(plan.mapping.unwrap().names().is_empty());
     let problem = &plan.blocked[&name("svc-etl")];
-    assert_eq!(problem.code, pod_identity_events::BlockedCode::ServiceAccountMissing);
-    assert!(problem.reason.contains("is being deleted"), "{}", problem.reason);
+    assert_eq!(problem.code(), pod_identity_events::BlockedCode::ServiceAccountTerminating);
+    assert!(problem.message().contains("is being deleted"), "{}", problem.message());
 }
 
 #[test]
@@ -76,9 +76,11 @@ fn with_service_accounts_off_a_missing_one_blocks_its_mapping_and_says_how_to_ma
     let plan = planned_with(observed([holder("svc-etl")]), &off);
     assert!(plan.is_empty(), "{plan}");
     let problem = &plan.blocked[&name("svc-etl")];
-    assert_eq!(problem.code, pod_identity_events::BlockedCode::ServiceAccountMissing);
+    assert_eq!(problem.code(), pod_identity_events::BlockedCode::ServiceAccountMissing);
     assert!(
-        problem.remediation.contains("kubectl -n domino-compute create serviceaccount svc-etl-sa"),
+        problem
+            .remediation()
+            .contains("kubectl -n domino-compute create serviceaccount svc-etl-sa"),
         "{problem:?}"
     );
     let made = observed([holder("svc-etl")]).with_accounts([account("svc-etl-sa")]);

@@ -92,9 +92,11 @@ fn a_mutation_that_maps_the_name_elsewhere_blocks_it_alone() {
         let plan = planned(settled(&["svc-a", "svc-b"]).with_mutations([theirs]));
         assert_eq!(mapped(&plan), BTreeMap::from([("svc-b".to_owned(), "svc-b-sa".to_owned())]));
         let problem = &plan.blocked[&name("svc-a")];
-        assert_eq!(problem.code, BlockedCode::MappingConflict);
-        assert!(problem.reason.contains("Mutation domino-platform/theirs maps it to `other`"));
-        assert!(problem.remediation.contains("take svc-a out of Mutation domino-platform/theirs"));
+        assert_eq!(problem.code(), BlockedCode::MappingConflict);
+        assert!(problem.message().contains("Mutation domino-platform/theirs maps it to `other`"));
+        assert!(
+            problem.remediation().contains("take svc-a out of Mutation domino-platform/theirs")
+        );
         assert_eq!(plan.blocked.len(), 1);
     }
 }
@@ -153,18 +155,18 @@ fn accounts_of_one_name_in_two_namespaces_are_not_mapped() {
     assert_eq!(mapped(&plan), BTreeMap::from([("svc-b".to_owned(), "svc-b-sa".to_owned())]));
     assert_eq!(plan.blocked.keys().map(DominoName::as_str).collect::<Vec<_>>(), ["svc-a", "svc-c"]);
     let a = &plan.blocked[&name("svc-a")];
-    assert_eq!(a.code, BlockedCode::MappingConflict);
+    assert_eq!(a.code(), BlockedCode::AmbiguousMapping);
     assert_eq!(
-        a.reason,
+        a.message(),
         "svc-a is bound to domino-compute/svc-a-sa, and svc-c uses domino-batch/svc-a-sa: a mapping to `svc-a-sa` names no namespace, so pods of svc-a in namespace domino-batch would run as the account of svc-c"
     );
     assert!(
-        a.remediation.starts_with("assign the role of svc-a or svc-c again with"),
+        a.remediation().starts_with("assign the role of svc-a or svc-c again with"),
         "{}",
-        a.remediation
+        a.remediation()
     );
     let c = &plan.blocked[&name("svc-c")];
-    assert!(c.reason.contains("pods of svc-c in namespace domino-compute"), "{}", c.reason);
+    assert!(c.message().contains("pods of svc-c in namespace domino-compute"), "{}", c.message());
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn another_id_than_the_one_named_is_not_adopted() {
     let expected = [BlockedCode::ForeignAssociation, BlockedCode::OrphanAssociation];
     assert_eq!(codes(&plan), expected);
     for place in &plan.places {
-        let reason = &place.blocked[0].reason;
+        let reason = &place.blocked[0].problem.message();
         assert!(reason.ends_with("what may be adopted is association a-0"), "{reason}");
     }
 }

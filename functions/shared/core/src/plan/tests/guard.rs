@@ -14,10 +14,11 @@ fn remembered(name: &str, shown: Option<&str>) -> Place {
 }
 
 fn halted() -> RestoreGuard {
-    let problem = Problem {
-        code: BlockedCode::LedgerOlderThanCluster,
-        reason: "association a-x is younger than the ledger".to_owned(),
-        remediation: "resume".to_owned(),
+    let problem = Problem::LedgerOlderThanCluster {
+        account: kubernetes("x").in_cluster(&cluster()),
+        association_id: "a-x".to_owned(),
+        created_at: "2026-11-02T00:00:00Z".to_owned(),
+        newest_write: "2026-11-01T00:00:00Z".to_owned(),
     };
     RestoreGuard { halted: Some(problem), resumed: BTreeSet::new() }
 }

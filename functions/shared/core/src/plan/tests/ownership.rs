@@ -144,7 +144,7 @@ fn a_replaced_association_blocks_and_says_that_pods_may_get_another_role() {
     let plan = planned(vec![replaced]);
     assert!(plan.is_empty());
     assert_eq!(codes(&plan), [BlockedCode::ReplacedAssociation]);
-    assert!(plan.places[0].blocked[0].reason.contains("pods may get that role"));
+    assert!(plan.places[0].blocked[0].problem.message().contains("pods may get that role"));
 }
 
 #[test]

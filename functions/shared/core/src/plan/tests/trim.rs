@@ -94,11 +94,7 @@ fn a_policy_that_finds_no_slot_keeps_every_role_listed() {
 #[test]
 fn nothing_is_taken_from_policies_that_are_not_understood() {
     let mut observation = listing(&[vec![role("old")]]);
-    observation.policies.problem = Some(Problem {
-        code: BlockedCode::AccessDenied,
-        reason: "it says more".to_owned(),
-        remediation: "move that".to_owned(),
-    });
+    observation.policies.problem = Some(denied());
     assert!(trimmed(observation, &BTreeSet::new()).0.is_empty());
 }
 

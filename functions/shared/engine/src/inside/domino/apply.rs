@@ -1,15 +1,16 @@
 //! Carries the plan out: service accounts, then our Mutation, then what nobody uses any more.
 
+use pod_identity_events::Problem;
 use std::collections::BTreeMap;
 
 use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
 use pod_identity_core::domino::{AccountDeletion, Mapping, Plan, own_labels};
-use pod_identity_core::plan::{Blocked, Problem};
+use pod_identity_core::plan::Blocked;
 use pod_identity_core::{DominoName, ServiceAccountRef};
 
 use super::super::{Inside, LeasedWriters};
-use super::{DominoPlan, DominoReport, failure, words};
+use super::{DominoPlan, DominoReport, words};
 use crate::error::Error;
 use crate::ledger::InsideBinding;
 use crate::outcome::Outcomes;
@@ -96,10 +97,11 @@ async fn tell(
         };
         let was = before.get(name);
         let known = was.filter(|was| was.kubernetes == binding.kubernetes);
-        if binding.blocked.is_none() || known.is_some_and(|was| was.blocked == binding.blocked) {
+        if binding.blocked.is_none() || known.is_some_and(|was| is_same(was, binding)) {
             continue;
         }
-        let blocked = Blocked::by(problem, name, Some(&subject.version), Some(&subject.role));
+        let blocked =
+            Blocked::by(problem.clone(), name, Some(&subject.version), Some(&subject.role));
         names.push(name);
         events.push(outcomes.blocked(&subject.kubernetes, &blocked));
     }
@@ -154,7 +156,7 @@ impl Hand<'_> {
                 Some(Err(error)) if error.kind == ErrorKind::InUse => {}
                 Some(Err(error)) => {
                     let problem = words::account_failed(place, &error);
-                    report.failures.push(failure(&problem));
+                    report.failures.push(problem.to_string());
                     failed.insert(place.clone(), Some((problem, words::is_retryable(&error))));
                 }
                 None => {
@@ -192,7 +194,7 @@ impl Hand<'_> {
             }
             Err(error) => {
                 let problem = words::mapping_failed(namespace, name, &error);
-                report.failures.push(failure(&problem));
+                report.failures.push(problem.to_string());
                 Mapped::Failed(problem, words::is_retryable(&error))
             }
         }
@@ -237,7 +239,7 @@ impl Hand<'_> {
         match self.writer.delete_service_account(access, &one.kubernetes, &one.uid).await {
             Ok(()) => Ok(Deleted::Done),
             Err(error) if error.kind == ErrorKind::InUse => Ok(Deleted::Replaced),
-            Err(error) => Err(failure(&words::account_failed(&one.kubernetes, &error)).into()),
+            Err(error) => Err(words::account_failed(&one.kubernetes, &error).to_string().into()),
         }
     }
 
@@ -279,4 +281,10 @@ enum Deleted {
     Used,
     Replaced,
     Left,
+}
+
+/// Whether the same stands in the way, whatever words a failed call had for it.
+fn is_same(before: &InsideBinding, now: &InsideBinding) -> bool {
+    let identity = |one: &InsideBinding| one.blocked.as_ref().map(Problem::identity);
+    identity(before) == identity(now)
 }

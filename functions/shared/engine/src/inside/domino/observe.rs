@@ -1,9 +1,9 @@
 //! What the ledger says of a cluster's bindings, and what Kubernetes shows of their Domino side.
 
+use pod_identity_events::Problem;
 use std::collections::{BTreeMap, BTreeSet};
 
 use pod_identity_core::domino::{Claim, DEPLOYMENT_LABEL, Mutations, Observation};
-use pod_identity_core::plan::Problem;
 use pod_identity_core::{ClusterArn, DominoName, Mutation, ServiceAccount, ServiceAccountRef};
 
 use super::super::known::Remembered;
@@ -54,7 +54,7 @@ pub(super) async fn observe(
         seen.observation.mutations = match mutations(context, &settings.namespace).await {
             Ok(found) => Mutations::Seen(found),
             Err(error) => {
-                seen.unmapped = Some(words::mutations_unread(context, settings, &error)?);
+                seen.unmapped = Some(words::mutations_unread(context, &error)?);
                 match error.kind {
                     ErrorKind::NotFound => Mutations::NotInstalled,
                     _ => Mutations::Unseen,
