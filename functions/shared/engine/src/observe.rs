@@ -13,8 +13,8 @@ use pod_identity_events::{CallPurpose, FailedCall, Problem};
 
 pub use node_policies::is_broad_policy;
 pub(crate) use node_policies::{
-    FoundPolicies, attachments, guessed_node_role, listed_between, node_policies, not_shown, ours,
-    versions,
+    FoundPolicies, ListedBetween, attachments, guessed_node_role, listed_between, node_policies,
+    not_shown, ours, versions,
 };
 
 use crate::ports::{

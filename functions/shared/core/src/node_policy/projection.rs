@@ -75,6 +75,12 @@ impl AssignedPolicy {
         }
     }
 
+    /// It is written no more; another policy lists what it lists, and what others have listed in it.
+    pub fn leave_alone(&mut self, theirs: &BTreeSet<RoleArn>) {
+        self.merge_in(theirs);
+        self.state = PolicyState::Foreign;
+    }
+
     /// IAM has it, by that version.
     pub fn is_written(&mut self, version: String) {
         (self.version, self.unmerged, self.state) = (Some(version), None, PolicyState::Clean);

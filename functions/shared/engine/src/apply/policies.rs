@@ -13,7 +13,7 @@ use pod_identity_events::{CallPurpose, Problem};
 use super::{Applied, PolicyChange, Target};
 use crate::error::{Error, chain};
 use crate::ledger::NodePolicyRecord;
-use crate::observe::{self, problem_of};
+use crate::observe::{self, ListedBetween, problem_of};
 use crate::ports::{ClusterAccess, ErrorKind, NewPolicy, PortError};
 
 /// How often a policy that somebody else is writing too is written again.
@@ -259,14 +259,13 @@ async fn write(
         }
         // Whoever comes next need not write it again to look at what it was put over.
         assigned.unmerged = Some(version.clone());
-        let theirs = match skipped(policy, base, &version, target).await? {
-            Ok(theirs) => theirs,
-            Err(why) => {
-                // The next attempt lists its roles in another.
-                assigned.state = PolicyState::Foreign;
-                return Err(why);
-            }
-        };
+        let ListedBetween { roles: theirs, left_alone } =
+            skipped(policy, base, &version, target).await?;
+        if let Some(why) = left_alone {
+            // The next attempt lists its roles in another.
+            assigned.leave_alone(&theirs);
+            return Err(why);
+        }
         if theirs.is_subset(&assigned.roles) {
             assigned.is_written(version);
             return Ok(());
@@ -286,14 +285,14 @@ async fn write(
     Err(Error::Retryable(format!("policy {policy} keeps being written by somebody else")))
 }
 
-/// The roles of the versions between the one that the ledger knows and the one that was just written, or one
-/// of them that says more than roles. Those that IAM does not list beside the latter were deleted.
+/// What the versions between the one that the ledger knows and the one that was just written say. Those that
+/// IAM does not list beside the latter were deleted.
 async fn skipped(
     policy: &PolicyArn,
     base: u64,
     written: &str,
     target: &Target<'_>,
-) -> Result<Result<BTreeSet<RoleArn>, Error>, Error> {
+) -> Result<ListedBetween, Error> {
     let (reader, clock, access) = (target.cloud.iam, target.cloud.clock, target.access);
     let failed = |error: PortError| policy_failure(&error, access);
     for pause in PAUSES {
@@ -347,7 +346,11 @@ async fn make_room(
     versions.sort_by_key(|version| version_number(&version.id));
     versions.pop();
     let listed = observe::listed_between(reader, access, policy, &versions, base..u64::MAX).await;
-    let theirs = listed.map_err(failed)?.inspect_err(|_| assigned.state = PolicyState::Foreign)?;
+    let ListedBetween { roles: theirs, left_alone } = listed.map_err(failed)?;
+    if let Some(why) = left_alone {
+        assigned.leave_alone(&theirs);
+        return Err(why);
+    }
     if !theirs.is_subset(&assigned.roles) {
         assigned.merge_in(&theirs);
         return Err(Error::Retryable(format!(

@@ -166,20 +166,18 @@ async fn merge_in(
         }
     };
     // A writer that died before it could merge has put its version over somebody else's.
-    let mut theirs = if shown > base + 1 {
+    let mut theirs = shard.roles.clone();
+    if shown > base + 1 {
         let versions = versions(aws, access, &arn).await?;
-        match listed_between(aws, access, &arn, &versions, base..shown).await? {
-            Ok(theirs) => theirs,
-            Err(why) => {
-                tracing::warn!(cluster = cluster.name(), "{why}");
-                one.state = PolicyState::Foreign;
-                return Ok(());
-            }
+        let listed = listed_between(aws, access, &arn, &versions, base..shown).await?;
+        theirs.extend(listed.roles);
+        if let Some(why) = listed.left_alone {
+            tracing::warn!(cluster = cluster.name(), "{why}");
+            // Another policy lists its roles.
+            one.leave_alone(&theirs);
+            return Ok(());
         }
-    } else {
-        BTreeSet::new()
-    };
-    theirs.extend(shard.roles.iter().cloned());
+    }
     let is_new = one.version.is_none() && one.roles.is_empty();
     one.merge_in(&theirs);
     one.added.extend(one.roles.difference(&shard.roles).cloned());
@@ -205,16 +203,24 @@ pub(crate) async fn versions(
     pages(|token| async move { aws.policy_versions(access, policy, token.as_deref()).await }).await
 }
 
-/// The roles that the versions of a policy between two numbers list, or why nothing may be concluded from them:
-/// one says more than roles.
+/// What the versions of a policy between two numbers say.
+pub(crate) struct ListedBetween {
+    /// The roles that they list.
+    pub(crate) roles: BTreeSet<RoleArn>,
+    /// Why the policy is left alone, where one of them says more than roles.
+    pub(crate) left_alone: Option<Error>,
+}
+
+/// What the versions of a policy between two numbers say. One that says more than roles takes nothing from
+/// what the others list.
 pub(crate) async fn listed_between(
     aws: &dyn IamReader,
     access: &ClusterAccess,
     policy: &PolicyArn,
     versions: &[PolicyVersion],
     Range { start, end }: Range<u64>,
-) -> Result<Result<BTreeSet<RoleArn>, Error>, PortError> {
-    let mut roles = BTreeSet::new();
+) -> Result<ListedBetween, PortError> {
+    let mut listed = ListedBetween { roles: BTreeSet::new(), left_alone: None };
     for PolicyVersion { id, .. } in versions {
         if version_number(id).is_none_or(|number| number <= start || number >= end) {
             continue;
@@ -222,13 +228,15 @@ pub(crate) async fn listed_between(
         let text = aws.policy_document(access, policy, id).await?;
         let text = text.ok_or_else(|| not_shown(policy, id))?;
         let Some(shard) = node_policy::parse(0, &text, &access.cluster) else {
-            return Ok(Err(format!(
+            let why = format!(
                 "version {id} of policy {policy}, which somebody else made and which is no longer in force, says more than roles, so the policy is left alone; move what {id} adds to a policy of its own and delete that version"
-            ).into()));
+            );
+            listed.left_alone = Some(why.into());
+            continue;
         };
-        roles.extend(shard.roles);
+        listed.roles.extend(shard.roles);
     }
-    Ok(Ok(roles))
+    Ok(listed)
 }
 
 /// Reads again what is attached to the node roles, and so how many policies fit.

@@ -253,3 +253,33 @@ fn five_versions_that_nobody_merged_are_all_listed_in_the_end() {
     assert_eq!(listed(&scenario.ports.world(), &blue_nodes()), all);
     settled(&mut scenario);
 }
+
+#[test]
+fn what_is_listed_beside_a_version_that_says_more_than_roles_stays_listed() {
+    const MORE: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}"#;
+    for before in [false, true] {
+        let mut scenario = Scenario::new();
+        scenario.register("blue");
+        let first = scenario.assigned("svc-first", "report");
+        scenario.send(&first);
+        {
+            let mut world = scenario.ports.world();
+            let put_more = |world: &mut World| {
+                world.create_policy_version(&administrator(), &policy(1), MORE, true).unwrap();
+            };
+            if before {
+                put_more(&mut world);
+            }
+            put_version(&mut world, &["report", "train"]);
+            if !before {
+                put_more(&mut world);
+            }
+        }
+        // It is written over them, and the policy is left alone once they are seen.
+        let event = scenario.assigned("svc-etl", "etl");
+        Scenario::assert_outcome(&scenario.deliver(&event, 2), Outcome::Failed);
+        Scenario::assert_outcome(&scenario.deliver(&event, 3), Outcome::Applied);
+        let listed = listed(&scenario.ports.world(), &blue_nodes());
+        assert!(listed.is_superset(&names(&["report", "train", "etl"])), "{before}: {listed:?}");
+    }
+}
