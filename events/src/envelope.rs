@@ -34,9 +34,9 @@ pub mod source {
 
 /// Values of an envelope's `detail-type`.
 pub mod detail_type {
-    /// A Domino service account works as a role from now on.
+    /// A Domino service account is bound to a role from now on.
     pub const ROLE_ASSIGNED: &str = "Service Account Role Assigned";
-    /// A Domino service account works as no role any more.
+    /// A Domino service account is bound to no role any more.
     pub const ROLE_UNASSIGNED: &str = "Service Account Role Unassigned";
     /// A Domino service account was deactivated, which takes its role away.
     pub const DEACTIVATED: &str = "Service Account Deactivated";
@@ -46,7 +46,7 @@ pub mod detail_type {
     pub const CLUSTER_RETIRED: &str = "Cluster Retired";
     /// An association is in place.
     pub const ASSOCIATION_READY: &str = "Pod Identity Association Ready";
-    /// An association was taken away.
+    /// An association was deleted.
     pub const ASSOCIATION_REMOVED: &str = "Pod Identity Association Removed";
     /// A binding could not be made true.
     pub const ASSOCIATION_BLOCKED: &str = "Pod Identity Association Blocked";

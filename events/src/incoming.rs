@@ -101,7 +101,7 @@ fn object<'de, D: Deserializer<'de>, T: DeserializeOwned>(
         .map_err(de::Error::custom)
 }
 
-/// A Domino service account works as a role from now on.
+/// A Domino service account is bound to a role from now on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
@@ -141,7 +141,7 @@ pub struct ServiceAccountRoleAssigned {
     pub reason: Option<String>,
 }
 
-/// A Domino service account works as no role any more.
+/// A Domino service account is bound to no role any more.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
@@ -212,7 +212,7 @@ pub struct ClusterRegistered {
 }
 
 /// Somebody asks for the guarded retirement of a cluster. Reconciliation performs it, once every
-/// service account that works there is ready on another cluster, or is given up. A newer one
+/// service account that works there is ready on another cluster, or is exempt. A newer one
 /// replaces an older one with its list.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -1,4 +1,4 @@
-//! What became of a binding on a cluster.
+//! The outcome of a binding on a cluster.
 
 use serde::{Deserialize, Serialize};
 
@@ -36,7 +36,7 @@ wire! {
         /// The verdict.
         pub verdict: TrustVerdict,
         /// The statement and key that decided, in words.
-        pub because: String,
+        pub reason: String,
     }
 }
 
@@ -92,7 +92,7 @@ wire! {
 }
 
 wire! {
-    /// Why an association was taken away.
+    /// Why an association was deleted.
     pub enum RemovalReason {
         /// The service account's role was unassigned.
         Unassigned,

@@ -21,7 +21,7 @@ wire! {
 }
 
 wire! {
-    /// `Node Role Policy Changed`: a policy of node roles has a new version, or was given up.
+    /// `Node Role Policy Changed`: a policy of node roles has a new version, or was deleted.
     pub struct NodeRolePolicyChanged {
         /// Version of the contract.
         pub schema_version: u32,
@@ -65,7 +65,7 @@ wire! {
         pub object: String,
         /// What was found.
         pub found: String,
-        /// What it was put back to.
+        /// The correction.
         pub corrected: String,
     }
 }
@@ -90,7 +90,7 @@ wire! {
         /// `NAMESPACE/NAME`, behind which to go on.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub after: Option<String>,
-        /// How often the work was handed on already.
+        /// How often the work was continued already.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub continuation: Option<u32>,
     }

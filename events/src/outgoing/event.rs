@@ -1,4 +1,4 @@
-//! What became of an incoming event that was not carried out.
+//! The outcome of an incoming event that was not carried out.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -106,11 +106,11 @@ wire! {
         pub service_account: Option<String>,
         /// Why.
         pub reason: String,
-        /// Pods that were evicted before by the same request, when it is handed on: they count
+        /// Pods that were evicted before by the same request, when it is continued: they count
         /// for the ceilings.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub evicted: Option<u32>,
-        /// How often the request was handed on already.
+        /// How often the request was continued already.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub continuation: Option<u32>,
     }

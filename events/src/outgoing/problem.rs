@@ -663,7 +663,7 @@ impl Problem {
             Self::LimitReached { .. } => {
                 "delete what is not needed, or raise the quota that AWS names".to_owned()
             }
-            Self::AccessDenied { purpose, call } => denied(*purpose, call),
+            Self::AccessDenied { purpose, .. } => denied(*purpose),
             Self::InvalidRequest { purpose, .. } => match purpose {
                 CallPurpose::Associations => "correct what EKS refuses and send a new event",
                 CallPurpose::ServiceAccounts | CallPurpose::Mutations => REFUSED_BY_KUBERNETES,
@@ -781,7 +781,7 @@ fn foreign(account: &ClusterAccount, id: &str, role: &str) -> String {
 }
 
 /// What a caller lacks.
-fn denied(purpose: CallPurpose, call: &FailedCall) -> String {
+fn denied(purpose: CallPurpose) -> String {
     match purpose {
         CallPurpose::Associations => "allow the function's role the call that is named here; associations also need eks:TagResource, and iam:PassRole and iam:GetRole on the role",
         CallPurpose::NodePolicy => "allow the function's role to read, create and change that policy",
@@ -791,7 +791,9 @@ fn denied(purpose: CallPurpose, call: &FailedCall) -> String {
         CallPurpose::NodeGroups => "register the cluster with its node roles, or allow eks:ListNodegroups",
         CallPurpose::Cluster => "register the cluster with its node roles, or allow eks:DescribeCluster",
         CallPurpose::ServiceAccounts => BIND,
-        CallPurpose::Mutations => return format!("{BIND} in the namespace of Domino's platform, or switch the mapping off ({})", call.object),
+        CallPurpose::Mutations => {
+            return format!("{BIND} in the namespace of Domino's platform, or switch the mapping off");
+        }
     }
     .to_owned()
 }

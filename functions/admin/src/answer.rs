@@ -81,7 +81,7 @@ fn lines(text: &str) -> String {
 }
 
 /// An answer that is longer than Lambda answers keeps some fields, and its words or the beginning of
-/// them. `rest` says what became of the others.
+/// them. `rest` says the outcome of the others.
 fn fitting(answer: Value, kept: &[&str], rest: &str) -> Value {
     let bytes = answer.to_string().len();
     if bytes <= MOST_BYTES {

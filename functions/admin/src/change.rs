@@ -33,7 +33,7 @@ pub(crate) enum ChangeTarget {
     Cluster(String),
 }
 
-/// What became of changes, in their order.
+/// The outcome of changes, in their order.
 #[derive(Debug, Default)]
 pub(crate) struct Changed {
     /// One a change: what the ledger says, or the rules that it breaks.

@@ -118,7 +118,7 @@ impl<'a> AdminContext<'a> {
     }
 
     /// A role's trust policy, read by way of a registered cluster in its account: none when there is
-    /// no such role, an error when nobody can say.
+    /// no such role, an error when that is not known.
     pub(crate) async fn trust_policy(
         &self,
         registry: &Registry,

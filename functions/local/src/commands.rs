@@ -127,7 +127,7 @@ async fn play(stage: &mut Stage, batch: &[Record]) -> Vec<String> {
         say(&report.lines.join("\n"));
         problems.extend(report.problems);
     }
-    // What became of the others cannot be told when some were never processed.
+    // The outcome of the others cannot be told when some were never processed.
     problems.extend(lost);
     problems.dedup();
     problems

@@ -45,7 +45,7 @@ impl Configuration {
     }
 
     /// The access key that its calls to AWS carry, which tells them from
-    /// everybody else's.
+    /// all others'.
     #[must_use]
     pub fn access_key(&self) -> String {
         access_key(&self.name)

@@ -80,7 +80,7 @@ struct PageRequest {
 
 /// What a request asks the admin function for, or why it is not asked.
 fn asked<B>(request: &Request<B>, address: SocketAddr) -> Result<PageRequest, StatusCode> {
-    // A name of somebody else's that leads here would let his page read this one.
+    // Another site's name that leads here would let its page read this one.
     let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
     if host != Some(address.to_string().as_str())
         && host != Some(format!("localhost:{}", address.port()).as_str())

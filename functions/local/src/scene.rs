@@ -105,7 +105,7 @@ pub fn service_accounts() -> BTreeMap<String, bool> {
 }
 
 /// A world with the clusters and roles that the sample events name, an
-/// untrusted role, an association of somebody else in the way of
+/// untrusted role, an association of another owner in the way of
 /// `svc-warehouse`, and associations that add-ons own.
 ///
 /// # Errors

@@ -21,7 +21,7 @@ fn roles(role: &str, target: Option<&str>) -> String {
     target.map_or_else(|| role.to_owned(), |target| format!("{role} -> {}", short(target)))
 }
 
-/// Why an association was taken away, in a word.
+/// Why an association was deleted, in a word.
 pub(crate) fn removal_words(reason: RemovalReason) -> &'static str {
     match reason {
         RemovalReason::Unassigned => "unassigned",

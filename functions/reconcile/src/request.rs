@@ -10,7 +10,7 @@ use pod_identity_events::detail_type::RECONCILIATION_REQUESTED;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Most times that one reconciliation is handed on to another invocation. Each looks at one
+/// Most times that one reconciliation is continued by another invocation. Each looks at one
 /// hundred places at least, and EKS takes 5,000 associations a cluster.
 pub(crate) const MAX_CONTINUATIONS: u32 = 100;
 
@@ -31,7 +31,7 @@ pub(crate) enum ReconcileRequest {
     /// One cluster, or some places on it.
     One {
         scope: Scope,
-        /// How often it was handed on already.
+        /// How often it was continued already.
         continuation: u32,
         /// Whether nothing is to be written, whatever the deployment says.
         plan_only: bool,

@@ -49,7 +49,7 @@ pub struct Function<'a> {
 /// What came of an invocation.
 #[derive(Debug)]
 pub struct Invocation {
-    /// What Lambda is told. An error makes it deliver a single event again.
+    /// What Lambda gets. An error makes it deliver a single event again.
     pub answer: Result<Value, NotFinished>,
     /// What was found and done, by cluster.
     pub clusters: BTreeMap<ClusterArn, InsideReport>,

@@ -10,7 +10,7 @@ use pod_identity_events::detail_type::{
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Most times that one sweep is handed on to another invocation.
+/// Most times that one sweep is continued by another invocation.
 pub(crate) const MAX_CONTINUATIONS: u32 = 20;
 
 /// What one record asks for.
@@ -26,7 +26,7 @@ pub(crate) enum WorkloadsRequest {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SweepRequest {
     pub(crate) scope: InsideScope,
-    /// How often it was handed on already.
+    /// How often it was continued already.
     pub(crate) continuation: u32,
     /// Whether nothing is to be written, whatever the deployment says.
     pub(crate) plan_only: bool,

@@ -42,7 +42,7 @@ enum Found {
     OtherRole,
     /// Our association, which nobody wants any more.
     Unwanted,
-    /// An association that somebody else made.
+    /// An association that others made.
     Foreign,
     /// What should be there, and a second binding that wants the place.
     Contested,

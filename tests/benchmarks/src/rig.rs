@@ -152,7 +152,7 @@ impl Rig {
         self.deliver(&[assigned]).await
     }
 
-    /// A service account works as a role, by its number, on every cluster.
+    /// A service account is bound to a role, by its number, on every cluster.
     pub(crate) fn assigned(&mut self, name: &str, number: usize) -> Value {
         let detail = json!({ "serviceAccount": name, "roleArn": role_arn(number) });
         self.event(source::AUTOMATION, detail_type::ROLE_ASSIGNED, detail)

@@ -149,7 +149,7 @@ impl Protocol {
         self.is_planned(state, run);
     }
 
-    /// `resolve_owners`, and `plan` for a place that is given up.
+    /// `resolve_owners`, and `plan` for a place that is exempt.
     fn plan_removal(runner: &mut Runner) {
         let held = runner.known.held.map_or(0, |held| held.id);
         let shown = runner.seen.map_or(0, |seen| seen.id);

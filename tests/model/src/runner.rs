@@ -262,7 +262,7 @@ impl State {
     /// What the ledger says of an account.
     pub(crate) fn known(&self, account: usize) -> Known {
         let Condition { intents, adopts, leaving, wanted, .. } = self.ledger.conditions[account];
-        // `current_condition`, for a binding that is given up.
+        // `current_condition`, for a binding that is exempt.
         let leaving = leaving || wanted;
         Known { held: self.ledger.held[account], intents, adopts, leaving }
     }

@@ -307,7 +307,7 @@ pub mod setups {
             .beside(&[Deed::Creates { place: 0, role: C }, Deed::Removes { place: 0 }])
     }
 
-    /// A role that nobody uses any more is trimmed while others are bound.
+    /// A role that no binding uses any more is trimmed while others are bound.
     #[must_use]
     pub fn trim() -> Setup {
         Setup {

@@ -57,7 +57,7 @@ fn foreign_writer_and_a_reconciliation() -> Setup {
     Setup { reconciles: 1, ..setups::foreign_policy_writer() }
 }
 
-/// A listed role that nobody uses is trimmed while it is assigned.
+/// A listed role that no binding uses is trimmed while it is assigned.
 fn unused_then_assigned() -> Setup {
     let event = Event { account: 0, version: 1, role: Some(A) };
     Setup { listed: A, events: vec![event], ..setups::trim().mishaps(2) }

@@ -40,7 +40,7 @@ pub struct Setup {
     pub ledger: bool,
     /// Whether a runner may be paused for longer than a lease is good for.
     pub stalls: bool,
-    /// Whether reconciliations take roles out of the node policies that nobody uses.
+    /// Whether reconciliations take roles out of the node policies that no binding uses.
     #[serde(default)]
     pub trims: bool,
     /// Whether senders flood the queue with old events.
@@ -293,7 +293,7 @@ pub enum Hand {
         /// Which of all policies.
         nth: u8,
     },
-    /// Attaches a policy of somebody else's to a cluster's node role.
+    /// Attaches a policy of another's to a cluster's node role.
     Attach {
         /// The cluster.
         cluster: u8,

@@ -388,7 +388,7 @@ impl End<'_> {
         }
         let listed = watch::listed_anywhere(self.world, self.cluster);
         let associations = self.world.eks.associations(self.cluster);
-        // What nobody uses may have been trimmed, or have gone with the cluster's retirement.
+        // What no binding uses may have been trimmed, or have gone with the cluster's retirement.
         let may_leave = self.play.setup.trims || retirement_asked(&self.play.sent);
         let stays = |role: &pod_identity_core::RoleArn| {
             !may_leave || associations.iter().any(|one| one.role_arn == role.as_str())

@@ -64,7 +64,7 @@ pub(crate) struct Watch {
     made: BTreeMap<String, String>,
     /// Associations that runs have made and somebody else deleted, on clusters that are still there.
     taken: BTreeSet<String>,
-    /// Associations of somebody else that had our tags and the values of an open intent.
+    /// Associations of another owner that had our tags and the values of an open intent.
     imitations: BTreeSet<String>,
     /// What each run made again on each cluster, by Kubernetes service account.
     made_again: BTreeMap<(String, ClusterArn), BTreeSet<ServiceAccountRef>>,
@@ -293,7 +293,7 @@ impl Watch {
 }
 
 impl Watch {
-    /// Invariant 2: nobody uses what leaves, and no binding named it all the time.
+    /// Invariant 2: no binding uses what leaves, and no binding named it all the time.
     fn leave<'r>(
         &self,
         cluster: &ClusterArn,

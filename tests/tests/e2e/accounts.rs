@@ -51,7 +51,7 @@ pub(crate) fn their_registration(second: i64) -> String {
     event(source::ADMINISTRATION, detail_type::CLUSTER_REGISTERED, detail, second)
 }
 
-/// A service account works as a role of the other account.
+/// A service account is bound to a role of the other account.
 pub(crate) fn theirs_assigned(second: i64) -> String {
     let detail = json!({ "serviceAccount": "svc-theirs", "roleArn": there("domino/new").as_str() });
     event(source::AUTOMATION, detail_type::ROLE_ASSIGNED, detail, second)

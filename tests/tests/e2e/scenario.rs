@@ -307,7 +307,7 @@ pub(crate) fn registered(cluster: &str, second: i64) -> String {
     event(source::ADMINISTRATION, detail_type::CLUSTER_REGISTERED, detail, second)
 }
 
-/// A service account works as a role under `domino/`, on every cluster.
+/// A service account is bound to a role under `domino/`, on every cluster.
 pub(crate) fn assigned(name: &str, as_role: &str, second: i64) -> String {
     let detail = json!({ "serviceAccount": name, "roleArn": role(as_role) });
     event(source::AUTOMATION, detail_type::ROLE_ASSIGNED, detail, second)

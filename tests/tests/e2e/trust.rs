@@ -59,8 +59,8 @@ async fn trust_policy_is_decoded_once_and_only_once() {
     scenario.stage.world().set_trust(&domino("new"), &policy);
     scenario.deliver(&[assigned("svc-new", "new", 10)]).await;
     let ready = scenario.news(detail_type::ASSOCIATION_READY);
-    let because = ready[0].detail["trust"]["because"].as_str().unwrap();
-    assert!(because.contains("`Allow 100% of + and %2B`"), "{because}");
+    let reason = ready[0].detail["trust"]["reason"].as_str().unwrap();
+    assert!(reason.contains("`Allow 100% of + and %2B`"), "{reason}");
 
     let only_other = json!({ "StringEquals": { key: "svc-%6Eew-sa" } });
     let policy = document(&[trust("Almost %6Eew +", "Allow", &only_other)]);

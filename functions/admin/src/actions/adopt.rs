@@ -1,4 +1,4 @@
-//! Associations that somebody else made become bindings of the ledger, as they are.
+//! Associations that others made become bindings of the ledger, as they are.
 
 mod candidate;
 mod claims;

@@ -61,7 +61,7 @@ async fn one(
     Ok(render(request, &changed)?.applied_by(request, &[]))
 }
 
-/// What became of one change.
+/// The outcome of one change.
 pub(super) fn render(request: &Request, changed: &Changed) -> Result<Answer, Refusal> {
     let report = match changed.results.first() {
         Some(Ok(report)) => report,

@@ -68,7 +68,7 @@ struct ImportLine {
     service_account: String,
     fate: RowOutcome,
     #[serde(skip_serializing_if = "String::is_empty")]
-    because: String,
+    reason: String,
     #[serde(skip)]
     change_request: Option<ChangeRequest>,
 }
@@ -127,7 +127,7 @@ async fn imported(
     }
     let changed = make(admin, writer, request, &change_requests).await?;
     for (at, result) in at.into_iter().zip(&changed.results) {
-        let (fate, because) = match result {
+        let (fate, reason) = match result {
             Err(reasons) => (RowOutcome::Refused, reasons.join("; ")),
             Ok(report) => match undone(report) {
                 Some(why) => (RowOutcome::Failed, why),
@@ -135,7 +135,7 @@ async fn imported(
             },
         };
         lines[at].fate = fate;
-        lines[at].because = because;
+        lines[at].reason = reason;
     }
     let text = words(request, &lines, Some(&changed));
     Ok((with_data(Answer::of(text), request, &lines, Some(&changed)), true))
@@ -192,11 +192,11 @@ fn judged(
         }
     }
     let of = |(line, row): Numbered| {
-        let refused = |service_account: &str, because: String| ImportLine {
+        let refused = |service_account: &str, reason: String| ImportLine {
             line,
             service_account: service_account.to_owned(),
             fate: RowOutcome::Refused,
-            because,
+            reason,
             change_request: None,
         };
         let row = match row {
@@ -219,7 +219,7 @@ fn judged(
             None => RowOutcome::New,
         };
         let change_request = (fate != RowOutcome::Unchanged).then_some(change_request);
-        ImportLine { line, service_account: name, fate, because: String::new(), change_request }
+        ImportLine { line, service_account: name, fate, reason: String::new(), change_request }
     };
     rows.into_iter().map(of).collect()
 }
@@ -275,7 +275,7 @@ fn words(request: &Request, lines: &[ImportLine], changed: Option<&Changed>) -> 
 }
 
 fn table<'a>(lines: impl Iterator<Item = &'a ImportLine>) -> String {
-    let mut table = Table::new(&["line", "service account", "is", "because"]);
+    let mut table = Table::new(&["line", "service account", "is", "reason"]);
     let mut more = 0;
     for line in lines {
         if table.len() >= ROWS {
@@ -283,12 +283,7 @@ fn table<'a>(lines: impl Iterator<Item = &'a ImportLine>) -> String {
             continue;
         }
         let fate = format!("{:?}", line.fate).to_lowercase();
-        table.row([
-            line.line.to_string(),
-            line.service_account.clone(),
-            fate,
-            line.because.clone(),
-        ]);
+        table.row([line.line.to_string(), line.service_account.clone(), fate, line.reason.clone()]);
     }
     if more > 0 {
         format!("{table}and {more} more, see the data of this answer\n")

@@ -79,7 +79,7 @@ fn one(admin: &AdminContext<'_>, registry: &Registry, name: &str) -> Result<Clus
 }
 
 /// The registered clusters that have a service account's binding, or had one: there its pods may
-/// hold what was taken away.
+/// hold what was revoked.
 async fn having(
     admin: &AdminContext<'_>,
     registry: &Registry,

@@ -81,7 +81,7 @@ enum Fits {
 
 /// Whether a target role's trust policy, a JSON document, lets a binding go on to the role.
 pub(super) fn evaluate(document: &str, hop: &Hop) -> Trust {
-    let trust = |verdict, because| Trust { verdict, because };
+    let trust = |verdict, reason| Trust { verdict, reason };
     let document: Value = match serde_json::from_str(document) {
         Ok(document) => document,
         Err(error) => {
@@ -384,9 +384,9 @@ mod tests {
     fn a_condition_that_is_not_judged_tells_both_sides_and_no_wish() {
         let condition = json!({ "StringNotEquals": { "sts:ExternalId": ID } });
         let policy = document(&[allow(json!("*"), condition)]);
-        let because = evaluate(&policy, &hop("green", false)).because;
+        let reason = evaluate(&policy, &hop("green", false)).reason;
         let both = format!("compares with `{ID}` what EKS sends, `{ID}`, and whether it holds");
-        assert!(because.contains(&both) && !because.contains("wants"), "{because}");
+        assert!(reason.contains(&both) && !reason.contains("wants"), "{reason}");
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub(crate) struct ClusterFacts {
     /// How far its retirement has come, if it has begun.
     pub(crate) leaving: Option<&'static str>,
     pub(crate) reconciled: Option<ReconciledRecord>,
-    /// None where nobody has counted its bindings.
+    /// None where no run has counted its bindings.
     pub(crate) counts: Option<Counts>,
     pub(crate) inside: Option<InsideCluster>,
     /// The oldest first.
@@ -57,14 +57,14 @@ impl ClusterFacts {
 pub(crate) struct Move {
     pub(crate) from: String,
     pub(crate) to: String,
-    /// None while nobody has counted there.
+    /// None while no run has counted there.
     pub(crate) ready: Option<usize>,
     /// Bindings of the one that the other takes too.
     pub(crate) of: usize,
 }
 
 impl Move {
-    /// Rounded down: 100 says that nothing is left. None while nobody has counted there.
+    /// Rounded down: 100 says that nothing is left. None while no run has counted there.
     pub(crate) fn percent(&self) -> Option<usize> {
         (self.ready? * 100).checked_div(self.of)
     }

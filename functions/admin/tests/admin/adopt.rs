@@ -245,7 +245,7 @@ fn one_association_is_not_bound_as_two_service_accounts() {
     assert!(words.contains("is named 2 times for svc-etl"), "{words}");
 }
 
-/// Binds a service account to the place of somebody else's association on blue, later than all before.
+/// Binds a service account to the place of another's association on blue, later than all before.
 fn claims(office: &Office, name: &str) {
     office.advance(1);
     office.applied(json!({

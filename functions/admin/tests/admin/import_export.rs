@@ -95,7 +95,7 @@ fn a_bad_row_is_told_with_its_line_and_stops_no_other() {
     let line = |line: u64| {
         let rows = planned["rows"].as_array().unwrap();
         let row = rows.iter().find(|row| row["line"] == line).unwrap();
-        row["because"].as_str().unwrap_or_default().to_owned()
+        row["reason"].as_str().unwrap_or_default().to_owned()
     };
     assert!(line(3).contains("ROLES"), "{words}");
     assert!(line(4).contains("lines 4, 7") && line(7).contains("lines 4, 7"), "{words}");
@@ -113,8 +113,8 @@ fn a_service_account_in_many_rows_is_told_with_the_first_lines_and_their_number(
     let planned = office.planned(json!({ "action": "import", "rows": vec![row; 9_000] }));
     let words = text(&planned);
     assert_eq!(planned["counts"]["refused"], 9_000, "{words}");
-    let because = "svc-etl is in lines 1, 2, 3 and 8997 more: one row a service account";
-    assert_eq!(planned["rows"][8_999]["because"], because);
+    let reason = "svc-etl is in lines 1, 2, 3 and 8997 more: one row a service account";
+    assert_eq!(planned["rows"][8_999]["reason"], reason);
     assert!(words.contains("and 8800 more, see the data"), "{words}");
 }
 
@@ -132,7 +132,7 @@ fn columns_without_a_name_and_without_a_field_are_none() {
     let planned = office.planned(json!({ "action": "import", "csv": csv }));
     let words = text(&planned);
     assert_eq!((&planned["counts"]["new"], &planned["counts"]["refused"]), (&json!(2), &json!(2)));
-    let why = |at: usize| planned["rows"][at]["because"].as_str().unwrap_or_default();
+    let why = |at: usize| planned["rows"][at]["reason"].as_str().unwrap_or_default();
     assert_eq!(why(2), "it has 2 fields, and the header has 5", "{words}");
     assert_eq!(why(3), "it has 6 fields, and the header has 5", "{words}");
 }

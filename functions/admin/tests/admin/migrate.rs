@@ -97,13 +97,13 @@ fn a_preflight_says_of_every_binding_whether_it_will_work_on_green() {
     assert_eq!(*counts, json!({ "ready": 1, "willBreak": 3, "unknown": 1 }), "{words}");
     let narrow = verdict(&answer, "svc-narrow");
     assert_eq!(narrow["verdict"], "willBreak");
-    let because = narrow["because"].as_str().unwrap();
-    assert!(because.contains("on cluster blue, and not on green: "), "{because}");
-    assert!(because.contains("aws:SourceArn"), "the condition is named: {because}");
+    let reason = narrow["reason"].as_str().unwrap();
+    assert!(reason.contains("on cluster blue, and not on green: "), "{reason}");
+    assert!(reason.contains("aws:SourceArn"), "the condition is named: {reason}");
     assert!(
         narrow["remediation"].as_str().unwrap().contains("AllowEksAuthToAssumeRoleForPodIdentity")
     );
-    let taken = verdict(&answer, "svc-taken")["because"].as_str().unwrap();
+    let taken = verdict(&answer, "svc-taken")["reason"].as_str().unwrap();
     assert!(taken.contains("svc-taken-sa in cluster green already has association"), "{taken}");
     let of_green = "eu-west-1/111122223333/green/domino-compute/svc-target-sa";
     let kept_out = verdict(&answer, "svc-target");
@@ -169,11 +169,8 @@ fn what_is_missing_inside_green_is_told() {
     let agent = "eks-pod-identity-agent";
     office.ports.world().eks.cluster_mut(&cluster("green")).unwrap().addons.remove(agent);
     let answer = office.planned(to_green());
-    let because = verdict(&answer, "svc-etl")["because"].as_str().unwrap();
-    assert!(
-        because.contains("no Kubernetes service account domino-compute/svc-etl-sa"),
-        "{because}"
-    );
+    let reason = verdict(&answer, "svc-etl")["reason"].as_str().unwrap();
+    assert!(reason.contains("no Kubernetes service account domino-compute/svc-etl-sa"), "{reason}");
     let findings = answer["preflight"]["findings"].to_string();
     assert!(findings.contains("has no EKS add-on eks-pod-identity-agent"), "{findings}");
 }
@@ -208,8 +205,8 @@ fn nobody_is_ready_for_sure_on_a_green_without_a_healthy_agent() {
     ] {
         let (words, said) = with_agent(status);
         assert_eq!(said["verdict"], expected, "{status:?}: {words}");
-        let because = said["because"].as_str().unwrap_or_default();
-        assert!(because.contains(named), "{status:?}: {said}");
+        let reason = said["reason"].as_str().unwrap_or_default();
+        assert!(reason.contains(named), "{status:?}: {said}");
     }
     let (words, said) = with_agent(None);
     let remediation = said["remediation"].as_str().unwrap();
@@ -265,12 +262,12 @@ fn nobody_is_ready_for_sure_where_nobody_can_look_inside_green() {
         let unknown = json!({ "ready": 0, "willBreak": 0, "unknown": 1 });
         assert_eq!(answer["preflight"]["counts"], unknown, "{operation}: {}", text(&answer));
         let said = verdict(&answer, "svc-etl");
-        let because = said["because"].as_str().unwrap();
+        let reason = said["reason"].as_str().unwrap();
         assert!(
-            because.contains(
+            reason.contains(
                 "Kubernetes service accounts and the mapping on cluster green are unknown: "
             ),
-            "{because}"
+            "{reason}"
         );
         let remediation = said["remediation"].as_str().unwrap();
         assert!(
@@ -286,8 +283,8 @@ fn a_role_whose_trust_was_narrowed_since_is_named_though_green_is_filled() {
     let blue_arn = json!({ "ArnEquals": { "aws:SourceArn": cluster("blue") } });
     office.ports.world().set_trust(&role("etl"), &trusted_if(&blue_arn));
     let answer = office.planned(json!({ "action": "migrate", "from": "blue", "to": "green" }));
-    let because = verdict(&answer, "svc-etl")["because"].as_str().unwrap();
-    assert!(because.contains("on cluster blue, and not on green: "), "{because}");
+    let reason = verdict(&answer, "svc-etl")["reason"].as_str().unwrap();
+    assert!(reason.contains("on cluster blue, and not on green: "), "{reason}");
     assert_eq!(answer["progress"]["readyPercent"], 100);
 }
 
@@ -355,7 +352,7 @@ fn a_green_or_a_node_role_that_does_not_exist_breaks_every_binding() {
         let answer = office.planned(json!({ "action": "migrate", "from": "blue", "to": to }));
         let said = verdict(&answer, "svc-etl");
         assert_eq!(said["verdict"], "willBreak", "{}", text(&answer));
-        assert!(said["because"].as_str().unwrap().contains(named), "{said}");
+        assert!(said["reason"].as_str().unwrap().contains(named), "{said}");
     }
 }
 
@@ -379,7 +376,7 @@ fn more_associations_than_eks_takes_are_told() {
     let counts = &answer["preflight"]["counts"];
     assert_eq!(*counts, json!({ "ready": 1, "willBreak": 0, "unknown": 1 }), "{}", text(&answer));
     let beyond = verdict(&answer, "svc-report");
-    assert!(beyond["because"].as_str().unwrap().contains("would have 5001"), "{beyond}");
+    assert!(beyond["reason"].as_str().unwrap().contains("would have 5001"), "{beyond}");
     assert!(beyond["remediation"].as_str().unwrap().contains("not adjustable"), "{beyond}");
 }
 

@@ -115,7 +115,7 @@ impl Office {
         self.reconcile(name);
     }
 
-    /// `svc-NAME` works as a role, and reconcile has made it true.
+    /// `svc-NAME` is bound to a role, and reconcile has made it true.
     pub(crate) fn bind(&self, name: &str, role_name: &str) {
         self.done(json!({
             "action": "bind", "serviceAccount": name, "roleArn": role(role_name), "mode": "apply",

@@ -27,7 +27,7 @@ fn ready(cluster: &str, change: &str) -> Envelope {
     let more = json!({
         "associationId": "a-1", "associationArn": "arn", "change": change,
         "roleArn": "arn:aws:iam::111122223333:role/domino/etl",
-        "trust": {"verdict": "trusted", "because": "statement 1"},
+        "trust": {"verdict": "trusted", "reason": "statement 1"},
     });
     event(detail_type::ASSOCIATION_READY, cluster, more)
 }

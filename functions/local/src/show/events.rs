@@ -97,7 +97,7 @@ fn ready(event: &PodIdentityAssociationReady) -> Vec<String> {
         lines.push(format!("    external id for the target role: {external_id}"));
     }
     if event.trust.verdict != TrustVerdict::Trusted {
-        lines.push(format!("    trust: {}", event.trust.because));
+        lines.push(format!("    trust: {}", event.trust.reason));
     }
     lines.extend(event.warnings.iter().map(|warning| format!("    warning: {warning}")));
     lines

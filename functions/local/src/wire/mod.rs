@@ -1,6 +1,6 @@
 //! AWS's wire formats around a world, on loopback ports.
 //!
-//! Services are told apart by the signature's scope, as AWS's own front ends
+//! Services are distinguished by the signature's scope, as AWS's own front ends
 //! could; signatures themselves are not checked, but for those in the tokens of
 //! Kubernetes. DynamoDB is winterbaume's in-process server, everything else is [`World`].
 

@@ -33,7 +33,7 @@ pub struct Desired {
     pub session_policy: Option<String>,
 }
 
-/// A Domino service account works as a role, through a Kubernetes service account, on clusters.
+/// A Domino service account is bound to a role, through a Kubernetes service account, on clusters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Binding {

@@ -25,9 +25,9 @@ pub struct Command {
 /// A change of what should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// A service account works as a role from now on.
+    /// A service account is bound to a role from now on.
     Bind(Binding),
-    /// A service account works as no role any more.
+    /// A service account is bound to no role any more.
     Unbind {
         /// The Domino service account.
         service_account: DominoName,
@@ -61,7 +61,7 @@ impl Exemptions {
     /// Most names in one list: the ledger keeps those of all clusters in one item.
     pub const MOST: usize = 100;
 
-    /// Whether a service account is given up.
+    /// Whether a service account is exempt.
     #[must_use]
     pub fn names(&self, service_account: &DominoName) -> bool {
         match self {
@@ -70,7 +70,7 @@ impl Exemptions {
         }
     }
 
-    /// Whether nobody is given up.
+    /// Whether none is exempt.
     #[must_use]
     pub fn is_nobody(&self) -> bool {
         matches!(self, Self::Named(names) if names.is_empty())

@@ -62,7 +62,7 @@ pub struct MutationRule {
 /// Maps Domino names to Kubernetes service accounts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CloudWorkloadIdentity {
-    /// `aws`; somebody else's rule may not say.
+    /// `aws`; another's rule may not say.
     #[serde(default)]
     pub cloud_type: String,
     /// The Kubernetes service account of everybody else; empty for Domino's own.

@@ -21,7 +21,7 @@ use crate::observe::{self, problem_of};
 use crate::ports::{AssociationUpdate, ClusterAccess, ErrorKind, NewAssociation, PortError};
 use crate::settings::{Settings, later};
 
-/// A policy that has a new version in force, or was given up.
+/// A policy that has a new version in force, or was deleted.
 #[derive(Debug, Clone)]
 pub(crate) struct PolicyChange {
     pub(crate) policy: PolicyArn,
@@ -63,7 +63,7 @@ pub(crate) struct Applied {
     pub(crate) undone: Option<Error>,
     /// Roles that are not granted to every node role, because a policy step was not done, and why.
     pub(crate) ungranted: BTreeMap<RoleArn, Error>,
-    /// What became of each place that had a step.
+    /// The outcome of each place that had a step.
     pub(crate) places: BTreeMap<ServiceAccountRef, Result<Option<Association>, Error>>,
     /// Steps that were done.
     pub(crate) steps: usize,
@@ -316,21 +316,19 @@ pub(crate) fn association_failure(error: &PortError, access: &ClusterAccess) -> 
             Error::Retryable(chain(error))
         }
         ErrorKind::NotFound => {
-            Error::Blocked(Problem::ClusterNotFound { cluster_arn: access.cluster.to_string() })
+            Error::from(Problem::ClusterNotFound { cluster_arn: access.cluster.to_string() })
         }
         // GetRole saw the role, so EKS will see it soon.
         ErrorKind::Invalid if said.contains("role") && said.contains("does not exist") => {
             Error::Retryable(chain(error))
         }
         // EKS looks at the principal and actions itself; no setting lets it pass.
-        ErrorKind::Invalid if said.contains("trust policy") => {
-            Error::Blocked(Problem::RefusedRole {
-                call: observe::failed_call(error, Some(access)),
-                trusted_role_arn: None,
-            })
-        }
+        ErrorKind::Invalid if said.contains("trust policy") => Error::from(Problem::RefusedRole {
+            call: observe::failed_call(error, Some(access)),
+            trusted_role_arn: None,
+        }),
         ErrorKind::Denied | ErrorKind::LimitReached | ErrorKind::Invalid | ErrorKind::InUse => {
-            Error::Blocked(problem_of(error, access, CallPurpose::Associations))
+            Error::from(problem_of(error, access, CallPurpose::Associations))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A batch of incoming events, from their text to what became of each.
+//! A batch of incoming events, from their text to the outcome of each.
 
 mod accept;
 mod announce;

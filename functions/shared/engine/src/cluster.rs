@@ -30,7 +30,7 @@ use planned::Planned;
 pub use guard::retirement_blockers;
 pub(crate) use taking::{CHUNK, Taking, named, shared, trim, unused};
 
-/// What became of a cluster's part of a batch.
+/// The outcome of a cluster's part of a batch.
 #[derive(Debug, Default)]
 pub struct ClusterReport {
     /// The plan, unless the work failed before there was one.
@@ -59,7 +59,7 @@ impl ClusterReport {
         Self { failures, ..Self::default() }
     }
 
-    /// Adds what became of those who waited for IAM.
+    /// Adds the outcome of those who waited for IAM.
     pub(crate) fn merge(&mut self, again: Self) {
         let Self { plan, conditions, failures, unsettled, steps, capacity, undone, node_policies } =
             again;
@@ -95,7 +95,7 @@ pub(crate) struct ExtraScope {
     pub(crate) free: BTreeSet<String>,
     /// Names whose events come back once: to them what IAM may not show yet is no block.
     pub(crate) patient: BTreeSet<DominoName>,
-    /// What is taken away from the node policies; then there is no batch.
+    /// What is removed from the node policies; then there is no batch.
     pub(crate) taking: Option<Taking>,
 }
 

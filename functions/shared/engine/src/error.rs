@@ -14,7 +14,7 @@ use crate::ports::{PortError, WriteError};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Error {
     /// It will not work before a person has done what the problem says.
-    Blocked(Problem),
+    Blocked(Box<Problem>),
     /// It may work later.
     Retryable(String),
     /// It ends by itself: another run is at work, or AWS does not show yet what was written.
@@ -59,6 +59,12 @@ impl fmt::Display for Error {
 impl Serialize for Error {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+impl From<Problem> for Error {
+    fn from(problem: Problem) -> Self {
+        Self::Blocked(Box::new(problem))
     }
 }
 

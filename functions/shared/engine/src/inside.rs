@@ -98,7 +98,7 @@ impl InsideError {
     }
 }
 
-/// What became of a run.
+/// The outcome of a run.
 #[derive(Debug, Default)]
 pub struct InsideReport {
     /// Why the inside of the cluster was left alone.

@@ -13,7 +13,7 @@ use crate::ports::{Key, LedgerWriter, WriteError};
 use crate::run::Run;
 use crate::settings::{Settings, later};
 
-/// First pause while somebody else holds the lease; it doubles up to [`LONGEST_PAUSE`].
+/// First pause while another run holds the lease; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 

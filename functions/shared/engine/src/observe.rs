@@ -167,7 +167,7 @@ async fn roles(
                 Ok(None) => RoleState::Missing { namesake: None },
                 Err(error) if error.kind == ErrorKind::Passing => return Err(error),
                 Err(error) => RoleState::Unread {
-                    because: format!("{error} ({})", error.code.as_deref().unwrap_or("no code")),
+                    reason: format!("{error} ({})", error.code.as_deref().unwrap_or("no code")),
                 },
             };
             Ok((role, state))

@@ -1,7 +1,7 @@
 //! Brings whole clusters to the desired state: what was left unfinished, what
 //! was changed by hand, and what nobody asks for any more.
 //!
-//! Roles that nobody uses leave the node policies last, once all that was found is done.
+//! Roles that no binding uses leave the node policies last, once all that was found is done.
 //!
 //! Looking needs no lease and writes nothing. Whoever needs something is then
 //! worked on by the same way as an event, under the lease and from a fresh
@@ -61,7 +61,7 @@ impl Scope {
     }
 }
 
-/// An association with our tag that the ledger does not know: kept, and told.
+/// An association with our tag that the ledger does not know: kept, and reported.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Orphan {
     /// Where it is.
@@ -72,7 +72,7 @@ pub struct Orphan {
     pub tag: Option<String>,
 }
 
-/// What became of a reconciliation.
+/// The outcome of a reconciliation.
 #[derive(Debug, Default)]
 pub struct Reconciled {
     /// Why the cluster was left alone: it is not registered, gone, or cannot be reached.
@@ -87,7 +87,7 @@ pub struct Reconciled {
     pub conditions: BTreeMap<DominoName, Condition>,
     /// Those for whom it failed for a passing reason, and why.
     pub failures: BTreeMap<DominoName, Error>,
-    /// What was put back.
+    /// What was corrected.
     pub corrected: Vec<String>,
     /// Associations with our tag that the ledger does not know.
     pub orphans: Vec<Orphan>,
@@ -96,7 +96,7 @@ pub struct Reconciled {
     /// All bindings of the cluster by the state of their condition now, those too that were not
     /// looked at.
     pub states: BTreeMap<ConditionState, usize>,
-    /// Bindings that the cluster is to have; none where nobody counted.
+    /// Bindings that the cluster is to have; none where no run counted.
     pub bindings: Option<usize>,
     /// Service accounts that the ledger knows, unbound ones included; none where nothing was counted.
     pub names: Option<usize>,
@@ -110,9 +110,9 @@ pub struct Reconciled {
     pub left: Option<ServiceAccountRef>,
     /// Roles that were taken out of the node policies.
     pub trimmed: BTreeSet<RoleArn>,
-    /// Node policies that were given up.
+    /// Node policies that were deleted.
     pub deleted_policies: BTreeSet<PolicyArn>,
-    /// Why roles that nobody uses any more are, or may be, left in the node policies.
+    /// Why roles that no binding uses any more are, or may be, left in the node policies.
     pub trim_skipped: Option<String>,
     /// How far the retirement of the cluster is, if it was asked for and all of it was looked at.
     pub retirement: Option<Retirement>,
@@ -273,7 +273,7 @@ fn skipped(error: &PortError, cluster: &ClusterArn) -> Option<String> {
     Some(format!("cluster {cluster}: {}; {remediation}", chain(error)))
 }
 
-/// Puts on the bus what was put back. An invocation that dies before it can has corrected
+/// Puts on the bus what was corrected. An invocation that dies before it can has corrected
 /// unseen; its log and the outcome events of the associations still tell.
 async fn tell(
     context: &Context<'_>,

@@ -1,4 +1,4 @@
-//! What became of the records of an invocation that asks for something, one by one, and what
+//! The outcome of the records of an invocation that asks for something, one by one, and what
 //! Lambda is told of it.
 
 use jiff::Timestamp;
@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 use crate::not_finished::NotFinished;
 use crate::payload::{Payload, batch_answer};
 
-/// What became of each record, in words. An error is delivered again.
+/// The outcome of each record, in words. An error is delivered again.
 #[derive(Debug, Default)]
 pub struct Answers(Vec<(String, Result<String, Error>)>);
 
 impl Answers {
-    /// Notes what became of a record, perhaps about one cluster, and logs it. What ends by itself is no error.
+    /// Notes the outcome of a record, perhaps about one cluster, and logs it. What ends by itself is no error.
     pub fn note(
         &mut self,
         record: &Record,
@@ -39,7 +39,7 @@ impl Answers {
         failed.filter(|why| why.waits_until().is_some()).count()
     }
 
-    /// What Lambda is told: of a batch the messages to deliver again, of a single record what
+    /// What Lambda gets: of a batch the messages to deliver again, of a single record what
     /// `single` makes of the words. A single record that waits is answered with when to ask again: to whoever
     /// invokes by hand it is no error.
     ///

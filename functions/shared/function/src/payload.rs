@@ -55,7 +55,7 @@ fn text_of(value: &Value, field: &str) -> String {
     value.get(field).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
-/// What SQS is told: the messages that it should deliver again.
+/// What SQS gets: the messages that it should deliver again.
 #[must_use]
 pub fn batch_answer<'a>(failed: impl IntoIterator<Item = &'a str>) -> Value {
     let failures: Vec<Value> =

@@ -96,7 +96,7 @@ pub(crate) async fn kubeconfig(
 }
 
 fn client(mut config: Config, calls: &Calls) -> Result<Client, TargetError> {
-    // Half of an attempt at most, so that a cluster that cannot be reached is told from a slow one.
+    // Half of an attempt at most, so that a cluster that cannot be reached is distinguished from a slow one.
     config.connect_timeout = Some(CONNECT_TIMEOUT.min(calls.timeout / 2));
     config.read_timeout = Some(calls.timeout);
     config.write_timeout = Some(calls.timeout);

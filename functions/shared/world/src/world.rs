@@ -166,7 +166,7 @@ impl World {
         self.iam.set_trust(role, trust_policy, self.now, SignedDuration::ZERO);
     }
 
-    /// Makes an association as somebody else would: no tag of ours. Its role
+    /// Makes an association as another caller would: no tag of ours. Its role
     /// need not exist.
     ///
     /// # Errors

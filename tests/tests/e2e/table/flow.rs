@@ -161,7 +161,7 @@ pub(crate) fn steady_cluster() -> Flow {
     reconciled("reconcile: steady", on_blue())
 }
 
-/// One association is gone, another has somebody else's role.
+/// One association is gone, another has a foreign role.
 pub(crate) fn drift() -> Flow {
     let mut before = on_blue();
     before.push(vec![assigned("svc-second", "old", 3)]);

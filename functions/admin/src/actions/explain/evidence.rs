@@ -127,7 +127,7 @@ impl ExplainEvidence {
         Link { evidence, ..line }
     }
 
-    /// The association of a service account; none when nobody asked for it.
+    /// The association of a service account; none when it was not asked for.
     pub(super) fn association_at(
         &self,
         place: &ServiceAccountRef,

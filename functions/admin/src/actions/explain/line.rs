@@ -41,7 +41,7 @@ pub(super) enum LinkEffect {
     Some,
     /// It only tells what another link does.
     Told,
-    /// Nothing is wrong, and nobody has seen it work.
+    /// Nothing is wrong, and it was not seen to work.
     Unproven,
 }
 
@@ -114,7 +114,7 @@ impl Checklist {
         }
     }
 
-    /// Whether nothing is wrong, and nobody has seen it work.
+    /// Whether nothing is wrong, and it was not seen to work.
     pub(super) fn is_unproven(&self) -> bool {
         let unproven =
             |line: &Link| line.verdict == LinkState::Ok || line.effect == LinkEffect::Unproven;

@@ -185,17 +185,16 @@ fn trust(evidence: &ExplainEvidence, binding: &Binding, document: &str) -> Link 
     let remediation = format!(
         "have the owner of {role} {first}add this statement: {statement}; all at once: action trust-policy"
     );
-    let because = trust.because;
+    let reason = trust.reason;
     match trust.verdict {
-        TrustVerdict::Trusted => Link::ok(check, because),
+        TrustVerdict::Trusted => Link::ok(check, reason),
         TrustVerdict::Untrusted => {
-            let why = format!("the trust policy of role {role} does not admit it: {because}");
+            let why = format!("the trust policy of role {role} does not admit it: {reason}");
             Link::broken(check, LinkEffect::None, why, remediation)
         }
         TrustVerdict::Unknown => {
-            let why = format!(
-                "whether the trust policy of role {role} admits it is not known: {because}"
-            );
+            let why =
+                format!("whether the trust policy of role {role} admits it is not known: {reason}");
             // No further statement helps against a Deny.
             let remediation = match policy.may_be_denied(question) {
                 true => format!(
@@ -233,7 +232,7 @@ fn target_role(evidence: &ExplainEvidence, binding: &Binding) -> Option<Link> {
             return Some(Link::unknown(check, why).remediation(remediation));
         }
     };
-    let Trust { verdict, because } = evaluate(document, &hop);
+    let Trust { verdict, reason } = evaluate(document, &hop);
     let remediation = format!(
         "have the owner of {target} let it in by this statement: {statement}; all at once: action trust-policy"
     );
@@ -241,17 +240,17 @@ fn target_role(evidence: &ExplainEvidence, binding: &Binding) -> Option<Link> {
         TrustVerdict::Trusted => Link::ok(
             check,
             format!(
-                "{target}: {because}; whether that role has a policy which allows it is not looked at"
+                "{target}: {reason}; whether that role has a policy which allows it is not looked at"
             ),
         ),
         TrustVerdict::Untrusted => {
             let why =
-                format!("the trust policy of target role {target} does not admit it: {because}");
+                format!("the trust policy of target role {target} does not admit it: {reason}");
             Link::broken(check, LinkEffect::None, why, remediation)
         }
         TrustVerdict::Unknown => {
             let why = format!(
-                "whether the trust policy of target role {target} admits it is not known: {because}"
+                "whether the trust policy of target role {target} admits it is not known: {reason}"
             );
             Link::unknown(check, why).remediation(remediation)
         }

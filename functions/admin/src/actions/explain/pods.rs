@@ -174,7 +174,7 @@ fn at(pod: &Pod) -> Option<ServiceAccountRef> {
     place_at(&pod.namespace, &pod.service_account)
 }
 
-/// What is known of the association of a pod's service account; none when nobody asked.
+/// What is known of the association of a pod's service account; none when it was not asked for.
 fn of_pod<'a>(
     evidence: &'a ExplainEvidence,
     pod: &Pod,

@@ -126,7 +126,7 @@ async fn roles(
                 (RoleState::Found(TrustPolicy::read(&found.trust_policy)), Some(found.trust_policy))
             }
             Ok(found) => (RoleState::Missing { namesake: found.map(|found| found.arn) }, None),
-            Err(error) => (RoleState::Unread { because: chain(&error) }, None),
+            Err(error) => (RoleState::Unread { reason: chain(&error) }, None),
         };
         Some((role, RoleLook { state, document }))
     };

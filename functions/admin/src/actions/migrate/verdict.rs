@@ -157,7 +157,7 @@ fn of_trust(seen: &BothClusters, binding: &Binding, trust: &Trust) -> MigrationV
             let why = if trusted_on(seen, binding, &seen.blue) {
                 narrowed(seen, binding, trust)
             } else {
-                format!("role {role} does not trust EKS Pod Identity: {}", trust.because)
+                format!("role {role} does not trust EKS Pod Identity: {}", trust.reason)
             };
             let statement = required_policy(question(binding, &seen.green));
             let remediation = format!(
@@ -169,7 +169,7 @@ fn of_trust(seen: &BothClusters, binding: &Binding, trust: &Trust) -> MigrationV
         TrustVerdict::Unknown => {
             let why = format!(
                 "whether role {role} trusts EKS Pod Identity cannot be known: {}",
-                trust.because
+                trust.reason
             );
             MigrationVerdict::Unknown(Reason::new(why, "look at the role's trust policy"))
         }
@@ -183,7 +183,7 @@ fn narrowed(seen: &BothClusters, binding: &Binding, trust: &Trust) -> String {
         binding.desired.role,
         seen.blue.name(),
         seen.green.name(),
-        trust.because
+        trust.reason
     )
 }
 
@@ -196,11 +196,11 @@ fn trust_on(seen: &BothClusters, binding: &Binding, cluster: &ClusterArn) -> Opt
     match &seen.roles.get(&binding.desired.role)?.state {
         RoleState::Found(policy) => Some(policy.evaluate(question(binding, cluster))),
         RoleState::Missing { .. } => {
-            let because = format!("role {} does not exist", binding.desired.role);
-            Some(Trust { verdict: TrustVerdict::Untrusted, because })
+            let reason = format!("role {} does not exist", binding.desired.role);
+            Some(Trust { verdict: TrustVerdict::Untrusted, reason })
         }
-        RoleState::Unread { because } => {
-            Some(Trust { verdict: TrustVerdict::Unknown, because: because.clone() })
+        RoleState::Unread { reason } => {
+            Some(Trust { verdict: TrustVerdict::Unknown, reason: reason.clone() })
         }
     }
 }
@@ -225,8 +225,8 @@ fn target_verdict(seen: &BothClusters, binding: &Binding) -> MigrationVerdict {
     let document = look.and_then(|look| look.document.as_deref());
     match (document, look.map(|look| &look.state)) {
         (Some(document), _) => {
-            let Trust { verdict, because } = evaluate(document, &hop);
-            let words = Reason::new(format!("target role {target}: {because}"), remediation);
+            let Trust { verdict, reason } = evaluate(document, &hop);
+            let words = Reason::new(format!("target role {target}: {reason}"), remediation);
             match verdict {
                 TrustVerdict::Trusted => MigrationVerdict::Ready,
                 TrustVerdict::Untrusted => MigrationVerdict::Breaks(words),
@@ -237,8 +237,8 @@ fn target_verdict(seen: &BothClusters, binding: &Binding) -> MigrationVerdict {
             let why = format!("target role {target} does not exist");
             MigrationVerdict::Breaks(Reason::new(why, "create it"))
         }
-        (None, Some(RoleState::Unread { because })) => MigrationVerdict::Unknown(Reason::new(
-            format!("target role {target}: {because}"),
+        (None, Some(RoleState::Unread { reason })) => MigrationVerdict::Unknown(Reason::new(
+            format!("target role {target}: {reason}"),
             remediation,
         )),
         _ => {

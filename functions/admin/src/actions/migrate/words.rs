@@ -84,7 +84,7 @@ impl Preflight {
             };
             Some([name.to_string(), word.to_owned(), verdict.words()?.line()])
         });
-        match rows(&["service account", "verdict", "because"], not_ready) {
+        match rows(&["service account", "verdict", "reason"], not_ready) {
             table if table.is_empty() => table,
             table => format!("\n{table}\n"),
         }
@@ -141,7 +141,7 @@ impl Preflight {
     pub(super) fn data(&self) -> Value {
         let (ready, breaks, unknown) = self.counts();
         let words =
-            |words: &Reason| json!({ "because": words.why, "remediation": words.remediation });
+            |words: &Reason| json!({ "reason": words.why, "remediation": words.remediation });
         let (verdicts, left_out) = verdicts_data(&self.verdicts, MOST_BYTES);
         let (left, unknown_left) = match &self.seen.left_on_blue {
             Ok(left) => (Some(left), None),
@@ -154,7 +154,7 @@ impl Preflight {
             left.iter().map(one).collect::<Vec<_>>()
         });
         let staying = self.staying.iter().map(|(name, Reason { why, remediation })| {
-            json!({ "serviceAccount": name, "because": why, "remediation": remediation })
+            json!({ "serviceAccount": name, "reason": why, "remediation": remediation })
         });
         json!({
             "from": self.seen.blue,
@@ -188,7 +188,7 @@ fn verdicts_data(
                 None => left_out += 1,
                 Some(rest) => {
                     bytes = rest;
-                    row["because"] = json!(why);
+                    row["reason"] = json!(why);
                     row["remediation"] = json!(remediation);
                 }
             }

@@ -16,7 +16,7 @@ use pod_identity_engine::Error;
 /// What the ledger notes of a cluster as a whole.
 #[derive(Debug, Default)]
 pub(crate) struct AtAGlance {
-    /// None where nobody has counted its bindings.
+    /// None where no run has counted its bindings.
     pub(crate) counts: Option<Counts>,
     pub(crate) reconciled: Option<ReconciledRecord>,
     pub(crate) inside: Option<InsideCluster>,
@@ -140,7 +140,7 @@ fn when(reconciled: &ReconciledRecord) -> String {
     }
 }
 
-/// What the last reconciliation found otherwise than the ledger says: what it put back, all parts of
+/// What the last reconciliation found otherwise than the ledger says: what it corrected, all parts of
 /// it taken together, and what is left.
 fn drift(reconciled: &ReconciledRecord) -> String {
     let ReconciledRecord { corrected, orphans, failures, .. } = reconciled;

@@ -45,7 +45,7 @@ pub(super) struct Check {
     pub(super) kubernetes: ServiceAccountRef,
     pub(super) cluster_arn: ClusterArn,
     pub(super) verdict: TrustVerdict,
-    pub(super) because: String,
+    pub(super) reason: String,
 }
 
 impl Check {
@@ -98,28 +98,28 @@ fn untrusted<T: Ord + Clone>(all: &BTreeSet<T>, checks: &[Check]) -> BTreeSet<T>
 /// Asks a target role's trust policy for everything that goes on to it.
 pub(super) fn check_hops(document: &str, hops: &BTreeSet<Hop>) -> Vec<Check> {
     let one = |hop: &Hop| {
-        let Trust { verdict, because } = target::evaluate(document, hop);
+        let Trust { verdict, reason } = target::evaluate(document, hop);
         Check {
             service_account: hop.name.clone(),
             kubernetes: hop.kubernetes.clone(),
             cluster_arn: hop.cluster.clone(),
             verdict,
-            because,
+            reason,
         }
     };
     hops.iter().map(one).collect()
 }
 
-/// Asks a trust policy for everybody who works as the role.
+/// Asks a trust policy for all that are bound to the role.
 pub(super) fn check(policy: &TrustPolicy, users: &BTreeSet<User>) -> Vec<Check> {
     let one = |user: &User| {
-        let Trust { verdict, because } = policy.evaluate(user.question());
+        let Trust { verdict, reason } = policy.evaluate(user.question());
         Check {
             service_account: user.name.clone(),
             kubernetes: user.kubernetes.clone(),
             cluster_arn: user.cluster.clone(),
             verdict,
-            because,
+            reason,
         }
     };
     users.iter().map(one).collect()

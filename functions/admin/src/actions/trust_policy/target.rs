@@ -12,7 +12,7 @@ use crate::answer::Answer;
 use pod_identity_engine::Error;
 
 /// What is told of it. `present` is its trust policy now: none when there is no such role, an error
-/// when nobody can say.
+/// when that is not known.
 pub(super) fn answer(
     role: &RoleArn,
     hops: &BTreeSet<Hop>,
@@ -81,7 +81,7 @@ fn headline(
         lacks.len(),
         first.service_account,
         first.cluster_arn.name(),
-        first.because
+        first.reason
     )
 }
 
@@ -97,7 +97,7 @@ fn of_merged(difference: &Difference, least: &Value) -> Vec<String> {
             "added statements do not help {} on cluster {}: {}; that statement has to be changed",
             check.service_account,
             check.cluster_arn.name(),
-            check.because
+            check.reason
         )
     }));
     warnings

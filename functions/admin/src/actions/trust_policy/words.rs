@@ -14,7 +14,7 @@ use pod_identity_engine::Error;
 pub(super) struct Rendered<'a> {
     pub(super) role: &'a RoleArn,
     pub(super) needs: &'a Needs,
-    /// Its trust policy now: none when there is no such role, an error when nobody can say.
+    /// Its trust policy now: none when there is no such role, an error when that is not known.
     pub(super) present: Result<Option<String>, Error>,
 }
 
@@ -117,7 +117,7 @@ impl Rendered<'_> {
                     "added statements do not help {} on cluster {}: {}; that statement has to be changed",
                     check.service_account,
                     check.cluster_arn.name(),
-                    check.because
+                    check.reason
                 ));
             }
         }
@@ -161,7 +161,7 @@ pub(super) fn proof(what: &str, checks: &[Check]) -> String {
             "{what} was evaluated and does NOT trust {} on {}: {}\n",
             check.service_account,
             check.cluster_arn.name(),
-            check.because
+            check.reason
         ),
     }
 }

@@ -24,7 +24,7 @@ pub(super) struct Holder {
     pub(super) service_account: Option<DominoName>,
     /// `role`, `target role`, [`BEFORE`] or [`IRSA`].
     pub(super) through: &'static str,
-    /// Until when what was given before it was taken away may be valid.
+    /// Until when what was given before it was revoked may be valid.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) until: Option<Timestamp>,
     /// Only pods that were admitted before this hold it.
@@ -35,9 +35,9 @@ pub(super) struct Holder {
     pub(super) association: Option<String>,
     /// Where ledger and EKS differ.
     pub(super) differs: Option<String>,
-    /// Pods that have credentials, by name; none when nobody knows.
+    /// Pods that have credentials, by name; none when that is not known.
     pub(super) pods: Option<Vec<String>>,
-    /// Why nobody knows.
+    /// Why that is not known.
     pub(super) pods_unknown: Option<String>,
 }
 

@@ -7,7 +7,7 @@
 //! | cluster | not registered, not meant by the binding, being retired | `ledger` |
 //! | condition | not carried out yet, waiting for its cluster, blocked by another's place | `ledger` |
 //! | Kubernetes service account | none, annotated for IRSA | `within` |
-//! | domsed mapping | none, ours to another, somebody else's to another, domsed not installed | `within` |
+//! | domsed mapping | none, ours to another, another's to another, domsed not installed | `within` |
 //! | association | none, drift, foreign, an add-on's, an orphan, made for another, still there | `outside` |
 //! | role | none, another by its name | `outside` |
 //! | trust policy | no statement, a condition, a Deny, not to be understood | `outside` |

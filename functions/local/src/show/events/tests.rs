@@ -72,7 +72,7 @@ fn made_association_is_a_plus() {
         json!({
             "associationId": "a-1", "associationArn": "arn", "change": "created",
             "roleArn": "arn:aws:iam::111122223333:role/domino/etl",
-            "trust": {"verdict": "trusted", "because": "statement 1"},
+            "trust": {"verdict": "trusted", "reason": "statement 1"},
         }),
     );
     let event = envelope("domino.pod-identity", detail_type::ASSOCIATION_READY, detail);

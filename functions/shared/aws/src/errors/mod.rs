@@ -193,7 +193,7 @@ fn kind_of_code(code: &str) -> Option<ErrorKind> {
         | "Server"
         | "RequestTimeout" => ErrorKind::Passing,
 
-        // IAM and DynamoDB: somebody else is changing the same object.
+        // IAM and DynamoDB: another caller is changing the same object.
         "ConcurrentModification"
         | "EntityTemporarilyUnmodifiable"
         | "TransactionInProgress"

@@ -29,7 +29,7 @@
 //! | `RECONCILE` | `apply` | `apply` or `plan`: whether reconcile writes, or only says what it would do |
 //! | `ADMIN` | `apply` | `apply` or `read`: whether the admin function may change anything |
 //! | `OWN_ROLES` | none | patterns of role ARNs whose EKS calls are this deployment's own |
-//! | `TRIM` | `on` | `on` or `off`: whether reconcile takes roles that nobody uses out of the node policies |
+//! | `TRIM` | `on` | `on` or `off`: whether reconcile takes roles that no binding uses out of the node policies |
 //! | `TRIM_AFTER_MINUTES` | 60 | 1 to 43200 that a role has to be unused before |
 //! | `NOTICE_DAYS` | 90 | 1 to 3650 that rejections and superseded notices are kept |
 //!

@@ -103,7 +103,7 @@ impl<'a> Accounts<'a> {
         }
     }
 
-    /// Deletes those of ours that nobody uses any more, by the ledger's own memory.
+    /// Deletes those of ours that no binding uses any more, by the ledger's own memory.
     pub(super) fn clear(&self, options: &Options, plan: &mut Plan) {
         if !options.service_accounts {
             return;

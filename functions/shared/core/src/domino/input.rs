@@ -16,14 +16,14 @@ pub struct Claim {
     pub uses: BTreeSet<ServiceAccountRef>,
 }
 
-/// What was seen of everybody's Mutations.
+/// What was seen of all Mutations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mutations {
     /// All of the platform namespace.
     Seen(Vec<Mutation>),
     /// The cluster does not know the resource: domsed is not installed.
     NotInstalled,
-    /// They could not be read, or nobody asked.
+    /// They could not be read, or were not asked for.
     Unseen,
 }
 

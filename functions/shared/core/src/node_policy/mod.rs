@@ -46,7 +46,7 @@ pub fn policy_number(deployment: &str, cluster: &ClusterArn, arn: &str) -> Optio
 /// ARN of a cluster's node policy by its number, counted from 1:
 /// `DEPLOYMENT-REGION-CLUSTER-NUMBER` under [`policy_path`]. Names are unique in an account, whatever their path.
 ///
-/// A cluster name that is too long for IAM is cut, and told apart by a hash.
+/// A cluster name that is too long for IAM is cut, and distinguished by a hash.
 ///
 /// # Errors
 /// When the deployment's id does not fit an IAM name.

@@ -18,7 +18,7 @@ pub enum PolicyState {
     Pending,
     /// It is being detached and deleted: what it lists counts as not listed.
     Removing,
-    /// Somebody has made it say more than a list, or it is somebody else's: it is left alone, and what it
+    /// Somebody has made it say more than a list, or it is another owner's: it is left alone, and what it
     /// was to list counts as not listed.
     Foreign,
 }
@@ -42,10 +42,10 @@ pub struct AssignedPolicy {
     /// have listed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unmerged: Option<String>,
-    /// Roles that it lists newly and that the bus has not been told of.
+    /// Roles that it lists newly and that are not published yet.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub added: BTreeSet<RoleArn>,
-    /// Roles that it lists no longer and that the bus has not been told of.
+    /// Roles that it lists no longer and that are not published yet.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub removed: BTreeSet<RoleArn>,
 }
@@ -92,7 +92,7 @@ impl AssignedPolicy {
         self.version.as_deref().and_then(version_number).unwrap_or_default()
     }
 
-    /// Whether the bus has not been told of all of it.
+    /// Whether something of it is not published yet.
     #[must_use]
     pub fn is_unpublished(&self) -> bool {
         !(self.added.is_empty() && self.removed.is_empty())

@@ -114,7 +114,7 @@ pub enum RoleState {
     /// It could not be read.
     Unread {
         /// In words.
-        because: String,
+        reason: String,
     },
 }
 
@@ -190,7 +190,7 @@ impl NodePolicies {
     }
 }
 
-/// What keeps a restored ledger from giving back what was taken away since.
+/// What keeps a restored ledger from giving back what was revoked since.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RestoreGuard {
     /// Why nothing is made again or corrected on the cluster, where its ledger is older than it.

@@ -78,7 +78,7 @@ impl<'a> PlaceDecision<'a> {
             session_tags: !desired.disable_session_tags,
         };
         let unread =
-            |because: &str| Trust { verdict: TrustVerdict::Unknown, because: because.to_owned() };
+            |reason: &str| Trust { verdict: TrustVerdict::Unknown, reason: reason.to_owned() };
         let mut read = None;
         let trust = match self.observation.roles.get(&desired.role) {
             Some(RoleState::Found(policy)) => {
@@ -89,7 +89,7 @@ impl<'a> PlaceDecision<'a> {
                 let (role_arn, namesake_arn) = (desired.role.to_string(), namesake.clone());
                 return self.block(claim, Problem::RoleNotFound { role_arn, namesake_arn });
             }
-            Some(RoleState::Unread { because }) => unread(because),
+            Some(RoleState::Unread { reason }) => unread(reason),
             None => unread("the role was not read"),
         };
         let mut warnings = Vec::new();
@@ -98,7 +98,7 @@ impl<'a> PlaceDecision<'a> {
             (TrustVerdict::Untrusted, TrustMode::Enforce) => {
                 let problem = Problem::UntrustedRole {
                     role_arn: desired.role.to_string(),
-                    reason: trust.because.clone(),
+                    reason: trust.reason.clone(),
                     // No statement that is added helps against a Deny.
                     denied: read.is_some_and(|policy| policy.is_denied(question)),
                     trust_policy: trust::required_policy(question),
@@ -111,11 +111,11 @@ impl<'a> PlaceDecision<'a> {
             }
             (TrustVerdict::Untrusted, TrustMode::Warn) => warnings.push(format!(
                 "role {} does not trust EKS Pod Identity: {}",
-                desired.role, trust.because
+                desired.role, trust.reason
             )),
             (TrustVerdict::Unknown, _) => warnings.push(format!(
                 "whether role {} trusts EKS Pod Identity cannot be known: {}",
-                desired.role, trust.because
+                desired.role, trust.reason
             )),
         }
         self.holder = Some((claim, trust, warnings));

@@ -348,7 +348,7 @@ fn an_unreadable_role_goes_ahead_and_is_shown() {
     let mut observation = observation(vec![place(vec![claim("svc-etl", "etl", 1)], &[], None)]);
     observation
         .roles
-        .insert(role("etl"), RoleState::Unread { because: "iam:GetRole was denied".to_owned() });
+        .insert(role("etl"), RoleState::Unread { reason: "iam:GetRole was denied".to_owned() });
     let plan = planned_with(observation, &options());
     assert!(plan.places[0].step.is_some());
     assert!(plan.places[0].bound.as_ref().unwrap().warnings[0].contains("iam:GetRole was denied"));

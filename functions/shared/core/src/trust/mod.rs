@@ -76,7 +76,7 @@ impl TrustPolicy {
             Err(problem) => {
                 return Trust {
                     verdict: TrustVerdict::Unknown,
-                    because: format!("the trust policy cannot be read: {problem}"),
+                    reason: format!("the trust policy cannot be read: {problem}"),
                 };
             }
         };
@@ -84,8 +84,8 @@ impl TrustPolicy {
             .iter()
             .map(|statement| StatementQuestion::new(statement, question))
             .collect();
-        if let Some(because) = denied(&asked, question) {
-            return Trust { verdict: TrustVerdict::Untrusted, because };
+        if let Some(reason) = denied(&asked, question) {
+            return Trust { verdict: TrustVerdict::Untrusted, reason };
         }
         let mut grants: Vec<(&Statement, Vec<&str>)> = Vec::new();
         let mut unknown = None;
@@ -99,7 +99,7 @@ impl TrustPolicy {
                 Err(trust) => unknown = unknown.or(Some(trust)),
             }
         }
-        let trusted = || Trust { verdict: TrustVerdict::Trusted, because: granted(&grants) };
+        let trusted = || Trust { verdict: TrustVerdict::Trusted, reason: granted(&grants) };
         unknown.unwrap_or_else(trusted)
     }
 
@@ -180,7 +180,7 @@ fn evaluate_action<'a>(
     action: StsAction,
 ) -> Result<&'a Statement, Trust> {
     let name = action.name();
-    let verdict = |verdict, because| Err(Trust { verdict, because });
+    let verdict = |verdict, reason| Err(Trust { verdict, reason });
     let mut deny_unknown = None;
     let mut allowed_by = None;
     let mut allow_unknown = None;

@@ -53,7 +53,7 @@ fn blueprint_policy_is_trusted() {
     );
     assert_eq!(trust.verdict, Trusted);
     assert_eq!(
-        trust.because,
+        trust.reason,
         "statement `AllowEksAuthToAssumeRoleForPodIdentity` allows sts:AssumeRole and sts:TagSession to pods.eks.amazonaws.com"
     );
 }
@@ -66,7 +66,7 @@ fn the_statements_and_conditions_that_admit_it_are_named() {
     }));
     let tag = statement(json!({ "Sid": "Tags", "Action": "sts:TagSession" }));
     assert_eq!(
-        ask(&policy(vec![assume, tag]), true).because,
+        ask(&policy(vec![assume, tag]), true).reason,
         "statement 1 allows sts:AssumeRole to pods.eks.amazonaws.com, if StringEquals on \
          aws:SourceAccount; statement `Tags` allows sts:TagSession to pods.eks.amazonaws.com"
     );
@@ -105,7 +105,7 @@ fn tag_session_is_needed_only_with_session_tags() {
     let trust = ask(&policy, true);
     assert_eq!(trust.verdict, Untrusted);
     assert_eq!(
-        trust.because,
+        trust.reason,
         "no statement allows sts:TagSession to pods.eks.amazonaws.com (statement 1: its Action does not name sts:TagSession)"
     );
     assert_eq!(ask(&policy, false).verdict, Trusted);
@@ -162,7 +162,7 @@ fn a_condition_that_fails_names_statement_key_and_values() {
         ask(&policy(vec![statement(json!({ "Sid": "Pods", "Condition": condition }))]), true);
     assert_eq!(trust.verdict, Untrusted);
     assert_eq!(
-        trust.because,
+        trust.reason,
         "no statement allows sts:AssumeRole to pods.eks.amazonaws.com (statement `Pods`: condition \
          StringEquals on aws:RequestTag/kubernetes-namespace wants `other` but EKS sends `domino-compute`)"
     );

@@ -156,7 +156,7 @@ async fn delete_policy(
     if let Some(one) = record.projection.policies.get_mut(&number) {
         one.state = PolicyState::Pending;
     }
-    Err(Error::Blocked(Problem::NodePolicyInUse {
+    Err(Error::from(Problem::NodePolicyInUse {
         cluster_arn: access.cluster.to_string(),
         policy_arn: policy.to_string(),
     }))
@@ -367,7 +367,7 @@ async fn make_room(
 fn policy_failure(error: &PortError, access: &ClusterAccess) -> Error {
     match error.kind {
         ErrorKind::Passing | ErrorKind::NotFound => Error::Retryable(chain(error)),
-        _ => Error::Blocked(problem_of(error, access, CallPurpose::NodePolicy)),
+        _ => Error::from(problem_of(error, access, CallPurpose::NodePolicy)),
     }
 }
 
@@ -382,15 +382,15 @@ fn attach_failure(
     match error.kind {
         ErrorKind::Passing => Error::Retryable(chain(error)),
         ErrorKind::NotFound if gone => Error::Retryable(chain(error)),
-        ErrorKind::LimitReached => Error::Blocked(Problem::NodeRoleFull {
+        ErrorKind::LimitReached => Error::from(Problem::NodeRoleFull {
             node_role_arn: node_role.to_string(),
             policy_arn: policy.to_string(),
         }),
-        ErrorKind::NotFound => Error::Blocked(Problem::NodeRoleNotFound {
+        ErrorKind::NotFound => Error::from(Problem::NodeRoleNotFound {
             cluster_arn: access.cluster.to_string(),
             node_role_arn: node_role.to_string(),
             guessed: false,
         }),
-        _ => Error::Blocked(problem_of(error, access, CallPurpose::NodePolicyAttachment)),
+        _ => Error::from(problem_of(error, access, CallPurpose::NodePolicyAttachment)),
     }
 }

@@ -1,4 +1,4 @@
-//! What the bus is told of the desired state alone.
+//! What is published of the desired state alone.
 
 use pod_identity_core::plan::Blocked;
 use pod_identity_core::{Change, DominoName, ServiceAccountRef, Version};
@@ -99,7 +99,7 @@ fn waiting(
         })
         .filter_map(|condition| {
             let kubernetes = condition.wanted.clone()?;
-            let problem = condition.blocked.clone()?.into();
+            let problem = condition.blocked.clone()?;
             let blocked = Blocked::by(problem, name, Some(version), None);
             Some((condition, kubernetes, blocked))
         })

@@ -9,7 +9,7 @@ use super::{Record, Taken, accept, announce, report, take};
 use crate::context::Context;
 use crate::ports::{Bus, LedgerWriter};
 
-/// What became of changes that were only taken into the ledger.
+/// The outcome of changes that were only taken into the ledger.
 #[derive(Debug)]
 pub struct Recorded {
     /// One report a record, in their order. *Applied* says that the ledger has it.

@@ -1,4 +1,4 @@
-//! What became of each record of a batch, for people and for machines.
+//! The outcome of each record of a batch, for people and for machines.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::ledger::{
     BindingRecord, Condition, ConditionState, Decision, Registry, View, binding_key,
 };
 
-/// What became of a record.
+/// The outcome of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Outcome {
@@ -40,7 +40,7 @@ pub enum Outcome {
     Failed,
 }
 
-/// What became of one record.
+/// The outcome of one record.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RecordReport {
@@ -52,7 +52,7 @@ pub struct RecordReport {
     pub detail_type: Option<String>,
     /// The Domino service account that it is about.
     pub service_account: Option<String>,
-    /// What became of it.
+    /// Its outcome.
     pub outcome: Outcome,
     /// The same in words, a line a cluster or a reason.
     pub lines: Vec<String>,
@@ -61,7 +61,7 @@ pub struct RecordReport {
     pub waits_until: Option<Timestamp>,
 }
 
-/// What became of a batch.
+/// The outcome of a batch.
 #[derive(Debug)]
 pub struct BatchReport {
     /// One report a record, in the batch's order.

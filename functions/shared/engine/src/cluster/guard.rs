@@ -12,7 +12,6 @@ use crate::ledger::{
 use crate::ports::{Key, LedgerReader};
 use crate::settings::Settings;
 
-/// What holds a retirement up until they are ready elsewhere.
 /// Those whose binding, in its current version, is ready on no other cluster that stays, and whom
 /// the retirement does not give up. Read from the ledger now.
 pub(crate) async fn left_behind(

@@ -67,7 +67,7 @@ pub(super) async fn planned(
     let known = stored.is_some();
     let observed = match admitted {
         Err(reasons) => {
-            Err(Error::Blocked(Problem::ClusterNotAllowed { violations: reasons.join("; ") }))
+            Err(Error::from(Problem::ClusterNotAllowed { violations: reasons.join("; ") }))
         }
         Ok(()) => Box::pin(observe_all(cloud, job, &mut loaded, stored, ahead)).await,
     };
@@ -127,7 +127,7 @@ async fn observe_all(
         };
     associations.retain(|place, _| here.contains(place));
     if let Some(problem) = of_another_account(&access.cluster, associations.values()) {
-        return Err(Error::Blocked(problem));
+        return Err(problem.into());
     }
     loaded.associations = associations;
     loaded.resolve_owners(cloud, &access.cluster).await.map_err(Error::from)?;

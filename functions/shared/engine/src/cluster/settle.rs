@@ -233,7 +233,8 @@ impl Results<'_> {
             Some(Err(Error::Blocked(problem))) => {
                 self.bound_is_blocked(place, problem);
                 for gone in &place.removed {
-                    let blocked = Blocked::by(problem.clone(), &gone.service_account, None, None);
+                    let blocked =
+                        Blocked::by(Problem::clone(problem), &gone.service_account, None, None);
                     self.blocked(kubernetes, &blocked);
                 }
             }
@@ -496,7 +497,7 @@ fn news(condition: &Condition) -> impl PartialEq + use<> {
     let mut said = said(condition);
     let identity = said.blocked.take().map(|problem| problem.identity());
     if let Some(trust) = &mut said.trust {
-        trust.because.clear();
+        trust.reason.clear();
     }
     (said, identity)
 }

@@ -28,10 +28,10 @@ use crate::settings::{Settings, later};
 /// Most places that are looked at, and worked on, in one go.
 pub(crate) const CHUNK: usize = 400;
 
-/// What is taken away from the node policies.
+/// What is removed from the node policies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Taking {
-    /// Roles that nobody uses any more, and policies that are not needed then.
+    /// Roles that no binding uses any more, and policies that are not needed then.
     Unused,
     /// All policies, with a retirement that has deleted the associations.
     Everything {
@@ -85,7 +85,7 @@ pub(super) async fn planned(
     let mut found = found.map_err(|error| observation_failure(&error, access))?;
     let policies = &found.policies();
     if let Some(problem) = &policies.problem {
-        return Err(Error::Blocked(problem.clone()));
+        return Err(Error::from(problem.clone()));
     }
     let plan = match taking {
         Taking::Everything { .. } => plan::empty(cluster, policies, &settings.plan),
@@ -107,7 +107,7 @@ fn observation_failure(error: &PortError, access: &ClusterAccess) -> Error {
         ErrorKind::Passing | ErrorKind::Expired | ErrorKind::Unreachable => {
             Error::Retryable(chain(error))
         }
-        _ => Error::Blocked(observe::problem_of(error, access, CallPurpose::RetiredNodePolicies)),
+        _ => Error::from(observe::problem_of(error, access, CallPurpose::RetiredNodePolicies)),
     }
 }
 

@@ -16,7 +16,7 @@ use super::{Inside, InsideError};
 use crate::ledger::InsideBinding;
 pub(super) use apply::apply;
 
-/// What became of the Domino side.
+/// The outcome of the Domino side.
 #[derive(Debug, Clone, Default)]
 pub struct DominoReport {
     /// Roles that IRSA annotations of Kubernetes service accounts name, by service account that a

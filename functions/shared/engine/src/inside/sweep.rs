@@ -26,7 +26,7 @@ use places::{AssociationList, Shown, place_of};
 use pods::{Pods, Wanted};
 use tell::Words;
 
-/// What became of a sweep.
+/// The outcome of a sweep.
 #[derive(Debug, Clone)]
 pub struct SweepReport {
     /// What was planned.
@@ -281,7 +281,7 @@ pub(super) async fn apply(
     report
 }
 
-/// The pods whose eviction a budget blocked, as the bus was told.
+/// The pods whose eviction a budget blocked, as it was published.
 fn blocked(known: &Remembered) -> BTreeMap<String, (Case, Timestamp)> {
     let reported = known.reported.iter();
     reported

@@ -31,7 +31,7 @@ use cluster::accept_cluster;
 /// Most Kubernetes service accounts that a binding may be leaving on one cluster.
 const MAX_LEAVING: usize = 20;
 
-/// What became of a change.
+/// The outcome of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
     /// It is the desired state now.
@@ -48,7 +48,7 @@ pub enum Decision {
         occurred_at: Timestamp,
         /// Detail type of the newer one.
         detail_type: String,
-        /// Whether the bus is told of it: beyond the day's limit it is not.
+        /// Whether it is published: beyond the day's limit it is not.
         published: bool,
     },
     /// It breaks a rule that only the ledger can check.
@@ -248,7 +248,7 @@ fn older(
         return superseded(true);
     }
     // They cost nothing to send: beyond the day's limit they are only counted, and the first of
-    // those is the last that the bus is told of.
+    // those is the last that is published.
     let counted = superseded_count_key(acceptance.command, of, acceptance.now);
     let count = view.get::<CountRecord>(&counted)?.map_or(0, |stored| stored.count);
     let (revision, expires_at) = (acceptance.revision, Some(acceptance.notice_expires_at));

@@ -1,4 +1,4 @@
-//! What keeps a restored ledger from giving back what was taken away since.
+//! What keeps a restored ledger from giving back what was revoked since.
 
 use std::collections::BTreeSet;
 

@@ -171,7 +171,7 @@ pub struct IntendedEviction {
     pub event: StalePodEvicted,
 }
 
-/// What the bus was told of a stale pod. Expires; until then the same is not told again.
+/// What was published of a stale pod. Expires; until then the same is not told again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReportedPod {

@@ -149,19 +149,19 @@ pub fn inside_binding_key(name: &DominoName, cluster: &ClusterArn) -> Key {
     key(inside_partition(cluster), name.as_str())
 }
 
-/// Partition of the stale pods of a cluster that the bus was told of.
+/// Partition of the published stale pods of a cluster.
 #[must_use]
 pub fn reported_partition(cluster: &ClusterArn) -> String {
     format!("TOLD#{cluster}")
 }
 
-/// What the bus was told of a pod.
+/// What was published of a pod.
 #[must_use]
 pub fn reported_key(cluster: &ClusterArn, uid: &str) -> Key {
     key(reported_partition(cluster), uid)
 }
 
-/// What keeps a restored ledger from giving back on a cluster what was taken away since.
+/// What keeps a restored ledger from giving back on a cluster what was revoked since.
 #[must_use]
 pub fn guard_key(cluster: &ClusterArn) -> Key {
     key(format!("GUARD#{cluster}"), "GUARD")

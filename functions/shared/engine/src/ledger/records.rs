@@ -63,12 +63,12 @@ impl Pace {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "is")]
 pub enum BindingState {
-    /// The service account works as a role.
+    /// The service account is bound to a role.
     Bound {
         /// As which, and where.
         binding: Box<Binding>,
     },
-    /// The service account works as no role.
+    /// The service account is bound to no role.
     Unbound {
         /// Why.
         reason: RemovalReason,
@@ -86,7 +86,7 @@ impl BindingRecord {
     }
 }
 
-/// What became of an event when it arrived.
+/// The outcome of an event when it arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum HistoryOutcome {
@@ -104,7 +104,7 @@ pub enum HistoryOutcome {
 pub struct HistoryRecord {
     /// Its version.
     pub version: Version,
-    /// What became of it.
+    /// Its outcome.
     pub outcome: HistoryOutcome,
     /// Detail type of the event.
     pub detail_type: String,
@@ -218,11 +218,11 @@ pub struct Condition {
     /// it is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<WorkedRecord>,
-    /// What a creation may make here, each open until a run has seen what became of it.
+    /// What a creation may make here, each open until a run has seen its outcome.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub intents: Vec<Intent>,
     /// The places that it lost, the last [`MAX_REMOVALS`] of them: pods there that were admitted
-    /// earlier hold what was taken away.
+    /// earlier hold what was revoked.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub removals: BTreeMap<ServiceAccountRef, RemovalRecord>,
     /// The verdict on the role's trust policy.
@@ -378,7 +378,7 @@ impl NodePolicyRecord {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReconciledRecord {
-    /// When it ended, or was handed on, or had looked at a part.
+    /// When it ended, or was continued, or had looked at a part.
     pub at: Timestamp,
     /// Request id of the invocation.
     pub request_id: String,
@@ -394,7 +394,7 @@ pub struct ReconciledRecord {
     /// Bindings by the state of their condition on the cluster, those too that were not looked at.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub states: BTreeMap<ConditionState, usize>,
-    /// Bindings that the cluster was to have then; none where nobody counted.
+    /// Bindings that the cluster was to have then; none where no run counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bindings: Option<usize>,
     /// When they were counted, if not at the end: a cluster that was left alone was not counted again.
@@ -403,7 +403,7 @@ pub struct ReconciledRecord {
     /// How full the node policies were, if they were looked at and understood.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity: Option<PolicyCapacity>,
-    /// What was put back, in all parts of a reconciliation that was handed on.
+    /// What was corrected, in all parts of a reconciliation that was continued.
     #[serde(default)]
     pub corrected: usize,
     /// Associations with our tag that the ledger does not know.

@@ -103,7 +103,7 @@ pub struct RetirementRecord {
     /// Who need not be ready on another cluster.
     #[serde(default, skip_serializing_if = "Exemptions::is_nobody")]
     pub exemptions: Exemptions,
-    /// Since when its associations are taken away. Only a registration takes that back.
+    /// Since when its associations are deleted. Only a registration takes that back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub begun_at: Option<Timestamp>,
     /// Since when nothing of this deployment is left there.

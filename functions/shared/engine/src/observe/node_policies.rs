@@ -165,7 +165,7 @@ async fn merge_in(
             return Ok(());
         }
     };
-    // A writer that died before it could merge has put its version over somebody else's.
+    // A writer that died before it could merge has put its version over another's.
     let mut theirs = shard.roles.clone();
     if shown > base + 1 {
         let versions = versions(aws, access, &arn).await?;

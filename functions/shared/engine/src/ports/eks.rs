@@ -24,7 +24,7 @@ pub struct AssociationSummary {
     pub id: String,
     /// ARN.
     pub arn: String,
-    /// Namespace, as EKS has it; somebody else may have made it, so it is not checked.
+    /// Namespace, as EKS has it; another may have made it, so it is not checked.
     pub namespace: String,
     /// Kubernetes service account.
     pub service_account: String,

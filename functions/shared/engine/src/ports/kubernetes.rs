@@ -41,7 +41,7 @@ pub struct PodId {
     pub uid: String,
 }
 
-/// What became of an eviction.
+/// The outcome of an eviction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Eviction {
     /// The pod is terminating.
@@ -52,7 +52,7 @@ pub enum Eviction {
     Blocked(String),
 }
 
-/// What became of a dry run of a pod's creation.
+/// The outcome of a dry run of a pod's creation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Admission {
     /// It would be admitted, and would look like this.

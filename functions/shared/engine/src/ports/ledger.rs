@@ -76,7 +76,7 @@ pub enum Write {
 /// A transaction changed nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// At least one expectation did not hold, or somebody else was writing the same item.
+    /// At least one expectation did not hold, or another caller was writing the same item.
     #[error("the ledger has changed meanwhile")]
     Conflict,
     /// The call failed.

@@ -1,4 +1,4 @@
-//! What somebody changed behind the ledger's back, and what it was put back to.
+//! What somebody changed behind the ledger's back, and the correction.
 
 use std::fmt;
 

@@ -9,7 +9,7 @@ use crate::ledger::{CountRecord, ReconciledRecord, View, WriteSet, names_key, re
 use crate::ports::LedgerWriter;
 
 /// Leaves a note in the ledger of what the reconciliation of a whole cluster found so far, also
-/// where it is handed on.
+/// where it is continued.
 ///
 /// # Errors
 /// When the ledger cannot be written, or read where that is needed.

@@ -303,7 +303,7 @@ impl Overview {
         for place in chunk {
             self.judge_owner(place, associations.get(place), &mut found);
         }
-        // A policy that is otherwise than it was, or has to list somebody else's role, is looked
+        // A policy that is otherwise than it was, or has to list another's role, is looked
         // at with whoever is bound. Where nobody is, nothing is granted, and nothing listed.
         let granted = self.policies.granted.as_ref();
         let unlisted = granted.is_some_and(|granted| !found.other_roles.is_subset(granted));
@@ -413,7 +413,7 @@ impl Overview {
         Job { presumed: true, ..self.job(names, extra) }
     }
 
-    /// What was put back, by what was found, what the plan under the lease changed of it, and how the work
+    /// What was corrected, by what was found, what the plan under the lease changed of it, and how the work
     /// ended. What an event has changed since is no drift.
     pub(super) fn corrected(&self, found: &Found, report: &ClusterReport) -> Vec<Drift> {
         let Some(plan) = &report.plan else { return Vec::new() };

@@ -149,7 +149,7 @@ pub struct Recreation {
     pub role: RoleArn,
 }
 
-/// An association that is otherwise than the ledger says, and would be put back.
+/// An association that is otherwise than the ledger says, and would be corrected.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Correction {
@@ -178,7 +178,7 @@ pub struct Resumption {
     pub orphans: BTreeSet<String>,
     /// What would be made again, without a ceiling.
     pub recreations: Vec<Recreation>,
-    /// What was changed since and would be put back.
+    /// What was changed since and would be corrected.
     pub corrections: Vec<Correction>,
     /// A digest of all of it: what was shown is what is resumed.
     pub digest: String,

@@ -31,7 +31,7 @@ pub(super) use close::finish;
 pub enum Retirement {
     /// These would be left without a role, so theirs is kept; before it has begun, everybody's.
     RetirementBlocked(BTreeSet<DominoName>),
-    /// Associations are being taken away.
+    /// Associations are being deleted.
     UnderWay {
         /// Whether the ceiling or the time ended the run, so that another is to go on at once.
         goes_on: bool,

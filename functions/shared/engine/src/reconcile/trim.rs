@@ -1,4 +1,4 @@
-//! Roles that nobody uses any more leave the node policies, a grace period after a complete
+//! Roles that no binding uses any more leave the node policies, a grace period after a complete
 //! observation found them unused for the first time.
 //!
 //! What is found here only says since when; what is taken out is decided again under the lease,
@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::ledger::{NodePolicyRecord, View, WriteSet, node_policy_key};
 use crate::ports::LedgerWriter;
 
-/// By role that the policies list: since when nobody uses it.
+/// By role that the policies list: since when no binding uses it.
 type Unused = BTreeMap<RoleArn, Timestamp>;
 
 /// Says what a trim would do, by one look.
@@ -36,7 +36,7 @@ pub(super) async fn preview(
     Ok(())
 }
 
-/// Takes out of the node policies what nobody uses any more. What keeps it from that is told,
+/// Takes out of the node policies what no binding uses any more. What keeps it from that is told,
 /// and is no failure: the next reconciliation tries again.
 pub(super) async fn trim(
     cloud: &Cloud<'_>,

@@ -58,7 +58,7 @@ fn run(scenario: &mut Scenario) -> Result<Reconciled, String> {
     .map_err(|error| error.to_string())
 }
 
-/// svc-etl is blocked by somebody else's association, whose role is `theirs`.
+/// svc-etl is blocked by another's association, whose role is `theirs`.
 fn blocked() -> (Scenario, Association) {
     blocked_as("etl")
 }

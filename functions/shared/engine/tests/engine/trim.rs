@@ -1,4 +1,4 @@
-//! Roles that nobody uses leave the node policies.
+//! Roles that no binding uses leave the node policies.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -25,7 +25,7 @@ pub struct PortFault {
     pub lasting: bool,
     /// Whether the call has its effect.
     pub when: When,
-    /// What the caller is told.
+    /// What the caller gets.
     pub kind: ErrorKind,
 }
 

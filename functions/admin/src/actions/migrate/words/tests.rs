@@ -19,7 +19,7 @@ fn a_verdict_has_its_words_unless_it_is_ready() {
     let (all, left_out) = verdicts_data(&verdicts(2, "it is so"), MOST_BYTES);
     assert_eq!(left_out, 0);
     let breaks = json!({
-        "serviceAccount": "svc-0001", "verdict": "willBreak", "because": "it is so",
+        "serviceAccount": "svc-0001", "verdict": "willBreak", "reason": "it is so",
         "remediation": "mend it",
     });
     assert_eq!(all, [json!({ "serviceAccount": "svc-0000", "verdict": "ready" }), breaks]);
@@ -30,7 +30,7 @@ fn every_verdict_of_a_full_cluster_fits_an_answer() {
     let (all, left_out) = verdicts_data(&verdicts(5_000, &"x".repeat(2_000)), MOST_BYTES);
     assert_eq!(all.len(), 5_000);
     assert!((1..2_500).contains(&left_out), "{left_out}");
-    let with_words = all.iter().filter(|one| one["because"].is_string()).count();
+    let with_words = all.iter().filter(|one| one["reason"].is_string()).count();
     assert_eq!(with_words, 2_500 - left_out);
     // The rest is for what others have on the cluster, and for the text.
     assert!(json!(all).to_string().len() < answer::MOST_BYTES / 2);

@@ -40,7 +40,7 @@ fn a_document_that_is_not_understood_completely_is_unknown() {
         // A statement that admits EKS beside it changes nothing.
         let trust = ask(&policy(vec![statement(json!({})), statement(changes.clone())]), true);
         assert_eq!(trust.verdict, Unknown, "{changes}");
-        assert!(trust.because.starts_with("the trust policy cannot be read: "), "{trust:?}");
+        assert!(trust.reason.starts_with("the trust policy cannot be read: "), "{trust:?}");
     }
     for (element, value) in
         [("Version", json!("2030-01-01")), ("Version", json!(1)), ("Foo", json!({}))]
@@ -70,7 +70,7 @@ fn an_object_that_names_something_twice_is_not_understood() {
         assert_ne!(document, once);
         let trust = read(&document);
         assert_eq!(trust.verdict, Unknown, "{document}");
-        assert!(trust.because.contains("occurs twice"), "{}", trust.because);
+        assert!(trust.reason.contains("occurs twice"), "{}", trust.reason);
     }
 }
 
@@ -138,7 +138,7 @@ fn what_cannot_apply_for_another_reason_is_no_doubt() {
 
 #[test]
 fn reasons_name_the_condition_and_what_eks_sends() {
-    for (condition, because) in [
+    for (condition, reason) in [
         (
             json!({ "StringNotLike": { "aws:RequestTag/kubernetes-namespace": ["kube-*", "domino-*"] } }),
             "condition StringNotLike on aws:RequestTag/kubernetes-namespace wants none of `kube-*`, \
@@ -162,13 +162,13 @@ fn reasons_name_the_condition_and_what_eks_sends() {
     ] {
         let trust = ask(&policy(vec![statement(json!({ "Condition": condition }))]), true);
         assert_eq!(
-            trust.because,
+            trust.reason,
             format!(
-                "no statement allows sts:AssumeRole to pods.eks.amazonaws.com (statement 1: {because})"
+                "no statement allows sts:AssumeRole to pods.eks.amazonaws.com (statement 1: {reason})"
             )
         );
     }
-    for (condition, because) in [
+    for (condition, reason) in [
         (json!({ "NumericEquals": { "aws:x": 1 } }), "NumericEquals on aws:x is not evaluated"),
         (
             json!({ "StringEquals": { "aws:SourceOrgID": "o-1" } }),
@@ -181,8 +181,8 @@ fn reasons_name_the_condition_and_what_eks_sends() {
     ] {
         let trust = ask(&policy(vec![statement(json!({ "Condition": condition }))]), true);
         assert_eq!(
-            trust.because,
-            format!("statement 1 may allow sts:AssumeRole: condition {because}")
+            trust.reason,
+            format!("statement 1 may allow sts:AssumeRole: condition {reason}")
         );
     }
 }
@@ -193,5 +193,5 @@ fn a_deny_of_either_action_is_the_reason_that_is_told() {
     deny["Effect"] = json!("Deny");
     let trust = ask(&policy(vec![deny]), true);
     assert_eq!(trust.verdict, Untrusted);
-    assert_eq!(trust.because, "statement 1 denies sts:TagSession to pods.eks.amazonaws.com");
+    assert_eq!(trust.reason, "statement 1 denies sts:TagSession to pods.eks.amazonaws.com");
 }

@@ -223,7 +223,7 @@ proptest! {
         let condition = json!({ "Condition": { operator: { key: values } } });
         for session_tags in [true, false] {
             let trust = ask(&policy(vec![statement(condition.clone())]), session_tags);
-            prop_assert!(!trust.because.is_empty());
+            prop_assert!(!trust.reason.is_empty());
         }
     }
 }

@@ -92,7 +92,7 @@ fn session_tags_that_only_the_call_shows_can_be_asked_for() {
         let one = json!({ "StringEquals": { &key: "x" } });
         let trust = ask(&policy(vec![statement(json!({ "Condition": one }))]), true);
         assert_eq!(trust.verdict, Unknown);
-        assert!(trust.because.ends_with(&format!(
+        assert!(trust.reason.ends_with(&format!(
             "condition StringEquals on {key} is on a value that only the call shows"
         )));
     }

@@ -1,4 +1,4 @@
-//! Carries the plan out: service accounts, then our Mutation, then what nobody uses any more.
+//! Carries the plan out: service accounts, then our Mutation, then what no binding uses any more.
 
 use pod_identity_events::Problem;
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ use crate::outcome::Outcomes;
 use crate::ports::{AssociationFilter, ErrorKind, KubernetesWriter, PortError};
 use crate::publish::publish;
 
-/// Does what was planned, and notes for each binding what became of it.
+/// Does what was planned, and notes for each binding its outcome.
 pub(in super::super) async fn apply(
     context: &Inside<'_>,
     writers: &LeasedWriters<'_>,
@@ -266,7 +266,7 @@ impl Hand<'_> {
     }
 }
 
-/// What became of our Mutation.
+/// The outcome of our Mutation.
 enum Mapped {
     /// It is as it should be, since this time at the latest.
     At(Timestamp),

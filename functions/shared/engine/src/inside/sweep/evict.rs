@@ -44,7 +44,7 @@ struct EvictionTarget<'a> {
     sent: bool,
 }
 
-/// What became of one attempt.
+/// The outcome of one attempt.
 enum EvictionOutcome {
     Evicted,
     Deleted,
@@ -358,7 +358,7 @@ impl<'a> Evicting<'a> {
         }
     }
 
-    /// A budget must not keep for ever what was taken away. Nothing else is worth more than it.
+    /// A budget must not keep for ever what was revoked. Nothing else is worth more than it.
     fn may_delete(&self, finding: &Finding, blocked_since: Timestamp) -> bool {
         let after = self.delete_after().filter(|_| finding.case == Case::Revoked);
         after.is_some_and(|after| later(blocked_since, after) <= self.context.clock.now())
@@ -373,7 +373,7 @@ impl<'a> Evicting<'a> {
         target.again(why)
     }
 
-    /// What became of a pod after a call that failed. Where there was no answer, the pod itself says it: the server
+    /// The outcome of a pod after a call that failed. Where there was no answer, the pod itself says it: the server
     /// holds the eviction of a pod for ten seconds while another one has its name, and would do so each time.
     async fn after(
         &self,

@@ -1,4 +1,4 @@
-//! What the bus is told of stale pods: each of them once for each case.
+//! What is published of stale pods: each of them once for each case.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::outcome::time;
 use crate::ports::MAX_WRITE;
 use crate::publish::publish;
 
-/// How long it is remembered what the bus was told of a pod, in seconds: 30 days.
+/// How long it is remembered what was published of a pod, in seconds: 30 days.
 const REMEMBERED: i64 = 30 * 24 * 60 * 60;
 
 /// Since when a budget has blocked an eviction, and Kubernetes' words.
@@ -218,7 +218,7 @@ fn pod(finding: &Finding) -> Pod {
     }
 }
 
-/// What became of words.
+/// What a publication came to.
 #[derive(Default)]
 pub(super) struct Spoken {
     /// How many events the bus took.
