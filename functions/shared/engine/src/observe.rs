@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use pod_identity_core::plan::RoleState;
 use pod_identity_core::trust::TrustPolicy;
-use pod_identity_core::{Association, RoleArn, ServiceAccountRef};
+use pod_identity_core::{Association, RoleArn, ServiceAccountRef, plain};
 use pod_identity_events::{CallPurpose, FailedCall, Problem};
 
 pub use node_policies::is_broad_policy;
@@ -17,6 +17,7 @@ pub(crate) use node_policies::{
     not_shown, ours, versions,
 };
 
+use crate::error::chain;
 use crate::ports::{
     AssociationFilter, AssociationSummary, ClusterAccess, EksReader, ErrorKind, IamReader, Page,
     PortError,
@@ -191,19 +192,40 @@ pub(crate) fn problem_of(
     }
 }
 
-/// A failed call as data. It has the service's own words but no request id, which would make each
-/// delivery's error new.
+/// A failed call as data. It has the service's own words, in one line, but no request id, which would make
+/// each delivery's error new.
 pub(crate) fn failed_call(error: &PortError, access: Option<&ClusterAccess>) -> FailedCall {
     let said = match (&error.code, &error.message) {
         (Some(code), Some(message)) => format!("{code}: {message}"),
         (Some(code), None) => code.clone(),
-        (None, _) => error.source.to_string(),
+        (None, _) => chain(error.source.as_ref()),
     };
     let assumed = access.and_then(|access| access.assume_role.as_ref());
     FailedCall {
         operation: error.operation.to_owned(),
         object: error.object.clone(),
         assumed_role_arn: assumed.map(RoleArn::to_string),
-        error: said,
+        error: plain(&said),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_service_says_of_a_failed_call_stays_one_plain_line() {
+        let error = PortError {
+            operation: "create",
+            object: "service account a/b".to_owned(),
+            kind: ErrorKind::Denied,
+            code: Some("Forbidden".to_owned()),
+            message: Some("no\nok  domsed mapping\u{202e}".to_owned()),
+            source: "refused".into(),
+        };
+        let call = failed_call(&error, None);
+        assert_eq!(call.error, "Forbidden: no\u{fffd}ok  domsed mapping\u{fffd}");
+        let unanswered = PortError { code: None, message: None, ..error };
+        assert_eq!(failed_call(&unanswered, None).error, "refused");
     }
 }
