@@ -33,7 +33,6 @@ impl<'a> Existing<'a> {
         let adoptable_id = place.holder().and_then(|claim| claim.adopts.clone());
         // Made again since, so no administrator has looked at this one.
         let adoptable_id = adoptable_id.filter(|named| *named != association.id);
-        let tagged_for = |tag: Option<&str>| tag.map(plain);
         let (problem, may_be_ours) = match verdict {
             Verdict::Managed(of) | Verdict::Unconfirmed(of) => return Self::Ours(association, of),
             // Its owner would restore it.
@@ -41,42 +40,6 @@ impl<'a> Existing<'a> {
                 let add_on = owner.to_owned();
                 (Problem::AddOnOwnedAssociation { account, association_id, add_on }, held)
             }
-            Verdict::Adoptable => {
-                let problem = match association.tagged_by(&options.deployment) {
-                    Some(tag) => {
-                        let tagged_for = tagged_for(tag);
-                        Problem::OrphanAssociation {
-                            account,
-                            association_id,
-                            tagged_for,
-                            adoptable_id,
-                        }
-                    }
-                    None => Problem::ForeignAssociation {
-                        account,
-                        association_id,
-                        role_arn,
-                        adoptable_id,
-                    },
-                };
-                return Self::Adoptable(association, problem);
-            }
-            Verdict::Orphan { tag } => {
-                let tagged_for = tagged_for(tag);
-                (
-                    Problem::OrphanAssociation {
-                        account,
-                        association_id,
-                        tagged_for,
-                        adoptable_id,
-                    },
-                    true,
-                )
-            }
-            Verdict::Foreign { replaced: false } => (
-                Problem::ForeignAssociation { account, association_id, role_arn, adoptable_id },
-                false,
-            ),
             Verdict::Foreign { replaced: true } => {
                 let replaced_id =
                     place.held.as_ref().map(|held| held.id.clone()).unwrap_or_default();
@@ -88,6 +51,31 @@ impl<'a> Existing<'a> {
                     adoptable_id,
                 };
                 (problem, false)
+            }
+            Verdict::Adoptable | Verdict::Orphan { .. } | Verdict::Foreign { replaced: false } => {
+                let tag = match verdict {
+                    Verdict::Orphan { tag } => Some(tag),
+                    Verdict::Adoptable => association.tagged_by(&options.deployment),
+                    _ => None,
+                };
+                let problem = match tag {
+                    Some(tag) => Problem::OrphanAssociation {
+                        account,
+                        association_id,
+                        tagged_for: tag.map(plain),
+                        adoptable_id,
+                    },
+                    None => Problem::ForeignAssociation {
+                        account,
+                        association_id,
+                        role_arn,
+                        adoptable_id,
+                    },
+                };
+                if verdict == Verdict::Adoptable {
+                    return Self::Adoptable(association, problem);
+                }
+                (problem, tag.is_some())
             }
         };
         Self::Protected { problem, may_be_ours }
