@@ -329,6 +329,12 @@ fn an_untrusted_role_blocks_and_hands_its_owner_the_policy() {
     assert!(plan.is_empty());
     let blocked = &plan.places[0].blocked[0];
     assert_eq!(blocked.problem.code(), BlockedCode::UntrustedRole);
+    let Problem::UntrustedRole { trust_policy, .. } = &blocked.problem else {
+        panic!("{blocked:?}")
+    };
+    assert!(
+        trust_policy.to_string().contains("svc") || blocked.problem.remediation().contains("sa")
+    );
     assert!(blocked.problem.remediation().contains("must add this statement"));
 }
 
