@@ -184,8 +184,12 @@ pub(crate) fn problem_of(
     access: &ClusterAccess,
     purpose: CallPurpose,
 ) -> Problem {
-    let call = failed_call(error, Some(access));
-    match error.kind {
+    lasting(error.kind, purpose, failed_call(error, Some(access)))
+}
+
+/// What a call that will fail again means for bindings.
+pub(crate) fn lasting(kind: ErrorKind, purpose: CallPurpose, call: FailedCall) -> Problem {
+    match kind {
         ErrorKind::Denied => Problem::AccessDenied { purpose, call },
         ErrorKind::LimitReached => Problem::LimitReached { purpose, call },
         _ => Problem::InvalidRequest { purpose, call },

@@ -5,7 +5,7 @@ use pod_identity_core::domino::MANAGED_BY;
 use pod_identity_events::{CallPurpose, Problem};
 
 use super::super::{Inside, InsideError};
-use crate::observe::failed_call;
+use crate::observe::{failed_call, lasting};
 use crate::ports::{ErrorKind, PortError};
 
 /// What Kubernetes' own refusal by RBAC is called. Any other denial came from somebody who does
@@ -26,8 +26,7 @@ fn otherwise(error: &PortError, purpose: CallPurpose) -> Problem {
     let call = failed_call(error, None);
     match error.kind {
         ErrorKind::Passing | ErrorKind::Expired => Problem::KubernetesUnavailable { call },
-        ErrorKind::Denied => Problem::AccessDenied { purpose, call },
-        _ => Problem::InvalidRequest { purpose, call },
+        kind => lasting(kind, purpose, call),
     }
 }
 
