@@ -65,7 +65,7 @@ wire! {
         pub object: String,
         /// What was found.
         pub found: String,
-        /// The correction.
+        /// What it was corrected to.
         pub corrected: String,
     }
 }

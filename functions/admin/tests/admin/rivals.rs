@@ -8,7 +8,7 @@ use crate::office::{Office, cluster, role, text};
 
 const LOST: &str = "another change came in between";
 
-/// The outcome of an invocation during which somebody else bound svc-etl to role report.
+/// The outcome of an invocation during which another caller bound svc-etl to role report.
 struct Contest {
     office: Office,
     answer: Value,

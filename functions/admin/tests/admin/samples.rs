@@ -26,7 +26,7 @@ fn after_its_plan(office: &Office, mut sample: Value) -> Value {
 }
 
 /// svc-etl and svc-old work on blue, and Domino was compared; svc-etl as another role than samples
-/// ask for. Where another's association is to be adopted, nobody is bound.
+/// ask for. Where another's association is to be adopted, no service account is bound.
 fn office(action: &str) -> Office {
     let office = Office::new().sweeping();
     office.register("blue");

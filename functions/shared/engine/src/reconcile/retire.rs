@@ -89,7 +89,7 @@ async fn may_begin(
     else {
         return Ok(false);
     };
-    // What is gone with its cluster is left to no cluster any more.
+    // A cluster that is gone keeps no binding's association.
     if overview.gone.is_some() {
         return Ok(true);
     }
